@@ -1,0 +1,1 @@
+"""What talks to the outside: Kafka, Redis, files, the clock; and the memory twin of each port."""

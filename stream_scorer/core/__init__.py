@@ -1,0 +1,1 @@
+"""Pure functions of data: no I/O, no clock, no randomness."""

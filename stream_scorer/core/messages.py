@@ -1,0 +1,192 @@
+"""One class per topic: the contract on the wire. `schemas/` is generated from here.
+
+Strict: no coercion, no NaN or infinity, bounded numbers, strings and lists. Unknown fields are ignored, so that producers can
+move first. What JSON itself must not hold (a key twice, NUL, lone surrogates, numbers out of range) is refused before, in
+`codec.loads_strict`.
+"""
+
+from typing import Annotated, Literal, NewType
+
+from pydantic import ConfigDict, Field, StringConstraints
+from pydantic.dataclasses import dataclass
+
+RequestId = NewType("RequestId", str)
+CustomerId = NewType("CustomerId", str)
+OfferId = NewType("OfferId", str)
+ReleaseId = NewType("ReleaseId", str)
+
+ID_CHARS_MAX = 256
+FEATURE_NAMES_MAX = 256
+FEATURE_NAME_CHARS_MAX = 128
+STRING_CHARS_MAX = 1_024
+BAG_MAX = 1_000
+VECTOR_MAX = 4_096
+OFFERS_MAX = 10_000
+FILTERS_MAX = 32
+LIMIT_MAX = 1_000
+LIMIT_DEFAULT = 10
+TIME_MS_MAX = 253_402_300_799_999  # the end of the year 9999
+RECORD_BYTES_MAX = 1_000_000
+NESTING_MAX = 8
+
+_WIRE = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+# strict is set on the leaves, so that a class is made from a dict while no leaf is coerced
+Int = Annotated[int, Field(strict=True)]
+Float = Annotated[float, Field(strict=True)]
+Bool = Annotated[bool, Field(strict=True)]
+Str = Annotated[str, Field(strict=True)]
+
+# printable, no control characters, no line breaks, no surrogates or private noncharacters
+_PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"
+Id = Annotated[Str, StringConstraints(min_length=1, max_length=ID_CHARS_MAX, pattern=_PRINTABLE)]
+TimeMs = Annotated[Int, Field(ge=0, le=TIME_MS_MAX)]
+Text = Annotated[Str, Field(max_length=STRING_CHARS_MAX)]
+FeatureName = Annotated[Str, StringConstraints(min_length=1, max_length=FEATURE_NAME_CHARS_MAX)]
+# the order is the order of trial; a bool is never taken for a number, since the mode is strict
+FeatureValue = Annotated[
+    Float | Text | Bool | None | Annotated[list[Text], Field(max_length=BAG_MAX)] | Annotated[list[Float], Field(max_length=VECTOR_MAX)],
+    Field(union_mode="left_to_right"),
+]
+Features = Annotated[dict[FeatureName, FeatureValue], Field(max_length=FEATURE_NAMES_MAX)]
+Scalar = Annotated[Float | Text | Bool, Field(union_mode="left_to_right")]
+
+FilterOp = Literal["==", "!=", "<", "<=", ">", ">=", "in"]
+
+
+@dataclass(frozen=True, slots=True, config=_WIRE)
+class Filter:
+    """A condition on one attribute of an offer; an offer without the attribute never matches.
+
+    `in` takes a list of values of one kind, the others one value.
+    """
+
+    attribute: FeatureName
+    op: FilterOp
+    value: Annotated[
+        Scalar | Annotated[list[Float], Field(max_length=BAG_MAX)] | Annotated[list[Text], Field(max_length=BAG_MAX)],
+        Field(union_mode="left_to_right"),
+    ]
+
+
+@dataclass(frozen=True, slots=True, config=_WIRE)
+class CustomerRequest:
+    """A customer to rank offers for.
+
+    `offers` null or absent is the whole catalog, `[]` is nothing eligible. A request id determines its event time.
+    """
+
+    request_id: Id
+    customer_id: Id
+    event_time_ms: TimeMs
+    features: Features
+    offers: Annotated[list[Id], Field(max_length=OFFERS_MAX)] | None = None
+    exclude: Annotated[list[Id], Field(max_length=OFFERS_MAX)] = Field(default_factory=list)
+    filters: Annotated[list[Filter], Field(max_length=FILTERS_MAX)] = Field(default_factory=list)
+    limit: Annotated[Int, Field(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
+
+
+@dataclass(frozen=True, slots=True, config=_WIRE)
+class RankedOffer:
+    """One place of a ranking; `features` are the offer's, as embedded."""
+
+    offer_id: Id
+    rank: Annotated[Int, Field(ge=1, le=LIMIT_MAX)]
+    score: Float
+    propensity: Annotated[Float, Field(gt=0, le=1)]
+    features: Features
+
+
+@dataclass(frozen=True, slots=True, config=_WIRE)
+class Ranking:
+    """The answer to one request, scored by exactly one release."""
+
+    request_id: Id
+    customer_id: Id
+    event_time_ms: TimeMs
+    release_id: Id
+    status: Literal["ranked", "nothing_eligible"]
+    eligible_count: Annotated[Int, Field(ge=0)]
+    excluded: dict[str, Annotated[Int, Field(ge=1)]]
+    features: Features
+    offers: Annotated[list[RankedOffer], Field(max_length=LIMIT_MAX)]
+
+
+@dataclass(frozen=True, slots=True, config=_WIRE)
+class Acceptance:
+    """A customer's answer to one offer of one ranking."""
+
+    acceptance_id: Id
+    request_id: Id
+    customer_id: Id
+    offer_id: Id
+    accepted: Bool
+    event_time_ms: TimeMs
+    request_time_ms: TimeMs | None = None
+
+
+Cause = Literal["accepted", "declined", "window_closed", "late_acceptance"]
+
+
+@dataclass(frozen=True, slots=True, config=_WIRE)
+class LabelledOffer:
+    """A ranked offer with what is known of its label; `accepted` null: not known yet."""
+
+    offer_id: Id
+    rank: Annotated[Int, Field(ge=1, le=LIMIT_MAX)]
+    score: Float
+    propensity: Annotated[Float, Field(gt=0, le=1)]
+    features: Features
+    accepted: Literal[0, 1] | None
+    cause: Cause | None
+    label_time_ms: TimeMs | None
+
+
+@dataclass(frozen=True, slots=True, config=_WIRE)
+class LabelledRanking:
+    """One revision of the labels of one request; the highest revision counts."""
+
+    request_id: Id
+    revision: Annotated[Int, Field(ge=1)]
+    final: Bool
+    customer_id: Id
+    request_time_ms: TimeMs
+    release_id: Id
+    features: Features
+    offers: Annotated[list[LabelledOffer], Field(max_length=LIMIT_MAX)]
+
+
+@dataclass(frozen=True, slots=True, config=_WIRE)
+class LabelledExample:
+    """One row of the training buffer: a labelled ranking taken apart, one per request and offer."""
+
+    example_id: Id
+    revision: Annotated[Int, Field(ge=1)]
+    request_id: Id
+    customer_id: Id
+    offer_id: Id
+    accepted: Literal[0, 1]
+    cause: Cause
+    customer_features: Features
+    offer_features: Features
+    rank: Annotated[Int, Field(ge=1, le=LIMIT_MAX)] | None
+    score: Float | None
+    propensity: Annotated[Float, Field(gt=0, le=1)] | None
+    release_id: Id | None
+    request_time_ms: TimeMs
+    label_time_ms: TimeMs
+    exposure: Literal["shown", "assumed"]
+
+
+@dataclass(frozen=True, slots=True, config=_WIRE)
+class Offer:
+    """An offer as its owner states it; a tombstone on the topic withdraws it.
+
+    Valid from `valid_from_ms` (inclusive) until `valid_until_ms` (exclusive); null: no bound.
+    """
+
+    offer_id: Id
+    features: Features
+    active: Bool = True
+    valid_from_ms: TimeMs | None = None
+    valid_until_ms: TimeMs | None = None

@@ -1,0 +1,64 @@
+"""What goes in and out of a batch: undecoded records, outputs, dead letters, and how far a batch has read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Partition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it came from Kafka; a value of None is a tombstone."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRecord:
+    """A record to write; without a partition it goes where murmur2 of the key says, as Java's default does."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that can never be processed, with the reason; `message` holds no personal data."""
+
+    record: Record
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The next offset to read of a partition, and what must be remembered beside it (4,095 characters at most, no NUL)."""
+
+    offset: int
+    metadata: str = ""
+
+
+Progress = Mapping[Partition, Position]
+
+
+def progress_of(records: Sequence[Record]) -> dict[Partition, Position]:
+    """Return the position behind the last record of every partition in the batch."""
+    newest: dict[Partition, int] = {}
+    for record in records:
+        partition = Partition(record.topic, record.partition)
+        newest[partition] = max(newest.get(partition, -1), record.offset)
+    return {partition: Position(offset + 1) for partition, offset in newest.items()}

@@ -1,0 +1,140 @@
+"""What the services need of the outside. Every port has a real adapter and a memory twin, held by one contract suite."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from stream_scorer.core.messages import LabelledExample, ReleaseId
+from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record
+from stream_scorer.core.release import Model, OfferChange, Release, ReleaseInfo
+
+
+class Clock(Protocol):
+    """Time and waiting."""
+
+    def now_ms(self) -> int:
+        """Return the wall clock, milliseconds since the epoch, UTC."""
+
+    def monotonic_s(self) -> float:
+        """Return seconds that never go backwards."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What changed hands during a fetch; `gained` partitions of a held source do not deliver until `start`."""
+
+    gained: tuple[Partition, ...] = ()
+    dropped: tuple[Partition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The records of one poll; `ended` are partitions whose end was reached in it."""
+
+    records: list[Record]
+    assignment: Assignment
+    ended: tuple[Partition, ...] = ()
+
+
+class RecordSource(Protocol):
+    """A member of a consumer group. One thread only."""
+
+    def fetch(self, *, records_max: int, wait_s: float, linger_s: float) -> Fetched:
+        """Wait for the first record at most `wait_s`, then fill for at most `linger_s`.
+
+        Partitions change hands only inside this call; no record of a dropped partition is returned.
+        """
+
+    def rewind(self) -> None:
+        """Read again from the committed positions, for partitions still held."""
+
+    def start(self, positions: Progress) -> None:
+        """Let gained partitions deliver, from these offsets (a held source only)."""
+
+    def hold(self, partitions: Sequence[Partition]) -> None:
+        """Stop delivery of these partitions until `start`; records of theirs that were fetched ahead are dropped."""
+
+    def lag(self) -> dict[Partition, int]:
+        """Return how many offsets each held partition is behind its end, as last known."""
+
+    def close(self) -> None:
+        """Leave the group."""
+
+
+class RecordSink(Protocol):
+    """Writes outputs together with the progress of the source."""
+
+    def write(self, outputs: Sequence[OutputRecord], progress: Progress) -> None:
+        """Write all of it, or nothing (exactly once); or outputs first, then progress (at least once).
+
+        Raises BatchAborted when nothing was written, FatalStreamError when that is unknown.
+        """
+
+    def end_offsets(self) -> dict[Partition, int]:
+        """Return, per output partition, the offset behind the last record known to be written by this sink."""
+
+    def close(self) -> None:
+        """Flush and leave."""
+
+
+class LogReader(Protocol):
+    """Reads stretches of partitions outside any group, read_committed, to rebuild state."""
+
+    def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
+        """Return the group's positions, after any open transaction of a predecessor has ended; None: never committed."""
+
+    def end(self, partition: Partition) -> int:
+        """Return the offset behind the last record, aborted or open ones counted."""
+
+    def read(self, partition: Partition, start: int, end: int) -> Iterator[list[Record]]:
+        """Yield the committed records of [start, end) in batches."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+class ReleaseStore(Protocol):
+    """Releases: towers and offer vectors under one id, and one pointer to the current one."""
+
+    def current(self) -> ReleaseId | None:
+        """Return what the pointer names, None before the first release."""
+
+    def releases(self) -> list[ReleaseInfo]:
+        """Return what is stored, newest first."""
+
+    def write(self, release: Release, model: Model) -> None:
+        """Store a release beside the current one; it serves nobody yet."""
+
+    def load(self, release_id: ReleaseId) -> Release:
+        """Read a release with the changes made to it since. Raises ReleaseError for one that is not whole."""
+
+    def model(self, release_id: ReleaseId) -> Model:
+        """Read the towers of a release."""
+
+    def activate(self, release_id: ReleaseId, *, keep: int) -> None:
+        """Verify that the release is whole, flip the pointer, and let releases beyond `keep` expire."""
+
+    def change(self, release_id: ReleaseId, changes: Sequence[OfferChange]) -> int:
+        """Apply offers' changes to the current release; older ones than stored are left out. Return how many were applied.
+
+        Raises ReleaseError when the pointer names another release.
+        """
+
+    def changes(self, release_id: ReleaseId, after: str) -> tuple[list[OfferChange], str]:
+        """Return the changes behind the mark `after`, and the new mark.
+
+        Raises ReleaseError when the mark is too old to go on from: load the release again.
+        """
+
+
+class TrainingBuffer(Protocol):
+    """Files of labelled examples."""
+
+    def write(self, name: str, examples: Sequence[LabelledExample]) -> None:
+        """Write one file, whole or not at all; the same name again replaces it."""
+
+    def names(self) -> list[str]:
+        """Return the names of what is there."""

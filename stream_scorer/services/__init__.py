@@ -1,0 +1,1 @@
+"""The jobs of the ring: each a loop over ports around a pure function of the core."""

@@ -1,0 +1,135 @@
+"""Frozen settings per component, and the only reader of the environment.
+
+Precedence: flags, then `STREAM_SCORER_*` variables (`__` between levels), then a TOML file, then the defaults here. Unknown
+keys are refused.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Delivery = Literal["exactly_once", "at_least_once"]
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Millis = Annotated[int, Field(ge=0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(_Frozen):
+    """How to reach the brokers; `client` takes any librdkafka key (security, for example) for every client."""
+
+    bootstrap_servers: str = "localhost:9092"
+    client: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    secrets: dict[str, SecretStr] = Field(default_factory=dict, description="librdkafka keys whose values are masked: sasl.password, …")
+    group_protocol: Literal["classic", "consumer"] = "classic"
+    session_timeout_ms: Count = 10_000
+    transaction_timeout_ms: Count = 15_000
+    compression: Literal["none", "lz4", "zstd", "gzip", "snappy"] = "lz4"
+    fetch_wait_max_ms: Count = 500
+
+
+class TopicSettings(_Frozen):
+    """Names, partition counts and retention of the topics."""
+
+    requests: str = "customer-requests"
+    acceptances: str = "acceptances"
+    offers: str = "offers"
+    rankings: str = "rankings"
+    outcomes: str = "outcomes"
+    labels: str = "training-labels"
+    dead_letters: str = "dead-letters"
+    partitions: Count = 8
+    replication_factor: Count = 1
+    retention_ms: Count = 7 * 24 * 3_600_000
+    labels_retention_ms: Count = 30 * 24 * 3_600_000
+    record_bytes_max: Count = 2_000_000
+
+
+class RedisSettings(_Frozen):
+    """How to reach the store of releases."""
+
+    url: SecretStr = SecretStr("redis://localhost:6379/0")
+    prefix: str = "stream-scorer"
+    timeout_s: Seconds = 2.0
+
+
+class LoopSettings(_Frozen):
+    """The transactional batch loop, shared by rank and join."""
+
+    delivery: Delivery = "exactly_once"
+    batch_records_max: Annotated[int, Field(ge=1, le=100_000)] = 512
+    linger_s: Annotated[float, Field(ge=0, le=10)] = 0.0
+    poll_s: Seconds = 0.2
+    write_attempts_max: Count = 5
+
+
+class RankSettings(_Frozen):
+    """The ranker."""
+
+    group: str = "stream-scorer-rank"
+    release_poll_s: Seconds = 0.2
+    offer_features: list[str] | None = Field(default=None, description="offer features copied onto rankings; null: all")
+
+
+class JoinSettings(_Frozen):
+    """The joiner; see `core/joining.py` for what each horizon means."""
+
+    group: str = "stream-scorer-join"
+    window_ms: Millis = 30 * 60_000
+    late_ms: Millis = 60 * 60_000
+    disorder_ms: Millis = 60_000
+    back_ms: Millis = 60_000
+    tick_ms: Count = 1_000
+    skew_ms: Millis = 60_000
+    idle_slack_ms: Millis = 2_000
+    open_requests_max: Count = 2_000_000
+
+
+class BufferSettings(_Frozen):
+    """Labels to Parquet."""
+
+    group: str = "stream-scorer-buffer"
+    folder: str = "training-buffer"
+    file_rows_max: Count = 100_000
+    flush_s: Seconds = 10.0
+
+
+class RefreshSettings(_Frozen):
+    """Offers' changes into the running release."""
+
+    group: str = "stream-scorer-refresh"
+
+
+class MetricsSettings(_Frozen):
+    """Prometheus metrics over HTTP; port 0: none."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    address: str = "127.0.0.1"
+
+
+class LogSettings(_Frozen):
+    """Logging to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class Settings(BaseSettings):
+    """All of it."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="STREAM_SCORER_", env_nested_delimiter="__")
+
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicSettings = TopicSettings()
+    redis: RedisSettings = RedisSettings()
+    loop: LoopSettings = LoopSettings()
+    rank: RankSettings = RankSettings()
+    join: JoinSettings = JoinSettings()
+    buffer: BufferSettings = BufferSettings()
+    refresh: RefreshSettings = RefreshSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()

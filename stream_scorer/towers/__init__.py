@@ -1,0 +1,1 @@
+"""Training of towers: needs the `train` extra (torch)."""
