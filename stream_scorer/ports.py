@@ -1,6 +1,6 @@
 """What the services need of the outside. Every port has a real adapter and a memory twin, held by one contract suite."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,11 +32,12 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The records of one poll; `ended` are partitions whose end was reached in it."""
+    """The records of one poll; `ended` are partitions whose end was reached in it, `troubles` passing errors to be logged."""
 
     records: list[Record]
-    assignment: Assignment
+    assignment: Assignment = Assignment()
     ended: tuple[Partition, ...] = ()
+    troubles: tuple[str, ...] = ()
 
 
 class RecordSource(Protocol):
@@ -86,6 +87,9 @@ class LogReader(Protocol):
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
         """Return the group's positions, after any open transaction of a predecessor has ended; None: never committed."""
 
+    def beginning(self, partition: Partition) -> int:
+        """Return the offset of the oldest record kept."""
+
     def end(self, partition: Partition) -> int:
         """Return the offset behind the last record, aborted or open ones counted."""
 
@@ -97,7 +101,10 @@ class LogReader(Protocol):
 
 
 class ReleaseStore(Protocol):
-    """Releases: towers and offer vectors under one id, and one pointer to the current one."""
+    """Releases: towers and offer vectors under one id, and one pointer to the current one.
+
+    Every method raises TransientError while the store is away.
+    """
 
     def current(self) -> ReleaseId | None:
         """Return what the pointer names, None before the first release."""
@@ -106,25 +113,35 @@ class ReleaseStore(Protocol):
         """Return what is stored, newest first."""
 
     def write(self, release: Release, model: Model) -> None:
-        """Store a release beside the current one; it serves nobody yet."""
+        """Store a release beside the current one; it serves nobody yet. The same release again changes nothing."""
 
     def load(self, release_id: ReleaseId) -> Release:
         """Read a release with the changes made to it since. Raises ReleaseError for one that is not whole."""
 
     def model(self, release_id: ReleaseId) -> Model:
-        """Read the towers of a release."""
+        """Read the towers of a release. Raises ReleaseError for one that is not whole."""
 
     def activate(self, release_id: ReleaseId, *, keep: int) -> None:
         """Verify that the release is whole, flip the pointer, and let releases beyond `keep` expire."""
 
-    def change(self, release_id: ReleaseId, changes: Sequence[OfferChange]) -> int:
-        """Apply offers' changes to the current release; older ones than stored are left out. Return how many were applied.
+    def roll_back(self, *, keep: int) -> ReleaseId:
+        """Flip to the release that was current before, verified whole, and forget that the present one was; return what is current now.
 
-        Raises ReleaseError when the pointer names another release.
+        Raises ReleaseError when there is none, or when somebody flips the pointer meanwhile.
+        """
+
+    def progress(self, release_id: ReleaseId) -> dict[int, int]:
+        """Return how far each partition of the offers topic is applied to the release: the next offset; absent: nothing yet."""
+
+    def change(self, release_id: ReleaseId, changes: Sequence[OfferChange], *, progress: Mapping[int, tuple[int, int]]) -> int:
+        """Apply offers' changes to the current release, and with them its progress: partition -> (from, to).
+
+        Of one offer only a later offset of the partition replaces what is stored. Returns how many were applied. Raises ReleaseError, and
+        applies nothing, when the pointer names another release or when the store is not as far as `from` (it has lost what it knew).
         """
 
     def changes(self, release_id: ReleaseId, after: str) -> tuple[list[OfferChange], str]:
-        """Return the changes behind the mark `after`, and the new mark.
+        """Return the changes behind the mark `after`, the oldest first and a bounded number at once, and the new mark.
 
         Raises ReleaseError when the mark is too old to go on from: load the release again.
         """
@@ -138,3 +155,38 @@ class TrainingBuffer(Protocol):
 
     def names(self) -> list[str]:
         """Return the names of what is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What one written batch was: record counts by topic, dead letters by (source topic, code), seconds by stage."""
+
+    job: str
+    consumed: Mapping[str, int]
+    produced: Mapping[str, int]
+    dead_letters: Mapping[tuple[str, str], int]
+    stages_s: Mapping[str, float]
+    oldest_s: float | None = None
+    """How old the batch's oldest record was when its outputs were written."""
+
+
+class Telemetry(Protocol):
+    """Figures about the jobs, by the batch, never customers' data. `job` is the command's name: rank, join, …"""
+
+    def batch(self, report: BatchReport) -> None:
+        """Count a batch that was written."""
+
+    def polled(self, job: str, lag: Mapping[Partition, int]) -> None:
+        """Say that the job is alive, and how far each partition that it holds is behind."""
+
+    def aborted(self, job: str) -> None:
+        """Count a batch of which nothing was written."""
+
+    def rebalanced(self, job: str, assignment: Assignment) -> None:
+        """Count a change of partitions."""
+
+    def release(self, release_id: ReleaseId, created_ms: int) -> None:
+        """Name the release that is held from now on; the job is ready."""
+
+    def labels(self, causes: Mapping[str, int], open_requests: int) -> None:
+        """Count labels by cause, and say how many requests are open."""

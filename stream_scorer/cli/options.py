@@ -1,0 +1,36 @@
+"""What several commands share: settings from flags, environment and file, and options of one meaning."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from stream_scorer.settings import Settings
+    from stream_scorer.settings_sources import Loaded
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Delivery = Annotated[str | None, typer.Option(show_default=False, help="exactly_once or at_least_once.")]
+UntilIdle = Annotated[float | None, typer.Option(min=0, show_default=False, help="End after so many seconds without a record.")]
+
+
+def loaded_settings(ctx: typer.Context, flags: Mapping[str, object] | None = None) -> "Loaded":
+    """Return the settings and where each came from; a flag is named as the setting is, None: not given."""
+    from stream_scorer.settings_sources import load_settings
+
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    if ctx.obj["log_level"] is not None:
+        given["log.level"] = ctx.obj["log_level"]
+    return load_settings(given, file=ctx.obj["config"])
+
+
+def settings_of(ctx: typer.Context, flags: Mapping[str, object] | None = None) -> "Settings":
+    """Return the settings, flags first: `settings_of(ctx, {"loop.delivery": delivery})`. Sets up logging as they say.
+
+    Raises UsageError for an unknown or invalid setting.
+    """
+    from stream_scorer.telemetry import set_up_logging
+
+    settings = loaded_settings(ctx, flags).settings
+    set_up_logging(settings.log)
+    return settings

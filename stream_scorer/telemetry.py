@@ -1,0 +1,185 @@
+"""Logging set-up, metric names, and the pages that operators ask for: /metrics, /livez, /readyz."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import structlog
+
+from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.records import Partition
+from stream_scorer.errors import UsageError
+from stream_scorer.ports import Assignment, BatchReport
+from stream_scorer.settings import LogSettings, MetricsSettings
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+# the buckets of OpenTelemetry's messaging conventions
+_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_RECORDS = (1, 4, 16, 64, 128, 256, 512, 1024, 4096, 16384)
+
+
+def set_up_logging(settings: LogSettings) -> None:
+    """Log events with fields to stderr: as JSON lines, or for people when stderr is a terminal."""
+    console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
+    renderer = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback) if console else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+class PrometheusTelemetry:
+    """See Telemetry. Metrics of one process in one registry."""
+
+    def __init__(self, registry: "CollectorRegistry", *, now_s: Callable[[], float] = time.time) -> None:
+        from prometheus_client import Counter, Gauge, Histogram, Info
+
+        from stream_scorer import __version__
+
+        self._now_s = now_s
+        self._polled_s: dict[str, float] = {}
+        self._lags: dict[str, set[Partition]] = {}
+        self._release: ReleaseId | None = None
+        self._created_ms = 0
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"stream_scorer_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"stream_scorer_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"stream_scorer_{name}", text, labels, registry=registry, buckets=buckets)
+
+        Info("stream_scorer_build", "The version that runs", registry=registry).info({"version": __version__})
+        self._consumed = counter("records_consumed_total", "Records read, in batches that were written", "job", "topic")
+        self._produced = counter("records_produced_total", "Records written", "job", "topic")
+        self._dead = counter(
+            "dead_letters_total", "Records that can never be processed, by source topic and reason", "job", "topic", "code"
+        )
+        self._batch = histogram("batch_records", "Records of a batch", _RECORDS, "job")
+        self._stage = histogram("stage_seconds", "Time of a batch in one stage; `write` ends with the commit", _SECONDS, "job", "stage")
+        self._oldest = histogram("end_to_end_seconds", "Age of a batch's oldest record when its outputs were written", _SECONDS, "job")
+        self._aborted = counter("batches_aborted_total", "Batches of which nothing was written, to be read again", "job")
+        self._rebalances = counter("rebalances_total", "Changes of the partitions held", "job")
+        self._partitions = gauge("partitions", "Partitions held", "job")
+        self._lag = gauge("lag_records", "Offsets between the position and the end of a partition", "job", "topic", "partition")
+        self._held = gauge("release_info", "1 for the release that is held", "release_id")
+        self._labels = counter("labels_total", "Labels by cause", "cause")
+        self._open = gauge("open_requests", "Requests whose labels may still change")
+        age = gauge("release_age_seconds", "Time since the release that is held was made")
+        age.set_function(lambda: now_s() - self._created_ms / 1000 if self._release else 0.0)
+
+    def batch(self, report: BatchReport) -> None:
+        """See Telemetry."""
+        for topic, count in report.consumed.items():
+            self._consumed.labels(report.job, topic).inc(count)
+        for topic, count in report.produced.items():
+            self._produced.labels(report.job, topic).inc(count)
+        for (topic, code), count in report.dead_letters.items():
+            self._dead.labels(report.job, topic, code).inc(count)
+        self._batch.labels(report.job).observe(sum(report.consumed.values()))
+        for stage, seconds in report.stages_s.items():
+            self._stage.labels(report.job, stage).observe(seconds)
+        if report.oldest_s is not None:
+            self._oldest.labels(report.job).observe(report.oldest_s)
+
+    def polled(self, job: str, lag: Mapping[Partition, int]) -> None:
+        """See Telemetry."""
+        self._polled_s[job] = self._now_s()
+        for partition, behind in lag.items():
+            self._lag.labels(job, partition.topic, str(partition.number)).set(behind)
+        for partition in self._lags.get(job, set()) - lag.keys():
+            self._lag.remove(job, partition.topic, str(partition.number))
+        self._lags[job] = set(lag)
+
+    def aborted(self, job: str) -> None:
+        """See Telemetry."""
+        self._aborted.labels(job).inc()
+
+    def rebalanced(self, job: str, assignment: Assignment) -> None:
+        """See Telemetry."""
+        self._rebalances.labels(job).inc()
+        self._partitions.labels(job).inc(len(assignment.gained) - len(assignment.dropped))
+
+    def release(self, release_id: ReleaseId, created_ms: int) -> None:
+        """See Telemetry."""
+        self._held.clear()
+        self._held.labels(release_id).set(1)
+        self._release, self._created_ms = release_id, created_ms
+
+    def labels(self, causes: Mapping[str, int], open_requests: int) -> None:
+        """See Telemetry."""
+        for cause, count in causes.items():
+            self._labels.labels(cause).inc(count)
+        self._open.set(open_requests)
+
+    def stalled(self, *, after_s: float) -> list[str]:
+        """Return the jobs that have not polled for so long."""
+        return [job for job, polled_s in self._polled_s.items() if self._now_s() - polled_s > after_s]
+
+    def ready(self) -> bool:
+        """Return whether a job polls, and a ranker among them holds a release."""
+        return bool(self._polled_s) and ("rank" not in self._polled_s or self._release is not None)
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep probes out of the log."""
+
+
+def serve_metrics(settings: MetricsSettings) -> PrometheusTelemetry:
+    """Return the telemetry of this process and, unless the port is 0, answer /metrics, /livez and /readyz from a thread.
+
+    Raises UsageError when the port is taken.
+    """
+    from prometheus_client import REGISTRY
+
+    telemetry = PrometheusTelemetry(REGISTRY)
+    if settings.port:
+        pages = pages_of(telemetry, REGISTRY, stalled_after_s=settings.stalled_after_s)
+        try:
+            server = make_server(settings.address, settings.port, pages, handler_class=_Quiet)
+        except OSError as error:
+            raise UsageError(f"metrics.port {settings.port} on {settings.address} cannot be used: {error.strerror}") from None
+        Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return telemetry
+
+
+def pages_of(telemetry: PrometheusTelemetry, registry: "CollectorRegistry", *, stalled_after_s: float) -> Callable[..., Iterable[bytes]]:
+    """Return a WSGI application. /livez fails when a job stands still, not when a broker is away; /readyz until it can work."""
+    from prometheus_client import make_wsgi_app
+
+    metrics = make_wsgi_app(registry)
+
+    def pages(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/livez":
+            stalled = telemetry.stalled(after_s=stalled_after_s)
+            return _answer(start_response, ok=not stalled, text=f"stalled: {', '.join(stalled)}" if stalled else "live")
+        if path == "/readyz":
+            return _answer(start_response, ok=telemetry.ready(), text="ready" if telemetry.ready() else "not ready")
+        page: Iterable[bytes] = metrics(environ, start_response)
+        return page
+
+    return pages
+
+
+def _answer(start_response: Callable[..., Any], *, ok: bool, text: str) -> list[bytes]:
+    start_response("200 OK" if ok else "503 Service Unavailable", [("Content-Type", "text/plain; charset=utf-8")])
+    return [text.encode() + b"\n"]
