@@ -1,5 +1,6 @@
 """A release: one user tower and the offer vectors made by its own item tower, under one content-derived id."""
 
+import hashlib
 from dataclasses import dataclass
 
 from stream_scorer.core.catalog import Catalog
@@ -19,13 +20,14 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a ranker holds; `mark` tells how far the offers' changes are in it."""
+    """What a ranker holds; `mark` tells how far the offers' changes are in it, `forced` which faults publish was told to overlook."""
 
     release_id: ReleaseId
     user_tower: Tower
     catalog: Catalog
     created_ms: int
     mark: str = "0"
+    forced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class ReleaseInfo:
     offers: int
     created_ms: int
     current: bool
+    forced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

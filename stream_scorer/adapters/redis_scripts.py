@@ -1,0 +1,77 @@
+"""What must happen at once in Redis, as Lua: the flip, the expiry of old releases, and an offer's change.
+
+Portable: Redis 6.2 and later, Valkey. Every key a script touches is named in KEYS. A script answers {word, what}: OK, or why not.
+"""
+
+# KEYS: current, history, releases, `needed` keys of the release, then its optional ones
+# ARGV: release id, how many keys are needed, history depth, the release the pointer must name now ("" for any), drop that from history (1)
+# Returns the releases that history no longer names.
+FLIP = """
+local now = redis.call('GET', KEYS[1]) or ''
+if ARGV[4] ~= '' and now ~= ARGV[4] then return {'POINTER', now} end
+local needed = tonumber(ARGV[2])
+for i = 4, 3 + needed do
+  if redis.call('EXISTS', KEYS[i]) == 0 then return {'ABSENT', KEYS[i]} end
+end
+for i = 4, #KEYS do redis.call('PERSIST', KEYS[i]) end
+redis.call('SET', KEYS[1], ARGV[1])
+redis.call('SADD', KEYS[3], ARGV[1])
+if ARGV[5] == '1' then redis.call('LREM', KEYS[2], 0, now) end
+redis.call('LREM', KEYS[2], 0, ARGV[1])
+redis.call('LPUSH', KEYS[2], ARGV[1])
+redis.call('LTRIM', KEYS[2], 0, tonumber(ARGV[3]) - 1)
+local kept = {}
+for _, id in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do kept[id] = true end
+local old = {}
+for _, id in ipairs(redis.call('SMEMBERS', KEYS[3])) do
+  if not kept[id] then old[#old + 1] = id end
+end
+return {'OK', old}
+"""
+
+# KEYS: current, history, releases, every key of the release; ARGV: release id, seconds
+# Lets a release expire unless somebody made it current or put it into history meanwhile. Returns 1 if it will.
+EXPIRE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return 0 end
+for _, id in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
+  if id == ARGV[1] then return 0 end
+end
+for i = 4, #KEYS do redis.call('EXPIRE', KEYS[i], ARGV[2]) end
+redis.call('SREM', KEYS[3], ARGV[1])
+return 1
+"""
+
+# KEYS: current, changed, changes
+# ARGV: release id, fresh epoch, length of the log, count of partitions, (partition, from, to)…, (offer id, partition, offset, value)…
+# `changed` holds, in one key so that all of it is there or none: epoch, seq, p:<partition> (next offset), o:<offer id> (latest change).
+# `changes` is a stream of offer ids whose entry ids are seq-0, so that a reader sees a gap.
+CHANGE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'POINTER', redis.call('GET', KEYS[1]) or ''} end
+local partitions = tonumber(ARGV[4])
+for i = 5, 4 + 3 * partitions, 3 do
+  local reached = tonumber(redis.call('HGET', KEYS[2], 'p:' .. ARGV[i]) or '0')
+  if reached < tonumber(ARGV[i + 1]) then return {'BEHIND', 'partition ' .. ARGV[i] .. ' is at ' .. reached} end
+end
+if redis.call('HSETNX', KEYS[2], 'epoch', ARGV[2]) == 1 then redis.call('DEL', KEYS[3]) end
+local applied = 0
+for i = 5 + 3 * partitions, #ARGV, 4 do
+  local field = 'o:' .. ARGV[i]
+  local known = redis.call('HGET', KEYS[2], field)
+  local older = false
+  if known then
+    local source = cjson.decode(known)['source']
+    older = source[1] == tonumber(ARGV[i + 1]) and source[2] >= tonumber(ARGV[i + 2])
+  end
+  if not older then
+    redis.call('HSET', KEYS[2], field, ARGV[i + 3])
+    local seq = redis.call('HINCRBY', KEYS[2], 'seq', 1)
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], seq .. '-0', 'o', ARGV[i])
+    applied = applied + 1
+  end
+end
+for i = 5, 4 + 3 * partitions, 3 do
+  local reached = tonumber(redis.call('HGET', KEYS[2], 'p:' .. ARGV[i]) or '0')
+  if reached < tonumber(ARGV[i + 2]) then redis.call('HSET', KEYS[2], 'p:' .. ARGV[i], ARGV[i + 2]) end
+end
+return {'OK', applied}
+"""
