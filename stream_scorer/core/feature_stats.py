@@ -1,0 +1,216 @@
+"""Derives a FeatureSpec from data: kinds from values, vocabularies from counts, scales from moments."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stream_scorer.core.features import Bag, Category, FeatureSpec, Floats, Input, Number, Side, Vector
+from stream_scorer.errors import UsageError
+
+_KIND = {float: "number", int: "number", str: "string", bool: "bool"}
+_CLIP = 8.0
+_SKEW_FOR_LOG = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpecOptions:
+    """What to take in, and how far.
+
+    `id_feature` makes the id an input. A value seen in fewer than `count_min` rows (`id_count_min` for ids) is unseen: the hashed
+    buckets learn from it. `buckets_max` bounds the hashed rows of one input.
+    """
+
+    id_feature: bool = True
+    count_min: int = 2
+    id_count_min: int = 5
+    vocabulary_max: int = 1_000_000
+    buckets_max: int = 256
+    hashes: int = 2
+
+
+class _Moments:
+    """Running moments of numbers, shifted by the first value so that far-off means keep their digits."""
+
+    def __init__(self, shift: Floats) -> None:
+        self.shift = shift
+        self.count = 0
+        self.sums = np.zeros((3, *shift.shape))
+        self.low = np.full(shift.shape, np.inf)
+        self.high = np.full(shift.shape, -np.inf)
+
+    def add(self, values: Floats) -> None:
+        off = values - self.shift
+        self.count += len(values)
+        self.sums += np.stack([off.sum(axis=0), (off**2).sum(axis=0), (off**3).sum(axis=0)])
+        self.low = np.minimum(self.low, values.min(axis=0))
+        self.high = np.maximum(self.high, values.max(axis=0))
+
+    @property
+    def mean(self) -> Floats:
+        return np.asarray(self.shift + self.sums[0] / self.count)
+
+    @property
+    def deviation(self) -> Floats:
+        first, second = self.sums[0] / self.count, self.sums[1] / self.count
+        return np.asarray(np.sqrt(np.maximum(second - first**2, 0.0)))
+
+    @property
+    def skew(self) -> float:
+        first, second, third = self.sums / self.count
+        variance = second - first**2
+        if variance <= 0:
+            return 0.0
+        return float((third - 3 * first * second + 2 * first**3) / variance**1.5)
+
+    @property
+    def scale(self) -> Floats:
+        deviation = self.deviation
+        return np.where(deviation > 1e-12 * np.maximum(np.abs(self.mean), 1e-30), 1.0 / np.maximum(deviation, 1e-300), 0.0)
+
+
+class _Column:
+    """What is known of one feature."""
+
+    def __init__(self) -> None:
+        self.kinds: Counter[str] = Counter()
+        self.values: Counter[str | bool] = Counter()
+        self.lengths: set[int] = set()
+        self.moments: _Moments | None = None
+        self.logs: _Moments | None = None
+
+    def add(self, values: Sequence[object], weights: Sequence[int]) -> None:
+        kinds = list(map(_kind, values))
+        self.kinds.update(kinds)
+        by_kind: dict[str, list[int]] = {}
+        for index, kind in enumerate(kinds):
+            by_kind.setdefault(kind, []).append(index)
+        for kind, indices in by_kind.items():
+            self._add(kind, [values[index] for index in indices], [weights[index] for index in indices])
+
+    def _add(self, kind: str, values: list[Any], weights: list[int]) -> None:
+        if kind == "number":
+            self._add_numbers(np.array(values, dtype=np.float64))
+        elif kind in ("string", "bool"):
+            for value, weight in zip(values, weights, strict=True):
+                self.values[value] += weight
+        elif kind == "list of strings":
+            for bag, weight in zip(values, weights, strict=True):
+                for element in bag:
+                    self.values[element] += weight
+        elif kind == "list of numbers":
+            self.lengths.update(map(len, values))
+            if len(self.lengths) == 1:
+                self._add_moments(np.array(values, dtype=np.float64))
+
+    def _add_numbers(self, values: Floats) -> None:
+        self._add_moments(values)
+        if self.logs is None:
+            self.logs = _Moments(np.zeros(()))
+        self.logs.add(np.sign(values) * np.log1p(np.abs(values)))
+
+    def _add_moments(self, values: Floats) -> None:
+        if self.moments is None:
+            self.moments = _Moments(values[0].copy() if values.ndim > 1 else np.array(values[0]))
+        self.moments.add(values)
+
+
+class FeatureStats:
+    """Counts and moments of one side's features, added to batch by batch."""
+
+    def __init__(self, side: Side) -> None:
+        self.side: Side = side
+        self.rows = 0
+        self._columns: dict[str, _Column] = {}
+        self._ids: Counter[str | bool] = Counter()
+
+    def add(self, features: Sequence[Mapping[str, Any]], ids: Sequence[str], weights: Sequence[int] | None = None) -> None:
+        """Count a batch; `weights` is how many rows each of it stands for."""
+        counts = [1] * len(ids) if weights is None else weights
+        self.rows += len(ids)
+        for one, weight in zip(ids, counts, strict=True):
+            self._ids[one] += weight
+        names = {name for row in features for name in row}
+        for name in sorted(names):
+            self._columns.setdefault(name, _Column()).add([row.get(name) for row in features], counts)
+
+    def spec(self, options: SpecOptions) -> FeatureSpec:
+        """Return the spec. Features that never vary are left out. Raises UsageError for a feature of mixed kinds, or for none at all."""
+        inputs: list[Input] = []
+        if options.id_feature and (vocabulary := _vocabulary(self._ids, options.id_count_min, options)):
+            buckets = _buckets(len(self._ids), options)
+            inputs.append(Category(f"{self.side}_id", vocabulary, buckets, options.hashes, from_id=True))
+        for name, column in sorted(self._columns.items()):
+            one = self._input(name, column, options)
+            if one is not None:
+                inputs.append(one)
+        if not inputs:
+            raise UsageError(f"the {self.side}s have no feature that varies; add features, or use the {self.side} id as one")
+        return FeatureSpec(side=self.side, inputs=tuple(inputs))
+
+    def _input(self, name: str, column: _Column, options: SpecOptions) -> Input | None:
+        kinds = set(column.kinds) - {"null"}
+        if any(kind.startswith("list of") for kind in kinds):
+            kinds.discard("empty list")
+        if len(kinds) > 1 or kinds & {"other", "list of mixed kinds", "list of others", "list of bools"}:
+            said = ", ".join(f"{kind} ({count})" for kind, count in sorted(column.kinds.items()))
+            raise UsageError(f"feature {name!r} of {self.side}s must be of one kind that features have, got {said}")
+        missing = sum(column.kinds.values()) < self.rows or column.kinds["null"] > 0 or column.kinds["empty list"] > 0
+        match next(iter(kinds), "null"):
+            case "number":
+                return _number(name, column, missing=missing)
+            case "string" | "bool":
+                return _category(name, column, options, missing=missing)
+            case "list of strings":
+                vocabulary = _vocabulary(column.values, options.count_min, options)
+                return Bag(name, tuple(map(str, vocabulary)), _buckets(len(column.values), options), options.hashes)
+            case "list of numbers":
+                return self._vector(name, column, missing=missing)
+        return None
+
+    def _vector(self, name: str, column: _Column, *, missing: bool) -> Vector:
+        if len(column.lengths) > 1 or column.moments is None:
+            raise UsageError(f"feature {name!r} of {self.side}s must be a vector of one length, got {sorted(column.lengths)[:5]}")
+        means, scales = column.moments.mean, column.moments.scale
+        return Vector(name, tuple(means.tolist()), tuple(scales.tolist()), indicator=missing, clip=_CLIP)
+
+
+def _number(name: str, column: _Column, *, missing: bool) -> Number | None:
+    raw, logs = column.moments, column.logs
+    if raw is None or logs is None or (raw.low == raw.high and not missing):
+        return None
+    log = bool(raw.low >= 0 and raw.skew > _SKEW_FOR_LOG)
+    chosen = logs if log else raw
+    return Number(name, float(chosen.mean), float(chosen.scale), indicator=missing, log=log, clip=_CLIP)
+
+
+def _category(name: str, column: _Column, options: SpecOptions, *, missing: bool) -> Category | None:
+    if len(column.values) < 2 and not missing:
+        return None
+    if "bool" in column.kinds:
+        return Category(name, (False, True))
+    return Category(name, _vocabulary(column.values, options.count_min, options), _buckets(len(column.values), options), options.hashes)
+
+
+def _vocabulary(counts: Counter[str | bool], count_min: int, options: SpecOptions) -> tuple[str | bool, ...]:
+    """The most frequent first, ties by value."""
+    kept = sorted((-count, value) for value, count in counts.items() if count >= count_min)
+    return tuple(value for _, value in kept[: options.vocabulary_max])
+
+
+def _buckets(distinct: int, options: SpecOptions) -> int:
+    """A power of two near a quarter of the distinct values: unseen values share rows, so that each row learns from several."""
+    return int(min(options.buckets_max, max(4, 2 ** round(np.log2(max(distinct, 1) / 4)))))
+
+
+def _kind(value: object) -> str:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "null"
+    if isinstance(value, list | tuple):
+        if not value:
+            return "empty list"
+        kinds = {_KIND.get(type(element), "other") for element in value}
+        return f"list of {kinds.pop()}s" if len(kinds) == 1 else "list of mixed kinds"
+    return _KIND.get(type(value), "other")
