@@ -1,0 +1,96 @@
+"""The real servers that tests share: one Kafka and one Valkey for the whole run, topics of its own for each test."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from stream_scorer.adapters.local_kafka import LocalKafka
+from stream_scorer.adapters.local_valkey import LocalValkey
+from stream_scorer.settings import LocalSettings, TopicSettings
+
+MakeTopics = Callable[..., TopicSettings]
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """Bootstrap servers of a real Kafka: `TEST_KAFKA`, else one started here. None to be had is an error, never a skip."""
+    given = os.environ.get("TEST_KAFKA")
+    if given:
+        yield given
+        return
+    with local_kafka() as broker:
+        yield broker.bootstrap_servers
+
+
+def local_kafka(**options: object) -> LocalKafka:
+    """Return a broker that is not started yet, for tests that stop and kill theirs."""
+    places = LocalSettings()
+    return LocalKafka(cache=places.cache, kafka_home=places.kafka_home, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[LocalValkey]:
+    """A Valkey shared by the run: pause it, but leave it as it was found."""
+    with LocalValkey() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey: LocalValkey) -> str:
+    return valkey.url
+
+
+@pytest.fixture
+def redis_prefix() -> str:
+    """A key prefix no other test has."""
+    return f"test-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def make_topics(kafka: str) -> MakeTopics:
+    """Create all topics of the contract under names no other test has; options are TopicSettings'."""
+
+    def make(**options: object) -> TopicSettings:
+        tag = uuid.uuid4().hex[:8]
+        fields = ("requests", "acceptances", "offers", "rankings", "outcomes", "labels", "dead_letters")
+        settings = TopicSettings(**{"partitions": 4, **{each: f"{each}-{tag}" for each in fields}, **options})  # type: ignore[arg-type]
+        _create(kafka, settings)
+        return settings
+
+    return make
+
+
+@pytest.fixture
+def topics(make_topics: MakeTopics) -> TopicSettings:
+    return make_topics()
+
+
+def _create(kafka: str, topics: TopicSettings) -> None:
+    bytes_max = {"max.message.bytes": str(topics.record_bytes_max + 200_000)}
+    stamped = {**bytes_max, "message.timestamp.type": "LogAppendTime"}
+    configs = {
+        topics.requests: bytes_max,
+        topics.acceptances: bytes_max,
+        topics.offers: {**bytes_max, "cleanup.policy": "compact"},
+        topics.rankings: stamped,
+        topics.outcomes: stamped,
+        topics.labels: stamped,
+        topics.dead_letters: bytes_max,
+    }
+    client = AdminClient({"bootstrap.servers": kafka})
+    wanted = [NewTopic(name, num_partitions=topics.partitions, replication_factor=1, config=config) for name, config in configs.items()]
+    for created in client.create_topics(wanted, operation_timeout=30).values():
+        created.result(timeout=30)
+    deadline = time.monotonic() + 30
+    while not all(_led(client, name) for name in configs):
+        assert time.monotonic() < deadline, f"{list(configs)} have no leaders after 30 s"
+        time.sleep(0.02)
+
+
+def _led(client: AdminClient, topic: str) -> bool:
+    partitions = client.list_topics(topic, timeout=10).topics[topic].partitions
+    return bool(partitions) and all(each.leader >= 0 for each in partitions.values())

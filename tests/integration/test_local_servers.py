@@ -1,0 +1,75 @@
+"""The local servers start, hold what they should, and go when we go."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+from stream_scorer.adapters.local_valkey import LocalValkey
+from stream_scorer.settings import TopicSettings
+
+DEADLINE_S = 20.0
+
+
+def test_topics_exist_with_their_partitions(kafka: str, topics: TopicSettings) -> None:
+    found = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics
+    assert {len(found[name].partitions) for name in (topics.requests, topics.rankings, topics.labels)} == {topics.partitions}
+
+
+def test_rankings_carry_the_brokers_time(kafka: str, topics: TopicSettings) -> None:
+    resource = ConfigResource(ResourceType.TOPIC, topics.rankings)
+    client = AdminClient({"bootstrap.servers": kafka})
+    configs = client.describe_configs([resource])[resource].result(timeout=10)
+    assert configs["message.timestamp.type"].value == "LogAppendTime"
+
+
+def test_a_halted_valkey_comes_back_on_its_port_empty() -> None:
+    with LocalValkey() as server:
+        redis.Redis.from_url(server.url).set("key", "value")
+        url = server.url
+        server.halt()
+        server.resume()
+        assert server.url == url
+        assert redis.Redis.from_url(url).get("key") is None
+
+
+def test_a_paused_valkey_keeps_what_it_holds() -> None:
+    with LocalValkey() as server:
+        client = redis.Redis.from_url(server.url, socket_timeout=5)
+        client.set("key", "value")
+        server.pause()
+        server.unpause()
+        assert client.get("key") == b"value"
+
+
+def test_a_server_ends_and_its_folder_goes_when_its_owner_is_killed() -> None:
+    code = "from stream_scorer.adapters.local_valkey import LocalValkey as V\nv = V()\nv.start()\nprint(v._process.pid, v._folder, flush=True)\ninput()"
+    owner = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    pid, folder = owner.stdout.readline().split()
+    owner.send_signal(signal.SIGKILL)
+    owner.communicate()
+    assert _within_deadline(lambda: not _alive(int(pid)) and not Path(folder).exists())
+
+
+def _within_deadline(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
