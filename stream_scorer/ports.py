@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from stream_scorer.core.messages import LabelledExample, ReleaseId
 from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record
@@ -65,10 +65,13 @@ class RecordSource(Protocol):
         """Leave the group."""
 
 
-class RecordSink(Protocol):
-    """Writes outputs together with the progress of the source."""
+SourceT = TypeVar("SourceT", bound=RecordSource, contravariant=True)
 
-    def write(self, outputs: Sequence[OutputRecord], progress: Progress) -> None:
+
+class RecordSink(Protocol[SourceT]):
+    """Writes outputs together with the progress of a source. Made before its source joins: it ends what a predecessor left open."""
+
+    def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: SourceT) -> None:
         """Write all of it, or nothing (exactly once); or outputs first, then progress (at least once).
 
         Raises BatchAborted when nothing was written, FatalStreamError when that is unknown.
@@ -190,3 +193,41 @@ class Telemetry(Protocol):
 
     def labels(self, causes: Mapping[str, int], open_requests: int) -> None:
         """Count labels by cause, and say how many requests are open."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """What a topic should be; `config` are broker keys such as `retention.ms`."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """What a topic is; `config` None: the broker doesn't tell."""
+
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str] | None
+
+
+class TopicAdmin(Protocol):
+    """The brokers as an operator sees them. Every method raises NotReady when none answers in time."""
+
+    def brokers(self) -> list[str]:
+        """Return the addresses of the brokers."""
+
+    def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
+        """Return those of the topics that exist."""
+
+    def create(self, specs: Sequence[TopicSpec]) -> None:
+        """Create topics and wait until they are seen; one that exists stays as it is. Raises UsageError when refused."""
+
+    def transactions(self) -> str | None:
+        """Return why transactions are not possible, None when they are."""
+
+    def lag(self, group: str, topics: Sequence[str]) -> dict[Partition, int]:
+        """Return how far a group is behind in each partition; a partition it never committed counts from its beginning."""

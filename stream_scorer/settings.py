@@ -1,5 +1,6 @@
 """Frozen settings per component, with their defaults and bounds; `settings_sources` reads them from flags, variables and files."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -26,6 +27,11 @@ class KafkaSettings(_Frozen):
     transaction_timeout_ms: Count = 15_000
     compression: Literal["none", "lz4", "zstd", "gzip", "snappy"] = "lz4"
     fetch_wait_max_ms: Count = 500
+
+    def client_config(self) -> dict[str, str | int | float | bool]:
+        """Return what every librdkafka client of ours is given, secrets revealed."""
+        revealed = {key: secret.get_secret_value() for key, secret in self.secrets.items()}
+        return {"bootstrap.servers": self.bootstrap_servers, **self.client, **revealed}
 
 
 class TopicSettings(_Frozen):
@@ -91,7 +97,9 @@ class BufferSettings(_Frozen):
     group: str = "stream-scorer-buffer"
     folder: str = "training-buffer"
     file_rows_max: Count = 100_000
+    held_bytes_max: Annotated[Count, Field(description="bytes of labels held in memory until they are written")] = 32_000_000
     flush_s: Seconds = 10.0
+    keep_prob: Annotated[float, Field(gt=0, le=1, description="share of the negatives nobody answered for that is kept")] = 1.0
 
 
 class RefreshSettings(_Frozen):
@@ -142,3 +150,15 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take what is given and nothing else."""
         return (init_settings,)
+
+
+class LocalSettings(BaseSettings):
+    """Where local servers find their files, by the variables that everybody uses for it."""
+
+    kafka_home: Path | None = None
+    xdg_cache_home: Path = Path("~/.cache")
+
+    @property
+    def cache(self) -> Path:
+        """Return our folder in the user's cache."""
+        return self.xdg_cache_home.expanduser() / "stream-scorer"

@@ -1,0 +1,118 @@
+"""Topics and groups through Kafka's admin API. See TopicAdmin."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
+
+from stream_scorer.adapters.kafka_client import ClientConfig, kafka_error
+from stream_scorer.core.records import Partition
+from stream_scorer.errors import NotReady, UsageError
+from stream_scorer.ports import TopicSpec, TopicState
+
+_PROBE_ID = "stream-scorer-doctor"
+_SEEN_EVERY_S = 0.05
+
+
+class KafkaTopicAdmin:
+    """See TopicAdmin. Every wait ends after `timeout_s`."""
+
+    def __init__(self, config: ClientConfig, *, timeout_s: float = 10.0) -> None:
+        # librdkafka's own lines about a broker that is away would drown the sentence that we say about it
+        self._config = {**config, "log_level": 0}
+        self._timeout_s = timeout_s
+        self._client = AdminClient(self._config)
+
+    def brokers(self) -> list[str]:
+        """See TopicAdmin."""
+        return [f"{broker.host}:{broker.port}" for broker in self._metadata().brokers.values()]
+
+    def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
+        """See TopicAdmin."""
+        metadata = self._metadata()
+        existing = [name for name in names if name in metadata.topics]
+        configs = self._configs(existing) if metadata.controller_id >= 0 else {}
+        states = {}
+        for name in existing:
+            partitions = metadata.topics[name].partitions
+            states[name] = TopicState(len(partitions), min(len(each.replicas) for each in partitions.values()), configs.get(name))
+        return states
+
+    def create(self, specs: Sequence[TopicSpec]) -> None:
+        """See TopicAdmin. A broker without a controller (librdkafka's mock) makes a topic, as it sees fit, when asked about it."""
+        if self._metadata().controller_id < 0:
+            producer = Producer({**self._config, "allow.auto.create.topics": True})
+            for spec in specs:
+                producer.list_topics(spec.name, timeout=self._timeout_s)
+        elif specs:
+            topics = [NewTopic(spec.name, spec.partitions, spec.replication_factor, config=dict(spec.config)) for spec in specs]
+            for name, future in self._client.create_topics(topics, request_timeout=self._timeout_s).items():
+                self._created(name, future)
+        self._wait_until_seen([spec.name for spec in specs])
+
+    def transactions(self) -> str | None:
+        """See TopicAdmin. Tries it: a transaction that is opened and aborted, with nothing in it."""
+        producer = Producer({**self._config, "transactional.id": _PROBE_ID, "transaction.timeout.ms": 10_000})
+        try:
+            producer.init_transactions(self._timeout_s)
+        except KafkaException as error:
+            return str(kafka_error(error).str())
+        return None
+
+    def lag(self, group: str, topics: Sequence[str]) -> dict[Partition, int]:
+        """See TopicAdmin."""
+        metadata = self._metadata()
+        partitions = [
+            TopicPartition(name, number) for name in topics if name in metadata.topics for number in metadata.topics[name].partitions
+        ]
+        if not partitions:
+            return {}
+        wanted = ConsumerGroupTopicPartitions(group, partitions)
+        committed = self._result(self._client.list_consumer_group_offsets([wanted], request_timeout=self._timeout_s)[group])
+        earliest, latest = self._offsets(partitions, OffsetSpec.earliest()), self._offsets(partitions, OffsetSpec.latest())
+        behind = {}
+        for each in committed.topic_partitions:
+            partition = Partition(each.topic, each.partition)
+            behind[partition] = latest[partition] - (each.offset if each.offset >= 0 else earliest[partition])
+        return behind
+
+    def _metadata(self) -> Any:
+        try:
+            return self._client.list_topics(timeout=self._timeout_s)
+        except KafkaException as error:
+            servers = self._config["bootstrap.servers"]
+            raise NotReady(f"no Kafka broker answers at {servers} within {self._timeout_s:g} s: {kafka_error(error).str()}") from error
+
+    def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        if not names:
+            return {}
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+        futures = self._client.describe_configs(resources, request_timeout=self._timeout_s)
+        return {resource.name: {key: entry.value for key, entry in self._result(future).items()} for resource, future in futures.items()}
+
+    def _offsets(self, partitions: Sequence[TopicPartition], spec: OffsetSpec) -> dict[Partition, int]:
+        futures = self._client.list_offsets(dict.fromkeys(partitions, spec), request_timeout=self._timeout_s)
+        return {Partition(each.topic, each.partition): self._result(future).offset for each, future in futures.items()}
+
+    def _created(self, name: str, future: "Future[None]") -> None:
+        try:
+            future.result(self._timeout_s)
+        except KafkaException as error:
+            if kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise UsageError(f"topic {name} was refused: {kafka_error(error).str()}") from error
+
+    def _result(self, future: Any) -> Any:
+        try:
+            return future.result(self._timeout_s)
+        except KafkaException as error:
+            raise NotReady(f"the brokers did not answer: {kafka_error(error).str()}") from error
+
+    def _wait_until_seen(self, names: Sequence[str]) -> None:
+        deadline_s = time.monotonic() + self._timeout_s
+        while missing := set(names) - self._metadata().topics.keys():
+            if time.monotonic() > deadline_s:
+                raise NotReady(f"topics created but not seen within {self._timeout_s:g} s: {', '.join(sorted(missing))}")
+            time.sleep(_SEEN_EVERY_S)
