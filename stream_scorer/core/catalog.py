@@ -1,0 +1,126 @@
+"""The catalog: all offers of one release, as columns.
+
+A row is an offer. Rows are sorted by offer id (by code point, which is also the order of the UTF-8 bytes), so that of two offers
+with the same score the lower row has the lower id.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_scorer.core.messages import Offer, OfferId, ReleaseId
+from stream_scorer.errors import BadModel
+
+if TYPE_CHECKING:
+    from stream_scorer.core.release import OfferChange
+
+Vectors = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+Millis = NDArray[np.int64]
+
+ALWAYS_MS, NEVER_MS = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalog:
+    """Offers as columns of N rows; make one with `of`, `from_columns` or `with_changes`."""
+
+    release_id: ReleaseId
+    offer_ids: list[OfferId]
+    vectors: Vectors  # (N, p), rows contiguous
+    fragments: list[bytes]  # each offer's features, a JSON object
+    active: Flags  # (N,)
+    valid_from_ms: Millis  # (N,), inclusive, ALWAYS_MS where open
+    valid_until_ms: Millis  # (N,), exclusive, NEVER_MS where open
+    index: dict[OfferId, int]  # offer id -> row
+    derived: dict[object, object] = field(default_factory=dict, repr=False)  # what `once` has made; any thread may make it anew
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.offer_ids)
+
+    @property
+    def dim(self) -> int:
+        """Return p."""
+        return int(self.vectors.shape[1])
+
+    @classmethod
+    def of(cls, release_id: ReleaseId, offers: Sequence[Offer], vectors: Vectors) -> "Catalog":
+        """Make a catalog of offers and their vectors, (N, p) in the offers' order."""
+        return cls.from_columns(
+            release_id,
+            offer_ids=[OfferId(offer.offer_id) for offer in offers],
+            vectors=vectors,
+            fragments=[_encode(offer.features) for offer in offers],
+            active=np.array([offer.active for offer in offers], bool),
+            valid_from_ms=_bounds([offer.valid_from_ms for offer in offers], ALWAYS_MS),
+            valid_until_ms=_bounds([offer.valid_until_ms for offer in offers], NEVER_MS),
+        )
+
+    @classmethod
+    def from_columns(
+        cls,
+        release_id: ReleaseId,
+        *,
+        offer_ids: list[OfferId],
+        vectors: Vectors,
+        fragments: list[bytes],
+        active: Flags,
+        valid_from_ms: Millis,
+        valid_until_ms: Millis,
+    ) -> "Catalog":
+        """Make a catalog of columns in any common order. Raises BadModel when they do not fit each other."""
+        order = sorted(range(len(offer_ids)), key=offer_ids.__getitem__)
+        if order != list(range(len(order))):
+            offer_ids = [offer_ids[row] for row in order]
+            fragments = [fragments[row] for row in order]
+            vectors, active = vectors[order], active[order]
+            valid_from_ms, valid_until_ms = valid_from_ms[order], valid_until_ms[order]
+        index = dict(zip(offer_ids, range(len(offer_ids)), strict=True))
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        _check(index, offer_ids, vectors, (fragments, active, valid_from_ms, valid_until_ms))
+        return cls(release_id, offer_ids, vectors, fragments, active, valid_from_ms, valid_until_ms, index)
+
+    def with_changes(self, changes: Sequence["OfferChange"]) -> "Catalog":
+        """Return a catalog in which the offers are as the changes say; of several for one offer the last counts."""
+        last = {change.offer_id: change for change in changes}
+        gone = [self.index[offer_id] for offer_id in last if offer_id in self.index]
+        stays = np.ones(len(self), bool)
+        stays[gone] = False
+        kept = np.flatnonzero(stays).tolist()
+        stated = [(change.offer, change.vector) for change in last.values() if change.offer is not None]
+        vectors = np.frombuffer(b"".join(vector for _, vector in stated), np.float32).reshape(len(stated), self.dim)
+        new = Catalog.of(self.release_id, [offer for offer, _ in stated], vectors)
+        return Catalog.from_columns(
+            self.release_id,
+            offer_ids=[self.offer_ids[row] for row in kept] + new.offer_ids,
+            vectors=np.concatenate([self.vectors[stays], new.vectors]),
+            fragments=[self.fragments[row] for row in kept] + new.fragments,
+            active=np.concatenate([self.active[stays], new.active]),
+            valid_from_ms=np.concatenate([self.valid_from_ms[stays], new.valid_from_ms]),
+            valid_until_ms=np.concatenate([self.valid_until_ms[stays], new.valid_until_ms]),
+        )
+
+
+def _bounds(bounds_ms: Sequence[int | None], open_ms: int) -> Millis:
+    return np.array([open_ms if bound is None else bound for bound in bounds_ms], np.int64)
+
+
+def _check(
+    index: dict[OfferId, int], offer_ids: list[OfferId], vectors: Vectors, columns: tuple[Sequence[bytes] | NDArray[np.generic], ...]
+) -> None:
+    rows = len(offer_ids)
+    if len(index) < rows:
+        raise BadModel(f"offer ids must differ, {rows - len(index)} of {rows} are repeated")
+    lengths = {len(column) for column in (vectors, *columns)}
+    if lengths != {rows} or vectors.ndim != 2:
+        raise BadModel(f"{rows} offers need as many vectors, features and flags, got {sorted(lengths)}")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise BadModel(f"{rows - int(finite.sum())} of {rows} offer vectors are not finite")

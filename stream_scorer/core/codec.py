@@ -1,0 +1,144 @@
+"""Records to messages and dead letters, and messages to bytes. Nothing here raises over what a record holds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from stream_scorer.core.messages import BAG_MAX, STRING_CHARS_MAX, VECTOR_MAX
+from stream_scorer.core.records import DeadLetter, OutputRecord, Record
+from stream_scorer.core.strict_json import Path, Refusal, loads_strict, path_text
+
+__all__ = ["Decoded", "Refusal", "dead_letter_record", "decode_all", "encode", "loads_strict", "refusal_of"]
+
+Message = TypeVar("Message")
+
+_FEATURES = ("features", "customer_features", "offer_features")
+_CODES = {
+    "missing": "missing_field",
+    "string_too_long": "text_too_long",
+    "string_too_short": "text_too_short",
+    "string_pattern_mismatch": "not_printable",
+    "greater_than_equal": "number_out_of_range",
+    "less_than_equal": "number_out_of_range",
+    "greater_than": "number_out_of_range",
+    "literal_error": "unknown_value",
+    "filter_value": "filter_value",
+}
+_WORDS = {"string_pattern_mismatch": "text must be printable, without control characters or line breaks"}
+
+encode = msgspec.json.Encoder().encode
+"""Write a message as canonical bytes: the fields in their stated order, no spaces, floats so that they read back the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded(Generic[Message]):
+    """`messages[i]` was read from `records[i]`; what could not be read is in `dead_letters`, in order."""
+
+    messages: list[Message]
+    records: list[Record]
+    dead_letters: list[DeadLetter]
+
+
+def decode_all(records: Sequence[Record], message_type: type[Message]) -> Decoded[Message]:
+    """Read every record on its own, so that a bad one harms only itself."""
+    key: Any = message_type
+    validate = _adapter(key).validator.validate_python
+    decoded: Decoded[Message] = Decoded([], [], [])
+    for record in records:
+        parsed = loads_strict(record.value)
+        if isinstance(parsed, Refusal):
+            decoded.dead_letters.append(DeadLetter(record, parsed.code, parsed.message))
+            continue
+        try:
+            message = validate(parsed)
+        except ValidationError as error:
+            refusal = refusal_of(error, parsed)
+            decoded.dead_letters.append(DeadLetter(record, refusal.code, refusal.message))
+            continue
+        decoded.messages.append(message)
+        decoded.records.append(record)
+    return decoded
+
+
+@cache
+def _adapter(message_type: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(message_type)
+
+
+def dead_letter_record(dead_letter: DeadLetter, topic: str) -> OutputRecord:
+    """Carry a record on, its key and value untouched, with the reason and where it came from in the headers."""
+    record = dead_letter.record
+    headers = {
+        "error.code": dead_letter.code,
+        "error.message": dead_letter.message,
+        "source.topic": record.topic,
+        "source.partition": record.partition,
+        "source.offset": record.offset,
+        "source.timestamp": record.timestamp_ms,
+    }
+    return OutputRecord(topic, record.key, record.value, [(name, str(value).encode()) for name, value in headers.items()])
+
+
+def refusal_of(error: ValidationError, parsed: dict[str, Any]) -> Refusal:
+    """Name the first fault: its code, the field's path and the bound; never the data."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    path = _field_path(details["loc"])
+    if details["loc"][-1] != "[key]" and len(path) > 1 and path[-2] in _FEATURES:
+        return _value_refusal(path, _at(path, parsed))
+    return Refusal(_code(details, path), f"{path_text(path)}: {_words(details)}")
+
+
+def _field_path(location: Path) -> Path:
+    """Cut off the union branches that were tried."""
+    for place, part in enumerate(location):
+        if part in _FEATURES:
+            return location[: place + 2]
+        if part == "value":
+            return location[: place + 1]
+    return location
+
+
+def _at(path: Path, parsed: Any) -> object:
+    for part in path:
+        parsed = parsed[part]
+    return parsed
+
+
+def _code(details: ErrorDetails, path: Path) -> str:
+    if details["type"] == "too_long":
+        return "too_many_features" if path[-1] in _FEATURES else "list_too_long"
+    if details["type"] == "literal_error" and path[-1] == "op":
+        return "unknown_filter_op"
+    return _CODES.get(details["type"], "wrong_type")
+
+
+def _words(details: ErrorDetails) -> str:
+    return _WORDS.get(details["type"], details["msg"])
+
+
+def _value_refusal(path: Path, value: object) -> Refusal:
+    """Say why a feature's value fits none of the kinds that features have."""
+    place = path_text(path)
+    if isinstance(value, str):
+        return Refusal("text_too_long", f"{place}: text must be at most {STRING_CHARS_MAX} characters")
+    if not isinstance(value, list):
+        return Refusal("wrong_type", f"{place}: a feature must be a number, text, a bool, null, or a list of texts or of numbers")
+    kinds = {_kind(element) for element in value}
+    if len(kinds) > 1:
+        return Refusal("mixed_list", f"{place}: a list must hold texts only or numbers only")
+    if kinds == {"other"}:
+        return Refusal("wrong_type", f"{place}: a list must hold texts or numbers")
+    if len(value) > (BAG_MAX if kinds == {"text"} else VECTOR_MAX):
+        return Refusal("list_too_long", f"{place}: a list must have at most {BAG_MAX} texts or {VECTOR_MAX} numbers")
+    return Refusal("text_too_long", f"{place}: text must be at most {STRING_CHARS_MAX} characters")
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, str):
+        return "text"
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else "other"
