@@ -44,7 +44,16 @@ class StreamError(StreamScorerError):
 
 
 class BatchAborted(StreamError):
-    """Nothing of the batch was written; its records must be read again."""
+    """Nothing of the batch was written; `membership_lost` says that writing the same again cannot succeed."""
+
+    def __init__(self, message: str, membership_lost: bool = False) -> None:  # noqa: FBT001, FBT002 - an exception's args are positional
+        """Say why."""
+        super().__init__(message, membership_lost)
+        self.membership_lost = membership_lost
+
+    def __str__(self) -> str:
+        """Return the reason."""
+        return str(self.args[0])
 
 
 class FatalStreamError(StreamError):

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from stream_scorer.core.messages import LabelledExample, ReleaseId
+from stream_scorer.core.buffer_files import Chunk
+from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record
 from stream_scorer.core.release import Model, OfferChange, Release, ReleaseInfo
 
@@ -151,26 +153,24 @@ class ReleaseStore(Protocol):
 
 
 class TrainingBuffer(Protocol):
-    """Files of labelled examples."""
+    """Examples in files, written in chunks of offsets; what is written tells where to go on, so no row is lost or doubled."""
 
-    def write(self, name: str, examples: Sequence[LabelledExample]) -> None:
-        """Write one file, whole or not at all; the same name again replaces it."""
+    def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
+        """Return the offset behind the last whole chunk of each partition, None before the first; remove what is torn.
 
-    def names(self) -> list[str]:
-        """Return the names of what is there."""
+        Only by the member that holds these partitions, before it reads. Raises TransientError.
+        """
 
+    def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
+        """Write chunks, one a partition at most, each whole or not at all; return the partitions that were refused.
 
-@dataclass(frozen=True, slots=True)
-class BatchReport:
-    """What one written batch was: record counts by topic, dead letters by (source topic, code), seconds by stage."""
+        One is refused when it does not begin where its partition's last chunk ends: another member has gone on. The same
+        chunk again changes nothing. Raises TransientError when it is unknown what was written: write the same again.
+        """
 
-    job: str
-    consumed: Mapping[str, int]
-    produced: Mapping[str, int]
-    dead_letters: Mapping[tuple[str, str], int]
-    stages_s: Mapping[str, float]
-    oldest_s: float | None = None
-    """How old the batch's oldest record was when its outputs were written."""
+    def read(self) -> Iterator[list[ExampleRow]]:
+        """Yield all rows in batches, every revision, in no order."""
+
 
 
 class Telemetry(Protocol):

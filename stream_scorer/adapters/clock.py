@@ -1,4 +1,4 @@
-"""The clock of this machine."""
+"""The clock of this machine, and one that is set by hand."""
 
 import time
 
@@ -17,3 +17,27 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """See Clock."""
         time.sleep(seconds)
+
+
+class HandClock:
+    """See Clock; moves only when told to, or when somebody waits on it."""
+
+    def __init__(self, now_ms: int = 0) -> None:
+        """Start at a time."""
+        self._now_ms = float(now_ms)
+
+    def now_ms(self) -> int:
+        """See Clock."""
+        return int(self._now_ms)
+
+    def monotonic_s(self) -> float:
+        """See Clock."""
+        return self._now_ms / 1000
+
+    def sleep(self, seconds: float) -> None:
+        """See Clock: the time is over at once."""
+        self._now_ms += seconds * 1000
+
+    def set(self, now_ms: int) -> None:
+        """Say what time it is."""
+        self._now_ms = float(now_ms)

@@ -1,0 +1,55 @@
+"""What every Kafka client of ours is configured with, and how librdkafka's errors become ours."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+
+from stream_scorer.errors import TransientError
+
+ClientConfig = Mapping[str, str | int | float | bool]
+
+CONSUMER: dict[str, str | int | float | bool] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "earliest",  # the default, largest, would skip what waits for a new group
+    "isolation.level": "read_committed",
+    "fetch.queue.backoff.ms": 50,  # the default, 1000, stalls the fetcher for a second
+    "queued.min.messages": 5_000,
+    "queued.max.messages.kbytes": 32_768,
+    "enable.partition.eof": True,
+}
+PRODUCER: dict[str, str | int | float | bool] = {
+    "partitioner": "murmur2_random",  # as Java's default; ours would be CRC32
+    "retry.backoff.ms": 10,  # 100 is waited in full whenever a transaction follows another closely
+    "delivery.report.only.error": True,
+    "message.max.bytes": 2_200_000,
+}
+
+
+def new_consumer(config: ClientConfig) -> Consumer:
+    """Make a consumer with our defaults below what the caller says."""
+    return Consumer({**CONSUMER, **config})
+
+
+def new_producer(config: ClientConfig) -> Producer:
+    """Make a producer with our defaults below what the caller says."""
+    return Producer({**PRODUCER, **config})
+
+
+def kafka_error(error: KafkaException) -> KafkaError:
+    """Return the KafkaError inside a KafkaException."""
+    inner = error.args[0]
+    if not isinstance(inner, KafkaError):
+        raise error
+    return inner
+
+
+@contextmanager
+def transient(doing: str) -> Iterator[None]:
+    """Turn trouble of the brokers or the network while `doing` into TransientError."""
+    try:
+        yield
+    except KafkaException as error:
+        msg = f"{doing}: {kafka_error(error).str()}"
+        raise TransientError(msg) from error

@@ -1,0 +1,105 @@
+"""Reading stretches of partitions outside any group, to rebuild state."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from stream_scorer.adapters.kafka_client import ClientConfig, new_consumer, transient
+from stream_scorer.core.records import Partition, Position, Record
+from stream_scorer.errors import TransientError
+
+_BATCH = 5_000
+
+
+class KafkaLog:
+    """See LogReader."""
+
+    def __init__(self, config: ClientConfig, *, timeout_s: float) -> None:
+        """Use the group of `config` (group.id) for its committed positions only; never join it."""
+        self._consumer = new_consumer({**config, "isolation.level": "read_committed"})
+        self._admin = AdminClient({key: value for key, value in config.items() if key in ("bootstrap.servers",) or "." in key and _shared(key)})
+        self._timeout_s = timeout_s
+
+    def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
+        """See LogReader.committed; waits at most the time-out for a predecessor's transaction."""
+        with transient("reading committed offsets"):
+            places = self._consumer.committed([TopicPartition(*one) for one in partitions], timeout=self._timeout_s)
+        found: dict[Partition, Position | None] = {}
+        for one in places:
+            if one.error is not None:
+                msg = f"reading the committed offset of {one.topic}[{one.partition}]: {one.error.str()}"
+                raise TransientError(msg)
+            position = None if one.offset == OFFSET_INVALID else Position(one.offset, one.metadata or "")
+            found[Partition(one.topic, one.partition)] = position
+        return found
+
+    def beginning(self, partition: Partition) -> int:
+        """See LogReader.beginning."""
+        return self._offset(partition, OffsetSpec.earliest())
+
+    def end(self, partition: Partition) -> int:
+        """See LogReader.end: read uncommitted, since the last stable offset may lag behind a marker."""
+        return self._offset(partition, OffsetSpec.latest())
+
+    def _offset(self, partition: Partition, spec: OffsetSpec) -> int:
+        place = TopicPartition(*partition)
+        with transient(f"reading an offset of {partition.topic}[{partition.number}]"):
+            futures = self._admin.list_offsets({place: spec}, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=self._timeout_s)
+            offset = futures[place].result(self._timeout_s + 1).offset
+        return int(offset)
+
+    def read(self, partition: Partition, start: int, end: int) -> Iterator[list[Record]]:
+        """See LogReader.read. Raises TransientError when nothing comes for the time-out."""
+        if start >= end:
+            return
+        self._consumer.assign([TopicPartition(*partition, start)])
+        try:
+            yield from self._read_assigned(partition, end)
+        finally:
+            self._consumer.unassign()
+
+    def _read_assigned(self, partition: Partition, end: int) -> Iterator[list[Record]]:
+        deadline_s = time.monotonic() + self._timeout_s
+        while True:
+            first = self._consumer.poll(0.5)
+            if first is None:
+                if self._position(partition) >= end:
+                    return
+                if time.monotonic() > deadline_s:
+                    msg = f"{partition.topic}[{partition.number}] stayed silent for {self._timeout_s} s before offset {end}"
+                    raise TransientError(msg)
+                continue
+            records: list[Record] = []
+            over = False
+            for message in [first, *self._consumer.consume(_BATCH, 0)]:
+                if (error := message.error()) is not None:
+                    # the end of the partition may be the last stable offset: go on until what was asked for is read
+                    over = over or (error.code() == KafkaError._PARTITION_EOF and (message.offset() or 0) >= end)
+                    if error.code() != KafkaError._PARTITION_EOF:
+                        raise TransientError(error.str())
+                elif (offset := message.offset() or 0) >= end:
+                    over = True
+                else:
+                    headers = message.headers() or ()
+                    records.append(Record(*partition, offset, message.key(), message.value(), message.timestamp()[1], headers))
+            if records:
+                deadline_s = time.monotonic() + self._timeout_s
+                yield records
+            if over:
+                return
+
+    def _position(self, partition: Partition) -> int:
+        with suppress(KafkaException):
+            return int(self._consumer.position([TopicPartition(*partition)])[0].offset)
+        return -1
+
+    def close(self) -> None:
+        """See LogReader.close."""
+        self._consumer.close()
+
+
+def _shared(key: str) -> bool:
+    return key.startswith(("security.", "sasl.", "ssl.", "socket.", "broker.", "client.", "test.mock"))

@@ -1,0 +1,177 @@
+"""Writing outputs together with progress: in one transaction, or outputs first."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from stream_scorer.adapters.kafka_client import ClientConfig, kafka_error, new_producer
+from stream_scorer.adapters.kafka_source import KafkaSource
+from stream_scorer.core.records import OutputRecord, Partition, Progress
+from stream_scorer.errors import BatchAborted, FatalStreamError, NotReady, TransientError
+
+_MEMBERSHIP_LOST = {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID}
+
+
+class _Outputs:
+    """Queues records in a producer; with `note_ends` it remembers how far each partition is known to be written."""
+
+    def __init__(self, config: ClientConfig, *, timeout_s: float, note_ends: bool) -> None:
+        # success reports cost half a microsecond a record: only where their offsets are needed
+        self.producer = new_producer({**config, "delivery.report.only.error": not note_ends})
+        self._timeout_s, self._note_ends = timeout_s, note_ends
+        self._failed: list[str] = []
+        self.ends: dict[Partition, int] = {}
+
+    def queue(self, outputs: Sequence[OutputRecord]) -> None:
+        """Hand all records to the client. Raises BatchAborted when its queue stays full."""
+        self._failed = []
+        last = {(output.topic, output.partition): place for place, output in enumerate(outputs)} if self._note_ends else {}
+        noted = set(last.values())
+        for place, output in enumerate(outputs):
+            self._queue(output, self._note if place in noted else self._note_failure)
+
+    def _queue(self, output: OutputRecord, on_delivery: Callable[[KafkaError | None, Message], None]) -> None:
+        partition = -1 if output.partition is None else output.partition
+        deadline_s = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                self.producer.produce(
+                    output.topic, output.value, output.key, partition, on_delivery=on_delivery, headers=list(output.headers) or None
+                )
+            except BufferError:
+                if time.monotonic() > deadline_s:
+                    msg = f"the client's queue stayed full for {self._timeout_s} s"
+                    raise BatchAborted(msg) from None
+                self.producer.poll(0.1)
+            else:
+                return
+
+    def _note(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._note_failure(error, message)
+            return
+        partition = Partition(message.topic() or "", message.partition() or 0)
+        self.ends[partition] = max(self.ends.get(partition, 0), (message.offset() or 0) + 1)
+
+    def _note_failure(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failed.append(f"{message.topic()}: {error.str()}")
+
+    def failed(self) -> str | None:
+        """Return the first failure since `queue`."""
+        return self._failed[0] if self._failed else None
+
+
+class TransactionalSink:
+    """See RecordSink: exactly once, under Kafka's first transaction protocol.
+
+    librdkafka does not speak KIP-890: after an outcome that is unknown, FatalStreamError ends the process, and the
+    `init_transactions` of its successor, which has the same `transactional.id`, settles what was open.
+    """
+
+    def __init__(self, config: ClientConfig, *, timeout_s: float, note_ends: bool = False) -> None:
+        """Fence a predecessor of the same transactional.id and end its open transaction. Raises NotReady."""
+        self._timeout_s = timeout_s
+        self._outputs = _Outputs(config, timeout_s=timeout_s, note_ends=note_ends)
+        self._producer = self._outputs.producer
+        self._init()
+
+    def _init(self) -> None:
+        deadline_s = time.monotonic() + self._timeout_s + 30
+        while True:
+            try:
+                self._producer.init_transactions(self._timeout_s)
+            except KafkaException as error:
+                reason = kafka_error(error)
+                if not reason.retriable() or time.monotonic() > deadline_s:
+                    msg = f"the brokers did not let a transactional producer start: {reason.str()}"
+                    raise NotReady(msg) from error
+            else:
+                return
+
+    def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: KafkaSource) -> None:
+        """See RecordSink.write."""
+        offsets = [TopicPartition(*partition, position.offset, position.metadata or None) for partition, position in progress.items()]
+        try:
+            self._producer.begin_transaction()
+            self._outputs.queue(outputs)
+            self._retried(lambda: self._producer.send_offsets_to_transaction(offsets, source.group_metadata(), self._timeout_s))
+            # -1: what is left of the transaction's own time; other values may leave the client out of step with the broker
+            self._retried(lambda: self._producer.commit_transaction(-1))
+        except KafkaException as error:
+            self._give_up(kafka_error(error))
+        except BatchAborted:
+            self._abort()
+            raise
+
+    def _retried(self, call: Callable[[], None]) -> None:
+        deadline_s = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                call()
+            except KafkaException as error:
+                if not kafka_error(error).retriable() or time.monotonic() > deadline_s:
+                    raise
+            else:
+                return
+
+    def _give_up(self, reason: KafkaError) -> None:
+        msg = f"the transaction failed: {reason.str()}"
+        # librdkafka marks a fencing seen by AddOffsetsToTxn as abortable
+        if reason.fatal() or reason.code() == KafkaError._FENCED or not reason.txn_requires_abort():
+            raise FatalStreamError(msg)
+        self._abort()
+        raise BatchAborted(msg, reason.code() in _MEMBERSHIP_LOST)
+
+    def _abort(self) -> None:
+        try:
+            self._retried(lambda: self._producer.abort_transaction(self._timeout_s))
+        except KafkaException as error:
+            msg = f"the transaction could not be aborted: {kafka_error(error).str()}"
+            raise FatalStreamError(msg) from error
+
+    def end_offsets(self) -> dict[Partition, int]:
+        """See RecordSink.end_offsets."""
+        return self._outputs.ends
+
+    def close(self) -> None:
+        """See RecordSink.close."""
+        self._producer.flush(self._timeout_s)
+
+
+class AtLeastOnceSink:
+    """See RecordSink: outputs are flushed before progress is committed, so a crash between repeats them."""
+
+    def __init__(self, config: ClientConfig, *, timeout_s: float, note_ends: bool = False) -> None:
+        """Make an idempotent producer."""
+        self._timeout_s = timeout_s
+        self._outputs = _Outputs({**config, "enable.idempotence": True}, timeout_s=timeout_s, note_ends=note_ends)
+        self._producer = self._outputs.producer
+
+    def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: KafkaSource) -> None:
+        """See RecordSink.write."""
+        try:
+            self._outputs.queue(outputs)
+            left = self._producer.flush(self._timeout_s)
+        except KafkaException as error:
+            msg = f"writing: {kafka_error(error).str()}"
+            raise FatalStreamError(msg) from error
+        if left or self._outputs.failed():
+            msg = f"{left} of {len(outputs)} outputs were not written in {self._timeout_s} s; {self._outputs.failed() or 'no answer'}"
+            raise FatalStreamError(msg)
+        try:
+            source.commit(progress)
+        except TransientError as error:
+            # another member has these partitions now and reads them again, or we do
+            raise BatchAborted(str(error), True) from error
+
+    def end_offsets(self) -> dict[Partition, int]:
+        """See RecordSink.end_offsets."""
+        return self._outputs.ends
+
+    def close(self) -> None:
+        """See RecordSink.close."""
+        with suppress(KafkaException):
+            self._producer.flush(self._timeout_s)

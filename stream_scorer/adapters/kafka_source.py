@@ -1,0 +1,182 @@
+"""A member of a consumer group."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream_scorer.adapters.kafka_client import ClientConfig, kafka_error, new_consumer, transient
+from stream_scorer.core.records import Partition, Position, Progress, Record
+from stream_scorer.errors import FatalStreamError, TransientError
+from stream_scorer.ports import Assignment, Fetched
+
+_TIMEOUT_S = 20.0
+
+
+class KafkaSource:
+    """See RecordSource.
+
+    `mirrored` topics are not subscribed: partition n of them is assigned wherever partition n of the first topic is, so
+    that both are always with one member, whatever the assignor. With `held`, gained partitions stay paused until `start`.
+    """
+
+    def __init__(self, config: ClientConfig, topics: Sequence[str], *, mirrored: Sequence[str] = (), held: bool = False) -> None:
+        """Join the group of `config` (group.id)."""
+        self._consumer = new_consumer(config)
+        self._mirrored, self._held = tuple(mirrored), held
+        self._owned: set[Partition] = set()
+        self._started: set[Partition] = set()
+        self._gained: list[Partition] = []
+        self._dropped: list[Partition] = []
+        self._next: dict[Partition, int] = {}
+        self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+
+    # -- rebalance callbacks: run inside poll() and consume() only, and only note what happened -----------------------------
+
+    def _mirror(self, partitions: Sequence[TopicPartition]) -> list[Partition]:
+        own = [Partition(one.topic, one.partition) for one in partitions]
+        return own + [Partition(topic, one.number) for topic in self._mirrored for one in own]
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        gained = self._mirror(partitions)
+        if self._held:
+            # an explicit offset: with stored ones, a seek() during their look-up fails
+            consumer.incremental_assign([TopicPartition(*one, 0) for one in gained])
+            consumer.pause([TopicPartition(*one) for one in gained])
+        else:
+            consumer.incremental_assign([TopicPartition(*one) for one in gained])
+            self._started.update(gained)
+        self._owned.update(gained)
+        self._gained.extend(gained)
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        dropped = self._mirror(partitions)
+        held = [one for one in dropped if one in self._owned]
+        if held:
+            consumer.incremental_unassign([TopicPartition(*one) for one in held])
+        self._forget(dropped)
+        self._dropped.extend(dropped)
+
+    def _forget(self, partitions: Sequence[Partition]) -> None:
+        for one in partitions:
+            self._owned.discard(one)
+            self._started.discard(one)
+            self._next.pop(one, None)
+            if one in self._gained:
+                self._gained.remove(one)
+
+    # -- RecordSource ------------------------------------------------------------------------------------------------------
+
+    def fetch(self, *, records_max: int, wait_s: float, linger_s: float) -> Fetched:
+        """See RecordSource.fetch."""
+        self._gained, self._dropped = [], []
+        with _fatal():
+            first = self._consumer.poll(wait_s)
+            messages = [] if first is None else [first]
+            if first is not None and records_max > 1:
+                # consume() waits for the whole number or the whole time: only what is there already, unless asked to linger
+                messages += self._consumer.consume(records_max - 1, linger_s)
+        records, ended, troubles = self._sort_out(messages)
+        return Fetched(records, Assignment(tuple(self._gained), tuple(self._dropped)), ended, troubles)
+
+    def _sort_out(self, messages: Sequence[Message]) -> tuple[list[Record], tuple[Partition, ...], tuple[str, ...]]:
+        records: list[Record] = []
+        troubles: list[str] = []
+        ended: dict[Partition, None] = {}
+        for message in messages:
+            partition = Partition(message.topic() or "", message.partition() if message.partition() is not None else -1)
+            if (error := message.error()) is not None:
+                if error.code() != KafkaError._PARTITION_EOF:
+                    troubles.append(_passing(error))
+                elif partition in self._started:
+                    ended[partition] = None
+            elif partition in self._started:  # one revoked or held between poll() and consume() is left out
+                record = Record(*partition, message.offset() or 0, message.key(), message.value(), message.timestamp()[1], message.headers() or ())
+                records.append(record)
+                ended.pop(partition, None)
+        for record in records:
+            self._next[Partition(record.topic, record.partition)] = record.offset + 1
+        return records, tuple(ended), tuple(troubles)
+
+    def rewind(self) -> None:
+        """See RecordSource.rewind."""
+        wanted = [TopicPartition(*one) for one in sorted(self._started)]
+        with transient("reading committed offsets"):
+            committed = self._consumer.committed(wanted, timeout=_TIMEOUT_S) if wanted else []
+        positions: dict[Partition, Position] = {}
+        for one in committed:
+            if one.offset == OFFSET_INVALID:
+                with transient("reading the oldest offset"):
+                    one.offset = self._consumer.get_watermark_offsets(one, timeout=_TIMEOUT_S)[0]
+            positions[Partition(one.topic, one.partition)] = Position(one.offset)
+        self.start(positions)
+
+    def start(self, positions: Progress) -> None:
+        """See RecordSource.start."""
+        places = [TopicPartition(*partition, position.offset) for partition, position in positions.items() if partition in self._owned]
+        deadline_s = time.monotonic() + _TIMEOUT_S
+        for place in places:
+            self._seek(place, deadline_s)
+        self._consumer.resume(places)
+        self._started.update(Partition(place.topic, place.partition) for place in places)
+
+    def _seek(self, place: TopicPartition, deadline_s: float) -> None:
+        # right after an assignment the fetcher may not have started: _STATE until it has
+        while True:
+            try:
+                self._consumer.seek(place)
+            except KafkaException as error:
+                if kafka_error(error).code() not in (KafkaError._STATE, KafkaError._TIMED_OUT) or time.monotonic() > deadline_s:
+                    msg = f"seeking {place.topic}[{place.partition}] to {place.offset}: {kafka_error(error).str()}"
+                    raise TransientError(msg) from error
+                time.sleep(0.01)
+            else:
+                return
+
+    def hold(self, partitions: Sequence[Partition]) -> None:
+        """See RecordSource.hold."""
+        held = [one for one in partitions if one in self._owned]
+        self._consumer.pause([TopicPartition(*one) for one in held])
+        self._started.difference_update(held)
+
+    def group_metadata(self) -> object:
+        """Return what a transactional producer needs to commit offsets for this member."""
+        return self._consumer.consumer_group_metadata()
+
+    def commit(self, progress: Progress) -> None:
+        """Commit positions outside a transaction (at least once). Raises TransientError."""
+        offsets = [TopicPartition(*partition, position.offset, position.metadata or None) for partition, position in progress.items()]
+        with transient("committing offsets"):
+            for one in self._consumer.commit(offsets=offsets, asynchronous=False) or []:
+                if one.error is not None:
+                    raise KafkaException(one.error)
+
+    def lag(self) -> dict[Partition, int]:
+        """See RecordSource.lag."""
+        lags: dict[Partition, int] = {}
+        for one in self._owned & self._started:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(*one), cached=True)
+            if high >= 0:
+                lags[one] = max(0, high - self._next.get(one, max(low, 0)))
+        return lags
+
+    def close(self) -> None:
+        """See RecordSource.close."""
+        self._consumer.close()
+
+
+@contextmanager
+def _fatal() -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        msg = f"reading: {kafka_error(error).str()}"
+        raise FatalStreamError(msg) from error
+
+
+def _passing(error: KafkaError) -> str:
+    if error.fatal():
+        msg = f"reading: {error.str()}"
+        raise FatalStreamError(msg)
+    return error.str()

@@ -1,0 +1,415 @@
+"""The reconciling join of one partition: rankings, outcomes and emitted labels to the labels still owed.
+
+State of a partition is open requests, outcomes that wait for theirs, what was emitted, and the watermark W, the progress of
+event time. It is a function of three topics and rebuilt from them by `PartitionJoin.restore`. Whether a thing is forgotten, closed or
+settled is decided by W alone ("past t" is W > t), so the same records give the same labels however they are batched:
+
+    ranking   W past time + forget -> dead letter · known request -> duplicate · else open; outcomes that waited join now
+    outcome   its request is open  -> joins, if the offer was ranked and the time is usable, else dead letter
+              else it waits, and is settled as a dead letter once W is past time + disorder
+    advance   close the windows that W has passed, settle, forget
+
+What is owed is what differs from what was emitted, one revision a request and batch.
+"""
+
+import heapq
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from stream_scorer.core.codec import decode_all
+from stream_scorer.core.labelling import (
+    NO_ANSWERS,
+    UNKNOWN,
+    Answers,
+    Horizons,
+    Label,
+    LabelledHead,
+    RankingHead,
+    labels_of,
+    read_labelled_head,
+    read_ranking_head,
+    write_labelled,
+)
+from stream_scorer.core.messages import Acceptance
+from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
+
+NO_TIME = -1
+
+
+@dataclass(slots=True)
+class OpenRequest:
+    """A ranked request whose labels may still change."""
+
+    value: bytes
+    customer_id: str
+    time_ms: int
+    places: dict[str, int]
+    answers: dict[int, Answers] = field(default_factory=dict)
+    emitted: tuple[Label, ...] = ()
+    revision: int = 0
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An outcome whose ranking has not come."""
+
+    record: Record
+    acceptance: Acceptance
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What one batch of one partition owes."""
+
+    labels: list[OutputRecord]
+    dead_letters: list[DeadLetter]
+    counts: Counter[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePoint:
+    """Where the state of a partition begins in its three topics, and the watermark; travels as the offset's metadata."""
+
+    watermark_ms: int
+    newest_ms: int
+    newest_appended_ms: int
+    newest_outcome_ms: int
+    rankings: int
+    outcomes: int
+    labels: int
+
+    def to_text(self) -> str:
+        """Return the metadata string."""
+        return json.dumps([1, *(getattr(self, name) for name in self.__slots__)], separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> "RestorePoint":
+        """Read a metadata string. Raises ValueError for one that is not ours."""
+        version, *numbers = json.loads(text)
+        if version != 1:
+            msg = f"the joiner's offset metadata must be of version 1, got {version!r}"
+            raise ValueError(msg)
+        return cls(*numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinTopics:
+    """The names of the join's topics."""
+
+    rankings: str
+    outcomes: str
+    labels: str
+
+
+class PartitionJoin:
+    """The state of one partition; does no I/O and reads no clock."""
+
+    def __init__(self, number: int, topics: JoinTopics, horizons: Horizons) -> None:
+        """Start with nothing, at the beginning of event time."""
+        self.number = number
+        self.watermark_ms = NO_TIME
+        self.open: dict[str, OpenRequest] = {}
+        self._topics = topics
+        self._horizons = horizons
+        self._waiting: dict[str, list[Waiting]] = {}
+        self._newest_ms = NO_TIME
+        self._newest_appended_ms = NO_TIME
+        self._newest_outcome_ms = NO_TIME
+        self._next = {topics.rankings: 0, topics.outcomes: 0}
+        self._at_end = {topics.rankings: False, topics.outcomes: False}
+        self._labels_end = 0
+        # read back after a restart, for requests that are not open yet
+        self._emitted_before: dict[str, LabelledHead] = {}
+        # (offset, event time) in offset order: the oldest that still matters bounds what a restore must read
+        self._ranking_offsets: deque[tuple[int, int]] = deque()
+        self._outcome_offsets: deque[tuple[int, int]] = deque()
+        self._label_offsets: deque[tuple[int, int]] = deque()
+        self._closing: list[tuple[int, str]] = []
+        self._forgetting: list[tuple[int, str]] = []
+        self._settling: list[tuple[int, int, str]] = []
+        self._touched: dict[str, None] = {}
+        self._dead: list[DeadLetter] = []
+        self._counts: Counter[str] = Counter()
+
+    # -- a batch ---------------------------------------------------------------------------------------------------------
+
+    def join(self, records: Sequence[Record], *, ended: Iterable[str] = (), now_ms: int | None = None) -> Joined:
+        """Take in records of this partition, in offset order per topic, and return what is owed after them.
+
+        `ended` names the topics whose end these records reach. With `now_ms` and both at their end, event time goes on at the
+        pace of the clock from the newest ranking, so that an idle partition closes its windows.
+        """
+        self._read(records)
+        for topic in ended:
+            self._at_end[topic] = True
+        if self._emitted_before and self._at_end[self._topics.rankings]:
+            self._emitted_before = {}
+        self._advance(now_ms)
+        return self._owed()
+
+    def _read(self, records: Sequence[Record]) -> None:
+        outcomes: list[Record] = []
+        for record in records:
+            self._next[record.topic] = record.offset + 1
+            self._at_end[record.topic] = False
+            if record.topic == self._topics.rankings:
+                self._read_ranking(record)
+            else:
+                outcomes.append(record)
+        decoded = decode_all(outcomes, Acceptance)
+        self._dead.extend(decoded.dead_letters)
+        for record, acceptance in zip(decoded.records, decoded.messages, strict=True):
+            self._read_outcome(record, acceptance)
+
+    def _read_ranking(self, record: Record) -> None:
+        head = read_ranking_head(record.value)
+        if isinstance(head, str):
+            self._reject(record, "bad_ranking", head)
+        elif len({offer.offer_id for offer in head.offers}) < len(head.offers):
+            self._reject(record, "bad_ranking", "an offer stands twice in the ranking")
+        elif head.event_time_ms > record.timestamp_ms + self._horizons.skew_ms:
+            self._reject(record, "from_the_future", f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time")
+        elif self.watermark_ms > head.event_time_ms + self._horizons.forget_ms:
+            self._reject(record, "ranking_too_late", f"the request is more than {self._horizons.forget_ms} ms behind the watermark")
+        elif (known := self.open.get(head.request_id)) is None:
+            self._open(record, head)
+        elif known.time_ms == head.event_time_ms:
+            self._counts["duplicate_rankings"] += 1
+        else:
+            self._reject(record, "request_id_reused", "the request id was used before with another event_time_ms")
+
+    def _open(self, record: Record, head: RankingHead) -> None:
+        if head.event_time_ms > self._newest_ms:
+            self._newest_ms, self._newest_appended_ms = head.event_time_ms, record.timestamp_ms
+        places = {offer.offer_id: place for place, offer in enumerate(head.offers)}
+        request = OpenRequest(record.value or b"", head.customer_id, head.event_time_ms, places)
+        request.emitted = (UNKNOWN,) * len(head.offers)
+        if (emitted := self._emitted_before.pop(head.request_id, None)) is not None:
+            request.emitted, request.revision, request.final = emitted.labels(), emitted.revision, emitted.final
+        self.open[head.request_id] = request
+        self._ranking_offsets.append((record.offset, head.event_time_ms))
+        heapq.heappush(self._closing, (head.event_time_ms, head.request_id))
+        heapq.heappush(self._forgetting, (head.event_time_ms, head.request_id))
+        for waiting in self._waiting.pop(head.request_id, ()):
+            self._answer(request, waiting)
+
+    def _read_outcome(self, record: Record, acceptance: Acceptance) -> None:
+        time_ms = acceptance.event_time_ms
+        if time_ms > record.timestamp_ms + self._horizons.skew_ms:
+            self._reject(record, "from_the_future", f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time")
+            return
+        self._newest_outcome_ms = max(self._newest_outcome_ms, time_ms)
+        waiting = Waiting(record, acceptance)
+        if (request := self.open.get(acceptance.request_id)) is not None:
+            self._remember(record, time_ms)
+            self._answer(request, waiting)
+        elif self.watermark_ms > time_ms + self._horizons.disorder_ms:
+            self._settle(waiting)
+        else:
+            self._remember(record, time_ms)
+            self._waiting.setdefault(acceptance.request_id, []).append(waiting)
+            heapq.heappush(self._settling, (time_ms, record.offset, acceptance.request_id))
+
+    def _remember(self, record: Record, time_ms: int) -> None:
+        self._outcome_offsets.append((record.offset, time_ms))
+
+    def _answer(self, request: OpenRequest, waiting: Waiting) -> None:
+        """Let an outcome count for its request, or say why it cannot."""
+        acceptance, horizons = waiting.acceptance, self._horizons
+        place = request.places.get(acceptance.offer_id)
+        late_ms = request.time_ms + horizons.window_ms + horizons.late_ms
+        if acceptance.customer_id != request.customer_id:
+            self._reject(waiting.record, "another_customer", "the request was another customer's")
+        elif place is None:
+            self._reject(waiting.record, "offer_not_ranked", "the offer was not in the ranking of this request")
+        elif acceptance.event_time_ms < request.time_ms - horizons.back_ms:
+            self._reject(waiting.record, "before_its_request", f"the answer is more than {horizons.back_ms} ms before its request")
+        elif acceptance.event_time_ms > late_ms:
+            self._reject(waiting.record, "outcome_too_late", f"the answer is more than {late_ms - request.time_ms} ms after its request")
+        else:
+            before = request.answers.get(place, NO_ANSWERS)
+            after = before.with_answer(acceptance.accepted, acceptance.event_time_ms)
+            self._counts["outcomes_joined" if after != before else "duplicate_outcomes"] += 1
+            request.answers[place] = after
+            self._touched[acceptance.request_id] = None
+
+    # -- event time --------------------------------------------------------------------------------------------------------
+
+    def _advance(self, now_ms: int | None) -> None:
+        tick_ms = self._horizons.tick_ms
+        self.watermark_ms = max(self.watermark_ms, self._event_time_ms() // tick_ms * tick_ms)
+        if now_ms is not None:
+            idle_ms = self._idle_time_ms(now_ms) // tick_ms * tick_ms
+            if self.due(idle_ms):
+                self.watermark_ms = max(self.watermark_ms, idle_ms)
+        self._close()
+        self._settle_all()
+
+    def _event_time_ms(self) -> int:
+        # while outcomes are behind, a window must not close before its outcomes are read
+        if self._at_end[self._topics.outcomes]:
+            return self._newest_ms
+        return min(self._newest_ms, self._newest_outcome_ms)
+
+    def _idle_time_ms(self, now_ms: int) -> int:
+        if self._newest_ms == NO_TIME or not all(self._at_end.values()):
+            return self.watermark_ms
+        return self._newest_ms + now_ms - self._newest_appended_ms - self._horizons.idle_slack_ms
+
+    def due(self, watermark_ms: int) -> bool:
+        """Return whether this watermark would close a window or settle an outcome."""
+        closing = bool(self._closing) and watermark_ms > self._closing[0][0] + self._horizons.window_ms
+        settling = bool(self._settling) and watermark_ms > self._settling[0][0] + self._horizons.disorder_ms
+        return closing or settling
+
+    def idle_due(self, now_ms: int) -> bool:
+        """Return whether the clock alone makes something due."""
+        return self.due(self._idle_time_ms(now_ms) // self._horizons.tick_ms * self._horizons.tick_ms)
+
+    def _close(self) -> None:
+        while self._closing and self.watermark_ms > self._closing[0][0] + self._horizons.window_ms:
+            self._touched[heapq.heappop(self._closing)[1]] = None
+
+    def _settle_all(self) -> None:
+        while self._settling and self.watermark_ms > self._settling[0][0] + self._horizons.disorder_ms:
+            _, offset, request_id = heapq.heappop(self._settling)
+            waiting = self._waiting.get(request_id, [])
+            for outcome in [one for one in waiting if one.record.offset == offset]:
+                waiting.remove(outcome)
+                self._settle(outcome)
+            if not waiting:
+                self._waiting.pop(request_id, None)
+
+    def _settle(self, waiting: Waiting) -> None:
+        acceptance, horizons = waiting.acceptance, self._horizons
+        requested_ms = acceptance.request_time_ms
+        if requested_ms is not None and acceptance.event_time_ms > requested_ms + horizons.window_ms + horizons.late_ms:
+            self._reject(
+                waiting.record, "outcome_too_late", f"the answer is more than {horizons.window_ms + horizons.late_ms} ms after its request"
+            )
+        else:
+            self._reject(waiting.record, "unknown_request", "no ranking of this request is known, or it is forgotten by now")
+
+    def _forget(self) -> None:
+        horizons, watermark_ms = self._horizons, self.watermark_ms
+        while self._forgetting and watermark_ms > self._forgetting[0][0] + horizons.forget_ms:
+            self.open.pop(heapq.heappop(self._forgetting)[1], None)
+        for offsets, kept_ms in (
+            (self._ranking_offsets, horizons.forget_ms),
+            (self._label_offsets, horizons.forget_ms),
+            (self._outcome_offsets, horizons.keep_ms),
+        ):
+            while offsets and watermark_ms > offsets[0][1] + kept_ms:
+                offsets.popleft()
+
+    def _reject(self, record: Record, code: str, message: str) -> None:
+        self._dead.append(DeadLetter(record, code, message))
+
+    # -- what is owed ------------------------------------------------------------------------------------------------------
+
+    def _owed(self) -> Joined:
+        labels = [output for request_id in self._touched if (output := self._reconcile(request_id, self.open[request_id]))]
+        joined = Joined(labels, self._dead, self._counts)
+        self._touched, self._dead, self._counts = {}, [], Counter()
+        self._forget()
+        return joined
+
+    def _desired(self, request: OpenRequest) -> tuple[tuple[Label, ...], bool]:
+        closes_ms = request.time_ms + self._horizons.window_ms
+        closed = self.watermark_ms > closes_ms
+        labels = labels_of(request.answers, len(request.places), closes_ms, closed=closed)
+        # nothing yet never takes back what was emitted
+        merged = tuple(new if new is not UNKNOWN else old for new, old in zip(labels, request.emitted, strict=True))
+        return merged, closed or request.final
+
+    def _reconcile(self, request_id: str, request: OpenRequest) -> OutputRecord | None:
+        labels, final = self._desired(request)
+        if not request.places or (labels == request.emitted and final == request.final):
+            return None
+        if request.revision == 0:
+            self._label_offsets.append((self._labels_end, request.time_ms))
+        for old, new in zip(request.emitted, labels, strict=True):
+            if new != old:
+                self._counts[f"labels_{new.cause}"] += 1
+        request.emitted, request.final, request.revision = labels, final, request.revision + 1
+        value = write_labelled(request.value, labels, revision=request.revision, final=final)
+        return OutputRecord(self._topics.labels, request.customer_id.encode(), value, partition=self.number)
+
+    # -- where it stands ---------------------------------------------------------------------------------------------------
+
+    def written_to(self, labels_end: int) -> None:
+        """Note the offset behind the labels that are known to be written: the next ones lie at or behind it."""
+        self._labels_end = max(self._labels_end, labels_end)
+
+    def progress(self) -> dict[Partition, Position]:
+        """Return the positions to commit, the restore point beside that of the rankings."""
+        rankings, outcomes = self._next[self._topics.rankings], self._next[self._topics.outcomes]
+        point = RestorePoint(
+            self.watermark_ms,
+            self._newest_ms,
+            self._newest_appended_ms,
+            self._newest_outcome_ms,
+            self._ranking_offsets[0][0] if self._ranking_offsets else rankings,
+            self._outcome_offsets[0][0] if self._outcome_offsets else outcomes,
+            self._label_offsets[0][0] if self._label_offsets else self._labels_end,
+        )
+        return {
+            Partition(self._topics.rankings, self.number): Position(rankings, point.to_text()),
+            Partition(self._topics.outcomes, self.number): Position(outcomes),
+        }
+
+    # -- coming back -------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def begin(cls, number: int, topics: JoinTopics, horizons: Horizons, *, rankings: int, outcomes: int, labels: int) -> "PartitionJoin":
+        """Return an empty state that starts at these offsets."""
+        state = cls(number, topics, horizons)
+        state._next = {topics.rankings: rankings, topics.outcomes: outcomes}
+        state._labels_end = labels
+        return state
+
+    def reread_labels(self, records: Iterable[Record]) -> int:
+        """Take over what was emitted, before the rankings are read again. Return how many requests it was about."""
+        newest: dict[str, tuple[int, LabelledHead]] = {}
+        for record in records:
+            head = read_labelled_head(record.value or b"")
+            first, known = newest.get(head.request_id, (record.offset, head))
+            newest[head.request_id] = (first, head if head.revision >= known.revision else known)
+        self._emitted_before = {request_id: head for request_id, (_, head) in newest.items()}
+        self._label_offsets.extend((first, head.request_time_ms) for first, head in newest.values())
+        return len(newest)
+
+    def resume_at(self, point: RestorePoint) -> None:
+        """Take over the watermark, before the records behind it are read again with `reread`."""
+        self.watermark_ms = point.watermark_ms
+        self._newest_ms, self._newest_appended_ms = point.newest_ms, point.newest_appended_ms
+        self._newest_outcome_ms = point.newest_outcome_ms
+
+    def reread(self, records: Sequence[Record]) -> None:
+        """Read records from before the committed positions again; what they caused was emitted then."""
+        positions = dict(self._next)
+        self._read(records)
+        self._next = positions
+        self._dead, self._counts, self._touched = [], Counter(), {}
+
+    def settle_restored(self) -> int:
+        """Finish a restore: at the committed watermark nothing is owed. Return how many answers were left out.
+
+        An answer that would be owed here had been settled as a dead letter before its ranking came; it counts no more.
+        """
+        left_out = 0
+        self._closing = [item for item in self._closing if self.watermark_ms <= item[0] + self._horizons.window_ms]
+        heapq.heapify(self._closing)
+        for request in self.open.values():
+            labels, _ = self._desired(request)
+            for place in [place for place in request.answers if labels[place] != request.emitted[place]]:
+                del request.answers[place]
+                left_out += 1
+        self._settle_all()
+        self._dead, self._counts, self._touched = [], Counter(), {}
+        self._forget()
+        return left_out
+

@@ -1,0 +1,153 @@
+"""The transactional batch loop that rank and join share: fetch, compute, write with progress, in this order.
+
+Nothing is computed while a transaction is open, and partitions change hands only inside `fetch`, so no rebalance ever meets an
+open transaction. The steps must not be reordered.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Progress, Record
+from stream_scorer.errors import BatchAborted, FatalStreamError
+from stream_scorer.ports import BatchReport, Clock, Fetched, RecordSink, RecordSource, Telemetry
+
+SourceT = TypeVar("SourceT", bound=RecordSource)
+log = structlog.get_logger(__name__)
+
+UNASSIGNED_S_MAX = 30.0
+LAG_EVERY_S = 1.0
+ABORTS_IN_A_ROW_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a batch came to: to be written whole or not at all."""
+
+    records: Sequence[Record]
+    outputs: Sequence[OutputRecord]
+    dead_letters: Sequence[DeadLetter]
+    progress: Progress
+
+
+class Job(Protocol):
+    """What differs between the loops."""
+
+    name: str
+
+    def process(self, fetched: Fetched) -> Work | None:
+        """Compute; None when there is nothing to write."""
+
+    def written(self, work: Work) -> None:
+        """Note that the work was written."""
+
+    def aborted(self) -> None:
+        """Go back to what is committed: nothing of the last work was written."""
+
+    def idle(self) -> bool:
+        """Return whether nothing is under way besides reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBounds:
+    """How much a batch holds and how long each step may wait."""
+
+    batch_records_max: int
+    linger_s: float
+    poll_s: float
+    write_attempts_max: int
+
+
+class Loop(Generic[SourceT]):
+    """One worker."""
+
+    def __init__(
+        self, job: Job, source: SourceT, sink: RecordSink[SourceT], *, bounds: LoopBounds, clock: Clock, telemetry: Telemetry
+    ) -> None:
+        """Drive `job` from `source` to `sink`."""
+        self._job, self._source, self._sink = job, source, sink
+        self._bounds, self._clock, self._telemetry = bounds, clock, telemetry
+        self._held: set[Partition] = set()
+        self._ended: set[Partition] = set()
+        self._quiet_since_s = clock.monotonic_s()
+        self._aborts_in_a_row = 0
+        self._lag_read_s = 0.0
+
+    def run(self, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
+        """Work until told to stop, or until nothing has come for `until_idle_s` with every partition read to its end."""
+        while not stopping() and not self._idle_for(until_idle_s):
+            self._step()
+
+    def _step(self) -> None:
+        bounds = self._bounds
+        fetched = self._source.fetch(records_max=bounds.batch_records_max, wait_s=bounds.poll_s, linger_s=bounds.linger_s)
+        self._note(fetched)
+        started_s = self._clock.monotonic_s()
+        work = self._job.process(fetched)
+        computed_s = self._clock.monotonic_s()
+        self._tell_lag(computed_s)
+        if work is None:
+            return
+        written = self._write(work)
+        self._quiet_since_s = self._clock.monotonic_s()
+        if written:
+            self._telemetry.batch(self._report(work, {"compute": computed_s - started_s, "write": self._quiet_since_s - computed_s}))
+
+    def _tell_lag(self, now_s: float) -> None:
+        if now_s - self._lag_read_s >= LAG_EVERY_S:
+            self._lag_read_s = now_s
+            self._telemetry.polled(self._job.name, self._source.lag())
+
+    def _report(self, work: Work, stages_s: dict[str, float]) -> BatchReport:
+        oldest_ms = min((record.timestamp_ms for record in work.records), default=None)
+        return BatchReport(
+            self._job.name,
+            consumed=Counter(record.topic for record in work.records),
+            produced=Counter(output.topic for output in work.outputs),
+            dead_letters=Counter((letter.record.topic, letter.code) for letter in work.dead_letters),
+            stages_s=stages_s,
+            oldest_s=None if oldest_ms is None else max(0.0, (self._clock.now_ms() - oldest_ms) / 1000),
+        )
+
+    def _note(self, fetched: Fetched) -> None:
+        for trouble in fetched.troubles:
+            log.warning("broker_trouble", job=self._job.name, reason=trouble)
+        changed = fetched.assignment
+        if changed.gained or changed.dropped:
+            self._telemetry.rebalanced(self._job.name, changed)
+            self._held = (self._held - set(changed.dropped)) | set(changed.gained)
+            self._quiet_since_s = self._clock.monotonic_s()
+            log.info("partitions_assigned", job=self._job.name, gained=len(changed.gained), dropped=len(changed.dropped), held=len(self._held))
+        self._ended -= {Partition(record.topic, record.partition) for record in fetched.records}
+        self._ended = (self._ended | set(fetched.ended)) & self._held
+
+    def _idle_for(self, until_idle_s: float | None) -> bool:
+        if until_idle_s is None:
+            return False
+        quiet_s = self._clock.monotonic_s() - self._quiet_since_s
+        if not self._held:
+            return quiet_s >= max(until_idle_s, UNASSIGNED_S_MAX)
+        return quiet_s >= until_idle_s and self._ended == self._held and self._job.idle()
+
+    def _write(self, work: Work) -> bool:
+        for attempt in range(1, self._bounds.write_attempts_max + 1):
+            try:
+                self._sink.write(work.outputs, work.progress, self._source)
+            except BatchAborted as error:
+                self._telemetry.aborted(self._job.name)
+                log.warning("batch_aborted", job=self._job.name, reason=str(error), attempt=attempt, records=len(work.records))
+                if error.membership_lost:
+                    break
+            else:
+                self._aborts_in_a_row = 0
+                self._job.written(work)
+                return True
+        self._aborts_in_a_row += 1
+        if self._aborts_in_a_row > ABORTS_IN_A_ROW_MAX:
+            msg = f"{self._aborts_in_a_row} batches in a row could not be written"
+            raise FatalStreamError(msg)
+        self._job.aborted()
+        return False
