@@ -172,6 +172,18 @@ class TrainingBuffer(Protocol):
         """Yield all rows in batches, every revision, in no order."""
 
 
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What one written batch was: record counts by topic, dead letters by (source topic, code), seconds by stage."""
+
+    job: str
+    consumed: Mapping[str, int]
+    produced: Mapping[str, int]
+    dead_letters: Mapping[tuple[str, str], int]
+    stages_s: Mapping[str, float]
+    oldest_s: float | None = None
+    """How old the batch's oldest record was when its outputs were written."""
+
 
 class Telemetry(Protocol):
     """Figures about the jobs, by the batch, never customers' data. `job` is the command's name: rank, join, …"""

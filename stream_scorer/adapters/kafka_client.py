@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
+from stream_scorer.core.records import Record
 from stream_scorer.errors import TransientError
 
 ClientConfig = Mapping[str, str | int | float | bool]
@@ -35,6 +36,19 @@ def new_consumer(config: ClientConfig) -> Consumer:
 def new_producer(config: ClientConfig) -> Producer:
     """Make a producer with our defaults below what the caller says."""
     return Producer({**PRODUCER, **config})
+
+
+def record_of(message: Message) -> Record:
+    """Return a message without an error as a record."""
+    return Record(
+        message.topic(),  # type: ignore[arg-type]  # known of every message without an error, as are the next two
+        message.partition(),  # type: ignore[arg-type]
+        message.offset(),  # type: ignore[arg-type]
+        message.key(),  # type: ignore[arg-type]  # bytes, since no deserializer is set, as is the next
+        message.value(),  # type: ignore[arg-type]
+        message.timestamp()[1],
+        message.headers() or (),  # type: ignore[arg-type]
+    )
 
 
 def kafka_error(error: KafkaException) -> KafkaError:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from stream_scorer.adapters.kafka_client import ClientConfig, new_consumer, transient
+from stream_scorer.adapters.kafka_client import ClientConfig, new_consumer, record_of, transient
 from stream_scorer.core.records import Partition, Position, Record
 from stream_scorer.errors import TransientError
 
@@ -38,11 +38,11 @@ class KafkaLog:
 
     def beginning(self, partition: Partition) -> int:
         """See LogReader.beginning."""
-        return self._offset(partition, OffsetSpec.earliest())
+        return self._offset(partition, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     def end(self, partition: Partition) -> int:
         """See LogReader.end: read uncommitted, since the last stable offset may lag behind a marker."""
-        return self._offset(partition, OffsetSpec.latest())
+        return self._offset(partition, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def _offset(self, partition: Partition, spec: OffsetSpec) -> int:
         place = TopicPartition(*partition)
@@ -80,11 +80,10 @@ class KafkaLog:
                     over = over or (error.code() == KafkaError._PARTITION_EOF and (message.offset() or 0) >= end)
                     if error.code() != KafkaError._PARTITION_EOF:
                         raise TransientError(error.str())
-                elif (offset := message.offset() or 0) >= end:
+                elif (record := record_of(message)).offset >= end:
                     over = True
                 else:
-                    headers = message.headers() or ()
-                    records.append(Record(*partition, offset, message.key(), message.value(), message.timestamp()[1], headers))
+                    records.append(record)
             if records:
                 deadline_s = time.monotonic() + self._timeout_s
                 yield records

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream_scorer.adapters.kafka_client import ClientConfig, kafka_error, new_consumer, transient
+from stream_scorer.adapters.kafka_client import ClientConfig, kafka_error, new_consumer, record_of, transient
 from stream_scorer.core.records import Partition, Position, Progress, Record
 from stream_scorer.errors import FatalStreamError, TransientError
 from stream_scorer.ports import Assignment, Fetched
@@ -85,15 +85,16 @@ class KafkaSource:
         troubles: list[str] = []
         ended: dict[Partition, None] = {}
         for message in messages:
-            partition = Partition(message.topic() or "", message.partition() if message.partition() is not None else -1)
-            if (error := message.error()) is not None:
-                if error.code() != KafkaError._PARTITION_EOF:
-                    troubles.append(_passing(error))
-                elif partition in self._started:
-                    ended[partition] = None
-            elif partition in self._started:  # one revoked or held between poll() and consume() is left out
-                record = Record(*partition, message.offset() or 0, message.key(), message.value(), message.timestamp()[1], message.headers() or ())
-                records.append(record)
+            error, topic, number = message.error(), message.topic(), message.partition()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                troubles.append(_passing(error))
+                continue
+            if topic is None or number is None or (partition := Partition(topic, number)) not in self._started:
+                continue  # one that was revoked or held between poll() and consume()
+            if error is not None:
+                ended[partition] = None
+            else:
+                records.append(record_of(message))
                 ended.pop(partition, None)
         for record in records:
             self._next[Partition(record.topic, record.partition)] = record.offset + 1
