@@ -43,7 +43,7 @@ def example_id(request_id: str, offer_id: str) -> str:
 
 def is_kept(example: str, keep_prob: float) -> bool:
     """Decide by the example's id alone whether it is in a sample of this share."""
-    return keep_prob >= 1 or xxhash.xxh3_64_intdigest(example, seed=_SAMPLING_SEED) < keep_prob * 2**64
+    return keep_prob >= 1 or xxhash.xxh3_64_intdigest(example.encode(), seed=_SAMPLING_SEED) < keep_prob * 2**64
 
 
 def take_apart(ranking: LabelledRanking, *, keep_prob: float = 1.0) -> Iterator[ExampleRow]:

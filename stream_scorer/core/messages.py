@@ -158,7 +158,10 @@ class LabelledRanking:
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
 class LabelledExample:
-    """One row of the training buffer: a labelled ranking taken apart, one per request and offer."""
+    """One row of the training buffer: a labelled ranking taken apart, one per request and offer.
+
+    `keep_prob` is the probability with which a row of its kind was kept when negatives were sampled; 1: all were.
+    """
 
     example_id: Id
     revision: Annotated[Int, Field(ge=1)]
@@ -176,6 +179,7 @@ class LabelledExample:
     request_time_ms: TimeMs
     label_time_ms: TimeMs
     exposure: Literal["shown", "assumed"]
+    keep_prob: Annotated[Float, Field(gt=0, le=1)] = 1.0
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)

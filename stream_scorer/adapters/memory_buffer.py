@@ -1,0 +1,48 @@
+"""The training buffer in memory; it can be told to fail."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from stream_scorer.core.buffer_files import Chunk
+from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.records import Partition
+from stream_scorer.errors import TransientError
+
+
+class MemoryBuffer:
+    """See TrainingBuffer. `failures` writes from now on raise TransientError; `landed` says whether they are written all the same."""
+
+    def __init__(self, *, failures: int = 0, landed: bool = False) -> None:
+        """Start empty."""
+        self.chunks: list[Chunk] = []
+        self.failures, self.landed = failures, landed
+
+    def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
+        """See TrainingBuffer.positions."""
+        return {one: max((chunk.next for chunk in self.chunks if chunk.partition == one), default=None) for one in partitions}
+
+    def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
+        """See TrainingBuffer.write."""
+        if self.failures and not self.landed:
+            self._fail()
+        refused = [chunk.partition for chunk in chunks if not self._put(chunk)]
+        if self.failures:
+            self._fail()
+        return refused
+
+    def _fail(self) -> None:
+        self.failures -= 1
+        msg = "told to fail"
+        raise TransientError(msg)
+
+    def _put(self, chunk: Chunk) -> bool:
+        known = {(one.first, one.next) for one in self.chunks if one.partition == chunk.partition}
+        if (chunk.first, chunk.next) in known:
+            return True
+        fits = self.positions([chunk.partition])[chunk.partition] in (None, chunk.first)
+        if fits:
+            self.chunks.append(chunk)
+        return fits
+
+    def read(self) -> Iterator[list[ExampleRow]]:
+        """See TrainingBuffer.read."""
+        yield from (list(chunk.rows) for chunk in self.chunks)

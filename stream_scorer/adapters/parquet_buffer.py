@@ -1,0 +1,96 @@
+"""The training buffer as Parquet files. Names and their meaning: `core.buffer_files`; the schema: `adapters.parquet_rows`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stream_scorer.adapters.folders import Folder
+from stream_scorer.adapters.parquet_rows import from_table, to_parquet
+from stream_scorer.core.buffer_files import BufferFile, Chunk, Standing, files_of, is_whole, split_by_day, standing, superseded
+from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.records import Partition
+from stream_scorer.errors import UsageError
+
+
+class ParquetBuffer:
+    """See TrainingBuffer."""
+
+    def __init__(self, folder: Folder) -> None:
+        """Use a folder; it need not exist yet."""
+        self._folder = folder
+
+    @classmethod
+    def open(cls, place: str) -> "ParquetBuffer":
+        """Open a local path or a URI such as s3://bucket/prefix. Raises UsageError."""
+        return cls(Folder.open(place))
+
+    def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
+        """See TrainingBuffer.positions."""
+        standings = self._standings(partitions)
+        self._folder.delete([file.path for one in standings.values() for file in one.torn])
+        return {partition: one.position for partition, one in standings.items()}
+
+    def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
+        """See TrainingBuffer.write."""
+        before = self._standings([chunk.partition for chunk in chunks])
+        wanted = [chunk for chunk in chunks if _fits(chunk, before[chunk.partition])]
+        for chunk in wanted:
+            self._write(chunk, before[chunk.partition])
+        kept = self._kept(wanted)
+        return [chunk.partition for chunk in chunks if chunk.partition not in kept]
+
+    def _write(self, chunk: Chunk, before: Standing) -> None:
+        files = split_by_day(chunk)
+        self._folder.delete([file.path for file in before.torn if file not in files])
+        for file, rows in files.items():
+            self._folder.write(file.path, to_parquet(file, rows))
+
+    def _kept(self, chunks: Sequence[Chunk]) -> set[Partition]:
+        """Return the partitions whose chunk stands whole and alone; take back what another member's writing crossed."""
+        files = files_of(self._folder.paths())
+        kept = set()
+        for chunk in chunks:
+            own = [file for file in files if file.partition == chunk.partition and not file.compacted and _same(file, chunk)]
+            if is_whole(own) and not any(_crosses(file, chunk) for file in files):
+                kept.add(chunk.partition)
+            else:
+                self._folder.delete([file.path for file in own])
+        return kept
+
+    def read(self) -> Iterator[list[ExampleRow]]:
+        """See TrainingBuffer.read."""
+        for file in self.files():
+            yield from_table(self._table(file))
+
+    def files(self) -> list[BufferFile]:
+        """Return the files that count: those that compaction replaced are left out."""
+        files = files_of(self._folder.paths())
+        gone = set(superseded(files))
+        return [file for file in files if file not in gone]
+
+    def _table(self, file: BufferFile) -> pa.Table:
+        data = self._folder.read(file.path)
+        try:
+            return pq.read_table(pa.BufferReader(data))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            msg = f"{file.path} is no Parquet file of ours, remove it or put it right: {error}"
+            raise UsageError(msg) from error
+
+    def _standings(self, partitions: Sequence[Partition]) -> dict[Partition, Standing]:
+        files = files_of(self._folder.paths())
+        return {partition: standing([file for file in files if file.partition == partition]) for partition in partitions}
+
+
+def _fits(chunk: Chunk, before: Standing) -> bool:
+    # written before, when an answer was lost on its way, is as good; writing it again changes nothing
+    return before.position in (None, chunk.first, chunk.next)
+
+
+def _same(file: BufferFile, chunk: Chunk) -> bool:
+    return (file.first, file.next) == (chunk.first, chunk.next)
+
+
+def _crosses(file: BufferFile, chunk: Chunk) -> bool:
+    other = file.partition == chunk.partition and not file.compacted and not _same(file, chunk)
+    return other and file.first < chunk.next and chunk.first < file.next

@@ -1,0 +1,139 @@
+"""Rows of the training buffer as Arrow tables, and back.
+
+The schema of a file:
+
+    example_id string · revision int32 · request_id string · customer_id string · offer_id string · accepted int8 ·
+    cause dictionary<string> · customer_features string · offer_features string · rank int32? · score float64? ·
+    propensity float64? · release_id dictionary<string>? · request_time_ms int64 · label_time_ms int64 ·
+    exposure dictionary<string> · keep_prob float64
+
+`customer_features` and `offer_features` are JSON objects, exact: training reads these. Beside them, for everybody else's tools, stands a
+typed column `customer.<name>` or `offer.<name>` for each feature of the file, in order of name, null where it is absent or null:
+
+    number -> float64 · bool -> bool · string -> dictionary<string> · list of strings -> list<string> · list of numbers -> list<float64>
+
+A feature that comes in several kinds within a file has no typed column; the file's metadata names it. An empty list is of either kind of
+list; a feature that is null throughout has no column. `day` is in the path (hive style). Metadata of the file's schema:
+`stream_scorer.schema` (1), `.topic`, `.partition`, `.first`, `.next` (the range of offsets), `.mixed` (a JSON list of column names).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stream_scorer.core.buffer_files import BufferFile
+from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.messages import Features
+
+_WORDS = pa.dictionary(pa.int32(), pa.string())
+COLUMNS: dict[str, pa.DataType] = {
+    "example_id": pa.string(),
+    "revision": pa.int32(),
+    "request_id": pa.string(),
+    "customer_id": pa.string(),
+    "offer_id": pa.string(),
+    "accepted": pa.int8(),
+    "cause": _WORDS,
+    "customer_features": pa.string(),
+    "offer_features": pa.string(),
+    "rank": pa.int32(),
+    "score": pa.float64(),
+    "propensity": pa.float64(),
+    "release_id": _WORDS,
+    "request_time_ms": pa.int64(),
+    "label_time_ms": pa.int64(),
+    "exposure": _WORDS,
+    "keep_prob": pa.float64(),
+}
+_SIDES = {"customer": "customer_features", "offer": "offer_features"}
+_TYPES: dict[str, pa.DataType] = {
+    "number": pa.float64(),
+    "bool": pa.bool_(),
+    "string": _WORDS,
+    "strings": pa.list_(pa.string()),
+    "numbers": pa.list_(pa.float64()),
+}
+_SCALARS = {float: "number", int: "number", bool: "bool", str: "string"}
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def to_parquet(file: BufferFile, rows: Sequence[ExampleRow]) -> bytes:
+    """Return the bytes of a file; the same rows give the same bytes."""
+    table, mixed = to_table(rows)
+    return encode(table, file, mixed)
+
+
+def encode(table: pa.Table, file: BufferFile, mixed: Sequence[str]) -> bytes:
+    """Return the bytes of a file that holds this table."""
+    facts = {"schema": 1, "topic": file.partition.topic, "partition": file.partition.number, "first": file.first, "next": file.next}
+    metadata = {f"stream_scorer.{name}": str(value) for name, value in facts.items()}
+    metadata["stream_scorer.mixed"] = msgspec.json.encode(list(mixed)).decode()
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def to_table(rows: Sequence[ExampleRow]) -> tuple[pa.Table, list[str]]:
+    """Return the rows as a table, and the names of the columns left out since their feature came in several kinds."""
+    columns = zip(*rows, strict=True) if rows else ((),) * len(COLUMNS)
+    values: dict[str, Sequence[Any]] = dict(zip(ExampleRow._fields, columns, strict=True))
+    features = {side: values[column] for side, column in _SIDES.items()}
+    for column in _SIDES.values():
+        values[column] = _texts(values[column])
+    arrays = {name: pa.array(values[name], type=kind) for name, kind in COLUMNS.items()}
+    mixed: list[str] = []
+    for side, maps in features.items():
+        typed, left_out = _typed_columns(side, maps)
+        arrays |= typed
+        mixed += left_out
+    return pa.table(arrays), mixed
+
+
+def _texts(maps: Sequence[Features]) -> list[str]:
+    # the rows of one ranking share one dict of customer features
+    known: dict[int, str] = {}
+    for features in maps:
+        if id(features) not in known:
+            known[id(features)] = msgspec.json.encode(features).decode()
+    return [known[id(features)] for features in maps]
+
+
+def _typed_columns(side: str, maps: Sequence[Features]) -> tuple[dict[str, pa.Array], list[str]]:
+    typed: dict[str, pa.Array] = {}
+    mixed: list[str] = []
+    for name in sorted(set().union(*maps)):
+        column = [features.get(name) for features in maps]
+        kinds = _kinds(column)
+        if len(kinds) > 1:
+            mixed.append(f"{side}.{name}")
+        elif kinds:
+            typed[f"{side}.{name}"] = pa.array(column, type=_TYPES[kinds.pop()])
+    return typed, mixed
+
+
+def _kinds(column: Sequence[object]) -> set[str]:
+    types = set(map(type, column))
+    kinds = {_SCALARS[one] for one in types if one in _SCALARS}
+    if list in types:
+        lists = {_kind_of_list(value) for value in column if isinstance(value, list)}
+        kinds |= (lists - {"empty"}) or {"strings"}
+    return kinds
+
+
+def _kind_of_list(value: Sequence[object]) -> str:
+    if not value:
+        return "empty"
+    return "strings" if isinstance(value[0], str) else "numbers"
+
+
+def from_table(table: pa.Table) -> list[ExampleRow]:
+    """Read rows back, exactly as they were written. Raises KeyError for a table without our columns."""
+    columns = [table.column(name).to_pylist() for name in ExampleRow._fields]
+    for column in _SIDES.values():
+        place = ExampleRow._fields.index(column)
+        columns[place] = [_decode(text) for text in columns[place]]
+    return [ExampleRow(*values) for values in zip(*columns, strict=True)]

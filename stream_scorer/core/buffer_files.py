@@ -1,0 +1,132 @@
+"""The names of the training buffer's files, and what they alone tell.
+
+    day=2026-11-24/training-labels+3+000000000100-000000000250+1of2.parquet
+
+holds the rows of the offsets [100, 250) of partition 3 whose label is of that day, and is one of the two files of this chunk. A chunk is
+whole when all its files are there. Chunks of a partition follow each other without gaps, and a chunk is begun only when the one
+before it is whole; so only the newest can be torn, and the names tell where to go on. `+compacted` stands in place of `+1of2` on
+a file that replaces those of its day within its range; compaction leaves the newest chunk alone.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from typing import NamedTuple
+
+from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.records import Partition
+
+DAY_MS = 86_400_000
+_EPOCH = date(1970, 1, 1).toordinal()
+_NAME = re.compile(
+    r"day=(\d{4}-\d\d-\d\d)/([A-Za-z0-9._-]+)\+(\d+)\+(\d+)-(\d+)\+(?:(\d+)of(\d+)|compacted)\.parquet",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The rows of the offsets [first, next) of one partition of the labels topic."""
+
+    partition: Partition
+    first: int
+    next: int
+    rows: Sequence[ExampleRow]
+
+
+class BufferFile(NamedTuple):
+    """What the name of a file says; `part` counts from 1 to `parts`, both 0 when compacted."""
+
+    partition: Partition
+    first: int
+    next: int
+    day: str
+    part: int
+    parts: int
+
+    @property
+    def path(self) -> str:
+        """Return the path inside the buffer's folder."""
+        place = "compacted" if self.compacted else f"{self.part}of{self.parts}"
+        topic, number = self.partition
+        return f"day={self.day}/{topic}+{number}+{self.first:012d}-{self.next:012d}+{place}.parquet"
+
+    @property
+    def compacted(self) -> bool:
+        """Return whether it replaces other files."""
+        return self.parts == 0
+
+
+def parse(path: str) -> BufferFile | None:
+    """Read a path inside the buffer's folder; None for a file that is not ours."""
+    match = _NAME.fullmatch(path)
+    if match is None:
+        return None
+    day, topic, number, first, following, part, parts = match.groups()
+    return BufferFile(Partition(topic, int(number)), int(first), int(following), day, int(part or 0), int(parts or 0))
+
+
+def files_of(paths: Iterable[str]) -> list[BufferFile]:
+    """Return those of the paths that are ours, in order of partition, offset and day."""
+    return sorted(file for path in paths if (file := parse(path)) is not None)
+
+
+def day_of(time_ms: int) -> str:
+    """Return the day (UTC) of a time, as YYYY-MM-DD."""
+    return date.fromordinal(_EPOCH + time_ms // DAY_MS).isoformat()
+
+
+def split_by_day(chunk: Chunk) -> dict[BufferFile, list[ExampleRow]]:
+    """Return the files of a chunk and their rows, in order of day; the same chunk always gives the same."""
+    days: dict[str, list[ExampleRow]] = {}
+    for row in chunk.rows:
+        days.setdefault(day_of(row.label_time_ms), []).append(row)
+    return {
+        BufferFile(chunk.partition, chunk.first, chunk.next, day, part, len(days)): days[day] for part, day in enumerate(sorted(days), 1)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the files of one partition end, and those of a torn chunk behind that end; None: no file yet."""
+
+    position: int | None
+    torn: tuple[BufferFile, ...] = ()
+
+
+def standing(files: Iterable[BufferFile]) -> Standing:
+    """Tell from the files of one partition where to go on."""
+    written = [file for file in files if not file.compacted]
+    if not written:
+        return Standing(None)
+    first = max(file.first for file in written)
+    newest = sorted((file for file in written if file.first == first), key=lambda file: (file.next, file.part))
+    chunks = {following: list(group) for following, group in groupby(newest, key=lambda file: file.next)}
+    whole = [following for following, chunk in chunks.items() if is_whole(chunk)]
+    position = max(whole, default=first)
+    torn = tuple(file for following, chunk in chunks.items() if following not in whole for file in chunk)
+    return Standing(position, torn)
+
+
+def is_whole(chunk: Sequence[BufferFile]) -> bool:
+    """Return whether all files of a chunk are there."""
+    return bool(chunk) and len({file.part for file in chunk}) == chunk[0].parts
+
+
+def superseded(files: Iterable[BufferFile]) -> list[BufferFile]:
+    """Return the files that a compacted one of the same partition and day has replaced, and that a kill left behind."""
+    left: list[BufferFile] = []
+    for _, group in groupby(sorted(files, key=_place), key=_place):
+        here = list(group)
+        covers = [file for file in here if file.compacted]
+        left.extend(file for file in here if any(_covers(cover, file) for cover in covers))
+    return left
+
+
+def _place(file: BufferFile) -> tuple[Partition, str]:
+    return file.partition, file.day
+
+
+def _covers(cover: BufferFile, file: BufferFile) -> bool:
+    return cover != file and cover.first <= file.first and file.next <= cover.next
