@@ -15,6 +15,11 @@ from stream_scorer.ports import TopicSpec, TopicState
 
 _PROBE_ID = "stream-scorer-doctor"
 _SEEN_EVERY_S = 0.05
+_GRACE_S = 5.0  # the client's own time-out comes first, with a reason
+
+
+def _has_controller(metadata: Any) -> bool:
+    return metadata.controller_id in metadata.brokers
 
 
 class KafkaTopicAdmin:
@@ -34,7 +39,7 @@ class KafkaTopicAdmin:
         """See TopicAdmin."""
         metadata = self._metadata()
         existing = [name for name in names if name in metadata.topics]
-        configs = self._configs(existing) if metadata.controller_id >= 0 else {}
+        configs = self._configs(existing) if _has_controller(metadata) else {}
         states = {}
         for name in existing:
             partitions = metadata.topics[name].partitions
@@ -43,7 +48,7 @@ class KafkaTopicAdmin:
 
     def create(self, specs: Sequence[TopicSpec]) -> None:
         """See TopicAdmin. A broker without a controller (librdkafka's mock) makes a topic, as it sees fit, when asked about it."""
-        if self._metadata().controller_id < 0:
+        if not _has_controller(self._metadata()):
             producer = Producer({**self._config, "allow.auto.create.topics": True})
             for spec in specs:
                 producer.list_topics(spec.name, timeout=self._timeout_s)
@@ -72,7 +77,7 @@ class KafkaTopicAdmin:
             return {}
         wanted = ConsumerGroupTopicPartitions(group, partitions)
         committed = self._result(self._client.list_consumer_group_offsets([wanted], request_timeout=self._timeout_s)[group])
-        earliest, latest = self._offsets(partitions, OffsetSpec.earliest()), self._offsets(partitions, OffsetSpec.latest())
+        earliest, latest = self._offsets(partitions, OffsetSpec.earliest()), self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # untyped there
         behind = {}
         for each in committed.topic_partitions:
             partition = Partition(each.topic, each.partition)
@@ -99,14 +104,14 @@ class KafkaTopicAdmin:
 
     def _created(self, name: str, future: "Future[None]") -> None:
         try:
-            future.result(self._timeout_s)
+            future.result(self._timeout_s + _GRACE_S)
         except KafkaException as error:
             if kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise UsageError(f"topic {name} was refused: {kafka_error(error).str()}") from error
 
     def _result(self, future: Any) -> Any:
         try:
-            return future.result(self._timeout_s)
+            return future.result(self._timeout_s + _GRACE_S)
         except KafkaException as error:
             raise NotReady(f"the brokers did not answer: {kafka_error(error).str()}") from error
 
