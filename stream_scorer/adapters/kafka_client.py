@@ -44,8 +44,8 @@ def record_of(message: Message) -> Record:
         message.topic(),  # type: ignore[arg-type]  # known of every message without an error, as are the next two
         message.partition(),  # type: ignore[arg-type]
         message.offset(),  # type: ignore[arg-type]
-        message.key(),  # type: ignore[arg-type]  # bytes, since no deserializer is set, as is the next
-        message.value(),  # type: ignore[arg-type]
+        message.key(),
+        message.value(),
         message.timestamp()[1],
         message.headers() or (),  # type: ignore[arg-type]
     )
