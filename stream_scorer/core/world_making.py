@@ -20,11 +20,11 @@ BRANDS = tuple(f"brand-{number}" for number in range(12))
 TAGS = (("indoor", "outdoor"), ("classic", "new"), ("shared", "solo"), ("quiet", "loud"), ("light", "sturdy"), ("plain", "fancy"))
 VECTOR = 8
 LATELY = 5
-TASTE_STRENGTH = 1.8
-POPULARITY_STRENGTH = 0.7
+TASTE_STRENGTH = 2.4
+POPULARITY_STRENGTH = 0.25
 PRICE_STRENGTH = 0.6
 EXCLUSIVE_STRENGTH = 0.9
-NOISE = 0.5
+NOISE = 0.3
 MISSING = 0.05
 
 
