@@ -1,0 +1,73 @@
+"""Labelled examples from files: JSON lines, or Parquet as the training buffer writes it; a file, or a folder of them.
+
+Required are `customer_id`, `offer_id` and `accepted`; every other column of LabelledExample may be absent. Features are JSON text
+(or structs). Of an example only its latest revision is read, so files are read twice: once for the revisions, then in chunks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_scorer.adapters.example_formats import Hashes, RawChunk, json_lines, parquet, parquet_revisions
+from stream_scorer.adapters.tables import JSON_LINES, suffix_of
+from stream_scorer.core.example_chunks import ExampleChunk, Ints
+from stream_scorer.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleFiles:
+    """See ExampleSource. Raises UsageError with file, line and reason for a row that is no example."""
+
+    files: tuple[Path, ...]
+
+    @staticmethod
+    def at(path: Path) -> "ExampleFiles":
+        """Find the files of a path: itself, or all below a folder, in order of name."""
+        files = sorted(_below(path)) if path.is_dir() else [path] if path.is_file() else []
+        if not files:
+            raise UsageError(f"no labelled examples at {path}: expected a .jsonl or .parquet file, or a folder of them")
+        if wrong := [file for file in files if suffix_of(file) not in (*JSON_LINES, ".parquet")]:
+            raise UsageError(f"labelled examples are read from .jsonl or .parquet files, got {wrong[0]}")
+        return ExampleFiles(tuple(files))
+
+    def chunks(self) -> Iterator[ExampleChunk]:
+        """See ExampleSource."""
+        keep = _latest(self._revisions())
+        start = 0
+        for raw in self._raw():
+            kept = raw.kept(keep[start : start + len(raw)])
+            start += len(raw)
+            if len(kept):
+                yield kept.parsed()
+
+    def _raw(self) -> Iterator[RawChunk]:
+        for file in self.files:
+            yield from parquet(file) if suffix_of(file) == ".parquet" else json_lines(file)
+
+    def _revisions(self) -> Iterator[tuple[Hashes, Ints]]:
+        for file in self.files:
+            if suffix_of(file) == ".parquet":
+                yield from parquet_revisions(file)
+            else:
+                yield from ((raw.example, raw.revision) for raw in json_lines(file))
+
+
+def _below(folder: Path) -> list[Path]:
+    found = [file for file in folder.rglob("*") if file.is_file() and suffix_of(file) in (".parquet", ".jsonl", ".ndjson")]
+    return [file for file in found if not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)]
+
+
+def _latest(revisions: Iterator[tuple[Hashes, Ints]]) -> npt.NDArray[np.bool_]:
+    """Mark the row of each example with the highest revision, the last of them in reading order; rows without an id all stay."""
+    parts = list(revisions)
+    examples = np.concatenate([part[0] for part in parts]) if parts else np.zeros(0, np.uint64)
+    numbers = np.concatenate([part[1] for part in parts]) if parts else np.zeros(0, np.int64)
+    named = np.flatnonzero(examples)
+    order = named[np.lexsort((numbers[named], examples[named]))]
+    in_order = examples[order]
+    keep = np.ones(len(examples), dtype=np.bool_)
+    keep[order[:-1]] = in_order[:-1] != in_order[1:]
+    return keep

@@ -1,0 +1,46 @@
+"""Labelled examples as columns, a bounded chunk at a time, so that training reads more rows than fit in memory as objects."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """The distinct (id, features) of one side; many rows show the same one."""
+
+    ids: Sequence[str]
+    features: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleChunk:
+    """Rows as columns (n,); `customer` and `offer` index the chunk's views."""
+
+    customers: Views
+    offers: Views
+    customer: Ints
+    offer: Ints
+    request: npt.NDArray[np.uint64]  # a hash of the request id
+    accepted: npt.NDArray[np.int8]
+    rank: Ints  # 0: unknown
+    propensity: npt.NDArray[np.float64]  # NaN: unknown
+    weight: npt.NDArray[np.float64]  # how many rows it stands for: 1 / keep_prob of a sampled negative
+    request_time_ms: Ints
+    shown: npt.NDArray[np.bool_]  # the customer answered for this offer
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.accepted)
+
+
+class ExampleSource(Protocol):
+    """Labelled examples that can be read more than once; of each example only its latest revision."""
+
+    def chunks(self) -> Iterator[ExampleChunk]:
+        """Yield all rows, always in the same order."""
