@@ -1,8 +1,9 @@
 """A Redis client whose waits are bounded, and the one place where its errors become ours."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import redis
 from redis import exceptions
@@ -28,15 +29,41 @@ TRANSIENT: tuple[type[Exception], ...] = (
 )
 
 
-def connect(url: str, *, timeout_s: float) -> redis.Redis:
+class Script(Protocol):
+    """A Lua script, sent by its digest."""
+
+    def __call__(self, *, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+        """Run it."""
+
+
+class RedisClient(Protocol):
+    """The commands used here, with replies as bytes: redis-py types them for every way to decode."""
+
+    def get(self, name: str) -> bytes | None: ...
+    def mget(self, keys: Sequence[str]) -> list[bytes | None]: ...
+    def set(self, name: str, value: bytes) -> object: ...
+    def sadd(self, name: str, *values: str) -> int: ...
+    def smembers(self, name: str) -> AbstractSet[bytes]: ...
+    def lrange(self, name: str, start: int, end: int) -> list[bytes]: ...
+    def hget(self, name: str, key: str) -> bytes | None: ...
+    def hmget(self, name: str, keys: Sequence[str | bytes]) -> list[bytes | None]: ...
+    def hscan_iter(self, name: str, match: str, count: int) -> Iterator[tuple[bytes, bytes]]: ...
+    def xrange(self, name: str, min: str, *, count: int) -> list[tuple[bytes, Mapping[bytes, bytes]]]: ...
+    def register_script(self, script: str) -> Script: ...
+    def ping(self) -> object: ...
+    def close(self) -> None: ...
+
+
+def connect(url: str, *, timeout_s: float) -> RedisClient:
     """Make a client that answers or fails within `timeout_s`: no retries of its own, whose defaults can take a minute.
 
     Connects at the first command. Raises UsageError for a URL that names no Redis.
     """
     try:
-        return redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0))
     except ValueError as error:
         raise UsageError(f"redis.url must be redis://, rediss:// or unix://: {error}") from None
+    return cast("RedisClient", client)
 
 
 def at_the_edge(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -52,8 +79,3 @@ def at_the_edge(method: Callable[Arguments, Result]) -> Callable[Arguments, Resu
             raise ReleaseError(f"redis refused the command: {error}") from error
 
     return mapped
-
-
-def text_of(values: Iterable[bytes | str]) -> list[str]:
-    """Decode replies, which are bytes."""
-    return [value.decode() if isinstance(value, bytes) else value for value in values]

@@ -43,35 +43,30 @@ return 1
 
 # KEYS: current, changed, changes
 # ARGV: release id, fresh epoch, length of the log, count of partitions, (partition, from, to)…, (offer id, partition, offset, value)…
-# `changed` holds, in one key so that all of it is there or none: epoch, seq, p:<partition> (next offset), o:<offer id> (latest change).
-# `changes` is a stream of offer ids whose entry ids are seq-0, so that a reader sees a gap.
+# `changed` holds, in one key so that all of it is there or none: epoch, seq, progress (JSON: partition -> next offset), and
+# o:<offer id>, the offer's latest change. `changes` is a stream of offer ids whose entry ids are seq-0, so that a reader sees a gap.
 CHANGE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'POINTER', redis.call('GET', KEYS[1]) or ''} end
-local partitions = tonumber(ARGV[4])
-for i = 5, 4 + 3 * partitions, 3 do
-  local reached = tonumber(redis.call('HGET', KEYS[2], 'p:' .. ARGV[i]) or '0')
+local progress = cjson.decode(redis.call('HGET', KEYS[2], 'progress') or '{}')
+local stated = 5 + 3 * tonumber(ARGV[4])
+for i = 5, stated - 1, 3 do
+  local reached = progress[ARGV[i]] or 0
   if reached < tonumber(ARGV[i + 1]) then return {'BEHIND', 'partition ' .. ARGV[i] .. ' is at ' .. reached} end
+  progress[ARGV[i]] = math.max(reached, tonumber(ARGV[i + 2]))
 end
 if redis.call('HSETNX', KEYS[2], 'epoch', ARGV[2]) == 1 then redis.call('DEL', KEYS[3]) end
 local applied = 0
-for i = 5 + 3 * partitions, #ARGV, 4 do
+for i = stated, #ARGV, 4 do
   local field = 'o:' .. ARGV[i]
   local known = redis.call('HGET', KEYS[2], field)
-  local older = false
-  if known then
-    local source = cjson.decode(known)['source']
-    older = source[1] == tonumber(ARGV[i + 1]) and source[2] >= tonumber(ARGV[i + 2])
-  end
-  if not older then
+  local source = known and cjson.decode(known)['source']
+  if not (source and source[1] == tonumber(ARGV[i + 1]) and source[2] >= tonumber(ARGV[i + 2])) then
     redis.call('HSET', KEYS[2], field, ARGV[i + 3])
     local seq = redis.call('HINCRBY', KEYS[2], 'seq', 1)
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], seq .. '-0', 'o', ARGV[i])
     applied = applied + 1
   end
 end
-for i = 5, 4 + 3 * partitions, 3 do
-  local reached = tonumber(redis.call('HGET', KEYS[2], 'p:' .. ARGV[i]) or '0')
-  if reached < tonumber(ARGV[i + 2]) then redis.call('HSET', KEYS[2], 'p:' .. ARGV[i], ARGV[i + 2]) end
-end
+redis.call('HSET', KEYS[2], 'progress', cjson.encode(progress))
 return {'OK', applied}
 """

@@ -3,6 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 
+import numpy as np
+
 from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
 from stream_scorer.core.tower import Tower
@@ -53,3 +55,15 @@ class OfferChange:
     offer: Offer | None
     vector: bytes
     source: tuple[int, int]
+
+
+def release_id_of(model_id: str, catalog: Catalog) -> ReleaseId:
+    """Return `r-` and 16 hex digits made from the towers' digest and everything that the catalog says of its offers."""
+    digest = hashlib.sha256(model_id.encode())
+    for texts in ([offer_id.encode() for offer_id in catalog.offer_ids], catalog.fragments):
+        digest.update(np.array([len(texts), *map(len, texts)], np.int64).data)
+        digest.update(b"".join(texts))
+    for column in (catalog.vectors, catalog.active, catalog.valid_from_ms, catalog.valid_until_ms):
+        digest.update(f"{column.dtype.str} {column.shape}".encode())
+        digest.update(np.ascontiguousarray(column).data)
+    return ReleaseId(f"r-{digest.hexdigest()[:16]}")

@@ -1,0 +1,151 @@
+"""The store of releases in memory: for tests, and for a ring in one process."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from stream_scorer.core.messages import OfferId, ReleaseId
+from stream_scorer.core.release import Model, OfferChange, Release, ReleaseInfo
+from stream_scorer.errors import ReleaseError, TransientError
+
+CHANGES_KEPT = 100_000
+CHANGES_READ_MAX = 1_000
+
+
+@dataclass(slots=True)
+class _Stored:
+    release: Release
+    model: Model
+    latest: dict[OfferId, OfferChange] = field(default_factory=dict)
+    log: list[OfferId] = field(default_factory=list)
+    trimmed: int = 0
+    progress: dict[int, int] = field(default_factory=dict)
+
+    def mark(self) -> str:
+        return str(self.trimmed + len(self.log))
+
+
+class MemoryReleases:
+    """See ReleaseStore. Set `away` and every call fails; one thread writes, any may read."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self._stored: dict[ReleaseId, _Stored] = {}
+        self._history: list[ReleaseId] = []
+
+    def current(self) -> ReleaseId | None:
+        """See ReleaseStore."""
+        self._reach()
+        return self._history[0] if self._history else None
+
+    def releases(self) -> list[ReleaseInfo]:
+        """See ReleaseStore."""
+        self._reach()
+        infos = [self._info(stored) for stored in self._stored.values()]
+        return sorted(infos, key=lambda info: (info.created_ms, info.release_id), reverse=True)
+
+    def write(self, release: Release, model: Model) -> None:
+        """See ReleaseStore."""
+        self._reach()
+        if release.release_id in self._stored:
+            self._stored[release.release_id].release = release
+        else:
+            self._stored[release.release_id] = _Stored(release, model)
+
+    def load(self, release_id: ReleaseId) -> Release:
+        """See ReleaseStore."""
+        stored = self._find(release_id)
+        catalog = stored.release.catalog
+        if stored.latest:
+            catalog = catalog.with_changes(list(stored.latest.values()))
+        return replace(stored.release, catalog=catalog, mark=stored.mark())
+
+    def model(self, release_id: ReleaseId) -> Model:
+        """See ReleaseStore."""
+        return self._find(release_id).model
+
+    def activate(self, release_id: ReleaseId, *, keep: int) -> None:
+        """See ReleaseStore."""
+        self._find(release_id)
+        self._history = [release_id, *(other for other in self._history if other != release_id)]
+        self._expire(keep)
+
+    def roll_back(self, *, keep: int) -> ReleaseId:
+        """See ReleaseStore."""
+        self._reach()
+        if len(self._history) < 2:
+            raise ReleaseError("there is no earlier release to roll back to")
+        self._history = self._history[1:]
+        self._expire(keep)
+        return self._history[0]
+
+    def progress(self, release_id: ReleaseId) -> dict[int, int]:
+        """See ReleaseStore."""
+        return dict(self._find(release_id).progress)
+
+    def change(self, release_id: ReleaseId, changes: Sequence[OfferChange], *, progress: Mapping[int, tuple[int, int]]) -> int:
+        """See ReleaseStore."""
+        stored = self._find(release_id)
+        if self._history[:1] != [release_id]:
+            raise ReleaseError(f"release {release_id} is not current: the pointer names {self.current()}")
+        for partition, (start, _) in progress.items():
+            if stored.progress.get(partition, 0) < start:
+                raise ReleaseError(f"release {release_id} is behind: partition {partition} is at {stored.progress.get(partition, 0)}")
+        applied = sum(_apply(stored, change) for change in changes)
+        for partition, (_, end) in progress.items():
+            stored.progress[partition] = max(end, stored.progress.get(partition, 0))
+        self._trim(stored)
+        return applied
+
+    def changes(self, release_id: ReleaseId, after: str) -> tuple[list[OfferChange], str]:
+        """See ReleaseStore."""
+        stored = self._find(release_id)
+        start = int(after)
+        if not stored.trimmed <= start <= stored.trimmed + len(stored.log):
+            raise ReleaseError(f"release {release_id}: the changes behind {after} are gone")
+        ids = stored.log[start - stored.trimmed :][:CHANGES_READ_MAX]
+        return [stored.latest[offer_id] for offer_id in dict.fromkeys(ids)], str(start + len(ids))
+
+    def lose_changes(self, release_id: ReleaseId) -> None:
+        """Forget the changes and the progress of a release, as a server does that comes back empty-handed."""
+        stored = self._stored[release_id]
+        stored.latest, stored.log, stored.trimmed, stored.progress = {}, [], 0, {}
+
+    def lose(self, release_id: ReleaseId) -> None:
+        """Forget a release altogether; the pointer may go on naming it."""
+        del self._stored[release_id]
+
+    def _reach(self) -> None:
+        if self.away:
+            raise TransientError("the store of releases is away")
+
+    def _find(self, release_id: ReleaseId) -> _Stored:
+        self._reach()
+        if release_id not in self._stored:
+            raise ReleaseError(f"release {release_id} was never written, or has expired")
+        return self._stored[release_id]
+
+    def _info(self, stored: _Stored) -> ReleaseInfo:
+        release = stored.release
+        current = self._history[:1] == [release.release_id]
+        return ReleaseInfo(
+            release.release_id, stored.model.model_id, len(release.catalog), release.created_ms, current=current, forced=release.forced
+        )
+
+    def _expire(self, keep: int) -> None:
+        self._history = self._history[:keep]
+        self._stored = {release_id: stored for release_id, stored in self._stored.items() if release_id in self._history}
+
+    @staticmethod
+    def _trim(stored: _Stored) -> None:
+        surplus = max(0, len(stored.log) - CHANGES_KEPT)
+        del stored.log[:surplus]
+        stored.trimmed += surplus
+
+
+def _apply(stored: _Stored, change: OfferChange) -> bool:
+    known = stored.latest.get(change.offer_id)
+    if known is not None and known.source[0] == change.source[0] and known.source[1] >= change.source[1]:
+        return False
+    stored.latest[change.offer_id] = change
+    stored.log.append(change.offer_id)
+    return True

@@ -1,0 +1,78 @@
+"""What keeps bad vectors from serving: the faults that publish refuses, and the check of what was written."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from stream_scorer.core.catalog import Catalog, Vectors
+from stream_scorer.core.features import RowError
+from stream_scorer.core.release import Model
+from stream_scorer.core.tower import Tower
+from stream_scorer.errors import BadModel, ReleaseError
+
+SAMPLE_OFFERS = 256
+VECTOR_TOLERANCE = 1e-6  # a float32's rounding; the towers compute in float64
+NORM_TOLERANCE = 1e-3
+COLLAPSED_COSINE = 0.9999  # mean cosine of an offer with the offers' mean direction
+_NAMED_MAX = 3
+
+
+def check_model(model: Model) -> None:
+    """Refuse, whatever is forced, towers that do not share a space. Raises BadModel."""
+    if model.user_tower.dim != model.item_tower.dim:
+        raise BadModel(f"the user tower gives {model.user_tower.dim} numbers, the item tower {model.item_tower.dim}")
+
+
+def faults_of(model: Model, catalog: Catalog, errors: Sequence[RowError]) -> list[str]:
+    """Say what speaks against serving this, and by how much; an empty list: nothing. Non-finite vectors never make a catalog."""
+    return [*_offer_faults(catalog, errors), *_vector_faults(catalog), *_quality_faults(model.facts)]
+
+
+def verify(catalog: Catalog, item_tower: Tower) -> None:
+    """Check stored vectors: of length 1, and a sample equal to what the item tower makes of the stored features. Raises ReleaseError."""
+    lengths = np.linalg.norm(catalog.vectors, axis=1)
+    wrong = np.flatnonzero((np.abs(lengths - 1) > NORM_TOLERANCE) & (lengths > 0))
+    if wrong.size:
+        raise ReleaseError(f"{wrong.size} of {len(catalog)} stored vectors are not of length 1: {_named(catalog, wrong)}")
+    rows = np.unique(np.linspace(0, len(catalog) - 1, min(len(catalog), SAMPLE_OFFERS)).astype(int))
+    features = [msgspec.json.decode(catalog.fragments[row], type=dict[str, Any]) for row in rows]
+    made = item_tower.embed(features, [catalog.offer_ids[row] for row in rows]).vectors
+    apart = np.abs(made - catalog.vectors[rows]).max(axis=1, initial=0.0) if made.shape[1] == catalog.dim else np.full(len(rows), np.inf)
+    different = apart > VECTOR_TOLERANCE
+    if different.any():
+        named = _named(catalog, rows[different])
+        raise ReleaseError(
+            f"{different.sum()} of {len(rows)} stored vectors are not what the item tower makes, by up to {apart.max():.2g}: {named}"
+        )
+
+
+def _offer_faults(catalog: Catalog, errors: Sequence[RowError]) -> list[str]:
+    faults = []
+    if not len(catalog):
+        faults.append("there are no offers")
+    if errors:
+        first = f"{catalog.offer_ids[errors[0].index]}: {errors[0].message}"
+        faults.append(f"{len(errors)} of {len(catalog)} offers have features that the item tower cannot read; the first is {first}")
+    return faults
+
+
+def _vector_faults(catalog: Catalog) -> list[str]:
+    vectors: Vectors = catalog.vectors
+    zero = np.flatnonzero(~vectors.any(axis=1))
+    if zero.size:
+        return [f"{zero.size} of {len(catalog)} offer vectors are zero: {_named(catalog, zero)}"]
+    cosine = float(np.linalg.norm(vectors.mean(axis=0, dtype=np.float64))) if len(catalog) else 0.0
+    if cosine > COLLAPSED_COSINE and len(set(catalog.fragments)) > 1:
+        return [f"the offer vectors have collapsed: their mean cosine with their mean is {cosine:.6f}, at most {COLLAPSED_COSINE}"]
+    return []
+
+
+def _quality_faults(facts: Mapping[str, Any]) -> list[str]:
+    return []
+
+
+def _named(catalog: Catalog, rows: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> str:
+    names = ", ".join(catalog.offer_ids[row] for row in rows[:_NAMED_MAX])
+    return names if len(rows) <= _NAMED_MAX else f"{names}, …"

@@ -1,0 +1,57 @@
+"""Makes a release of a model and its offers, and switches to it: embed, gate, write, verify, flip."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stream_scorer.core.catalog import Catalog
+from stream_scorer.core.features import RowError
+from stream_scorer.core.gate import check_model, faults_of
+from stream_scorer.core.messages import Offer, ReleaseId
+from stream_scorer.core.release import Model, Release, release_id_of
+from stream_scorer.errors import BadModel
+from stream_scorer.ports import ReleaseStore
+
+BATCH_OFFERS = 4_096
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A release that is not written yet, and what speaks against it."""
+
+    release: Release
+    faults: list[str]
+
+
+def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, embedded: Progress) -> Draft:
+    """Embed the offers by the model's item tower; `embedded` is told after each batch how many there were. Raises BadModel."""
+    check_model(model)
+    ordered = sorted(offers, key=lambda offer: offer.offer_id)
+    vectors = np.empty((len(ordered), model.item_tower.dim), np.float32)
+    errors: list[RowError] = []
+    for start in range(0, len(ordered), BATCH_OFFERS):
+        batch = ordered[start : start + BATCH_OFFERS]
+        made = model.item_tower.embed([offer.features for offer in batch], [offer.offer_id for offer in batch])
+        vectors[start : start + len(batch)] = made.vectors
+        errors += [replace(error, index=start + error.index) for error in made.errors]
+        embedded(len(batch))
+    catalog = Catalog.of(ReleaseId(""), ordered, vectors)
+    release_id = release_id_of(model.model_id, catalog)
+    release = Release(release_id, model.user_tower, replace(catalog, release_id=release_id, derived={}), created_ms)
+    return Draft(release, faults_of(model, catalog, errors))
+
+
+def publish(store: ReleaseStore, model: Model, draft: Draft, *, keep: int, force: bool) -> Release:
+    """Write the release beside the current one, verify it and flip the pointer. Raises BadModel for faults, unless forced.
+
+    What is forced stands in the manifest.
+    """
+    if draft.faults and not force:
+        raise BadModel(f"refused: {'; '.join(draft.faults)} (--force publishes it all the same)")
+    release = replace(draft.release, forced=tuple(draft.faults))
+    store.write(release, model)
+    store.activate(release.release_id, keep=keep)
+    return release

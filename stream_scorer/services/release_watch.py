@@ -1,0 +1,141 @@
+"""Keeps a ranker's release in step with the store: a thread of its own loads and changes, the loop only takes what is whole."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Event, Thread
+
+import structlog
+
+from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.release import OfferChange, Release
+from stream_scorer.errors import ReleaseError, TransientError
+from stream_scorer.ports import Clock, ReleaseStore
+
+BACK_OFF_MAX_S = 5.0
+CHANGES_MAX = 50_000  # more than this at once: reading the release again is cheaper
+WAITING_LOG_S = 30.0
+_GLANCE_S = 0.1
+
+_log = structlog.get_logger(__name__)
+
+
+class ReleaseWatch:
+    """Holds the newest whole release. `current` and `silent_s` may be called from any thread.
+
+    While the store is away, or what it points to cannot be read, the release that is held goes on serving.
+    """
+
+    def __init__(self, store: ReleaseStore, clock: Clock, *, poll_s: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._poll_s = poll_s
+        self._held: Release | None = None
+        self._failure: BaseException | None = None
+        self._state = ""
+        self._heard_s = clock.monotonic_s()
+        self._delay_s = poll_s
+        self._first = Event()
+        self._closing = Event()
+        self._thread = Thread(target=self._run, name="release-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow the store."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop following; what is held stays."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def current(self) -> Release | None:
+        """Return the newest whole release, at once; None before the first. Raises what ended the thread."""
+        if self._failure is not None:
+            raise self._failure
+        return self._held
+
+    def silent_s(self) -> float:
+        """Return how long the store has not confirmed what is held."""
+        return self._clock.monotonic_s() - self._heard_s
+
+    def wait_first(self, stopping: Callable[[], bool]) -> Release | None:
+        """Wait for the first release, saying so; None when `stopping` says to stop before."""
+        said_s: float | None = None
+        while not stopping():
+            if (release := self.current()) is not None:
+                return release
+            now_s = self._clock.monotonic_s()
+            if said_s is None or now_s - said_s >= WAITING_LOG_S:
+                _log.warning("waiting for the first release", hint="stream-scorer publish --model DIR --offers PATH", store=self._state)
+                said_s = now_s
+            self._first.wait(_GLANCE_S)
+        return None
+
+    def poll(self) -> float:
+        """Ask the store once, take over what is new, and return after how many seconds to ask again."""
+        try:
+            self._take(self._newest())
+        except TransientError as error:
+            return self._went_wrong("store away", error)
+        except ReleaseError as error:
+            return self._went_wrong("release unreadable", error)
+        self._heard_s = self._clock.monotonic_s()
+        self._enter("following" if self._held else "no release yet")
+        self._delay_s = self._poll_s
+        return self._delay_s
+
+    def _run(self) -> None:
+        try:
+            while not self._closing.wait(self.poll()):
+                pass
+        except BaseException as error:  # noqa: BLE001  handed to the main thread, which ends the process
+            self._failure = error
+        finally:
+            self._first.set()
+
+    def _newest(self) -> Release | None:
+        named = self._store.current()
+        if named is None:
+            return self._held
+        if self._held is None or self._held.release_id != named:
+            return self._store.load(named)
+        return self._changed(self._held)
+
+    def _changed(self, held: Release) -> Release:
+        try:
+            changes, mark = self._pending(held.release_id, held.mark)
+        except ReleaseError as error:
+            _log.warning("reading the release again", release_id=held.release_id, reason=str(error))
+            return self._store.load(held.release_id)
+        return held if mark == held.mark else replace(held, catalog=held.catalog.with_changes(changes), mark=mark)
+
+    def _pending(self, release_id: ReleaseId, mark: str) -> tuple[list[OfferChange], str]:
+        pending: list[OfferChange] = []
+        while len(pending) <= CHANGES_MAX:
+            changes, reached = self._store.changes(release_id, mark)
+            if reached == mark:
+                return pending, mark
+            pending, mark = pending + changes, reached
+        raise ReleaseError(f"more than {CHANGES_MAX} changes since")
+
+    def _take(self, release: Release | None) -> None:
+        if release is None or release is self._held:
+            return
+        if self._held is None or self._held.release_id != release.release_id:
+            _log.info("release held", release_id=release.release_id, offers=len(release.catalog), forced=list(release.forced))
+        self._held = release
+        self._first.set()
+
+    def _went_wrong(self, state: str, error: Exception) -> float:
+        held = self._held.release_id if self._held else None
+        self._enter(state, reason=str(error), held=held, silent_s=round(self.silent_s(), 1))
+        self._delay_s = min(2 * self._delay_s, BACK_OFF_MAX_S)
+        return self._delay_s
+
+    def _enter(self, state: str, **fields: object) -> None:
+        """Log a change of state once."""
+        if state == self._state:
+            return
+        level = "info" if state == "following" else "warning"
+        getattr(_log, level)(f"release store: {state}", **fields)
+        self._state = state

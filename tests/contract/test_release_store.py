@@ -1,0 +1,251 @@
+"""What every store of releases does, in memory and on a real Redis-protocol server alike."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stream_scorer.adapters.memory_releases import MemoryReleases
+from stream_scorer.adapters.redis_client import connect
+from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.core.catalog import Catalog
+from stream_scorer.core.features import Category, FeatureSpec, Number
+from stream_scorer.core.messages import Offer, OfferId, ReleaseId
+from stream_scorer.core.release import Model, OfferChange, Release, release_id_of
+from stream_scorer.core.tower import Layer, Tower, digest_towers
+from stream_scorer.errors import ReleaseError
+from stream_scorer.ports import ReleaseStore
+
+DIM = 4
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store(request: pytest.FixtureRequest) -> Iterator[ReleaseStore]:
+    if request.param == "memory":
+        yield MemoryReleases()
+        return
+    client = connect(request.getfixturevalue("redis_url"), timeout_s=2.0)
+    yield RedisReleases(client, prefix=request.getfixturevalue("redis_prefix"))
+    client.close()
+
+
+def tower(side: str, seed: int) -> Tower:
+    rng = np.random.default_rng(seed)
+    spec = FeatureSpec(side, (Number("price"), Category("colour", ("red", "blue"), buckets=4)))  # type: ignore[arg-type]
+    table = rng.normal(size=(spec.table_rows, 3)).astype(np.float32)
+    return Tower(spec, table, "concat", (Layer(rng.normal(size=(DIM, 4)), rng.normal(size=DIM)),))
+
+
+def model(seed: int) -> Model:
+    user, item = tower("customer", seed), tower("offer", seed + 1)
+    return Model(digest_towers(user, item), user, item, {"note": "made up", "auc": 0.7})
+
+
+def offer(number: int, **changes: object) -> Offer:
+    return Offer(**{"offer_id": f"offer-{number}", "features": {"price": float(number), "colour": "red"}, **changes})  # type: ignore[arg-type]
+
+
+def release(made: Model, offers: list[Offer], created_ms: int = 1_000) -> Release:
+    vectors = made.item_tower.embed([one.features for one in offers], [one.offer_id for one in offers]).vectors.astype(np.float32)
+    catalog = Catalog.of(ReleaseId(""), offers, vectors)
+    release_id = release_id_of(made.model_id, catalog)
+    return Release(release_id, made.user_tower, replace(catalog, release_id=release_id), created_ms)
+
+
+def change(made: Model, stated: Offer, offset: int, partition: int = 0) -> OfferChange:
+    vector = made.item_tower.embed([stated.features], [stated.offer_id]).vectors.astype(np.float32).tobytes()
+    return OfferChange(OfferId(stated.offer_id), stated, vector, (partition, offset))
+
+
+def withdrawal(number: int, offset: int) -> OfferChange:
+    return OfferChange(OfferId(f"offer-{number}"), None, b"", (0, offset))
+
+
+def published(store: ReleaseStore, seed: int = 1, offers: int = 5, keep: int = 3) -> tuple[Model, Release]:
+    made = model(seed)
+    written = release(made, [offer(number) for number in range(offers)], created_ms=seed)
+    store.write(written, made)
+    store.activate(written.release_id, keep=keep)
+    return made, written
+
+
+def assert_same(left: Catalog, right: Catalog) -> None:
+    assert (left.release_id, left.offer_ids, left.fragments) == (right.release_id, right.offer_ids, right.fragments)
+    assert left.vectors.tobytes() == right.vectors.tobytes()
+    for name in ("active", "valid_from_ms", "valid_until_ms"):
+        assert getattr(left, name).tolist() == getattr(right, name).tolist()
+
+
+def test_an_empty_store_has_no_release(store: ReleaseStore) -> None:
+    assert store.current() is None
+    assert store.releases() == []
+
+
+def test_a_written_release_serves_nobody_until_it_is_activated(store: ReleaseStore) -> None:
+    made = model(1)
+    written = release(made, [offer(1)])
+    store.write(written, made)
+    assert store.current() is None
+    store.activate(written.release_id, keep=3)
+    assert store.current() == written.release_id
+
+
+@pytest.mark.parametrize("offers", [0, 1, 4_096, 4_097])
+def test_what_is_loaded_is_what_was_written(store: ReleaseStore, offers: int) -> None:
+    made = model(1)
+    mixed = [offer(number, active=number % 3 > 0, valid_from_ms=number or None, valid_until_ms=None) for number in range(offers)]
+    written = replace(release(made, mixed), forced=("a fault",))
+    store.write(written, made)
+    loaded = store.load(written.release_id)
+    assert_same(loaded.catalog, written.catalog)
+    assert (loaded.release_id, loaded.created_ms, loaded.forced) == (written.release_id, written.created_ms, ("a fault",))
+
+
+def test_the_towers_come_back_as_they_were(store: ReleaseStore) -> None:
+    made, written = published(store)
+    loaded = store.model(written.release_id)
+    assert (loaded.model_id, loaded.facts) == (made.model_id, made.facts)
+    assert digest_towers(store.load(written.release_id).user_tower, loaded.item_tower) == made.model_id
+
+
+def test_an_unknown_release_is_refused(store: ReleaseStore) -> None:
+    unknown = ReleaseId("r-0")
+    for read in (store.load, store.model, lambda release_id: store.activate(release_id, keep=1)):
+        with pytest.raises(ReleaseError, match="r-0"):
+            read(unknown)
+
+
+def test_releases_are_listed_newest_first(store: ReleaseStore) -> None:
+    (_, first), (_, second) = published(store, 1), published(store, 2)
+    assert [(info.release_id, info.current, info.offers) for info in store.releases()] == [
+        (second.release_id, True, 5),
+        (first.release_id, False, 5),
+    ]
+
+
+def test_publishing_the_same_again_is_harmless(store: ReleaseStore) -> None:
+    _, written = published(store)
+    store.change(written.release_id, [withdrawal(1, 7)], progress={0: (0, 8)})
+    assert published(store)[1].release_id == written.release_id
+    assert len(store.load(written.release_id).catalog) == 4
+    assert len(store.releases()) == 1
+
+
+def test_releases_beyond_keep_are_let_go(store: ReleaseStore) -> None:
+    ids = [published(store, seed, keep=2)[1].release_id for seed in (1, 2, 3, 4)]
+    assert [info.release_id for info in store.releases()] == [ids[3], ids[2]]
+
+
+def test_an_abandoned_write_is_let_go_by_the_next_publication(store: ReleaseStore) -> None:
+    made = model(9)
+    store.write(release(made, [offer(1)]), made)
+    _, written = published(store)
+    assert [info.release_id for info in store.releases()] == [written.release_id]
+
+
+def test_rollback_goes_to_the_release_before(store: ReleaseStore) -> None:
+    (_, first), (_, second), _ = published(store, 1), published(store, 2), published(store, 3)
+    assert store.roll_back(keep=3) == second.release_id == store.current()
+    assert store.roll_back(keep=3) == first.release_id == store.current()
+
+
+def test_rollback_without_an_earlier_release_is_refused(store: ReleaseStore) -> None:
+    _, only = published(store)
+    with pytest.raises(ReleaseError, match="no earlier release"):
+        store.roll_back(keep=3)
+    assert store.current() == only.release_id
+
+
+def test_a_release_activated_again_after_a_rollback_is_rolled_back_to_its_predecessor(store: ReleaseStore) -> None:
+    (_, first), (_, second) = published(store, 1), published(store, 2)
+    store.roll_back(keep=3)
+    published(store, 2)
+    assert store.current() == second.release_id
+    assert store.roll_back(keep=3) == first.release_id
+
+
+def test_changes_are_in_what_is_loaded_afterwards(store: ReleaseStore) -> None:
+    made, written = published(store)
+    dearer, new = offer(1, features={"price": 99.5, "tags": ["a"]}, active=False), offer(77, valid_until_ms=5)
+    applied = store.change(written.release_id, [change(made, dearer, 3), withdrawal(2, 4), change(made, new, 5)], progress={0: (0, 6)})
+    catalog = store.load(written.release_id).catalog
+    assert applied == 3
+    assert catalog.offer_ids == ["offer-0", "offer-1", "offer-3", "offer-4", "offer-77"]
+    assert catalog.fragments[1] == b'{"price":99.5,"tags":["a"]}'
+    assert catalog.active.tolist() == [True, False, True, True, True]
+    assert catalog.valid_until_ms[4] == 5
+    assert catalog.vectors[1].tobytes() == change(made, dearer, 3).vector
+
+
+def test_an_older_offset_never_overwrites_a_newer(store: ReleaseStore) -> None:
+    made, written = published(store)
+    assert store.change(written.release_id, [change(made, offer(1, features={"price": 2.0}), 9)], progress={}) == 1
+    assert store.change(written.release_id, [withdrawal(1, 8)], progress={}) == 0
+    assert store.load(written.release_id).catalog.fragments[1] == b'{"price":2.0}'
+
+
+def test_the_same_change_again_applies_nothing(store: ReleaseStore) -> None:
+    made, written = published(store)
+    changes = [change(made, offer(1, features={"price": 2.0}), 9)]
+    assert [store.change(written.release_id, changes, progress={0: (0, 10)}) for _ in range(2)] == [1, 0]
+    assert store.progress(written.release_id) == {0: 10}
+
+
+def test_a_follower_gets_each_change_once(store: ReleaseStore) -> None:
+    made, written = published(store)
+    mark = store.load(written.release_id).mark
+    first, second = change(made, offer(1, features={"price": 2.0}), 1), withdrawal(2, 2)
+    store.change(written.release_id, [first], progress={})
+    got, mark = store.changes(written.release_id, mark)
+    assert got == [first]
+    store.change(written.release_id, [second], progress={})
+    got, mark = store.changes(written.release_id, mark)
+    assert got == [second]
+    assert store.changes(written.release_id, mark) == ([], mark)
+
+
+def test_a_follower_that_starts_from_a_load_gets_only_what_came_after(store: ReleaseStore) -> None:
+    _, written = published(store)
+    store.change(written.release_id, [withdrawal(1, 1)], progress={})
+    loaded = store.load(written.release_id)
+    store.change(written.release_id, [withdrawal(2, 2)], progress={})
+    assert store.changes(written.release_id, loaded.mark)[0] == [withdrawal(2, 2)]
+
+
+def test_a_follower_reads_many_changes_in_bounded_parts(store: ReleaseStore) -> None:
+    _, written = published(store)
+    wanted = [withdrawal(number, number) for number in range(2_500)]
+    store.change(written.release_id, wanted, progress={})
+    got, mark = [], "0"
+    while part := store.changes(written.release_id, mark):
+        if not part[0]:
+            break
+        assert len(part[0]) <= 1_000
+        got, mark = got + part[0], part[1]
+    assert got == wanted
+
+
+def test_only_the_current_release_can_be_changed(store: ReleaseStore) -> None:
+    (_, first), (_, second) = published(store, 1), published(store, 2)
+    with pytest.raises(ReleaseError, match=second.release_id):
+        store.change(first.release_id, [withdrawal(1, 1)], progress={0: (0, 2)})
+    assert len(store.load(first.release_id).catalog) == 5
+    assert store.progress(first.release_id) == {}
+
+
+def test_progress_is_kept_with_the_changes_and_never_goes_back(store: ReleaseStore) -> None:
+    _, written = published(store)
+    assert store.progress(written.release_id) == {}
+    store.change(written.release_id, [], progress={0: (0, 10), 3: (0, 4)})
+    store.change(written.release_id, [], progress={0: (5, 8)})
+    assert store.progress(written.release_id) == {0: 10, 3: 4}
+
+
+def test_changes_are_refused_when_the_store_is_not_as_far_as_they_go_on_from(store: ReleaseStore) -> None:
+    _, written = published(store)
+    store.change(written.release_id, [], progress={0: (0, 10)})
+    with pytest.raises(ReleaseError, match="behind"):
+        store.change(written.release_id, [withdrawal(1, 12)], progress={0: (11, 13)})
+    assert len(store.load(written.release_id).catalog) == 5
+    assert store.progress(written.release_id) == {0: 10}
