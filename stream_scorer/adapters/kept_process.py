@@ -1,7 +1,7 @@
 """A server of ours that ends when we do, even when we are killed: this file is imported, and run as the watcher between us and it.
 
-The watcher reads a pipe whose other end only we hold. Its end, or ours, ends the server: asked first, killed after `GRACE_S`. What else works on
-Linux and macOS alike, and survives our SIGKILL? Where we are gone without a word, the watcher removes the server's folder too.
+The watcher reads a pipe whose other end only we hold. Its end, or ours, ends the server: asked first, killed after `GRACE_S`. It works
+on Linux and macOS alike. Where we are gone without a word, the watcher removes the server's folder too.
 """
 
 import os
@@ -47,7 +47,8 @@ class KeptProcess:
 
 def _watch(parent: int, folder: Path, command: list[str]) -> int:
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
-    print(server.pid, flush=True)
+    sys.stdout.write(f"{server.pid}\n")
+    sys.stdout.flush()
     told = None
     while server.poll() is None and told is None:
         if select.select([0], [], [], WATCH_S)[0]:

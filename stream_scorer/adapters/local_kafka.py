@@ -88,12 +88,14 @@ class LocalKafka:
             self._configure(self._folder, controller_port)
             self._run(jars, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._folder / "server.properties"))
             try:
-                return self.resume()
+                self.resume()
             except NotReady as trouble:
                 said = self._log_end()
                 self.stop()
                 if "already in use" not in said or attempt == ATTEMPTS_MAX:
                     raise NotReady(f"{trouble}\n{said}") from None
+            else:
+                return
 
     def resume(self) -> None:
         """Run the broker on the data and ports it has, after `halt` or `kill`."""

@@ -35,12 +35,14 @@ class LocalValkey:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             (self.port,) = free_ports(1)
             try:
-                return self.resume()
+                self.resume()
             except NotReady:
                 self.halt()
                 if attempt == ATTEMPTS_MAX:
                     self.stop()
                     raise
+            else:
+                return
 
     def resume(self) -> None:
         """Run an empty server on the port it had, after `halt`."""

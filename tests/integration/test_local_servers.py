@@ -49,8 +49,14 @@ def test_a_paused_valkey_keeps_what_it_holds() -> None:
 
 
 def test_a_server_ends_and_its_folder_goes_when_its_owner_is_killed() -> None:
-    code = "from stream_scorer.adapters.local_valkey import LocalValkey as V\nv = V()\nv.start()\nprint(v._process.pid, v._folder, flush=True)\ninput()"
-    owner = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    lines = [
+        "from stream_scorer.adapters.local_valkey import LocalValkey",
+        "server = LocalValkey()",
+        "server.start()",
+        "print(server._process.pid, server._folder, flush=True)",
+        "input()",
+    ]
+    owner = subprocess.Popen([sys.executable, "-c", "\n".join(lines)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     pid, folder = owner.stdout.readline().split()
     owner.send_signal(signal.SIGKILL)
