@@ -46,6 +46,14 @@ def is_kept(example: str, keep_prob: float) -> bool:
     return keep_prob >= 1 or xxhash.xxh3_64_intdigest(example.encode(), seed=_SAMPLING_SEED) < keep_prob * 2**64
 
 
+def half_labelled(ranking: LabelledRanking) -> tuple[str, str] | None:
+    """Return the code and the reason when a label is there without its cause or its time, or the other way round."""
+    for place, offer in enumerate(ranking.offers):
+        if len({offer.accepted is None, offer.cause is None, offer.label_time_ms is None}) > 1:
+            return "half_labelled", f"offers[{place}]: accepted, cause and label_time_ms must be null together"
+    return None
+
+
 def take_apart(ranking: LabelledRanking, *, keep_prob: float = 1.0) -> Iterator[ExampleRow]:
     """Yield a row per offer whose label is known, in rank order.
 

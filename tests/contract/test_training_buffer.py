@@ -1,0 +1,105 @@
+"""What every training buffer must do: in memory, in a local folder, on a real S3 server."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
+
+from stream_scorer.adapters.memory_buffer import MemoryBuffer
+from stream_scorer.adapters.parquet_buffer import ParquetBuffer
+from stream_scorer.core.buffer_files import Chunk
+from stream_scorer.core.examples import ExampleRow, example_id
+from stream_scorer.core.records import Partition
+from stream_scorer.ports import TrainingBuffer
+
+P, Q = Partition("training-labels", 0), Partition("training-labels", 1)
+DAY_MS = 86_400_000
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The URI of an empty bucket on a real S3 server."""
+    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    query = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+    filesystem, bucket = fs.FileSystem.from_uri(f"s3://labels?{query}&allow_bucket_creation=true")
+    filesystem.create_dir(bucket)
+    yield f"s3://labels/{{}}?{query}"
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "local", "s3"])
+def buffer(request: pytest.FixtureRequest, tmp_path: Path) -> TrainingBuffer:
+    if request.param == "memory":
+        return MemoryBuffer()
+    if request.param == "local":
+        return ParquetBuffer.open(str(tmp_path / "labels"))
+    return ParquetBuffer.open(request.getfixturevalue("s3").format(tmp_path.name))
+
+
+def row(request: str, *, day: int = 0, **features: object) -> ExampleRow:
+    time_ms = day * DAY_MS
+    offer_features = {"price": 9.5, "tags": ["a", "b"], "text": [0.25, -1.0]}
+    return ExampleRow(
+        example_id(request, "o"),
+        1,
+        request,
+        "c",
+        "o",
+        1,
+        "accepted",
+        features,
+        offer_features,
+        1,
+        0.5,
+        1.0,
+        "rel",
+        time_ms,
+        time_ms,
+        "shown",
+    )
+
+
+def chunk(first: int, following: int, *, partition: Partition = P, days: int = 1) -> Chunk:
+    return Chunk(
+        partition, first, following, [row(f"{partition.number}-{offset}", day=offset % days) for offset in range(first, following)]
+    )
+
+
+def stored(buffer: TrainingBuffer) -> list[str]:
+    return sorted(row.request_id for rows in buffer.read() for row in rows)
+
+
+def test_an_empty_buffer_stands_nowhere(buffer: TrainingBuffer) -> None:
+    assert buffer.positions([P]) == {P: None}
+    assert stored(buffer) == []
+
+
+def test_rows_read_back_exactly(buffer: TrainingBuffer) -> None:
+    rows = [row("r1", age=30.0, city="Köln"), row("r2", age=None, bag=[], vector=[1e-300]), row("r3", age="thirty", flag=True)]
+    buffer.write([Chunk(P, 0, 3, rows)])
+    assert [one for batch in buffer.read() for one in batch] == rows
+
+
+def test_each_partition_stands_behind_its_last_chunk(buffer: TrainingBuffer) -> None:
+    assert buffer.write([chunk(0, 5, days=2), chunk(0, 9, partition=Q)]) == []
+    buffer.write([chunk(5, 7)])
+    assert buffer.positions([P, Q]) == {P: 7, Q: 9}
+
+
+def test_the_same_chunk_again_changes_nothing(buffer: TrainingBuffer) -> None:
+    buffer.write([chunk(0, 5, days=2)])
+    assert buffer.write([chunk(0, 5, days=2)]) == []
+    assert stored(buffer) == [f"0-{offset}" for offset in range(5)]
+
+
+@pytest.mark.parametrize("late", [(0, 4), (0, 6), (2, 5), (3, 8), (6, 8)], ids=str)
+def test_a_chunk_that_does_not_begin_where_the_last_one_ends_is_refused(buffer: TrainingBuffer, late: tuple[int, int]) -> None:
+    buffer.write([chunk(0, 5)])
+    assert buffer.write([chunk(*late), chunk(0, 1, partition=Q)]) == [P]
+    assert stored(buffer) == [*(f"0-{offset}" for offset in range(5)), "1-0"]

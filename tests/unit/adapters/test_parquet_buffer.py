@@ -1,0 +1,121 @@
+"""Parquet files that are killed, crossed and read by others' tools."""
+
+from pathlib import Path
+
+import pyarrow.dataset as ds
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import fs
+
+from stream_scorer.adapters.folders import Folder
+from stream_scorer.adapters.parquet_buffer import ParquetBuffer
+from stream_scorer.adapters.parquet_rows import to_table
+from stream_scorer.core.buffer_files import Chunk, parse
+from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.records import Partition
+from stream_scorer.errors import UsageError
+
+P = Partition("training-labels", 0)
+DAY_MS = 86_400_000
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class MortalFolder(Folder):
+    """A folder whose process is killed before the n-th effect."""
+
+    effects_left = 10**9
+
+    def write(self, path: str, data: bytes) -> None:
+        self._live()
+        super().write(path, data)
+
+    def delete(self, paths: object) -> None:
+        for path in list(paths):  # type: ignore[call-overload]
+            self._live()
+            super().delete([path])
+
+    def _live(self) -> None:
+        self.effects_left -= 1
+        if self.effects_left < 0:
+            raise Killed
+
+
+def row(offset: int, day: int = 0, **features: object) -> ExampleRow:
+    time_ms = day * DAY_MS
+    return ExampleRow(f"e{offset}", 1, f"r{offset}", "c", "o", 1, "accepted", features, {}, 1, 0.5, 1.0, "rel", time_ms, time_ms, "shown")
+
+
+def chunk(first: int, following: int, days: int) -> Chunk:
+    return Chunk(P, first, following, [row(offset, offset % days) for offset in range(first, following)])
+
+
+def fill(buffer: ParquetBuffer, end: int, length: int, days: int) -> None:
+    """Go on from where the files end, in chunks of this length, as a member that has just begun does."""
+    position = buffer.positions([P])[P] or 0
+    for first in range(position, end, length):
+        assert buffer.write([chunk(first, min(first + length, end), days)]) == []
+
+
+@given(st.integers(0, 25), st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))
+def test_rows_are_there_once_wherever_the_process_was_killed(kill: int, length: int, later_length: int, days: int) -> None:
+    folder = MortalFolder(fs._MockFileSystem(), "labels")
+    folder.effects_left = kill
+    try:
+        fill(ParquetBuffer(folder), 20, length, days)
+    except Killed:
+        folder.effects_left = 10**9
+        fill(ParquetBuffer(folder), 20, later_length, days)
+    rows = [one.request_id for batch in ParquetBuffer(folder).read() for one in batch]
+    assert sorted(rows) == sorted(f"r{offset}" for offset in range(20))
+
+
+def test_a_stopped_member_that_wakes_cannot_double_rows(tmp_path: Path) -> None:
+    successor = ParquetBuffer.open(str(tmp_path))
+
+    class Frozen(MortalFolder):
+        def write(self, path: str, data: bytes) -> None:
+            # while this member stood still between looking and writing, the other took over and went on
+            fill(successor, 20, 7, 1)
+            super().write(path, data)
+
+    assert ParquetBuffer(Frozen(fs.LocalFileSystem(), str(tmp_path))).write([chunk(0, 10, 2)]) == [P]
+    assert sorted(one.request_id for batch in successor.read() for one in batch) == sorted(f"r{offset}" for offset in range(20))
+
+
+def test_a_half_written_file_has_another_name(tmp_path: Path) -> None:
+    folder = Folder.open(str(tmp_path))
+    folder.write("day=1970-01-01/x.parquet", b"whole")
+    (tmp_path / "day=1970-01-01" / ".x.parquet.tmp").write_bytes(b"hal")
+    assert folder.read("day=1970-01-01/x.parquet").to_pybytes() == b"whole"
+    assert parse("day=1970-01-01/.x.parquet.tmp") is None
+
+
+def test_others_read_typed_columns(tmp_path: Path) -> None:
+    rows = [row(0, age=30.0, city="Rome", vip=True, bag=["a"], vector=[1.0]), row(1, 1, age=None, city="Oslo")]
+    ParquetBuffer.open(str(tmp_path)).write([Chunk(P, 0, 2, rows)])
+    table = ds.dataset(tmp_path, partitioning="hive").to_table().sort_by("request_id")
+    assert table["customer.age"].to_pylist() == [30.0, None]
+    assert table["customer.city"].to_pylist() == ["Rome", "Oslo"]
+    assert str(table["day"].to_pylist()[1]) == "1970-01-02"
+
+
+def test_a_feature_of_several_kinds_has_no_typed_column_and_is_named() -> None:
+    table, mixed = to_table([row(0, age=30.0, x=[]), row(1, age="thirty", x=[1.0]), row(2, age=None)])
+    assert mixed == ["customer.age"]
+    assert [name for name in table.schema.names if "." in name] == ["customer.x"]
+
+
+def test_the_same_chunk_gives_the_same_bytes(tmp_path: Path) -> None:
+    for place in ("one", "other"):
+        ParquetBuffer.open(str(tmp_path / place)).write([chunk(0, 50, 1)])
+    one, other = (next((tmp_path / place).rglob("*.parquet")).read_bytes() for place in ("one", "other"))
+    assert one == other
+
+
+def test_a_folder_that_nothing_opens_is_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="ftp://"):
+        ParquetBuffer.open("ftp://host/labels")

@@ -1,0 +1,231 @@
+"""buffer: what it writes, and where it goes on."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from stream_scorer.adapters.memory_buffer import MemoryBuffer
+from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
+from stream_scorer.core.buffer_files import Chunk
+from stream_scorer.core.codec import decode_all, encode
+from stream_scorer.core.examples import take_apart
+from stream_scorer.core.messages import LabelledOffer, LabelledRanking
+from stream_scorer.core.records import OutputRecord, Partition, Position
+from stream_scorer.errors import BatchAborted, TransientError, UsageError
+from stream_scorer.services.buffer import Buffer, BufferConfig
+from stream_scorer.services.loop import Work
+
+GROUP, LABELS, DEAD = "buffer", "training-labels", "dead-letters"
+P = Partition(LABELS, 0)
+CONFIG = BufferConfig(DEAD, file_rows_max=1_000, held_bytes_max=10**6, flush_s=10.0, keep_prob=1.0)
+BAD = b"no label"
+
+
+class HandClock:
+    """A clock that moves when it is told, or when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def now_ms(self) -> int:
+        return int(self.seconds * 1000)
+
+    def monotonic_s(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class World:
+    """One broker with a partition of labels, one buffer, and members that come and go."""
+
+    def __init__(self, config: BufferConfig = CONFIG) -> None:
+        self.config, self.clock = config, HandClock()
+        self.broker = MemoryBroker(1, self.clock)
+        self.buffer = MemoryBuffer()
+        self.sink = MemorySink(self.broker)
+        self.join()
+
+    def join(self) -> None:
+        """Let a new member take the place of the one that was."""
+        self.source = MemorySource(self.broker, GROUP, [LABELS], held=True)
+        self.job = Buffer(self.source, MemoryLog(self.broker, GROUP), self.buffer, self.config, clock=self.clock)
+
+    def label(self, *values: str | bytes, offers: int = 1) -> None:
+        for value in values:
+            self.broker.append(OutputRecord(LABELS, b"c", value if isinstance(value, bytes) else labelled(value, offers), partition=0))
+
+    def step(self, *, seconds: float = 0.0, write: bool = True) -> Work | None:
+        """Fetch once and write what is due; without `write` the process is killed before."""
+        self.clock.seconds += seconds
+        work = self.job.process(self.source.fetch(records_max=100, wait_s=0.0, linger_s=0.0))
+        if work is not None and write:
+            self.sink.write(work.outputs, work.progress, self.source)
+            self.job.written(work)
+        return work
+
+    def run(self) -> None:
+        for _ in range(4):
+            self.step(seconds=CONFIG.flush_s)
+
+    @property
+    def rows(self) -> list[str]:
+        return [row.request_id for batch in self.buffer.read() for row in batch]
+
+    @property
+    def committed(self) -> int:
+        return self.broker.committed[GROUP, P].offset
+
+    @property
+    def dead(self) -> Sequence[bytes | None]:
+        return [record.value for record in self.broker.topic(DEAD)]
+
+
+def labelled(request: str, offers: int = 1) -> bytes:
+    rows = [LabelledOffer(f"o{rank}", rank, 0.5, 1.0, {}, 1, "accepted", 5) for rank in range(1, offers + 1)]
+    return encode(LabelledRanking(request, 1, False, "c", 0, "rel", {}, rows))
+
+
+def test_labels_are_written_once_they_are_old_enough() -> None:
+    world = World()
+    world.label("r1", "r2")
+    world.step()
+    world.step(seconds=1)
+    world.step(seconds=8)
+    assert world.rows == []
+    world.step(seconds=2)
+    assert world.rows == ["r1", "r2"]
+    assert world.committed == 2
+
+
+def test_no_file_holds_more_rows_than_its_bound() -> None:
+    world = World(BufferConfig(DEAD, file_rows_max=5, held_bytes_max=10**6, flush_s=10.0, keep_prob=1.0))
+    world.label(*(f"r{place}" for place in range(7)), offers=2)
+    world.run()
+    assert [(chunk.first, chunk.next, len(chunk.rows)) for chunk in world.buffer.chunks] == [(0, 2, 4), (2, 4, 4), (4, 6, 4), (6, 7, 2)]
+
+
+def test_memory_is_bounded_by_bytes() -> None:
+    world = World(BufferConfig(DEAD, file_rows_max=1_000, held_bytes_max=10, flush_s=1e9, keep_prob=1.0))
+    world.label("r1")
+    world.step()
+    world.step()
+    assert world.rows == ["r1"]
+
+
+def test_a_bad_record_is_a_dead_letter_and_the_others_are_rows() -> None:
+    world = World()
+    world.label("r1", BAD, "r2")
+    world.run()
+    assert (world.rows, world.dead, world.committed) == (["r1", "r2"], [BAD], 3)
+
+
+def test_after_a_kill_before_the_files_everything_is_read_again() -> None:
+    world = World()
+    world.label("r1", BAD)
+    world.step()
+    world.step()
+    world.join()
+    world.run()
+    assert (world.rows, world.dead) == (["r1"], [BAD])
+
+
+def test_after_a_kill_between_files_and_offsets_nothing_is_doubled_or_lost() -> None:
+    world = World()
+    world.label("r1", BAD)
+    world.step()
+    world.step()
+    world.step(seconds=10, write=False)
+    assert (world.rows, world.dead, world.committed) == (["r1"], [], 0)
+    world.join()
+    world.label("r2")
+    world.run()
+    assert (world.rows, world.dead, world.committed) == (["r1", "r2"], [BAD], 3)
+
+
+def test_when_offsets_cannot_be_written_rows_are_not_doubled() -> None:
+    world = World()
+    world.label("r1", BAD)
+    world.step()
+    world.step()
+    world.sink.aborts_next = [BatchAborted("told to")]
+    with pytest.raises(BatchAborted):
+        world.step(seconds=10)
+    world.job.aborted()
+    world.run()
+    assert (world.rows, world.dead, world.committed) == (["r1"], [BAD], 2)
+
+
+def test_offsets_that_are_ahead_of_the_files_do_not_lose_rows() -> None:
+    world = World()
+    world.label("r1", BAD)
+    world.broker.committed[GROUP, P] = Position(2)
+    world.run()
+    assert (world.rows, world.dead) == (["r1"], [])
+
+
+def test_a_member_that_lost_its_partition_forgets_what_it_holds() -> None:
+    world = World()
+    world.label("r1")
+    world.step()
+    world.step()
+    world.source.move_away([P])
+    world.run()
+    assert world.rows == []
+    assert world.job.idle()
+
+
+def test_a_refused_chunk_is_read_again_from_where_the_other_member_stands() -> None:
+    world = World()
+    world.label("r1", "r2", "r3")
+    world.step()
+    world.step()
+    (ranking,) = decode_all([world.broker.log(P)[0]], LabelledRanking).messages
+    world.buffer.write([Chunk(P, 0, 1, list(take_apart(ranking)))])
+    world.run()
+    assert world.rows == ["r1", "r2", "r3"]
+
+
+@pytest.mark.parametrize("landed", [True, False])
+def test_passing_trouble_of_the_folder_is_waited_out(landed: bool) -> None:
+    world = World()
+    world.label("r1")
+    world.step()
+    world.buffer.failures, world.buffer.landed = 3, landed
+    world.run()
+    assert world.rows == ["r1"]
+
+
+def test_lasting_trouble_of_the_folder_ends_the_process() -> None:
+    world = World()
+    world.label("r1")
+    world.step()
+    world.buffer.failures = 99
+    with pytest.raises(TransientError):
+        world.run()
+
+
+def test_a_folder_of_another_topic_is_refused() -> None:
+    world = World()
+    world.buffer.write([Chunk(P, 0, 50, [])])
+    with pytest.raises(UsageError, match="up to offset 50, but it ends at 0"):
+        world.step()
+
+
+def test_what_is_held_is_written_at_a_clean_end() -> None:
+    world = World()
+    world.label("r1")
+    world.step()
+    world.step()
+    work = world.job.finish()
+    assert work is not None
+    assert (world.rows, work.progress) == (["r1"], {P: Position(1)})
+
+
+def test_labels_that_are_not_known_yet_give_no_file_and_move_on() -> None:
+    world = World()
+    unknown = LabelledOffer("o", 1, 0.5, 1.0, {}, None, None, None)
+    world.label(encode(LabelledRanking("r", 1, False, "c", 0, "rel", {}, [unknown])))
+    world.run()
+    assert (world.buffer.chunks, world.committed) == ([], 1)
