@@ -6,7 +6,7 @@ settled is decided by W alone ("past t" is W > t), so the same records give the 
 
     ranking   W past time + forget -> dead letter · known request -> duplicate · else open; outcomes that waited join now
     outcome   its request is open  -> joins, if the offer was ranked and the time is usable, else dead letter
-              else it waits, and is settled as a dead letter once W is past time + disorder
+              else it waits, and is settled as a dead letter once W is past time + disorder (one too late for its request, too)
     advance   close the windows that W has passed, settle, forget
 
 What is owed is what differs from what was emitted, one revision a request and batch.
@@ -16,7 +16,7 @@ import heapq
 import json
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream_scorer.core.codec import decode_all
 from stream_scorer.core.labelling import (
@@ -54,10 +54,14 @@ class OpenRequest:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An outcome whose ranking has not come."""
+    """An outcome that no open request can use: its ranking has not come, or it is too late for it.
+
+    A too late one is settled with the others, after its request is forgotten, so that no restore between can settle it twice.
+    """
 
     record: Record
     acceptance: Acceptance
+    too_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +198,10 @@ class PartitionJoin:
         heapq.heappush(self._closing, (head.event_time_ms, head.request_id))
         heapq.heappush(self._forgetting, (head.event_time_ms, head.request_id))
         for waiting in self._waiting.pop(head.request_id, ()):
-            self._answer(request, waiting)
+            if self._too_late(request, waiting.acceptance):
+                self._waiting.setdefault(head.request_id, []).append(replace(waiting, too_late=True))
+            else:
+                self._answer(request, waiting)
 
     def _read_outcome(self, record: Record, acceptance: Acceptance) -> None:
         time_ms = acceptance.event_time_ms
@@ -202,33 +209,31 @@ class PartitionJoin:
             self._reject(record, "from_the_future", f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time")
             return
         self._newest_outcome_ms = max(self._newest_outcome_ms, time_ms)
-        waiting = Waiting(record, acceptance)
-        if (request := self.open.get(acceptance.request_id)) is not None:
-            self._remember(record, time_ms)
+        request = self.open.get(acceptance.request_id)
+        waiting = Waiting(record, acceptance, request is not None and self._too_late(request, acceptance))
+        if request is not None and not waiting.too_late:
+            self._outcome_offsets.append((record.offset, time_ms))
             self._answer(request, waiting)
         elif self.watermark_ms > time_ms + self._horizons.disorder_ms:
             self._settle(waiting)
         else:
-            self._remember(record, time_ms)
+            self._outcome_offsets.append((record.offset, time_ms))
             self._waiting.setdefault(acceptance.request_id, []).append(waiting)
             heapq.heappush(self._settling, (time_ms, record.offset, acceptance.request_id))
 
-    def _remember(self, record: Record, time_ms: int) -> None:
-        self._outcome_offsets.append((record.offset, time_ms))
+    def _too_late(self, request: OpenRequest, acceptance: Acceptance) -> bool:
+        return acceptance.event_time_ms > request.time_ms + self._horizons.window_ms + self._horizons.late_ms
 
     def _answer(self, request: OpenRequest, waiting: Waiting) -> None:
         """Let an outcome count for its request, or say why it cannot."""
         acceptance, horizons = waiting.acceptance, self._horizons
         place = request.places.get(acceptance.offer_id)
-        late_ms = request.time_ms + horizons.window_ms + horizons.late_ms
         if acceptance.customer_id != request.customer_id:
             self._reject(waiting.record, "another_customer", "the request was another customer's")
         elif place is None:
             self._reject(waiting.record, "offer_not_ranked", "the offer was not in the ranking of this request")
         elif acceptance.event_time_ms < request.time_ms - horizons.back_ms:
             self._reject(waiting.record, "before_its_request", f"the answer is more than {horizons.back_ms} ms before its request")
-        elif acceptance.event_time_ms > late_ms:
-            self._reject(waiting.record, "outcome_too_late", f"the answer is more than {late_ms - request.time_ms} ms after its request")
         else:
             before = request.answers.get(place, NO_ANSWERS)
             after = before.with_answer(acceptance.accepted, acceptance.event_time_ms)
@@ -285,11 +290,10 @@ class PartitionJoin:
 
     def _settle(self, waiting: Waiting) -> None:
         acceptance, horizons = waiting.acceptance, self._horizons
+        usable_ms = horizons.window_ms + horizons.late_ms
         requested_ms = acceptance.request_time_ms
-        if requested_ms is not None and acceptance.event_time_ms > requested_ms + horizons.window_ms + horizons.late_ms:
-            self._reject(
-                waiting.record, "outcome_too_late", f"the answer is more than {horizons.window_ms + horizons.late_ms} ms after its request"
-            )
+        if waiting.too_late or (requested_ms is not None and acceptance.event_time_ms > requested_ms + usable_ms):
+            self._reject(waiting.record, "outcome_too_late", f"the answer is more than {usable_ms} ms after its request")
         else:
             self._reject(waiting.record, "unknown_request", "no ranking of this request is known, or it is forgotten by now")
 

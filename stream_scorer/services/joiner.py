@@ -50,7 +50,7 @@ def restore(number: int, reader: LogReader, config: JoinConfig) -> PartitionJoin
     for batch in reader.read(outcomes, point.outcomes, outcomes_next):
         state.reread(batch)
     left_out = state.settle_restored()
-    log.info("partition_restored", partition=number, open_requests=len(state.open), watermark_ms=state.watermark_ms, left_out=left_out)
+    log.debug("partition_restored", partition=number, open_requests=len(state.open), watermark_ms=state.watermark_ms, left_out=left_out)
     return state
 
 

@@ -1,0 +1,183 @@
+"""Generated histories through the join, with batches cut anywhere and the process stopped anywhere, against an oracle."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_scorer.adapters.clock import HandClock
+from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
+from stream_scorer.core.joining import JoinTopics, PartitionJoin
+from stream_scorer.core.labelling import Answers, Horizons, Label, label_of
+from stream_scorer.core.records import OutputRecord, Partition, Record
+from stream_scorer.services.joiner import JoinConfig, restore
+
+TOPICS = JoinTopics("rankings", "outcomes", "training-labels")
+HORIZONS = Horizons(window_ms=100, late_ms=80, disorder_ms=40, back_ms=20, tick_ms=10, skew_ms=1_000, idle_slack_ms=0)
+CONFIG = JoinConfig(TOPICS, "dead-letters", HORIZONS, open_requests_max=1_000)
+GROUP = "join"
+START_MS = 1_000
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens at `time_ms` and reaches its topic at `arrives_ms`."""
+
+    topic: str
+    time_ms: int
+    arrives_ms: int
+    value: dict[str, object]
+
+
+def ranking(request: int, time_ms: int) -> dict[str, object]:
+    offers = [{"offer_id": f"o{place}", "rank": place + 1, "score": 0.5, "propensity": 1.0, "features": {}} for place in range(3)]
+    return {
+        "request_id": f"r{request}", "customer_id": "c", "event_time_ms": time_ms, "release_id": "r", "status": "ranked",
+        "eligible_count": 3, "excluded": {}, "features": {"age": 3.0}, "offers": offers,
+    }  # fmt: skip
+
+
+@st.composite
+def histories(draw: st.DrawFn, *, jitter_ms: int = HORIZONS.disorder_ms // 2 - 2) -> list[Event]:
+    """Requests and answers, early, late, doubled and unknown, whose times jump back by less than the disorder allowed."""
+    jitter = st.integers(0, jitter_ms)
+    events: list[Event] = []
+    time_ms = START_MS
+    for request in range(draw(st.integers(1, 8))):
+        time_ms += draw(st.integers(0, 120))
+        for _ in range(draw(st.sampled_from([1, 1, 1, 2]))):
+            events.append(Event("rankings", time_ms, time_ms + draw(jitter), ranking(request, time_ms)))
+        for answer in range(draw(st.integers(0, 4))):
+            answered_ms = time_ms + draw(st.integers(-HORIZONS.back_ms - 5, HORIZONS.window_ms + HORIZONS.late_ms + 30))
+            outcome = {
+                "acceptance_id": f"a{request}-{answer}", "request_id": f"r{draw(st.sampled_from([request] * 6 + [99]))}", "customer_id": "c",
+                "offer_id": f"o{draw(st.integers(0, 3))}", "accepted": draw(st.booleans()), "event_time_ms": answered_ms,
+            }  # fmt: skip
+            events += [Event("outcomes", answered_ms, answered_ms + draw(jitter), outcome) for _ in range(draw(st.sampled_from([1, 1, 2])))]
+    return sorted(events, key=lambda event: event.arrives_ms)
+
+
+def oracle(events: list[Event]) -> tuple[dict[str, tuple[Label, ...]], int]:
+    """The right labels from the whole set at once, and how many outcomes can never count."""
+    times = {str(event.value["request_id"]): event.time_ms for event in reversed(events) if event.topic == "rankings"}
+    answers: dict[tuple[str, str], Answers] = {}
+    dead = 0
+    for event in events:
+        if event.topic == "outcomes":
+            request_id, offer_id = str(event.value["request_id"]), str(event.value["offer_id"])
+            asked_ms = times.get(request_id)
+            if asked_ms is None or offer_id == "o3" or not -20 <= event.time_ms - asked_ms <= 180:
+                dead += 1
+            else:
+                known = answers.get((request_id, offer_id), Answers())
+                answers[request_id, offer_id] = known.with_answer(bool(event.value["accepted"]), event.time_ms)
+    labels = {
+        request_id: tuple(label_of(answers.get((request_id, f"o{place}"), Answers()), asked_ms + 100, closed=True) for place in range(3))
+        for request_id, asked_ms in times.items()
+    }
+    return labels, dead
+
+
+class Run:
+    """A joiner of one partition on a memory broker, stopped and restored as told."""
+
+    def __init__(self) -> None:
+        self.clock = HandClock(START_MS)
+        self.broker = MemoryBroker(1, self.clock)
+        self.dead: list[Record] = []
+        self.state = restore(0, MemoryLog(self.broker, GROUP), CONFIG)
+
+    def append(self, event: Event) -> None:
+        self.clock.set(event.arrives_ms)
+        self.broker.append(OutputRecord(event.topic, b"c", msgspec.json.encode(event.value)))
+
+    def step(self, rankings: int, outcomes: int, *, crash: str, now_ms: int | None = None) -> None:
+        records: list[Record] = []
+        ended: list[str] = []
+        for topic, count in (("rankings", rankings), ("outcomes", outcomes)):
+            log, position = self.broker.log(Partition(topic, 0)), self.state.progress()[Partition(topic, 0)].offset
+            records += log[position : position + count]
+            if position + count >= len(log):
+                ended.append(topic)
+        joined = self.state.join(records, ended=ended, now_ms=now_ms)
+        if crash != "before":
+            for output in joined.labels:
+                self.broker.append(output)
+            if crash != "torn":
+                self.dead += [letter.record for letter in joined.dead_letters]
+                self.broker.committed |= {(GROUP, one): position for one, position in self.state.progress().items()}
+                self.state.written_to(len(self.broker.log(Partition("training-labels", 0))))
+        if crash != "no":
+            self.restart()
+
+    def restart(self) -> None:
+        self.state = restore(0, MemoryLog(self.broker, GROUP), CONFIG)
+        owed = self.state.join([])
+        assert not owed.labels, "a restore owes what was emitted"
+
+    def latest(self) -> dict[str, tuple[Label, ...]]:
+        latest: dict[str, dict[str, object]] = {}
+        for record in self.broker.topic("training-labels"):
+            value = msgspec.json.decode(record.value or b"")
+            before = latest.get(value["request_id"])
+            assert value["revision"] == (int(str(before["revision"])) if before else 0) + 1, "revisions skip or repeat"
+            latest[value["request_id"]] = value
+        return {
+            request_id: tuple(Label(offer["accepted"], offer["cause"], offer["label_time_ms"]) for offer in value["offers"])
+            for request_id, value in latest.items()
+        }
+
+
+@st.composite
+def schedules(draw: st.DrawFn, crashes: list[str]) -> list[tuple[int, int, str]]:
+    return draw(
+        st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.sampled_from(["no", "no", *crashes])), min_size=30, max_size=60)
+    )
+
+
+def run_through(events: list[Event], schedule: list[tuple[int, int, str]]) -> Run:
+    run = Run()
+    steps = iter(schedule * 10)
+    for event in events:
+        run.append(event)
+        rankings, outcomes, crash = next(steps)
+        run.step(rankings, outcomes, crash=crash)
+    run.step(1_000, 1_000, crash="no")
+    run.step(0, 0, crash="no", now_ms=run.clock.now_ms() + 10_000)
+    return run
+
+
+@given(histories(), schedules(["before"]))
+@settings(max_examples=400, deadline=None)
+def test_labels_and_dead_letters_equal_the_oracle_wherever_the_process_stops(
+    events: list[Event], schedule: list[tuple[int, int, str]]
+) -> None:
+    run = run_through(events, schedule)
+    labels, dead = oracle(events)
+    assert run.latest() == labels
+    assert len(run.dead) == dead
+    assert max(Counter(record.offset for record in run.dead).values(), default=1) == 1
+
+
+@given(histories(), schedules(["before", "torn", "after"]))
+@settings(max_examples=200, deadline=None)
+def test_no_label_is_doubled_when_labels_are_written_without_their_positions(
+    events: list[Event], schedule: list[tuple[int, int, str]]
+) -> None:
+    run = run_through(events, schedule)
+    assert run.latest() == oracle(events)[0]
+
+
+@given(histories(jitter_ms=400), schedules(["before", "after"]))
+@settings(max_examples=200, deadline=None)
+def test_revisions_neither_skip_nor_repeat_whatever_the_disorder(events: list[Event], schedule: list[tuple[int, int, str]]) -> None:
+    run = run_through(events, schedule)
+    assert run.latest().keys() <= oracle(events)[0].keys()
+
+
+def test_the_state_of_a_partition_forgets_what_is_over() -> None:
+    run = run_through([Event("rankings", 1_000 + n, 1_000 + n, ranking(n, 1_000 + n)) for n in range(50)], [(1, 1, "no")] * 50)
+    assert isinstance(run.state, PartitionJoin)
+    assert not run.state.open
