@@ -3,7 +3,7 @@
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -13,6 +13,35 @@ from stream_scorer.adapters.local_valkey import LocalValkey
 from stream_scorer.settings import LocalSettings, TopicSettings
 
 MakeTopics = Callable[..., TopicSettings]
+
+_SKIPPED = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="count a skipped test as a failure, unless it is marked may_skip")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_SKIPPED] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.get_closest_marker("may_skip") is None:
+        item.config.stash[_SKIPPED].append(item.nodeid)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.getoption("no_skips") and session.config.stash[_SKIPPED] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.getoption("no_skips"):
+        for each in config.stash[_SKIPPED]:
+            terminalreporter.write_line(f"SKIPPED where no test may be: {each}", red=True)
 
 
 @pytest.fixture(scope="session")

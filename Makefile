@@ -1,0 +1,74 @@
+# `make` lists the targets. Each makes what it needs, and needs nothing but Python 3.11+ (and Java 17 with Maven for a real Kafka).
+PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3 python; do \
+	$$each -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$each; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK := build/lock/bin/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
+# the lock is made for these (see tool.uv in pyproject.toml); elsewhere pip should say what has no wheel, and not leave everything out
+LOCKED_FOR := python_full_version < '3.15' and ((platform_machine == 'aarch64' and sys_platform == 'linux') or \
+(platform_machine == 'x86_64' and sys_platform == 'linux') or sys_platform == 'darwin')
+UNMARKED := sed "s/ ; $(LOCKED_FOR) / /"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check fmt bench chaos schemas lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(VENV)/dev.stamp ## make .venv with everything for development
+
+demo: $(VENV)/demo.stamp ## watch customers being ranked and the ranking getting better (ARGS="--kafka", "--json")
+	$(BIN)/stream-scorer demo $(ARGS)
+
+up: $(VENV)/demo.stamp ## start a real Kafka and Valkey to play with; Ctrl-C stops both
+	$(BIN)/stream-scorer up $(ARGS)
+
+test: $(VENV)/dev.stamp ## run every test, on a real Kafka and Valkey (ARGS="-k name"); any skip is a failure
+	$(BIN)/pytest --no-skips $(ARGS)
+
+check: $(VENV)/dev.stamp ## lint, formatting, types, layers, schemas in step
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --quiet --check
+	$(BIN)/mypy
+	$(BIN)/pytest --quiet tests/architecture
+
+fmt: $(VENV)/dev.stamp ## format, and put right what the linter can
+	$(BIN)/ruff check --quiet --fix
+	$(BIN)/ruff format --quiet
+
+bench: $(VENV)/dev.stamp ## measure the ranker beside a bare loop
+	$(BIN)/stream-scorer bench $(ARGS)
+
+chaos: $(VENV)/dev.stamp ## kill, pause and cut, for longer than `make test` does (CHAOS_ROUNDS=20)
+	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),20) $(BIN)/pytest -m chaos --timeout 3600 $(ARGS)
+
+schemas: $(VENV)/dev.stamp ## write schemas/ anew from the messages and settings
+	$(BIN)/python -m stream_scorer.schemas schemas
+
+lock: ## write requirements/*.txt anew, at the newest versions
+	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv
+	$(LOCK) --upgrade --extra dev pyproject.toml requirements/build.in | $(UNMARKED) > requirements/dev.txt
+	for each in demo train parquet; do \
+		$(LOCK) --extra $$each -c requirements/dev.txt pyproject.toml requirements/build.in | $(UNMARKED) > requirements/$$each.txt; done
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/made.stamp:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with the venv module found: install it (Debian: python3-venv), or make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# versions and hashes come from the lock, for the tools that build the package too; the package itself is linked, not copied
+$(VENV)/demo.stamp: requirements/demo.txt pyproject.toml $(VENV)/made.stamp
+	$(INSTALL) --require-hashes --only-binary :all: -r requirements/demo.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml $(VENV)/made.stamp
+	$(INSTALL) --require-hashes --only-binary :all: -r requirements/dev.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $(VENV)/demo.stamp $@
