@@ -28,6 +28,7 @@ from stream_scorer.core.buffer_files import BufferFile
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.messages import Features
 
+MIXED = "stream_scorer.mixed"
 _WORDS = pa.dictionary(pa.int32(), pa.string())
 COLUMNS: dict[str, pa.DataType] = {
     "example_id": pa.string(),
@@ -70,7 +71,7 @@ def encode(table: pa.Table, file: BufferFile, mixed: Sequence[str]) -> bytes:
     """Return the bytes of a file that holds this table."""
     facts = {"schema": 1, "topic": file.partition.topic, "partition": file.partition.number, "first": file.first, "next": file.next}
     metadata = {f"stream_scorer.{name}": str(value) for name, value in facts.items()}
-    metadata["stream_scorer.mixed"] = msgspec.json.encode(list(mixed)).decode()
+    metadata[MIXED] = msgspec.json.encode(list(mixed)).decode()
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
     data: bytes = sink.getvalue().to_pybytes()

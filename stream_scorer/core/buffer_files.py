@@ -124,6 +124,18 @@ def superseded(files: Iterable[BufferFile]) -> list[BufferFile]:
     return left
 
 
+def compactable(files: Iterable[BufferFile]) -> list[BufferFile]:
+    """Return the files that compaction may replace: all but the newest chunk of each partition, in order of partition, day and offset."""
+    by_partition: dict[Partition, list[BufferFile]] = {}
+    for file in files:
+        by_partition.setdefault(file.partition, []).append(file)
+    free: list[BufferFile] = []
+    for here in by_partition.values():
+        newest = max((file.first for file in here if not file.compacted), default=-1)
+        free += [file for file in here if file.compacted or file.first < newest]
+    return sorted(free, key=lambda file: (file.partition, file.day, file.first))
+
+
 def _place(file: BufferFile) -> tuple[Partition, str]:
     return file.partition, file.day
 

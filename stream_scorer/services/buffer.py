@@ -116,7 +116,7 @@ class Buffer:
         if rows_end is None:
             return
         if rows_end > (end := self._reader.end(partition)):
-            msg = f"the files hold {topic}[{number}] up to offset {rows_end}, but it ends at {end}: choose a folder that is not another topic's"
+            msg = f"the files hold {topic}[{number}] up to offset {rows_end}, but it ends at {end}: the folder is another topic's"
             raise UsageError(msg)
         if rows_end < (beginning := self._reader.beginning(partition)):
             log.warning("labels_expired_unread", topic=topic, partition=number, first=rows_end, next=beginning)

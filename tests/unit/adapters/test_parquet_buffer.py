@@ -1,6 +1,7 @@
 """Parquet files that are killed, crossed and read by others' tools."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.dataset as ds
 import pytest
@@ -44,7 +45,7 @@ class MortalFolder(Folder):
             raise Killed
 
 
-def row(offset: int, day: int = 0, **features: object) -> ExampleRow:
+def row(offset: int, day: int = 0, **features: Any) -> ExampleRow:
     time_ms = day * DAY_MS
     return ExampleRow(f"e{offset}", 1, f"r{offset}", "c", "o", 1, "accepted", features, {}, 1, 0.5, 1.0, "rel", time_ms, time_ms, "shown")
 

@@ -1,0 +1,90 @@
+"""Small files made into large ones, whatever happens meanwhile."""
+
+import pyarrow.parquet as pq
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import fs
+
+from stream_scorer.adapters.folders import Folder
+from stream_scorer.adapters.parquet_buffer import ParquetBuffer
+from stream_scorer.adapters.parquet_compaction import Compacted, compact
+from stream_scorer.core.buffer_files import Chunk
+from tests.unit.adapters.test_parquet_buffer import Killed, MortalFolder, P, chunk, fill, row
+
+
+def requests(folder: Folder) -> list[str]:
+    return sorted(one.request_id for batch in ParquetBuffer(folder).read() for one in batch)
+
+
+def filled(end: int = 20, length: int = 3, days: int = 2) -> MortalFolder:
+    folder = MortalFolder(fs._MockFileSystem(), "labels")
+    fill(ParquetBuffer(folder), end, length, days)
+    return folder
+
+
+def test_files_of_a_day_become_one_beside_the_newest_chunk() -> None:
+    folder = filled()
+    before = requests(folder)
+    assert compact(folder) == Compacted(files_before=14, files_after=4, rows_doubled=0)
+    assert requests(folder) == before
+
+
+def test_compaction_again_takes_the_compacted_file_in() -> None:
+    folder = filled()
+    compact(folder)
+    fill(ParquetBuffer(folder), 40, 3, 2)
+    compact(folder)
+    assert len(folder.paths()) == 4
+    assert requests(folder) == sorted(f"r{offset}" for offset in range(40))
+
+
+def test_the_position_does_not_move() -> None:
+    folder = filled()
+    compact(folder)
+    assert ParquetBuffer(folder).positions([P]) == {P: 20}
+
+
+@given(st.integers(0, 16), st.integers(1, 9))
+def test_a_kill_at_any_effect_leaves_every_row_readable_once(kill: int, length: int) -> None:
+    folder = filled(length=length)
+    before = requests(folder)
+    folder.effects_left = kill
+    try:
+        compact(folder)
+    except Killed:
+        folder.effects_left = 10**9
+    assert requests(folder) == before
+    compact(folder)
+    assert requests(folder) == before
+
+
+def test_no_compacted_file_holds_more_rows_than_its_bound() -> None:
+    folder = filled(days=1)
+    compact(folder, rows_max=7)
+    assert max(pq.read_metadata(folder.read(path)).num_rows for path in folder.paths()) == 6
+
+
+def test_rows_that_two_members_wrote_become_one() -> None:
+    folder = filled(end=10, length=5, days=1)
+    other = MortalFolder(fs._MockFileSystem(), "labels")
+    ParquetBuffer(other).write([chunk(0, 7, 1)])
+    (path,) = other.paths()
+    folder.write(path, other.read(path).to_pybytes())
+    fill(ParquetBuffer(folder), 12, 2, 1)
+    assert compact(folder).rows_doubled == 7
+    assert requests(folder) == sorted(f"r{offset}" for offset in range(12))
+
+
+def test_a_feature_of_several_kinds_among_the_files_loses_its_column_and_keeps_its_values() -> None:
+    folder = MortalFolder(fs._MockFileSystem(), "labels")
+    for offset, value in enumerate([30.0, "thirty", None]):
+        ParquetBuffer(folder).write([Chunk(P, offset, offset + 1, [row(offset, age=value, city="Rome")])])
+    compact(folder)
+    table = pq.read_table(next(folder.read(path) for path in folder.paths() if "compacted" in path))
+    assert "customer.age" not in table.schema.names
+    assert table["customer.city"].to_pylist() == ["Rome", "Rome"]
+    assert sorted(str(one.customer_features["age"]) for batch in ParquetBuffer(folder).read() for one in batch) == [
+        "30.0",
+        "None",
+        "thirty",
+    ]
