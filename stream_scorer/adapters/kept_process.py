@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 GRACE_S = 15.0
@@ -19,18 +20,22 @@ WATCH_S = 0.5
 class KeptProcess:
     """One run of a server, in a process group of its own, so that Ctrl-C reaches us first."""
 
-    def __init__(self, command: list[str], *, folder: Path, log: Path) -> None:
+    def __init__(self, command: list[str], *, folder: Path, log: Path, environment: Mapping[str, str] | None = None) -> None:
         with log.open("ab") as output:
             watcher = [sys.executable, "-I", __file__, str(os.getpid()), str(folder), *command]
             self._watcher = subprocess.Popen(
-                watcher, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, cwd=folder, start_new_session=True
+                watcher, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, cwd=folder, env=environment, start_new_session=True
             )
         assert self._watcher.stdout is not None
         self.pid = int(self._watcher.stdout.readline())
 
     def running(self) -> bool:
         """Say whether the server has not ended yet."""
-        return self._watcher.poll() is None
+        return self.code() is None
+
+    def code(self) -> int | None:
+        """Return the exit code of the server, None before it ends."""
+        return self._watcher.poll()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the server itself, such as SIGSTOP, SIGCONT, SIGKILL."""

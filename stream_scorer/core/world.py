@@ -53,7 +53,7 @@ class World:
         return [Offer(offer_id=offer_id(row), features=features) for row, features in enumerate(self.offer_features)]
 
     def odds(self, customers: Rows, offers: Rows) -> Array:
-        """Return the acceptance probabilities of offers that are looked at: (B, N) for N offers, or (B, k) for k offers per customer (B, k)."""
+        """Return the odds (B, N) of offers (N,), or (B, k) of each customer's own offers (B, k): acceptance once looked at."""
         if offers.ndim == 1:
             return _sigmoid(self.tastes[customers] @ self.appeals[offers].T + self.constant)
         return _sigmoid(np.einsum("bq,bkq->bk", self.tastes[customers], self.appeals[offers]) + self.constant)

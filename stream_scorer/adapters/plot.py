@@ -1,0 +1,69 @@
+"""The demo's picture: the acceptance rate over time, releases marked, between popularity and the best possible."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+SMOOTHED_S = 10
+SETTLED_S = 3
+BLUE = "#24588f"
+Z95 = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What is drawn: rankings shown and accepted in each second (n,), and when each release served first, in seconds, with its label."""
+
+    shown: Sequence[int]
+    accepted: Sequence[int]
+    releases: Sequence[tuple[float, str]]
+    best_possible: float
+    popularity: float
+
+
+def draw_acceptance(series: Series, path: Path) -> None:
+    """Write a PNG: each point is the rate of the `SMOOTHED_S` seconds up to it, of one release, with its 95 % interval."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")  # no display is needed, and none is opened
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(10, 5.2), layout="constrained")
+    axes.axhline(series.best_possible, color="#2a9d5c", linestyle="--", linewidth=1.5, label=f"best possible ({series.best_possible:.2f})")
+    axes.axhline(series.popularity, color="#b0403a", linestyle="--", linewidth=1.5, label=f"popularity ({series.popularity:.2f})")
+    for number, (start_s, end_s, name) in enumerate(_spans(series)):
+        seconds, rate, half = _smoothed(series, start_s, end_s)
+        first = number == 0  # one entry in the legend
+        axes.fill_between(seconds, rate - half, rate + half, color=BLUE, alpha=0.2, linewidth=0, label="95 % interval" if first else None)
+        axes.plot(seconds, rate, color=BLUE, linewidth=2.2, label=f"measured, last {SMOOTHED_S} s" if first else None)
+        axes.axvline(start_s, color="#555555", linewidth=1, linestyle=":")
+        axes.annotate(name, (start_s, 0.98), xycoords=("data", "axes fraction"), xytext=(5, 0), textcoords="offset points", va="top")
+    axes.set_xlim(0, max(len(series.shown) - 1, 1))
+    axes.set_ylim(0, min(1.0, 1.35 * max(series.best_possible, series.popularity)))
+    axes.set_xlabel("seconds of traffic")
+    axes.set_ylabel("acceptance rate (rankings with an accepted offer)")
+    axes.set_title("Acceptance rate of live rankings, release by release")
+    axes.grid(alpha=0.25)
+    axes.legend(loc="lower right", framealpha=0.9)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _spans(series: Series) -> list[tuple[int, int, str]]:
+    starts = [int(at_s) for at_s, _ in series.releases]
+    return [(start, end, name) for start, end, (_, name) in zip(starts, [*starts[1:], len(series.shown)], series.releases, strict=True)]
+
+
+def _smoothed(series: Series, start_s: int, end_s: int) -> tuple[Array, Array, Array]:
+    shown, accepted = np.array(series.shown[start_s:end_s], float), np.array(series.accepted[start_s:end_s], float)
+    window = np.ones(SMOOTHED_S)
+    count = np.maximum(np.convolve(shown, window)[: len(shown)], 1)
+    rate = np.convolve(accepted, window)[: len(shown)] / count
+    half = Z95 * np.sqrt(rate * (1 - rate) / count)
+    settled = slice(min(SETTLED_S, len(shown)), None)  # the rate of a single second is all noise
+    return np.arange(start_s, end_s, dtype=float)[settled], rate[settled], half[settled]
