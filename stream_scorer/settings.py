@@ -67,6 +67,9 @@ class LoopSettings(_Frozen):
     linger_s: Annotated[float, Field(ge=0, le=10)] = 0.0
     poll_s: Seconds = 0.2
     write_attempts_max: Count = 5
+    instance: Annotated[
+        str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$", description="name of this worker, the same after a restart; null: a new one")
+    ] = None
 
 
 class RankSettings(_Frozen):
@@ -102,6 +105,15 @@ class BufferSettings(_Frozen):
     keep_prob: Annotated[float, Field(gt=0, le=1, description="share of the negatives nobody answered for that is kept")] = 1.0
 
 
+class ServeSettings(_Frozen):
+    """Workers of `serve`: more failures of one than this within the time end it all."""
+
+    restarts_max: Count = 10
+    restarts_within_s: Seconds = 60.0
+    restart_delay_s: Seconds = 0.5
+    stop_s: Seconds = 30.0
+
+
 class RefreshSettings(_Frozen):
     """Offers' changes into the running release."""
 
@@ -134,6 +146,7 @@ class Settings(BaseSettings):
     loop: LoopSettings = LoopSettings()
     rank: RankSettings = RankSettings()
     join: JoinSettings = JoinSettings()
+    serve: ServeSettings = ServeSettings()
     buffer: BufferSettings = BufferSettings()
     refresh: RefreshSettings = RefreshSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -13,6 +13,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Delivery = Annotated[str | None, typer.Option(show_default=False, help="exactly_once or at_least_once.")]
 UntilIdle = Annotated[float | None, typer.Option(min=0, show_default=False, help="End after so many seconds without a record.")]
 
+Instance = Annotated[str | None, typer.Option(show_default=False, help="Name of this worker: unique, and the same after a restart.")]
+MetricsPort = Annotated[int | None, typer.Option(min=0, max=65_535, show_default=False, help="Port of metrics and health pages.")]
+WithParent = Annotated[bool, typer.Option("--with-parent", hidden=True, help="End when the process that started this one has ended.")]
+
 
 def loaded_settings(ctx: typer.Context, flags: Mapping[str, object] | None = None) -> "Loaded":
     """Return the settings and where each came from; a flag is named as the setting is, None: not given."""

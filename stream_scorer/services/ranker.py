@@ -1,0 +1,59 @@
+"""rank: requests to rankings and acceptances to outcomes, by the release that is held when the batch is computed."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from stream_scorer.core.codec import dead_letter_record
+from stream_scorer.core.pipeline import RankTopics, rank_batch
+from stream_scorer.core.records import progress_of
+from stream_scorer.core.release import Release
+from stream_scorer.ports import Fetched, Telemetry
+from stream_scorer.services.loop import Work
+
+
+class Releases(Protocol):
+    """Where the ranker takes its release from, between batches."""
+
+    def current(self) -> Release | None:
+        """Return the newest whole release, at once."""
+
+
+class Ranker:
+    """The rank job's part of the loop; see services.loop.Job. It holds nothing but the release."""
+
+    name = "rank"
+
+    def __init__(
+        self, releases: Releases, rewind: Callable[[], None], topics: RankTopics, *, record_bytes_max: int, telemetry: Telemetry
+    ) -> None:
+        self._releases, self._rewind, self._topics = releases, rewind, topics
+        self._record_bytes_max, self._telemetry = record_bytes_max, telemetry
+        self._release: Release | None = None
+
+    def process(self, fetched: Fetched) -> Work | None:
+        """See Job.process."""
+        if not fetched.records:
+            return None
+        release = self._newest()
+        ranked = rank_batch(fetched.records, release, topics=self._topics, record_bytes_max=self._record_bytes_max)
+        dead = [dead_letter_record(letter, self._topics.dead_letters) for letter in ranked.dead_letters]
+        return Work(fetched.records, [*ranked.outputs, *dead], ranked.dead_letters, progress_of(fetched.records))
+
+    def _newest(self) -> Release:
+        release = self._releases.current()
+        assert release is not None, "a ranker waits for its first release before it reads"
+        if self._release is None or release.release_id != self._release.release_id:
+            self._telemetry.release(release.release_id, release.created_ms)
+        self._release = release
+        return release
+
+    def written(self, work: Work) -> None:
+        """See Job.written."""
+
+    def aborted(self) -> None:
+        """See Job.aborted."""
+        self._rewind()
+
+    def idle(self) -> bool:
+        """See Job.idle."""
+        return True

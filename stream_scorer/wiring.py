@@ -1,0 +1,153 @@
+"""Builds the jobs: the only module that sees both adapters and services."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from stream_scorer.adapters.clock import SystemClock
+from stream_scorer.adapters.kafka_log import KafkaLog
+from stream_scorer.adapters.kafka_sink import AtLeastOnceSink, TransactionalSink
+from stream_scorer.adapters.kafka_source import KafkaSource
+from stream_scorer.adapters.redis_client import connect
+from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.core.joining import JoinTopics
+from stream_scorer.core.labelling import Horizons
+from stream_scorer.core.pipeline import RankTopics
+from stream_scorer.ports import Telemetry
+from stream_scorer.services.joiner import JoinConfig, Joiner
+from stream_scorer.services.loop import Loop, LoopBounds
+from stream_scorer.services.ranker import Ranker
+from stream_scorer.services.release_watch import ReleaseWatch
+from stream_scorer.services.serve import ServeBounds, Supervisor
+from stream_scorer.settings import Settings
+from stream_scorer.telemetry import serve_metrics
+
+ClientConfig = dict[str, str | int | float | bool]
+
+
+def release_store(settings: Settings) -> RedisReleases:
+    """Return the store of releases."""
+    client = connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s)
+    return RedisReleases(client, prefix=settings.redis.prefix)
+
+
+def member_config(settings: Settings, group: str) -> ClientConfig:
+    """Return how a member of a group connects."""
+    kafka = settings.kafka
+    config: ClientConfig = {
+        **kafka.client_config(),
+        "group.id": group,
+        "group.protocol": kafka.group_protocol,
+        "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
+    }
+    if kafka.group_protocol == "classic":
+        config |= {
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": kafka.session_timeout_ms,
+            "heartbeat.interval.ms": max(100, kafka.session_timeout_ms // 5),
+        }
+    return config
+
+
+def record_source(
+    settings: Settings, group: str, topics: Sequence[str], *, mirrored: Sequence[str] = (), held: bool = False
+) -> KafkaSource:
+    """Return a member of a group; it joins at once."""
+    return KafkaSource(member_config(settings, group), topics, mirrored=mirrored, held=held)
+
+
+def record_sink(settings: Settings, group: str, *, note_ends: bool = False) -> TransactionalSink | AtLeastOnceSink:
+    """Return the sink that the delivery mode asks for."""
+    config: ClientConfig = {**settings.kafka.client_config(), "compression.type": settings.kafka.compression}
+    timeout_s = settings.kafka.transaction_timeout_ms / 1000
+    if settings.loop.delivery == "at_least_once":
+        return AtLeastOnceSink(config, timeout_s=timeout_s, note_ends=note_ends)
+    instance = settings.loop.instance or uuid.uuid4().hex[:12]
+    config |= {"transactional.id": f"{group}-{instance}", "transaction.timeout.ms": settings.kafka.transaction_timeout_ms}
+    return TransactionalSink(config, timeout_s=timeout_s, note_ends=note_ends)
+
+
+def log_reader(settings: Settings, group: str) -> KafkaLog:
+    """Return a reader of stretches of partitions that knows a group's positions."""
+    return KafkaLog({**settings.kafka.client_config(), "group.id": group}, timeout_s=2 * settings.kafka.transaction_timeout_ms / 1000)
+
+
+def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
+    """Rank until told to stop; wait for the first release before joining the group."""
+    telemetry = serve_metrics(settings.metrics)
+    topics = settings.topics
+    with _following(settings, telemetry) as watch:
+        if watch.wait_first(stopping) is None:
+            return
+        sink = record_sink(settings, settings.rank.group)
+        source = record_source(settings, settings.rank.group, [topics.requests, topics.acceptances])
+        names = RankTopics(topics.requests, topics.acceptances, topics.rankings, topics.outcomes, topics.dead_letters)
+        ranker = Ranker(watch, source.rewind, names, record_bytes_max=topics.record_bytes_max, telemetry=telemetry)
+        with contextlib.closing(source), contextlib.closing(sink):
+            _loop(settings, ranker, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
+
+
+@contextlib.contextmanager
+def _following(settings: Settings, telemetry: Telemetry) -> Iterator[ReleaseWatch]:
+    watch = ReleaseWatch(release_store(settings), SystemClock(), poll_s=settings.rank.release_poll_s)
+    watch.start()
+    try:
+        yield watch
+    finally:
+        watch.close()
+
+
+def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
+    """Join until told to stop."""
+    telemetry = serve_metrics(settings.metrics)
+    group, topics = settings.join.group, settings.topics
+    sink = record_sink(settings, group, note_ends=True)
+    source = record_source(settings, group, [topics.rankings], mirrored=[topics.outcomes], held=True)
+    joiner = Joiner(
+        source, sink.end_offsets, lambda: log_reader(settings, group), join_config(settings), clock=SystemClock(), telemetry=telemetry
+    )
+    with contextlib.closing(source), contextlib.closing(sink), contextlib.closing(joiner):
+        _loop(settings, joiner, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
+
+
+def join_config(settings: Settings) -> JoinConfig:
+    """Return what a joiner is told."""
+    join, topics = settings.join, settings.topics
+    horizons = Horizons(
+        join.window_ms, join.late_ms, join.disorder_ms, join.back_ms, join.tick_ms, join.skew_ms, join.idle_slack_ms
+    )
+    return JoinConfig(
+        JoinTopics(topics.rankings, topics.outcomes, topics.labels), topics.dead_letters, horizons, join.open_requests_max
+    )
+
+
+def run_serve(
+    settings: Settings, *, rankers: int, joiners: int, config: Path | None, stopping: Callable[[], bool], until_idle_s: float | None = None
+) -> None:
+    """Run workers as processes until told to stop; they read the same settings, and each has a name and a metrics port of its own."""
+    names = [f"rank-{number}" for number in range(rankers)] + [f"join-{number}" for number in range(joiners)]
+    ports = {name: settings.metrics.port + 1 + place if settings.metrics.port else 0 for place, name in enumerate(names)}
+    instance = settings.loop.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:6]}"
+
+    def start(name: str) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-m", "stream_scorer", *(["--config", str(config)] if config else []), name.split("-")[0], "--with-parent"]
+        words += ["--delivery", settings.loop.delivery, *(["--until-idle", str(until_idle_s)] if until_idle_s is not None else [])]
+        words += ["--instance", f"{instance}-{name}", "--metrics-port", str(ports[name])]
+        # a session of its own: Ctrl-C reaches us alone, and we pass it on once
+        return subprocess.Popen(words, start_new_session=True)
+
+    serve = settings.serve
+    bounds = ServeBounds(serve.restarts_max, serve.restarts_within_s, serve.restart_delay_s, serve.stop_s)
+    Supervisor(names, start, bounds=bounds, clock=SystemClock()).run(stopping=stopping)
+
+
+def _loop(
+    settings: Settings, job: Ranker | Joiner, source: KafkaSource, sink: TransactionalSink | AtLeastOnceSink, telemetry: Telemetry
+) -> Loop[KafkaSource]:
+    loop = settings.loop
+    bounds = LoopBounds(loop.batch_records_max, loop.linger_s, loop.poll_s, loop.write_attempts_max)
+    return Loop(job, source, sink, bounds=bounds, clock=SystemClock(), telemetry=telemetry)
