@@ -30,7 +30,7 @@ class Folder:
         try:
             return cls(*fs.FileSystem.from_uri(place))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            msg = f"the folder must be a local path or a URI of a filesystem that pyarrow opens (s3://bucket/prefix, …), got {place!r}: {error}"
+            msg = f"a folder must be a local path or a URI that pyarrow opens (s3://bucket/prefix, …), got {place!r}: {error}"
             raise UsageError(msg) from error
 
     def paths(self) -> list[str]:

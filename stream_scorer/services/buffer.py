@@ -5,6 +5,7 @@ offsets. A partition is read from the older of both, and what one of them has al
 whatever is killed when, and the committed offsets are never ahead of the files.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -65,6 +66,8 @@ class Buffer:
         self._source, self._reader, self._buffer = source, reader, buffer
         self._config, self._clock = config, clock
         self._held: dict[Partition, _Held] = {}
+        self.counts: Counter[str] = Counter()
+        """What was written since the start: rows, chunks, dead_letters."""
 
     def process(self, fetched: Fetched) -> Work | None:
         """See Job.process."""
@@ -84,6 +87,7 @@ class Buffer:
 
     def written(self, work: Work) -> None:
         """See Job.written."""
+        self.counts += Counter(dead_letters=len(work.dead_letters))
 
     def aborted(self) -> None:
         """See Job.aborted: the files are written, the dead letters are not."""
@@ -167,9 +171,11 @@ class Buffer:
         chunks = [Chunk(partition, one.first, one.next, one.rows) for partition, one in held.items()]
         refused = self._retried(lambda: self._buffer.write(chunks)) if chunks else []
         for partition, one in held.items():
-            one.first, one.rows, one.value_bytes = one.next, [], 0
             if partition not in refused:
-                log.info("labels_buffered", partition=partition.number, next=one.next)
+                self.counts += Counter(rows=len(one.rows), chunks=1)
+            one.first, one.rows, one.value_bytes = one.next, [], 0
+        if chunks:
+            log.info("labels_buffered", chunks=len(chunks) - len(refused), rows=sum(len(chunk.rows) for chunk in chunks))
         if refused:
             log.warning("chunks_refused", partitions=[one.number for one in refused], reason="another member has written them")
             self._source.hold(refused)

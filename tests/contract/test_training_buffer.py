@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -12,6 +13,7 @@ from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
 from stream_scorer.core.buffer_files import Chunk
 from stream_scorer.core.examples import ExampleRow, example_id
+from stream_scorer.core.messages import Features
 from stream_scorer.core.records import Partition
 from stream_scorer.ports import TrainingBuffer
 
@@ -42,9 +44,9 @@ def buffer(request: pytest.FixtureRequest, tmp_path: Path) -> TrainingBuffer:
     return ParquetBuffer.open(request.getfixturevalue("s3").format(tmp_path.name))
 
 
-def row(request: str, *, day: int = 0, **features: object) -> ExampleRow:
+def row(request: str, *, day: int = 0, **features: Any) -> ExampleRow:
     time_ms = day * DAY_MS
-    offer_features = {"price": 9.5, "tags": ["a", "b"], "text": [0.25, -1.0]}
+    offer_features: Features = {"price": 9.5, "tags": ["a", "b"], "text": [0.25, -1.0]}
     return ExampleRow(
         example_id(request, "o"),
         1,
