@@ -105,9 +105,9 @@ class MemoryReleases:
         ids = stored.log[start - stored.trimmed :][:CHANGES_READ_MAX]
         return [stored.latest[offer_id] for offer_id in dict.fromkeys(ids)], str(start + len(ids))
 
-    def lose_changes(self, release_id: ReleaseId) -> None:
-        """Forget the changes and the progress of a release, as a server does that comes back empty-handed."""
-        stored = self._stored[release_id]
+    def forget_changes(self, release_id: ReleaseId) -> None:
+        """See ReleaseStore."""
+        stored = self._find(release_id)
         stored.latest, stored.log, stored.trimmed, stored.progress = {}, [], 0, {}
 
     def lose(self, release_id: ReleaseId) -> None:

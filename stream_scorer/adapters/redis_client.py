@@ -39,19 +39,47 @@ class Script(Protocol):
 class RedisClient(Protocol):
     """The commands used here, with replies as bytes: redis-py types them for every way to decode."""
 
-    def get(self, name: str) -> bytes | None: ...
-    def mget(self, keys: Sequence[str]) -> list[bytes | None]: ...
-    def set(self, name: str, value: bytes) -> object: ...
-    def sadd(self, name: str, *values: str) -> int: ...
-    def smembers(self, name: str) -> AbstractSet[bytes]: ...
-    def lrange(self, name: str, start: int, end: int) -> list[bytes]: ...
-    def hget(self, name: str, key: str) -> bytes | None: ...
-    def hmget(self, name: str, keys: Sequence[str | bytes]) -> list[bytes | None]: ...
-    def hscan_iter(self, name: str, match: str, count: int) -> Iterator[tuple[bytes, bytes]]: ...
-    def xrange(self, name: str, min: str, *, count: int) -> list[tuple[bytes, Mapping[bytes, bytes]]]: ...
-    def register_script(self, script: str) -> Script: ...
-    def ping(self) -> object: ...
-    def close(self) -> None: ...
+    def get(self, name: str) -> bytes | None:
+        """GET."""
+
+    def mget(self, keys: Sequence[str]) -> list[bytes | None]:
+        """MGET."""
+
+    def set(self, name: str, value: bytes) -> object:
+        """SET."""
+
+    def delete(self, *names: str) -> int:
+        """DEL."""
+
+    def sadd(self, name: str, *values: str) -> int:
+        """SADD."""
+
+    def smembers(self, name: str) -> AbstractSet[bytes]:
+        """SMEMBERS."""
+
+    def lrange(self, name: str, start: int, end: int) -> list[bytes]:
+        """LRANGE."""
+
+    def hget(self, name: str, key: str) -> bytes | None:
+        """HGET."""
+
+    def hmget(self, name: str, keys: Sequence[str | bytes]) -> list[bytes | None]:
+        """HMGET."""
+
+    def hscan_iter(self, name: str, match: str, count: int) -> Iterator[tuple[bytes, bytes]]:
+        """HSCAN to its end."""
+
+    def xrange(self, name: str, min: str, *, count: int) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
+        """XRANGE."""
+
+    def register_script(self, script: str) -> Script:
+        """Make a script that is sent by its digest, and loaded where it is not known."""
+
+    def ping(self) -> object:
+        """PING."""
+
+    def close(self) -> None:
+        """Let the connections go."""
 
 
 def connect(url: str, *, timeout_s: float) -> RedisClient:

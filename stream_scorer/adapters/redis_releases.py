@@ -1,4 +1,6 @@
-"""Releases in Redis or Valkey. Keys, under the prefix:
+"""Releases in Redis or Valkey.
+
+Keys, under the prefix:
 
 current                  the id of the release that serves
 history                  a list of ids that were current, the newest first: what a rollback goes back to
@@ -144,6 +146,11 @@ class RedisReleases:
         if word == b"BEHIND":
             raise ReleaseError(f"release {release_id} is behind: {what.decode()}")
         return int(what)
+
+    @at_the_edge
+    def forget_changes(self, release_id: ReleaseId) -> None:
+        """See ReleaseStore."""
+        self._client.delete(*self._followed(release_id))
 
     @at_the_edge
     def changes(self, release_id: ReleaseId, after: str) -> tuple[list[OfferChange], str]:

@@ -43,7 +43,10 @@ def encode_chunks(catalog: Catalog) -> Iterator[bytes]:
 
 
 def decode_chunks(manifest: Manifest, blobs: Iterable[bytes | None]) -> Catalog:
-    """Put the chunks together, vectors straight into one matrix. Raises ReleaseError for one that is absent, altered, or of another release."""
+    """Put the chunks together, vectors straight into one matrix.
+
+    Raises ReleaseError for a chunk that is absent, altered, or of another release.
+    """
     vectors = np.empty((manifest.offers, manifest.p), np.float32)
     offer_ids: list[OfferId] = []
     chunks: list[Tensors] = []

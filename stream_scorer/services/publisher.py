@@ -27,7 +27,7 @@ class Draft:
 
 
 def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, embedded: Progress) -> Draft:
-    """Embed the offers by the model's item tower; `embedded` is told after each batch how many there were. Raises BadModel."""
+    """Embed the offers by the model's item tower; `embedded` is told after each batch how many are done. Raises BadModel."""
     check_model(model)
     ordered = sorted(offers, key=lambda offer: offer.offer_id)
     vectors = np.empty((len(ordered), model.item_tower.dim), np.float32)
@@ -37,7 +37,7 @@ def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, emb
         made = model.item_tower.embed([offer.features for offer in batch], [offer.offer_id for offer in batch])
         vectors[start : start + len(batch)] = made.vectors
         errors += [replace(error, index=start + error.index) for error in made.errors]
-        embedded(len(batch))
+        embedded(start + len(batch))
     catalog = Catalog.of(ReleaseId(""), ordered, vectors)
     release_id = release_id_of(model.model_id, catalog)
     release = Release(release_id, model.user_tower, replace(catalog, release_id=release_id, derived={}), created_ms)

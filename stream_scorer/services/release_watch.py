@@ -66,7 +66,7 @@ class ReleaseWatch:
                 return release
             now_s = self._clock.monotonic_s()
             if said_s is None or now_s - said_s >= WAITING_LOG_S:
-                _log.warning("waiting for the first release", hint="stream-scorer publish --model DIR --offers PATH", store=self._state)
+                _log.warning("waiting for the first release: stream-scorer publish --model DIR --offers PATH", store=self._state)
                 said_s = now_s
             self._first.wait(_GLANCE_S)
         return None
@@ -136,6 +136,5 @@ class ReleaseWatch:
         """Log a change of state once."""
         if state == self._state:
             return
-        level = "info" if state == "following" else "warning"
-        getattr(_log, level)(f"release store: {state}", **fields)
+        (_log.info if state == "following" else _log.warning)("release_store_state", state=state, **fields)
         self._state = state

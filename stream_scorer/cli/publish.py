@@ -1,0 +1,77 @@
+"""`stream-scorer publish`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_scorer.cli.options import Json, settings_of
+
+if TYPE_CHECKING:
+    from stream_scorer.core.release import Model, ReleaseInfo
+    from stream_scorer.services.publisher import Draft
+
+
+def publish(
+    ctx: typer.Context,
+    *,
+    model: Annotated[Path | None, typer.Option(show_default=False, help="The folder that train wrote.")] = None,
+    offers: Annotated[Path | None, typer.Option(show_default=False, help="JSON lines, CSV or Parquet.")] = None,
+    keep: Annotated[int, typer.Option(min=1, max=100, help="Releases to keep, the current one counted; older ones expire.")] = 3,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the release before the current one.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Publish what the gate refuses; recorded with the release.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Embed offers, write a release beside the current one, verify it and switch to it at once; or roll back."""
+    from stream_scorer.services.publisher import publish as make_current
+    from stream_scorer.wiring import release_store
+
+    store = release_store(settings_of(ctx))
+    if rollback:
+        _refuse(model is not None or offers is not None or force, "--rollback takes no --model, --offers or --force")
+        store.roll_back(keep=keep)
+    else:
+        _refuse(model is None or offers is None, "publish needs --model DIR and --offers PATH, or --rollback")
+        made, draft = _drafted(Path(model or ""), Path(offers or ""))
+        make_current(store, made, draft, keep=keep, force=force)
+    _tell(store.releases(), as_json)
+
+
+def _refuse(wrong: bool, sentence: str) -> None:
+    from stream_scorer.errors import UsageError
+
+    if wrong:
+        raise UsageError(sentence)
+
+
+def _drafted(model: Path, offers: Path) -> "tuple[Model, Draft]":
+    from stream_scorer.adapters.clock import SystemClock
+    from stream_scorer.adapters.model_files import read_model
+    from stream_scorer.adapters.tables import read_offers
+    from stream_scorer.cli.progress import progress_of
+    from stream_scorer.services.publisher import draft_release
+
+    made, stated = read_model(model), read_offers(offers)
+    done = 0
+
+    def embedded(count: int) -> None:
+        nonlocal done
+        done = count
+        show(count)
+
+    with progress_of("offers embedded", lambda: done / len(stated)) as show:
+        return made, draft_release(made, stated, created_ms=SystemClock().now_ms(), embedded=embedded)
+
+
+def _tell(releases: "list[ReleaseInfo]", as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    if as_json:
+        print(json.dumps([asdict(release) for release in releases]))
+        return
+    for release in releases:
+        state = "current" if release.current else "kept"
+        print(f"{release.release_id}  {state:<7}  {release.offers:>9,} offers  model {release.model_id}")
+        for fault in release.forced:
+            print(f"  forced: {fault}")

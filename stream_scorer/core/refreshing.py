@@ -1,0 +1,114 @@
+"""What the records of the offers topic change in a release: only what differs from what it holds.
+
+The result does not depend on batching: of several records for one offer the last that can be embedded counts, in one batch or in two.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+from pydantic import TypeAdapter, ValidationError
+
+from stream_scorer.core.catalog import ALWAYS_MS, NEVER_MS, Catalog
+from stream_scorer.core.codec import decode_all, encode
+from stream_scorer.core.messages import Id, Offer, OfferId
+from stream_scorer.core.records import DeadLetter, Record
+from stream_scorer.core.release import OfferChange
+from stream_scorer.core.tower import Tower
+
+Fingerprints = Mapping[OfferId, int]  # of every offer that is held; an absent one is withdrawn, or was never there
+
+_ID: TypeAdapter[str] = TypeAdapter(Id)
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """The changes of a batch, at most one an offer, and what could not be read or embedded."""
+
+    changes: list[OfferChange]
+    dead_letters: list[DeadLetter]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stated:
+    """What a record says: an offer, or that it is withdrawn."""
+
+    offer_id: OfferId
+    offer: Offer | None
+    record: Record
+
+    @property
+    def source(self) -> tuple[int, int]:
+        return self.record.partition, self.record.offset
+
+
+def fingerprints_of(catalog: Catalog) -> dict[OfferId, int]:
+    """Return a fingerprint of everything that the catalog says of each offer, its vector aside."""
+    bounds = zip(catalog.active.tolist(), catalog.valid_from_ms.tolist(), catalog.valid_until_ms.tolist(), strict=True)
+    rows = zip(catalog.offer_ids, catalog.fragments, bounds, strict=True)
+    return {offer_id: _fingerprint(fragment, *bound) for offer_id, fragment, bound in rows}
+
+
+def fingerprint_of(offer: Offer | None) -> int | None:
+    """Return what `fingerprints_of` returns for the offer in a catalog; None for one that is withdrawn."""
+    if offer is None:
+        return None
+    start_ms = ALWAYS_MS if offer.valid_from_ms is None else offer.valid_from_ms
+    end_ms = NEVER_MS if offer.valid_until_ms is None else offer.valid_until_ms
+    return _fingerprint(encode(offer.features), offer.active, start_ms, end_ms)
+
+
+def refresh(records: Sequence[Record], held: Fingerprints, item_tower: Tower) -> Refreshed:
+    """Return what the records, in order, change in a release that holds `held` and whose vectors `item_tower` makes."""
+    stated, unread = _read(records)  # offers and withdrawals
+    vectors, unfit = _embed([one for one in stated if _differs(one, held)], item_tower)  # source -> (p,) float32
+    lost = {(letter.record.partition, letter.record.offset) for letter in unfit}
+    last = {one.offer_id: one for one in stated if one.source not in lost}
+    owed = [one for one in last.values() if _differs(one, held)]
+    changes = [OfferChange(one.offer_id, one.offer, vectors.get(one.source, b""), one.source) for one in owed]
+    return Refreshed(changes, [*unread, *unfit])
+
+
+def _differs(stated: _Stated, held: Fingerprints) -> bool:
+    return fingerprint_of(stated.offer) != held.get(stated.offer_id)
+
+
+def _read(records: Sequence[Record]) -> tuple[list[_Stated], list[DeadLetter]]:
+    """Read offers and tombstones, in the records' order."""
+    dead_letters: list[DeadLetter] = []
+    stated: list[_Stated] = []
+    decoded = decode_all([record for record in records if record.value is not None], Offer)
+    offers = {id(record): offer for record, offer in zip(decoded.records, decoded.messages, strict=True)}
+    for record in records:
+        offer = offers.get(id(record))
+        if record.value is None or offer is not None:
+            one = _keyed(record, offer)
+            (stated if isinstance(one, _Stated) else dead_letters).append(one)  # type: ignore[arg-type]
+    return stated, [*decoded.dead_letters, *dead_letters]
+
+
+def _keyed(record: Record, offer: Offer | None) -> _Stated | DeadLetter:
+    """Hold the key to the contract: by it the topic is partitioned and compacted, so it must be the offer's id."""
+    try:
+        offer_id = OfferId(_ID.validate_python((record.key or b"").decode()))
+    except (UnicodeDecodeError, ValidationError):
+        return DeadLetter(record, "offer_key", "the key must be the offer id, UTF-8")
+    if offer is not None and offer.offer_id != offer_id:
+        return DeadLetter(record, "offer_key", "the key must be the offer id, and is another")
+    return _Stated(offer_id, offer, record)
+
+
+def _embed(stated: Sequence[_Stated], item_tower: Tower) -> tuple[dict[tuple[int, int], bytes], list[DeadLetter]]:
+    stated = [one for one in stated if one.offer is not None]
+    made = item_tower.embed([one.offer.features for one in stated if one.offer is not None], [one.offer_id for one in stated])
+    vectors = made.vectors.astype(np.float32)
+    faults = {error.index: (error.code, error.message) for error in made.errors}
+    for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
+        faults.setdefault(row, ("vector_not_finite", "the item tower gives no finite vector for these features"))
+    dead_letters = [DeadLetter(stated[row].record, code, message) for row, (code, message) in sorted(faults.items())]
+    return {one.source: vectors[row].tobytes() for row, one in enumerate(stated) if row not in faults}, dead_letters
+
+
+def _fingerprint(fragment: bytes, active: bool, start_ms: int, end_ms: int) -> int:
+    return xxhash.xxh3_64_intdigest(b"%d %d %d %b" % (active, start_ms, end_ms, fragment))
