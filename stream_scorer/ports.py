@@ -1,5 +1,6 @@
 """What the services need of the outside. Every port has a real adapter and a memory twin, held by one contract suite."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -145,6 +146,9 @@ class ReleaseStore(Protocol):
         applies nothing, when the pointer names another release or when the store is not as far as `from` (it has lost what it knew).
         """
 
+    def forget_changes(self, release_id: ReleaseId) -> None:
+        """Take the release back to what was published, its progress with it; followers are told to load it again."""
+
     def changes(self, release_id: ReleaseId, after: str) -> tuple[list[OfferChange], str]:
         """Return the changes behind the mark `after`, the oldest first and a bounded number at once, and the new mark.
 
@@ -243,3 +247,25 @@ class TopicAdmin(Protocol):
 
     def lag(self, group: str, topics: Sequence[str]) -> dict[Partition, int]:
         """Return how far a group is behind in each partition; a partition it never committed counts from its beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A record to send; `event_time_ms` is the event's own time, where it has one."""
+
+    key: bytes | None
+    value: bytes | None
+    event_time_ms: int | None = None
+
+
+class RecordFeed(Protocol):
+    """Writes records outside any transaction, as fast as it can: events into the ring."""
+
+    def send(self, records: Sequence[OutputRecord]) -> None:
+        """Hand records over; what cannot be delivered is counted, not raised."""
+
+    def flush(self) -> None:
+        """Wait until everything is delivered or given up."""
+
+    def failures(self) -> Counter[str]:
+        """Return how many records were not delivered, by reason."""
