@@ -4,9 +4,9 @@ A row is an offer. Rows are sorted by offer id (by code point, which is also the
 with the same score the lower row has the lower id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -22,7 +22,11 @@ Vectors = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 Millis = NDArray[np.int64]
 
+Made = TypeVar("Made")
+
 ALWAYS_MS, NEVER_MS = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+LENGTH_MAX = 1.0001  # a zero vector may stay zero, none may be longer than rounding makes it
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,7 +43,7 @@ class Catalog:
     valid_from_ms: Millis  # (N,), inclusive, ALWAYS_MS where open
     valid_until_ms: Millis  # (N,), exclusive, NEVER_MS where open
     index: dict[OfferId, int]  # offer id -> row
-    derived: dict[object, object] = field(default_factory=dict, repr=False)  # what `once` has made; any thread may make it anew
+    derived: dict[object, object] = field(default_factory=dict, repr=False)  # what `once` has made
 
     def __len__(self) -> int:
         """Return N."""
@@ -49,6 +53,12 @@ class Catalog:
     def dim(self) -> int:
         """Return p."""
         return int(self.vectors.shape[1])
+
+    def once(self, make: Callable[["Catalog"], Made]) -> Made:
+        """Return what `make` makes of this catalog, made on first use and kept with it; two threads may both make it, no harm done."""
+        if make not in self.derived:
+            self.derived[make] = make(self)
+        return cast("Made", self.derived[make])
 
     @classmethod
     def of(cls, release_id: ReleaseId, offers: Sequence[Offer], vectors: Vectors) -> "Catalog":
@@ -118,9 +128,12 @@ def _check(
     rows = len(offer_ids)
     if len(index) < rows:
         raise BadModel(f"offer ids must differ, {rows - len(index)} of {rows} are repeated")
-    lengths = {len(column) for column in (vectors, *columns)}
-    if lengths != {rows} or vectors.ndim != 2:
-        raise BadModel(f"{rows} offers need as many vectors, features and flags, got {sorted(lengths)}")
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise BadModel(f"{rows - int(finite.sum())} of {rows} offer vectors are not finite")
+    counts = {len(column) for column in (vectors, *columns)}
+    if counts != {rows} or vectors.ndim != 2:
+        raise BadModel(f"{rows} offers need as many vectors, features and flags, got {sorted(counts)}")
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    wrong = ~(lengths <= LENGTH_MAX)
+    if wrong.any():
+        raise BadModel(
+            f"offer vectors must be L2-normalised: {np.count_nonzero(wrong)} of {rows} are not finite or longer than {LENGTH_MAX}"
+        )

@@ -1,0 +1,195 @@
+"""Which offers each request may choose from, and how many each rule took away.
+
+An offer that may not be chosen counts under the first rule that takes it, in the order of RULES; eligible and taken offers
+together are the distinct candidates. Whether an offer is valid is judged at the request's event time. No rule ever widens a choice.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_scorer.core.catalog import ALWAYS_MS, NEVER_MS, Catalog, Flags, Millis
+from stream_scorer.core.filters import filter_masks
+from stream_scorer.core.messages import CustomerRequest
+
+RULES = ("unknown_offer", "inactive", "not_yet_valid", "expired", "excluded", "filtered")
+UNKNOWN, INACTIVE, EARLY, EXPIRED, EXCLUDED, FILTERED = range(len(RULES))
+ELIGIBLE = len(RULES)
+
+NARROW_SHARE = 32  # a choice of at most one offer in so many is listed
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Offers of requests, flat: request number and catalog row, ascending."""
+
+    requests: Numbers
+    rows: Numbers
+
+    def of(self, numbers: Numbers | Sequence[int]) -> "Pairs":
+        """Return the pairs of these requests, in their order."""
+        starts = np.searchsorted(self.requests, numbers)
+        counts = np.searchsorted(self.requests, numbers, side="right") - starts
+        places = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        return Pairs(self.requests[places], self.rows[places])
+
+    def where(self, chosen: Flags) -> "Pairs":
+        """Return the marked pairs."""
+        return Pairs(self.requests[chosen], self.rows[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Requests that choose from the same part of the catalog, but for what each excludes itself; mask None: all of it."""
+
+    requests: list[int]
+    mask: Flags | None
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a batch of B requests may choose from: every request is in a group, or its eligible offers are listed."""
+
+    groups: list[Group]
+    excluded: Pairs
+    listed: Pairs
+    eligible_counts: Numbers  # (B,)
+    taken_counts: Numbers  # (B, rules)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A batch before judgement; `counts` (B, rules + 1) is filled in, the eligible ones last."""
+
+    requests: Sequence[CustomerRequest]
+    catalog: Catalog
+    matches: list[Flags | None]
+    excluded: Pairs
+    counts: Numbers
+
+
+def choose(requests: Sequence[CustomerRequest], catalog: Catalog) -> Choices:
+    """Judge every candidate of every request."""
+    counts = np.zeros((len(requests), ELIGIBLE + 1), np.int64)
+    matches = filter_masks([request.filters for request in requests], catalog)
+    case = _Case(requests, catalog, matches, _excluded(requests, catalog), counts)
+    groups = []
+    listed = [_judge_listed(case)]
+    for numbers in _alike(case):
+        mask = _judge_whole(case, numbers)
+        if mask is None or NARROW_SHARE * np.count_nonzero(mask) > len(catalog):
+            groups.append(Group(numbers, mask))
+        else:
+            listed.append(_narrow(case, numbers, np.flatnonzero(mask)))
+    all_listed = Pairs(np.concatenate([pairs.requests for pairs in listed]), np.concatenate([pairs.rows for pairs in listed]))
+    return Choices(groups, case.excluded, all_listed, counts[:, ELIGIBLE], counts[:, :ELIGIBLE])
+
+
+def _alike(case: _Case) -> list[list[int]]:
+    """Put together the requests on the whole catalog whose validity times and filters are alike."""
+    times_ms = [request.event_time_ms for request in case.requests]
+    epochs = np.searchsorted(case.catalog.once(_bounds_ms), times_ms, side="right").tolist()
+    alike: dict[tuple[int, int], list[int]] = {}
+    for number, request in enumerate(case.requests):
+        if request.offers is None:
+            alike.setdefault((epochs[number], id(case.matches[number])), []).append(number)
+    return list(alike.values())
+
+
+def _judge_whole(case: _Case, numbers: list[int]) -> Flags | None:
+    """Count for requests that are alike; return what they may choose from, their own exclusions aside, None for everything."""
+    counts, offers, match = case.counts, len(case.catalog), case.matches[numbers[0]]
+    valid, invalid_counts = _valid_at(case.catalog, case.requests[numbers[0]].event_time_ms)
+    mask = _both(valid, match)
+    counts[numbers, INACTIVE : EXPIRED + 1] = invalid_counts
+    counts[numbers, FILTERED] = 0 if mask is None else offers - sum(invalid_counts) - np.count_nonzero(mask)
+    mine = case.excluded.of(numbers)
+    if valid is not None:
+        mine = mine.where(valid[mine.rows])
+    counts[:, EXCLUDED] += np.bincount(mine.requests, minlength=len(counts))
+    if match is not None:  # excluded comes before filtered
+        counts[:, FILTERED] -= np.bincount(mine.where(~match[mine.rows]).requests, minlength=len(counts))
+    counts[numbers, ELIGIBLE] = offers - counts[numbers, :ELIGIBLE].sum(axis=1)
+    return mask
+
+
+def _judge_listed(case: _Case) -> Pairs:
+    """Find the first rule that takes each candidate of requests that bring their own; return those that none takes."""
+    requests, catalog, counts = case.requests, case.catalog, case.counts
+    numbers = [number for number, request in enumerate(requests) if request.offers is not None]
+    pairs = _rows_of(numbers, [requests[number].offers or () for number in numbers], catalog)
+    counts[:, UNKNOWN] = np.bincount(pairs.requests[pairs.rows < 0], minlength=len(counts))
+    known = pairs.where(pairs.rows >= 0)
+    times_ms = np.array([request.event_time_ms for request in requests], np.int64)[known.requests]
+    tests = {
+        INACTIVE: ~catalog.active[known.rows],
+        EARLY: catalog.valid_from_ms[known.rows] > times_ms,
+        EXPIRED: catalog.valid_until_ms[known.rows] <= times_ms,
+        EXCLUDED: _is_in(known, case.excluded, len(catalog)),
+        FILTERED: ~_matched(known, case.matches),
+    }
+    rules = np.select(list(tests.values()), list(tests), ELIGIBLE)
+    places = known.requests * counts.shape[1] + rules
+    counts += np.bincount(places, minlength=counts.size).reshape(counts.shape)
+    return known.where(rules == ELIGIBLE)
+
+
+def _matched(pairs: Pairs, matches: list[Flags | None]) -> Flags:
+    matched = np.ones(len(pairs.rows), bool)
+    for number in np.unique(pairs.requests).tolist():
+        match = matches[number]
+        if match is not None:
+            first, last = np.searchsorted(pairs.requests, (number, number + 1))
+            matched[first:last] = match[pairs.rows[first:last]]
+    return matched
+
+
+def _narrow(case: _Case, numbers: list[int], rows: Numbers) -> Pairs:
+    pairs = Pairs(np.repeat(np.array(numbers, np.int64), len(rows)), np.tile(rows, len(numbers)))
+    return pairs.where(~_is_in(pairs, case.excluded, len(case.catalog)))
+
+
+def _is_in(pairs: Pairs, others: Pairs, offers: int) -> Flags:
+    return np.isin(pairs.requests * offers + pairs.rows, others.requests * offers + others.rows)
+
+
+def _rows_of(numbers: Sequence[int], offer_ids: Sequence[Sequence[str]], catalog: Catalog) -> Pairs:
+    """Look ids up, each once per request; -1 for an id that the catalog does not know."""
+    find = cast("Callable[[str, int], int]", catalog.index.get)
+    rows = [sorted(map(find, dict.fromkeys(ids), repeat(-1))) for ids in offer_ids]
+    counts = [len(some) for some in rows]
+    flat = np.fromiter(chain.from_iterable(rows), np.int64, sum(counts))
+    return Pairs(np.repeat(np.array(numbers, np.int64), counts), flat)
+
+
+def _excluded(requests: Sequence[CustomerRequest], catalog: Catalog) -> Pairs:
+    numbers = [number for number, request in enumerate(requests) if request.exclude]
+    pairs = _rows_of(numbers, [requests[number].exclude for number in numbers], catalog)
+    return pairs.where(pairs.rows >= 0)
+
+
+def _bounds_ms(catalog: Catalog) -> Millis:
+    """Return the times at which an offer's validity changes, ascending: between two of them all requests see the same."""
+    bounds_ms = np.unique(np.concatenate([catalog.valid_from_ms, catalog.valid_until_ms]))
+    bounded: Millis = bounds_ms[(bounds_ms != ALWAYS_MS) & (bounds_ms != NEVER_MS)]
+    return bounded
+
+
+def _valid_at(catalog: Catalog, time_ms: int) -> tuple[Flags | None, tuple[int, int, int]]:
+    """Mark the offers that are active and valid, None for all; count the inactive, early and expired ones."""
+    if not len(catalog.once(_bounds_ms)) and catalog.active.all():
+        return None, (0, 0, 0)
+    started = catalog.active & (catalog.valid_from_ms <= time_ms)
+    valid = started & (catalog.valid_until_ms > time_ms)
+    left = [int(np.count_nonzero(flags)) for flags in (catalog.active, started, valid)]
+    return valid, (len(catalog) - left[0], left[0] - left[1], left[1] - left[2])
+
+
+def _both(one: Flags | None, other: Flags | None) -> Flags | None:
+    return other if one is None else one if other is None else one & other

@@ -1,0 +1,108 @@
+"""The whole flow of a batch, records in and records out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from stream_scorer.core.codec import Decoded, decode_all, encode
+from stream_scorer.core.encoding import ALL_FEATURES, OfferFeatures, encode_rankings
+from stream_scorer.core.filters import filter_refusal
+from stream_scorer.core.messages import RECORD_BYTES_MAX, Acceptance, CustomerRequest
+from stream_scorer.core.ranking import Customers, rank
+from stream_scorer.core.records import DeadLetter, OutputRecord, Record
+from stream_scorer.core.release import Release
+from stream_scorer.core.strict_json import Refusal
+
+Message = TypeVar("Message")
+
+
+@dataclass(frozen=True, slots=True)
+class RankTopics:
+    """Where requests and acceptances come from, and where rankings and outcomes go."""
+
+    requests: str
+    acceptances: str
+    rankings: str
+    outcomes: str
+
+
+@dataclass(frozen=True, slots=True)
+class RankedBatch:
+    """Every record of the batch is in exactly one output or one dead letter; `counts` says how many are what."""
+
+    outputs: list[OutputRecord]
+    dead_letters: list[DeadLetter]
+    counts: Mapping[str, int]
+
+
+def rank_batch(
+    records: Sequence[Record],
+    release: Release,
+    *,
+    topics: RankTopics,
+    offer_features: OfferFeatures = ALL_FEATURES,
+    ranking_bytes_max: int = RECORD_BYTES_MAX,
+) -> RankedBatch:
+    """Answer a batch: requests with rankings scored by this one release, acceptances with outcomes."""
+    requests = decode_all(_from(records, topics.requests), CustomerRequest)
+    acceptances = decode_all(_from(records, topics.acceptances), Acceptance)
+
+    requests = _without(requests, _filter_refusals(requests.messages, release))
+    requests, customers = _embed(requests, release)  # (B, p)
+    ranked = rank(requests.messages, customers, release.catalog)  # per request at most its limit
+    values = encode_rankings(requests.messages, ranked, release.catalog, offer_features)  # B
+    requests, values = _fitting(requests, values, ranking_bytes_max)
+
+    rankings = [_output(topics.rankings, message, value) for message, value in zip(requests.messages, values, strict=True)]
+    outcomes = [_output(topics.outcomes, message, encode(message)) for message in acceptances.messages]
+    dead_letters = requests.dead_letters + acceptances.dead_letters
+    counts = {"rankings": len(rankings), "outcomes": len(outcomes), "dead_letters": len(dead_letters)}
+    return RankedBatch(rankings + outcomes, dead_letters, counts)
+
+
+def _from(records: Sequence[Record], topic: str) -> list[Record]:
+    return [record for record in records if record.topic == topic]
+
+
+def _output(topic: str, message: CustomerRequest | Acceptance, value: bytes) -> OutputRecord:
+    return OutputRecord(topic, message.customer_id.encode(), value)
+
+
+def _filter_refusals(requests: Sequence[CustomerRequest], release: Release) -> dict[int, Refusal]:
+    refusals = {}
+    for number, request in enumerate(requests):
+        if request.filters and (refusal := filter_refusal(request.filters, release.catalog)):
+            refusals[number] = refusal
+    return refusals
+
+
+def _embed(requests: Decoded[CustomerRequest], release: Release) -> tuple[Decoded[CustomerRequest], Customers]:
+    """Turn customers into vectors (B, p), and take out those whose features do not fit the tower."""
+    features = [request.features for request in requests.messages]
+    embedded = release.user_tower.embed(features, [request.customer_id for request in requests.messages])
+    if not embedded.errors:
+        return requests, embedded.vectors
+    refusals = {error.index: Refusal(error.code, error.message) for error in embedded.errors}
+    return _without(requests, refusals), np.delete(embedded.vectors, list(refusals), axis=0)
+
+
+def _fitting(requests: Decoded[CustomerRequest], values: list[bytes], bytes_max: int) -> tuple[Decoded[CustomerRequest], list[bytes]]:
+    refusals = {
+        number: Refusal("ranking_too_large", f"the ranking must be at most {bytes_max} bytes, got {len(value)}: ask for fewer offers")
+        for number, value in enumerate(values)
+        if len(value) > bytes_max
+    }
+    return _without(requests, refusals), [value for number, value in enumerate(values) if number not in refusals]
+
+
+def _without(decoded: Decoded[Message], refusals: Mapping[int, Refusal]) -> Decoded[Message]:
+    """Move the refused messages to the dead letters."""
+    if not refusals:
+        return decoded
+    kept = [number for number in range(len(decoded.messages)) if number not in refusals]
+    refused = [DeadLetter(decoded.records[number], refusal.code, refusal.message) for number, refusal in refusals.items()]
+    return Decoded(
+        [decoded.messages[number] for number in kept], [decoded.records[number] for number in kept], decoded.dead_letters + refused
+    )

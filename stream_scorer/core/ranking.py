@@ -1,0 +1,209 @@
+"""Scores and the best offers, exactly.
+
+The order is that of the float64 dot product of a customer's vector with the published float32 offer vectors, ties broken by the
+lower offer id, whatever the batch.
+
+Single precision only finds candidates. If |s32 - s| <= e for every offer, then k offers with s32 >= t have s >= t - e, so the k-th
+best score is at least t - e, and every offer that reaches it has s32 >= t - 2e. The threshold t is the k-th largest of the maxima of
+groups of offers: they are k different offers. What passes is scored again in float64, each pair by itself in one fixed order of
+summation.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_scorer.core.catalog import Catalog, Vectors
+from stream_scorer.core.eligibility import RULES, Choices, Group, Numbers, Pairs, choose
+from stream_scorer.core.messages import CustomerRequest
+
+PASS_FLAGS_MAX = 64_000_000  # offers times requests of one pass: its masks take as many bytes at most
+PASS_IDS_MAX = 500_000  # ids in the offers and exclude lists of one pass
+SCORES_BYTES_MAX = 16_000_000  # float32 scores at a time
+RESCORED_BYTES_MAX = 8_000_000  # float64 vectors at a time
+GROUP_OFFERS_MAX = 64
+
+Customers = NDArray[np.float64]
+Scores = NDArray[np.float64]
+Scores32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The best offers of request i are `rows[starts[i]:starts[i + 1]]`, best first; counts are per request."""
+
+    starts: Numbers  # (B + 1,)
+    rows: Numbers  # (M,)
+    scores: Scores  # (M,)
+    eligible_counts: Numbers  # (B,)
+    taken_counts: Numbers  # (B, rules)
+
+    def excluded(self, request: int) -> dict[str, int]:
+        """Return how many offers each rule took from a request, without the rules that took none."""
+        return {rule: count for rule, count in zip(RULES, self.taken_counts[request].tolist(), strict=True) if count}
+
+
+def rank(requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog) -> Ranked:
+    """Rank for each request the offers it may choose from, cut at its own limit; `customers` is (B, p)."""
+    passes = [_rank_pass(requests[part], customers[part], catalog) for part in _passes(requests, len(catalog))]
+    if len(passes) == 1:
+        return passes[0]
+    lengths = np.concatenate([np.diff(ranked.starts) for ranked in passes] or [np.empty(0, np.int64)])
+    return Ranked(
+        np.concatenate([[0], np.cumsum(lengths)]),
+        np.concatenate([ranked.rows for ranked in passes] or [np.empty(0, np.int64)]),
+        np.concatenate([ranked.scores for ranked in passes] or [np.empty(0)]),
+        np.concatenate([ranked.eligible_counts for ranked in passes] or [np.empty(0, np.int64)]),
+        np.concatenate([ranked.taken_counts for ranked in passes] or [np.empty((0, len(RULES)), np.int64)]),
+    )
+
+
+def _passes(requests: Sequence[CustomerRequest], offers: int) -> Iterator[slice]:
+    """Cut a batch such that what is held for one pass is bounded, whatever its requests ask for."""
+    start, ids = 0, 0
+    for number, request in enumerate(requests):
+        ids += len(request.exclude) + len(request.offers or ())
+        if number > start and ((number - start + 1) * offers > PASS_FLAGS_MAX or ids > PASS_IDS_MAX):
+            yield slice(start, number)
+            start, ids = number, len(request.exclude) + len(request.offers or ())
+    if requests:
+        yield slice(start, len(requests))
+
+
+def _rank_pass(requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog) -> Ranked:
+    limits = np.fromiter((request.limit for request in requests), np.int64, len(requests))
+    choices = choose(requests, catalog)
+    found = [_best(pairs, customers, catalog, limits) for pairs in _candidates(choices, customers, catalog, limits)]
+    numbers = np.concatenate([pairs.requests for pairs, _ in found])
+    rows = np.concatenate([pairs.rows for pairs, _ in found])
+    scores = np.concatenate([scores for _, scores in found])
+    order = np.argsort(_small(numbers), kind="stable")  # one request's offers all come from one place, in their order
+    starts = np.searchsorted(numbers[order], np.arange(len(requests) + 1))
+    return Ranked(starts, rows[order], scores[order], choices.eligible_counts, choices.taken_counts)
+
+
+def _candidates(choices: Choices, customers: Customers, catalog: Catalog, limits: Numbers) -> Iterator[Pairs]:
+    """Yield, for some requests at a time, offers among which their best are."""
+    yield choices.listed
+    if len(catalog):
+        customers32 = customers.astype(np.float32)
+        for numbers, masks in _blocks(choices.groups, limits, len(catalog)):
+            scores = _scores32(customers32[numbers], catalog, masks, limit=int(limits[numbers].max()))
+            _ban(scores, numbers, choices.excluded.of(numbers))
+            yield _near_best(scores, numbers, limits[numbers], _margins(customers32[numbers]))
+
+
+def exact_scores(pairs: Pairs, customers: Customers, vectors: Vectors) -> Scores:
+    """Return the dot product of every pair (M,) in float64, each summed in the same order whatever else is in the batch."""
+    scores = np.empty(len(pairs.rows))
+    step = max(1, RESCORED_BYTES_MAX // (16 * vectors.shape[1]))
+    for start in range(0, len(scores), step):
+        part = slice(start, start + step)
+        offers = vectors.take(pairs.rows[part], axis=0).astype(np.float64)
+        scores[part] = np.einsum("ij,ij->i", customers.take(pairs.requests[part], axis=0), offers)
+    return scores
+
+
+def _best(pairs: Pairs, customers: Customers, catalog: Catalog, limits: Numbers) -> tuple[Pairs, Scores]:
+    """Score the pairs exactly, sort them by request, score and offer id, and cut each request at its limit."""
+    scores = exact_scores(pairs, customers, catalog.vectors)
+    order = np.argsort(-scores, kind="stable")  # a request's rows ascend, so of a tie the lower id stays first
+    order = order[np.argsort(_small(pairs.requests[order]), kind="stable")]
+    numbers = pairs.requests[order]
+    places = np.arange(len(numbers)) - np.searchsorted(numbers, numbers)
+    order = order[places < limits[numbers]]
+    return Pairs(pairs.requests[order], pairs.rows[order]), scores[order]
+
+
+def _small(numbers: Numbers) -> NDArray[np.uint16] | Numbers:
+    """Return the same numbers in the type that numpy sorts by radix, where they fit."""
+    return numbers.astype(np.uint16) if numbers.max(initial=0) < 2**16 else numbers
+
+
+Masks = list[tuple[slice, NDArray[np.bool_]]]
+
+
+def _blocks(groups: Sequence[Group], limits: Numbers, offers: int) -> Iterator[tuple[Numbers, Masks]]:
+    """Yield request numbers of like limits whose scores fit the buffer, with the masks of stretches of them."""
+    block_max = max(1, SCORES_BYTES_MAX // (4 * offers))
+    numbers = np.array([number for group in groups for number in group.requests], np.int64)
+    groups_of = np.repeat(np.arange(len(groups)), [len(group.requests) for group in groups])
+    classes = _limit_class(limits[numbers])
+    for limit_class in np.unique(classes).tolist():
+        alike = classes == limit_class
+        some, some_groups = numbers[alike], groups_of[alike]
+        for start in range(0, len(some), block_max):
+            block = slice(start, start + block_max)
+            yield some[block], _stretches(some_groups[block], groups)
+
+
+def _limit_class(limits: Numbers) -> Numbers:
+    """Put limits within a factor of four together, so that one long ranking does not slow the others."""
+    return np.ceil(np.log2(np.maximum(limits, 16)) / 2).astype(np.int64)
+
+
+def _stretches(groups_of: Numbers, groups: Sequence[Group]) -> Masks:
+    masks: Masks = []
+    for number in np.unique(groups_of).tolist():
+        mask = groups[number].mask
+        if mask is not None:
+            masks.append((slice(*np.searchsorted(groups_of, (number, number + 1)).tolist()), mask))
+    return masks
+
+
+def _scores32(customers: Scores32, catalog: Catalog, masks: Masks, *, limit: int) -> Scores32:
+    """Return scores as (B, g, G): offer j is in group j modulo G; what may not be chosen is -inf."""
+    offers = len(catalog)
+    # the balance of finding maxima and of parting them, as measured
+    group = int(np.clip(np.sqrt(offers / (1.5 * limit)), 1, GROUP_OFFERS_MAX))
+    groups = -(-offers // group)
+    scores = np.empty((len(customers), group * groups), np.float32)
+    np.matmul(customers, catalog.vectors.T, out=scores[:, :offers])
+    scores[:, offers:] = -np.inf
+    for stretch, mask in masks:
+        scores[stretch, :offers] += np.where(mask, np.float32(0), np.float32(-np.inf))
+    return scores.reshape(len(customers), group, groups)
+
+
+def _ban(scores: Scores32, numbers: Numbers, excluded: Pairs) -> None:
+    place_of = np.zeros(int(numbers.max()) + 1, np.int64)
+    place_of[numbers] = np.arange(len(numbers))
+    inner, columns = np.divmod(excluded.rows, scores.shape[2])
+    scores[place_of[excluded.requests], inner, columns] = -np.inf
+
+
+def _near_best(scores: Scores32, numbers: Numbers, limits: Numbers, margins: Scores32) -> Pairs:
+    """Find every offer whose score comes within the margin of the limit-th best, looking only into groups whose maximum does."""
+    _, group, groups = scores.shape
+    maxima = scores.max(axis=1)
+    # what may not be chosen is -inf and never passes
+    thresholds = np.maximum(_nth_largest(maxima, limits) - margins, np.finfo(np.float32).min)
+    places, columns = np.divmod(np.flatnonzero(maxima >= thresholds[:, None]), groups)
+    found, inner = np.divmod(np.flatnonzero(scores[places, :, columns] >= thresholds[places, None]), group)
+    requests, rows = numbers[places[found]], columns[found] + inner * groups
+    order = np.lexsort((rows, requests))
+    return Pairs(requests[order], rows[order])
+
+
+def _nth_largest(maxima: Scores32, limits: Numbers) -> Scores32:
+    """Return for each row its limit-th largest value, -inf where there are not so many."""
+    places = maxima.shape[1] - limits
+    wanted = np.unique(places[places >= 0])
+    if not len(wanted):
+        return np.full(len(limits), -np.inf, np.float32)
+    found = np.partition(maxima, wanted, axis=1)[np.arange(len(limits)), np.maximum(places, 0)]
+    return np.where(places >= 0, found, np.float32(-np.inf))
+
+
+def _margins(customers: Scores32) -> Scores32:
+    """Return for each row (B, p) twice the bound of the error of a single precision score; offers' vectors are no longer than 1.
+
+    The customer's cast, the p products and the p - 1 sums err by at most 2^-24 each, relative to |u||v| (Higham, Accuracy and
+    Stability of Numerical Algorithms, section 3.1). Four more cover the length of v, the subtraction and the higher orders.
+    """
+    dim = customers.shape[1]
+    lengths = np.maximum(np.sqrt(np.einsum("ij,ij->i", customers, customers)), 1.0)
+    margins: Scores32 = (2.0 * (dim + 4) * 2.0**-24 * 1.01 * lengths).astype(np.float32)
+    return margins
