@@ -93,7 +93,7 @@ class TransactionalSink:
 
     def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: KafkaSource) -> None:
         """See RecordSink.write."""
-        offsets = [TopicPartition(*partition, position.offset, position.metadata or None) for partition, position in progress.items()]
+        offsets = [TopicPartition(*partition, position.offset, position.metadata) for partition, position in progress.items()]
         try:
             self._producer.begin_transaction()
             self._outputs.queue(outputs)
