@@ -147,7 +147,9 @@ class KafkaSource:
 
     def commit(self, progress: Progress) -> None:
         """Commit positions outside a transaction (at least once). Raises TransientError."""
-        offsets = [TopicPartition(*partition, position.offset, position.metadata or None) for partition, position in progress.items()]
+        offsets = [TopicPartition(*partition, position.offset, position.metadata) for partition, position in progress.items()]
+        if not offsets:
+            return
         with transient("committing offsets"):
             for one in self._consumer.commit(offsets=offsets, asynchronous=False) or []:
                 if one.error is not None:

@@ -1,0 +1,163 @@
+"""What a source, a sink and a log do, in memory and on a real Kafka."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from stream_scorer.adapters.clock import HandClock
+from stream_scorer.adapters.kafka_log import KafkaLog
+from stream_scorer.adapters.kafka_sink import AtLeastOnceSink, TransactionalSink
+from stream_scorer.adapters.kafka_source import KafkaSource
+from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
+from stream_scorer.core.records import OutputRecord, Partition, Position, Record, progress_of
+from stream_scorer.settings import TopicSettings
+
+WAIT_S = 20.0
+
+
+@dataclass
+class Stream:
+    """A source and a sink of one group, and a log beside them."""
+
+    source: Callable[..., MemorySource | KafkaSource]
+    sink: MemorySink | TransactionalSink | AtLeastOnceSink
+    log: MemoryLog | KafkaLog
+    topics: TopicSettings
+
+
+def member(servers: str, group: str) -> dict[str, str | int | float | bool]:
+    return {
+        "bootstrap.servers": servers, "group.id": group, "session.timeout.ms": 6_000, "heartbeat.interval.ms": 500,
+        "partition.assignment.strategy": "cooperative-sticky",
+    }  # fmt: skip
+
+
+@pytest.fixture(params=["memory", "exactly_once", "at_least_once"])
+def stream(request: pytest.FixtureRequest) -> Iterator[Stream]:
+    group = f"g-{uuid.uuid4().hex[:8]}"
+    if request.param == "memory":
+        broker = MemoryBroker(4, HandClock())
+        topics = TopicSettings()
+        yield Stream(lambda names, **options: MemorySource(broker, group, names, **options), MemorySink(broker), MemoryLog(broker, group), topics)
+        return
+    servers = request.getfixturevalue("kafka")
+    topics = request.getfixturevalue("topics")
+    client: dict[str, str | int | float | bool] = {"bootstrap.servers": servers}
+    sink: TransactionalSink | AtLeastOnceSink
+    if request.param == "exactly_once":
+        sink = TransactionalSink({**client, "transactional.id": group, "transaction.timeout.ms": 10_000}, timeout_s=10, note_ends=True)
+    else:
+        sink = AtLeastOnceSink(client, timeout_s=10, note_ends=True)
+    log = KafkaLog({**client, "group.id": group}, timeout_s=20)
+    sources: list[KafkaSource] = []
+
+    def source(names: list[str], **options: object) -> KafkaSource:
+        sources.append(KafkaSource(member(servers, group), names, **options))  # type: ignore[arg-type]
+        return sources[-1]
+
+    yield Stream(source, sink, log, topics)
+    for one in sources:
+        one.close()
+    sink.close()
+    log.close()
+
+
+def read(source: MemorySource | KafkaSource, count: int) -> list[Record]:
+    records: list[Record] = []
+    deadline_s = time.monotonic() + WAIT_S
+    while len(records) < count and time.monotonic() < deadline_s:
+        records += source.fetch(records_max=100, wait_s=0.2, linger_s=0).records
+    assert len(records) == count
+    return records
+
+
+def assigned(source: MemorySource | KafkaSource, count: int) -> list[Partition]:
+    gained: list[Partition] = []
+    deadline_s = time.monotonic() + WAIT_S
+    while len(gained) < count and time.monotonic() < deadline_s:
+        gained += source.fetch(records_max=100, wait_s=0.2, linger_s=0).assignment.gained
+    return gained
+
+
+def put(stream: Stream, topic: str, *values: bytes, partition: int = 1) -> None:
+    source = stream.source([stream.topics.offers]) if isinstance(stream.sink, TransactionalSink | AtLeastOnceSink) else stream.source([])
+    assigned(source, 0)
+    outputs = [OutputRecord(topic, b"k", value, [("h", b"1")], partition=partition) for value in values]
+    stream.sink.write(outputs, {}, source)  # type: ignore[arg-type]
+    source.close()
+
+
+def test_what_was_written_is_read_as_it_was(stream: Stream) -> None:
+    put(stream, stream.topics.rankings, b"one", b"two")
+    records = read(stream.source([stream.topics.rankings]), 2)
+    assert [(record.value, record.key, record.partition, list(record.headers)) for record in records] == [
+        (b"one", b"k", 1, [("h", b"1")]),
+        (b"two", b"k", 1, [("h", b"1")]),
+    ]
+
+
+def test_a_key_goes_where_murmur2_says(stream: Stream) -> None:
+    from confluent_kafka import murmur2
+
+    source = stream.source([stream.topics.rankings])
+    stream.sink.write([OutputRecord(stream.topics.rankings, f"c{n}".encode(), b"v") for n in range(20)], {}, source)  # type: ignore[arg-type]
+    assert all(record.partition == murmur2(record.key or b"", 4) for record in read(source, 20))
+
+
+def test_progress_and_its_metadata_come_back(stream: Stream) -> None:
+    put(stream, stream.topics.rankings, b"one", b"two")
+    source = stream.source([stream.topics.rankings])
+    progress = progress_of(read(source, 2))
+    [(partition, position)] = progress.items()
+    stream.sink.write([], {partition: Position(position.offset, '{"w":1}')}, source)  # type: ignore[arg-type]
+    assert stream.log.committed([partition])[partition] == Position(position.offset, '{"w":1}')
+    assert stream.log.committed([Partition(stream.topics.rankings, 3)]) == {Partition(stream.topics.rankings, 3): None}
+
+
+def test_rewinding_reads_again_what_is_not_committed(stream: Stream) -> None:
+    put(stream, stream.topics.rankings, b"one", b"two")
+    source = stream.source([stream.topics.rankings])
+    read(source, 2)
+    source.rewind()
+    assert [record.value for record in read(source, 2)] == [b"one", b"two"]
+
+
+def test_a_held_source_delivers_only_what_was_started_and_from_there(stream: Stream) -> None:
+    put(stream, stream.topics.rankings, b"one", b"two", b"three")
+    source = stream.source([stream.topics.rankings], held=True)
+    assert len(assigned(source, 4)) == 4
+    assert source.fetch(records_max=10, wait_s=0.3, linger_s=0).records == []
+    source.start({Partition(stream.topics.rankings, 1): Position(1)})
+    records = read(source, 2)
+    assert [record.value for record in records] == [b"two", b"three"]
+    source.hold([Partition(stream.topics.rankings, 1)])
+    source.start({Partition(stream.topics.rankings, 1): Position(2)})
+    assert [record.value for record in read(source, 1)] == [b"three"]
+
+
+def test_the_end_of_a_partition_is_told_after_its_last_record(stream: Stream) -> None:
+    put(stream, stream.topics.rankings, b"one")
+    source = stream.source([stream.topics.rankings])
+    seen: list[str] = []
+    deadline_s = time.monotonic() + WAIT_S
+    while "end" not in seen and time.monotonic() < deadline_s:
+        fetched = source.fetch(records_max=10, wait_s=0.2, linger_s=0)
+        seen += ["record" for _ in fetched.records] + ["end" for one in fetched.ended if one.number == 1]
+    assert seen == ["record", "end"]
+
+
+def test_a_log_reads_a_stretch(stream: Stream) -> None:
+    put(stream, stream.topics.rankings, *[f"{n}".encode() for n in range(10)])
+    partition = Partition(stream.topics.rankings, 1)
+    records = [record for batch in stream.log.read(partition, 2, 5) for record in batch]
+    assert [record.offset for record in records] == [2, 3, 4]
+    whole = [record for batch in stream.log.read(partition, stream.log.beginning(partition), stream.log.end(partition)) for record in batch]
+    assert len(whole) == 10
+
+
+def test_a_sink_knows_how_far_it_has_written(stream: Stream) -> None:
+    put(stream, stream.topics.labels, b"one", b"two")
+    assert stream.sink.end_offsets()[Partition(stream.topics.labels, 1)] == 2
