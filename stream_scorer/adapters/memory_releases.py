@@ -18,10 +18,16 @@ class _Stored:
     latest: dict[OfferId, OfferChange] = field(default_factory=dict)
     log: list[OfferId] = field(default_factory=list)
     trimmed: int = 0
+    epoch: int = 0
     progress: dict[int, int] = field(default_factory=dict)
 
     def mark(self) -> str:
-        return str(self.trimmed + len(self.log))
+        """Return where the log ends."""
+        return self.at(self.trimmed + len(self.log))
+
+    def at(self, number: int) -> str:
+        """Return a place in the log, as text; "0" is the beginning of any."""
+        return f"{self.epoch}:{number}" if number else "0"
 
 
 class MemoryReleases:
@@ -99,16 +105,18 @@ class MemoryReleases:
     def changes(self, release_id: ReleaseId, after: str) -> tuple[list[OfferChange], str]:
         """See ReleaseStore."""
         stored = self._find(release_id)
-        start = int(after)
-        if not stored.trimmed <= start <= stored.trimmed + len(stored.log):
+        epoch, _, number = after.rpartition(":")
+        start = int(number)
+        if (epoch or str(stored.epoch)) != str(stored.epoch) or not stored.trimmed <= start <= stored.trimmed + len(stored.log):
             raise ReleaseError(f"release {release_id}: the changes behind {after} are gone")
         ids = stored.log[start - stored.trimmed :][:CHANGES_READ_MAX]
-        return [stored.latest[offer_id] for offer_id in dict.fromkeys(ids)], str(start + len(ids))
+        return [stored.latest[offer_id] for offer_id in dict.fromkeys(ids)], stored.at(start + len(ids))
 
     def forget_changes(self, release_id: ReleaseId) -> None:
         """See ReleaseStore."""
         stored = self._find(release_id)
         stored.latest, stored.log, stored.trimmed, stored.progress = {}, [], 0, {}
+        stored.epoch += 1
 
     def lose(self, release_id: ReleaseId) -> None:
         """Forget a release altogether; the pointer may go on naming it."""

@@ -3,21 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
 from stream_scorer.core.catalog import Catalog
-from stream_scorer.core.features import Category, FeatureSpec, Number
-from stream_scorer.core.messages import Offer, OfferId, ReleaseId
-from stream_scorer.core.release import Model, OfferChange, Release, release_id_of
-from stream_scorer.core.tower import Layer, Tower, digest_towers
+from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.tower import digest_towers
 from stream_scorer.errors import ReleaseError
 from stream_scorer.ports import ReleaseStore
-
-DIM = 4
+from tests.release_samples import change, model, offer, published, release, withdrawal
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -28,46 +24,6 @@ def store(request: pytest.FixtureRequest) -> Iterator[ReleaseStore]:
     client = connect(request.getfixturevalue("redis_url"), timeout_s=2.0)
     yield RedisReleases(client, prefix=request.getfixturevalue("redis_prefix"))
     client.close()
-
-
-def tower(side: str, seed: int) -> Tower:
-    rng = np.random.default_rng(seed)
-    spec = FeatureSpec(side, (Number("price"), Category("colour", ("red", "blue"), buckets=4)))  # type: ignore[arg-type]
-    table = rng.normal(size=(spec.table_rows, 3)).astype(np.float32)
-    return Tower(spec, table, "concat", (Layer(rng.normal(size=(DIM, 4)), rng.normal(size=DIM)),))
-
-
-def model(seed: int) -> Model:
-    user, item = tower("customer", seed), tower("offer", seed + 1)
-    return Model(digest_towers(user, item), user, item, {"note": "made up", "auc": 0.7})
-
-
-def offer(number: int, **changes: object) -> Offer:
-    return Offer(**{"offer_id": f"offer-{number}", "features": {"price": float(number), "colour": "red"}, **changes})  # type: ignore[arg-type]
-
-
-def release(made: Model, offers: list[Offer], created_ms: int = 1_000) -> Release:
-    vectors = made.item_tower.embed([one.features for one in offers], [one.offer_id for one in offers]).vectors.astype(np.float32)
-    catalog = Catalog.of(ReleaseId(""), offers, vectors)
-    release_id = release_id_of(made.model_id, catalog)
-    return Release(release_id, made.user_tower, replace(catalog, release_id=release_id), created_ms)
-
-
-def change(made: Model, stated: Offer, offset: int, partition: int = 0) -> OfferChange:
-    vector = made.item_tower.embed([stated.features], [stated.offer_id]).vectors.astype(np.float32).tobytes()
-    return OfferChange(OfferId(stated.offer_id), stated, vector, (partition, offset))
-
-
-def withdrawal(number: int, offset: int) -> OfferChange:
-    return OfferChange(OfferId(f"offer-{number}"), None, b"", (0, offset))
-
-
-def published(store: ReleaseStore, seed: int = 1, offers: int = 5, keep: int = 3) -> tuple[Model, Release]:
-    made = model(seed)
-    written = release(made, [offer(number) for number in range(offers)], created_ms=seed)
-    store.write(written, made)
-    store.activate(written.release_id, keep=keep)
-    return made, written
 
 
 def assert_same(left: Catalog, right: Catalog) -> None:
@@ -249,3 +205,24 @@ def test_changes_are_refused_when_the_store_is_not_as_far_as_they_go_on_from(sto
         store.change(written.release_id, [withdrawal(1, 12)], progress={0: (11, 13)})
     assert len(store.load(written.release_id).catalog) == 5
     assert store.progress(written.release_id) == {0: 10}
+
+
+def test_forgetting_the_changes_takes_a_release_back_and_tells_its_followers(store: ReleaseStore) -> None:
+    _, written = published(store)
+    store.change(written.release_id, [withdrawal(1, 1)], progress={0: (0, 2)})
+    mark = store.load(written.release_id).mark
+    store.forget_changes(written.release_id)
+    assert_same(store.load(written.release_id).catalog, written.catalog)
+    assert store.progress(written.release_id) == {}
+    with pytest.raises(ReleaseError, match="gone"):
+        store.changes(written.release_id, mark)
+
+
+def test_a_log_that_has_begun_anew_is_not_taken_for_the_old_one(store: ReleaseStore) -> None:
+    _, written = published(store)
+    store.change(written.release_id, [withdrawal(1, 1)], progress={})
+    mark = store.load(written.release_id).mark
+    store.forget_changes(written.release_id)
+    store.change(written.release_id, [withdrawal(2, 1), withdrawal(3, 2)], progress={})
+    with pytest.raises(ReleaseError, match="gone"):
+        store.changes(written.release_id, mark)
