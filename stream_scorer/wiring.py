@@ -14,13 +14,15 @@ from stream_scorer.adapters.kafka_sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka_source import KafkaSource
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.core.encoding import OfferFeatures
 from stream_scorer.core.joining import JoinTopics
 from stream_scorer.core.labelling import Horizons
 from stream_scorer.core.pipeline import RankTopics
 from stream_scorer.ports import Telemetry
 from stream_scorer.services.joiner import JoinConfig, Joiner
 from stream_scorer.services.loop import Loop, LoopBounds
-from stream_scorer.services.ranker import Ranker
+from stream_scorer.services.ranker import RankConfig, Ranker
+from stream_scorer.services.refresher import RefreshConfig, Refresher
 from stream_scorer.services.release_watch import ReleaseWatch
 from stream_scorer.services.serve import ServeBounds, Supervisor
 from stream_scorer.settings import Settings
@@ -85,10 +87,17 @@ def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
             return
         sink = record_sink(settings, settings.rank.group)
         source = record_source(settings, settings.rank.group, [topics.requests, topics.acceptances])
-        names = RankTopics(topics.requests, topics.acceptances, topics.rankings, topics.outcomes, topics.dead_letters)
-        ranker = Ranker(watch, source.rewind, names, record_bytes_max=topics.record_bytes_max, telemetry=telemetry)
+        ranker = Ranker(watch, source.rewind, rank_config(settings), telemetry=telemetry)
         with contextlib.closing(source), contextlib.closing(sink):
             _loop(settings, ranker, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
+
+
+def rank_config(settings: Settings) -> RankConfig:
+    """Return what a ranker is told."""
+    topics, features = settings.topics, settings.rank.offer_features
+    names = RankTopics(topics.requests, topics.acceptances, topics.rankings, topics.outcomes)
+    kept = OfferFeatures(None if features is None else tuple(features))
+    return RankConfig(names, topics.dead_letters, kept, topics.record_bytes_max)
 
 
 @contextlib.contextmanager
@@ -125,6 +134,20 @@ def join_config(settings: Settings) -> JoinConfig:
     )
 
 
+def run_refresh(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> dict[str, int]:
+    """Refresh until told to stop; return what was done."""
+    telemetry = serve_metrics(settings.metrics)
+    group, topics = settings.refresh.group, settings.topics
+    config = RefreshConfig(topics.offers, topics.dead_letters, poll_s=settings.rank.release_poll_s)
+    sink = record_sink(settings, group)
+    source = record_source(settings, group, [topics.offers], held=True)
+    reader = log_reader(settings, group)
+    refresher = Refresher(release_store(settings), source, reader, config, clock=SystemClock())
+    with contextlib.closing(reader), contextlib.closing(source), contextlib.closing(sink):
+        _loop(settings, refresher, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
+    return dict(refresher.counts)
+
+
 def run_serve(
     settings: Settings, *, rankers: int, joiners: int, config: Path | None, stopping: Callable[[], bool], until_idle_s: float | None = None
 ) -> None:
@@ -146,7 +169,7 @@ def run_serve(
 
 
 def _loop(
-    settings: Settings, job: Ranker | Joiner, source: KafkaSource, sink: TransactionalSink | AtLeastOnceSink, telemetry: Telemetry
+    settings: Settings, job: Ranker | Joiner | Refresher, source: KafkaSource, sink: TransactionalSink | AtLeastOnceSink, telemetry: Telemetry
 ) -> Loop[KafkaSource]:
     loop = settings.loop
     bounds = LoopBounds(loop.batch_records_max, loop.linger_s, loop.poll_s, loop.write_attempts_max)

@@ -1,9 +1,11 @@
 """rank: requests to rankings and acceptances to outcomes, by the release that is held when the batch is computed."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from stream_scorer.core.codec import dead_letter_record
+from stream_scorer.core.encoding import OfferFeatures
 from stream_scorer.core.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import progress_of
 from stream_scorer.core.release import Release
@@ -18,25 +20,38 @@ class Releases(Protocol):
         """Return the newest whole release, at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class RankConfig:
+    """What a ranker is told."""
+
+    topics: RankTopics
+    dead_letters: str
+    offer_features: OfferFeatures
+    ranking_bytes_max: int
+
+
 class Ranker:
     """The rank job's part of the loop; see services.loop.Job. It holds nothing but the release."""
 
     name = "rank"
 
-    def __init__(
-        self, releases: Releases, rewind: Callable[[], None], topics: RankTopics, *, record_bytes_max: int, telemetry: Telemetry
-    ) -> None:
-        self._releases, self._rewind, self._topics = releases, rewind, topics
-        self._record_bytes_max, self._telemetry = record_bytes_max, telemetry
+    def __init__(self, releases: Releases, rewind: Callable[[], None], config: RankConfig, *, telemetry: Telemetry) -> None:
+        self._releases, self._rewind, self._config, self._telemetry = releases, rewind, config, telemetry
         self._release: Release | None = None
 
     def process(self, fetched: Fetched) -> Work | None:
         """See Job.process."""
         if not fetched.records:
             return None
-        release = self._newest()
-        ranked = rank_batch(fetched.records, release, topics=self._topics, record_bytes_max=self._record_bytes_max)
-        dead = [dead_letter_record(letter, self._topics.dead_letters) for letter in ranked.dead_letters]
+        config = self._config
+        ranked = rank_batch(
+            fetched.records,
+            self._newest(),
+            topics=config.topics,
+            offer_features=config.offer_features,
+            ranking_bytes_max=config.ranking_bytes_max,
+        )
+        dead = [dead_letter_record(letter, config.dead_letters) for letter in ranked.dead_letters]
         return Work(fetched.records, [*ranked.outputs, *dead], ranked.dead_letters, progress_of(fetched.records))
 
     def _newest(self) -> Release:
