@@ -1,0 +1,34 @@
+"""`stream-scorer demo`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream_scorer.cli.options import Json
+
+
+def demo(
+    *,
+    kafka: Annotated[bool, typer.Option("--kafka", help="A real Apache Kafka (needs Java 17) instead of the embedded broker.")] = False,
+    seconds: Annotated[float, typer.Option(min=15, max=3_600, help="How long customers come, about.")] = 100.0,
+    out: Annotated[Path, typer.Option(help="A folder for plot, labels, models and logs; emptied of an earlier demo.")] = Path(
+        "demo-output"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulated world.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Run the whole ring on this machine and watch it learn: train, publish, serve, collect labels, train again."""
+    import json
+    import sys
+
+    from stream_scorer.demo.screen import Screen
+    from stream_scorer.demo.story import Plan, Story
+
+    screen = Screen(sys.stderr if as_json else sys.stdout)
+    summary = Story(Plan(out=out, seed=seed, seconds=seconds, kafka=kafka), screen).run()
+    if as_json:
+        print(json.dumps(summary.as_dict(), indent=2))
+        return
+    for line in summary.lines():
+        screen.say(line)

@@ -1,0 +1,145 @@
+"""The ring as the demo runs it: a broker, a store, and our own commands as processes. What it starts, it stops."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from stream_scorer.adapters.embedded import FETCH_WAIT_MAX_MS, SESSION_TIMEOUT_MS, EmbeddedBroker
+from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+from stream_scorer.adapters.local_kafka import LocalKafka
+from stream_scorer.adapters.local_valkey import LocalValkey
+from stream_scorer.adapters.own_command import OwnCommand
+from stream_scorer.errors import NotReady, StreamScorerError, UsageError
+from stream_scorer.services.topics import create_topics
+from stream_scorer.settings import LocalSettings, Settings
+from stream_scorer.topic_plan import topic_specs
+
+PARTITIONS = 4
+WINDOW_MS = 5_000
+MARK = "# The ring of a demo, for `stream-scorer --config` while it runs. The next demo empties this folder."
+
+Section = dict[str, str | int | float]
+
+
+def prepare(out: Path) -> None:
+    """Make the folder, or empty the one of an earlier demo. Raises UsageError for any other that holds something."""
+    config = out / "settings.toml"
+    if out.exists() and any(out.iterdir()) and not (config.is_file() and config.read_text().startswith(MARK)):
+        raise UsageError(f"{out} holds something that no demo left there: name another folder with --out")
+    shutil.rmtree(out, ignore_errors=True)
+    (out / "logs").mkdir(parents=True)
+    config.write_text(MARK)
+
+
+class Ring:
+    """Servers from `start` on, commands from `run` on, all until `stop`, the last first."""
+
+    def __init__(self, out: Path, *, kafka: bool) -> None:
+        """Keep settings and logs in `out`; a real broker where `kafka`, else the embedded one."""
+        self._out, self._kafka = out, kafka
+        self._open = ExitStack()
+        self._steady: list[OwnCommand] = []
+        self.settings = Settings()
+
+    @property
+    def config(self) -> Path:
+        """Return the settings file of all commands."""
+        return self._out / "settings.toml"
+
+    @property
+    def labels(self) -> Path:
+        """Return the folder that holds all labelled examples, the training buffer among them."""
+        return self._out / "labels"
+
+    def start(self) -> None:
+        """Start broker and store, create the topics, and write the settings that reach them."""
+        broker = self._broker()
+        self._open.enter_context(broker)
+        store = self._open.enter_context(LocalValkey())
+        sections = self._sections(broker.bootstrap_servers, store.url)
+        self.settings = Settings.model_validate(sections)
+        self.config.write_text(f"{MARK}\n\n{_toml(sections)}")
+        if self._kafka:
+            create_topics(KafkaTopicAdmin(self.settings.kafka.client_config()), topic_specs(self.settings))
+
+    def run(self, *arguments: str, steady: bool = False) -> OwnCommand:
+        """Start a command of ours; a `steady` one goes on until `stop`."""
+        command = OwnCommand(arguments, config=self.config, log=self._out / "logs" / f"{arguments[0]}.log")
+        self._open.callback(command.stop)
+        if steady:
+            self._steady.append(command)
+        return command
+
+    def check(self) -> None:
+        """Raise when a steady command has ended."""
+        for command in self._steady:
+            if (code := command.code()) is not None:
+                raise StreamScorerError(_ended(command, code))
+
+    def stop_steady(self) -> None:
+        """Stop the commands that go on, so that they write what they hold."""
+        for command in reversed(self._steady):
+            command.stop()
+        self._steady.clear()
+
+    def stop(self) -> None:
+        """Stop everything."""
+        self._steady.clear()
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _broker(self) -> EmbeddedBroker | LocalKafka:
+        if not self._kafka:
+            return EmbeddedBroker({spec.name: PARTITIONS for spec in topic_specs(Settings())})
+        places = LocalSettings()
+        return LocalKafka(cache=places.cache, kafka_home=places.kafka_home)
+
+    def _sections(self, bootstrap_servers: str, redis_url: str) -> dict[str, Section]:
+        kafka: Section = {"bootstrap_servers": bootstrap_servers}
+        if not self._kafka:
+            kafka |= {"session_timeout_ms": SESSION_TIMEOUT_MS, "fetch_wait_max_ms": FETCH_WAIT_MAX_MS}
+        return {
+            "kafka": kafka,
+            "topics": {"partitions": PARTITIONS},
+            "redis": {"url": redis_url},
+            "loop": {"delivery": "exactly_once" if self._kafka else "at_least_once"},
+            # brief, so that what nobody accepted is a negative while we watch
+            "join": {
+                "window_ms": WINDOW_MS,
+                "late_ms": 5_000,
+                "disorder_ms": 2_000,
+                "back_ms": 5_000,
+                "tick_ms": 500,
+                "idle_slack_ms": 500,
+            },
+            "buffer": {"folder": str((self.labels / "buffer").absolute()), "flush_s": 1.0},
+            "log": {"format": "json"},
+        }
+
+
+def finished(command: OwnCommand) -> bool:
+    """Return whether a command has ended well. Raises NotReady with its last words when it failed."""
+    code = command.code()
+    if code not in (None, 0):
+        raise NotReady(_ended(command, code))
+    return code == 0
+
+
+def _ended(command: OwnCommand, code: int) -> str:
+    return f"`stream-scorer {' '.join(command.arguments)}` ended with code {code}; its last words:\n{command.said()}"
+
+
+def _toml(sections: Mapping[str, Section]) -> str:
+    lines: list[str] = []
+    for name, values in sections.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""]
+    return "\n".join(lines)

@@ -1,0 +1,142 @@
+"""What a person sees of the demo: steps as lines, and the live figures as a table on a terminal, as lines elsewhere."""
+
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+
+from stream_scorer.demo.tally import Rate, Seen, Tally
+
+TABLE_EVERY_MS = 250
+LINE_EVERY_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How the traffic stands; `note` says what goes on besides."""
+
+    now_ms: int
+    note: str
+    events_per_s: float
+    waiting: int
+    labels: int
+    tally: Tally
+
+
+@dataclass
+class Screen:
+    """Writes to one stream; `terminal` where somebody watches."""
+
+    stream: TextIO
+    names: dict[str, str] = field(default_factory=dict)
+    _console: Console = field(init=False)
+    _live: Live | None = None
+    _shown_ms: int = 0
+
+    def __post_init__(self) -> None:
+        self._console = Console(file=self.stream, highlight=False, soft_wrap=True)
+
+    def step(self, text: str) -> None:
+        """Say what is done now."""
+        self._console.print(f"[bold]▸[/bold] {text}" if self._console.is_terminal else f"> {text}")
+
+    def say(self, text: str) -> None:
+        """Say something about the present step."""
+        self._console.print(f"  {text}", markup=False)
+
+    def show(self, moment: Moment) -> None:
+        """Show the live figures, where enough time has passed since the last ones."""
+        terminal = self._console.is_terminal
+        if moment.now_ms - self._shown_ms < (TABLE_EVERY_MS if terminal else LINE_EVERY_MS):
+            return
+        self._shown_ms = moment.now_ms
+        if not terminal:
+            self.say(self._line(moment))
+        elif self._live is None:
+            self._live = Live(self._view(moment), console=self._console, auto_refresh=False, transient=False)
+            self._live.start(refresh=True)
+        else:
+            self._live.update(self._view(moment), refresh=True)
+
+    def close(self) -> None:
+        """Leave the last figures as they are."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _line(self, moment: Moment) -> str:
+        tally = moment.tally
+        p50, p99 = tally.recent_latency_ms(moment.now_ms)
+        seconds = (moment.now_ms - tally.started_ms) / 1000
+        newest = list(tally.releases)[-1:]
+        return (
+            f"{seconds:4.0f} s  {moment.events_per_s:4.0f} events/s  p50 {p50:3.0f} ms  p99 {p99:4.0f} ms  waiting {moment.waiting:3d}  "
+            f"labels {moment.labels:6d}  acceptance {tally.recent_rate(moment.now_ms).value:.3f}  "
+            f"{' '.join(self._name(release) for release in newest)}  {moment.note}"
+        ).rstrip()
+
+    def _view(self, moment: Moment) -> RenderableType:
+        return Group(self._figures(moment), self._releases(moment.tally), self._last(moment.tally))
+
+    def _figures(self, moment: Moment) -> Table:
+        tally = moment.tally
+        p50, p99 = tally.recent_latency_ms(moment.now_ms)
+        table = Table(
+            "seconds", "events/s", "latency p50", "latency p99", "waiting", "labels", "acceptance rate", "now", title="the ring, last 10 s"
+        )
+        table.add_row(
+            f"{(moment.now_ms - tally.started_ms) / 1000:.0f}",
+            f"{moment.events_per_s:.0f}",
+            f"{p50:.0f} ms",
+            f"{p99:.0f} ms",
+            f"{moment.waiting}",
+            f"{moment.labels:,}",
+            _rate(tally.recent_rate(moment.now_ms)),
+            moment.note,
+        )
+        return table
+
+    def _releases(self, tally: Tally) -> Table:
+        table = Table("release", "id", "rankings", "accepted", "acceptance rate (95 %)", title="releases")
+        for release in tally.releases.values():
+            table.add_row(
+                self._name(release.release_id),
+                short(release.release_id),
+                f"{release.shown:,}",
+                f"{release.accepted:,}",
+                _rate(release.rate),
+            )
+        return table
+
+    def _last(self, tally: Tally) -> Table:
+        table = Table("customer", "release", "offers, best first (score)", "took one", "latency", title="last rankings")
+        for seen in tally.last:
+            table.add_row(
+                seen.ranking.customer_id,
+                self._name(seen.ranking.release_id),
+                _offers(seen),
+                "yes" if seen.accepted else "",
+                f"{seen.latency_ms} ms",
+            )
+        return table
+
+    def _name(self, release_id: str) -> str:
+        return self.names.get(release_id, short(release_id))
+
+
+def short(release_id: str) -> str:
+    """Return enough of a release's id to tell it apart."""
+    return release_id[:12]
+
+
+def _rate(rate: Rate) -> str:
+    low, high = rate.interval
+    return f"{rate.value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _offers(seen: Seen) -> str:
+    return "  ".join(
+        f"{offer.offer_id.removeprefix('offer-').lstrip('0') or '0'} ({offer.score:+.2f})" for offer in seen.ranking.offers[:5]
+    )
