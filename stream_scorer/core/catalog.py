@@ -26,7 +26,7 @@ Made = TypeVar("Made")
 
 ALWAYS_MS, NEVER_MS = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
-LENGTH_MAX = 1.0001  # a zero vector may stay zero, none may be longer than rounding makes it
+LENGTH_MAX = 1.001  # a zero vector may stay zero, none may be longer than rounding makes it
 
 _encode = msgspec.json.Encoder().encode
 

@@ -89,7 +89,9 @@ def refusal_of(error: ValidationError, parsed: dict[str, Any]) -> Refusal:
     details = error.errors(include_url=False, include_context=False, include_input=False)[0]
     path = _field_path(details["loc"])
     if details["loc"][-1] != "[key]" and len(path) > 1 and path[-2] in _FEATURES:
-        return _value_refusal(path, _at(path, parsed))
+        return _value_refusal(path, _at(path, parsed), numbers_max=VECTOR_MAX)
+    if path[-1] == "value" and details["type"] != "missing":
+        return _value_refusal(path, _at(path, parsed), numbers_max=BAG_MAX)
     return Refusal(_code(details, path), f"{path_text(path)}: {_words(details)}")
 
 
@@ -121,21 +123,17 @@ def _words(details: ErrorDetails) -> str:
     return _WORDS.get(details["type"], details["msg"])
 
 
-def _value_refusal(path: Path, value: object) -> Refusal:
-    """Say why a feature's value fits none of the kinds that features have."""
+def _value_refusal(path: Path, value: object, *, numbers_max: int) -> Refusal:
+    """Say why the value of a feature or a filter is of none of the kinds that it may be."""
     place = path_text(path)
-    if isinstance(value, str):
-        return Refusal("text_too_long", f"{place}: text must be at most {STRING_CHARS_MAX} characters")
-    if not isinstance(value, list):
-        return Refusal("wrong_type", f"{place}: a feature must be a number, text, a bool, null, or a list of texts or of numbers")
-    kinds = {_kind(element) for element in value}
+    kinds = {_kind(element) for element in value} if isinstance(value, list) else set()
     if len(kinds) > 1:
         return Refusal("mixed_list", f"{place}: a list must hold texts only or numbers only")
-    if kinds == {"other"}:
-        return Refusal("wrong_type", f"{place}: a list must hold texts or numbers")
-    if len(value) > (BAG_MAX if kinds == {"text"} else VECTOR_MAX):
-        return Refusal("list_too_long", f"{place}: a list must have at most {BAG_MAX} texts or {VECTOR_MAX} numbers")
-    return Refusal("text_too_long", f"{place}: text must be at most {STRING_CHARS_MAX} characters")
+    if isinstance(value, list) and len(value) > (BAG_MAX if kinds == {"text"} else numbers_max):
+        return Refusal("list_too_long", f"{place}: a list must have at most {BAG_MAX} texts or {numbers_max} numbers")
+    if isinstance(value, str) or kinds == {"text"}:
+        return Refusal("text_too_long", f"{place}: text must be at most {STRING_CHARS_MAX} characters")
+    return Refusal("wrong_type", f"{place}: the value must be a number, text, a bool, or a list of texts or of numbers")
 
 
 def _kind(value: object) -> str:

@@ -68,7 +68,7 @@ def encode_rankings(requests: Sequence[CustomerRequest], ranked: Ranked, catalog
 
 def _request_parts(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalog) -> list[bytes]:
     heads = []
-    took = ranked.taken_counts.any(axis=1).tolist()
+    took = ranked.taken_counts.sum(axis=1).tolist()
     for number, (request, eligible) in enumerate(zip(requests, ranked.eligible_counts.tolist(), strict=True)):
         status = "ranked" if eligible else "nothing_eligible"
         excluded = ranked.excluded(number) if took[number] else {}

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NewType
 
 from pydantic import ConfigDict, Field, StringConstraints
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 RequestId = NewType("RequestId", str)
 CustomerId = NewType("CustomerId", str)
@@ -45,7 +46,12 @@ Text = Annotated[Str, Field(max_length=STRING_CHARS_MAX)]
 FeatureName = Annotated[Str, StringConstraints(min_length=1, max_length=FEATURE_NAME_CHARS_MAX)]
 # the order is the order of trial; a bool is never taken for a number, since the mode is strict
 FeatureValue = Annotated[
-    Float | Text | Bool | None | Annotated[list[Text], Field(max_length=BAG_MAX)] | Annotated[list[Float], Field(max_length=VECTOR_MAX)],
+    Float
+    | Text
+    | Bool
+    | None
+    | Annotated[list[Text], Field(max_length=BAG_MAX, fail_fast=True)]
+    | Annotated[list[Float], Field(max_length=VECTOR_MAX, fail_fast=True)],
     Field(union_mode="left_to_right"),
 ]
 Features = Annotated[dict[FeatureName, FeatureValue], Field(max_length=FEATURE_NAMES_MAX)]
@@ -64,9 +70,16 @@ class Filter:
     attribute: FeatureName
     op: FilterOp
     value: Annotated[
-        Scalar | Annotated[list[Float], Field(max_length=BAG_MAX)] | Annotated[list[Text], Field(max_length=BAG_MAX)],
+        Scalar
+        | Annotated[list[Float], Field(max_length=BAG_MAX, fail_fast=True)]
+        | Annotated[list[Text], Field(max_length=BAG_MAX, fail_fast=True)],
         Field(union_mode="left_to_right"),
     ]
+
+    def __post_init__(self) -> None:
+        """Refuse a list where one value is due, and one value where a list is."""
+        if isinstance(self.value, list) != (self.op == "in"):
+            raise PydanticCustomError("filter_value", "in takes a list of values, the other operators one value")
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
@@ -80,9 +93,9 @@ class CustomerRequest:
     customer_id: Id
     event_time_ms: TimeMs
     features: Features
-    offers: Annotated[list[Id], Field(max_length=OFFERS_MAX)] | None = None
-    exclude: Annotated[list[Id], Field(max_length=OFFERS_MAX)] = Field(default_factory=list)
-    filters: Annotated[list[Filter], Field(max_length=FILTERS_MAX)] = Field(default_factory=list)
+    offers: Annotated[list[Id], Field(max_length=OFFERS_MAX, fail_fast=True)] | None = None
+    exclude: Annotated[list[Id], Field(max_length=OFFERS_MAX, fail_fast=True)] = Field(default_factory=list)
+    filters: Annotated[list[Filter], Field(max_length=FILTERS_MAX, fail_fast=True)] = Field(default_factory=list)
     limit: Annotated[Int, Field(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
 
 
@@ -109,7 +122,7 @@ class Ranking:
     eligible_count: Annotated[Int, Field(ge=0)]
     excluded: dict[str, Annotated[Int, Field(ge=1)]]
     features: Features
-    offers: Annotated[list[RankedOffer], Field(max_length=LIMIT_MAX)]
+    offers: Annotated[list[RankedOffer], Field(max_length=LIMIT_MAX, fail_fast=True)]
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
@@ -153,7 +166,7 @@ class LabelledRanking:
     request_time_ms: TimeMs
     release_id: Id
     features: Features
-    offers: Annotated[list[LabelledOffer], Field(max_length=LIMIT_MAX)]
+    offers: Annotated[list[LabelledOffer], Field(max_length=LIMIT_MAX, fail_fast=True)]
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
