@@ -1,0 +1,163 @@
+"""The contract for other programs: a JSON Schema per message and an AsyncAPI 3 document, from the messages and the default settings.
+
+`python -m stream_scorer.schemas FOLDER` writes them; a test holds `schemas/` to them.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from stream_scorer import __version__
+from stream_scorer.core import messages
+from stream_scorer.core.messages import RECORD_BYTES_MAX
+from stream_scorer.ports import TopicSpec
+from stream_scorer.settings import Settings
+from stream_scorer.topic_plan import topic_specs
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"
+MESSAGES: dict[str, type[Any]] = {
+    "customer-request": messages.CustomerRequest,
+    "acceptance": messages.Acceptance,
+    "offer": messages.Offer,
+    "ranking": messages.Ranking,
+    "labelled-ranking": messages.LabelledRanking,
+    "labelled-example": messages.LabelledExample,
+}
+_HEADERS = {
+    "error.code": "what kind of fault, for programs",
+    "error.message": "what was wrong and where, for people; no personal data",
+    "source.topic": "where the record was",
+    "source.partition": "its partition, a decimal number",
+    "source.offset": "its offset, a decimal number",
+    "source.timestamp": "its timestamp, milliseconds since the epoch, a decimal number",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """One topic: its field in TopicSettings, its message, its key, and who sends and receives there (None: users)."""
+
+    field: str
+    message: str
+    key: str
+    sent_by: tuple[str, ...]
+    received_by: tuple[str, ...]
+    about: str
+
+
+_USERS_KEY = "as you like: we choose the partitions of what we write ourselves"
+_CUSTOMER_KEY = "customer_id; the partition is murmur2 of it, as Java clients choose"
+_CHANNELS = (
+    _Channel("requests", "customer-request", _USERS_KEY, (), ("rank",), "Customers to rank offers for."),
+    _Channel("acceptances", "acceptance", _USERS_KEY, (), ("rank",), "Customers' answers to offers."),
+    _Channel("offers", "offer", "offer_id", (), ("refresh",), "Offers as their owners state them; a tombstone withdraws one."),
+    _Channel("rankings", "ranking", _CUSTOMER_KEY, ("rank",), ("join",), "One per request; its own timestamp says when it was ranked."),
+    _Channel("outcomes", "acceptance", _CUSTOMER_KEY, ("rank",), ("join",), "Acceptances, validated."),
+    _Channel("labels", "labelled-ranking", _CUSTOMER_KEY, ("join",), ("join", "buffer"), "The highest revision of a request counts."),
+    _Channel("dead_letters", "dead-letter", "the source's", ("rank", "join", "refresh"), (), "Records that can never be processed."),
+)
+
+
+def documents() -> dict[str, str]:
+    """Return every generated file's text by its name."""
+    texts = {f"{name}.json": _json_schema(name, each) for name, each in MESSAGES.items()}
+    texts["asyncapi.json"] = _asyncapi(Settings())
+    return {name: json.dumps(each, indent=2, ensure_ascii=False) + "\n" for name, each in texts.items()}
+
+
+def _json_schema(name: str, message: type[Any]) -> dict[str, Any]:
+    schema = TypeAdapter(message).json_schema()
+    about = f"A record's value has {RECORD_BYTES_MAX:,} bytes at most. Unknown fields are ignored." if name != "labelled-example" else ""
+    if about:
+        schema["description"] = f"{schema['description']}\n\n{about}"
+    portable: dict[str, Any] = _portable({"$schema": _DIALECT, "$id": f"urn:stream-scorer:{name}", **schema})
+    return portable
+
+
+def _portable(node: Any) -> Any:
+    """Loosen the pattern of ids to what every regular expression engine knows: many have no Unicode categories."""
+    if isinstance(node, dict):
+        return {key: _PRINTABLE if key == "pattern" else _portable(each) for key, each in node.items()}
+    return [_portable(each) for each in node] if isinstance(node, list) else node
+
+
+def _asyncapi(settings: Settings) -> dict[str, Any]:
+    specs = {spec.name: spec for spec in topic_specs(settings)}
+    topics = settings.topics
+    channels = {getattr(topics, each.field): each for each in _CHANNELS}
+    return {
+        "asyncapi": "3.1.0",
+        "info": {
+            "title": "stream-scorer",
+            "version": __version__,
+            "description": "Events in, rankings and labels out. Names, partitions and retention are settings; these are the defaults.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {name: _channel(name, each, specs[name]) for name, each in channels.items()},
+        "operations": {name: each for topic, channel in channels.items() for name, each in _operations(topic, channel).items()},
+        "components": {"messages": {**{name: _message(name) for name in MESSAGES}, **_special_messages()}},
+    }
+
+
+def _channel(name: str, channel: _Channel, spec: TopicSpec) -> dict[str, Any]:
+    config: dict[str, Any] = {key: int(value) if value.isdigit() else value for key, value in spec.config.items()}
+    config["cleanup.policy"] = [config["cleanup.policy"]]
+    binding = {"topic": name, "partitions": spec.partitions, "replicas": spec.replication_factor, "topicConfiguration": config}
+    carried = [channel.message, *(["offer-tombstone"] if channel.message == "offer" else [])]
+    return {
+        "address": name,
+        "description": f"{channel.about} Key: {channel.key}.",
+        "messages": {each: {"$ref": f"#/components/messages/{each}"} for each in carried},
+        "bindings": {"kafka": {**binding, "bindingVersion": "0.5.0"}},
+    }
+
+
+def _operations(topic: str, channel: _Channel) -> dict[str, Any]:
+    def operation(job: str, action: Literal["send", "receive"]) -> dict[str, Any]:
+        return {"action": action, "channel": {"$ref": f"#/channels/{topic}"}, "summary": f"{job} {action}s {channel.message}s."}
+
+    sent = {f"{job}-sends-{topic}": operation(job, "send") for job in channel.sent_by}
+    return sent | {f"{job}-receives-{topic}": operation(job, "receive") for job in channel.received_by}
+
+
+def _message(name: str) -> dict[str, Any]:
+    return {"name": name, "contentType": "application/json", "payload": {"$ref": f"./{name}.json"}, **_key("string")}
+
+
+def _special_messages() -> dict[str, Any]:
+    headers = {name: {"type": "string", "description": about} for name, about in _HEADERS.items()}
+    return {
+        "offer-tombstone": {
+            "name": "offer-tombstone",
+            "summary": "Withdraws the offer its key names.",
+            "payload": {"type": "null"},
+            **_key("string"),
+        },
+        "dead-letter": {
+            "name": "dead-letter",
+            "summary": "The source's key and value, untouched, with the reason in headers.",
+            "contentType": "application/octet-stream",
+            "headers": {"type": "object", "properties": headers, "required": list(headers)},
+            "payload": {},
+        },
+    }
+
+
+def _key(kind: str) -> dict[str, Any]:
+    return {"bindings": {"kafka": {"key": {"type": kind}, "bindingVersion": "0.5.0"}}}
+
+
+def write(folder: Path) -> None:
+    """Write every document, and nothing else."""
+    for name, text in documents().items():
+        (folder / name).write_text(text)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,104 @@
+"""Who may import whom, and what may be met where, read from the source."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2] / "stream_scorer"
+MODULES = sorted(ROOT.rglob("*.py"))
+
+MAY_IMPORT = {
+    "core": {"errors"},
+    "ports": {"core", "errors"},
+    "towers": {"core", "errors"},
+    "adapters": {"ports", "core", "errors"},
+    "services": {"ports", "towers", "core", "errors"},
+}
+PURE = {"numpy", "pydantic", "pydantic_core", "msgspec", "xxhash"}
+IMPURE = set(
+    [
+        "asyncio",
+        "io",
+        "logging",
+        "multiprocessing",
+        "os",
+        "pathlib",
+        "random",
+        "secrets",
+        "shutil",
+        "signal",
+        "socket",
+        "subprocess",
+        "sys",
+        "tempfile",
+        "threading",
+        "time",
+        "uuid",
+    ]
+)
+CLOCKS = {"now", "today", "utcnow"}
+FOUND_IN = {
+    "confluent_kafka": {"adapters"},
+    "redis": {"adapters"},
+    "torch": {"towers"},
+    "pyarrow": {"adapters"},
+    "matplotlib": {"adapters"},
+}
+WORDS = {"utils", "helpers", "common", "manager", "base", "misc"}
+
+
+def imports_of(module: Path) -> Iterator[str]:
+    """Yield the full name of everything a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def layer_of(module: Path) -> str:
+    return module.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def name_of(module: Path) -> str:
+    return str(module.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_module_imports_only_layers_below_its_own(module: Path) -> None:
+    layer = layer_of(module)
+    if layer not in MAY_IMPORT:
+        return
+    ours = {each.split(".")[1] for each in imports_of(module) if each.startswith("stream_scorer.")}
+    assert ours <= MAY_IMPORT[layer] | {layer}
+
+
+@pytest.mark.parametrize("module", [each for each in MODULES if layer_of(each) == "core"], ids=name_of)
+def test_the_core_imports_nothing_that_does_io_tells_time_or_draws_lots(module: Path) -> None:
+    for each in imports_of(module):
+        top = each.split(".")[0]
+        assert top not in IMPURE, each
+        assert top in PURE | {"stream_scorer"} | sys.stdlib_module_names, each
+        assert not each.startswith("numpy.random"), each
+
+
+@pytest.mark.parametrize("module", [each for each in MODULES if layer_of(each) == "core"], ids=name_of)
+def test_the_core_asks_no_clock(module: Path) -> None:
+    asked = {node.attr for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Attribute)}
+    assert not CLOCKS & asked
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_what_is_outside_is_met_in_its_folder_only(module: Path) -> None:
+    for each in imports_of(module):
+        allowed = FOUND_IN.get(each.split(".")[0])
+        assert allowed is None or layer_of(module) in allowed, each
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_name_says_what_is_in_the_file(module: Path) -> None:
+    assert not WORDS & set(module.stem.split("_"))

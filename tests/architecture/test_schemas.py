@@ -1,0 +1,49 @@
+"""The published schemas are those of the messages, and no example of any version ever stops decoding."""
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from stream_scorer import schemas
+from stream_scorer.core.codec import decode_all, encode
+from stream_scorer.core.records import Record
+
+FOLDER = Path(__file__).parents[2] / "schemas"
+EXAMPLES = sorted((FOLDER / "examples").glob("*/*.json"))
+
+
+@pytest.mark.parametrize("name", sorted(schemas.documents()))
+def test_a_schema_is_in_step_with_the_messages(name: str) -> None:
+    assert (FOLDER / name).read_text() == schemas.documents()[name], "run `make schemas`"
+
+
+def test_no_schema_is_left_of_a_message_that_is_gone() -> None:
+    assert {each.name for each in FOLDER.glob("*.json")} == set(schemas.documents())
+
+
+def test_every_message_has_examples() -> None:
+    assert {each.parent.name for each in EXAMPLES} == set(schemas.MESSAGES)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_an_example_decodes(example: Path) -> None:
+    record = Record("topic", 0, 0, None, example.read_bytes(), 0)
+    decoded = decode_all([record], schemas.MESSAGES[example.parent.name])
+    assert decoded.dead_letters == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_an_example_and_what_it_is_written_back_as_fit_the_schema(example: Path) -> None:
+    schema = json.loads((FOLDER / f"{example.parent.name}.json").read_text())
+    record = Record("topic", 0, 0, None, example.read_bytes(), 0)
+    (message,) = decode_all([record], schemas.MESSAGES[example.parent.name]).messages
+    for text in (example.read_bytes(), encode(message)):
+        Draft202012Validator(schema).validate(json.loads(text))
+
+
+def test_every_operation_names_a_channel() -> None:
+    document = json.loads((FOLDER / "asyncapi.json").read_text())
+    named = {each["channel"]["$ref"].removeprefix("#/channels/") for each in document["operations"].values()}
+    assert named == set(document["channels"])
