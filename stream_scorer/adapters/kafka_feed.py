@@ -1,0 +1,70 @@
+"""Events into Kafka, outside any transaction. See RecordFeed."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from stream_scorer.adapters.kafka_client import ClientConfig, kafka_error, new_producer
+from stream_scorer.core.records import OutputRecord
+from stream_scorer.errors import NotReady, UsageError
+
+_FEED: dict[str, str | int | float | bool] = {
+    "enable.idempotence": True,
+    "linger.ms": 20,
+    "queue.buffering.max.messages": 200_000,
+    "message.timeout.ms": 60_000,
+    "compression.type": "lz4",
+    "log_level": 0,  # what goes wrong is counted and said once
+}
+_FULL_WAIT_S = 0.05
+
+
+class KafkaFeed:
+    """See RecordFeed. Idempotent, so that a retry inside the client doubles nothing; keys go where Java would send them."""
+
+    def __init__(self, config: ClientConfig, topic: str, *, timeout_s: float = 10.0) -> None:
+        """Find the topic. Raises NotReady when no broker answers, UsageError when there is no such topic."""
+        self._producer = new_producer({**_FEED, **config, "allow.auto.create.topics": False})
+        self._failures: Counter[str] = Counter()
+        try:
+            found = self._producer.list_topics(topic, timeout=timeout_s).topics[topic]
+        except KafkaException as error:
+            servers = config["bootstrap.servers"]
+            raise NotReady(f"no Kafka broker answers at {servers} within {timeout_s:g} s: {kafka_error(error).str()}") from error
+        if found.error is not None:
+            raise UsageError(f"topic {topic}: {found.error.str()}; `stream-scorer topics` makes those of the ring")
+
+    def send(self, records: Sequence[OutputRecord]) -> None:
+        """See RecordFeed.send."""
+        for record in records:
+            self._send(record)
+        self._producer.poll(0)
+
+    def _send(self, record: OutputRecord) -> None:
+        partition = -1 if record.partition is None else record.partition
+        while True:
+            try:
+                self._producer.produce(
+                    record.topic, record.value, record.key, partition, on_delivery=self._note, headers=list(record.headers)
+                )
+            except BufferError:
+                self._producer.poll(_FULL_WAIT_S)
+            except KafkaException as error:  # refused here and now, as one that is too large
+                self._failures[kafka_error(error).str()] += 1
+                return
+            else:
+                return
+
+    def _note(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failures[error.str()] += 1
+
+    def flush(self) -> None:
+        """See RecordFeed.flush. Ends, since each record is given up after a minute."""
+        while self._producer.flush(1.0):
+            pass
+
+    def failures(self) -> Counter[str]:
+        """See RecordFeed.failures."""
+        return self._failures

@@ -1,0 +1,37 @@
+"""Progress of long work, on stderr: a bar where somebody watches, else a line now and then."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from stream_scorer.adapters.clock import SystemClock
+
+_LINE_EVERY_S = 10.0
+
+
+@contextmanager
+def progress_of(what: str, share: Callable[[], float]) -> Iterator[Callable[[int], None]]:
+    """Give a function to call with the count so far; `share` says how much of the whole is done, 0 to 1."""
+    if not sys.stderr.isatty():
+        yield _lines(what)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]:,}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=1.0, count=0)
+        yield lambda count: bar.update(task, completed=share(), count=count)
+
+
+def _lines(what: str) -> Callable[[int], None]:
+    clock = SystemClock()
+    said_s = clock.monotonic_s()
+
+    def say(count: int) -> None:
+        nonlocal said_s
+        if clock.monotonic_s() - said_s >= _LINE_EVERY_S:
+            said_s = clock.monotonic_s()
+            print(f"{what} {count:,}", file=sys.stderr)
+
+    return say

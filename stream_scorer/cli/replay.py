@@ -1,0 +1,72 @@
+"""`stream-scorer replay`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from stream_scorer.cli.options import Json, settings_of
+
+if TYPE_CHECKING:
+    from stream_scorer.services.replay import Replayed
+    from stream_scorer.settings import TopicSettings
+
+
+def replay(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(help="JSON lines, CSV or Parquet; .gz for the first two.")],
+    *,
+    topic: Annotated[str, typer.Option(help="Where to send the events.")],
+    key: Annotated[str | None, typer.Option(show_default=False, help="Field for the key; else customer_id, offer_id for offers.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.001, show_default=False, help="Records a second; else full speed.")] = None,
+    speed: Annotated[float | None, typer.Option(min=0.001, show_default=False, help="Times as fast as the events' own times.")] = None,
+    format: Annotated[Literal["jsonl", "csv", "parquet"] | None, typer.Option(show_default=False, help="Else by the name.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Send a file of events to a topic; exit 1 when a record could not be delivered."""
+    from stream_scorer.adapters.clock import SystemClock
+    from stream_scorer.adapters.event_files import EventFile
+    from stream_scorer.adapters.kafka_feed import KafkaFeed
+    from stream_scorer.cli.progress import progress_of
+    from stream_scorer.errors import UsageError
+    from stream_scorer.services.replay import Pace
+    from stream_scorer.services.replay import replay as send
+
+    settings = settings_of(ctx)
+    if rate and speed:
+        raise UsageError("--rate and --speed exclude each other")
+    own, usual_key = _fields(settings.topics, topic)
+    events = EventFile(path, format=format, key=key or usual_key, own=own)
+    feed = KafkaFeed(settings.kafka.client_config(), topic)
+    with progress_of(f"to {topic}", events.share) as progress:
+        replayed = send(events, feed, topic=topic, pace=Pace(rate, speed), clock=SystemClock(), progress=progress)
+    _tell(replayed, topic, as_json)
+
+
+def _fields(topics: "TopicSettings", topic: str) -> tuple[frozenset[str], str]:
+    """Return the fields of the topic's messages, and which of them is the key."""
+    from dataclasses import fields
+
+    from stream_scorer.core.messages import Acceptance, CustomerRequest, Offer
+
+    if topic == topics.offers:
+        return frozenset(field.name for field in fields(Offer)), "offer_id"
+    kinds = {topics.requests: CustomerRequest, topics.acceptances: Acceptance}
+    kind = kinds.get(topic)
+    return frozenset(field.name for field in fields(kind)) if kind else frozenset(), "customer_id"
+
+
+def _tell(replayed: "Replayed", topic: str, as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    if as_json:
+        print(json.dumps(asdict(replayed)))
+    else:
+        rate = replayed.delivered / max(replayed.seconds, 1e-9)
+        print(f"{replayed.delivered:,} records to {topic} in {replayed.seconds:.1f} s ({rate:,.0f}/s)")
+    for reason, count in replayed.failures.items():
+        print(f"{count:,} records were not delivered: {reason}", file=sys.stderr)
+    if replayed.failures:
+        raise typer.Exit(1)
