@@ -1,0 +1,211 @@
+"""Releases on a real server: what is broken is refused, what is old expires, and a switch is whole or not at all."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+
+from stream_scorer.adapters.local_valkey import LocalValkey
+from stream_scorer.adapters.redis_client import connect
+from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.core.messages import ReleaseId
+from stream_scorer.errors import ReleaseError, TransientError
+from stream_scorer.ports import ReleaseStore
+from tests.release_samples import change, model, offer, published, release, withdrawal
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    client = redis.Redis.from_url(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def store(redis_url: str, redis_prefix: str) -> Iterator[RedisReleases]:
+    client = connect(redis_url, timeout_s=2.0)
+    yield RedisReleases(client, prefix=redis_prefix, expiry_s=100, changes_kept=10)
+    client.close()
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[LocalValkey]:
+    """A server that a test may stop and fill."""
+    with LocalValkey() as server:
+        yield server
+
+
+def key(prefix: str, release_id: ReleaseId, name: str) -> str:
+    return f"{prefix}:release:{release_id}:{name}"
+
+
+def test_an_altered_chunk_is_refused_by_name(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
+    _, written = published(store)
+    client.setrange(key(redis_prefix, written.release_id, "chunk:0"), 1_000, b"\0\1\2")
+    with pytest.raises(ReleaseError, match=f"chunk 0 of release {written.release_id} is not what its manifest says"):
+        store.load(written.release_id)
+
+
+@pytest.mark.parametrize("name", ["manifest", "user_tower", "chunk:1"])
+def test_a_release_that_lacks_a_part_is_refused(store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str) -> None:
+    _, written = published(store, offers=5_000)
+    client.delete(key(redis_prefix, written.release_id, name))
+    with pytest.raises(ReleaseError, match=written.release_id):
+        store.load(written.release_id)
+
+
+@pytest.mark.parametrize("name", ["chunk:0", "user_tower", "item_tower", "manifest"])
+def test_a_part_of_another_release_is_refused(store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str) -> None:
+    (_, first), (_, second) = published(store, 1), published(store, 2)
+    client.copy(key(redis_prefix, first.release_id, name), key(redis_prefix, second.release_id, name), replace=True)
+    with pytest.raises(ReleaseError, match=second.release_id):
+        store.activate(second.release_id, keep=3)
+
+
+def test_a_chunk_of_another_release_is_refused_though_the_manifest_names_it(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str
+) -> None:
+    (_, first), (_, second) = published(store, 1), published(store, 2)
+    manifests = [client.get(key(redis_prefix, one.release_id, "manifest")) for one in (first, second)]
+    sums = [store._manifest(one.release_id).chunks[0] for one in (first, second)]
+    client.set(key(redis_prefix, second.release_id, "manifest"), manifests[1].replace(sums[1].encode(), sums[0].encode()))  # type: ignore[union-attr]
+    client.copy(key(redis_prefix, first.release_id, "chunk:0"), key(redis_prefix, second.release_id, "chunk:0"), replace=True)
+    with pytest.raises(ReleaseError, match=f"says that it is chunk 0 of release {first.release_id}"):
+        store.load(second.release_id)
+
+
+def test_nothing_that_is_kept_expires_and_everything_that_is_old_does(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
+    old, kept, now = [published(store, seed, keep=2)[1] for seed in (1, 2, 3)]
+    store.change(now.release_id, [withdrawal(1, 1)], progress={})
+    lifetimes = {
+        one.release_id: {client.ttl(name) for name in client.scan_iter(key(redis_prefix, one.release_id, "*"))} for one in (old, kept, now)
+    }
+    assert lifetimes[kept.release_id] == lifetimes[now.release_id] == {-1}
+    assert all(0 < seconds <= 100 for seconds in lifetimes[old.release_id])
+
+
+def test_an_old_release_that_is_published_again_expires_no_more(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
+    _, old = published(store, 1, keep=1)
+    store.change(old.release_id, [withdrawal(1, 1)], progress={})
+    published(store, 2, keep=1)
+    published(store, 1, keep=1)
+    assert {client.ttl(name) for name in client.scan_iter(key(redis_prefix, old.release_id, "*"))} == {-1}
+
+
+def test_rollback_to_a_release_that_is_not_whole_changes_nothing(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
+    (_, first), (_, second) = published(store, 1), published(store, 2)
+    client.delete(key(redis_prefix, first.release_id, "chunk:0"))
+    with pytest.raises(ReleaseError, match=first.release_id):
+        store.roll_back(keep=3)
+    assert store.current() == second.release_id
+
+
+def test_vectors_that_the_item_tower_did_not_make_are_not_activated(store: RedisReleases) -> None:
+    mine, others = model(1), model(2)
+    written = release(others, [offer(number) for number in range(5)])
+    store.write(written, mine)
+    with pytest.raises(ReleaseError, match="5 of 5 stored vectors are not what the item tower makes"):
+        store.activate(written.release_id, keep=3)
+    assert store.current() is None
+
+
+def test_a_follower_too_far_behind_is_told_to_load_again(store: RedisReleases) -> None:
+    _, written = published(store)
+    for number in range(500):  # the log is cut in whole nodes of 100 entries
+        store.change(written.release_id, [withdrawal(number, number)], progress={})
+    with pytest.raises(ReleaseError, match="gone"):
+        store.changes(written.release_id, "0")
+    loaded = store.load(written.release_id)
+    assert len(loaded.catalog) == 0
+    assert store.changes(written.release_id, loaded.mark) == ([], loaded.mark)
+
+
+def test_a_key_of_another_kind_is_no_release(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
+    client.lpush(f"{redis_prefix}:current", "not ours")
+    with pytest.raises(ReleaseError, match="redis refused"):
+        store.current()
+
+
+def test_prefixes_are_worlds_of_their_own(store: RedisReleases, redis_url: str) -> None:
+    published(store)
+    other = RedisReleases(connect(redis_url, timeout_s=1.0), prefix="another")
+    assert other.current() is None
+    assert other.releases() == []
+
+
+def test_publishers_at_once_never_make_a_mixture(redis_url: str, redis_prefix: str) -> None:
+    def publish(seed: int) -> ReleaseId:
+        mine = RedisReleases(connect(redis_url, timeout_s=5.0), prefix=redis_prefix)
+        for _ in range(5):
+            _, written = published(mine, seed, offers=200 + seed)
+        return written.release_id
+
+    reader = RedisReleases(connect(redis_url, timeout_s=5.0), prefix=redis_prefix)
+    with ThreadPoolExecutor(4) as pool:
+        publishing = [pool.submit(publish, seed) for seed in (1, 2, 2, 3)]
+        seen = set()
+        while not all(one.done() for one in publishing):
+            if (current := reader.current()) is not None:
+                loaded = reader.load(current)
+                seen.add((loaded.release_id, len(loaded.catalog)))
+        sizes = {one.result(): 200 + seed for one, seed in zip(publishing, (1, 2, 2, 3), strict=True)}
+    assert seen <= set(sizes.items())
+    assert reader.current() in sizes
+    assert {info.release_id for info in reader.releases()} <= set(sizes)
+
+
+def every_call(store: ReleaseStore, release_id: ReleaseId) -> Iterator[Callable[[], object]]:
+    made = model(1)
+    yield store.current
+    yield store.releases
+    yield lambda: store.write(release(made, [offer(1)]), made)
+    yield lambda: store.load(release_id)
+    yield lambda: store.model(release_id)
+    yield lambda: store.activate(release_id, keep=1)
+    yield lambda: store.roll_back(keep=1)
+    yield lambda: store.progress(release_id)
+    yield lambda: store.change(release_id, [change(made, offer(1), 1)], progress={})
+    yield lambda: store.forget_changes(release_id)
+    yield lambda: store.changes(release_id, "0")
+
+
+@pytest.mark.parametrize("number", range(11))
+def test_every_call_fails_in_time_while_the_server_is_frozen_and_works_again_after(own_valkey: LocalValkey, number: int) -> None:
+    store = RedisReleases(connect(own_valkey.url, timeout_s=0.2), prefix="x")
+    published(store, 2)
+    _, written = published(store, 1)
+    call = next(itertools.islice(every_call(store, written.release_id), number, None))
+    own_valkey.pause()
+    started_s = time.monotonic()
+    with pytest.raises(TransientError):
+        call()
+    assert time.monotonic() - started_s < 1.0
+    own_valkey.unpause()
+    assert store.current() == written.release_id
+    call()
+
+
+def test_scripts_are_sent_again_to_a_server_that_has_come_back_empty(own_valkey: LocalValkey) -> None:
+    store = RedisReleases(connect(own_valkey.url, timeout_s=1.0), prefix="x")
+    published(store)
+    own_valkey.halt()
+    with pytest.raises(TransientError):
+        store.current()
+    own_valkey.resume()
+    _, written = published(store)
+    assert store.current() == written.release_id
+
+
+def test_a_full_server_is_trouble_that_may_pass_and_the_release_that_serves_goes_on(own_valkey: LocalValkey) -> None:
+    store = RedisReleases(connect(own_valkey.url, timeout_s=2.0), prefix="x")
+    _, written = published(store)
+    server = redis.Redis.from_url(own_valkey.url)
+    server.config_set("maxmemory", server.info("memory")["used_memory"] + 200_000)
+    server.close()
+    with pytest.raises(TransientError, match="memory"):
+        published(store, 2, offers=50_000)
+    assert store.current() == written.release_id
+    assert len(store.load(written.release_id).catalog) == 5

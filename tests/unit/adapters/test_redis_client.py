@@ -1,0 +1,49 @@
+"""Every error of redis-py becomes one of ours."""
+
+import inspect
+
+import pytest
+from redis import exceptions
+
+from stream_scorer.adapters.redis_client import TRANSIENT, at_the_edge, connect
+from stream_scorer.errors import ReleaseError, TransientError, UsageError
+
+ERRORS = [kind for _, kind in inspect.getmembers(exceptions, inspect.isclass) if issubclass(kind, exceptions.RedisError)]
+TELLS_OF_A_MISTAKE = {  # what was asked, or what is stored, is wrong, or this is a cluster: asking again does not help
+    "AskError",
+    "AuthenticationWrongNumberOfArgsError",
+    "ClusterCrossSlotError",
+    "ClusterError",
+    "CrossSlotTransactionError",
+    "DataError",
+    "LockError",
+    "LockNotOwnedError",
+    "ModuleError",
+    "MovedError",
+    "NoScriptError",
+    "NoSuchFieldsetError",
+    "PubSubError",
+    "RedisError",
+    "ResponseError",
+    "WatchError",
+}
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_no_error_of_redis_is_missed(kind: type[Exception]) -> None:
+    @at_the_edge
+    def fails() -> None:
+        raise kind.__new__(kind, "why")
+
+    with pytest.raises(ReleaseError if kind.__name__ in TELLS_OF_A_MISTAKE else TransientError):
+        fails()
+
+
+def test_what_is_transient_is_known_to_redis() -> None:
+    assert set(TRANSIENT) <= set(ERRORS)
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", ""])
+def test_a_url_that_names_no_redis_is_wrong_usage(url: str) -> None:
+    with pytest.raises(UsageError, match=r"redis\.url"):
+        connect(url, timeout_s=1.0)
