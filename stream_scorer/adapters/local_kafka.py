@@ -105,6 +105,10 @@ class LocalKafka:
         self._process = KeptProcess(server, folder=self._folder, log=self._folder / "kafka.log")
         self._wait()
 
+    def running(self) -> bool:
+        """Say whether the broker is there."""
+        return self._process is not None and self._process.running()
+
     def halt(self) -> None:
         """Stop the broker in order and keep its data."""
         if self._process is not None:

@@ -56,6 +56,10 @@ class LocalValkey:
                 raise NotReady(f"Valkey did not start on port {self.port}: {log.read_text(errors='replace').strip()[-500:]}")
             time.sleep(0.01)
 
+    def running(self) -> bool:
+        """Say whether the server is there."""
+        return self._process is not None and self._process.running()
+
     def halt(self) -> None:
         """Stop the server: connections are refused, what it held is lost."""
         if self._process is not None:

@@ -18,27 +18,14 @@ MAY_IMPORT = {
     "services": {"ports", "towers", "core", "errors"},
 }
 PURE = {"numpy", "pydantic", "pydantic_core", "msgspec", "xxhash"}
-IMPURE = set(
-    [
-        "asyncio",
-        "io",
-        "logging",
-        "multiprocessing",
-        "os",
-        "pathlib",
-        "random",
-        "secrets",
-        "shutil",
-        "signal",
-        "socket",
-        "subprocess",
-        "sys",
-        "tempfile",
-        "threading",
-        "time",
-        "uuid",
-    ]
-)
+IMPURE = {"asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "shutil", "signal", "socket"} | {
+    "subprocess",
+    "sys",
+    "tempfile",
+    "threading",
+    "time",
+    "uuid",
+}
 CLOCKS = {"now", "today", "utcnow"}
 FOUND_IN = {
     "confluent_kafka": {"adapters"},

@@ -1,0 +1,59 @@
+"""`stream-scorer up`."""
+
+from typing import Annotated
+
+import typer
+
+from stream_scorer.cli.options import Json, settings_of
+
+WATCH_S = 0.5
+
+
+def up(
+    ctx: typer.Context,
+    *,
+    partitions: Annotated[int | None, typer.Option(min=1, show_default=False, help="Partitions of each topic.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Start a real Kafka with all topics, and a Valkey; print the settings to paste; stop both on Ctrl-C. What they hold goes with them."""
+    from threading import Event
+
+    from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+    from stream_scorer.adapters.local_kafka import LocalKafka
+    from stream_scorer.adapters.local_valkey import LocalValkey
+    from stream_scorer.cli.stopping import stop_signals
+    from stream_scorer.errors import NotReady
+    from stream_scorer.services.topics import create_topics
+    from stream_scorer.settings import LocalSettings
+    from stream_scorer.topic_plan import topic_specs
+
+    settings = settings_of(ctx, {"topics.partitions": partitions})
+    places = LocalSettings()
+    with LocalKafka(cache=places.cache, kafka_home=places.kafka_home) as kafka, LocalValkey() as valkey:
+        create_topics(KafkaTopicAdmin({"bootstrap.servers": kafka.bootstrap_servers}), topic_specs(settings))
+        stopping = stop_signals()
+        _print(
+            {
+                "STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+                "STREAM_SCORER_REDIS__URL": valkey.url,
+                "STREAM_SCORER_TOPICS__PARTITIONS": str(settings.topics.partitions),
+            },
+            as_json=as_json,
+        )
+        while not stopping():
+            Event().wait(WATCH_S)
+            for name, running in (("Kafka", kafka.running()), ("Valkey", valkey.running())):
+                if not running:
+                    raise NotReady(f"{name} has ended by itself")
+
+
+def _print(variables: dict[str, str], *, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        print(json.dumps(variables), flush=True)
+        return
+    print("Kafka and Valkey are up. In another terminal, paste:\n")
+    for name, value in variables.items():
+        print(f"export {name}={value}")
+    print("\nCtrl-C stops both; what they hold goes with them.", flush=True)
