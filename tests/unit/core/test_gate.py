@@ -1,0 +1,89 @@
+"""What the gate says against a release, and the check of what was written."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stream_scorer.core.features import RowError
+from stream_scorer.core.gate import check_model, faults_of, verify
+from stream_scorer.core.release import Model, Release
+from stream_scorer.core.tower import Layer, Tower
+from stream_scorer.errors import BadModel, ReleaseError
+from tests.release_samples import DIM, model, offer, release
+
+
+@pytest.fixture
+def made() -> Model:
+    return model(1)
+
+
+@pytest.fixture
+def good(made: Model) -> Release:
+    return release(made, [offer(number, features={"price": float(number - 5), "colour": "red"}) for number in range(10)])
+
+
+def with_last_layer(tower: Tower, weight: np.ndarray, bias: np.ndarray) -> Tower:
+    return replace(tower, layers=(Layer(weight, bias),))
+
+
+def test_nothing_speaks_against_a_good_release(made: Model, good: Release) -> None:
+    check_model(made)
+    assert faults_of(made, good.catalog, []) == []
+
+
+def test_towers_of_different_dimensions_are_refused_whatever_is_forced(made: Model) -> None:
+    narrow = with_last_layer(made.item_tower, np.ones((DIM - 1, 4)), np.ones(DIM - 1))
+    with pytest.raises(BadModel, match="the user tower gives 4 numbers, the item tower 3"):
+        check_model(replace(made, item_tower=narrow))
+
+
+def test_no_offers_are_a_fault(made: Model) -> None:
+    assert faults_of(made, release(made, []).catalog, []) == ["there are no offers"]
+
+
+def test_offers_that_cannot_be_read_are_counted_and_the_first_is_named(made: Model, good: Release) -> None:
+    errors = [RowError(3, "feature_kind", "feature 'price' must be a number, got string"), RowError(4, "feature_kind", "…")]
+    (fault,) = faults_of(made, good.catalog, errors)
+    assert fault.startswith("2 of 10 offers have features that the item tower cannot read")
+    assert "offer-3: feature 'price' must be a number" in fault
+
+
+def test_zero_vectors_are_counted_and_named(made: Model, good: Release) -> None:
+    vectors = good.catalog.vectors.copy()
+    vectors[[2, 7]] = 0
+    assert faults_of(made, replace(good.catalog, vectors=vectors), []) == ["2 of 10 offer vectors are zero: offer-2, offer-7"]
+
+
+def test_vectors_that_are_all_one_are_a_fault(made: Model) -> None:
+    dead = replace(made, item_tower=with_last_layer(made.item_tower, np.zeros((DIM, 4)), np.ones(DIM)))
+    collapsed = release(dead, [offer(number) for number in range(10)])
+    (fault,) = faults_of(dead, collapsed.catalog, [])
+    assert fault.startswith("the offer vectors have collapsed")
+
+
+def test_offers_that_are_all_alike_may_share_a_vector(made: Model) -> None:
+    alike = release(made, [offer(number, features={"price": 1.0}) for number in range(10)])
+    assert faults_of(made, alike.catalog, []) == []
+
+
+def test_what_the_item_tower_made_is_verified(made: Model, good: Release) -> None:
+    verify(good.catalog, made.item_tower)
+
+
+def test_one_vector_that_differs_is_found_and_named(made: Model, good: Release) -> None:
+    vectors = good.catalog.vectors.copy()
+    vectors[4] = np.roll(vectors[4], 1)
+    with pytest.raises(ReleaseError, match=r"1 of 10 stored vectors are not what the item tower makes, by up to .*: offer-4"):
+        verify(replace(good.catalog, vectors=vectors), made.item_tower)
+
+
+def test_vectors_that_are_too_short_are_found(made: Model, good: Release) -> None:
+    with pytest.raises(ReleaseError, match=r"10 of 10 stored vectors are not of length 1: offer-0, offer-1, offer-2, …"):
+        verify(replace(good.catalog, vectors=good.catalog.vectors / 2), made.item_tower)
+
+
+def test_vectors_of_another_dimension_are_found(made: Model, good: Release) -> None:
+    narrow = with_last_layer(made.item_tower, np.ones((DIM - 1, 4)), np.ones(DIM - 1))
+    with pytest.raises(ReleaseError, match="10 of 10 stored vectors are not what the item tower makes"):
+        verify(good.catalog, narrow)

@@ -1,0 +1,70 @@
+"""From a model and offers to the release that serves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stream_scorer.adapters.memory_releases import MemoryReleases
+from stream_scorer.core.release import Model
+from stream_scorer.core.tower import Layer
+from stream_scorer.errors import BadModel
+from stream_scorer.services.publisher import BATCH_OFFERS, Draft, draft_release, publish
+from tests.release_samples import DIM, model, offer, release
+
+
+def drafted(made: Model, offers: int = 5, **differing: object) -> Draft:
+    stated = [offer(number, **differing) for number in range(offers)]
+    return draft_release(made, stated, created_ms=1_000, embedded=lambda count: None)
+
+
+def test_a_published_release_serves() -> None:
+    store, made = MemoryReleases(), model(1)
+    published = publish(store, made, drafted(made), keep=3, force=False)
+    assert store.current() == published.release_id
+    assert store.load(published.release_id).catalog.offer_ids == [f"offer-{number}" for number in range(5)]
+
+
+def test_every_offer_has_the_vector_that_the_item_tower_makes() -> None:
+    made, count = model(1), BATCH_OFFERS + 3
+    stated = [offer(number) for number in range(count)]
+    draft = draft_release(made, stated, created_ms=1_000, embedded=lambda done: None)
+    expected = release(made, stated).catalog
+    assert draft.release.catalog.vectors.tobytes() == expected.vectors.tobytes()
+    assert draft.release.release_id == draft.release.catalog.release_id == release(made, stated).release_id
+
+
+def test_progress_is_told_as_the_count_so_far() -> None:
+    told: list[int] = []
+    draft_release(model(1), [offer(number) for number in range(BATCH_OFFERS + 3)], created_ms=0, embedded=told.append)
+    assert told == [BATCH_OFFERS, BATCH_OFFERS + 3]
+
+
+def test_what_the_gate_refuses_does_not_serve_and_leaves_nothing_behind() -> None:
+    store, made = MemoryReleases(), model(1)
+    first = publish(store, made, drafted(made), keep=3, force=False)
+    with pytest.raises(BadModel, match=r"5 of 5 offers have features .*; the first is offer-0"):
+        publish(store, made, drafted(made, features={"price": "dear"}), keep=3, force=False)
+    assert store.current() == first.release_id
+    assert len(store.releases()) == 1
+
+
+def test_what_is_forced_serves_and_says_so() -> None:
+    store, made = MemoryReleases(), model(1)
+    forced = publish(store, made, drafted(made, features={"price": "dear"}), keep=3, force=True)
+    assert store.current() == forced.release_id
+    assert "features that the item tower cannot read" in store.releases()[0].forced[0]
+
+
+def test_an_error_behind_the_first_batch_names_its_offer() -> None:
+    stated = [offer(number) for number in range(BATCH_OFFERS + 3)]
+    stated[-1] = replace(stated[-1], offer_id="zz", features={"price": "dear"})
+    draft = draft_release(model(1), stated, created_ms=0, embedded=lambda count: None)
+    assert "the first is zz: " in draft.faults[0]
+
+
+def test_vectors_that_are_not_finite_are_refused_though_forced() -> None:
+    made = model(1)
+    broken = replace(made, item_tower=replace(made.item_tower, layers=(Layer(np.full((DIM, 4), np.nan), np.zeros(DIM)),)))
+    with pytest.raises(BadModel, match="not finite"):
+        drafted(broken)
