@@ -313,7 +313,7 @@ def _interleaved(slots: Sequence[_Slot], batch: int) -> tuple[Rows, Rows]:
     rows = np.empty(int(ends[-1]) if batch else 0, np.int64)
     for number, slot in enumerate(slots):
         mine = counts[:, number]
-        shift = starts.reshape(batch, -1)[:, number] - (np.cumsum(mine) - mine)
+        shift = starts.reshape(batch, len(slots))[:, number] - (np.cumsum(mine) - mine)
         rows[np.repeat(shift, mine) + np.arange(len(slot.rows))] = slot.rows
     return rows, starts
 
