@@ -10,6 +10,7 @@ import numpy as np
 
 from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.kafka_feed import KafkaFeed
+from stream_scorer.adapters.kafka_source import KafkaSource
 from stream_scorer.adapters.plot import Series, draw_acceptance
 from stream_scorer.core.codec import encode
 from stream_scorer.core.world import World
@@ -19,7 +20,7 @@ from stream_scorer.demo.screen import Moment, Screen, short
 from stream_scorer.demo.summary import Summary
 from stream_scorer.demo.tally import Tally
 from stream_scorer.errors import NotReady
-from stream_scorer.wiring import record_source
+from stream_scorer.wiring import member_config
 
 STEP_S = 0.02
 START_S_MAX = 60.0
@@ -118,8 +119,9 @@ class Story:
         settings, plan = self._ring.settings, self._plan
         topics = settings.topics
         names = CrowdTopics(topics.requests, topics.acceptances, topics.rankings, topics.labels, topics.dead_letters)
-        feed = KafkaFeed(settings.kafka.client_config())
-        source = record_source(settings, "demo-customers", [names.rankings, names.labels, names.dead_letters])
+        quiet = {"log_level": 0}  # a broker that goes away at the end is no news
+        feed = KafkaFeed(settings.kafka.client_config() | quiet | {"linger.ms": 1}, topics.requests)
+        source = KafkaSource(member_config(settings, "demo-customers") | quiet, [names.rankings, names.labels, names.dead_letters])
         self._crowd = Crowd(
             self._world, self._rng, feed, source, topics=names, rate_per_s=plan.rate_per_s, delay_ms=plan.delay_ms, clock=self._clock
         )
