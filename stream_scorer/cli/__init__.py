@@ -60,7 +60,7 @@ def _stream_scorer(
     *,
     config: Config = None,
     log_level: LogLevel = None,
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+    _version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Rank offers for customers as events arrive, and capture what they accept."""
     ctx.obj = {"config": config, "log_level": log_level}

@@ -1,0 +1,84 @@
+"""The Open Bandit Dataset as events: https://research.zozo.com/data.html (Saito et al., arXiv:2008.07146).
+
+A row of the log is one shown position. It has neither customer nor slate: the tuple of the four user features stands for the
+customer, and each row is a request of its own, that asks for every offer. A click accepts the row's item.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from xxhash import xxh3_64_hexdigest
+
+from stream_scorer.core.messages import Acceptance, CustomerId, CustomerRequest, Offer, OfferId, RequestId
+from stream_scorer.errors import UsageError
+
+_CONTEXT = "item_context.csv"
+_CUSTOMER = tuple(f"user_feature_{place}" for place in range(4))
+_AFFINITY = "user-item_affinity_"
+_ANSWER_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBandit:
+    """One campaign's log and its offers."""
+
+    log: Path
+    context: Path
+
+    @classmethod
+    def at(cls, folder: Path) -> "OpenBandit":
+        """Find the two files of a campaign. Raises UsageError."""
+        context = folder / _CONTEXT
+        logs = [path for path in sorted(folder.glob("*.csv")) if path != context]
+        if not context.is_file() or len(logs) != 1:
+            names = [path.name for path in logs]
+            raise UsageError(f"{folder} must hold {_CONTEXT} and one log such as men.csv, got {names}")
+        return cls(logs[0], context)
+
+    def offers(self) -> list[Offer]:
+        """Return the items."""
+        return [_offer(row) for row in _rows(self.context)]
+
+    def events(self) -> Iterator[tuple[CustomerRequest, Acceptance | None]]:
+        """Yield a request per row, in the log's order, and the acceptance where the row was clicked."""
+        limit = len(self.offers())
+        for row in _rows(self.log):
+            request = _request(row, prefix=self.log.parent.name, limit=limit)
+            yield request, _acceptance(request, OfferId(row["item_id"])) if row["click"] == "1" else None
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        yield from csv.DictReader(lines)
+
+
+def _offer(row: Mapping[str, str]) -> Offer:
+    texts = {name: value for name, value in row.items() if name in {f"item_feature_{place}" for place in (1, 2, 3)}}
+    return Offer(offer_id=OfferId(row["item_id"]), features={"item_feature_0": float(row["item_feature_0"]), **texts})
+
+
+def _request(row: Mapping[str, str], *, prefix: str, limit: int) -> CustomerRequest:
+    customer = {name: row[name] for name in _CUSTOMER}
+    affinities = {name: float(value) for name, value in row.items() if name.startswith(_AFFINITY)}
+    return CustomerRequest(
+        request_id=RequestId(f"{prefix}-{row['']}"),
+        customer_id=CustomerId(xxh3_64_hexdigest("|".join(customer.values()).encode())),
+        event_time_ms=int(datetime.fromisoformat(row["timestamp"]).timestamp() * 1000),
+        features={**customer, **affinities},
+        limit=limit,
+    )
+
+
+def _acceptance(request: CustomerRequest, offer_id: OfferId) -> Acceptance:
+    return Acceptance(
+        acceptance_id=f"{request.request_id}-click",
+        request_id=request.request_id,
+        customer_id=request.customer_id,
+        offer_id=offer_id,
+        accepted=True,
+        event_time_ms=request.event_time_ms + _ANSWER_MS,
+        request_time_ms=request.event_time_ms,
+    )

@@ -1,0 +1,37 @@
+"""`stream-scorer convert`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from stream_scorer.cli.options import Json
+
+
+def convert(
+    log: Annotated[Literal["open-bandit"], typer.Argument(help="What kind of log it is.")],
+    path: Annotated[Path, typer.Argument(help="Its folder: a campaign, with men.csv and item_context.csv, for example.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The folder to write requests.jsonl, acceptances.jsonl and offers.jsonl to.")],
+    as_json: Json = False,
+) -> None:
+    """Make events of a public log, to replay; `stream-scorer replay OUT/requests.jsonl --topic customer-requests` sends them."""
+    import json
+
+    from stream_scorer.adapters.open_bandit import OpenBandit
+    from stream_scorer.core.codec import encode
+
+    bandit = {"open-bandit": OpenBandit.at}[log](path)
+    out.mkdir(parents=True, exist_ok=True)
+    counts = {"requests": 0, "acceptances": 0, "offers": 0}
+    with (out / "requests.jsonl").open("wb") as requests, (out / "acceptances.jsonl").open("wb") as acceptances:
+        for request, acceptance in bandit.events():
+            requests.write(encode(request) + b"\n")
+            counts["requests"] += 1
+            if acceptance is not None:
+                acceptances.write(encode(acceptance) + b"\n")
+                counts["acceptances"] += 1
+    offers = bandit.offers()
+    (out / "offers.jsonl").write_bytes(b"".join(encode(offer) + b"\n" for offer in offers))
+    counts["offers"] = len(offers)
+    print(json.dumps(counts) if as_json else f"{', '.join(f'{count:,} {name}' for name, count in counts.items())} in {out}")
