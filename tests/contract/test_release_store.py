@@ -173,13 +173,11 @@ def test_a_follower_reads_many_changes_in_bounded_parts(store: ReleaseStore) -> 
     _, written = published(store)
     wanted = [withdrawal(number, number) for number in range(2_500)]
     store.change(written.release_id, wanted, progress={})
-    got, mark = [], "0"
-    while part := store.changes(written.release_id, mark):
-        if not part[0]:
-            break
-        assert len(part[0]) <= 1_000
-        got, mark = got + part[0], part[1]
-    assert got == wanted
+    parts = [store.changes(written.release_id, "0")]
+    while parts[-1][0]:
+        parts.append(store.changes(written.release_id, parts[-1][1]))
+    assert [len(changes) for changes, _ in parts] == [1_000, 1_000, 500, 0]
+    assert [change for changes, _ in parts for change in changes] == wanted
 
 
 def test_only_the_current_release_can_be_changed(store: ReleaseStore) -> None:

@@ -11,6 +11,7 @@ import redis
 from stream_scorer.adapters.local_valkey import LocalValkey
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.adapters.release_blobs import encode_manifest
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.errors import ReleaseError, TransientError
 from stream_scorer.ports import ReleaseStore
@@ -69,9 +70,9 @@ def test_a_chunk_of_another_release_is_refused_though_the_manifest_names_it(
     store: RedisReleases, client: redis.Redis, redis_prefix: str
 ) -> None:
     (_, first), (_, second) = published(store, 1), published(store, 2)
-    manifests = [client.get(key(redis_prefix, one.release_id, "manifest")) for one in (first, second)]
-    sums = [store._manifest(one.release_id).chunks[0] for one in (first, second)]
-    client.set(key(redis_prefix, second.release_id, "manifest"), manifests[1].replace(sums[1].encode(), sums[0].encode()))  # type: ignore[union-attr]
+    left, right = (store._manifest(one.release_id).chunks[0].encode() for one in (first, second))
+    lying = encode_manifest(store._manifest(second.release_id)).replace(right, left)
+    client.set(key(redis_prefix, second.release_id, "manifest"), lying)
     client.copy(key(redis_prefix, first.release_id, "chunk:0"), key(redis_prefix, second.release_id, "chunk:0"), replace=True)
     with pytest.raises(ReleaseError, match=f"says that it is chunk 0 of release {first.release_id}"):
         store.load(second.release_id)

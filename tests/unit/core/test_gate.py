@@ -80,7 +80,7 @@ def test_one_vector_that_differs_is_found_and_named(made: Model, good: Release) 
 
 def test_vectors_that_are_too_short_are_found(made: Model, good: Release) -> None:
     with pytest.raises(ReleaseError, match=r"10 of 10 stored vectors are not of length 1: offer-0, offer-1, offer-2, …"):
-        verify(replace(good.catalog, vectors=good.catalog.vectors / 2), made.item_tower)
+        verify(replace(good.catalog, vectors=good.catalog.vectors / np.float32(2)), made.item_tower)
 
 
 def test_vectors_of_another_dimension_are_found(made: Model, good: Release) -> None:

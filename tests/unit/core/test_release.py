@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from stream_scorer.core.catalog import Catalog
-from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.messages import OfferId, ReleaseId
 from stream_scorer.core.release import release_id_of
 from tests.release_samples import model, offer, release
 
@@ -48,8 +48,8 @@ def test_whatever_differs_gives_another_id(catalog: Catalog, changed: list[objec
 
 
 def test_texts_that_run_together_give_different_ids(catalog: Catalog) -> None:
-    left = replace(catalog, offer_ids=["ab", "c"])
-    right = replace(catalog, offer_ids=["a", "bc"])
+    left = replace(catalog, offer_ids=[OfferId("ab"), OfferId("c")])
+    right = replace(catalog, offer_ids=[OfferId("a"), OfferId("bc")])
     assert release_id_of("m", left) != release_id_of("m", right)
 
 
