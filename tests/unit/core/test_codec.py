@@ -1,0 +1,177 @@
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_scorer.core.codec import Decoded, Refusal, dead_letter_record, decode_all, encode, loads_strict
+from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledRanking, Offer
+from stream_scorer.core.records import DeadLetter, Record
+from tests.bad_records import BAD_REQUESTS, GOOD_REQUEST
+
+SECRET = "Ada Lovelace"  # what no dead letter may repeat
+
+
+def records_of(*values: bytes | None) -> list[Record]:
+    return [Record("customer-requests", 3, offset, b"key", value, 17) for offset, value in enumerate(values)]
+
+
+def decode_one(value: bytes | None) -> Decoded[CustomerRequest]:
+    return decode_all(records_of(value), CustomerRequest)
+
+
+def good(**fields: Any) -> bytes:
+    return json.dumps({**GOOD_REQUEST, **fields}).encode()
+
+
+@pytest.mark.parametrize(("code", "value"), BAD_REQUESTS.values(), ids=BAD_REQUESTS)
+def test_a_bad_record_is_a_dead_letter_with_its_own_code(code: str, value: bytes | None) -> None:
+    decoded = decode_one(value)
+    assert [letter.code for letter in decoded.dead_letters] == [code]
+    assert decoded.messages == []
+
+
+def test_bad_records_among_good_ones_harm_only_themselves() -> None:
+    values = [value for _, bad in BAD_REQUESTS.values() for value in (good(), bad)]
+    decoded = decode_all(records_of(*values), CustomerRequest)
+    assert [record.offset for record in decoded.records] == list(range(0, len(values), 2))
+    assert [letter.record.offset for letter in decoded.dead_letters] == list(range(1, len(values), 2))
+    assert len(decoded.messages) == len(BAD_REQUESTS) >= 40
+
+
+@pytest.mark.parametrize("value", [value for _, value in BAD_REQUESTS.values() if value])
+def test_no_reason_repeats_what_the_customer_sent(value: bytes) -> None:
+    spoiled = value.replace(b"c-1", SECRET.encode()).replace(b"gold", SECRET.encode())
+    for letter in decode_one(spoiled).dead_letters:
+        assert "Ada" not in letter.message
+        assert len(letter.message) < 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"limit": 1_001}, "limit: Input should be less than or equal to 1000"),
+        ({"customer_id": "x" * 257}, "customer_id: String should have at most 256 characters"),
+        ({"features": {"note": "x" * 1_025}}, "features.note: text must be at most 1024 characters"),
+        ({"features": {"bag": [1, "x"]}}, "features.bag: a list must hold texts only or numbers only"),
+        ({"offers": ["a", 5]}, "offers[1]: Input should be a valid string"),
+        (
+            {"filters": [{"attribute": "a", "op": "==", "value": None}]},
+            "filters[0].value: the value must be a number, text, a bool, or a list",
+        ),
+        ({"x" * 200: {"a\n": float("nan")}}, "NaN and infinities are not allowed"),
+    ],
+)
+def test_a_reason_names_the_field_and_the_bound(fields: dict[str, Any], message: str) -> None:
+    assert decode_one(good(**fields)).dead_letters[0].message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a": "x:y{[", "b": [1, {"c": {"a": 1}}], "c": {}}',
+        b'{"a":"\\\\u0000"}',
+        b'{"n":9223372036854775807,"m":-9223372036854775808,"f":1e308,"s":"99999999999999999999"}',
+        b'{"a":[[[[[[[1]]]]]]]}',
+        b' {"a":{"a":{"a":[{"a":{"a":{"a":[]}}}]}}}\n',
+    ],
+)
+def test_what_only_looks_like_a_trap_is_read(raw: bytes) -> None:
+    assert loads_strict(raw) == json.loads(raw)
+
+
+_json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text('ab:{["\\\u00e9', max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab:", max_size=2), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def depth_of(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(depth_of, inner), default=0)
+
+
+@given(st.dictionaries(st.text("ab:", max_size=3), _json, max_size=4))
+def test_any_object_is_read_as_the_standard_library_reads_it_unless_it_is_too_deep(value: dict[str, Any]) -> None:
+    parsed = loads_strict(json.dumps(value).encode())
+    assert (parsed.code if isinstance(parsed, Refusal) else parsed) == (value if depth_of(value) <= 8 else "too_deep")
+
+
+@given(st.dictionaries(st.text("ab:", max_size=3), _json, min_size=1, max_size=4), st.data())
+def test_a_key_given_twice_is_found_wherever_it_stands(value: dict[str, Any], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(value)))
+    again = data.draw(st.sampled_from(["1", '"a:b"', "{}", '[{"a":1}]']))
+    twice = f"{json.dumps(value)[:-1]}, {json.dumps(name)}: {again}}}"
+    for raw in (twice, f'{{"features": {twice}}}', f'{{"x": [[{{}}], {{"y": {twice}}}]}}'):
+        parsed = loads_strict(raw.encode())
+        assert isinstance(parsed, Refusal)
+        assert parsed.code in {"duplicate_key", "too_deep"}
+
+
+@given(st.binary(max_size=40) | st.text('{}[]":,0123456789eE+-.nulltrefasNI\\u', max_size=40).map(str.encode))
+def test_no_bytes_at_all_make_decoding_raise(raw: bytes) -> None:
+    decoded = decode_one(raw)
+    assert len(decoded.messages) + len(decoded.dead_letters) == 1
+
+
+def test_fields_that_are_not_known_are_ignored_so_that_producers_can_move_first() -> None:
+    decoded = decode_one(good(weather={"rain": [1, "a"]}))
+    assert decoded.messages[0].customer_id == "c-1"
+
+
+def test_integers_of_features_are_numbers_and_bools_stay_bools() -> None:
+    features = decode_one(good(features={"n": 1, "b": True, "none": None, "bag": [], "vector": [1, 2.5]})).messages[0].features
+    assert list(map(repr, features.values())) == ["1.0", "True", "None", "[]", "[1.0, 2.5]"]
+
+
+def test_a_dead_letter_carries_the_record_untouched_and_where_it_came_from() -> None:
+    record = Record("acceptances", 3, 99, b"\x00key", b"\xffvalue", 1_700_000_000_000)
+    output = dead_letter_record(DeadLetter(record, "not_utf8", "the value is not UTF-8 at byte 0"), "dead-letters")
+    assert (output.topic, output.key, output.value) == ("dead-letters", b"\x00key", b"\xffvalue")
+    assert list(output.headers) == [
+        ("error.code", b"not_utf8"),
+        ("error.message", b"the value is not UTF-8 at byte 0"),
+        ("source.topic", b"acceptances"),
+        ("source.partition", b"3"),
+        ("source.offset", b"99"),
+        ("source.timestamp", b"1700000000000"),
+    ]
+
+
+def test_a_message_is_written_in_the_order_of_its_fields_and_reads_back_the_same() -> None:
+    acceptance = Acceptance("a-1", "r-1", "c-1", "o-1", accepted=True, event_time_ms=5)
+    value = encode(acceptance)
+    assert value == (
+        b'{"acceptance_id":"a-1","request_id":"r-1","customer_id":"c-1","offer_id":"o-1",'
+        b'"accepted":true,"event_time_ms":5,"request_time_ms":null}'
+    )
+    assert decode_all(records_of(value), Acceptance).messages == [acceptance]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_float_reads_back_as_the_same_float(number: float) -> None:
+    offer = Offer("o-1", {"price": number})
+    assert decode_all(records_of(encode(offer)), Offer).messages[0].features == {"price": number}
+
+
+def test_a_bad_feature_deep_in_a_labelled_ranking_is_named() -> None:
+    offer = {"offer_id": "o", "rank": 1, "score": 0.5, "propensity": 1.0, "features": {"a": [True]}, "accepted": 1, "cause": None}
+    ranking = {
+        "request_id": "r",
+        "revision": 1,
+        "final": False,
+        "customer_id": "c",
+        "request_time_ms": 1,
+        "release_id": "x",
+        "features": {},
+    }
+    value = msgspec.json.encode({**ranking, "offers": [{**offer, "label_time_ms": None}]})
+    letter = decode_all(records_of(value), LabelledRanking).dead_letters[0]
+    assert (letter.code, letter.message[:20]) == ("wrong_type", "offers[0].features.a")
