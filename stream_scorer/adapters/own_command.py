@@ -11,9 +11,6 @@ from typing import Self
 
 from stream_scorer.adapters.kept_process import KeptProcess
 
-_RUN = "from stream_scorer.cli import main; main()"
-
-
 class OwnCommand:
     """One run, with the settings of a file and of no STREAM_SCORER_ variable: those may name another ring."""
 
@@ -22,7 +19,7 @@ class OwnCommand:
         self.arguments, self.log = tuple(arguments), log
         self._folder = Path(tempfile.mkdtemp(prefix="stream-scorer-command-"))
         environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("STREAM_SCORER_")}
-        command = [sys.executable, "-c", _RUN, "--config", str(config.absolute()), *arguments]
+        command = [sys.executable, "-m", "stream_scorer", "--config", str(config.absolute()), *arguments]
         self._process = KeptProcess(command, folder=self._folder, log=log.absolute(), environment=environment)
 
     @property
