@@ -83,6 +83,8 @@ class Crowd:
         now_ms = self._clock.now_ms()
         if sending:
             self._send_requests(now_ms)
+        else:
+            self._upcoming.clear()
         self._send_answers(now_ms)
         records = self._source.fetch(records_max=RECORDS_MAX, wait_s=wait_s, linger_s=0.0).records
         by_topic: dict[str, list[Record]] = {}

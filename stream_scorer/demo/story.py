@@ -131,7 +131,8 @@ class Story:
         plan = self._plan
         self._screen.step(f"customers arrive, {plan.rate_per_s:g} requests a second; they answer by their odds")
         self._tally.started_ms = self._clock.now_ms()
-        self._until(lambda: bool(self._tally.releases), "waiting for the first ranking", START_S_MAX)
+        self._until(lambda: self._crowd.sent[self._ring.settings.topics.requests] > 0, "the first customer", START_S_MAX)
+        self._until(lambda: self._serves(1), "waiting for the first ranking", START_S_MAX, sending=False)
         share_s = plan.seconds / (plan.retrainings + 1)
         for number in range(1, plan.retrainings + 2):
             end_s = self._clock.monotonic_s() + share_s
