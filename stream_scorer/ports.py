@@ -248,6 +248,26 @@ class TopicAdmin(Protocol):
     def lag(self, group: str, topics: Sequence[str]) -> dict[Partition, int]:
         """Return how far a group is behind in each partition; a partition it never committed counts from its beginning."""
 
+    def members(self, group: str) -> int:
+        """Return how many members a group has."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What the server under the store of releases is; None: it doesn't tell. `memory_max_bytes` 0: no limit."""
+
+    version: str
+    eviction_policy: str | None
+    memory_used_bytes: int | None
+    memory_max_bytes: int | None
+
+
+class StoreAdmin(Protocol):
+    """The server under the store of releases, as an operator sees it."""
+
+    def facts(self) -> StoreFacts:
+        """Ask the server. Raises TransientError when it does not answer in time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

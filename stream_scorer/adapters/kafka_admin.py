@@ -70,6 +70,8 @@ class KafkaTopicAdmin:
     def lag(self, group: str, topics: Sequence[str]) -> dict[Partition, int]:
         """See TopicAdmin."""
         metadata = self._metadata()
+        if not _has_controller(metadata):
+            raise NotReady("the broker does not tell how far groups are")
         partitions = [
             TopicPartition(name, number) for name in topics if name in metadata.topics for number in metadata.topics[name].partitions
         ]
@@ -83,6 +85,16 @@ class KafkaTopicAdmin:
             partition = Partition(each.topic, each.partition)
             behind[partition] = latest[partition] - (each.offset if each.offset >= 0 else earliest[partition])
         return behind
+
+    def members(self, group: str) -> int:
+        """See TopicAdmin."""
+        described = self._client.describe_consumer_groups([group], request_timeout=self._timeout_s)[group]
+        try:
+            return len(described.result(self._timeout_s + _GRACE_S).members)
+        except KafkaException as error:
+            if kafka_error(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return 0
+            raise NotReady(f"the brokers did not answer: {kafka_error(error).str()}") from error
 
     def _metadata(self) -> Any:
         try:

@@ -1,0 +1,84 @@
+"""`stream-scorer doctor`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_scorer.cli.options import Json, settings_of
+
+if TYPE_CHECKING:
+    from stream_scorer.services.doctor import Expected, Finding
+    from stream_scorer.settings import Settings
+
+
+def doctor(
+    ctx: typer.Context,
+    *,
+    timeout: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds to wait for each answer.")] = 5.0,
+    as_json: Json = False,
+) -> None:
+    """Check brokers, topics, groups, Redis and the release, and say what to do about every fault; exit 1 when there is one."""
+    from stream_scorer.adapters.clock import SystemClock
+    from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+    from stream_scorer.adapters.redis_admin import RedisAdmin
+    from stream_scorer.adapters.redis_client import connect
+    from stream_scorer.adapters.redis_releases import RedisReleases
+    from stream_scorer.services.doctor import examine
+
+    settings = settings_of(ctx)
+    redis = connect(settings.redis.url.get_secret_value(), timeout_s=timeout)
+    admin = KafkaTopicAdmin(settings.kafka.client_config(), timeout_s=timeout)
+    releases = RedisReleases(redis, prefix=settings.redis.prefix)
+    found = examine(admin, RedisAdmin(redis), releases, expected_of(settings), now_ms=SystemClock().now_ms())
+    _tell([*_cautions(settings), *found], as_json)
+
+
+def expected_of(settings: "Settings") -> "Expected":
+    """Return what the settings ask of the outside."""
+    from stream_scorer.services.doctor import Expected
+    from stream_scorer.topic_plan import horizon_ms, topic_specs
+
+    topics = settings.topics
+    return Expected(
+        specs=topic_specs(settings),
+        aligned=(topics.rankings, topics.outcomes, topics.labels),
+        kept_ms=dict.fromkeys((topics.rankings, topics.outcomes), horizon_ms(settings)),
+        groups={
+            settings.rank.group: ("rank", [topics.requests, topics.acceptances]),
+            settings.join.group: ("join", [topics.rankings, topics.outcomes]),
+            settings.buffer.group: ("buffer", [topics.labels]),
+            settings.refresh.group: ("refresh", [topics.offers]),
+        },
+        transactions=settings.loop.delivery == "exactly_once",
+    )
+
+
+def _cautions(settings: "Settings") -> "list[Finding]":
+    """Say what is unsafe in the settings themselves."""
+    from stream_scorer.services.doctor import Finding
+
+    config = settings.kafka.client_config()
+    hosts = {server.rpartition(":")[0] for server in settings.kafka.bootstrap_servers.split(",")}
+    found = []
+    if hosts - {"localhost", "127.0.0.1", "[::1]"} and "ssl" not in str(config.get("security.protocol", "plaintext")).lower():
+        says = f"security.protocol is {config.get('security.protocol', 'plaintext')}, and the brokers are elsewhere"
+        found.append(Finding("encryption", "warning", says, 'set kafka.client."security.protocol" to ssl or sasl_ssl'))
+    if str(config.get("enable.ssl.certificate.verification", "true")).lower() == "false":
+        found.append(Finding("encryption", "warning", "the brokers' certificates are not verified", "set ssl.ca.location instead"))
+    return found
+
+
+def _tell(findings: "Sequence[Finding]", as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            print(f"{finding.state:<8} {finding.check:<22} {finding.says}")
+            if finding.do and finding.state != "ok":
+                print(f"{'':<8} {'':<22} do: {finding.do}")
+    if any(finding.state == "fault" for finding in findings):
+        raise typer.Exit(1)
