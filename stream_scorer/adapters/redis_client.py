@@ -42,6 +42,9 @@ class RedisClient(Protocol):
     def get(self, name: str) -> bytes | None:
         """GET."""
 
+    def info(self) -> dict[str, Any]:
+        """INFO."""
+
     def mget(self, keys: Sequence[str]) -> list[bytes | None]:
         """MGET."""
 
