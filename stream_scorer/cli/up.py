@@ -29,7 +29,7 @@ def up(
 
     settings = settings_of(ctx, {"topics.partitions": partitions})
     places = LocalSettings()
-    with LocalKafka(cache=places.cache, kafka_home=places.kafka_home) as kafka, LocalValkey() as valkey:
+    with LocalValkey() as valkey, LocalKafka(cache=places.cache, kafka_home=places.kafka_home) as kafka:
         create_topics(KafkaTopicAdmin({"bootstrap.servers": kafka.bootstrap_servers}), topic_specs(settings))
         stopping = stop_signals()
         _print(

@@ -1,0 +1,79 @@
+"""What is deployed fits what is built: commands, settings, files and versions. (Parsed here; docker itself is not needed.)"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stream_scorer.adapters.kafka_jars import kafka_pom
+from stream_scorer.cli import COMMANDS
+from stream_scorer.settings_sources import setting_names
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+JOBS = {name: service for name, service in SERVICES.items() if service["image"] == "stream-scorer"}
+
+
+def commands_of(service: dict[str, Any]) -> str:
+    """Return the words behind `stream-scorer` when the container starts."""
+    return str(service["entrypoint"][-1]).split("stream-scorer ")[1] if "entrypoint" in service else shlex.join(service["command"])
+
+
+def instructions() -> Iterator[tuple[str, str]]:
+    joined = re.sub(r"\\\n", " ", DOCKERFILE)
+    for line in joined.splitlines():
+        if line and not line.startswith("#"):
+            name, _, rest = line.partition(" ")
+            yield name, rest
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_runs_a_command_that_exists(name: str) -> None:
+    assert commands_of(JOBS[name]).split()[0] in COMMANDS
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_waits_only_for_services_that_exist(name: str) -> None:
+    assert set(SERVICES[name].get("depends_on", {})) <= set(SERVICES)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_volume_is_declared(name: str) -> None:
+    assert {each.split(":")[0] for each in SERVICES[name].get("volumes", [])} <= set(COMPOSE["volumes"])
+
+
+def test_the_variables_given_are_settings() -> None:
+    given = set(re.findall(r"STREAM_SCORER_[A-Z_]+", DOCKERFILE + (ROOT / "docker-compose.yml").read_text()))
+    assert given <= {f"STREAM_SCORER_{name.upper().replace('.', '__')}" for name in setting_names()}
+
+
+def test_the_kafka_in_containers_is_the_one_that_is_tested() -> None:
+    version = re.search(r"<kafka.version>(.+)</kafka.version>", kafka_pom().read_text())
+    assert version is not None
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{version[1]}"
+
+
+def test_what_the_image_copies_is_there_and_not_ignored() -> None:
+    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for name, rest in instructions():
+        if name == "COPY" and "--from" not in rest:
+            for source in rest.split()[:-1]:
+                assert (ROOT / source).exists(), source
+                assert any(each.startswith(source) for each in kept), source
+
+
+def test_the_image_runs_as_nobody_in_particular() -> None:
+    assert [rest for name, rest in instructions() if name == "USER"] == ["10001:10001"]
+
+
+@pytest.mark.parametrize("extra", ["parquet", "train"])
+def test_the_image_has_a_lock_for_what_it_can_hold(extra: str) -> None:
+    lock = (ROOT / "requirements" / f"{extra}.txt").read_text()
+    assert ("torch==" in lock) == (extra == "train")
+    assert "http" not in lock
