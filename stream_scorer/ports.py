@@ -1,7 +1,7 @@
 """What the services need of the outside. Every port has a real adapter and a memory twin, held by one contract suite."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -289,3 +289,16 @@ class RecordFeed(Protocol):
 
     def failures(self) -> Counter[str]:
         """Return how many records were not delivered, by reason."""
+
+
+class Sorter(Protocol):
+    """Sorts more rows than fit in memory: (key, order, payload)."""
+
+    def add(self, rows: Iterable[tuple[str, int, bytes]]) -> None:
+        """Take rows in."""
+
+    def groups(self) -> Iterator[tuple[str, list[bytes]]]:
+        """Yield each key once, ascending, with its payloads in ascending order."""
+
+    def close(self) -> None:
+        """Throw everything away."""

@@ -1,0 +1,196 @@
+"""What a checker remembers of each record of the ring: enough to judge it, small enough to be sorted on disk."""
+
+from typing import Any
+
+import msgspec
+import xxhash
+
+from stream_scorer.core.records import Record
+
+
+class Input(msgspec.Struct, frozen=True, array_like=True, tag="i"):
+    """A request or an acceptance. `settled`: its reader has committed an offset behind it. `dead`: a dead letter says why it is none."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    settled: bool
+    dead: bool
+
+
+class Output(msgspec.Struct, frozen=True, array_like=True, tag="o"):
+    """What was made of an input. `aborted`: its transaction was, so that only a careless reader sees it."""
+
+    partition: int
+    offset: int
+    aborted: bool
+
+
+class Ranked(msgspec.Struct, frozen=True, array_like=True, tag="r"):
+    """A ranking as the join reads it; `digest` covers what a label must copy."""
+
+    offset: int
+    timestamp_ms: int
+    settled: bool
+    dead: bool
+    aborted: bool
+    time_ms: int
+    customer_id: str
+    release_id: str
+    offers: tuple[str, ...]
+    digest: bytes
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True, tag="a"):
+    """An outcome as the join reads it."""
+
+    offset: int
+    settled: bool
+    dead: bool
+    aborted: bool
+    customer_id: str
+    offer_id: str
+    accepted: bool
+    time_ms: int
+
+
+class Word(msgspec.Struct, frozen=True, array_like=True, tag="w"):
+    """One revision of the labels of a request: (accepted, cause, label time) in rank order."""
+
+    offset: int
+    timestamp_ms: int
+    dead: bool
+    aborted: bool
+    revision: int
+    final: bool
+    labels: tuple[tuple[int | None, str | None, int | None], ...]
+    digest: bytes
+
+
+class Rows(msgspec.Struct, frozen=True, array_like=True, tag="f"):
+    """Rows of one revision of one request: how many, and the sum of their digests; `found` in files, else due by the topic."""
+
+    found: bool
+    settled: bool
+    count: int
+    total: int
+
+
+Seen = Input | Output | Ranked | Answer | Word | Rows
+pack = msgspec.msgpack.Encoder().encode
+unpack = msgspec.msgpack.Decoder(Seen).decode
+
+
+class _RequestHead(msgspec.Struct, frozen=True):
+    request_id: str
+
+
+class _AcceptanceHead(msgspec.Struct, frozen=True):
+    acceptance_id: str
+    request_id: str
+    customer_id: str
+    offer_id: str
+    accepted: bool
+    event_time_ms: int
+
+
+class _Offer(msgspec.Struct, frozen=True, kw_only=True):
+    offer_id: str
+    rank: msgspec.Raw
+    score: msgspec.Raw
+    propensity: msgspec.Raw
+    features: msgspec.Raw
+    accepted: int | None = None
+    cause: str | None = None
+    label_time_ms: int | None = None
+
+
+class _Ranking(msgspec.Struct, frozen=True):
+    request_id: str
+    customer_id: str
+    event_time_ms: int
+    release_id: str
+    features: msgspec.Raw
+    offers: list[_Offer]
+
+
+class _Labelled(msgspec.Struct, frozen=True):
+    request_id: str
+    revision: int
+    final: bool
+    customer_id: str
+    request_time_ms: int
+    release_id: str
+    features: msgspec.Raw
+    offers: list[_Offer]
+
+
+def _reader(kind: type[Any]) -> Any:
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(value: bytes | None) -> Any:
+        try:
+            return decode(value or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+
+    return read
+
+
+_request_of, _acceptance_of, _ranking_of, _labelled_of = map(_reader, (_RequestHead, _AcceptanceHead, _Ranking, _Labelled))
+
+
+def request_key(record: Record) -> str | None:
+    """Return the request id of a request or a ranking; None when these bytes have none."""
+    head = _request_of(record.value)
+    return head and str(head.request_id)
+
+
+def acceptance_key(record: Record) -> str | None:
+    """Return what an acceptance and its outcome share; None when these bytes are neither."""
+    head = _acceptance_of(record.value)
+    return head and "\0".join((head.acceptance_id, head.request_id, head.offer_id, str(head.accepted), str(head.event_time_ms)))
+
+
+def ranked(record: Record, *, settled: bool, dead: bool, aborted: bool) -> tuple[str, Ranked] | None:
+    """Return the request id of a ranking and what to remember; None for bytes that are no ranking."""
+    head = _ranking_of(record.value)
+    if head is None:
+        return None
+    offers = tuple(offer.offer_id for offer in head.offers)
+    digest = _digest(head.customer_id, head.event_time_ms, head)
+    seen = Ranked(
+        record.offset, record.timestamp_ms, settled, dead, aborted, head.event_time_ms, head.customer_id, head.release_id, offers, digest
+    )
+    return head.request_id, seen
+
+
+def answer(record: Record, *, settled: bool, dead: bool, aborted: bool) -> tuple[str, Answer] | None:
+    """Return the request id of an outcome and what to remember; None for bytes that are no outcome."""
+    head = _acceptance_of(record.value)
+    if head is None:
+        return None
+    seen = Answer(record.offset, settled, dead, aborted, head.customer_id, head.offer_id, head.accepted, head.event_time_ms)
+    return head.request_id, seen
+
+
+def word(record: Record, *, dead: bool, aborted: bool) -> tuple[str, Word] | None:
+    """Return the request id of a labelled ranking and what to remember; None for bytes that are none."""
+    head = _labelled_of(record.value)
+    if head is None:
+        return None
+    labels = tuple((offer.accepted, offer.cause, offer.label_time_ms) for offer in head.offers)
+    digest = _digest(head.customer_id, head.request_time_ms, head)
+    seen = Word(record.offset, record.timestamp_ms, dead, aborted, head.revision, head.final, labels, digest)
+    return head.request_id, seen
+
+
+def _digest(customer_id: str, time_ms: int, head: _Ranking | _Labelled) -> bytes:
+    # the very bytes: labels copy the ranking's, they do not read and write them anew
+    digest = xxhash.xxh3_128(f"{customer_id}\0{time_ms}\0{head.release_id}\0".encode())
+    digest.update(bytes(head.features))
+    for offer in head.offers:
+        digest.update(offer.offer_id.encode())
+        for raw in (offer.rank, offer.score, offer.propensity, offer.features):
+            digest.update(bytes(raw))
+    return digest.digest()

@@ -1,0 +1,193 @@
+"""Judging what became of a request, an acceptance, a label or a row, from everything that is known of it at once."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from stream_scorer.core.history import Answer, Input, Output, Ranked, Rows, Word
+from stream_scorer.core.labelling import Horizons
+
+NO_TIME = -1
+RightLabel = tuple[int | None, str | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that must never be; `what` names the record or the id."""
+
+    kind: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """How retention has bitten: the broker's time up to which records of a topic may be gone; NO_TIME: none are."""
+
+    inputs_ms: int = NO_TIME
+    outputs_ms: int = NO_TIME
+
+
+def judge_pairs(noun: str, key: str, inputs: Sequence[Input], outputs: Sequence[Output], expiry: Expiry) -> Iterator[Fault]:
+    """Find inputs without exactly one output or dead letter. `noun` is request or acceptance."""
+    alive = [one for one in inputs if not one.dead]
+    owed = [one for one in alive if one.settled and one.timestamp_ms > expiry.outputs_ms]
+    made = [one for one in outputs if not one.aborted]
+    name = _name(key)
+    if len(made) < len(owed):
+        yield Fault(f"{noun}_lost", f"{name}: {len(owed)} records, {len(made)} outputs, no dead letter for the rest{_places(owed)}")
+    if len(made) > len(alive) and (inputs or expiry.inputs_ms == NO_TIME):
+        kind = f"{noun}_doubled" if inputs else f"{noun}_unknown"
+        yield Fault(
+            kind, f"{name}: {len(alive)} records, {len(inputs) - len(alive)} of them dead letters, {len(made)} outputs{_places(made)}"
+        )
+
+
+def _places(seen: Sequence[Input] | Sequence[Output]) -> str:
+    return "".join(f" [{one.partition}]@{one.offset}" for one in seen[:4])
+
+
+def _name(key: str) -> str:
+    return key.split("\0", 1)[0]
+
+
+def right_label(answers: Iterable[tuple[bool, int]], closes_ms: int, *, closed: bool) -> RightLabel:
+    """Return the label of an offer from all answers about it at once."""
+    given = list(answers)
+    accepted = [time_ms for yes, time_ms in given if yes]
+    declined = [time_ms for yes, time_ms in given if not yes and time_ms <= closes_ms]
+    if accepted:
+        return 1, "accepted" if min(accepted) <= closes_ms else "late_acceptance", min(accepted)
+    if declined:
+        return 0, "declined", min(declined)
+    return (0, "window_closed", closes_ms) if closed else (None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Standpoint:
+    """From where the labels of one partition are judged.
+
+    `watermark_ms`: what event time had passed when the joiner committed. `strict`: the joiner stood still meanwhile, so a label must
+    be what was due then; else one that is right by what has come since is right too.
+    """
+
+    horizons: Horizons
+    watermark_ms: int
+    strict: bool
+    expiry: Expiry = Expiry()
+    labels_expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The faults about one request's labels, and what health is reckoned from."""
+
+    faults: list[Fault]
+    ranking: Ranked | None
+    latest: Word | None
+    joined: int
+    waiting: int
+
+
+def judge_labels(key: str, seen: Sequence[Ranked | Answer | Word], view: Standpoint) -> Judged:
+    """Find words that skip, repeat, differ from the ranking or from the right labels, and answers that count nowhere."""
+    rankings = [one for one in seen if isinstance(one, Ranked) and not one.dead]
+    words = [one for one in seen if isinstance(one, Word) and not one.aborted and not one.dead]
+    answers = [one for one in seen if isinstance(one, Answer) and not one.aborted and not one.dead]
+    first = min((one for one in rankings if not one.aborted), key=lambda one: one.offset, default=None)
+    name = _name(key)
+    if first is None:
+        return _without_ranking(name, words, answers, view, aborted=bool(rankings))
+    counting, waiting, faults = _usable(name, first, answers, view)
+    faults += _revisions(name, words, view)
+    faults += [
+        Fault("label_altered", f"{name}: revision {one.revision} differs from the ranking") for one in words if one.digest != first.digest
+    ]
+    if first.settled and first.timestamp_ms > view.expiry.outputs_ms:
+        faults += _compare(name, first, counting, words[-1] if words else None, view)
+    return Judged(faults, first, words[-1] if words else None, len(counting), waiting)
+
+
+def _without_ranking(name: str, words: Sequence[Word], answers: Sequence[Answer], view: Standpoint, *, aborted: bool) -> Judged:
+    faults: list[Fault] = []
+    if words and aborted:
+        faults.append(Fault("label_of_aborted_ranking", f"{name}: revision {words[0].revision} at {words[0].offset}"))
+    elif words and view.expiry.outputs_ms == NO_TIME:
+        faults.append(Fault("label_unknown", f"{name}: revision {words[0].revision} at {words[0].offset} has no ranking"))
+    lost = [one for one in answers if one.settled and view.watermark_ms > one.time_ms + view.horizons.disorder_ms]
+    if view.expiry.outputs_ms == NO_TIME:
+        faults += [Fault("outcome_uncounted", f"{name}: the outcome at {one.offset} has no ranking and no dead letter") for one in lost]
+    return Judged(faults, None, words[-1] if words else None, 0, len(answers) - len(lost))
+
+
+def _usable(name: str, ranking: Ranked, answers: Sequence[Answer], view: Standpoint) -> tuple[list[Answer], int, list[Fault]]:
+    horizons = view.horizons
+    first_ms, last_ms = ranking.time_ms - horizons.back_ms, ranking.time_ms + horizons.window_ms + horizons.late_ms
+    counting, faults, waiting = [], [], 0
+    for one in answers:
+        if one.customer_id == ranking.customer_id and one.offer_id in ranking.offers and first_ms <= one.time_ms <= last_ms:
+            counting.append(one)
+            waiting += not one.settled
+        elif one.settled and ranking.settled:
+            faults.append(Fault("outcome_uncounted", f"{name}: the outcome at {one.offset} cannot count and has no dead letter"))
+    return counting, waiting, faults
+
+
+def _revisions(name: str, words: Sequence[Word], view: Standpoint) -> Iterator[Fault]:
+    known: set[int] = set()
+    last = words[0].revision - 1 if words and view.labels_expired else 0
+    for one in words:
+        if one.revision in known:
+            yield Fault("revision_doubled", f"{name}: revision {one.revision} again at {one.offset}")
+        elif one.revision != last + 1:
+            yield Fault("revision_skipped", f"{name}: revision {one.revision} after {last}, at {one.offset}")
+        known.add(one.revision)
+        last = max(last, one.revision)
+
+
+def _compare(name: str, ranking: Ranked, answers: Sequence[Answer], latest: Word | None, view: Standpoint) -> Iterator[Fault]:
+    closes_ms = ranking.time_ms + view.horizons.window_ms
+    closed = view.watermark_ms > closes_ms
+    due = _labels(ranking, [one for one in answers if one.settled], closes_ms, closed=closed)
+    nothing = all(accepted is None for accepted, _, _ in due)
+    if latest is None:
+        if not nothing and not (view.labels_expired and closed):
+            yield Fault("label_missing", f"{name}: {_say(due)} is due")
+        return
+    later = _labels(ranking, answers, closes_ms, closed=latest.final)
+    if (latest.labels, latest.final) == (due, closed):
+        return
+    if not view.strict and latest.labels == later:
+        return
+    yield Fault("label_wrong", f"{name}: revision {latest.revision} says {_say(latest.labels)}, right is {_say(due)}")
+
+
+def _labels(ranking: Ranked, answers: Sequence[Answer], closes_ms: int, *, closed: bool) -> tuple[RightLabel, ...]:
+    given: dict[str, list[tuple[bool, int]]] = {}
+    for one in answers:
+        given.setdefault(one.offer_id, []).append((one.accepted, one.time_ms))
+    return tuple(right_label(given.get(offer, ()), closes_ms, closed=closed) for offer in ranking.offers)
+
+
+def _say(labels: Sequence[RightLabel]) -> str:
+    known = [f"{place}: {cause}" for place, (_, cause, _) in enumerate(labels, 1) if cause not in (None, "window_closed")]
+    closed = sum(cause == "window_closed" for _, cause, _ in labels)
+    return "{" + ", ".join([*known[:4], *([f"{closed} window_closed"] if closed else [])]) + "}"
+
+
+def judge_rows(key: str, rows: Sequence[Rows], *, labels_expired: bool) -> Iterator[Fault]:
+    """Find rows in files that are not those of the topic: missing, doubled, different or unknown."""
+    due = [one for one in rows if not one.found]
+    found = [one for one in rows if one.found]
+    count, total = sum(one.count for one in found), sum(one.total for one in found) % 2**63
+    request, revision = key.rsplit("\0", 1)
+    name = f"{request} revision {revision}"
+    if not due:
+        if not labels_expired:
+            yield Fault("rows_unknown", f"{name}: {count} rows in files, no label on the topic")
+        return
+    wanted = due[0].count
+    if count < wanted and (due[0].settled or count):
+        yield Fault("rows_missing", f"{name}: {count} of {wanted} rows in files")
+    elif count > wanted:
+        yield Fault("rows_doubled", f"{name}: {count} rows in files, {wanted} on the topic")
+    elif count == wanted and total != due[0].total:
+        yield Fault("rows_differ", f"{name}: the rows in files are not those of the topic")
