@@ -1,0 +1,108 @@
+"""`stream-scorer score`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_scorer.cli.options import settings_of
+
+if TYPE_CHECKING:
+    from stream_scorer.core.records import DeadLetter
+    from stream_scorer.core.release import Release
+    from stream_scorer.settings import Settings
+
+
+def score(
+    ctx: typer.Context,
+    *,
+    requests: Annotated[Path, typer.Option(help="JSON lines, CSV or Parquet.")],
+    model: Annotated[Path | None, typer.Option(show_default=False, help="A folder that train wrote; with --offers.")] = None,
+    offers: Annotated[Path | None, typer.Option(show_default=False, help="JSON lines, CSV or Parquet.")] = None,
+    release: Annotated[str | None, typer.Option(show_default=False, help="A release in Redis: its id, or current.")] = None,
+    out: Annotated[Path | None, typer.Option(show_default=False, help="Rankings as JSON lines; else stdout.")] = None,
+    dead_letters: Annotated[Path | None, typer.Option(show_default=False, help="Refused requests as JSON lines; else stderr.")] = None,
+) -> None:
+    """Rank a file of requests offline, byte for byte as the ranker does; exit 1 when a request was refused."""
+    from stream_scorer.adapters.event_files import EventFile
+    from stream_scorer.cli.progress import progress_of
+    from stream_scorer.core.encoding import OfferFeatures
+    from stream_scorer.services.scoring import score as rank_all
+
+    settings = settings_of(ctx)
+    events = EventFile(requests, own=_request_fields())
+    held = _release(settings, model, offers, release)
+    names = settings.rank.offer_features
+    kept = OfferFeatures(None if names is None else tuple(names))
+    ranked = refused = 0
+    with _writing(out, sys.stdout) as rankings, _writing(dead_letters, sys.stderr) as letters, progress_of("ranked", events.share) as say:
+        values = (event.value for event in events)
+        for scored in rank_all(values, held, offer_features=kept, ranking_bytes_max=settings.topics.record_bytes_max):
+            rankings.write(b"".join(ranking + b"\n" for ranking in scored.rankings))
+            letters.write(b"".join(map(_line, scored.dead_letters)))
+            ranked, refused = ranked + len(scored.rankings), refused + len(scored.dead_letters)
+            say(ranked)
+    print(f"{ranked:,} ranked by {held.release_id}, {refused:,} refused", file=sys.stderr)
+    if refused:
+        raise typer.Exit(1)
+
+
+def _request_fields() -> frozenset[str]:
+    from dataclasses import fields
+
+    from stream_scorer.core.messages import CustomerRequest
+
+    return frozenset(field.name for field in fields(CustomerRequest))
+
+
+def _release(settings: "Settings", model: Path | None, offers: Path | None, release: str | None) -> "Release":
+    from stream_scorer.errors import UsageError
+
+    if release is not None and model is None and offers is None:
+        return _stored(settings, release)
+    if release is None and model is not None and offers is not None:
+        return _made(model, offers)
+    raise UsageError("score needs either --model DIR with --offers PATH, or --release ID (or current)")
+
+
+def _stored(settings: "Settings", name: str) -> "Release":
+    from stream_scorer.core.messages import ReleaseId
+    from stream_scorer.errors import ReleaseError
+    from stream_scorer.wiring import release_store
+
+    store = release_store(settings)
+    release_id = store.current() if name == "current" else ReleaseId(name)
+    if release_id is None:
+        raise ReleaseError("there is no release yet; stream-scorer publish makes one")
+    return store.load(release_id)
+
+
+def _made(model: Path, offers: Path) -> "Release":
+    from stream_scorer.adapters.clock import SystemClock
+    from stream_scorer.adapters.model_files import read_model
+    from stream_scorer.adapters.tables import read_offers
+    from stream_scorer.services.publisher import draft_release
+
+    draft = draft_release(read_model(model), read_offers(offers), created_ms=SystemClock().now_ms(), embedded=lambda done: None)
+    for fault in draft.faults:
+        print(f"caution: {fault}", file=sys.stderr)
+    return draft.release
+
+
+@contextmanager
+def _writing(path: Path | None, standard: IO[str]) -> Iterator[IO[bytes]]:
+    if path is None:
+        yield standard.buffer  # type: ignore[attr-defined]
+        standard.flush()
+    else:
+        with path.open("wb") as file:
+            yield file
+
+
+def _line(letter: "DeadLetter") -> bytes:
+    import json
+
+    return json.dumps({"request": letter.record.offset, "code": letter.code, "message": letter.message}).encode() + b"\n"

@@ -1,0 +1,31 @@
+"""Rank requests offline: they become records of one batch after the other, and go the ranker's way."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from stream_scorer.core.encoding import ALL_FEATURES, OfferFeatures
+from stream_scorer.core.pipeline import RankTopics, rank_batch
+from stream_scorer.core.records import DeadLetter, Record
+from stream_scorer.core.release import Release
+
+BATCH_REQUESTS = 512
+_TOPICS = RankTopics("requests", "acceptances", "rankings", "outcomes")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Rankings in the order of their requests; a dead letter's record has the request's number, from 1, for its offset."""
+
+    rankings: list[bytes]
+    dead_letters: list[DeadLetter]
+
+
+def score(
+    requests: Iterable[bytes | None], release: Release, *, offer_features: OfferFeatures = ALL_FEATURES, ranking_bytes_max: int
+) -> Iterator[Scored]:
+    """Yield batch by batch what the ranker would have written."""
+    records = (Record(_TOPICS.requests, 0, number, None, request, 0) for number, request in enumerate(requests, 1))
+    while batch := list(islice(records, BATCH_REQUESTS)):
+        ranked = rank_batch(batch, release, topics=_TOPICS, offer_features=offer_features, ranking_bytes_max=ranking_bytes_max)
+        yield Scored([output.value for output in ranked.outputs if output.value is not None], ranked.dead_letters)
