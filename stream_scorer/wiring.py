@@ -1,6 +1,7 @@
 """Builds the jobs: the only module that sees both adapters and services."""
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -157,7 +158,7 @@ def run_serve(
     instance = settings.loop.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:6]}"
 
     def start(name: str) -> subprocess.Popen[bytes]:
-        words = [sys.executable, "-m", "stream_scorer", *(["--config", str(config)] if config else []), name.split("-")[0], "--with-parent"]
+        words = [sys.executable, "-m", "stream_scorer", *(["--config", str(config)] if config else []), name.split("-")[0], "--parent", str(os.getpid())]
         words += ["--delivery", settings.loop.delivery, *(["--until-idle", str(until_idle_s)] if until_idle_s is not None else [])]
         words += ["--instance", f"{instance}-{name}", "--metrics-port", str(ports[name])]
         # a session of its own: Ctrl-C reaches us alone, and we pass it on once

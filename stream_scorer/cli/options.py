@@ -15,7 +15,7 @@ UntilIdle = Annotated[float | None, typer.Option(min=0, show_default=False, help
 
 Instance = Annotated[str | None, typer.Option(show_default=False, help="Name of this worker: unique, and the same after a restart.")]
 MetricsPort = Annotated[int | None, typer.Option(min=0, max=65_535, show_default=False, help="Port of metrics and health pages.")]
-WithParent = Annotated[bool, typer.Option("--with-parent", hidden=True, help="End when the process that started this one has ended.")]
+Parent = Annotated[int | None, typer.Option(hidden=True, help="End once this is no longer the process above.")]
 
 
 def loaded_settings(ctx: typer.Context, flags: Mapping[str, object] | None = None) -> "Loaded":

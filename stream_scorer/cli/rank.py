@@ -2,7 +2,7 @@
 
 import typer
 
-from stream_scorer.cli.options import Delivery, Instance, MetricsPort, UntilIdle, WithParent, settings_of
+from stream_scorer.cli.options import Delivery, Instance, MetricsPort, UntilIdle, Parent, settings_of
 
 
 def rank(
@@ -12,11 +12,11 @@ def rank(
     until_idle: UntilIdle = None,
     instance: Instance = None,
     metrics_port: MetricsPort = None,
-    with_parent: WithParent = False,
+    parent: Parent = None,
 ) -> None:
     """Rank offers for customers as requests arrive; a member of the rankers' consumer group. SIGTERM ends it after its batch."""
     from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.wiring import run_rank
 
     settings = settings_of(ctx, {"loop.delivery": delivery, "loop.instance": instance, "metrics.port": metrics_port})
-    run_rank(settings, stopping=stop_signals(with_parent=with_parent), until_idle_s=until_idle)
+    run_rank(settings, stopping=stop_signals(parent=parent), until_idle_s=until_idle)

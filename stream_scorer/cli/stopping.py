@@ -7,13 +7,12 @@ from threading import Event
 from types import FrameType
 
 
-def stop_signals(*, with_parent: bool = False) -> Callable[[], bool]:
+def stop_signals(*, parent: int | None = None) -> Callable[[], bool]:
     """Take over both signals from now on; the result says whether to stop. A second signal ends the process at once.
 
-    With `with_parent` it also says so once the process that started this one has ended, even when it was killed.
+    With `parent` it also says so once that process is no longer the one above this one: it has ended, or was killed.
     """
     told = Event()
-    parent = os.getppid()
 
     def note(number: int, frame: FrameType | None) -> None:
         if told.is_set():
@@ -22,4 +21,4 @@ def stop_signals(*, with_parent: bool = False) -> Callable[[], bool]:
 
     signal.signal(signal.SIGTERM, note)
     signal.signal(signal.SIGINT, note)
-    return lambda: told.is_set() or (with_parent and os.getppid() != parent)
+    return lambda: told.is_set() or (parent is not None and os.getppid() != parent)

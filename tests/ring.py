@@ -1,0 +1,136 @@
+"""The ring on real servers: workers as processes, events in, what came out read back."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+from confluent_kafka import Producer
+
+from stream_scorer.adapters.clock import SystemClock
+from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+from stream_scorer.adapters.kafka_client import new_producer
+from stream_scorer.adapters.kafka_log import KafkaLog
+from stream_scorer.core.messages import Offer
+from stream_scorer.core.records import Partition, Record
+from stream_scorer.core.release import Model, Release
+from stream_scorer.services.publisher import draft_release, publish
+from stream_scorer.settings import Settings, TopicSettings
+from stream_scorer.wiring import release_store
+
+START_MS = 1_763_000_000_000
+
+
+@dataclass
+class Ring:
+    """One ring: topics, groups and a key prefix of its own."""
+
+    kafka: str
+    redis_url: str
+    topics: TopicSettings
+    tag: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    options: dict[str, str] = field(default_factory=dict)
+    _running: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    def variables(self) -> dict[str, str]:
+        names = {f"STREAM_SCORER_TOPICS__{name.upper()}": str(value) for name, value in self.topics.model_dump().items()}
+        return {
+            "STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS": self.kafka,
+            "STREAM_SCORER_KAFKA__SESSION_TIMEOUT_MS": "6000",
+            "STREAM_SCORER_KAFKA__TRANSACTION_TIMEOUT_MS": "10000",
+            "STREAM_SCORER_REDIS__URL": self.redis_url,
+            "STREAM_SCORER_REDIS__PREFIX": self.tag,
+            "STREAM_SCORER_RANK__GROUP": f"rank-{self.tag}",
+            "STREAM_SCORER_JOIN__GROUP": f"join-{self.tag}",
+            "STREAM_SCORER_REFRESH__GROUP": f"refresh-{self.tag}",
+            "STREAM_SCORER_BUFFER__GROUP": f"buffer-{self.tag}",
+            **names,
+            **self.options,
+        }
+
+    def settings(self) -> Settings:
+        return Settings.model_validate(
+            {"kafka": {"bootstrap_servers": self.kafka}, "redis": {"url": self.redis_url, "prefix": self.tag}, "topics": self.topics.model_dump()}
+        )
+
+    def start(self, *words: str, log: Path) -> "subprocess.Popen[bytes]":
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "stream_scorer", *words], env={**os.environ, **self.variables()}, stdout=output, stderr=output
+            )
+        self._running.append(process)
+        return process
+
+    def run(self, *words: str, log: Path, timeout_s: float = 120) -> None:
+        code = self.start(*words, log=log).wait(timeout_s)
+        assert code == 0, log.read_text()[-4_000:]
+
+    def workers(self, serve: "subprocess.Popen[bytes]", count: int, *, timeout_s: float = 30) -> list[psutil.Process]:
+        """Wait until `serve` runs so many workers, and return them."""
+        deadline_s = time.monotonic() + timeout_s
+        while len(workers := [one for one in psutil.Process(serve.pid).children() if one.status() != psutil.STATUS_ZOMBIE]) < count:
+            assert time.monotonic() < deadline_s, f"serve runs {len(workers)} of {count} workers"
+            time.sleep(0.1)
+        return workers
+
+    def stop(self) -> None:
+        for process in self._running:
+            if process.poll() is None:
+                process.kill()
+            process.wait(30)
+
+    def publish(self, model: Model, offers: Sequence[Offer]) -> Release:
+        store = release_store(self.settings())
+        draft = draft_release(model, offers, created_ms=SystemClock().now_ms(), embedded=lambda done: None)
+        return publish(store, model, draft, keep=3, force=True)
+
+    def producer(self) -> Producer:
+        return new_producer({"bootstrap.servers": self.kafka, "linger.ms": 5, "delivery.report.only.error": True})
+
+    def send(self, topic: str, values: Iterable[bytes | dict[str, Any]]) -> None:
+        producer = self.producer()
+        for number, value in enumerate(values):
+            producer.produce(topic, value if isinstance(value, bytes) else msgspec.json.encode(value), key=f"{number}".encode())
+            producer.poll(0)
+        assert producer.flush(30) == 0
+
+    def read(self, topic: str) -> list[Record]:
+        log = KafkaLog({"bootstrap.servers": self.kafka, "group.id": f"reader-{self.tag}"}, timeout_s=30)
+        try:
+            partitions = [Partition(topic, number) for number in range(self.topics.partitions)]
+            return [record for one in partitions for batch in log.read(one, log.beginning(one), log.end(one)) for record in batch]
+        finally:
+            log.close()
+
+    def wait_until_read(self, group: str, topics: Sequence[str], *, timeout_s: float = 60) -> None:
+        """Wait until a group has read these topics; the marker that ends a transaction may stay behind each position."""
+        admin = KafkaTopicAdmin({"bootstrap.servers": self.kafka})
+        deadline_s = time.monotonic() + timeout_s
+        while max((lags := admin.lag(f"{group}-{self.tag}", topics)).values()) > 1:
+            assert time.monotonic() < deadline_s, f"{group} is behind: {lags}"
+            time.sleep(0.2)
+
+
+def request(number: int, **changes: object) -> dict[str, Any]:
+    return {
+        "request_id": f"q-{number}", "customer_id": f"c-{number % 97}", "event_time_ms": START_MS + number,
+        "features": {"price": float(number % 13), "colour": "red" if number % 2 else "blue"}, "limit": 3, **changes,
+    }  # fmt: skip
+
+
+def acceptance(number: int, offer_id: str, *, accepted: bool = True, **changes: object) -> dict[str, Any]:
+    return {
+        "acceptance_id": f"a-{number}-{offer_id}", "request_id": f"q-{number}", "customer_id": f"c-{number % 97}", "offer_id": offer_id,
+        "accepted": accepted, "event_time_ms": START_MS + number + 500, **changes,
+    }  # fmt: skip
+
+
+def values(records: Iterable[Record]) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(record.value or b"") for record in records]
