@@ -1,5 +1,6 @@
 """Records to messages and dead letters, and messages to bytes. Nothing here raises over what a record holds."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,7 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from stream_scorer.core.messages import BAG_MAX, STRING_CHARS_MAX, VECTOR_MAX
+from stream_scorer.core.messages import BAG_MAX, RECORD_BYTES_MAX, STRING_CHARS_MAX, VECTOR_MAX, Acceptance, CustomerRequest, Offer
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
 from stream_scorer.core.strict_json import Path, Refusal, loads_strict, path_text
 
@@ -17,6 +18,7 @@ __all__ = ["Decoded", "Refusal", "dead_letter_record", "decode_all", "encode", "
 
 Message = TypeVar("Message")
 
+_WRITTEN_BY_USERS = {CustomerRequest, Acceptance, Offer}  # our own records were bounded when they were written
 _FEATURES = ("features", "customer_features", "offer_features")
 _CODES = {
     "missing": "missing_field",
@@ -45,12 +47,13 @@ class Decoded(Generic[Message]):
 
 
 def decode_all(records: Sequence[Record], message_type: type[Message]) -> Decoded[Message]:
-    """Read every record on its own, so that a bad one harms only itself."""
+    """Read every record on its own, so that a bad one harms only itself; what users write is bounded in size."""
     key: Any = message_type
     validate = _adapter(key).validator.validate_python
+    bytes_max = RECORD_BYTES_MAX if message_type in _WRITTEN_BY_USERS else sys.maxsize
     decoded: Decoded[Message] = Decoded([], [], [])
     for record in records:
-        parsed = loads_strict(record.value)
+        parsed = loads_strict(record.value, bytes_max=bytes_max)
         if isinstance(parsed, Refusal):
             decoded.dead_letters.append(DeadLetter(record, parsed.code, parsed.message))
             continue

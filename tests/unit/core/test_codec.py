@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.core.codec import Decoded, Refusal, dead_letter_record, decode_all, encode, loads_strict
-from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledRanking, Offer
+from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledRanking, Offer, Ranking
 from stream_scorer.core.records import DeadLetter, Record
 from tests.bad_records import BAD_REQUESTS, GOOD_REQUEST
 
@@ -175,3 +175,10 @@ def test_a_bad_feature_deep_in_a_labelled_ranking_is_named() -> None:
     value = msgspec.json.encode({**ranking, "offers": [{**offer, "label_time_ms": None}]})
     letter = decode_all(records_of(value), LabelledRanking).dead_letters[0]
     assert (letter.code, letter.message[:20]) == ("wrong_type", "offers[0].features.a")
+
+
+def test_a_ranking_of_our_own_may_be_larger_than_what_users_write() -> None:
+    ranking = Ranking("r", "c", 1, "x", "nothing_eligible", 0, {}, {str(number): ["x" * 1_000] * 10 for number in range(200)}, [])
+    value = encode(ranking)
+    assert len(value) > 2_000_000
+    assert decode_all(records_of(value), Ranking).messages == [ranking]

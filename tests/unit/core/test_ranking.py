@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.core import ranking
 from stream_scorer.core.catalog import Catalog
+from stream_scorer.core.eligibility import Pairs
 from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.ranking import Customers, Ranked, exact_scores, rank
 from tests.ranking_worlds import best_offers, catalog_of, coarse_vectors, offer, request, unit_vectors
@@ -115,7 +116,7 @@ def test_what_no_request_may_choose_is_never_ranked_though_it_scores_best() -> N
 
 def test_the_order_of_summation_does_not_depend_on_what_is_scored_beside() -> None:
     vectors, customers = unit_vectors(50, 67).astype(np.float32), unit_vectors(4, 67, seed=1)
-    pairs = ranking.Pairs(np.arange(4).repeat(50), np.tile(np.arange(50), 4))
+    pairs = Pairs(np.arange(4).repeat(50), np.tile(np.arange(50), 4))
     together = exact_scores(pairs, customers, vectors)
-    alone = [exact_scores(ranking.Pairs(pairs.requests[[i]], pairs.rows[[i]]), customers, vectors)[0] for i in range(200)]
+    alone = [exact_scores(Pairs(pairs.requests[[i]], pairs.rows[[i]]), customers, vectors)[0] for i in range(200)]
     assert together.tolist() == alone
