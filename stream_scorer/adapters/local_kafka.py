@@ -159,7 +159,7 @@ class LocalKafka:
         done = subprocess.run(self._command(jars, main, *arguments), capture_output=True, text=True, timeout=START_S, check=False)
         if done.returncode != 0:
             self.stop()
-            raise NotReady(f"{main} failed: {(done.stdout + done.stderr).strip()[-800:]}")
+            raise NotReady(f"{main} failed: {_said(done.stdout + done.stderr)}")
 
     def _wait(self) -> None:
         assert self._process is not None
@@ -172,7 +172,12 @@ class LocalKafka:
 
     def _log_end(self) -> str:
         assert self._folder is not None
-        return (self._folder / "kafka.log").read_text(errors="replace").strip()[-1500:]
+        return _said((self._folder / "kafka.log").read_text(errors="replace"))
+
+
+def _said(text: str) -> str:
+    """Return the end of what was said, without the traces: the reason is above them."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("\tat "))[-1500:].strip()
 
 
 def _answers(bootstrap_servers: str) -> bool:
