@@ -67,6 +67,7 @@ class MemorySource:
             records += self._broker.log(one)[offset : offset + records_max - len(records)]
         for record in records:
             self._next[Partition(record.topic, record.partition)] = record.offset + 1
+            self._told_end.discard(Partition(record.topic, record.partition))  # an end behind new records is told anew
         ended = tuple(one for one, offset in self._next.items() if offset == len(self._broker.log(one)) and one not in self._told_end)
         self._told_end = {one for one, offset in self._next.items() if offset == len(self._broker.log(one))}
         if not records:
