@@ -49,7 +49,7 @@ def test_an_operator_takes_what_it_can_compare(op: Any, value: Any) -> None:
 
 def test_messages_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
-        _validate(REQUEST).limit = 3
+        _validate(REQUEST).limit = 3  # type: ignore[misc]
 
 
 def test_a_label_is_0_1_or_not_known() -> None:
