@@ -6,11 +6,14 @@ import uuid
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
+from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
 from stream_scorer.adapters.local_kafka import LocalKafka
 from stream_scorer.adapters.local_valkey import LocalValkey
-from stream_scorer.settings import LocalSettings, TopicSettings
+from stream_scorer.services.topics import create_topics
+from stream_scorer.settings import LocalSettings, Settings, TopicSettings
+from stream_scorer.topic_plan import topic_specs
 
 MakeTopics = Callable[..., TopicSettings]
 
@@ -99,24 +102,12 @@ def topics(make_topics: MakeTopics) -> TopicSettings:
 
 
 def _create(kafka: str, topics: TopicSettings) -> None:
-    bytes_max = {"max.message.bytes": str(topics.record_bytes_max + 200_000)}
-    stamped = {**bytes_max, "message.timestamp.type": "LogAppendTime"}
-    configs = {
-        topics.requests: bytes_max,
-        topics.acceptances: bytes_max,
-        topics.offers: {**bytes_max, "cleanup.policy": "compact"},
-        topics.rankings: stamped,
-        topics.outcomes: stamped,
-        topics.labels: stamped,
-        topics.dead_letters: bytes_max,
-    }
+    specs = topic_specs(Settings(topics=topics))
+    create_topics(KafkaTopicAdmin({"bootstrap.servers": kafka}), specs)
     client = AdminClient({"bootstrap.servers": kafka})
-    wanted = [NewTopic(name, num_partitions=topics.partitions, replication_factor=1, config=config) for name, config in configs.items()]
-    for created in client.create_topics(wanted, operation_timeout=30).values():
-        created.result(timeout=30)
     deadline = time.monotonic() + 30
-    while not all(_led(client, name) for name in configs):
-        assert time.monotonic() < deadline, f"{list(configs)} have no leaders after 30 s"
+    while not all(_led(client, spec.name) for spec in specs):
+        assert time.monotonic() < deadline, f"{[spec.name for spec in specs]} have no leaders after 30 s"
         time.sleep(0.02)
 
 
