@@ -20,31 +20,32 @@ class Moment:
     now_ms: int
     note: str
     events_per_s: float
-    waiting: int
+    lag: int
     labels: int
     tally: Tally
 
 
 @dataclass
 class Screen:
-    """Writes to one stream; `terminal` where somebody watches."""
+    """Writes to one stream; `bounds` says what rates are possible, `names` what releases are called."""
 
     stream: TextIO
+    bounds: dict[str, float] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     _console: Console = field(init=False)
     _live: Live | None = None
     _shown_ms: int = 0
 
     def __post_init__(self) -> None:
-        self._console = Console(file=self.stream, highlight=False, soft_wrap=True)
+        self._console = Console(file=self.stream, highlight=False)
 
     def step(self, text: str) -> None:
         """Say what is done now."""
-        self._console.print(f"[bold]▸[/bold] {text}" if self._console.is_terminal else f"> {text}")
+        self._console.print(f"> {text}", style="bold", markup=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Say something about the present step."""
-        self._console.print(f"  {text}", markup=False)
+        self._console.print(f"  {text}", markup=False, soft_wrap=True)
 
     def show(self, moment: Moment) -> None:
         """Show the live figures, where enough time has passed since the last ones."""
@@ -67,39 +68,36 @@ class Screen:
             self._live = None
 
     def _line(self, moment: Moment) -> str:
-        tally = moment.tally
-        p50, p99 = tally.recent_latency_ms(moment.now_ms)
-        seconds = (moment.now_ms - tally.started_ms) / 1000
-        newest = list(tally.releases)[-1:]
+        tally, now_ms = moment.tally, moment.now_ms
+        p50, p99 = tally.recent_latency_ms(now_ms)
+        newest = " ".join(self._name(release) for release in list(tally.releases)[-1:])
         return (
-            f"{seconds:4.0f} s  {moment.events_per_s:4.0f} events/s  p50 {p50:3.0f} ms  p99 {p99:4.0f} ms  waiting {moment.waiting:3d}  "
-            f"labels {moment.labels:6d}  acceptance {tally.recent_rate(moment.now_ms).value:.3f}  "
-            f"{' '.join(self._name(release) for release in newest)}  {moment.note}"
-        ).rstrip()
+            f"{tally.seconds_at(now_ms):4.0f} s  {moment.events_per_s:4.0f} events/s  p50 {p50:.0f} ms  p99 {p99:.0f} ms  "
+            f"lag {moment.lag}  labels {moment.labels:,}  acceptance {tally.recent_rate(now_ms).value:.3f}  {newest}: {moment.note}"
+        )
 
     def _view(self, moment: Moment) -> RenderableType:
         return Group(self._figures(moment), self._releases(moment.tally), self._last(moment.tally))
 
     def _figures(self, moment: Moment) -> Table:
-        tally = moment.tally
-        p50, p99 = tally.recent_latency_ms(moment.now_ms)
-        table = Table(
-            "seconds", "events/s", "latency p50", "latency p99", "waiting", "labels", "acceptance rate", "now", title="the ring, last 10 s"
-        )
-        table.add_row(
-            f"{(moment.now_ms - tally.started_ms) / 1000:.0f}",
-            f"{moment.events_per_s:.0f}",
-            f"{p50:.0f} ms",
-            f"{p99:.0f} ms",
-            f"{moment.waiting}",
-            f"{moment.labels:,}",
-            _rate(tally.recent_rate(moment.now_ms)),
-            moment.note,
-        )
+        tally, now_ms = moment.tally, moment.now_ms
+        p50, p99 = tally.recent_latency_ms(now_ms)
+        figures = {
+            "seconds": f"{tally.seconds_at(now_ms):.0f}",
+            "events/s": f"{moment.events_per_s:.0f}",
+            "p50": f"{p50:.0f} ms",
+            "p99": f"{p99:.0f} ms",
+            "lag": f"{moment.lag}",
+            "labels": f"{moment.labels:,}",
+            "acceptance": f"{tally.recent_rate(now_ms).value:.3f}",
+            "now": moment.note,
+        }
+        table = Table(*figures, title="the last 10 s: latency from request to ranking, lag in requests", title_justify="left")
+        table.add_row(*figures.values())
         return table
 
     def _releases(self, tally: Tally) -> Table:
-        table = Table("release", "id", "rankings", "accepted", "acceptance rate (95 %)", title="releases")
+        table = Table("release", "id", "rankings", "accepted", "acceptance rate (95 %)", title="releases", title_justify="left")
         for release in tally.releases.values():
             table.add_row(
                 self._name(release.release_id),
@@ -108,17 +106,23 @@ class Screen:
                 f"{release.accepted:,}",
                 _rate(release.rate),
             )
+        table.add_section()
+        for name, rate in self.bounds.items():
+            table.add_row(name, "", "", "", f"{rate:.3f}")
         return table
 
     def _last(self, tally: Tally) -> Table:
-        table = Table("customer", "release", "offers, best first (score)", "took one", "latency", title="last rankings")
+        table = Table("customer", "release", title="last rankings", title_justify="left")
+        table.add_column("offers, best first (score)", no_wrap=True)
+        table.add_column("took one")
+        table.add_column("ms", justify="right")
         for seen in tally.last:
             table.add_row(
                 seen.ranking.customer_id,
                 self._name(seen.ranking.release_id),
                 _offers(seen),
                 "yes" if seen.accepted else "",
-                f"{seen.latency_ms} ms",
+                f"{seen.latency_ms}",
             )
         return table
 

@@ -88,9 +88,8 @@ class Story:
     def _write_history(self) -> None:
         plan, world = self._plan, self._world
         self._screen.step(f"a simulated world: {plan.customers:,} customers, {plan.offers} offers, odds of acceptance known")
-        self._screen.say(
-            f"acceptance rate of the popularity ranking {world.popularity():.3f}, of the best possible {world.best_possible():.3f}"
-        )
+        self._screen.bounds = {"popularity ranking": world.popularity(), "best possible": world.best_possible()}
+        self._screen.say("acceptance rate of the " + ", of the ".join(f"{name} {rate:.3f}" for name, rate in self._screen.bounds.items()))
         history = world.log(self._rng, plan.history, start_ms=self._clock.now_ms() - 86_400_000)
         self._ring.labels.mkdir(parents=True, exist_ok=True)
         (self._ring.labels / "history.jsonl").write_bytes(b"".join(encode(example) + b"\n" for example in history))

@@ -106,6 +106,10 @@ class Tally:
             self._accepted[second] += one.accepted
         self.last.extend(seen)
 
+    def seconds_at(self, now_ms: int) -> float:
+        """Return how long it has been."""
+        return (now_ms - self.started_ms) / 1_000
+
     def seconds(self) -> list[Second]:
         """Return the series, every second from the first to the last."""
         return [Second(at_s, self._shown[at_s], self._accepted[at_s]) for at_s in range(max(self._shown, default=-1) + 1)]
