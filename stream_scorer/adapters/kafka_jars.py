@@ -43,10 +43,8 @@ def kafka_jars(*, kafka_home: Path | None, cache: Path) -> Path:
 
 
 def kafka_pom() -> Path:
-    """Return the list of jars: beside this file in an installed package, in `deploy/` in a checkout."""
-    here = Path(__file__).resolve().parent
-    packaged = here / "kafka-pom.xml"
-    return packaged if packaged.is_file() else here.parents[1] / "deploy" / "pom.xml"
+    """Return the list of jars; in a checkout it is a link to the one in `deploy/`."""
+    return Path(__file__).resolve().with_name("kafka-pom.xml")
 
 
 def _distribution(kafka_home: Path) -> Path:
