@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_scorer.core import world_making
+from stream_scorer.core.examples import example_id
 from stream_scorer.core.messages import Acceptance, Cause, CustomerRequest, Features, LabelledExample, Offer, Ranking
 
 Array = NDArray[np.float64]
@@ -143,32 +144,33 @@ class World:
         shown[rng.random(count) >= random_share] = popular
         propensity = random_share / len(self.appeals) + (1 - random_share) * (shown == popular)
         accepted, declined = _answered(rng, self.odds(customers, shown))
-        examples: list[LabelledExample] = []
-        for row, request in enumerate(requests):
-            for place in range(places):
-                column = int(shown[row, place])
-                cause: Cause = "accepted" if accepted[row, place] else "declined" if declined[row, place] else "window_closed"
-                examples.append(
-                    LabelledExample(
-                        example_id=f"{request.request_id}/{offer_id(column)}",
-                        revision=1,
-                        request_id=request.request_id,
-                        customer_id=request.customer_id,
-                        offer_id=offer_id(column),
-                        accepted=1 if cause == "accepted" else 0,
-                        cause=cause,
-                        customer_features=request.features,
-                        offer_features=self.offer_features[column],
-                        rank=place + 1,
-                        score=None,
-                        propensity=float(propensity[row, place]),
-                        release_id=None,
-                        request_time_ms=request.event_time_ms,
-                        label_time_ms=request.event_time_ms + WINDOW_MS,
-                        exposure="assumed" if cause == "window_closed" else "shown",
-                    )
-                )
-        return examples
+        return [
+            self._example(
+                request, int(shown[row, place]), place, float(propensity[row, place]), _cause(accepted[row, place], declined[row, place])
+            )
+            for row, request in enumerate(requests)
+            for place in range(places)
+        ]
+
+    def _example(self, request: CustomerRequest, column: int, place: int, propensity: float, cause: Cause) -> LabelledExample:
+        return LabelledExample(
+            example_id=example_id(request.request_id, offer_id(column)),
+            revision=1,
+            request_id=request.request_id,
+            customer_id=request.customer_id,
+            offer_id=offer_id(column),
+            accepted=1 if cause == "accepted" else 0,
+            cause=cause,
+            customer_features=request.features,
+            offer_features=self.offer_features[column],
+            rank=place + 1,
+            score=None,
+            propensity=propensity,
+            release_id=None,
+            request_time_ms=request.event_time_ms,
+            label_time_ms=request.event_time_ms + WINDOW_MS,
+            exposure="assumed" if cause == "window_closed" else "shown",
+        )
 
 
 def customer_id(row: int) -> str:
@@ -206,6 +208,12 @@ def _answered(rng: np.random.Generator, odds: Array) -> tuple[NDArray[np.bool_],
     looked = rng.random(odds.shape) < examination(odds.shape[1])
     accepted = looked & (rng.random(odds.shape) < odds)
     return accepted, looked & ~accepted & (rng.random(odds.shape) < DECLINE_SHARE)
+
+
+def _cause(accepted: np.bool_, declined: np.bool_) -> Cause:
+    if accepted:
+        return "accepted"
+    return "declined" if declined else "window_closed"
 
 
 def _constant(log_odds: Array, rate: float) -> tuple[float, Rows]:

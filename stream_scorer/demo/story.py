@@ -79,9 +79,8 @@ class Story:
             self._screen.step("starting Apache Kafka and Valkey (exactly once)")
         else:
             self._screen.step("starting librdkafka's mock broker and Valkey, both embedded")
-            self._screen.say(
-                "the mock broker keeps nothing and has no transactions: served at least once here; `demo --kafka` is the real thing"
-            )
+            self._screen.say("the mock broker keeps nothing on disk and knows no transactions, so the ring runs at least once here;")
+            self._screen.say("`stream-scorer demo --kafka` runs it on Apache Kafka, exactly once")
         self._ring.start()
         self._screen.say(f"broker {self._ring.settings.kafka.bootstrap_servers}   settings {self._ring.config}")
 
