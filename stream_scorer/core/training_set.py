@@ -1,0 +1,183 @@
+"""Labelled examples as compact arrays: each distinct encoded customer and offer once, and rows that point at them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from stream_scorer.core.example_chunks import ExampleChunk, ExampleSource, Views
+from stream_scorer.core.features import FeatureSpec, Inputs
+from stream_scorer.core.messages import Offer
+from stream_scorer.errors import UsageError
+
+Ints32 = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Encoded examples of one side; example i has the table rows of the segments [i * slots, (i + 1) * slots)."""
+
+    rows: Ints32  # (nnz,)
+    starts: Places  # (count * slots + 1,)
+    numbers: npt.NDArray[np.float32]  # (count, n)
+    slots: int
+
+    def __len__(self) -> int:
+        """Distinct examples."""
+        return len(self.numbers)
+
+    def inputs(self, chosen: Places) -> Inputs:
+        """Return some of them as a Tower reads them."""
+        rows, starts = self.segments(chosen)
+        return Inputs(rows.astype(np.int64), starts[:-1], self.numbers[chosen].astype(np.float64), ())
+
+    def segments(self, chosen: Places) -> tuple[Ints32, Places]:
+        """Gather the segments of some examples: rows, and starts with the end behind them."""
+        segments = (chosen[:, None] * self.slots + np.arange(self.slots)).reshape(-1)
+        first = self.starts[segments]
+        counts = self.starts[segments + 1] - first
+        starts = np.zeros(len(counts) + 1, np.int64)
+        np.cumsum(counts, out=starts[1:])
+        places = np.repeat(first - starts[:-1], counts) + np.arange(starts[-1])
+        return self.rows[places], starts
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Rows of labels as columns (n,), in order of request time.
+
+    `catalog` are the offers to be ranked; `catalog_of` (offers,) says which of them an encoded offer is, -1 for none.
+    """
+
+    customers: Side
+    offers: Side
+    catalog: Side
+    catalog_of: Ints32
+    customer: Ints32
+    offer: Ints32
+    who: Ints32  # which customer, whatever the features
+    request: npt.NDArray[np.uint64]
+    accepted: npt.NDArray[np.int8]
+    rank: npt.NDArray[np.int16]  # 0: unknown
+    weight: npt.NDArray[np.float32]
+    request_time_ms: Places
+    refused: int  # rows left out because their features could not be encoded
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.accepted)
+
+
+def side_of(spec: FeatureSpec, views: Views) -> tuple[Side, Inputs]:
+    """Encode one side, compactly."""
+    inputs = spec.encode(views.features, views.ids)
+    starts = np.append(inputs.starts, len(inputs.rows))
+    return Side(inputs.rows.astype(np.int32), starts, inputs.numbers.astype(np.float32), len(spec.slots)), inputs
+
+
+def build_training_set(source: ExampleSource, catalog: Sequence[Offer], user_spec: FeatureSpec, item_spec: FeatureSpec) -> TrainingSet:
+    """Encode all examples. Raises UsageError when an offer of the catalog cannot be encoded."""
+    ranked = Views([offer.offer_id for offer in catalog], [offer.features for offer in catalog])
+    catalog_side, encoded = side_of(item_spec, ranked)
+    if encoded.errors:
+        raise UsageError(f"offer {ranked.ids[encoded.errors[0].index]!r}: {encoded.errors[0].message}")
+    builder = _Builder(user_spec, item_spec, {offer: place for place, offer in enumerate(ranked.ids)})
+    for chunk in source.chunks():
+        builder.add(chunk)
+    return builder.training_set(catalog_side)
+
+
+class _SideBuilder:
+    """Collects the distinct encoded examples of one side."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self.spec = spec
+        self.index: dict[int, int] = {}
+        self.parts: list[Side] = []
+
+    def add(self, views: Views) -> tuple[Places, Places]:
+        """Return each view's place, -1 where it cannot be encoded; and the views that are new, in order of place."""
+        encoded, inputs = side_of(self.spec, views)
+        known = len(self.index)
+        places = np.array([self.index.setdefault(key, len(self.index)) for key in _keys(encoded)], np.int64)
+        _, first = np.unique(places, return_index=True)
+        fresh = first[places[first] >= known]
+        self.parts.append(Side(*encoded.segments(fresh), encoded.numbers[fresh], encoded.slots))
+        places[[error.index for error in inputs.errors]] = -1
+        return places, fresh
+
+    def side(self) -> Side:
+        ends = np.cumsum([0, *(len(part.rows) for part in self.parts)])
+        starts = [part.starts[:-1] + end for part, end in zip(self.parts, ends, strict=False)]
+        return Side(
+            rows=np.concatenate([part.rows for part in self.parts]),
+            starts=np.append(np.concatenate(starts), ends[-1]),
+            numbers=np.concatenate([part.numbers for part in self.parts]),
+            slots=self.parts[0].slots,
+        )
+
+
+class _Builder:
+    """Collects both sides and the rows."""
+
+    def __init__(self, user_spec: FeatureSpec, item_spec: FeatureSpec, catalog_places: dict[str, int]) -> None:
+        self.customers = _SideBuilder(user_spec)
+        self.offers = _SideBuilder(item_spec)
+        self.catalog_places = catalog_places
+        self.catalog_of: list[int] = []
+        self.who: dict[str, int] = {}
+        self.columns: list[dict[str, npt.NDArray[np.generic]]] = []
+        self.refused = 0
+
+    def add(self, chunk: ExampleChunk) -> None:
+        customer_places, _ = self.customers.add(chunk.customers)
+        offer_places, fresh = self.offers.add(chunk.offers)
+        self.catalog_of += [self.catalog_places.get(chunk.offers.ids[view], -1) for view in fresh.tolist()]
+        who = np.array([self.who.setdefault(one, len(self.who)) for one in chunk.customers.ids], np.int32)
+        customer, offer = customer_places[chunk.customer], offer_places[chunk.offer]
+        good = (customer >= 0) & (offer >= 0)
+        self.refused += int((~good).sum())
+        columns: dict[str, npt.NDArray[np.generic]] = {
+            "customer": customer.astype(np.int32),
+            "offer": offer.astype(np.int32),
+            "who": who[chunk.customer],
+            "request": chunk.request,
+            "accepted": chunk.accepted,
+            "rank": chunk.rank.astype(np.int16),
+            "weight": chunk.weight.astype(np.float32),
+            "request_time_ms": chunk.request_time_ms,
+        }
+        self.columns.append({name: column[good] for name, column in columns.items()})
+
+    def training_set(self, catalog: Side) -> TrainingSet:
+        if not self.columns:
+            raise UsageError("there are no labelled examples to train on")
+        order = np.argsort(np.concatenate([part["request_time_ms"] for part in self.columns]), kind="stable")
+        columns: dict[str, npt.NDArray[np.generic]] = {}
+        for name in list(self.columns[0]):
+            columns[name] = np.concatenate([part.pop(name) for part in self.columns])[order]
+        return TrainingSet(
+            customers=self.customers.side(),
+            offers=self.offers.side(),
+            catalog=catalog,
+            catalog_of=np.array(self.catalog_of, np.int32),
+            refused=self.refused,
+            **columns,  # type: ignore[arg-type]
+        )
+
+
+def _keys(side: Side) -> list[int]:
+    """Hash each example's arrays: equal ones are one."""
+    ends = (side.starts[:: side.slots] if side.slots else np.zeros(len(side) + 1, np.int64)).tolist()
+    rows, numbers = side.rows.tobytes(), side.numbers.tobytes()
+    counts = (np.diff(side.starts).astype(np.int32).reshape(len(side), -1)).tobytes()
+    wide, deep = 4 * side.numbers.shape[1], 4 * side.slots
+    return [
+        xxhash.xxh3_64_intdigest(
+            rows[4 * ends[one] : 4 * ends[one + 1]] + counts[deep * one : deep * (one + 1)] + numbers[wide * one : wide * (one + 1)]
+        )
+        for one in range(len(side))
+    ]

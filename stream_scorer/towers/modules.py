@@ -1,0 +1,70 @@
+"""The two towers as torch modules: the architecture of `core.tower`, trainable."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stream_scorer.core.features import FeatureSpec
+from stream_scorer.core.tower import Layer, Tower
+from stream_scorer.core.training_set import Places, Side
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Inputs of some examples of one side, as torch reads them."""
+
+    rows: Tensor  # (nnz,)
+    starts: Tensor  # (B * slots,)
+    numbers: Tensor  # (B, n)
+
+    @staticmethod
+    def of(side: Side, chosen: Places) -> "Batch":
+        """Gather them."""
+        rows, starts = side.segments(chosen)
+        return Batch(
+            torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(starts[:-1].copy()), torch.from_numpy(side.numbers[chosen])
+        )
+
+
+class TowerModule(nn.Module):
+    """Embeddings and numbers, side by side, through hidden layers to a vector of length 1."""
+
+    def __init__(self, spec: FeatureSpec, *, width: int, hidden: tuple[int, ...], dim: int) -> None:
+        """Draw weights from torch's generator."""
+        super().__init__()
+        self.spec = spec
+        self.slots = len(spec.slots)
+        self.table = nn.Parameter(torch.randn(spec.table_rows, width) * width**-0.5)
+        sizes = [self.slots * width + spec.numbers, *hidden, dim]
+        self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in zip(sizes[:-1], sizes[1:], strict=True))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return vectors (B, p)."""
+        return F.normalize(self.outputs(batch), dim=1)
+
+    def outputs(self, batch: Batch) -> Tensor:
+        """Return what the last layer gives (B, p)."""
+        hidden = batch.numbers
+        if self.slots:
+            looked_up = F.embedding_bag(batch.rows, self.table, batch.starts, mode="mean")  # (B * slots, width)
+            hidden = torch.cat([looked_up.reshape(len(batch.numbers), -1), batch.numbers], dim=1)
+        for layer in self.layers[:-1]:
+            hidden = F.relu(layer(hidden))
+        return cast("Tensor", self.layers[-1](hidden))
+
+    def export(self) -> Tower:
+        """Return the same tower in numpy."""
+        linear = [cast("nn.Linear", layer) for layer in self.layers]
+        layers = tuple(
+            Layer(_array(layer.weight), _array(layer.bias), "relu" if number < len(linear) - 1 else "linear")
+            for number, layer in enumerate(linear)
+        )
+        return Tower(spec=self.spec, table=self.table.detach().numpy().astype(np.float32), combine="concat", layers=layers)
+
+
+def _array(tensor: Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    return tensor.detach().numpy().astype(np.float64)
