@@ -1,0 +1,192 @@
+"""refresh on a real Kafka and a real Valkey: in step within a second, and whatever is killed or lost."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from stream_scorer.adapters.kafka_feed import KafkaFeed
+from stream_scorer.adapters.kafka_log import KafkaLog
+from stream_scorer.adapters.local_valkey import LocalValkey
+from stream_scorer.adapters.redis_client import connect
+from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.core.codec import encode
+from stream_scorer.core.messages import Offer
+from stream_scorer.core.records import OutputRecord, Partition
+from stream_scorer.settings import TopicSettings
+from tests.release_samples import model, offer, published
+
+OFFERS = 50
+Say = Callable[..., None]
+
+
+@pytest.fixture
+def say(kafka: str, topics: TopicSettings) -> Say:
+    """State offers on the topic; a number alone withdraws."""
+    feed = KafkaFeed({"bootstrap.servers": kafka}, topics.offers)
+
+    def send(*stated: Offer | int) -> None:
+        for one in stated:
+            key = f"offer-{one}" if isinstance(one, int) else one.offer_id
+            feed.send([OutputRecord(topics.offers, key.encode(), None if isinstance(one, int) else encode(one))])
+        feed.flush()
+        assert not feed.failures()
+
+    return send
+
+
+@pytest.fixture
+def store(redis_url: str, redis_prefix: str) -> Iterator[RedisReleases]:
+    client = connect(redis_url, timeout_s=5.0)
+    yield RedisReleases(client, prefix=redis_prefix)
+    client.close()
+
+
+@pytest.fixture
+def start(kafka: str, topics: TopicSettings, redis_url: str, redis_prefix: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Run `stream-scorer refresh` as a process."""
+    running: list[subprocess.Popen[str]] = []
+
+    def run(*options: str, **settings: str) -> subprocess.Popen[str]:
+        environment = {
+            **os.environ,
+            "STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS": kafka,
+            "STREAM_SCORER_KAFKA__SESSION_TIMEOUT_MS": "2000",
+            "STREAM_SCORER_TOPICS__OFFERS": topics.offers,
+            "STREAM_SCORER_TOPICS__DEAD_LETTERS": topics.dead_letters,
+            "STREAM_SCORER_REFRESH__GROUP": f"refresh-{topics.offers}",
+            "STREAM_SCORER_REDIS__URL": redis_url,
+            "STREAM_SCORER_REDIS__PREFIX": redis_prefix,
+            **settings,
+        }
+        command = [sys.executable, "-c", "from stream_scorer.cli import main; main()", "refresh", "--json", *options]
+        running.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+        return running[-1]
+
+    yield run
+    for process in running:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+def held(store: RedisReleases) -> dict[str, object]:
+    current = store.current()
+    assert current is not None
+    catalog = store.load(current).catalog
+    return {name: json.loads(fragment) for name, fragment in zip(catalog.offer_ids, catalog.fragments, strict=True)}
+
+
+def wait_until(holds: Callable[[], bool], what: str, *, within_s: float = 60.0) -> float:
+    started_s = time.monotonic()
+    while not holds():
+        assert time.monotonic() - started_s < within_s, f"{what}: not within {within_s} s"
+        time.sleep(0.01)
+    return time.monotonic() - started_s
+
+
+def priced(number: int, price: float) -> Offer:
+    return offer(number, features={"price": price})
+
+
+def dead_letters(kafka: str, topics: TopicSettings) -> list[bytes | None]:
+    log = KafkaLog({"bootstrap.servers": kafka, "group.id": "none"}, timeout_s=20)
+    places = [Partition(topics.dead_letters, number) for number in range(topics.partitions)]
+    found = [record.key for place in places for batch in log.read(place, 0, log.end(place)) for record in batch]
+    log.close()
+    return found
+
+
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+def test_a_change_is_in_the_release_within_a_second(say: Say, store: RedisReleases, start: Callable[..., object], delivery: str) -> None:
+    published(store, offers=OFFERS)
+    start("--delivery", delivery)
+    say(priced(0, 0.5))
+    wait_until(lambda: held(store)["offer-0"] == {"price": 0.5}, "the refresher follows")
+    took_s = []
+    for number in range(1, 11):
+        say(priced(number, 1000.0 + number))
+        took_s.append(wait_until(lambda number=number: held(store)[f"offer-{number}"] == {"price": 1000.0 + number}, "the change"))
+    assert sorted(took_s)[5] < 0.5
+    assert max(took_s) < 1.0
+
+
+def test_a_new_release_gets_what_the_topic_says_and_dead_letters_are_written_once(
+    say: Say, store: RedisReleases, start: Callable[..., subprocess.Popen[str]], kafka: str, topics: TopicSettings
+) -> None:
+    published(store, seed=1, offers=OFFERS)
+    say(*(priced(number, 7.0) for number in range(20)), offer(30, features={"price": "dear"}), 40)
+    process = start()
+    wait_until(lambda: len(held(store)) == OFFERS - 1, "the first release is in step")
+    published(store, seed=2, offers=OFFERS)
+    wait_until(lambda: len(held(store)) == OFFERS - 1 and held(store)["offer-19"] == {"price": 7.0}, "the second release is in step")
+    process.send_signal(signal.SIGTERM)
+    report = json.loads(process.communicate(timeout=30)[0])
+    assert report == {"records": 44, "changes": 42, "dead_letters": 1}
+    assert dead_letters(kafka, topics) == [b"offer-30"]
+
+
+def test_kills_at_random_leave_the_last_word_on_every_offer(
+    say: Say, store: RedisReleases, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    published(store, offers=OFFERS)
+    chance = random.Random(5)
+    expected = held(store)
+    for _ in range(4):
+        members = [start(STREAM_SCORER_LOOP__BATCH_RECORDS_MAX="7") for _ in range(2)]
+        for _ in range(10):
+            words = [random_word(chance) for _ in range(30)]
+            say(*words)
+            for word in words:
+                note(expected, word)
+        time.sleep(chance.uniform(0.5, 2.0))
+        for member in members:
+            member.send_signal(signal.SIGKILL)
+    last = start("--until-idle", "1")
+    last.communicate(timeout=90)
+    assert last.returncode == 0
+    assert held(store) == expected
+
+
+def random_word(chance: random.Random) -> Offer | int:
+    number = chance.randrange(OFFERS)
+    return number if chance.random() < 0.2 else priced(number, chance.random())
+
+
+def note(expected: dict[str, object], word: Offer | int) -> None:
+    if isinstance(word, int):
+        expected.pop(f"offer-{word}", None)
+    else:
+        expected[word.offer_id] = word.features
+
+
+def test_a_server_that_comes_back_empty_is_filled_again(say: Say, start: Callable[..., subprocess.Popen[str]], redis_prefix: str) -> None:
+    with LocalValkey() as server:
+        store = RedisReleases(connect(server.url, timeout_s=2.0), prefix=redis_prefix)
+        published(store, offers=OFFERS)
+        start(STREAM_SCORER_REDIS__URL=server.url)
+        say(priced(1, 7.0))
+        wait_until(lambda: held(store)["offer-1"] == {"price": 7.0}, "the release is in step")
+        server.halt()
+        say(priced(2, 8.0))
+        server.resume()
+        published(store, offers=OFFERS)
+        wait_until(lambda: (held(store)["offer-1"], held(store)["offer-2"]) == ({"price": 7.0}, {"price": 8.0}), "it is in step again")
+
+
+def test_the_vectors_in_the_store_are_what_the_item_tower_makes_of_the_features(
+    say: Say, store: RedisReleases, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    _, written = published(store, seed=3, offers=OFFERS)
+    say(*(priced(number, number / 7) for number in range(600)))
+    assert start("--until-idle", "1").wait(60) == 0
+    catalog = store.load(written.release_id).catalog
+    features = [json.loads(fragment) for fragment in catalog.fragments]
+    expected = model(3).item_tower.embed(features, catalog.offer_ids).vectors.astype("float32")
+    assert len(catalog) == 600
+    assert catalog.vectors.tobytes() == expected.tobytes()
