@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from stream_scorer.core.codec import decode_all, encode
 from stream_scorer.core.messages import Acceptance, CustomerRequest, RankedOffer, Ranking
 from stream_scorer.core.records import Record
-from stream_scorer.core.world import PLACES, World, customer_row, examination, offer_id, offer_row
+from stream_scorer.core.world import PLACES, World, customer_row, offer_id, offer_row
 
 WORLD = World.of(7, customers=400, offers=60)
 
@@ -94,7 +94,7 @@ def test_lower_ranks_are_looked_at_less() -> None:
         sum(answer.accepted and answer.offer_id == offer_id(0) for answer in WORLD.answers(np.random.default_rng(2), shown))
         for shown in (ranking, turned)
     ]
-    assert counts[1] / counts[0] == pytest.approx(examination(5)[4], abs=0.15)
+    assert counts[1] / counts[0] == pytest.approx(5**-0.7, abs=0.1)
 
 
 def test_answers_are_in_order_of_time_and_after_their_request() -> None:
@@ -114,6 +114,11 @@ def test_request_ids_do_not_repeat_over_calls() -> None:
     rng = np.random.default_rng(0)
     drawn = [WORLD.requests(rng, 50, start_ms=0, rate_per_s=10) for _ in range(4)]
     assert len({request.request_id for requests in drawn for request in requests}) == 200
+
+
+def test_a_request_carries_its_own_customers_features() -> None:
+    requests = requests_of(50)
+    assert [request.features for request in requests] == [WORLD.customer_features[customer_row(one.customer_id)] for one in requests]
 
 
 def test_requests_come_at_their_rate() -> None:
