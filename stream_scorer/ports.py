@@ -165,6 +165,9 @@ class TrainingBuffer(Protocol):
         Only by the member that holds these partitions, before it reads. Raises TransientError.
         """
 
+    def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
+        """Return the same as `positions`, for anybody: nothing is touched."""
+
     def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
         """Write chunks, one a partition at most, each whole or not at all; return the partitions that were refused.
 

@@ -17,9 +17,12 @@ _BATCH = 5_000
 class KafkaLog:
     """See LogReader."""
 
-    def __init__(self, config: ClientConfig, *, timeout_s: float) -> None:
-        """Use the group of `config` (group.id) for its committed positions only; never join it."""
-        self._consumer = new_consumer({**config, "isolation.level": "read_committed"})
+    def __init__(self, config: ClientConfig, *, timeout_s: float, isolation: str = "read_committed") -> None:
+        """Use the group of `config` (group.id) for its committed positions only; never join it.
+
+        With `isolation` read_uncommitted, reads what was aborted too; never restore with that.
+        """
+        self._consumer = new_consumer({**config, "isolation.level": isolation})
         self._admin = AdminClient({key: value for key, value in config.items() if key in ("bootstrap.servers",) or "." in key and _shared(key)})
         self._timeout_s = timeout_s
 

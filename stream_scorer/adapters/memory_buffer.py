@@ -20,6 +20,10 @@ class MemoryBuffer:
         """See TrainingBuffer.positions."""
         return {one: max((chunk.next for chunk in self.chunks if chunk.partition == one), default=None) for one in partitions}
 
+    def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
+        """See TrainingBuffer.ends."""
+        return self.positions(partitions)
+
     def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
         """See TrainingBuffer.write."""
         if self.failures and not self.landed:

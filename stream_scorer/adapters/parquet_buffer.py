@@ -31,6 +31,10 @@ class ParquetBuffer:
         self._folder.delete([file.path for one in standings.values() for file in one.torn])
         return {partition: one.position for partition, one in standings.items()}
 
+    def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
+        """See TrainingBuffer.ends."""
+        return {partition: one.position for partition, one in self._standings(partitions).items()}
+
     def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
         """See TrainingBuffer.write."""
         before = self._standings([chunk.partition for chunk in chunks])

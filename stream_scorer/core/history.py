@@ -1,6 +1,6 @@
 """What a checker remembers of each record of the ring: enough to judge it, small enough to be sorted on disk."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import xxhash
@@ -8,8 +8,20 @@ import xxhash
 from stream_scorer.core.records import Record
 
 
+class Fate(NamedTuple):
+    """What became of a record on its way.
+
+    settled: its reader has committed an offset behind it · dead: a dead letter says why it can't be processed · aborted: its
+    transaction was, so that only a careless reader sees it.
+    """
+
+    settled: bool
+    dead: bool
+    aborted: bool
+
+
 class Input(msgspec.Struct, frozen=True, array_like=True, tag="i"):
-    """A request or an acceptance. `settled`: its reader has committed an offset behind it. `dead`: a dead letter says why it is none."""
+    """A request or an acceptance."""
 
     partition: int
     offset: int
@@ -19,7 +31,7 @@ class Input(msgspec.Struct, frozen=True, array_like=True, tag="i"):
 
 
 class Output(msgspec.Struct, frozen=True, array_like=True, tag="o"):
-    """What was made of an input. `aborted`: its transaction was, so that only a careless reader sees it."""
+    """What was made of an input."""
 
     partition: int
     offset: int
@@ -42,7 +54,7 @@ class Ranked(msgspec.Struct, frozen=True, array_like=True, tag="r"):
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, tag="a"):
-    """An outcome as the join reads it."""
+    """An outcome as the join reads it; `asked_ms` is when it says that its request was made, else its own time."""
 
     offset: int
     settled: bool
@@ -52,6 +64,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="a"):
     offer_id: str
     accepted: bool
     time_ms: int
+    asked_ms: int
 
 
 class Word(msgspec.Struct, frozen=True, array_like=True, tag="w"):
@@ -59,6 +72,7 @@ class Word(msgspec.Struct, frozen=True, array_like=True, tag="w"):
 
     offset: int
     timestamp_ms: int
+    settled: bool
     dead: bool
     aborted: bool
     revision: int
@@ -92,6 +106,7 @@ class _AcceptanceHead(msgspec.Struct, frozen=True):
     offer_id: str
     accepted: bool
     event_time_ms: int
+    request_time_ms: int | None = None
 
 
 class _Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,36 +167,35 @@ def acceptance_key(record: Record) -> str | None:
     return head and "\0".join((head.acceptance_id, head.request_id, head.offer_id, str(head.accepted), str(head.event_time_ms)))
 
 
-def ranked(record: Record, *, settled: bool, dead: bool, aborted: bool) -> tuple[str, Ranked] | None:
+def ranked(record: Record, fate: Fate) -> tuple[str, Ranked] | None:
     """Return the request id of a ranking and what to remember; None for bytes that are no ranking."""
     head = _ranking_of(record.value)
     if head is None:
         return None
     offers = tuple(offer.offer_id for offer in head.offers)
     digest = _digest(head.customer_id, head.event_time_ms, head)
-    seen = Ranked(
-        record.offset, record.timestamp_ms, settled, dead, aborted, head.event_time_ms, head.customer_id, head.release_id, offers, digest
-    )
+    seen = Ranked(record.offset, record.timestamp_ms, *fate, head.event_time_ms, head.customer_id, head.release_id, offers, digest)
     return head.request_id, seen
 
 
-def answer(record: Record, *, settled: bool, dead: bool, aborted: bool) -> tuple[str, Answer] | None:
+def answer(record: Record, fate: Fate) -> tuple[str, Answer] | None:
     """Return the request id of an outcome and what to remember; None for bytes that are no outcome."""
     head = _acceptance_of(record.value)
     if head is None:
         return None
-    seen = Answer(record.offset, settled, dead, aborted, head.customer_id, head.offer_id, head.accepted, head.event_time_ms)
+    asked_ms = head.event_time_ms if head.request_time_ms is None else head.request_time_ms
+    seen = Answer(record.offset, *fate, head.customer_id, head.offer_id, head.accepted, head.event_time_ms, asked_ms)
     return head.request_id, seen
 
 
-def word(record: Record, *, dead: bool, aborted: bool) -> tuple[str, Word] | None:
+def word(record: Record, fate: Fate) -> tuple[str, Word] | None:
     """Return the request id of a labelled ranking and what to remember; None for bytes that are none."""
     head = _labelled_of(record.value)
     if head is None:
         return None
     labels = tuple((offer.accepted, offer.cause, offer.label_time_ms) for offer in head.offers)
     digest = _digest(head.customer_id, head.request_time_ms, head)
-    seen = Word(record.offset, record.timestamp_ms, dead, aborted, head.revision, head.final, labels, digest)
+    seen = Word(record.offset, record.timestamp_ms, *fate, head.revision, head.final, labels, digest)
     return head.request_id, seen
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from stream_scorer.core.closing import ClosePoint
 from stream_scorer.core.history import Answer, Input, Output, Ranked, Rows, Word
+from stream_scorer.core.joining import RestorePoint
 from stream_scorer.core.labelling import Horizons
 
 NO_TIME = -1
@@ -62,15 +64,41 @@ def right_label(answers: Iterable[tuple[bool, int]], closes_ms: int, *, closed: 
 
 
 @dataclass(frozen=True, slots=True)
+class JoinClock:
+    """What event time had passed when the joiner of a partition last committed.
+
+    `at_close`: it reads rankings late and labels each once, for good; then only the times of those are passed.
+    """
+
+    passed_ms: int = NO_TIME
+    at_close: bool = False
+
+    @classmethod
+    def from_text(cls, metadata: str) -> "JoinClock":
+        """Read the metadata of the joiner's position. Raises ValueError for one that is not ours."""
+        if metadata.startswith('["close"'):
+            return cls(ClosePoint.from_text(metadata).labelled_ms, at_close=True)
+        return cls(RestorePoint.from_text(metadata).watermark_ms)
+
+    def settled(self, answer: Answer, horizons: Horizons) -> bool:
+        """Return whether an answer without a ranking can't wait for it any more."""
+        return self.passed_ms > (answer.asked_ms if self.at_close else answer.time_ms) + horizons.disorder_ms
+
+    def closed(self, closes_ms: int) -> bool:
+        """Return whether the window of a ranking that was read has closed."""
+        return self.at_close or self.passed_ms > closes_ms
+
+
+@dataclass(frozen=True, slots=True)
 class Standpoint:
     """From where the labels of one partition are judged.
 
-    `watermark_ms`: what event time had passed when the joiner committed. `strict`: the joiner stood still meanwhile, so a label must
-    be what was due then; else one that is right by what has come since is right too.
+    `strict`: the joiner stood still while the topics were read, so a label must be what was due then; else one that is right by what
+    has come since is right too.
     """
 
     horizons: Horizons
-    watermark_ms: int
+    clock: JoinClock
     strict: bool
     expiry: Expiry = Expiry()
     labels_expired: bool = False
@@ -112,7 +140,7 @@ def _without_ranking(name: str, words: Sequence[Word], answers: Sequence[Answer]
         faults.append(Fault("label_of_aborted_ranking", f"{name}: revision {words[0].revision} at {words[0].offset}"))
     elif words and view.expiry.outputs_ms == NO_TIME:
         faults.append(Fault("label_unknown", f"{name}: revision {words[0].revision} at {words[0].offset} has no ranking"))
-    lost = [one for one in answers if one.settled and view.watermark_ms > one.time_ms + view.horizons.disorder_ms]
+    lost = [one for one in answers if one.settled and view.clock.settled(one, view.horizons)]
     if view.expiry.outputs_ms == NO_TIME:
         faults += [Fault("outcome_uncounted", f"{name}: the outcome at {one.offset} has no ranking and no dead letter") for one in lost]
     return Judged(faults, None, words[-1] if words else None, 0, len(answers) - len(lost))
@@ -145,7 +173,7 @@ def _revisions(name: str, words: Sequence[Word], view: Standpoint) -> Iterator[F
 
 def _compare(name: str, ranking: Ranked, answers: Sequence[Answer], latest: Word | None, view: Standpoint) -> Iterator[Fault]:
     closes_ms = ranking.time_ms + view.horizons.window_ms
-    closed = view.watermark_ms > closes_ms
+    closed = view.clock.closed(closes_ms)
     due = _labels(ranking, [one for one in answers if one.settled], closes_ms, closed=closed)
     nothing = all(accepted is None for accepted, _, _ in due)
     if latest is None:

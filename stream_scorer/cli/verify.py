@@ -1,0 +1,114 @@
+"""`stream-scorer verify`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_scorer.cli.options import Delivery, Json, settings_of
+
+if TYPE_CHECKING:
+    from stream_scorer.ports import TrainingBuffer
+    from stream_scorer.services.verify import Report, VerifyConfig
+    from stream_scorer.services.verify_reading import Readers
+    from stream_scorer.settings import Settings
+
+
+def verify(
+    ctx: typer.Context,
+    *,
+    folder: Annotated[str | None, typer.Option(show_default=False, help="The training buffer's folder or URI.")] = None,
+    topics_only: Annotated[bool, typer.Option("--topics-only", help="Leave the training buffer out.")] = False,
+    delivery: Delivery = None,
+    examples: Annotated[int, typer.Option(min=0, help="Examples to show of each kind of fault.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Check the topics and the training buffer: nothing lost, doubled, torn or wrong; exit 1 if anything is. Changes nothing."""
+    from stream_scorer.adapters.sqlite_sorter import SqliteSorter
+    from stream_scorer.cli.progress import progress_of
+    from stream_scorer.services.verify import verify as check
+
+    settings = settings_of(ctx, {"buffer.folder": folder, "loop.delivery": delivery})
+    config = _config(settings, examples)
+    with progress_of("verified", lambda: 0.0) as progress:
+        report = check(_readers(settings), None if topics_only else _buffer(settings), SqliteSorter, config, progress=progress)
+    _tell(report, as_json)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _config(settings: "Settings", examples: int) -> "VerifyConfig":
+    from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+    from stream_scorer.errors import NotReady
+    from stream_scorer.services.verify import VerifyConfig
+    from stream_scorer.services.verify_reading import VerifyTopics
+    from stream_scorer.wiring import join_config
+
+    own = settings.topics
+    topics = VerifyTopics(own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters)
+    names = [own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters]
+    states = KafkaTopicAdmin(settings.kafka.client_config()).describe(names)
+    if missing := [name for name in names if name not in states]:
+        raise NotReady(f"topics are missing: {', '.join(missing)}; stream-scorer topics creates them")
+    return VerifyConfig(
+        topics,
+        {name: state.partitions for name, state in states.items()},
+        join_config(settings).horizons,
+        exactly_once=settings.loop.delivery == "exactly_once",
+        keep_prob=settings.buffer.keep_prob,
+        examples_max=examples,
+    )
+
+
+def _readers(settings: "Settings") -> "Readers":
+    from stream_scorer.adapters.kafka_log import KafkaLog
+    from stream_scorer.services.verify_reading import Readers
+    from stream_scorer.wiring import log_reader
+
+    timeout_s = 2 * settings.kafka.transaction_timeout_ms / 1000
+    config = {**settings.kafka.client_config(), "group.id": settings.join.group}
+    uncommitted = KafkaLog(config, timeout_s=timeout_s, isolation="read_uncommitted")
+    return Readers(log_reader(settings, settings.rank.group), log_reader(settings, settings.join.group), uncommitted)
+
+
+def _buffer(settings: "Settings") -> "TrainingBuffer":
+    from stream_scorer.adapters.parquet_buffer import ParquetBuffer
+
+    return ParquetBuffer.open(settings.buffer.folder)
+
+
+def _tell(report: "Report", as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    if as_json:
+        print(json.dumps({"passed": report.passed, **asdict(report)}, indent=2))
+        return
+    _tell_counts(report)
+    _tell_health(report)
+    for kind, count in {**report.faults, **report.tolerated}.items():
+        print(f"\n{'tolerated' if kind in report.tolerated else 'FAULT'}  {kind}: {count:,}")
+        for example in report.examples[kind]:
+            print(f"  {example}")
+    print("\nnothing lost, nothing doubled" if report.passed else f"\n{sum(report.faults.values()):,} faults")
+
+
+def _tell_counts(report: "Report") -> None:
+    print(f"{'topic':<24}{'records':>12}{'not settled':>14}{'aborted':>12}")
+    for topic, count in report.records.items():
+        print(f"{topic:<24}{count:>12,}{report.unsettled.get(topic, 0):>14,}{report.aborted.get(topic, 0):>12,}")
+    if report.rows is not None:
+        print(f"{'training buffer (rows)':<24}{report.rows:>12,}")
+    for code, count in report.dead_letters.items():
+        print(f"dead letters, {code}: {count:,}")
+
+
+def _tell_health(report: "Report") -> None:
+    health = report.health
+    if health.joined_share is not None:
+        print(f"\nanswers joined: {health.joined_share:.2%}")
+    if health.negatives_per_positive is not None:
+        print(f"negatives per positive: {health.negatives_per_positive:.1f}")
+    if health.delay_ms:
+        print("acceptance delay: " + ", ".join(f"{name} {value / 1000:,.1f} s" for name, value in health.delay_ms.items()))
+    for release, rate in health.acceptance_rate.items():
+        print(f"acceptance rate of {release}: {rate:.2%}")

@@ -1,0 +1,124 @@
+"""How healthy the labels are: what is joined, how late, how many of which kind; and when to hold retraining."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from stream_scorer.core.verifying import Judged
+
+QUANTILES = (0.5, 0.9, 0.99)
+_PER_OCTAVE = 16  # a quantile is right to 2.2 %
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Figures about the labels of a stretch of the topics.
+
+    `joined_share`: answers that count in a label, of all that are settled. `delay_ms`: from request to acceptance, by quantile.
+    `orphans`: answers that count nowhere, by the code of their dead letter. `negatives_per_positive`: among labels that are known.
+    `acceptance_rate`: per release, requests with an accepted offer, of those whose window has closed.
+    """
+
+    joined_share: float | None
+    delay_ms: Mapping[str, int]
+    orphans: Mapping[str, int]
+    causes: Mapping[str, int]
+    negatives_per_positive: float | None
+    acceptance_rate: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class HealthTally:
+    """Health, a request at a time; holds a number per release and per size of delay."""
+
+    joined: int = 0
+    orphans: Counter[str] = field(default_factory=Counter)
+    causes: Counter[str] = field(default_factory=Counter)
+    _delays: Counter[int] = field(default_factory=Counter)
+    _closed: Counter[str] = field(default_factory=Counter)
+    _accepted: Counter[str] = field(default_factory=Counter)
+
+    def add(self, judged: Judged) -> None:
+        """Take in what is known of one request."""
+        ranking, latest = judged.ranking, judged.latest
+        self.joined += judged.joined - judged.waiting
+        if ranking is None or latest is None:
+            return
+        self.causes.update(cause for _, cause, _ in latest.labels if cause is not None)
+        for accepted, _, time_ms in latest.labels:
+            if accepted and time_ms is not None:
+                self._delays[_bucket(time_ms - ranking.time_ms)] += 1
+        if latest.final:
+            self._closed[ranking.release_id] += 1
+            self._accepted[ranking.release_id] += any(accepted for accepted, _, _ in latest.labels)
+
+    def health(self) -> Health:
+        """Return the figures."""
+        positives = self.causes["accepted"] + self.causes["late_acceptance"]
+        negatives = self.causes["declined"] + self.causes["window_closed"]
+        settled = self.joined + self.orphans.total()
+        return Health(
+            joined_share=self.joined / settled if settled else None,
+            delay_ms=self._quantiles(),
+            orphans=dict(self.orphans),
+            causes=dict(self.causes),
+            negatives_per_positive=negatives / positives if positives else None,
+            acceptance_rate={release: self._accepted[release] / closed for release, closed in sorted(self._closed.items())},
+        )
+
+    def _quantiles(self) -> dict[str, int]:
+        total = self._delays.total()
+        found: dict[str, int] = {}
+        below = 0
+        for bucket in sorted(self._delays):
+            below += self._delays[bucket]
+            for quantile in QUANTILES:
+                if below >= quantile * total:
+                    found.setdefault(f"p{round(quantile * 100)}", _delay(bucket))
+        return found
+
+
+def _bucket(delay_ms: int) -> int:
+    # an answer may claim to be a little before its request: as good as at once
+    return round(math.log2(max(delay_ms, 0) + 1) * _PER_OCTAVE)
+
+
+def _delay(bucket: int) -> int:
+    return round(2 ** (bucket / _PER_OCTAVE)) - 1
+
+
+class Stretch(NamedTuple):
+    """Requests of a stretch of time, and how many had an acceptance."""
+
+    requests: int
+    accepted: int
+
+
+def reason_to_hold(
+    recent: Sequence[Stretch], now: Stretch, *, least_share: float = 0.5, chance_max: float = 1e-3, requests_min: int = 100
+) -> str | None:
+    """Return why retraining must be held, None when it need not be.
+
+    It is held when acceptances have gone quiet against their own recent rate: fewer than `least_share` of what that rate makes one
+    expect, and so few that chance alone (Poisson) would do it less often than `chance_max`. Too few requests to tell hold it as well.
+    """
+    before = Stretch(sum(one.requests for one in recent), sum(one.accepted for one in recent))
+    if before.requests < requests_min:
+        return None
+    if now.requests < requests_min:
+        return f"requests have gone quiet: {now.requests}, where at least {requests_min} are needed to judge"
+    expected = before.accepted / before.requests * now.requests
+    if now.accepted >= least_share * expected or _chance_of_at_most(now.accepted, expected) > chance_max:
+        return None
+    return (
+        f"acceptances have gone quiet: {now.accepted} of {now.requests} requests, where the recent rate of "
+        f"{before.accepted / before.requests:.3%} makes {expected:.0f} expected"
+    )
+
+
+def _chance_of_at_most(count: int, expected: float) -> float:
+    """Return P(X <= count) of a Poisson variable."""
+    log_terms = (one * math.log(expected) - expected - math.lgamma(one + 1) for one in range(count + 1))
+    return min(1.0, sum(map(math.exp, log_terms)))

@@ -1,0 +1,94 @@
+"""Dead letters for `verify`, handed out in the order of what they are about, so that a walk through the topics meets each once."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+import xxhash
+
+from stream_scorer.core.records import Partition, Record
+from stream_scorer.core.verifying import Fault
+from stream_scorer.ports import Sorter
+from stream_scorer.services.verify_reading import Snapshot
+
+
+class _Letter(msgspec.Struct, frozen=True, array_like=True):
+    place: str
+    code: str
+    digest: int
+
+
+NO_END = -1
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(_Letter).decode
+
+
+def _source_key(topic: str, partition: int, offset: int) -> str:
+    return f"{topic}\0{partition:06d}\0{offset:015d}"
+
+
+def _digest(record: Record) -> int:
+    return xxhash.xxh3_64_intdigest((record.key or b"") + b"\0" + (record.value or b"")) >> 1
+
+
+class DeadLetters:
+    """Dead letters, handed out in the order of what they are about."""
+
+    def __init__(self, sorter: Sorter, snapshot: Snapshot, note: Callable[[Fault], None]) -> None:
+        self._sorter, self._snapshot, self._note = sorter, snapshot, note
+        self._groups: Iterator[tuple[str, list[bytes]]] = iter(())
+        self._next: tuple[str, list[bytes]] | None = None
+        self.codes: Counter[tuple[str, str]] = Counter()
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Take in dead letters; one that doesn't say what it is about is a fault."""
+        self._sorter.add(row for record in records if (row := self._row(record)) is not None)
+
+    def _row(self, record: Record) -> tuple[str, int, bytes] | None:
+        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        place = f"{record.topic}[{record.partition}]@{record.offset}"
+        try:
+            key = _source_key(headers["source.topic"], int(headers["source.partition"]), int(headers["source.offset"]))
+        except (KeyError, ValueError):
+            self._note(Fault("dead_letter_unreadable", f"{place} does not say where it came from"))
+            return None
+        code = headers.get("error.code", "")
+        self.codes[headers["source.topic"], code] += 1
+        return key, record.partition << 40 | record.offset, _pack(_Letter(place, code, _digest(record)))
+
+    def rewind(self) -> None:
+        """Begin handing out."""
+        self._groups = self._sorter.groups()
+        self._next = next(self._groups, None)
+
+    def of(self, record: Record) -> bool:
+        """Return whether there is a dead letter about a record; records must come by topic, partition and offset."""
+        key = _source_key(record.topic, record.partition, record.offset)
+        self._pass_by(key)
+        if self._next is None or self._next[0] != key:
+            return False
+        self._check(record, [_unpack(letter) for letter in self._next[1]])
+        self._next = next(self._groups, None)
+        return True
+
+    def finish(self) -> None:
+        """Judge those that are about nothing that was read."""
+        self._pass_by(None)
+
+    def _pass_by(self, key: str | None) -> None:
+        while self._next is not None and (key is None or self._next[0] < key):
+            topic, number, offset = self._next[0].split("\0")
+            source = Partition(topic, int(number))
+            if self._snapshot.beginnings.get(source, NO_END) <= int(offset) < self._snapshot.ends.get(source, NO_END):
+                letter = _unpack(self._next[1][0])
+                self._note(
+                    Fault("dead_letter_unknown", f"{letter.place} is about {topic}[{source.number}]@{int(offset)}: nothing is there")
+                )
+            self._next = next(self._groups, None)
+
+    def _check(self, record: Record, letters: Sequence[_Letter]) -> None:
+        about = f"{record.topic}[{record.partition}]@{record.offset}"
+        if len(letters) > 1:
+            self._note(Fault("dead_letter_doubled", f"{about}: {', '.join(letter.place for letter in letters[:4])}"))
+        if any(letter.digest != _digest(record) for letter in letters):
+            self._note(Fault("dead_letter_altered", f"{letters[0].place} does not carry the bytes of {about}"))
