@@ -84,6 +84,9 @@ class JoinSettings(_Frozen):
     """The joiner; see `core/joining.py` for what each horizon means."""
 
     group: str = "stream-scorer-join"
+    emit: Annotated[
+        Literal["at_once", "at_close"], Field(description="labels as they become known, or one final revision when nothing can change any more")
+    ] = "at_once"
     window_ms: Millis = 30 * 60_000
     late_ms: Millis = 60 * 60_000
     disorder_ms: Millis = 60_000

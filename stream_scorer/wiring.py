@@ -20,7 +20,8 @@ from stream_scorer.core.joining import JoinTopics
 from stream_scorer.core.labelling import Horizons
 from stream_scorer.core.pipeline import RankTopics
 from stream_scorer.ports import Telemetry
-from stream_scorer.services.joiner import JoinConfig, Joiner
+from stream_scorer.services.join_restore import JoinConfig
+from stream_scorer.services.joiner import Joiner
 from stream_scorer.services.loop import Loop, LoopBounds
 from stream_scorer.services.ranker import RankConfig, Ranker
 from stream_scorer.services.refresher import RefreshConfig, Refresher
@@ -131,7 +132,7 @@ def join_config(settings: Settings) -> JoinConfig:
         join.window_ms, join.late_ms, join.disorder_ms, join.back_ms, join.tick_ms, join.skew_ms, join.idle_slack_ms
     )
     return JoinConfig(
-        JoinTopics(topics.rankings, topics.outcomes, topics.labels), topics.dead_letters, horizons, join.open_requests_max
+        JoinTopics(topics.rankings, topics.outcomes, topics.labels), topics.dead_letters, horizons, join.open_requests_max, join.emit
     )
 
 

@@ -348,6 +348,25 @@ class PartitionJoin:
         """Note the offset behind the labels that are known to be written: the next ones lie at or behind it."""
         self._labels_end = max(self._labels_end, labels_end)
 
+    @property
+    def held(self) -> int:
+        """Return how many requests and waiting outcomes are held in memory."""
+        return len(self.open) + len(self._settling)
+
+    @property
+    def full(self) -> bool:
+        """Return whether enough rankings are read ahead: this join reads none ahead."""
+        return False
+
+    @property
+    def hungry(self) -> bool:
+        """Return whether more rankings should be read."""
+        return True
+
+    def reading(self) -> dict[Partition, Position]:
+        """Return where to read on."""
+        return self.progress()
+
     def progress(self) -> dict[Partition, Position]:
         """Return the positions to commit, the restore point beside that of the rankings."""
         rankings, outcomes = self._next[self._topics.rankings], self._next[self._topics.outcomes]

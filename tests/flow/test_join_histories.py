@@ -1,9 +1,10 @@
 """Generated histories through the join, with batches cut anywhere and the process stopped anywhere, against an oracle."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,11 +13,12 @@ from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
 from stream_scorer.core.joining import JoinTopics, PartitionJoin
 from stream_scorer.core.labelling import Answers, Horizons, Label, label_of
 from stream_scorer.core.records import OutputRecord, Partition, Record
-from stream_scorer.services.joiner import JoinConfig, restore
+from stream_scorer.services.join_restore import JoinConfig, restore
 
 TOPICS = JoinTopics("rankings", "outcomes", "training-labels")
 HORIZONS = Horizons(window_ms=100, late_ms=80, disorder_ms=40, back_ms=20, tick_ms=10, skew_ms=1_000, idle_slack_ms=0)
-CONFIG = JoinConfig(TOPICS, "dead-letters", HORIZONS, open_requests_max=1_000)
+AT_ONCE = JoinConfig(TOPICS, "dead-letters", HORIZONS, held_max=1_000)
+AT_CLOSE = replace(AT_ONCE, emit="at_close")
 GROUP = "join"
 START_MS = 1_000
 
@@ -54,6 +56,7 @@ def histories(draw: st.DrawFn, *, jitter_ms: int = HORIZONS.disorder_ms // 2 - 2
             outcome = {
                 "acceptance_id": f"a{request}-{answer}", "request_id": f"r{draw(st.sampled_from([request] * 6 + [99]))}", "customer_id": "c",
                 "offer_id": f"o{draw(st.integers(0, 3))}", "accepted": draw(st.booleans()), "event_time_ms": answered_ms,
+                "request_time_ms": time_ms,
             }  # fmt: skip
             events += [Event("outcomes", answered_ms, answered_ms + draw(jitter), outcome) for _ in range(draw(st.sampled_from([1, 1, 2])))]
     return sorted(events, key=lambda event: event.arrives_ms)
@@ -83,11 +86,12 @@ def oracle(events: list[Event]) -> tuple[dict[str, tuple[Label, ...]], int]:
 class Run:
     """A joiner of one partition on a memory broker, stopped and restored as told."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: JoinConfig) -> None:
+        self.config = config
         self.clock = HandClock(START_MS)
         self.broker = MemoryBroker(1, self.clock)
         self.dead: list[Record] = []
-        self.state = restore(0, MemoryLog(self.broker, GROUP), CONFIG)
+        self.state = restore(0, MemoryLog(self.broker, GROUP), self.config)
 
     def append(self, event: Event) -> None:
         self.clock.set(event.arrives_ms)
@@ -97,7 +101,7 @@ class Run:
         records: list[Record] = []
         ended: list[str] = []
         for topic, count in (("rankings", rankings), ("outcomes", outcomes)):
-            log, position = self.broker.log(Partition(topic, 0)), self.state.progress()[Partition(topic, 0)].offset
+            log, position = self.broker.log(Partition(topic, 0)), self.state.reading()[Partition(topic, 0)].offset
             records += log[position : position + count]
             if position + count >= len(log):
                 ended.append(topic)
@@ -113,7 +117,7 @@ class Run:
             self.restart()
 
     def restart(self) -> None:
-        self.state = restore(0, MemoryLog(self.broker, GROUP), CONFIG)
+        self.state = restore(0, MemoryLog(self.broker, GROUP), self.config)
         owed = self.state.join([])
         assert not owed.labels, "a restore owes what was emitted"
 
@@ -137,8 +141,8 @@ def schedules(draw: st.DrawFn, crashes: list[str]) -> list[tuple[int, int, str]]
     )
 
 
-def run_through(events: list[Event], schedule: list[tuple[int, int, str]]) -> Run:
-    run = Run()
+def run_through(config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]) -> Run:
+    run = Run(config)
     steps = iter(schedule * 10)
     for event in events:
         run.append(event)
@@ -149,35 +153,51 @@ def run_through(events: list[Event], schedule: list[tuple[int, int, str]]) -> Ru
     return run
 
 
-@given(histories(), schedules(["before"]))
-@settings(max_examples=400, deadline=None)
+both_ways = pytest.mark.parametrize("config", [AT_ONCE, AT_CLOSE], ids=["at_once", "at_close"])
+
+
+@both_ways
+@given(histories(), schedules(["before", "after"]))
+@settings(max_examples=300, deadline=None)
 def test_labels_and_dead_letters_equal_the_oracle_wherever_the_process_stops(
-    events: list[Event], schedule: list[tuple[int, int, str]]
+    config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
-    run = run_through(events, schedule)
+    run = run_through(config, events, schedule)
     labels, dead = oracle(events)
     assert run.latest() == labels
     assert len(run.dead) == dead
     assert max(Counter(record.offset for record in run.dead).values(), default=1) == 1
 
 
+@both_ways
 @given(histories(), schedules(["before", "torn", "after"]))
 @settings(max_examples=200, deadline=None)
 def test_no_label_is_doubled_when_labels_are_written_without_their_positions(
-    events: list[Event], schedule: list[tuple[int, int, str]]
+    config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
-    run = run_through(events, schedule)
+    run = run_through(config, events, schedule)
     assert run.latest() == oracle(events)[0]
 
 
+@both_ways
 @given(histories(jitter_ms=400), schedules(["before", "after"]))
 @settings(max_examples=200, deadline=None)
-def test_revisions_neither_skip_nor_repeat_whatever_the_disorder(events: list[Event], schedule: list[tuple[int, int, str]]) -> None:
-    run = run_through(events, schedule)
+def test_revisions_neither_skip_nor_repeat_whatever_the_disorder(
+    config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
+) -> None:
+    run = run_through(config, events, schedule)
     assert run.latest().keys() <= oracle(events)[0].keys()
 
 
+@given(histories(), schedules(["before", "after"]))
+@settings(max_examples=100, deadline=None)
+def test_labels_at_the_close_are_one_final_revision_a_request(events: list[Event], schedule: list[tuple[int, int, str]]) -> None:
+    run = run_through(AT_CLOSE, events, schedule)
+    emitted = [msgspec.json.decode(record.value or b"") for record in run.broker.topic("training-labels")]
+    assert all(value["final"] and value["revision"] == 1 for value in emitted)
+
+
 def test_the_state_of_a_partition_forgets_what_is_over() -> None:
-    run = run_through([Event("rankings", 1_000 + n, 1_000 + n, ranking(n, 1_000 + n)) for n in range(50)], [(1, 1, "no")] * 50)
+    run = run_through(AT_ONCE, [Event("rankings", 1_000 + n, 1_000 + n, ranking(n, 1_000 + n)) for n in range(50)], [(1, 1, "no")] * 50)
     assert isinstance(run.state, PartitionJoin)
     assert not run.state.open

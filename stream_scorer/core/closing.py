@@ -1,0 +1,301 @@
+"""The join for long windows: rankings are read late, so nothing open is kept, and each request gets one final revision.
+
+The cursor in `rankings` stays where a request's answers may still come. A ranking is due once no outcome that counts for it can come
+any more: W, the newest outcome time, is past its time + window + late + disorder; or outcomes are at their end and the ranking has
+lain in the log for so long. Then its labels are final, revision 1. An outcome says when its request was made (`request_time_ms`), so
+whether its ranking has passed the cursor is decided by the record alone, after a restart as before: R is the newest time among the
+rankings that were labelled, and an outcome is settled as a dead letter once R is past its request's time + disorder.
+"""
+
+import heapq
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from stream_scorer.core.codec import decode_all
+from stream_scorer.core.joining import NO_TIME, Joined, JoinTopics
+from stream_scorer.core.labelling import NO_ANSWERS, Answers, Horizons, RankingHead, labels_of, read_labelled_head, read_ranking_head, write_labelled
+from stream_scorer.core.messages import Acceptance
+from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
+
+BUFFERED_MAX = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePoint:
+    """Where the state of a partition begins, and its clocks; travels as the offset's metadata."""
+
+    watermark_ms: int
+    labelled_ms: int
+    rankings: int
+    outcomes: int
+    labels: int
+
+    def to_text(self) -> str:
+        """Return the metadata string."""
+        return json.dumps(["close", *(getattr(self, name) for name in self.__slots__)], separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> "ClosePoint":
+        """Read a metadata string. Raises ValueError for one that is not ours."""
+        kind, *numbers = json.loads(text)
+        if kind != "close":
+            msg = f"the group's positions were written by another way to emit than at_close: {text[:20]!r}"
+            raise ValueError(msg)
+        return cls(*numbers)
+
+
+class PartitionClose:
+    """The state of one partition; does no I/O and reads no clock. Has the methods of `joining.PartitionJoin`."""
+
+    def __init__(self, number: int, topics: JoinTopics, horizons: Horizons, *, rankings: int, outcomes: int, labels: int) -> None:
+        """Start with nothing, at these offsets."""
+        self.number = number
+        self._topics, self._horizons = topics, horizons
+        self.watermark_ms = NO_TIME
+        self._labelled_ms = NO_TIME
+        self._next = {topics.rankings: rankings, topics.outcomes: outcomes}
+        self._at_end = {topics.rankings: False, topics.outcomes: False}
+        self._labels_end = labels
+        self._ahead: deque[tuple[Record, RankingHead | str]] = deque()
+        self._waiting: dict[str, list[Record]] = {}
+        self._settling: list[tuple[int, int, str]] = []
+        self._outcome_offsets: deque[tuple[int, int]] = deque()
+        # what was labelled within the disorder allowed: id -> request time, and (offset, request time, id) in offset order
+        self._recent: dict[str, int] = {}
+        self._recent_offsets: deque[tuple[int, int, str]] = deque()
+        # written without its positions before a restart (at least once): id -> offset of the label
+        self._emitted_before: dict[str, int] = {}
+        self._labels: list[OutputRecord] = []
+        self._dead: list[DeadLetter] = []
+        self._counts: Counter[str] = Counter()
+
+    # -- a batch ---------------------------------------------------------------------------------------------------------
+
+    def join(self, records: Sequence[Record], *, ended: Iterable[str] = (), now_ms: int | None = None) -> Joined:
+        """Take in records of this partition, in offset order per topic, and return what is final after them."""
+        self._read(records)
+        for topic in ended:
+            self._at_end[topic] = True
+        self._label(now_ms)
+        self._settle(now_ms)
+        joined = Joined(self._labels, self._dead, self._counts)
+        self._labels, self._dead, self._counts = [], [], Counter()
+        self._forget()
+        return joined
+
+    def _read(self, records: Sequence[Record]) -> None:
+        outcomes = []
+        for record in records:
+            self._next[record.topic] = record.offset + 1
+            self._at_end[record.topic] = False
+            if record.topic == self._topics.rankings:
+                self._ahead.append((record, read_ranking_head(record.value)))
+            else:
+                outcomes.append(record)
+        decoded = decode_all(outcomes, Acceptance)
+        self._dead.extend(decoded.dead_letters)
+        for record, acceptance in zip(decoded.records, decoded.messages, strict=True):
+            self._read_outcome(record, acceptance)
+
+    def _read_outcome(self, record: Record, acceptance: Acceptance) -> None:
+        horizons, requested_ms, time_ms = self._horizons, acceptance.request_time_ms, acceptance.event_time_ms
+        if requested_ms is None:
+            self._reject(record, "request_time_missing", "labels at the close need request_time_ms on every acceptance")
+        elif max(time_ms, requested_ms) > record.timestamp_ms + horizons.skew_ms:
+            self._reject(record, "from_the_future", f"event_time_ms must be at most {horizons.skew_ms} ms after the broker's time")
+        elif time_ms < requested_ms - horizons.back_ms:
+            self._reject(record, "before_its_request", f"the answer is more than {horizons.back_ms} ms before its request")
+        elif time_ms > requested_ms + horizons.window_ms + horizons.late_ms or self._passed(acceptance.request_id, requested_ms):
+            self._reject(
+                record, "outcome_too_late", f"the answer is more than {horizons.window_ms + horizons.late_ms} ms after its request"
+            )
+        else:
+            self._waiting.setdefault(acceptance.request_id, []).append(record)
+            heapq.heappush(self._settling, (requested_ms, record.offset, acceptance.request_id))
+            self._outcome_offsets.append((record.offset, requested_ms))
+        if time_ms <= record.timestamp_ms + horizons.skew_ms:
+            self.watermark_ms = max(self.watermark_ms, time_ms)
+
+    def _passed(self, request_id: str, requested_ms: int) -> bool:
+        """Return whether the ranking of this request, if there is one, is labelled already."""
+        return self._labelled_ms > requested_ms + self._horizons.disorder_ms or self._recent.get(request_id) == requested_ms
+
+    # -- rankings that are due ---------------------------------------------------------------------------------------------
+
+    def _label(self, now_ms: int | None) -> None:
+        while self._ahead and self._due(*self._ahead[0], now_ms):
+            record, head = self._ahead.popleft()
+            if isinstance(head, str):
+                self._reject(record, "bad_ranking", head)
+            elif head.event_time_ms > record.timestamp_ms + self._horizons.skew_ms:
+                self._reject(record, "from_the_future", f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time")
+            elif self._labelled_ms > head.event_time_ms + self._horizons.disorder_ms:
+                self._reject(record, "ranking_too_late", f"the request is more than {self._horizons.disorder_ms} ms behind those before it")
+            elif (known_ms := self._recent.get(head.request_id)) is not None:
+                self._see_again(record, head, known_ms)
+            else:
+                self._label_one(record, head)
+
+    def _due(self, record: Record, head: RankingHead | str, now_ms: int | None) -> bool:
+        if isinstance(head, str) or self.watermark_ms > head.event_time_ms + self._horizons.forget_ms:
+            return True
+        return self._at_end[self._topics.outcomes] and self._lay_long(record, now_ms)
+
+    def _lay_long(self, record: Record, now_ms: int | None) -> bool:
+        return now_ms is not None and now_ms - record.timestamp_ms > self._horizons.forget_ms + self._horizons.idle_slack_ms
+
+    def _see_again(self, record: Record, head: RankingHead, known_ms: int) -> None:
+        if known_ms == head.event_time_ms:
+            self._counts["duplicate_rankings"] += 1
+        else:
+            self._reject(record, "request_id_reused", "the request id was used before with another event_time_ms")
+
+    def _label_one(self, record: Record, head: RankingHead) -> None:
+        answers = self._answers(head)
+        closes_ms = head.event_time_ms + self._horizons.window_ms
+        self._remember(record, head)
+        if self._emitted_before.pop(head.request_id, None) is not None or not head.offers:
+            return
+        labels = labels_of(answers, len(head.offers), closes_ms, closed=True)
+        self._counts.update(f"labels_{label.cause}" for label in labels)
+        value = write_labelled(record.value or b"", labels, revision=1, final=True)
+        self._labels.append(OutputRecord(self._topics.labels, head.customer_id.encode(), value, partition=self.number))
+
+    def _remember(self, record: Record, head: RankingHead) -> None:
+        self._labelled_ms = max(self._labelled_ms, head.event_time_ms)
+        self._recent[head.request_id] = head.event_time_ms
+        self._recent_offsets.append((record.offset, head.event_time_ms, head.request_id))
+
+    def _answers(self, head: RankingHead) -> dict[int, Answers]:
+        places = {offer.offer_id: place for place, offer in enumerate(head.offers)}
+        answers: dict[int, Answers] = {}
+        decoded = decode_all(self._waiting.pop(head.request_id, []), Acceptance)
+        for record, acceptance in zip(decoded.records, decoded.messages, strict=True):
+            place = places.get(acceptance.offer_id)
+            if acceptance.request_time_ms != head.event_time_ms:
+                self._waiting.setdefault(head.request_id, []).append(record)  # another request's, by its own word
+            elif acceptance.customer_id != head.customer_id:
+                self._reject(record, "another_customer", "the request was another customer's")
+            elif place is None:
+                self._reject(record, "offer_not_ranked", "the offer was not in the ranking of this request")
+            else:
+                before = answers.get(place, NO_ANSWERS)
+                answers[place] = before.with_answer(acceptance.accepted, acceptance.event_time_ms)
+                self._counts["outcomes_joined" if answers[place] != before else "duplicate_outcomes"] += 1
+        return answers
+
+    # -- outcomes whose ranking never came ---------------------------------------------------------------------------------
+
+    def _settle(self, now_ms: int | None) -> None:
+        while self._settling:
+            requested_ms, offset, request_id = self._settling[0]
+            orphan = next((record for record in self._waiting.get(request_id, ()) if record.offset == offset), None)
+            if orphan is not None and self._labelled_ms <= requested_ms + self._horizons.disorder_ms:
+                if not (self._idle() and self._lay_long(orphan, now_ms)):
+                    return
+                # no ranking is to come: the rankings' clock goes on to where this outcome is settled
+                self._labelled_ms = requested_ms + self._horizons.disorder_ms + 1
+            heapq.heappop(self._settling)
+            if orphan is not None:
+                self._reject(orphan, "unknown_request", "no ranking of this request has come")
+                self._drop(request_id, orphan)
+
+    def _idle(self) -> bool:
+        return all(self._at_end.values()) and not self._ahead
+
+    def _drop(self, request_id: str, orphan: Record) -> None:
+        left = [record for record in self._waiting[request_id] if record is not orphan]
+        if left:
+            self._waiting[request_id] = left
+        else:
+            del self._waiting[request_id]
+
+    def _forget(self) -> None:
+        settled_ms = self._labelled_ms - self._horizons.disorder_ms
+        while self._outcome_offsets and settled_ms > self._outcome_offsets[0][1]:
+            self._outcome_offsets.popleft()
+        while self._recent_offsets and settled_ms > self._recent_offsets[0][1]:
+            _, _, request_id = self._recent_offsets.popleft()
+            self._recent.pop(request_id, None)
+
+    def _reject(self, record: Record, code: str, message: str) -> None:
+        self._dead.append(DeadLetter(record, code, message))
+
+    # -- where it stands ---------------------------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Return how many records are held in memory."""
+        return len(self._ahead) + len(self._settling)
+
+    @property
+    def full(self) -> bool:
+        """Return whether enough rankings are read ahead."""
+        return len(self._ahead) >= BUFFERED_MAX
+
+    @property
+    def hungry(self) -> bool:
+        """Return whether more rankings should be read."""
+        return len(self._ahead) < BUFFERED_MAX // 2
+
+    def idle_due(self, now_ms: int) -> bool:
+        """Return whether the clock alone makes something due."""
+        if self._ahead:
+            return self._due(*self._ahead[0], now_ms)
+        waiting = self._waiting.get(self._settling[0][2], []) if self._settling else []
+        return self._idle() and any(self._lay_long(record, now_ms) for record in waiting)
+
+    def written_to(self, labels_end: int) -> None:
+        """Note the offset behind the labels that are known to be written."""
+        self._labels_end = max(self._labels_end, labels_end)
+
+    def reading(self) -> dict[Partition, Position]:
+        """Return where to read on; in `rankings` that is ahead of the cursor."""
+        return {Partition(topic, self.number): Position(offset) for topic, offset in self._next.items()}
+
+    def progress(self) -> dict[Partition, Position]:
+        """Return the positions to commit, the cursor's with the point where the state begins."""
+        cursor = self._ahead[0][0].offset if self._ahead else self._next[self._topics.rankings]
+        outcomes = self._next[self._topics.outcomes]
+        point = ClosePoint(
+            self.watermark_ms,
+            self._labelled_ms,
+            min(cursor, self._recent_offsets[0][0]) if self._recent_offsets else cursor,
+            self._outcome_offsets[0][0] if self._outcome_offsets else outcomes,
+            min(self._emitted_before.values(), default=self._labels_end),
+        )
+        return {
+            Partition(self._topics.rankings, self.number): Position(cursor, point.to_text()),
+            Partition(self._topics.outcomes, self.number): Position(outcomes),
+        }
+
+    # -- coming back -------------------------------------------------------------------------------------------------------
+
+    def resume_at(self, point: ClosePoint) -> None:
+        """Take over the clocks, before the records behind the point are read again."""
+        self.watermark_ms, self._labelled_ms = point.watermark_ms, point.labelled_ms
+
+    def reread_labels(self, records: Iterable[Record]) -> int:
+        """Take over what was written without its positions, after the rankings are read again. Return how many requests it was about."""
+        for record in records:
+            head = read_labelled_head(record.value or b"")
+            if not self._passed(head.request_id, head.request_time_ms):
+                self._emitted_before.setdefault(head.request_id, record.offset)
+        return len(self._emitted_before)
+
+    def reread_rankings(self, records: Sequence[Record]) -> None:
+        """Read rankings from before the cursor again: they are labelled."""
+        for record in records:
+            head = read_ranking_head(record.value)
+            if not isinstance(head, str) and head.event_time_ms <= record.timestamp_ms + self._horizons.skew_ms:
+                if head.request_id not in self._recent and self._labelled_ms <= head.event_time_ms + self._horizons.disorder_ms:
+                    self._remember(record, head)
+
+    def reread_outcomes(self, records: Sequence[Record]) -> None:
+        """Read outcomes from before the committed position again; what was rejected of them was rejected then."""
+        decoded = decode_all(records, Acceptance)
+        for record, acceptance in zip(decoded.records, decoded.messages, strict=True):
+            self._read_outcome(record, acceptance)
+        self._dead, self._counts = [], Counter()

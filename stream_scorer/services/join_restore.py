@@ -1,0 +1,137 @@
+"""Rebuilds the state of one partition as it was when its positions were committed, from the three topics."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
+
+import structlog
+
+from stream_scorer.core.closing import ClosePoint, PartitionClose
+from stream_scorer.core.joining import JoinTopics, PartitionJoin, RestorePoint
+from stream_scorer.core.labelling import Horizons
+from stream_scorer.core.records import Partition, Position, Record
+from stream_scorer.errors import UsageError
+from stream_scorer.ports import LogReader
+
+log = structlog.get_logger(__name__)
+
+Emit = Literal["at_once", "at_close"]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinConfig:
+    """What a joiner is told."""
+
+    topics: JoinTopics
+    dead_letters: str
+    horizons: Horizons
+    held_max: int
+    emit: Emit = "at_once"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is committed of a partition, and where its topics begin and end."""
+
+    number: int
+    reader: LogReader
+    config: JoinConfig
+    committed: Position | None
+    rankings_next: int
+    outcomes_next: int
+    labels_end: int
+
+    def rankings(self, start: int) -> Iterator[list[Record]]:
+        return self.reader.read(Partition(self.config.topics.rankings, self.number), start, self.rankings_next)
+
+    def outcomes(self, start: int) -> Iterator[list[Record]]:
+        return self.reader.read(Partition(self.config.topics.outcomes, self.number), start, self.outcomes_next)
+
+    def labels(self, start: int) -> Iterator[Record]:
+        return chain.from_iterable(self.reader.read(Partition(self.config.topics.labels, self.number), start, self.labels_end))
+
+    def labels_beginning(self) -> int:
+        return self.reader.beginning(Partition(self.config.topics.labels, self.number))
+
+
+def restore(number: int, reader: LogReader, config: JoinConfig) -> PartitionJoin | PartitionClose:
+    """Rebuild a partition's state.
+
+    Labels are read back to the end of their topic: what was written without its positions (at least once) counts as emitted.
+    Raises UsageError for positions that another way to emit has written.
+    """
+    found = _find(number, reader, config)
+    try:
+        return _restore_close(found) if config.emit == "at_close" else _restore_join(found)
+    except ValueError as error:
+        msg = f"partition {number}: {error}; a group keeps its way to emit: choose another join.group for another one"
+        raise UsageError(msg) from error
+
+
+def _find(number: int, reader: LogReader, config: JoinConfig) -> _Found:
+    rankings, outcomes = Partition(config.topics.rankings, number), Partition(config.topics.outcomes, number)
+    # waits for a predecessor's transaction; only then is the end of labels the end of what it wrote
+    committed = reader.committed([rankings, outcomes])
+    labels_end = reader.end(Partition(config.topics.labels, number))
+    rankings_at, outcomes_at = committed[rankings], committed[outcomes]
+    return _Found(
+        number,
+        reader,
+        config,
+        rankings_at if rankings_at is not None and rankings_at.metadata else None,
+        rankings_at.offset if rankings_at else reader.beginning(rankings),
+        outcomes_at.offset if outcomes_at else reader.beginning(outcomes),
+        labels_end,
+    )
+
+
+def _restore_join(found: _Found) -> PartitionJoin:
+    state = PartitionJoin.begin(
+        found.number,
+        found.config.topics,
+        found.config.horizons,
+        rankings=found.rankings_next,
+        outcomes=found.outcomes_next,
+        labels=found.labels_end,
+    )
+    if found.committed is None:
+        _say_rebuilt(found, state.reread_labels(found.labels(found.labels_beginning())))
+        return state
+    point = RestorePoint.from_text(found.committed.metadata)
+    state.resume_at(point)
+    state.reread_labels(found.labels(point.labels))
+    for batch in chain(found.rankings(point.rankings), found.outcomes(point.outcomes)):
+        state.reread(batch)
+    left_out = state.settle_restored()
+    log.debug("partition_restored", partition=found.number, held=state.held, watermark_ms=state.watermark_ms, left_out=left_out)
+    return state
+
+
+def _restore_close(found: _Found) -> PartitionClose:
+    state = PartitionClose(
+        found.number,
+        found.config.topics,
+        found.config.horizons,
+        rankings=found.rankings_next,
+        outcomes=found.outcomes_next,
+        labels=found.labels_end,
+    )
+    if found.committed is None:
+        _say_rebuilt(found, state.reread_labels(found.labels(found.labels_beginning())))
+        return state
+    point = ClosePoint.from_text(found.committed.metadata)
+    state.resume_at(point)
+    for batch in found.rankings(point.rankings):
+        state.reread_rankings(batch)
+    state.reread_labels(found.labels(point.labels))
+    for batch in found.outcomes(point.outcomes):
+        state.reread_outcomes(batch)
+    log.debug("partition_restored", partition=found.number, held=state.held, watermark_ms=state.watermark_ms)
+    return state
+
+
+def _say_rebuilt(found: _Found, requests: int) -> None:
+    if requests:
+        # the group's positions are gone, or a first batch was written without them
+        log.warning("partition_rebuilt", partition=found.number, requests_with_labels=requests, note="dead letters may be written again")
