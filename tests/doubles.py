@@ -1,0 +1,33 @@
+"""Small real implementations of ports that tests need."""
+
+from collections.abc import Mapping
+
+from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.records import Partition
+from stream_scorer.ports import Assignment, BatchReport
+
+
+class SilentTelemetry:
+    """See Telemetry: keeps the reports and says nothing."""
+
+    def __init__(self) -> None:
+        self.reports: list[BatchReport] = []
+
+    def batch(self, report: BatchReport) -> None:
+        """See Telemetry."""
+        self.reports.append(report)
+
+    def polled(self, job: str, lag: Mapping[Partition, int]) -> None:
+        """See Telemetry."""
+
+    def aborted(self, job: str) -> None:
+        """See Telemetry."""
+
+    def rebalanced(self, job: str, assignment: Assignment) -> None:
+        """See Telemetry."""
+
+    def release(self, release_id: ReleaseId, created_ms: int) -> None:
+        """See Telemetry."""
+
+    def labels(self, causes: Mapping[str, int], open_requests: int) -> None:
+        """See Telemetry."""

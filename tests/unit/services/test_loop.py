@@ -1,0 +1,112 @@
+"""The loop and the joiner on memory adapters: what happens when a batch is not written."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from stream_scorer.adapters.clock import HandClock
+from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
+from stream_scorer.core.joining import JoinTopics
+from stream_scorer.core.labelling import Horizons
+from stream_scorer.core.records import OutputRecord, Partition
+from stream_scorer.errors import BatchAborted, FatalStreamError
+from stream_scorer.services.join_restore import JoinConfig
+from stream_scorer.services.joiner import Joiner
+from stream_scorer.services.loop import ABORTS_IN_A_ROW_MAX, Loop, LoopBounds
+from tests.doubles import SilentTelemetry
+from tests.ring import START_MS, acceptance
+
+TOPICS = JoinTopics("rankings", "outcomes", "training-labels")
+HORIZONS = Horizons(60_000, 60_000, 1_000, 1_000, 100, 1_000, 0)
+BOUNDS = LoopBounds(batch_records_max=3, linger_s=0, poll_s=0.1, write_attempts_max=2)
+
+
+def ranking(number: int) -> bytes:
+    offers = [{"offer_id": "o", "rank": 1, "score": 0.5, "propensity": 1.0, "features": {}}]
+    return msgspec.json.encode(
+        {
+            "request_id": f"q-{number}", "customer_id": f"c-{number % 97}", "event_time_ms": START_MS + number, "release_id": "r",
+            "status": "ranked", "eligible_count": 1, "excluded": {}, "features": {}, "offers": offers,
+        }  # fmt: skip
+    )
+
+
+class World:
+    """A broker with ten rankings and their acceptances, and a joiner beside it."""
+
+    def __init__(self) -> None:
+        self.clock = HandClock(START_MS + 1_000)
+        self.broker = MemoryBroker(2, self.clock)
+        for number in range(10):
+            key = f"c-{number % 97}".encode()
+            self.broker.append(OutputRecord("rankings", key, ranking(number)))
+            self.broker.append(OutputRecord("outcomes", key, msgspec.json.encode(acceptance(number, "o"))))
+        self.sink = MemorySink(self.broker)
+
+    def run(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        source = MemorySource(self.broker, "g", ["rankings", "outcomes"], held=True)
+        config = JoinConfig(TOPICS, "dead-letters", HORIZONS, held_max=100)
+        telemetry = SilentTelemetry()
+        joiner = Joiner(
+            source, self.sink.end_offsets, lambda: MemoryLog(self.broker, "g"), config, clock=self.clock, telemetry=telemetry
+        )
+        loop = Loop(joiner, source, self.sink, bounds=BOUNDS, clock=self.clock, telemetry=telemetry)
+        try:
+            loop.run(stopping=stopping, until_idle_s=5.0)
+        finally:
+            joiner.close()
+
+    def labelled(self) -> list[str]:
+        labels = [msgspec.json.decode(record.value or b"") for record in self.broker.topic("training-labels")]
+        assert len({(label["request_id"], label["revision"]) for label in labels}) == len(labels), "a revision is doubled"
+        return sorted(label["request_id"] for label in labels if label["revision"] == 1)
+
+
+EVERY_REQUEST = sorted(f"q-{number}" for number in range(10))
+
+
+def test_every_acceptance_becomes_a_label() -> None:
+    world = World()
+    world.run()
+    assert world.labelled() == EVERY_REQUEST
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_aborted_batches_are_written_again_and_nothing_is_doubled(lost: bool) -> None:
+    world = World()
+    world.sink.aborts_next = [BatchAborted("no luck", membership_lost=lost)] * 5
+    world.run()
+    assert world.labelled() == EVERY_REQUEST
+
+
+def test_a_loop_whose_batches_never_succeed_ends() -> None:
+    world = World()
+    world.sink.aborts_next = [BatchAborted("never")] * BOUNDS.write_attempts_max * (ABORTS_IN_A_ROW_MAX + 1)
+    with pytest.raises(FatalStreamError, match="in a row"):
+        world.run()
+
+
+def test_a_loop_stopped_after_any_batch_goes_on_where_it_was() -> None:
+    world = World()
+    for steps in range(1, 30):
+        left = iter(range(steps % 7))
+        world.run(stopping=lambda left=left: next(left, None) is None)  # type: ignore[misc]
+    world.run()
+    assert world.labelled() == EVERY_REQUEST
+
+
+def test_a_joiner_that_holds_too_much_ends_with_what_to_do() -> None:
+    world = World()
+    for number in range(200):
+        world.broker.append(OutputRecord("rankings", b"c", ranking(1_000 + number), partition=0))
+    with pytest.raises(FatalStreamError, match="run more joiners"):
+        world.run()
+
+
+def test_progress_is_committed_for_both_topics_together() -> None:
+    world = World()
+    world.run()
+    for number in range(2):
+        rankings, outcomes = (world.broker.committed["g", Partition(topic, number)].offset for topic in ("rankings", "outcomes"))
+        assert rankings == outcomes == len(world.broker.log(Partition("rankings", number)))
