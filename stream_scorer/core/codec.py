@@ -1,7 +1,7 @@
 """Records to messages and dead letters, and messages to bytes. Nothing here raises over what a record holds."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -10,6 +10,7 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from stream_scorer.core.fast_decoding import read_acceptance, read_request
 from stream_scorer.core.messages import BAG_MAX, RECORD_BYTES_MAX, STRING_CHARS_MAX, VECTOR_MAX, Acceptance, CustomerRequest, Offer
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
 from stream_scorer.core.strict_json import Path, Refusal, loads_strict, path_text
@@ -19,6 +20,7 @@ __all__ = ["Decoded", "Refusal", "dead_letter_record", "decode_all", "encode", "
 Message = TypeVar("Message")
 
 _WRITTEN_BY_USERS = {CustomerRequest, Acceptance, Offer}  # our own records were bounded when they were written
+_READ_PLAIN: dict[Any, Callable[[bytes], Any]] = {CustomerRequest: read_request, Acceptance: read_acceptance}
 _FEATURES = ("features", "customer_features", "offer_features")
 _CODES = {
     "missing": "missing_field",
@@ -48,24 +50,34 @@ class Decoded(Generic[Message]):
 
 def decode_all(records: Sequence[Record], message_type: type[Message]) -> Decoded[Message]:
     """Read every record on its own, so that a bad one harms only itself; what users write is bounded in size."""
-    key: Any = message_type
-    validate = _adapter(key).validator.validate_python
-    bytes_max = RECORD_BYTES_MAX if message_type in _WRITTEN_BY_USERS else sys.maxsize
+    kind: Any = message_type
+    read_plain = _READ_PLAIN.get(kind, _cannot)
     decoded: Decoded[Message] = Decoded([], [], [])
     for record in records:
-        parsed = loads_strict(record.value, bytes_max=bytes_max)
-        if isinstance(parsed, Refusal):
-            decoded.dead_letters.append(DeadLetter(record, parsed.code, parsed.message))
-            continue
-        try:
-            message = validate(parsed)
-        except ValidationError as error:
-            refusal = refusal_of(error, parsed)
-            decoded.dead_letters.append(DeadLetter(record, refusal.code, refusal.message))
-            continue
+        message = read_plain(record.value or b"")
+        if message is None:
+            message = _read_strictly(record.value, kind)
+            if isinstance(message, Refusal):
+                decoded.dead_letters.append(DeadLetter(record, message.code, message.message))
+                continue
         decoded.messages.append(message)
         decoded.records.append(record)
     return decoded
+
+
+def _cannot(_raw: bytes) -> None:
+    """Leave everything to the strict way."""
+
+
+def _read_strictly(raw: bytes | None, message_type: Any) -> Any:
+    """Return the message, or the refusal that names what is wrong with it."""
+    parsed = loads_strict(raw, bytes_max=RECORD_BYTES_MAX if message_type in _WRITTEN_BY_USERS else sys.maxsize)
+    if isinstance(parsed, Refusal):
+        return parsed
+    try:
+        return _adapter(message_type).validator.validate_python(parsed)
+    except ValidationError as error:
+        return refusal_of(error, parsed)
 
 
 @cache

@@ -27,13 +27,13 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Offers of requests, flat: request number and catalog row, ascending."""
+    """Offers of requests, flat: request number and catalog row."""
 
     requests: Numbers
     rows: Numbers
 
     def of(self, numbers: Numbers | Sequence[int]) -> "Pairs":
-        """Return the pairs of these requests, in their order."""
+        """Return the pairs of these requests, in the order asked; the pairs must ascend by request."""
         starts = np.searchsorted(self.requests, numbers)
         counts = np.searchsorted(self.requests, numbers, side="right") - starts
         places = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
@@ -54,7 +54,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a batch of B requests may choose from: every request is in a group, or its eligible offers are listed."""
+    """What a batch of B requests may choose from: every request is in a group, or its eligible offers are listed.
+
+    `excluded` ascends by request.
+    """
 
     groups: list[Group]
     excluded: Pairs
@@ -87,8 +90,7 @@ def choose(requests: Sequence[CustomerRequest], catalog: Catalog) -> Choices:
             groups.append(Group(numbers, mask))
         else:
             listed.append(_narrow(case, numbers, np.flatnonzero(mask)))
-    all_listed = Pairs(np.concatenate([pairs.requests for pairs in listed]), np.concatenate([pairs.rows for pairs in listed]))
-    return Choices(groups, case.excluded, all_listed, counts[:, ELIGIBLE], counts[:, :ELIGIBLE])
+    return Choices(groups, case.excluded, _joined(listed), counts[:, ELIGIBLE], counts[:, :ELIGIBLE])
 
 
 def _alike(case: _Case) -> list[list[int]]:
@@ -96,9 +98,9 @@ def _alike(case: _Case) -> list[list[int]]:
     times_ms = [request.event_time_ms for request in case.requests]
     epochs = np.searchsorted(case.catalog.once(_bounds_ms), times_ms, side="right").tolist()
     alike: dict[tuple[int, int], list[int]] = {}
-    for number, request in enumerate(case.requests):
+    for number, (request, epoch, match) in enumerate(zip(case.requests, epochs, case.matches, strict=True)):
         if request.offers is None:
-            alike.setdefault((epochs[number], id(case.matches[number])), []).append(number)
+            alike.setdefault((epoch, id(match)), []).append(number)
     return list(alike.values())
 
 
@@ -123,6 +125,8 @@ def _judge_listed(case: _Case) -> Pairs:
     """Find the first rule that takes each candidate of requests that bring their own; return those that none takes."""
     requests, catalog, counts = case.requests, case.catalog, case.counts
     numbers = [number for number, request in enumerate(requests) if request.offers is not None]
+    if not numbers:
+        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64))
     pairs = _rows_of(numbers, [requests[number].offers or () for number in numbers], catalog)
     counts[:, UNKNOWN] = np.bincount(pairs.requests[pairs.rows < 0], minlength=len(counts))
     known = pairs.where(pairs.rows >= 0)
@@ -166,6 +170,10 @@ def _rows_of(numbers: Sequence[int], offer_ids: Sequence[Sequence[str]], catalog
     counts = [len(some) for some in rows]
     flat = np.fromiter(chain.from_iterable(rows), np.int64, sum(counts))
     return Pairs(np.repeat(np.array(numbers, np.int64), counts), flat)
+
+
+def _joined(parts: Sequence[Pairs]) -> Pairs:
+    return Pairs(np.concatenate([pairs.requests for pairs in parts]), np.concatenate([pairs.rows for pairs in parts]))
 
 
 def _excluded(requests: Sequence[CustomerRequest], catalog: Catalog) -> Pairs:

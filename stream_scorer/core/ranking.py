@@ -11,6 +11,7 @@ summation.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from stream_scorer.core.messages import CustomerRequest
 PASS_FLAGS_MAX = 64_000_000  # offers times requests of one pass: its masks take as many bytes at most
 PASS_IDS_MAX = 500_000  # ids in the offers and exclude lists of one pass
 SCORES_BYTES_MAX = 16_000_000  # float32 scores at a time
-RESCORED_BYTES_MAX = 8_000_000  # float64 vectors at a time
+RESCORED_BYTES_MAX = 500_000  # float64 vectors at a time: what stays in the cache, and needs no fresh pages
 GROUP_OFFERS_MAX = 64
 
 Customers = NDArray[np.float64]
@@ -50,37 +51,40 @@ def rank(requests: Sequence[CustomerRequest], customers: Customers, catalog: Cat
     passes = [_rank_pass(requests[part], customers[part], catalog) for part in _passes(requests, len(catalog))]
     if len(passes) == 1:
         return passes[0]
-    lengths = np.concatenate([np.diff(ranked.starts) for ranked in passes] or [np.empty(0, np.int64)])
+    lengths = np.concatenate([np.diff(ranked.starts) for ranked in passes])
     return Ranked(
         np.concatenate([[0], np.cumsum(lengths)]),
-        np.concatenate([ranked.rows for ranked in passes] or [np.empty(0, np.int64)]),
-        np.concatenate([ranked.scores for ranked in passes] or [np.empty(0)]),
-        np.concatenate([ranked.eligible_counts for ranked in passes] or [np.empty(0, np.int64)]),
-        np.concatenate([ranked.taken_counts for ranked in passes] or [np.empty((0, len(RULES)), np.int64)]),
+        np.concatenate([ranked.rows for ranked in passes]),
+        np.concatenate([ranked.scores for ranked in passes]),
+        np.concatenate([ranked.eligible_counts for ranked in passes]),
+        np.concatenate([ranked.taken_counts for ranked in passes]),
     )
 
 
-def _passes(requests: Sequence[CustomerRequest], offers: int) -> Iterator[slice]:
+def _passes(requests: Sequence[CustomerRequest], offers: int) -> list[slice]:
     """Cut a batch such that what is held for one pass is bounded, whatever its requests ask for."""
-    start, ids = 0, 0
-    for number, request in enumerate(requests):
-        ids += len(request.exclude) + len(request.offers or ())
-        if number > start and ((number - start + 1) * offers > PASS_FLAGS_MAX or ids > PASS_IDS_MAX):
-            yield slice(start, number)
-            start, ids = number, len(request.exclude) + len(request.offers or ())
-    if requests:
-        yield slice(start, len(requests))
+    ids = [len(request.exclude) + len(request.offers or ()) for request in requests]
+    requests_max = max(1, PASS_FLAGS_MAX // max(1, offers))
+    if len(requests) <= requests_max and sum(ids) <= PASS_IDS_MAX:
+        return [slice(None)]
+    cuts, size = [0], 0
+    for number, more in enumerate(ids):
+        size += more
+        if number > cuts[-1] and (size > PASS_IDS_MAX or number - cuts[-1] >= requests_max):
+            cuts.append(number)
+            size = more
+    return [slice(start, end) for start, end in pairwise([*cuts, len(requests)])]
 
 
 def _rank_pass(requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog) -> Ranked:
-    limits = np.fromiter((request.limit for request in requests), np.int64, len(requests))
+    limits = np.array([request.limit for request in requests], np.int64)
     choices = choose(requests, catalog)
     found = [_best(pairs, customers, catalog, limits) for pairs in _candidates(choices, customers, catalog, limits)]
     numbers = np.concatenate([pairs.requests for pairs, _ in found])
     rows = np.concatenate([pairs.rows for pairs, _ in found])
     scores = np.concatenate([scores for _, scores in found])
     order = np.argsort(_small(numbers), kind="stable")  # one request's offers all come from one place, in their order
-    starts = np.searchsorted(numbers[order], np.arange(len(requests) + 1))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(numbers, minlength=len(requests)))])
     return Ranked(starts, rows[order], scores[order], choices.eligible_counts, choices.taken_counts)
 
 
@@ -109,12 +113,16 @@ def exact_scores(pairs: Pairs, customers: Customers, vectors: Vectors) -> Scores
 def _best(pairs: Pairs, customers: Customers, catalog: Catalog, limits: Numbers) -> tuple[Pairs, Scores]:
     """Score the pairs exactly, sort them by request, score and offer id, and cut each request at its limit."""
     scores = exact_scores(pairs, customers, catalog.vectors)
-    order = np.argsort(-scores, kind="stable")  # a request's rows ascend, so of a tie the lower id stays first
+    order = np.argsort(-scores)
     order = order[np.argsort(_small(pairs.requests[order]), kind="stable")]
-    numbers = pairs.requests[order]
-    places = np.arange(len(numbers)) - np.searchsorted(numbers, numbers)
-    order = order[places < limits[numbers]]
-    return Pairs(pairs.requests[order], pairs.rows[order]), scores[order]
+    numbers, sorted_scores = pairs.requests[order], scores[order]
+    if ((numbers[1:] == numbers[:-1]) & (sorted_scores[1:] == sorted_scores[:-1])).any():
+        order = np.lexsort((pairs.rows, -scores, pairs.requests))  # a lower row has the lower id
+        sorted_scores = scores[order]
+    counts = np.bincount(numbers, minlength=len(limits))
+    places = np.arange(len(numbers)) - (np.cumsum(counts) - counts)[numbers]
+    kept = places < limits[numbers]
+    return Pairs(numbers[kept], pairs.rows[order[kept]]), sorted_scores[kept]
 
 
 def _small(numbers: Numbers) -> NDArray[np.uint16] | Numbers:
@@ -182,9 +190,7 @@ def _near_best(scores: Scores32, numbers: Numbers, limits: Numbers, margins: Sco
     thresholds = np.maximum(_nth_largest(maxima, limits) - margins, np.finfo(np.float32).min)
     places, columns = np.divmod(np.flatnonzero(maxima >= thresholds[:, None]), groups)
     found, inner = np.divmod(np.flatnonzero(scores[places, :, columns] >= thresholds[places, None]), group)
-    requests, rows = numbers[places[found]], columns[found] + inner * groups
-    order = np.lexsort((rows, requests))
-    return Pairs(requests[order], rows[order])
+    return Pairs(numbers[places[found]], columns[found] + inner * groups)
 
 
 def _nth_largest(maxima: Scores32, limits: Numbers) -> Scores32:

@@ -72,13 +72,23 @@ def _is_plain(raw: bytes, parsed: dict[str, Any]) -> bool:
         raw.count(b":") == keys
         and raw.count(b"{") == objects
         and raw.count(b"[") == arrays
-        and _ESCAPED_NUL not in raw
-        and _NINETEEN_DIGITS not in raw.translate(_ZERO_FOR_DIGITS)
+        and not may_hold_nul(raw)
+        and not may_exceed_int64(raw)
     )
 
 
+def may_hold_nul(raw: bytes) -> bool:
+    """Tell whether there is an escaped NUL, or what looks like one."""
+    return b"\\" in raw and _ESCAPED_NUL in raw
+
+
+def may_exceed_int64(raw: bytes) -> bool:
+    """Tell whether there is a number, or a text, of as many digits as only integers beyond an int64 need, or nearly."""
+    return _NINETEEN_DIGITS in raw.translate(_ZERO_FOR_DIGITS)
+
+
 def _shape(parsed: dict[str, Any], depth_max: int) -> tuple[int, int, int]:
-    """Count keys, objects and arrays, looking into arrays only where their first element is a container."""
+    """Count keys, objects and arrays, looking into arrays only where their first element is an object."""
     keys, objects, arrays = len(parsed), 1, 0
     for value in parsed.values():
         kind = type(value)

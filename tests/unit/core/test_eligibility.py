@@ -29,7 +29,7 @@ def made_of(*offers: Offer) -> Catalog:
 
 def eligible(choices: Choices, catalog: Catalog, number: int) -> list[str]:
     """Return the offers that a request may choose from, wherever the choices keep them."""
-    rows = choices.listed.of([number]).rows.tolist()
+    rows = choices.listed.where(choices.listed.requests == number).rows.tolist()
     for group in choices.groups:
         if number in group.requests:
             everything = np.ones(len(catalog), bool) if group.mask is None else group.mask.copy()

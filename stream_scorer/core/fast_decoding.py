@@ -1,0 +1,115 @@
+"""The short way to read what is plainly good: a request or acceptance of the usual shape, by the compiled parser alone.
+
+It returns None for anything that it cannot prove to be good; the strict way then reads that and says what is wrong. Whatever it
+returns equals what the strict way returns, which a test holds.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, TypeVar, cast
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from stream_scorer.core import messages as contract
+from stream_scorer.core.messages import Acceptance, CustomerRequest
+from stream_scorer.core.strict_json import may_exceed_int64, may_hold_nul
+
+Message = TypeVar("Message")
+
+_Id = Annotated[str, Meta(min_length=1, max_length=contract.ID_CHARS_MAX)]
+_TimeMs = Annotated[int, Meta(ge=0, le=contract.TIME_MS_MAX)]
+_Text = Annotated[str, Meta(max_length=contract.STRING_CHARS_MAX)]
+_Name = Annotated[str, Meta(min_length=1, max_length=contract.FEATURE_NAME_CHARS_MAX)]
+_List = Annotated[list[float | _Text], Meta(max_length=contract.BAG_MAX)]
+_Features = Annotated[dict[_Name, float | _Text | bool | _List | None], Meta(max_length=contract.FEATURE_NAMES_MAX)]
+_Ids = Annotated[list[_Id], Meta(max_length=contract.OFFERS_MAX)]
+
+
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    request_id: _Id
+    customer_id: _Id
+    event_time_ms: _TimeMs
+    features: _Features
+    offers: _Ids | UnsetType | None = UNSET
+    exclude: _Ids | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=contract.LIMIT_MAX)] | UnsetType = UNSET
+
+
+class _Answer(msgspec.Struct, forbid_unknown_fields=True):
+    acceptance_id: _Id
+    request_id: _Id
+    customer_id: _Id
+    offer_id: _Id
+    accepted: bool
+    event_time_ms: _TimeMs
+    request_time_ms: _TimeMs | UnsetType | None = UNSET
+
+
+_parse_request = msgspec.json.Decoder(_Request).decode
+_parse_answer = msgspec.json.Decoder(_Answer).decode
+
+
+def read_request(raw: bytes) -> CustomerRequest | None:
+    """Read a request without filters, or return None.
+
+    Fields that are not known are refused here, so the keys are counted: one colon each, if none came twice and no text has any.
+    """
+    try:
+        read = _parse_request(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    offers = None if read.offers is UNSET else read.offers
+    exclude = [] if read.exclude is UNSET else read.exclude
+    keys = 4 + len(read.features) + (read.offers is not UNSET) + (read.exclude is not UNSET) + (read.limit is not UNSET)
+    if raw.count(b":") != keys or may_hold_nul(raw) or may_exceed_int64(raw) or len(raw) > contract.RECORD_BYTES_MAX:
+        return None
+    if not (read.request_id.isprintable() and read.customer_id.isprintable()):
+        return None
+    if b"[" in raw and not (_are_pure(read.features) and _are_printable(offers or ()) and _are_printable(exclude)):
+        return None
+    limit = contract.LIMIT_DEFAULT if read.limit is UNSET else read.limit
+    return _make_request(read.request_id, read.customer_id, read.event_time_ms, read.features, offers, exclude, [], limit)
+
+
+def read_acceptance(raw: bytes) -> Acceptance | None:
+    """Read an acceptance, or return None; see `read_request`."""
+    try:
+        read = _parse_answer(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    ids = (read.acceptance_id, read.request_id, read.customer_id, read.offer_id)
+    if raw.count(b":") != 6 + (read.request_time_ms is not UNSET) or not _are_printable(ids) or len(raw) > contract.RECORD_BYTES_MAX:
+        return None
+    request_time_ms = None if read.request_time_ms is UNSET else read.request_time_ms
+    return _make_acceptance(*ids, read.accepted, read.event_time_ms, request_time_ms)
+
+
+def _are_printable(texts: Iterable[str]) -> bool:
+    """Tell whether all are printable to Python, which then they are to the contract's pattern."""
+    return all(map(str.isprintable, texts))
+
+
+def _are_pure(features: dict[str, Any]) -> bool:
+    """Tell whether no list mixes texts and numbers."""
+    return all(len(set(map(type, value))) <= 1 for value in features.values() if type(value) is list)
+
+
+def _maker(message_type: type[Message]) -> Callable[..., Message]:
+    """Return what makes a message of values that are known to be good, in the order of its fields.
+
+    A frozen class sets its fields slowly: an open twin of the same slots sets them, and then takes the message's class.
+    """
+    names = [field.name for field in dataclasses.fields(message_type)]  # type: ignore[arg-type]
+    open_twin: Any = dataclasses.make_dataclass("OpenTwin", names, slots=True)
+
+    def make(*values: object) -> Message:
+        message = open_twin(*values)
+        message.__class__ = message_type
+        return cast("Message", message)
+
+    return make
+
+
+_make_request = _maker(CustomerRequest)
+_make_acceptance = _maker(Acceptance)
