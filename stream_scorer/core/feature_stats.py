@@ -136,6 +136,16 @@ class FeatureStats:
         for name in sorted(names):
             self._columns.setdefault(name, _Column()).add([row.get(name) for row in features], counts)
 
+    @property
+    def has_features(self) -> bool:
+        """Whether any feature was met."""
+        return bool(self._columns)
+
+    @property
+    def rows_per_id(self) -> float:
+        """How often an id comes, on average."""
+        return sum(self._ids.values()) / max(1, len(self._ids))
+
     def spec(self, options: SpecOptions) -> FeatureSpec:
         """Return the spec. Features that never vary are left out. Raises UsageError for a feature of mixed kinds, or for none at all."""
         inputs: list[Input] = []

@@ -1,6 +1,7 @@
 """The two towers as torch modules: the architecture of `core.tower`, trainable."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -25,9 +26,7 @@ class Batch:
     def of(side: Side, chosen: Places) -> "Batch":
         """Gather them."""
         rows, starts = side.segments(chosen)
-        return Batch(
-            torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(starts[:-1].copy()), torch.from_numpy(side.numbers[chosen])
-        )
+        return Batch(torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(starts[:-1].copy()), torch.from_numpy(side.numbers[chosen]))
 
 
 class TowerModule(nn.Module):
@@ -40,7 +39,7 @@ class TowerModule(nn.Module):
         self.slots = len(spec.slots)
         self.table = nn.Parameter(torch.randn(spec.table_rows, width) * width**-0.5)
         sizes = [self.slots * width + spec.numbers, *hidden, dim]
-        self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(sizes))
 
     def forward(self, batch: Batch) -> Tensor:
         """Return vectors (B, p)."""

@@ -1,0 +1,93 @@
+"""A model as a folder: `model.safetensors` holds both towers' arrays, `manifest.json` all else. No pickles.
+
+The model id is made from the contents, so a file that was changed or torn is refused when it is read.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from stream_scorer.core.release import Model
+from stream_scorer.core.tower import Tensors, Tower, digest_towers
+from stream_scorer.errors import BadModel, UsageError
+
+FORMAT = 1
+TENSORS, MANIFEST = "model.safetensors", "manifest.json"
+
+_Side = Literal["user_tower", "item_tower"]
+
+
+class _Manifest(msgspec.Struct):
+    """What the folder says about itself."""
+
+    format: int
+    model_id: str
+    towers: dict[_Side, dict[str, Any]]
+    facts: dict[str, Any]
+
+
+def write_model(folder: Path, model: Model) -> None:
+    """Write the folder whole or not at all; a model that stood there is replaced.
+
+    Raises UsageError for a folder that holds anything else.
+    """
+    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there and is no model: name a new folder, or an empty one")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made, replaced = _sibling(folder, "new"), _sibling(folder, "old")
+    for leftover in (made, replaced):
+        shutil.rmtree(leftover, ignore_errors=True)
+    made.mkdir()
+    _fill(made, model)
+    if folder.exists():
+        folder.rename(replaced)
+    made.rename(folder)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def read_model(folder: Path) -> Model:
+    """Read a model. Raises UsageError when there is none, BadModel for one that is torn, changed, or of another format."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise UsageError(f"{folder} is not a model: it has no {MANIFEST}")
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+        arrays = load_file(folder / TENSORS)
+    except (msgspec.DecodeError, SafetensorError, FileNotFoundError) as error:
+        raise BadModel(f"the model in {folder} cannot be read: {error}") from error
+    if manifest.format != FORMAT:
+        raise BadModel(f"the model in {folder} has format {manifest.format}, this version reads {FORMAT}")
+    user_tower, item_tower = _tower(manifest, arrays, "user_tower"), _tower(manifest, arrays, "item_tower")
+    if (found := digest_towers(user_tower, item_tower)) != manifest.model_id:
+        raise BadModel(f"the model in {folder} was changed: it says {manifest.model_id}, its contents are {found}")
+    return Model(manifest.model_id, user_tower, item_tower, manifest.facts)
+
+
+def _tower(manifest: _Manifest, arrays: Tensors, side: _Side) -> Tower:
+    own = {name.removeprefix(f"{side}."): array for name, array in arrays.items() if name.startswith(f"{side}.")}
+    if side not in manifest.towers:
+        raise BadModel(f"the model has no {side}")
+    return Tower.from_tensors(manifest.towers[side], own)
+
+
+def _fill(folder: Path, model: Model) -> None:
+    towers = {"user_tower": model.user_tower, "item_tower": model.item_tower}
+    arrays = {f"{side}.{name}": np.ascontiguousarray(array) for side, tower in towers.items() for name, array in tower.tensors().items()}
+    save_file(arrays, folder / TENSORS)
+    manifest = {
+        "format": FORMAT,
+        "model_id": model.model_id,
+        "facts": model.facts,
+        "towers": {side: tower.structure() for side, tower in towers.items()},
+    }
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+
+
+def _sibling(folder: Path, what: str) -> Path:
+    return folder.with_name(f".{folder.name}.{what}-{os.getpid()}")

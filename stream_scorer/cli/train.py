@@ -1,0 +1,115 @@
+"""`stream-scorer train`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stream_scorer.cli.options import Json
+
+if TYPE_CHECKING:
+    from stream_scorer.services.trainer import Trained
+    from stream_scorer.towers.training import Epoch
+
+
+def train(
+    *,
+    labels: Annotated[Path, typer.Option(help="Labelled examples: the training buffer's folder, Parquet, or JSON lines.")],
+    offers: Annotated[Path, typer.Option(help="The catalog: JSON lines, CSV or Parquet.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the model to; a model there is replaced.")],
+    dim: Annotated[int, typer.Option(help="Length of the vectors.")] = 32,
+    width: Annotated[int, typer.Option(help="Width of each categorical input's embedding.")] = 16,
+    epochs: Annotated[int, typer.Option(help="Passes over the rows, at most.")] = 20,
+    batch_rows: Annotated[int, typer.Option(help="Rows of one optimiser step.")] = 1_024,
+    learning_rate: Annotated[float, typer.Option(help="Adam's step size.")] = 0.002,
+    prior: Annotated[float, typer.Option(help="Strength of the prior on weights, in rows.")] = 20.0,
+    held_out: Annotated[float, typer.Option(help="Share of the rows, the latest, that decides when to stop.")] = 0.1,
+    objective: Annotated[str, typer.Option(help="auto, shown or catalog.")] = "auto",
+    customer_id: Annotated[str, typer.Option(help="Is the customer id an input: auto, on or off.")] = "auto",
+    offer_id: Annotated[str, typer.Option(help="Is the offer id an input: auto, on or off.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Same data, options, seed and threads: same model.")] = 42,
+    threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Train a user tower and an item tower together on labelled examples."""
+    from stream_scorer.adapters.clock import SystemClock
+    from stream_scorer.adapters.example_files import ExampleFiles
+    from stream_scorer.adapters.model_files import write_model
+    from stream_scorer.adapters.tables import read_offers
+    from stream_scorer.services.trainer import train_model
+    from stream_scorer.towers.options import TrainOptions
+
+    options = TrainOptions(
+        dim=dim,
+        width=width,
+        epochs=epochs,
+        batch_rows=batch_rows,
+        learning_rate=learning_rate,
+        prior=prior,
+        held_out=held_out,
+        objective=_one_of("objective", objective, ("auto", "shown", "catalog")),
+        customer_id=_one_of("customer-id", customer_id, ("auto", "on", "off")),
+        offer_id=_one_of("offer-id", offer_id, ("auto", "on", "off")),
+        seed=seed,
+        threads=threads,
+    )
+    clock = SystemClock()
+    start_s = clock.monotonic_s()
+    with _epochs_shown() as report:
+        trained = train_model(ExampleFiles.at(labels), read_offers(offers), options, report=report)
+    write_model(out, trained.model)
+    _tell(trained, out, clock.monotonic_s() - start_s, as_json)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> Any:
+    from stream_scorer.errors import UsageError
+
+    if value not in allowed:
+        raise UsageError(f"--{name} must be one of {', '.join(allowed)}, got {value}")
+    return value
+
+
+@contextmanager
+def _epochs_shown() -> "Iterator[Callable[[Epoch], None]]":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=None, said="")
+        yield lambda epoch: bar.update(task, description="training", total=epoch.epochs, completed=epoch.number, said=_said(epoch))
+
+
+def _said(epoch: "Epoch") -> str:
+    held_out = "" if epoch.held_out_loss is None else f"  held out {epoch.held_out_loss:.4f}"
+    auc = "" if epoch.held_out_auc is None else f"  AUC {epoch.held_out_auc:.3f}"
+    return f"loss {epoch.loss:.4f}{held_out}{auc}"
+
+
+def _tell(trained: "Trained", out: Path, seconds: float, as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    model, facts = trained.model, trained.model.facts
+    if as_json:
+        history = [asdict(epoch) for epoch in trained.epochs]
+        print(json.dumps({"model_id": model.model_id, "out": str(out), "seconds": round(seconds, 3), "facts": facts, "history": history}))
+        return
+    for line in _summary(facts):
+        print(line)
+    print(f"model {model.model_id} in {out}, {seconds:.1f} s")
+
+
+def _summary(facts: dict[str, Any]) -> "Iterator[str]":
+    ours, popular = facts["held_out_auc"], facts["popularity_auc"]
+    yield f"{facts['rows']:,} rows, {facts['positives']:,} accepted, {facts['customers']:,} customers, {facts['catalog_offers']:,} offers"
+    if facts["refused_rows"]:
+        yield f"{facts['refused_rows']:,} rows left out: their features do not fit"
+    yield f"objective {facts['objective']}, epoch {facts['best_epoch']} of {facts['epochs']} kept"
+    if facts["held_out_loss"] is not None:
+        yield f"held out: {facts['held_out_rows']:,} rows, loss {facts['held_out_loss']:.4f}"
+    if ours["within_customer"] is not None:
+        error = f" ± {1.96 * ours['standard_error']:.3f}" if ours["standard_error"] is not None else ""
+        yield f"AUC within customer {ours['within_customer']:.3f}{error}, popularity {popular['within_customer']:.3f}"

@@ -1,0 +1,46 @@
+"""How good a ranking is, from labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class WithinAuc:
+    """The mean over customers of each one's AUC; `customers` are those with both labels, None when there are none."""
+
+    auc: float | None
+    customers: int
+    standard_error: float | None
+
+
+def auc_by_customer(who: npt.NDArray[np.integer], scores: npt.NDArray[np.floating], accepted: npt.NDArray[np.integer]) -> Floats:
+    """Return the AUC of each customer that has both labels; ties count a half.
+
+    The probability that an accepted row of a customer scores above another row of theirs (Mann-Whitney).
+    """
+    order = np.lexsort((scores, who))
+    customer, score, label = who[order], scores[order], accepted[order].astype(np.float64)
+    if not len(order):
+        return np.zeros(0)
+    group = np.cumsum(np.append(True, customer[1:] != customer[:-1])) - 1  # (n,)
+    tie = np.cumsum(np.append(True, (customer[1:] != customer[:-1]) | (score[1:] != score[:-1]))) - 1
+    place = np.arange(len(order), dtype=np.float64)
+    mean_place = (np.bincount(tie, place) / np.bincount(tie))[tie]
+    sizes, positives = np.bincount(group), np.bincount(group, label)
+    firsts = np.cumsum(sizes) - sizes
+    above = np.bincount(group, label * (mean_place - firsts[group])) - positives * (positives - 1) / 2
+    both = (positives > 0) & (positives < sizes)
+    return np.asarray(above[both] / (positives * (sizes - positives))[both])
+
+
+def auc_within(who: npt.NDArray[np.integer], scores: npt.NDArray[np.floating], accepted: npt.NDArray[np.integer]) -> WithinAuc:
+    """Return the mean AUC within customers."""
+    each = auc_by_customer(who, scores, accepted)
+    if not len(each):
+        return WithinAuc(None, 0, None)
+    error = float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else None
+    return WithinAuc(float(each.mean()), len(each), error)

@@ -1,0 +1,101 @@
+"""Trains a model from labelled examples: specs from the data, arrays, towers, and the facts about it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from stream_scorer.core.evaluation import WithinAuc, auc_within
+from stream_scorer.core.example_chunks import ExampleSource
+from stream_scorer.core.feature_stats import FeatureStats, SpecOptions
+from stream_scorer.core.features import FeatureSpec
+from stream_scorer.core.messages import Offer
+from stream_scorer.core.release import Model
+from stream_scorer.core.training_set import TrainingSet, build_training_set
+from stream_scorer.towers.export import export
+from stream_scorer.towers.options import TrainOptions
+from stream_scorer.towers.training import Epoch, Fitted, fit
+
+_OFTEN = 20  # an id that comes this often, on average, tells more than its features
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model, and how its training went."""
+
+    model: Model
+    epochs: tuple[Epoch, ...]
+
+
+def train_model(
+    examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions, *, report: Callable[[Epoch], None] = lambda epoch: None
+) -> Trained:
+    """Train both towers and check them. Raises UsageError for data that cannot be learned from, BadModel for towers that must not serve."""
+    user_spec, item_spec = derive_specs(examples, offers, options)
+    data = build_training_set(examples, offers, user_spec, item_spec)
+    fitted = fit(data, user_spec, item_spec, options, report=report)
+    model = export(fitted, data.customers, data.offers, data.catalog, _facts(data, fitted, options))
+    held_out = _held_out(model, data, fitted)
+    return Trained(Model(model.model_id, model.user_tower, model.item_tower, {**model.facts, **held_out}), fitted.epochs)
+
+
+def derive_specs(examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions) -> tuple[FeatureSpec, FeatureSpec]:
+    """Read all examples once and return what the inputs of both towers are."""
+    customers, items = FeatureStats("customer"), FeatureStats("offer")
+    items.add([offer.features for offer in offers], [offer.offer_id for offer in offers])
+    for chunk in examples.chunks():
+        shown = np.bincount(chunk.customer, minlength=len(chunk.customers.ids)).tolist()
+        customers.add(chunk.customers.features, chunk.customers.ids, shown)
+        shown = np.bincount(chunk.offer, minlength=len(chunk.offers.ids)).tolist()
+        items.add(chunk.offers.features, chunk.offers.ids, shown)
+    user_spec = customers.spec(SpecOptions(id_feature=_wanted(options.customer_id, customers)))
+    return user_spec, items.spec(SpecOptions(id_feature=_wanted(options.offer_id, items)))
+
+
+def _wanted(switch: str, stats: FeatureStats) -> bool:
+    if switch == "auto":
+        return not stats.has_features or stats.rows_per_id >= _OFTEN
+    return switch == "on"
+
+
+def _facts(data: TrainingSet, fitted: Fitted, options: TrainOptions) -> dict[str, object]:
+    best = fitted.epochs[fitted.best - 1]
+    head = fitted.head
+    return {
+        "engine": "torch",
+        "objective": fitted.objective,
+        "options": asdict(options),
+        "rows": len(data),
+        "positives": int(data.accepted.sum()),
+        "customers": int(data.who.max()) + 1,
+        "catalog_offers": len(data.catalog),
+        "refused_rows": data.refused,
+        "held_out_rows": len(fitted.held_out),
+        "epochs": len(fitted.epochs),
+        "best_epoch": fitted.best,
+        "loss": best.loss,
+        "held_out_loss": best.held_out_loss,
+        "scale": float(head.log_scale.detach().exp()),
+        "bias": float(head.bias.detach()),
+        "rank_log_odds": head.ranks.detach()[1:17].tolist(),
+    }
+
+
+def _held_out(model: Model, data: TrainingSet, fitted: Fitted) -> dict[str, object]:
+    """Measure the exported towers on the held-out rows, beside popularity: how often an offer was accepted before."""
+    rows = fitted.held_out
+    customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
+    offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
+    users = model.user_tower.forward(data.customers.inputs(customers.astype(np.int64)))
+    items = model.item_tower.forward(data.offers.inputs(offers.astype(np.int64)))
+    scores = np.einsum("np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)])
+    before = np.ones(len(data), bool)
+    before[rows] = False
+    accepted = np.bincount(data.offer[before], data.accepted[before].astype(np.float64), minlength=len(data.offers)).astype(np.float64)
+    who, labels = data.who[rows], data.accepted[rows]
+    ours, popular = auc_within(who, scores, labels), auc_within(who, accepted[data.offer[rows]], labels)
+    return {"held_out_auc": _auc(ours), "popularity_auc": _auc(popular)}
+
+
+def _auc(found: WithinAuc) -> dict[str, object]:
+    return {"within_customer": found.auc, "customers": found.customers, "standard_error": found.standard_error}

@@ -1,0 +1,85 @@
+"""From trained modules to a model that serves: fills what training never touched, and checks numpy against torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.features import FeatureSpec
+from stream_scorer.core.release import Model
+from stream_scorer.core.tower import Tower, digest_towers
+from stream_scorer.core.training_set import Side, side_of
+from stream_scorer.errors import BadModel
+from stream_scorer.towers.modules import Batch, TowerModule
+from stream_scorer.towers.training import Fitted
+
+PARITY_MAX = 1e-5
+COLLAPSED_COSINE = 0.999
+_GOLDEN = 16
+
+
+def export(fitted: Fitted, customers: Side, offers: Side, catalog: Side, facts: Mapping[str, object]) -> Model:
+    """Return the model. Raises BadModel when numpy and torch differ on golden rows, or when a tower is dead or collapsed."""
+    for module, seen in ((fitted.user, (customers,)), (fitted.item, (offers, catalog))):
+        fill_untrained(module, seen)
+    user_tower, item_tower = fitted.user.export(), fitted.item.export()
+    differences = {
+        "user_tower": parity(fitted.user, user_tower, golden_rows(customers, user_tower.spec)),
+        "item_tower": parity(fitted.item, item_tower, golden_rows(catalog, item_tower.spec)),
+    }
+    for name, difference in differences.items():
+        if not difference <= PARITY_MAX:
+            raise BadModel(f"the {name} differs from torch by {difference:.2g} on golden rows, at most {PARITY_MAX} is allowed")
+    check_alive("user_tower", user_tower, customers)
+    check_alive("item_tower", item_tower, catalog)
+    model_id = digest_towers(user_tower, item_tower)
+    return Model(model_id, user_tower, item_tower, {**facts, "parity_max_difference": max(differences.values())})
+
+
+def fill_untrained(module: TowerModule, seen: Sequence[Side]) -> None:
+    """Give rows that no example used the mean of their slot's used ones, so that a value never met is an average one."""
+    counts = sum((np.bincount(side.rows, minlength=module.spec.table_rows) for side in seen), np.zeros(module.spec.table_rows))
+    table = module.table.detach().numpy()
+    for first, end in zip(module.spec.first_rows[:-1], module.spec.first_rows[1:], strict=True):
+        weight = counts[first:end, None]
+        if weight.any():
+            mean = (table[first:end] * weight).sum(axis=0) / weight.sum()
+            table[first:end] = np.where(weight > 0, table[first:end], mean)
+
+
+def golden_rows(side: Side, spec: FeatureSpec) -> Side:
+    """Return some examples: seen ones, one with everything missing, one with unseen values."""
+    chosen = np.unique(np.linspace(0, len(side) - 1, _GOLDEN).astype(np.int64))
+    unseen: dict[str, Any] = {slot.name: ["\x00unseen"] if type(slot).__name__ == "Bag" else "\x00unseen" for slot in spec.slots}
+    made, _ = side_of(spec, Views(["\x00unseen", "\x00missing"], [unseen, {}]))
+    rows, starts = side.segments(chosen)
+    return replace(
+        side,
+        rows=np.concatenate([rows, made.rows]),
+        starts=np.concatenate([starts[:-1], made.starts + len(rows)]),
+        numbers=np.concatenate([side.numbers[chosen], made.numbers]),
+    )
+
+
+def parity(module: TowerModule, tower: Tower, golden: Side) -> float:
+    """Return the largest absolute difference of the vectors."""
+    everything = np.arange(len(golden))
+    with torch.no_grad():
+        ours = module(Batch.of(golden, everything)).numpy()
+    return float(np.abs(tower.forward(golden.inputs(everything)) - ours).max())
+
+
+def check_alive(name: str, tower: Tower, side: Side) -> None:
+    """Raise BadModel when vectors are not finite, zero, or all alike."""
+    chosen = np.unique(np.linspace(0, len(side) - 1, 1_000).astype(np.int64))
+    vectors = tower.forward(side.inputs(chosen))
+    if not np.isfinite(vectors).all():
+        raise BadModel(f"the {name} gives vectors that are not finite")
+    if dead := int((~vectors.any(axis=1)).sum()):
+        raise BadModel(f"the {name} is dead: {dead} of {len(vectors)} vectors are zero")
+    cosine = float(np.linalg.norm(vectors.mean(axis=0)))
+    if len(vectors) > 1 and cosine > COLLAPSED_COSINE:
+        raise BadModel(f"the {name} has collapsed: its vectors' mean has length {cosine:.6f}, at most {COLLAPSED_COSINE} is allowed")
