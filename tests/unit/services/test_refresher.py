@@ -8,7 +8,7 @@ from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
 from stream_scorer.core.codec import encode
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.records import OutputRecord
+from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.services.loop import Work
 from stream_scorer.services.refresher import RefreshConfig, Refresher
 from tests.release_samples import model, offer, published
@@ -137,6 +137,33 @@ def test_bad_records_become_dead_letters_and_harm_only_themselves(world: World) 
     world.settle()
     assert world.dead() == [(b"offer-1", b"not_json"), (b"other", b"offer_key"), (None, b"offer_key"), (b"\xff", b"offer_key")]
     assert world.held()["offer-2"] == b'{"price":7.0}'
+
+
+def test_an_offer_that_goes_back_to_what_was_published_is_written(world: World) -> None:
+    published(world.store, offers=3)
+    world.say(priced(1, 9.5))
+    world.settle()
+    world.say(offer(1))
+    world.settle()
+    assert world.held()["offer-1"] == b'{"price":1.0,"colour":"red"}'
+
+
+def test_what_another_member_changed_is_known_when_its_partition_comes(world: World) -> None:
+    published(world.store, offers=3)
+    world.source = MemorySource(world.broker, GROUP, [OFFERS], held=True, numbers=[0])
+    world.job = Refresher(world.store, world.source, MemoryLog(world.broker, GROUP), CONFIG, clock=world.clock)
+    world.settle()
+    other = World()
+    other.broker, other.store = world.broker, world.store
+    other.join()
+    world.broker.append(OutputRecord(OFFERS, b"offer-1", encode(priced(1, 9.5)), partition=1))
+    for _ in range(3):
+        other.step(write=False)
+    assert world.held()["offer-1"] == b'{"price":9.5}'
+    world.broker.append(OutputRecord(OFFERS, b"offer-1", encode(offer(1)), partition=1))
+    world.source._gained.append(Partition(OFFERS, 1))
+    world.settle()
+    assert world.held()["offer-1"] == b'{"price":1.0,"colour":"red"}'
 
 
 def test_offers_that_the_topic_never_names_stay(world: World) -> None:

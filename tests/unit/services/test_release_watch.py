@@ -147,8 +147,9 @@ def broken() -> Iterator[ReleaseWatch]:
 
 
 def test_a_mistake_of_our_own_reaches_the_main_thread(broken: ReleaseWatch) -> None:
+    glances = iter([False] * 50)
     with pytest.raises(BadModel, match="our own mistake"):
-        broken.wait_first(lambda: False)
+        broken.wait_first(lambda: next(glances, True))
     with pytest.raises(BadModel, match="our own mistake"):
         broken.current()
 
