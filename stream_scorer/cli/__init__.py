@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Data g
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,8 @@ _register()
 
 def main() -> None:
     """Run the command line; every expected error becomes one sentence and an exit code here."""
+    # before numpy is imported: its products are small, and BLAS threads that wait for each other cost several times the work itself
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251  written, not read
     try:
         app(prog_name="stream-scorer")
     except StreamScorerError as error:

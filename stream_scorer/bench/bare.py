@@ -1,0 +1,21 @@
+"""The bare loop as a process: `python -m stream_scorer.bench.bare '{"consumer": …}'`."""
+
+import json
+import sys
+from pathlib import Path
+
+from stream_scorer.adapters.bare_loop import BareLoop
+from stream_scorer.cli.stopping import stop_signals
+
+
+def main() -> None:
+    """Run the loop that the argument describes."""
+    told = json.loads(sys.argv[1])
+    stopping = stop_signals(parent=told["parent"])
+    values = Path(told["values"]).read_bytes().splitlines()
+    loop = BareLoop(told["consumer"], told["producer"], source=told["source"], target=told["target"], values=values)
+    loop.run(batch_max=told["batch"], stopping=stopping, until_idle_s=told["until_idle_s"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The stand that everything is measured on: a broker and a store of our own, a release, and workers that are run one at a time."""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from stream_scorer.adapters.clock import SystemClock
+from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+from stream_scorer.adapters.kafka_client import PRODUCER
+from stream_scorer.adapters.kafka_feed import KafkaFeed
+from stream_scorer.adapters.local_kafka import LocalKafka
+from stream_scorer.adapters.local_valkey import LocalValkey
+from stream_scorer.adapters.measured_process import MeasuredProcess
+from stream_scorer.bench import job
+from stream_scorer.core.records import OutputRecord
+from stream_scorer.ports import TopicSpec
+from stream_scorer.services.publisher import draft_release, publish
+from stream_scorer.services.scoring import score
+from stream_scorer.settings import Delivery, LocalSettings, Settings
+from stream_scorer.topic_plan import topic_specs
+from stream_scorer.wiring import member_config, release_store
+
+Worker = Literal["bare", "rank"]
+_RECENT_RANKINGS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Topics and a group that no other run has."""
+
+    worker: Worker
+    delivery: Delivery
+    settings: Settings
+    config: Path
+
+
+class Stand:
+    """Servers from `with` on; `runs` are numbered, so that none meets what another left."""
+
+    def __init__(self, *, offers: int, batch: int, partitions: int) -> None:
+        self._offers, self._batch, self._partitions = offers, batch, partitions
+        self._open = ExitStack()
+        self._numbers = count(1)
+        self.folder = Path()
+        self.ranking_bytes = 0
+
+    def __enter__(self) -> Self:
+        places = LocalSettings()
+        self._kafka = self._open.enter_context(LocalKafka(cache=places.cache, kafka_home=places.kafka_home))
+        self._valkey = self._open.enter_context(LocalValkey())
+        self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="stream-scorer-bench-")))
+        self.admin = KafkaTopicAdmin({"bootstrap.servers": self._kafka.bootstrap_servers})
+        self._publish()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.close()
+
+    def _publish(self) -> None:
+        draft = draft_release(job.model(), job.offers(self._offers), created_ms=SystemClock().now_ms(), embedded=lambda done: None)
+        settings = self._settings({})
+        publish(release_store(settings), job.model(), draft, keep=1, force=False)
+        ranked = [
+            ranking
+            for scored in score(job.requests(_RECENT_RANKINGS), draft.release, ranking_bytes_max=1_000_000)
+            for ranking in scored.rankings
+        ]
+        self.ranking_bytes = sum(map(len, ranked)) // len(ranked)
+        (self.folder / "rankings").write_bytes(b"\n".join(ranked))
+
+    def _settings(self, topics: dict[str, str]) -> Settings:
+        return Settings.model_validate(
+            {
+                "kafka": {"bootstrap_servers": self._kafka.bootstrap_servers},
+                "redis": {"url": self._valkey.url},
+                "topics": {"partitions": self._partitions, **topics},
+                "loop": {"batch_records_max": self._batch},
+            }
+        )
+
+    def new_run(self, worker: Worker, delivery: Delivery, *, requests: str | None = None) -> Run:
+        """Make topics of its own, but for `requests` where it is to read what is there already."""
+        tag = next(self._numbers)
+        names = ("acceptances", "offers", "rankings", "outcomes", "labels", "dead_letters")
+        topics = {"requests": requests or f"requests-{tag}", **{name: f"{name}-{tag}" for name in names}}
+        settings = self._settings(topics)
+        self.admin.create([spec for spec in topic_specs(settings) if self._is_missing(spec)])
+        config = self.folder / f"run-{tag}.toml"
+        config.write_text(_toml(settings, tag))
+        return Run(worker, delivery, settings, config)
+
+    def _is_missing(self, spec: TopicSpec) -> bool:
+        return spec.name not in self.admin.describe([spec.name])
+
+    def fill(self, topic: str, values: Sequence[bytes]) -> None:
+        """Send requests under their numbers."""
+        feed = KafkaFeed({"bootstrap.servers": self._kafka.bootstrap_servers}, topic)
+        feed.send([OutputRecord(topic, str(number).encode(), value) for number, value in enumerate(values)])
+        feed.flush()
+
+    def start(self, run: Run, *, until_idle_s: float | None) -> MeasuredProcess:
+        """Start the run's worker."""
+        log = run.config.with_suffix(".log")
+        if run.worker == "bare":
+            return MeasuredProcess("stream_scorer.bench.bare", [json.dumps(self._bare(run, until_idle_s))], log=log)
+        words = ["--config", str(run.config), "rank", "--delivery", run.delivery, "--parent", str(os.getpid())]
+        words += ["--until-idle", str(until_idle_s)] if until_idle_s is not None else []
+        return MeasuredProcess("stream_scorer", words, log=log)
+
+    def _bare(self, run: Run, until_idle_s: float | None) -> dict[str, object]:
+        settings, tag = run.settings, run.config.stem
+        producer = {**PRODUCER, **settings.kafka.client_config(), "compression.type": settings.kafka.compression}
+        exactly = {"transactional.id": tag, "transaction.timeout.ms": settings.kafka.transaction_timeout_ms}
+        return {
+            "consumer": member_config(settings, tag),
+            "producer": {**producer, **(exactly if run.delivery == "exactly_once" else {"enable.idempotence": True})},
+            "source": settings.topics.requests,
+            "target": settings.topics.rankings,
+            "values": str(self.folder / "rankings"),
+            "batch": self._batch,
+            "until_idle_s": until_idle_s,
+            "parent": os.getpid(),
+        }
+
+
+def _toml(settings: Settings, tag: int) -> str:
+    topics = "\n".join(f"{name} = {json.dumps(value)}" for name, value in settings.topics.model_dump().items())
+    return f"""
+[kafka]
+bootstrap_servers = {json.dumps(settings.kafka.bootstrap_servers)}
+[redis]
+url = {json.dumps(settings.redis.url.get_secret_value())}
+[topics]
+{topics}
+[loop]
+batch_records_max = {settings.loop.batch_records_max}
+[rank]
+group = "bench-{tag}"
+"""
