@@ -30,7 +30,7 @@ def train(
     customer_id: Annotated[str, typer.Option(help="Is the customer id an input: auto, on or off.")] = "auto",
     offer_id: Annotated[str, typer.Option(help="Is the offer id an input: auto, on or off.")] = "auto",
     seed: Annotated[int, typer.Option(help="Same data, options, seed and threads: same model.")] = 42,
-    threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 0,
+    threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Train a user tower and an item tower together on labelled examples."""

@@ -34,7 +34,7 @@ class TrainOptions:
     customer_id: Switch = "auto"
     offer_id: Switch = "auto"
     seed: int = 42
-    threads: int = 0  # 0: as torch sees fit
+    threads: int = 1  # small steps gain nothing from more, and lose much on a busy machine; 0: as torch sees fit
 
     def __post_init__(self) -> None:
         """Raise UsageError for what is out of bounds."""
