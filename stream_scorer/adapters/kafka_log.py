@@ -22,7 +22,8 @@ class KafkaLog:
 
         With `isolation` read_uncommitted, reads what was aborted too; never restore with that.
         """
-        self._consumer = new_consumer({**config, "isolation.level": isolation})
+        # a stretch ends with the broker's word that nothing follows, which waits as long as a fetch does
+        self._consumer = new_consumer({"fetch.wait.max.ms": 10, **config, "isolation.level": isolation})
         self._admin = AdminClient({key: value for key, value in config.items() if key in ("bootstrap.servers",) or "." in key and _shared(key)})
         self._timeout_s = timeout_s
 
