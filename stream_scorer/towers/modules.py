@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stream_scorer.core.feature_inputs import Category, hashed_rows
 from stream_scorer.core.features import FeatureSpec
 from stream_scorer.core.tower import Layer, Tower
 from stream_scorer.core.training_set import Places, Side
@@ -27,6 +28,29 @@ class Batch:
         """Gather them."""
         rows, starts = side.segments(chosen)
         return Batch(torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(starts[:-1].copy()), torch.from_numpy(side.numbers[chosen]))
+
+
+class IdDropout:
+    """Now and then takes a value of an id for an unseen one, so that the rows which unseen values share learn what is usual."""
+
+    def __init__(self, spec: FeatureSpec, share: float) -> None:
+        """Know, for each row of a vocabulary, the rows that the value would have if it were unseen."""
+        self.share = share
+        self.unseen: Places | None = None
+        for slot, first in zip(spec.slots, spec.first_rows, strict=False):
+            if share and isinstance(slot, Category) and slot.from_id and slot.buckets:
+                if self.unseen is None:
+                    self.unseen = np.tile(np.arange(spec.table_rows)[:, None], (1, slot.hashes))
+                self.unseen[first + 1 : first + 1 + len(slot.vocabulary)] = hashed_rows(slot, first)
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        """Return the batch with some ids taken for unseen; one of the rows of an unseen value stands for their mean."""
+        if self.unseen is None:
+            return batch
+        rows = batch.rows.numpy()
+        dropped = np.flatnonzero(rng.random(len(rows)) < self.share)
+        rows[dropped] = self.unseen[rows[dropped], rng.integers(0, self.unseen.shape[1], len(dropped))]
+        return batch
 
 
 class TowerModule(nn.Module):

@@ -1,6 +1,7 @@
 """The losses of joint training. What is in the head serves training and calibration only; serving ranks by the cosine alone."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stream_scorer.core.training_set import Places, TrainingSet
-from stream_scorer.towers.modules import Batch, TowerModule
+from stream_scorer.towers.modules import Batch, IdDropout, TowerModule
 
 RANKS_MAX = 64
 FULL_CATALOG_MAX = 10_000
@@ -41,26 +42,37 @@ class Head(nn.Module):
         return cosine * self.log_scale.exp() + self.bias + position + added
 
 
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """How much each loss counts, and the share of ids taken for unseen ones."""
+
+    shown: float
+    catalog: float
+    id_dropout: float
+
+
 class Objective:
     """The loss of some rows: of the shown offers, and of the accepted one among the catalog."""
 
-    def __init__(self, data: TrainingSet, user: TowerModule, item: TowerModule, head: Head, *, shown: float, catalog: float) -> None:
+    def __init__(self, data: TrainingSet, user: TowerModule, item: TowerModule, head: Head, weights: LossWeights) -> None:
         """Weigh the two losses."""
         self.data, self.user, self.item, self.head = data, user, item, head
-        self.shown, self.catalog = shown, catalog
+        self.shown, self.catalog = weights.shown, weights.catalog
+        self.user_dropout, self.item_dropout = IdDropout(user.spec, weights.id_dropout), IdDropout(item.spec, weights.id_dropout)
         accepted = data.catalog_of[data.offer[data.accepted == 1]]
         self.frequency = np.bincount(accepted[accepted >= 0], minlength=len(data.catalog)) / max(1, len(accepted))
 
-    def loss(self, rows: Places, rng: np.random.Generator) -> Tensor:
-        """Return the mean loss of these rows."""
+    def loss(self, rows: Places, rng: np.random.Generator, *, training: bool) -> Tensor:
+        """Return the mean loss of these rows; ids are dropped in training only."""
         data = self.data
         customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
-        outputs = self.user.outputs(Batch.of(data.customers, customers.astype(np.int64)))
+        batch = Batch.of(data.customers, customers.astype(np.int64))
+        outputs = self.user.outputs(self.user_dropout(batch, rng) if training else batch)
         users = F.normalize(outputs, dim=1)
         picked = torch.from_numpy(customer_of.reshape(-1))
         loss = torch.zeros(())
         if self.shown:
-            loss = loss + self.shown * self._shown(rows, users[picked], outputs[picked])
+            loss = loss + self.shown * self._shown(rows, users[picked], outputs[picked], rng if training else None)
         if self.catalog:
             positive = np.flatnonzero((data.accepted[rows] == 1) & (data.catalog_of[data.offer[rows]] >= 0))
             share = len(positive) / len(rows)
@@ -69,10 +81,11 @@ class Objective:
                 loss = loss + self.catalog * share * self._among_catalog(users[picked[torch.from_numpy(positive)]], targets, rng)
         return loss
 
-    def _shown(self, rows: Places, users: Tensor, outputs: Tensor) -> Tensor:
+    def _shown(self, rows: Places, users: Tensor, outputs: Tensor, dropping: np.random.Generator | None) -> Tensor:
         data = self.data
         offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
-        items = self.item(Batch.of(data.offers, offers.astype(np.int64)))
+        batch = Batch.of(data.offers, offers.astype(np.int64))
+        items = self.item(self.item_dropout(batch, dropping) if dropping else batch)
         cosine = (users * items[torch.from_numpy(offer_of.reshape(-1))]).sum(dim=1)
         log_odds = self.head.log_odds(cosine, outputs, torch.from_numpy(data.rank[rows].astype(np.int64)))
         accepted = torch.from_numpy(data.accepted[rows].astype(np.float32))

@@ -13,7 +13,7 @@ from stream_scorer.core.features import FeatureSpec
 from stream_scorer.core.training_set import Places, TrainingSet
 from stream_scorer.errors import UsageError
 from stream_scorer.towers.modules import Batch, TowerModule
-from stream_scorer.towers.objective import Head, Objective
+from stream_scorer.towers.objective import Head, LossWeights, Objective
 from stream_scorer.towers.options import TrainOptions
 
 _POSITIVES_MIN = 2
@@ -77,7 +77,7 @@ class _Training:
         self.head = Head(dim=options.dim, temperature=options.temperature, rate=rate)
         self.modules = nn.ModuleList([self.user, self.item, self.head])
         shown, catalog = (1.0, options.catalog_weight) if self.objective_name == "shown" else (0.0, 1.0)
-        self.objective = Objective(data, self.user, self.item, self.head, shown=shown, catalog=catalog)
+        self.objective = Objective(data, self.user, self.item, self.head, LossWeights(shown, catalog, options.id_dropout))
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=options.learning_rate)
 
     def run(self, report: Callable[[Epoch], None]) -> Fitted:
@@ -97,7 +97,7 @@ class _Training:
         order = self.rng.permutation(self.rows)
         for start in range(0, len(order), self.options.batch_rows):
             chosen = order[start : start + self.options.batch_rows]
-            loss = self.objective.loss(chosen, self.rng)
+            loss = self.objective.loss(chosen, self.rng, training=True)
             total += float(loss.detach()) * len(chosen)
             self._step(loss)
         held_out_loss, held_out_auc = self._held_out()
@@ -119,8 +119,8 @@ class _Training:
             return None, None
         rng = np.random.default_rng(self.options.seed)
         losses = [
-            (float(self.objective.loss(rows[start : start + _HELD_OUT_ROWS], rng)), len(rows[start : start + _HELD_OUT_ROWS]))
-            for start in range(0, len(rows), _HELD_OUT_ROWS)
+            (float(self.objective.loss(part, rng, training=False)), len(part))
+            for part in np.array_split(rows, -(-len(rows) // _HELD_OUT_ROWS))
         ]
         loss = sum(one * count for one, count in losses) / len(rows)
         auc = auc_within(self.data.who[rows], self._cosines(rows), self.data.accepted[rows])
