@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from stream_scorer.core.buffer_files import Chunk
+from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record
@@ -60,6 +61,9 @@ class RecordSource(Protocol):
 
     def hold(self, partitions: Sequence[Partition]) -> None:
         """Stop delivery of these partitions until `start`; records of theirs that were fetched ahead are dropped."""
+
+    def still_at_end(self, partitions: Sequence[Partition]) -> bool:
+        """Ask the broker whether all of these, whose end was told, have nothing more to read by now; False when it does not say."""
 
     def lag(self) -> dict[Partition, int]:
         """Return how many offsets each held partition is behind its end, as last known."""
@@ -177,6 +181,18 @@ class TrainingBuffer(Protocol):
 
     def read(self) -> Iterator[list[ExampleRow]]:
         """Yield all rows in batches, every revision, in no order."""
+
+    def erasures(self) -> Erasures:
+        """Return whose rows are left out for ever."""
+
+    def erase(self, customer_id: str, now_ms: int) -> Mapping[str, int]:
+        """Forget a customer's requests until now: remove the rows, and leave out those that come later; each file whole or not at all.
+
+        Returns how many rows went, by file. Raises TransientError; again finishes what was begun.
+        """
+
+    def rows_of(self, customer_id: str) -> Mapping[str, int]:
+        """Return how many rows a customer has, by file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from stream_scorer.errors import FatalStreamError, TransientError
 from stream_scorer.ports import Assignment, Fetched
 
 _TIMEOUT_S = 20.0
+_END_TIMEOUT_S = 1.0
 
 
 class KafkaSource:
@@ -30,6 +31,7 @@ class KafkaSource:
         self._gained: list[Partition] = []
         self._dropped: list[Partition] = []
         self._next: dict[Partition, int] = {}
+        self._ends: dict[Partition, int] = {}
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
     # -- rebalance callbacks: run inside poll() and consume() only, and only note what happened -----------------------------
@@ -63,6 +65,7 @@ class KafkaSource:
             self._owned.discard(one)
             self._started.discard(one)
             self._next.pop(one, None)
+            self._ends.pop(one, None)
             if one in self._gained:
                 self._gained.remove(one)
 
@@ -93,6 +96,7 @@ class KafkaSource:
                 continue  # one that was revoked or held between poll() and consume()
             if error is not None:
                 ended[partition] = None
+                self._ends[partition] = message.offset() or 0
             else:
                 records.append(record_of(message))
                 ended.pop(partition, None)
@@ -154,6 +158,16 @@ class KafkaSource:
             for one in self._consumer.commit(offsets=offsets, asynchronous=False) or []:
                 if one.error is not None:
                     raise KafkaException(one.error)
+
+    def still_at_end(self, partitions: Sequence[Partition]) -> bool:
+        """See RecordSource.still_at_end."""
+        return all(one in self._ends and self._end_of(one) == self._ends[one] for one in partitions)
+
+    def _end_of(self, partition: Partition) -> int | None:
+        try:
+            return int(self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=_END_TIMEOUT_S)[1])
+        except KafkaException:
+            return None
 
     def lag(self) -> dict[Partition, int]:
         """See RecordSource.lag."""

@@ -89,6 +89,10 @@ class MemorySource:
         for one in partitions:
             self._next.pop(one, None)
 
+    def still_at_end(self, partitions: Sequence[Partition]) -> bool:
+        """See RecordSource.still_at_end."""
+        return all(self._next.get(one) == len(self._broker.log(one)) for one in partitions)
+
     def lag(self) -> dict[Partition, int]:
         """See RecordSource.lag."""
         return {one: len(self._broker.log(one)) - offset for one, offset in self._next.items()}

@@ -122,6 +122,9 @@ class PartitionJoin:
         self._newest_ms = NO_TIME
         self._newest_appended_ms = NO_TIME
         self._newest_outcome_ms = NO_TIME
+        # (append time, event time) of rankings newer than all before them that have not lain for the slack; the newest that has
+        self._fresh: deque[tuple[int, int]] = deque()
+        self._lain_ms = NO_TIME
         self._next = {topics.rankings: 0, topics.outcomes: 0}
         self._at_end = {topics.rankings: False, topics.outcomes: False}
         self._labels_end = 0
@@ -143,8 +146,9 @@ class PartitionJoin:
     def join(self, records: Sequence[Record], *, ended: Iterable[str] = (), now_ms: int | None = None) -> Joined:
         """Take in records of this partition, in offset order per topic, and return what is owed after them.
 
-        `ended` names the topics whose end these records reach. With `now_ms` and both at their end, event time goes on at the
-        pace of the clock from the newest ranking, so that an idle partition closes its windows.
+        `ended` names the topics whose end these records reach. With `now_ms`, said only when outcomes had nothing more at that time,
+        event time goes on past the newest outcome, and with both topics at their end at the pace of the clock from the newest ranking,
+        so that a quiet partition closes its windows.
         """
         self._read(records)
         for topic in ended:
@@ -188,6 +192,7 @@ class PartitionJoin:
     def _open(self, record: Record, head: RankingHead) -> None:
         if head.event_time_ms > self._newest_ms:
             self._newest_ms, self._newest_appended_ms = head.event_time_ms, record.timestamp_ms
+            self._fresh.append((record.timestamp_ms, head.event_time_ms))
         places = {offer.offer_id: place for place, offer in enumerate(head.offers)}
         request = OpenRequest(record.value or b"", head.customer_id, head.event_time_ms, places)
         request.emitted = (UNKNOWN,) * len(head.offers)
@@ -245,7 +250,7 @@ class PartitionJoin:
 
     def _advance(self, now_ms: int | None) -> None:
         tick_ms = self._horizons.tick_ms
-        self.watermark_ms = max(self.watermark_ms, self._event_time_ms() // tick_ms * tick_ms)
+        self.watermark_ms = max(self.watermark_ms, self._event_time_ms(now_ms) // tick_ms * tick_ms)
         if now_ms is not None:
             idle_ms = self._idle_time_ms(now_ms) // tick_ms * tick_ms
             if self.due(idle_ms):
@@ -253,11 +258,16 @@ class PartitionJoin:
         self._close()
         self._settle_all()
 
-    def _event_time_ms(self) -> int:
-        # while outcomes are behind, a window must not close before its outcomes are read
-        if self._at_end[self._topics.outcomes]:
-            return self._newest_ms
-        return min(self._newest_ms, self._newest_outcome_ms)
+    def _event_time_ms(self, now_ms: int | None) -> int:
+        """Return how far event time has come: a window must not close before its outcomes are read.
+
+        Past the newest outcome it goes only with outcomes at their end, and only to rankings that have lain in the log for the slack:
+        what was written to the other topic before them is there by then, however much faster than life the events are sent.
+        """
+        if now_ms is not None and self._at_end[self._topics.outcomes]:
+            while self._fresh and self._fresh[0][0] <= now_ms - self._horizons.idle_slack_ms:
+                self._lain_ms = self._fresh.popleft()[1]
+        return max(min(self._newest_ms, self._newest_outcome_ms), self._lain_ms)
 
     def _idle_time_ms(self, now_ms: int) -> int:
         if self._newest_ms == NO_TIME or not all(self._at_end.values()):
@@ -272,7 +282,10 @@ class PartitionJoin:
 
     def idle_due(self, now_ms: int) -> bool:
         """Return whether the clock alone makes something due."""
-        return self.due(self._idle_time_ms(now_ms) // self._horizons.tick_ms * self._horizons.tick_ms)
+        lying_ms = NO_TIME
+        if self._at_end[self._topics.outcomes]:
+            lying_ms = max((time_ms for appended_ms, time_ms in self._fresh if appended_ms <= now_ms - self._horizons.idle_slack_ms), default=NO_TIME)
+        return self.due(max(self._idle_time_ms(now_ms), lying_ms) // self._horizons.tick_ms * self._horizons.tick_ms)
 
     def _close(self) -> None:
         while self._closing and self.watermark_ms > self._closing[0][0] + self._horizons.window_ms:
@@ -410,6 +423,7 @@ class PartitionJoin:
         self.watermark_ms = point.watermark_ms
         self._newest_ms, self._newest_appended_ms = point.newest_ms, point.newest_appended_ms
         self._newest_outcome_ms = point.newest_outcome_ms
+        self._fresh.append((point.newest_appended_ms, point.newest_ms))
 
     def reread(self, records: Sequence[Record]) -> None:
         """Read records from before the committed positions again; what they caused was emitted then."""

@@ -16,8 +16,8 @@ class Horizons:
 
     window: an unanswered offer is a negative after it · late: how much longer an acceptance still corrects its label ·
     disorder: how far event times may jump back within a partition · back: how far before its request an answer may claim to be ·
-    tick: the grain of the watermark · skew: how far ahead of the broker's clock an event may claim to be · idle_slack: how far
-    the watermark stays behind the clock while nothing arrives.
+    tick: the grain of the watermark · skew: how far ahead of the broker's clock an event may claim to be · idle_slack: how long,
+    by the broker's clock, a record of one topic may be written after one of another that came later.
     """
 
     window_ms: int

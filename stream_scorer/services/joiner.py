@@ -15,6 +15,8 @@ from stream_scorer.services.loop import Work
 
 State = PartitionJoin | PartitionClose
 
+ASK_EVERY_MS = 500
+
 
 class Joiner:
     """The join's part of the loop; see services.loop.Job."""
@@ -37,6 +39,7 @@ class Joiner:
         self._restoring: dict[int, Future[State]] = {}
         self._committed: dict[int, dict[Partition, Position]] = {}
         self._read_ahead: set[int] = set()
+        self._asked_ms: dict[int, int] = {}
         self._restorer = ThreadPoolExecutor(1, thread_name_prefix="restore")
 
     def process(self, fetched: Fetched) -> Work | None:
@@ -45,18 +48,27 @@ class Joiner:
         self._start_restored()
         records, ended = _by_partition(fetched.records, fetched.ended)
         now_ms = self._clock.now_ms()
-        due = {number for number, state in self._states.items() if state.idle_due(now_ms)}
+        due = {number for number in self._states if self._due_by_the_clock(number, now_ms)}
         numbers = sorted((records.keys() | ended.keys() | due) & self._states.keys())
-        return self._join(numbers, records, ended, now_ms)
+        return self._join(numbers, records, ended, dict.fromkeys(due, now_ms))
 
-    def _join(self, numbers: list[int], records: dict[int, list[Record]], ended: dict[int, list[str]], now_ms: int) -> Work | None:
+    def _due_by_the_clock(self, number: int, now_ms: int) -> bool:
+        """Return whether the clock makes something due, and the topics, asked now, have nothing more to say about it."""
+        if not self._states[number].idle_due(now_ms) or now_ms < self._asked_ms.get(number, 0) + ASK_EVERY_MS:
+            return False
+        self._asked_ms[number] = now_ms
+        return self._source.still_at_end(self._inputs(number)[1:])
+
+    def _join(
+        self, numbers: list[int], records: dict[int, list[Record]], ended: dict[int, list[str]], now_ms: dict[int, int]
+    ) -> Work | None:
         outputs: list[OutputRecord] = []
         dead: list[DeadLetter] = []
         counts: Counter[str] = Counter()
         progress: dict[Partition, Position] = {}
         for number in numbers:
             state = self._states[number]
-            joined = state.join(records.get(number, []), ended=ended.get(number, []), now_ms=now_ms)
+            joined = state.join(records.get(number, []), ended=ended.get(number, []), now_ms=now_ms.get(number))
             outputs += joined.labels
             dead += joined.dead_letters
             counts += joined.counts

@@ -105,7 +105,7 @@ class Run:
             records += log[position : position + count]
             if position + count >= len(log):
                 ended.append(topic)
-        joined = self.state.join(records, ended=ended, now_ms=now_ms)
+        joined = self.state.join(records, ended=ended, now_ms=(now_ms or self.clock.now_ms()) if "outcomes" in ended else None)
         if crash != "before":
             for output in joined.labels:
                 self.broker.append(output)
