@@ -12,6 +12,8 @@ from redis.retry import Retry
 
 from stream_scorer.errors import ReleaseError, TransientError, UsageError
 
+READ_BYTES = 1 << 20  # large replies in few reads: each gives up the interpreter, which a busy loop is slow to give back
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -91,7 +93,9 @@ def connect(url: str, *, timeout_s: float) -> RedisClient:
     Connects at the first command. Raises UsageError for a URL that names no Redis.
     """
     try:
-        client = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis.from_url(
+            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, socket_read_size=READ_BYTES, retry=Retry(NoBackoff(), 0)
+        )
     except ValueError as error:
         raise UsageError(f"redis.url must be redis://, rediss:// or unix://: {error}") from None
     return cast("RedisClient", client)

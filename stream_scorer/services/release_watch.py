@@ -121,6 +121,8 @@ class ReleaseWatch:
     def _take(self, release: Release | None) -> None:
         if release is None or release is self._held:
             return
+        if self._held is not None:
+            release.catalog.make_ready_like(self._held.catalog)
         if self._held is None or self._held.release_id != release.release_id:
             _log.info("release held", release_id=release.release_id, offers=len(release.catalog), forced=list(release.forced))
         self._held = release

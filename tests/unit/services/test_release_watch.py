@@ -75,6 +75,18 @@ def test_more_changes_than_one_read_gives_are_all_applied_in_one_poll(store: Mem
     assert len(held(watch).catalog) == 2_500
 
 
+def test_what_a_catalog_had_to_make_is_made_for_the_next_before_it_is_handed_out(store: MemoryReleases, watch: ReleaseWatch) -> None:
+    made, written = published(store)
+    watch.poll()
+    held(watch).catalog.once(len)
+    store.change(written.release_id, [change(made, offer(1, features={"price": 3.5}), 1)], progress={})
+    watch.poll()
+    assert held(watch).catalog.derived == {len: 5}
+    published(store, 2, offers=7)
+    watch.poll()
+    assert held(watch).catalog.derived == {len: 7}
+
+
 def test_the_release_is_loaded_again_when_the_log_of_changes_is_gone(store: MemoryReleases, watch: ReleaseWatch) -> None:
     _, written = published(store)
     store.change(written.release_id, [withdrawal(1, 1)], progress={})
