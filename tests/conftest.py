@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
 
+import hypothesis
 import pytest
 from confluent_kafka.admin import AdminClient
 
@@ -14,6 +15,10 @@ from stream_scorer.adapters.local_valkey import LocalValkey
 from stream_scorer.services.topics import create_topics
 from stream_scorer.settings import LocalSettings, Settings, TopicSettings
 from stream_scorer.topic_plan import topic_specs
+
+# machines are busy and slow at times: how long an example takes says nothing about it
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True)
+hypothesis.settings.load_profile("patient")
 
 MakeTopics = Callable[..., TopicSettings]
 
