@@ -44,11 +44,14 @@ class Pairs:
         return Pairs(self.requests[chosen], self.rows[chosen])
 
 
+_NO_PAIRS = Pairs(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Requests that choose from the same part of the catalog, but for what each excludes itself; mask None: all of it."""
 
-    requests: list[int]
+    requests: Numbers
     mask: Flags | None
 
 
@@ -93,32 +96,40 @@ def choose(requests: Sequence[CustomerRequest], catalog: Catalog) -> Choices:
     return Choices(groups, case.excluded, _joined(listed), counts[:, ELIGIBLE], counts[:, :ELIGIBLE])
 
 
-def _alike(case: _Case) -> list[list[int]]:
+def _alike(case: _Case) -> list[Numbers]:
     """Put together the requests on the whole catalog whose validity times and filters are alike."""
-    times_ms = [request.event_time_ms for request in case.requests]
-    epochs = np.searchsorted(case.catalog.once(_bounds_ms), times_ms, side="right").tolist()
+    bounds_ms = case.catalog.once(_bounds_ms)
+    epochs = repeat(0)
+    if len(bounds_ms):
+        epochs = iter(np.searchsorted(bounds_ms, [request.event_time_ms for request in case.requests], side="right").tolist())
     alike: dict[tuple[int, int], list[int]] = {}
-    for number, (request, epoch, match) in enumerate(zip(case.requests, epochs, case.matches, strict=True)):
+    for number, (request, epoch, match) in enumerate(zip(case.requests, epochs, case.matches, strict=False)):
         if request.offers is None:
             alike.setdefault((epoch, id(match)), []).append(number)
-    return list(alike.values())
+    return [np.array(numbers, np.int64) for numbers in alike.values()]
 
 
-def _judge_whole(case: _Case, numbers: list[int]) -> Flags | None:
+def _judge_whole(case: _Case, numbers: Numbers) -> Flags | None:
     """Count for requests that are alike; return what they may choose from, their own exclusions aside, None for everything."""
     counts, offers, match = case.counts, len(case.catalog), case.matches[numbers[0]]
     valid, invalid_counts = _valid_at(case.catalog, case.requests[numbers[0]].event_time_ms)
     mask = _both(valid, match)
     counts[numbers, INACTIVE : EXPIRED + 1] = invalid_counts
     counts[numbers, FILTERED] = 0 if mask is None else offers - sum(invalid_counts) - np.count_nonzero(mask)
-    mine = case.excluded.of(numbers)
-    if valid is not None:
-        mine = mine.where(valid[mine.rows])
-    counts[:, EXCLUDED] += np.bincount(mine.requests, minlength=len(counts))
-    if match is not None:  # excluded comes before filtered
-        counts[:, FILTERED] -= np.bincount(mine.where(~match[mine.rows]).requests, minlength=len(counts))
+    if len(case.excluded.rows):
+        _judge_excluded(case, case.excluded.of(numbers), valid, match)
     counts[numbers, ELIGIBLE] = offers - counts[numbers, :ELIGIBLE].sum(axis=1)
     return mask
+
+
+def _judge_excluded(case: _Case, excluded: Pairs, valid: Flags | None, match: Flags | None) -> None:
+    """Count the valid ones among these as excluded, not as filtered, which comes after."""
+    counts = case.counts
+    if valid is not None:
+        excluded = excluded.where(valid[excluded.rows])
+    counts[:, EXCLUDED] += np.bincount(excluded.requests, minlength=len(counts))
+    if match is not None:
+        counts[:, FILTERED] -= np.bincount(excluded.where(~match[excluded.rows]).requests, minlength=len(counts))
 
 
 def _judge_listed(case: _Case) -> Pairs:
@@ -126,7 +137,7 @@ def _judge_listed(case: _Case) -> Pairs:
     requests, catalog, counts = case.requests, case.catalog, case.counts
     numbers = [number for number, request in enumerate(requests) if request.offers is not None]
     if not numbers:
-        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64))
+        return _NO_PAIRS
     pairs = _rows_of(numbers, [requests[number].offers or () for number in numbers], catalog)
     counts[:, UNKNOWN] = np.bincount(pairs.requests[pairs.rows < 0], minlength=len(counts))
     known = pairs.where(pairs.rows >= 0)
@@ -154,8 +165,8 @@ def _matched(pairs: Pairs, matches: list[Flags | None]) -> Flags:
     return matched
 
 
-def _narrow(case: _Case, numbers: list[int], rows: Numbers) -> Pairs:
-    pairs = Pairs(np.repeat(np.array(numbers, np.int64), len(rows)), np.tile(rows, len(numbers)))
+def _narrow(case: _Case, numbers: Numbers, rows: Numbers) -> Pairs:
+    pairs = Pairs(np.repeat(numbers, len(rows)), np.tile(rows, len(numbers)))
     return pairs.where(~_is_in(pairs, case.excluded, len(case.catalog)))
 
 
@@ -178,6 +189,8 @@ def _joined(parts: Sequence[Pairs]) -> Pairs:
 
 def _excluded(requests: Sequence[CustomerRequest], catalog: Catalog) -> Pairs:
     numbers = [number for number, request in enumerate(requests) if request.exclude]
+    if not numbers:
+        return _NO_PAIRS
     pairs = _rows_of(numbers, [requests[number].exclude for number in numbers], catalog)
     return pairs.where(pairs.rows >= 0)
 

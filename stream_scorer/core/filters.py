@@ -120,20 +120,19 @@ def _compared(column: Column, compare: Callable[[Any, Any], Any], value: Any) ->
 
 def column_of(catalog: Catalog, attribute: str) -> Column | None:
     """Return an attribute's column, None where no offer has it, so that names nobody has cost no memory."""
-    if attribute not in catalog.once(_attributes):
-        return None
-    columns = catalog.once(_columns)
-    if attribute not in columns:
-        columns[attribute] = _column([features.get(attribute) for features in _features(catalog)])
-    return columns[attribute]
+    return catalog.once(_ColumnOf(attribute)) if attribute in catalog.once(_attributes) else None
 
 
 def _attributes(catalog: Catalog) -> set[str]:
     return set().union(*_features(catalog))
 
 
-def _columns(catalog: Catalog) -> dict[str, Column]:  # noqa: ARG001 - starts empty for any catalog
-    return {}
+@dataclass(frozen=True, slots=True)
+class _ColumnOf:
+    attribute: str
+
+    def __call__(self, catalog: Catalog) -> Column:
+        return _column([features.get(self.attribute) for features in _features(catalog)])
 
 
 def _features(catalog: Catalog) -> Iterator[dict[str, Any]]:

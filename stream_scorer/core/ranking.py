@@ -23,7 +23,7 @@ from stream_scorer.core.messages import CustomerRequest
 PASS_FLAGS_MAX = 64_000_000  # offers times requests of one pass: its masks take as many bytes at most
 PASS_IDS_MAX = 500_000  # ids in the offers and exclude lists of one pass
 SCORES_BYTES_MAX = 16_000_000  # float32 scores at a time
-RESCORED_BYTES_MAX = 500_000  # float64 vectors at a time: what stays in the cache, and needs no fresh pages
+RESCORED_BYTES_MAX = 250_000  # float64 vectors at a time: two arrays that stay in the cache and need no fresh pages
 GROUP_OFFERS_MAX = 64
 
 Customers = NDArray[np.float64]
@@ -91,11 +91,12 @@ def _rank_pass(requests: Sequence[CustomerRequest], customers: Customers, catalo
 def _candidates(choices: Choices, customers: Customers, catalog: Catalog, limits: Numbers) -> Iterator[Pairs]:
     """Yield, for some requests at a time, offers among which their best are."""
     yield choices.listed
-    if len(catalog):
+    if len(catalog) and choices.groups:
         customers32 = customers.astype(np.float32)
         for numbers, masks in _blocks(choices.groups, limits, len(catalog)):
             scores = _scores32(customers32[numbers], catalog, masks, limit=int(limits[numbers].max()))
-            _ban(scores, numbers, choices.excluded.of(numbers))
+            if len(choices.excluded.rows):
+                _ban(scores, numbers, choices.excluded.of(numbers))
             yield _near_best(scores, numbers, limits[numbers], _margins(customers32[numbers]))
 
 
@@ -112,8 +113,10 @@ def exact_scores(pairs: Pairs, customers: Customers, vectors: Vectors) -> Scores
 
 def _best(pairs: Pairs, customers: Customers, catalog: Catalog, limits: Numbers) -> tuple[Pairs, Scores]:
     """Score the pairs exactly, sort them by request, score and offer id, and cut each request at its limit."""
+    if not len(pairs.rows):
+        return pairs, np.empty(0)
     scores = exact_scores(pairs, customers, catalog.vectors)
-    order = np.argsort(-scores)
+    order = np.argsort(-scores, kind="stable")
     order = order[np.argsort(_small(pairs.requests[order]), kind="stable")]
     numbers, sorted_scores = pairs.requests[order], scores[order]
     if ((numbers[1:] == numbers[:-1]) & (sorted_scores[1:] == sorted_scores[:-1])).any():
@@ -136,7 +139,7 @@ Masks = list[tuple[slice, NDArray[np.bool_]]]
 def _blocks(groups: Sequence[Group], limits: Numbers, offers: int) -> Iterator[tuple[Numbers, Masks]]:
     """Yield request numbers of like limits whose scores fit the buffer, with the masks of stretches of them."""
     block_max = max(1, SCORES_BYTES_MAX // (4 * offers))
-    numbers = np.array([number for group in groups for number in group.requests], np.int64)
+    numbers = np.concatenate([np.empty(0, np.int64), *(group.requests for group in groups)])
     groups_of = np.repeat(np.arange(len(groups)), [len(group.requests) for group in groups])
     classes = _limit_class(limits[numbers])
     for limit_class in np.unique(classes).tolist():

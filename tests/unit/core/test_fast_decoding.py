@@ -1,0 +1,126 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from stream_scorer.core.codec import Refusal, _read_strictly, encode
+from stream_scorer.core.fast_decoding import read_acceptance, read_request
+from stream_scorer.core.messages import Acceptance, CustomerRequest
+from tests.bad_records import BAD_REQUESTS, GOOD_REQUEST
+
+ANSWER: dict[str, Any] = {
+    "acceptance_id": "a-1",
+    "request_id": "r-1",
+    "customer_id": "c-1",
+    "offer_id": "o-1",
+    "accepted": True,
+    "event_time_ms": 1_700_000_000_000,
+}
+_odd = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1,
+        1.0,
+        1.5,
+        2**53,
+        2**63 - 1,
+        2**63,
+        1e308,
+        "",
+        "a",
+        "a:b",
+        "\u00e9",
+        "\n",
+        "\u2028",
+        "\u00a0",
+        "\0",
+        "x" * 257,
+        "9" * 19,
+        [],
+        [1],
+        ["a"],
+        ["a", 1],
+        [True],
+        [[1]],
+        {},
+        {"a": 1},
+        {"a": ["x"]},
+    ]
+)
+
+
+def spoiled(data: st.DataObject, good: dict[str, Any], names: list[str]) -> bytes:
+    """Write a good message with up to three fields put in, replaced or left out, and perhaps one of them twice."""
+    fields = dict(good)
+    for name in data.draw(st.lists(st.sampled_from(names), max_size=3)):
+        if data.draw(st.booleans()):
+            fields[name] = data.draw(
+                _odd | st.dictionaries(st.sampled_from(["a", "b", "", "x" * 129]), _odd, max_size=3) | st.lists(_odd, max_size=3)
+            )
+        else:
+            fields.pop(name, None)
+    text = json.dumps(fields, ensure_ascii=data.draw(st.booleans()))
+    return (text if data.draw(st.booleans()) else f'{text[:-1]}, "{data.draw(st.sampled_from(names))}": 1}}').encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def assert_short_way_agrees(raw: bytes, read: Any, message_type: type) -> None:
+    short, strict = read(raw), _read_strictly(raw, message_type)
+    assert short is None or (not isinstance(strict, Refusal) and encode(short) == encode(strict))
+
+
+@given(st.data())
+@settings(max_examples=1_000, deadline=None)
+def test_what_the_short_way_reads_of_a_request_the_strict_way_reads_too(data: st.DataObject) -> None:
+    raw = spoiled(data, GOOD_REQUEST, [*GOOD_REQUEST, "offers", "exclude", "filters", "unknown"])
+    assert_short_way_agrees(raw, read_request, CustomerRequest)
+
+
+@given(st.data())
+@settings(max_examples=500, deadline=None)
+def test_what_the_short_way_reads_of_an_acceptance_the_strict_way_reads_too(data: st.DataObject) -> None:
+    assert_short_way_agrees(spoiled(data, ANSWER, [*ANSWER, "request_time_ms", "unknown"]), read_acceptance, Acceptance)
+
+
+@given(st.characters() | st.text(min_size=1, max_size=3))
+@example("\u00ad")
+def test_an_id_that_is_printable_to_the_short_way_is_printable_to_the_contract(text: str) -> None:
+    assert_short_way_agrees(json.dumps({**GOOD_REQUEST, "customer_id": text}).encode(), read_request, CustomerRequest)
+    assert_short_way_agrees(json.dumps({**GOOD_REQUEST, "offers": [text]}).encode(), read_request, CustomerRequest)
+    assert_short_way_agrees(json.dumps({**ANSWER, "offer_id": text}).encode(), read_acceptance, Acceptance)
+
+
+@pytest.mark.parametrize("raw", [raw for _, raw in BAD_REQUESTS.values() if raw])
+def test_no_bad_request_takes_the_short_way(raw: bytes) -> None:
+    assert read_request(raw) is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"offers": ["a"], "exclude": ["b"], "limit": 1},
+        {"offers": None},
+        {"features": {"text": "Z\u00fcrich", "n": 1, "f": 1.5, "b": True, "none": None, "bag": ["x"], "vector": [1, 2.5]}},
+    ],
+)
+def test_a_request_of_the_usual_shape_takes_the_short_way(fields: dict[str, Any]) -> None:
+    raw = json.dumps({**GOOD_REQUEST, **fields}).encode()
+    read = read_request(raw)
+    assert type(read) is CustomerRequest
+    assert read == _read_strictly(raw, CustomerRequest)
+
+
+def test_an_acceptance_takes_the_short_way() -> None:
+    assert read_acceptance(json.dumps({**ANSWER, "request_time_ms": None}).encode()) == Acceptance(**ANSWER)
+
+
+def test_a_message_read_the_short_way_cannot_be_changed_either() -> None:
+    read = read_request(json.dumps(GOOD_REQUEST).encode())
+    with pytest.raises(AttributeError):
+        read.limit = 3  # type: ignore[misc, union-attr]
