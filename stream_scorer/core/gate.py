@@ -15,6 +15,8 @@ from stream_scorer.errors import BadModel, ReleaseError
 SAMPLE_OFFERS = 256
 VECTOR_TOLERANCE = 1e-6  # a float32's rounding; the towers compute in float64
 NORM_TOLERANCE = 1e-3
+PARITY_MAX = 1e-5
+JUDGED_CUSTOMERS_MIN = 30
 COLLAPSED_COSINE = 0.9999  # mean cosine of an offer with the offers' mean direction
 _NAMED_MAX = 3
 
@@ -27,7 +29,7 @@ def check_model(model: Model) -> None:
 
 def faults_of(model: Model, catalog: Catalog, errors: Sequence[RowError]) -> list[str]:
     """Say what speaks against serving this, and by how much; an empty list: nothing. Non-finite vectors never make a catalog."""
-    return [*_offer_faults(catalog, errors), *_vector_faults(catalog), *_quality_faults(model.facts)]
+    return [*_offer_faults(catalog, errors), *_vector_faults(catalog), *_parity_faults(model.facts), *_quality_faults(model.facts)]
 
 
 def verify(catalog: Catalog, item_tower: Tower) -> None:
@@ -69,8 +71,20 @@ def _vector_faults(catalog: Catalog) -> list[str]:
     return []
 
 
+def _parity_faults(facts: Mapping[str, Any]) -> list[str]:
+    difference = facts.get("parity_max_difference", 0.0)
+    if difference <= PARITY_MAX:
+        return []
+    return [f"the towers differ by up to {difference:.2g} from those that were trained, at most {PARITY_MAX}"]
+
+
 def _quality_faults(facts: Mapping[str, Any]) -> list[str]:
-    return []
+    """Compare with popularity on the rows that training held out; too few customers say nothing."""
+    ours, popular = facts.get("held_out_auc") or {}, facts.get("popularity_auc") or {}
+    mine, its = ours.get("within_customer"), popular.get("within_customer")
+    if mine is None or its is None or ours.get("customers", 0) < JUDGED_CUSTOMERS_MIN or mine > its:
+        return []
+    return [f"held-out AUC within customer is {mine:.4f}, not above popularity's {its:.4f} ({ours['customers']} customers)"]
 
 
 def _named(catalog: Catalog, rows: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> str:

@@ -87,3 +87,26 @@ def test_vectors_of_another_dimension_are_found(made: Model, good: Release) -> N
     narrow = with_last_layer(made.item_tower, np.ones((DIM - 1, 4)), np.ones(DIM - 1))
     with pytest.raises(ReleaseError, match="10 of 10 stored vectors are not what the item tower makes"):
         verify(good.catalog, narrow)
+
+
+def judged(made: Model, mine: float | None, its: float | None, customers: int = 500) -> Model:
+    aucs = {"held_out_auc": {"within_customer": mine, "customers": customers}, "popularity_auc": {"within_customer": its}}
+    return replace(made, facts={**made.facts, **aucs})
+
+
+@pytest.mark.parametrize(("mine", "its"), [(0.6, 0.6), (0.6, 0.7)])
+def test_a_model_no_better_than_popularity_is_a_fault_with_both_figures(made: Model, good: Release, mine: float, its: float) -> None:
+    (fault,) = faults_of(judged(made, mine, its), good.catalog, [])
+    assert fault == f"held-out AUC within customer is {mine:.4f}, not above popularity's {its:.4f} (500 customers)"
+
+
+@pytest.mark.parametrize(("mine", "its", "customers"), [(0.61, 0.6, 500), (None, 0.6, 500), (0.5, None, 500), (0.5, 0.6, 29)])
+def test_a_model_that_is_better_or_cannot_be_judged_is_no_fault(
+    made: Model, good: Release, mine: float | None, its: float | None, customers: int
+) -> None:
+    assert faults_of(judged(made, mine, its, customers), good.catalog, []) == []
+
+
+def test_towers_that_differ_from_the_trained_ones_are_a_fault(made: Model, good: Release) -> None:
+    (fault,) = faults_of(replace(made, facts={"parity_max_difference": 0.003}), good.catalog, [])
+    assert fault == "the towers differ by up to 0.003 from those that were trained, at most 1e-05"
