@@ -35,6 +35,7 @@ def load_settings(flags: Mapping[str, object], *, file: Path | None = None) -> L
     origins = dict.fromkeys(setting_names(), "default")
     for origin, tree in sources:
         for path, value in _leaves(tree):
+            _refuse_unknown(".".join(path), origin)
             _put(merged, path, value)
             origins[".".join(path)] = _variable(path) if origin == "environment" else origin
     try:
@@ -139,11 +140,16 @@ def _leaves(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
             yield (*path, name), value
 
 
+def _refuse_unknown(name: str, origin: str) -> None:
+    if name in Settings.model_fields:
+        raise UsageError(f"{name} must be a table (from {origin})")
+    names = setting_names()
+    if name not in names and not name.startswith(tuple(f"{table}." for table in _OPEN)):
+        raise UsageError(f"no such setting: {name} (from {origin}); the nearest is {get_close_matches(name, names, n=1, cutoff=0)[0]}")
+
+
 def _sentence(error: ValidationError, origins: Mapping[str, str]) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
-    name = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
-    if first["type"] == "extra_forbidden":
-        near = get_close_matches(name, setting_names(), n=1, cutoff=0)[0]
-        return f"no such setting: {name} (from {origins.get(name, 'the settings')}); the nearest is {near}"
+    name = ".".join(map(str, first["loc"]))
     value = "" if name.startswith(("kafka", "redis.url")) else f", got {first['input']!r}"
     return f"{name}: {first['msg']}{value} (from {origins.get(name, 'the settings')})"

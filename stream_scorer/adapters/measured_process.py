@@ -52,7 +52,7 @@ class MeasuredProcess:
         return Usage(usage.ru_utime + usage.ru_stime, peak_bytes)
 
     def _peak_bytes(self) -> int:
-        """Return the largest resident memory so far; 0 where there is no /proc. (ru_maxrss would count what we had when we forked.)"""
+        """Return the largest resident memory so far, 0 where there is no /proc; ru_maxrss would count what we had when we forked."""
         with suppress(OSError):
             for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):

@@ -1,0 +1,40 @@
+"""Every expected error becomes one sentence and an exit code in one place."""
+
+import pytest
+
+from stream_scorer import cli
+from stream_scorer.errors import BadModel, NotReady, StreamScorerError, TransientError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UsageError("no"), 2), (NotReady("no"), 1), (BadModel("no"), 1), (TransientError("no"), 1), (StreamScorerError("no"), 1)],
+)
+def test_usage_is_2_and_any_other_expected_error_1(
+    error: StreamScorerError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "app", _raising(error))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err == "stream-scorer: no\n"
+
+
+def test_a_package_that_an_extra_brings_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli, "app", _raising(ModuleNotFoundError(name="pyarrow")))
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "pip install 'stream-scorer[parquet]'" in capsys.readouterr().err
+
+
+def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "app", _raising(ModuleNotFoundError(name="stream_scorer.nowhere")))
+    with pytest.raises(ModuleNotFoundError):
+        cli.main()
+
+
+def _raising(error: Exception) -> object:
+    def app(**options: object) -> None:
+        raise error
+
+    return app
