@@ -44,6 +44,12 @@ class Folder:
         with _transient(f"reading {path}"), self._filesystem.open_input_file(self._at(path)) as file:
             return file.read_buffer()
 
+    def find(self, path: str) -> pa.Buffer | None:
+        """Return the bytes of a file, None when it is not there."""
+        with _transient(f"looking for {path}"):
+            there = self._filesystem.get_file_info(self._at(path)).type == fs.FileType.File
+        return self.read(path) if there else None
+
     def write(self, path: str, data: bytes) -> None:
         """Let a file appear, or replace it, whole or not at all; on this machine it is on disk when this returns."""
         with _transient(f"writing {path}"):

@@ -1,8 +1,10 @@
 """The training buffer in memory; it can be told to fail."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from stream_scorer.core.buffer_files import Chunk
+from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.records import Partition
 from stream_scorer.errors import TransientError
@@ -15,6 +17,7 @@ class MemoryBuffer:
         """Start empty."""
         self.chunks: list[Chunk] = []
         self.failures, self.landed = failures, landed
+        self._erasures = Erasures("salt")
 
     def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """See TrainingBuffer.positions."""
@@ -38,13 +41,30 @@ class MemoryBuffer:
         msg = "told to fail"
         raise TransientError(msg)
 
+    def erasures(self) -> Erasures:
+        """See TrainingBuffer.erasures."""
+        return self._erasures
+
+    def erase(self, customer_id: str, now_ms: int) -> Mapping[str, int]:
+        """See TrainingBuffer.erase."""
+        before = self.rows_of(customer_id)
+        self._erasures = self._erasures.with_customer(customer_id, now_ms)
+        self.chunks = [replace(chunk, rows=self._erasures.kept(chunk.rows)) for chunk in self.chunks]
+        after = self.rows_of(customer_id)
+        return {name: count - after.get(name, 0) for name, count in before.items() if count != after.get(name, 0)}
+
+    def rows_of(self, customer_id: str) -> Mapping[str, int]:
+        """See TrainingBuffer.rows_of."""
+        counts = {str(chunk.first): sum(row.customer_id == customer_id for row in chunk.rows) for chunk in self.chunks}
+        return {name: count for name, count in counts.items() if count}
+
     def _put(self, chunk: Chunk) -> bool:
         known = {(one.first, one.next) for one in self.chunks if one.partition == chunk.partition}
         if (chunk.first, chunk.next) in known:
             return True
         fits = self.positions([chunk.partition])[chunk.partition] in (None, chunk.first)
         if fits:
-            self.chunks.append(chunk)
+            self.chunks.append(replace(chunk, rows=self._erasures.kept(chunk.rows)))
         return fits
 
     def read(self) -> Iterator[list[ExampleRow]]:

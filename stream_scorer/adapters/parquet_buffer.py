@@ -6,8 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stream_scorer.adapters.folders import Folder
+from stream_scorer.adapters.parquet_erasure import erase, read_erasures, rows_of, write_kept
 from stream_scorer.adapters.parquet_rows import from_table, to_parquet
 from stream_scorer.core.buffer_files import BufferFile, Chunk, Standing, files_of, is_whole, split_by_day, standing, superseded
+from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.records import Partition
 from stream_scorer.errors import UsageError
@@ -47,8 +49,12 @@ class ParquetBuffer:
     def _write(self, chunk: Chunk, before: Standing) -> None:
         files = split_by_day(chunk)
         self._folder.delete([file.path for file in before.torn if file not in files])
+        write_kept(self._folder, lambda erasures: self._write_files(files, erasures))
+
+    def _write_files(self, files: Mapping[BufferFile, Sequence[ExampleRow]], erasures: Erasures) -> None:
+        # a file whose rows are all erased is written too: its name tells where to go on
         for file, rows in files.items():
-            self._folder.write(file.path, to_parquet(file, rows))
+            self._folder.write(file.path, to_parquet(file, erasures.kept(rows)))
 
     def _kept(self, chunks: Sequence[Chunk]) -> set[Partition]:
         """Return the partitions whose chunk stands whole and alone; take back what another member's writing crossed."""
@@ -66,6 +72,18 @@ class ParquetBuffer:
         """See TrainingBuffer.read."""
         for file in self.files():
             yield from_table(self._table(file))
+
+    def erasures(self) -> Erasures:
+        """See TrainingBuffer.erasures."""
+        return read_erasures(self._folder)
+
+    def erase(self, customer_id: str, now_ms: int) -> Mapping[str, int]:
+        """See TrainingBuffer.erase."""
+        return erase(self._folder, customer_id, now_ms)
+
+    def rows_of(self, customer_id: str) -> Mapping[str, int]:
+        """See TrainingBuffer.rows_of."""
+        return rows_of(self._folder, customer_id)
 
     def files(self) -> list[BufferFile]:
         """Return the files that count: those that compaction replaced are left out."""

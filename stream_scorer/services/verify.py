@@ -104,7 +104,7 @@ def verify(
 def _read_rows(buffer: TrainingBuffer, sorters: Sorters, config: VerifyConfig) -> RowCheck:
     labels = config.topics.labels
     ends = buffer.ends([Partition(labels, number) for number in range(config.partitions[labels])])
-    rows = RowCheck(sorters, ends, keep_prob=config.keep_prob)
+    rows = RowCheck(sorters, ends, buffer.erasures(), keep_prob=config.keep_prob)
     rows.add_files(buffer.read())
     return rows
 

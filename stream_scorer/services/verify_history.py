@@ -10,6 +10,7 @@ import xxhash
 
 from stream_scorer.core import history
 from stream_scorer.core.codec import decode_all
+from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow, take_apart
 from stream_scorer.core.history import Fate, Input, Output, Rows, Seen
 from stream_scorer.core.messages import LabelledRanking
@@ -148,8 +149,8 @@ class History:
 class RowCheck:
     """Rows of the training buffer beside those that the topic makes due."""
 
-    def __init__(self, sorters: Sorters, ends: Mapping[Partition, int | None], *, keep_prob: float) -> None:
-        self._sorters, self._ends, self._keep_prob = sorters, ends, keep_prob
+    def __init__(self, sorters: Sorters, ends: Mapping[Partition, int | None], erasures: Erasures, *, keep_prob: float) -> None:
+        self._sorters, self._ends, self._erasures, self._keep_prob = sorters, ends, erasures, keep_prob
         self.found = 0
 
     def add_files(self, batches: Iterable[list[ExampleRow]]) -> None:
@@ -162,7 +163,7 @@ class RowCheck:
     def expect(self, record: Record) -> None:
         """Take in what a label on the topic makes due."""
         for message in decode_all([record], LabelledRanking).messages:
-            rows = list(take_apart(message, keep_prob=self._keep_prob))
+            rows = self._erasures.kept(take_apart(message, keep_prob=self._keep_prob))
             settled = record.offset < (self._ends.get(Partition(record.topic, record.partition)) or 0)
             if rows:
                 self._put(message.request_id, message.revision, rows, found=False, settled=settled)

@@ -105,3 +105,25 @@ def test_a_chunk_that_does_not_begin_where_the_last_one_ends_is_refused(buffer: 
     buffer.write([chunk(0, 5)])
     assert buffer.write([chunk(*late), chunk(0, 1, partition=Q)]) == [P]
     assert stored(buffer) == [*(f"0-{offset}" for offset in range(5)), "1-0"]
+
+
+def test_an_erased_customer_has_no_rows_any_more_and_the_others_keep_theirs(buffer: TrainingBuffer) -> None:
+    buffer.write([Chunk(P, 0, 3, [row("r1"), row("r2", day=1)._replace(customer_id="d"), row("r3", day=1)])])
+    assert sum(buffer.rows_of("c").values()) == 2
+    assert sum(buffer.erase("c", 2 * DAY_MS).values()) == 2
+    assert (stored(buffer), buffer.rows_of("c")) == (["r2"], {})
+    assert buffer.positions([P]) == {P: 3}
+
+
+def test_what_comes_later_of_requests_before_the_erasure_is_left_out(buffer: TrainingBuffer) -> None:
+    buffer.erase("c", DAY_MS)
+    assert buffer.write([Chunk(P, 0, 2, [row("before", day=1), row("after", day=2)])]) == []
+    assert stored(buffer) == ["after"]
+    assert buffer.write([Chunk(P, 2, 3, [row("before too")])]) == []
+    assert buffer.positions([P]) == {P: 3}
+
+
+def test_erasing_again_removes_nothing_more(buffer: TrainingBuffer) -> None:
+    buffer.write([chunk(0, 3)])
+    assert sum(buffer.erase("c", DAY_MS).values()) == 3
+    assert buffer.erase("c", DAY_MS) == {}

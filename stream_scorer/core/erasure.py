@@ -1,0 +1,54 @@
+"""Customers who asked to be forgotten, known by a salted hash only: whatever of theirs was requested until then never comes back."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from stream_scorer.core.examples import ExampleRow
+
+
+@dataclass(frozen=True, slots=True)
+class Erasures:
+    """`erased_ms` says by hash up to which request time a customer is forgotten; a later request is a new beginning."""
+
+    salt: str = ""
+    erased_ms: Mapping[str, int] = field(default_factory=dict)
+
+    def with_customer(self, customer_id: str, now_ms: int) -> "Erasures":
+        """Return these and one more."""
+        return Erasures(self.salt, {**self.erased_ms, self._hash(customer_id): now_ms})
+
+    def cover(self, customer_id: str, request_time_ms: int) -> bool:
+        """Return whether something of a customer must be forgotten."""
+        return bool(self.erased_ms) and request_time_ms <= self.until(customer_id)
+
+    def until(self, customer_id: str) -> int:
+        """Return up to which request time a customer is forgotten, -1 for one who is not."""
+        return self.erased_ms.get(self._hash(customer_id), -1)
+
+    def kept(self, rows: Iterable[ExampleRow]) -> list[ExampleRow]:
+        """Return the rows that may stay."""
+        if not self.erased_ms:
+            return list(rows)
+        return [row for row in rows if not self.cover(row.customer_id, row.request_time_ms)]
+
+    def _hash(self, customer_id: str) -> str:
+        return hashlib.blake2b(customer_id.encode(), key=self.salt.encode(), digest_size=16).hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """Return the list as it is kept in a file."""
+        return msgspec.json.encode({"version": 1, "salt": self.salt, "erased_ms": dict(self.erased_ms)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Erasures":
+        """Read a list. Raises msgspec.MsgspecError for anything else."""
+        known = msgspec.json.decode(data, type=_File)
+        return cls(known.salt, known.erased_ms)
+
+
+class _File(msgspec.Struct):
+    version: int
+    salt: str
+    erased_ms: dict[str, int]
