@@ -83,7 +83,8 @@ def recomputed(made: Model, ranking: Mapping[str, Any]) -> Scores:
     offers = ranking["offers"]
     customer = made.user_tower.embed([ranking["features"]], [ranking["customer_id"]]).vectors
     vectors = made.item_tower.embed([one["features"] for one in offers], [one["offer_id"] for one in offers]).vectors
-    return vectors @ customer[0]
+    scores: Scores = vectors @ customer[0]
+    return scores
 
 
 def mixed(models: Mapping[str, Model], rankings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
