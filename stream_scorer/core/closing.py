@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from stream_scorer.core.codec import decode_all
-from stream_scorer.core.joining import NO_TIME, Joined, JoinTopics
+from stream_scorer.core.event_time import NO_TIME
+from stream_scorer.core.joining import Joined, JoinTopics
 from stream_scorer.core.labelling import NO_ANSWERS, Answers, Horizons, RankingHead, labels_of, read_labelled_head, read_ranking_head, write_labelled
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record

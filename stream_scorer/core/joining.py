@@ -16,9 +16,10 @@ import heapq
 import json
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 
 from stream_scorer.core.codec import decode_all
+from stream_scorer.core.event_time import Clocks, EventTime
 from stream_scorer.core.labelling import (
     NO_ANSWERS,
     UNKNOWN,
@@ -34,9 +35,6 @@ from stream_scorer.core.labelling import (
 )
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
-
-NO_TIME = -1
-
 
 @dataclass(slots=True)
 class OpenRequest:
@@ -77,17 +75,14 @@ class Joined:
 class RestorePoint:
     """Where the state of a partition begins in its three topics, and the watermark; travels as the offset's metadata."""
 
-    watermark_ms: int
-    newest_ms: int
-    newest_appended_ms: int
-    newest_outcome_ms: int
+    clocks: Clocks
     rankings: int
     outcomes: int
     labels: int
 
     def to_text(self) -> str:
         """Return the metadata string."""
-        return json.dumps([1, *(getattr(self, name) for name in self.__slots__)], separators=(",", ":"))
+        return json.dumps([1, *astuple(self.clocks), self.rankings, self.outcomes, self.labels], separators=(",", ":"))
 
     @classmethod
     def from_text(cls, text: str) -> "RestorePoint":
@@ -96,7 +91,7 @@ class RestorePoint:
         if version != 1:
             msg = f"the joiner's offset metadata must be of version 1, got {version!r}"
             raise ValueError(msg)
-        return cls(*numbers)
+        return cls(Clocks(*numbers[:4]), *numbers[4:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +109,12 @@ class PartitionJoin:
     def __init__(self, number: int, topics: JoinTopics, horizons: Horizons) -> None:
         """Start with nothing, at the beginning of event time."""
         self.number = number
-        self.watermark_ms = NO_TIME
         self.open: dict[str, OpenRequest] = {}
         self._topics = topics
         self._horizons = horizons
         self._waiting: dict[str, list[Waiting]] = {}
-        self._newest_ms = NO_TIME
-        self._newest_appended_ms = NO_TIME
-        self._newest_outcome_ms = NO_TIME
-        # (append time, event time) of rankings newer than all before them that have not lain for the slack; the newest that has
-        self._fresh: deque[tuple[int, int]] = deque()
-        self._lain_ms = NO_TIME
+        self._time = EventTime(horizons)
         self._next = {topics.rankings: 0, topics.outcomes: 0}
-        self._at_end = {topics.rankings: False, topics.outcomes: False}
         self._labels_end = 0
         # read back after a restart, for requests that are not open yet
         self._emitted_before: dict[str, LabelledHead] = {}
@@ -151,21 +139,27 @@ class PartitionJoin:
         so that a quiet partition closes its windows.
         """
         self._read(records)
-        for topic in ended:
-            self._at_end[topic] = True
-        if self._emitted_before and self._at_end[self._topics.rankings]:
-            self._emitted_before = {}
-        self._advance(now_ms)
+        self._note_ends(ended)
+        self._time.advance(now_ms)
+        self._close()
+        self._settle_all()
         return self._owed()
+
+    def _note_ends(self, ended: Iterable[str]) -> None:
+        self._time.rankings_ended |= self._topics.rankings in ended
+        self._time.outcomes_ended |= self._topics.outcomes in ended
+        if self._time.rankings_ended:
+            self._emitted_before = {}
 
     def _read(self, records: Sequence[Record]) -> None:
         outcomes: list[Record] = []
         for record in records:
             self._next[record.topic] = record.offset + 1
-            self._at_end[record.topic] = False
             if record.topic == self._topics.rankings:
+                self._time.rankings_ended = False
                 self._read_ranking(record)
             else:
+                self._time.outcomes_ended = False
                 outcomes.append(record)
         decoded = decode_all(outcomes, Acceptance)
         self._dead.extend(decoded.dead_letters)
@@ -190,9 +184,7 @@ class PartitionJoin:
             self._reject(record, "request_id_reused", "the request id was used before with another event_time_ms")
 
     def _open(self, record: Record, head: RankingHead) -> None:
-        if head.event_time_ms > self._newest_ms:
-            self._newest_ms, self._newest_appended_ms = head.event_time_ms, record.timestamp_ms
-            self._fresh.append((record.timestamp_ms, head.event_time_ms))
+        self._time.ranking(head.event_time_ms, record.timestamp_ms)
         places = {offer.offer_id: place for place, offer in enumerate(head.offers)}
         request = OpenRequest(record.value or b"", head.customer_id, head.event_time_ms, places)
         request.emitted = (UNKNOWN,) * len(head.offers)
@@ -213,7 +205,7 @@ class PartitionJoin:
         if time_ms > record.timestamp_ms + self._horizons.skew_ms:
             self._reject(record, "from_the_future", f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time")
             return
-        self._newest_outcome_ms = max(self._newest_outcome_ms, time_ms)
+        self._time.outcome(time_ms)
         request = self.open.get(acceptance.request_id)
         waiting = Waiting(record, acceptance, request is not None and self._too_late(request, acceptance))
         if request is not None and not waiting.too_late:
@@ -248,47 +240,21 @@ class PartitionJoin:
 
     # -- event time --------------------------------------------------------------------------------------------------------
 
-    def _advance(self, now_ms: int | None) -> None:
-        tick_ms = self._horizons.tick_ms
-        self.watermark_ms = max(self.watermark_ms, self._event_time_ms(now_ms) // tick_ms * tick_ms)
-        if now_ms is not None:
-            idle_ms = self._idle_time_ms(now_ms) // tick_ms * tick_ms
-            if self.due(idle_ms):
-                self.watermark_ms = max(self.watermark_ms, idle_ms)
-        self._close()
-        self._settle_all()
-
-    def _event_time_ms(self, now_ms: int | None) -> int:
-        """Return how far event time has come: a window must not close before its outcomes are read.
-
-        Past the newest outcome it goes only with outcomes at their end, and only to rankings that have lain in the log for the slack:
-        what was written to the other topic before them is there by then, however much faster than life the events are sent.
-        """
-        if now_ms is not None and self._at_end[self._topics.outcomes]:
-            while self._fresh and self._fresh[0][0] <= now_ms - self._horizons.idle_slack_ms:
-                self._lain_ms = self._fresh.popleft()[1]
-        return max(min(self._newest_ms, self._newest_outcome_ms), self._lain_ms)
-
-    def _idle_time_ms(self, now_ms: int) -> int:
-        if self._newest_ms == NO_TIME or not all(self._at_end.values()):
-            return self.watermark_ms
-        return self._newest_ms + now_ms - self._newest_appended_ms - self._horizons.idle_slack_ms
-
-    def due(self, watermark_ms: int) -> bool:
-        """Return whether this watermark would close a window or settle an outcome."""
-        closing = bool(self._closing) and watermark_ms > self._closing[0][0] + self._horizons.window_ms
-        settling = bool(self._settling) and watermark_ms > self._settling[0][0] + self._horizons.disorder_ms
-        return closing or settling
+    @property
+    def watermark_ms(self) -> int:
+        """Return W."""
+        return self._time.watermark_ms
 
     def idle_due(self, now_ms: int) -> bool:
-        """Return whether the clock alone makes something due."""
-        lying_ms = NO_TIME
-        if self._at_end[self._topics.outcomes]:
-            lying_ms = max((time_ms for appended_ms, time_ms in self._fresh if appended_ms <= now_ms - self._horizons.idle_slack_ms), default=NO_TIME)
-        return self.due(max(self._idle_time_ms(now_ms), lying_ms) // self._horizons.tick_ms * self._horizons.tick_ms)
+        """Return whether the clock alone would make something due."""
+        watermark_ms, closing_ms = self._time.would_be(now_ms)
+        closing = bool(self._closing) and closing_ms > self._closing[0][0] + self._horizons.window_ms
+        settling = bool(self._settling) and watermark_ms > self._settling[0][0] + self._horizons.disorder_ms
+        forgetting = bool(self._forgetting) and watermark_ms > self._forgetting[0][0] + self._horizons.forget_ms
+        return closing or settling or forgetting
 
     def _close(self) -> None:
-        while self._closing and self.watermark_ms > self._closing[0][0] + self._horizons.window_ms:
+        while self._closing and self._time.closing_ms > self._closing[0][0] + self._horizons.window_ms:
             self._touched[heapq.heappop(self._closing)[1]] = None
 
     def _settle_all(self) -> None:
@@ -336,7 +302,7 @@ class PartitionJoin:
 
     def _desired(self, request: OpenRequest) -> tuple[tuple[Label, ...], bool]:
         closes_ms = request.time_ms + self._horizons.window_ms
-        closed = self.watermark_ms > closes_ms
+        closed = self._time.closing_ms > closes_ms
         labels = labels_of(request.answers, len(request.places), closes_ms, closed=closed)
         # nothing yet never takes back what was emitted
         merged = tuple(new if new is not UNKNOWN else old for new, old in zip(labels, request.emitted, strict=True))
@@ -384,10 +350,7 @@ class PartitionJoin:
         """Return the positions to commit, the restore point beside that of the rankings."""
         rankings, outcomes = self._next[self._topics.rankings], self._next[self._topics.outcomes]
         point = RestorePoint(
-            self.watermark_ms,
-            self._newest_ms,
-            self._newest_appended_ms,
-            self._newest_outcome_ms,
+            self._time.clocks(),
             self._ranking_offsets[0][0] if self._ranking_offsets else rankings,
             self._outcome_offsets[0][0] if self._outcome_offsets else outcomes,
             self._label_offsets[0][0] if self._label_offsets else self._labels_end,
@@ -420,10 +383,7 @@ class PartitionJoin:
 
     def resume_at(self, point: RestorePoint) -> None:
         """Take over the watermark, before the records behind it are read again with `reread`."""
-        self.watermark_ms = point.watermark_ms
-        self._newest_ms, self._newest_appended_ms = point.newest_ms, point.newest_appended_ms
-        self._newest_outcome_ms = point.newest_outcome_ms
-        self._fresh.append((point.newest_appended_ms, point.newest_ms))
+        self._time = EventTime(self._horizons, point.clocks)
 
     def reread(self, records: Sequence[Record]) -> None:
         """Read records from before the committed positions again; what they caused was emitted then."""

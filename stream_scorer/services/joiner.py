@@ -54,10 +54,10 @@ class Joiner:
 
     def _due_by_the_clock(self, number: int, now_ms: int) -> bool:
         """Return whether the clock makes something due, and the topics, asked now, have nothing more to say about it."""
-        if not self._states[number].idle_due(now_ms) or now_ms < self._asked_ms.get(number, 0) + ASK_EVERY_MS:
+        if now_ms < self._asked_ms.get(number, 0) + ASK_EVERY_MS:
             return False
         self._asked_ms[number] = now_ms
-        return self._source.still_at_end(self._inputs(number)[1:])
+        return self._states[number].idle_due(now_ms) and self._source.still_at_end(self._inputs(number)[1:])
 
     def _join(
         self, numbers: list[int], records: dict[int, list[Record]], ended: dict[int, list[str]], now_ms: dict[int, int]
