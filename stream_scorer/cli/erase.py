@@ -1,0 +1,75 @@
+"""`stream-scorer erase`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_scorer.cli.options import Json, settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stream_scorer.ports import TrainingBuffer
+    from stream_scorer.services.erase import Whereabouts
+    from stream_scorer.settings import Settings
+
+
+def erase(
+    ctx: typer.Context,
+    *,
+    customer: Annotated[str, typer.Option(help="The customer's id.")],
+    folder: Annotated[str | None, typer.Option(show_default=False, help="The training buffer's folder or URI.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where the data lies, and remove nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say where a customer's data lies, and remove what can be removed: the training buffer's rows, now and to come."""
+    from stream_scorer.adapters.clock import SystemClock
+    from stream_scorer.adapters.parquet_buffer import ParquetBuffer
+
+    settings = settings_of(ctx, {"buffer.folder": folder})
+    buffer = ParquetBuffer.open(settings.buffer.folder)
+    found = _locate(customer, settings, buffer)
+    removed = {} if dry_run else buffer.erase(customer, SystemClock().now_ms())
+    _tell(found, removed, as_json=as_json, dry_run=dry_run)
+
+
+def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer") -> "Whereabouts":
+    import contextlib
+
+    from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+    from stream_scorer.cli.progress import progress_of
+    from stream_scorer.services.erase import Ground, locate
+    from stream_scorer.services.verify_reading import VerifyTopics
+    from stream_scorer.wiring import join_config, log_reader
+
+    own = settings.topics
+    topics = VerifyTopics(own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters)
+    names = [own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters]
+    states = KafkaTopicAdmin(settings.kafka.client_config()).describe(names)
+    with contextlib.closing(log_reader(settings, settings.join.group)) as reader, progress_of("searched", lambda: 0.0) as progress:
+        return locate(customer, reader, buffer, Ground(topics, states, join_config(settings).horizons), progress=progress)
+
+
+def _tell(found: "Whereabouts", removed: "Mapping[str, int]", *, as_json: bool, dry_run: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    if as_json:
+        print(json.dumps({**asdict(found), "removed": removed}, indent=2))
+        return
+    print(f"{'topic':<24}{'records':>10}  gone by")
+    for trace in found.topics:
+        print(f"{trace.topic:<24}{trace.records:>10,}  {_day(trace.gone_by_ms) if trace.records else ''}")
+    held = found.open_requests
+    print(f"open requests: {held.count:,}" + (f", held until event time is past {_day(held.until_ms)}" if held.count else ""))
+    verb = "rows, left where they are" if dry_run else "rows removed"
+    for path, count in (found.rows if dry_run else removed).items():
+        print(f"{path}: {count:,} {verb}")
+    if not dry_run:
+        print("what these requests still bring is left out of the training buffer; models trained on the rows stay until they are replaced")
+
+
+def _day(time_ms: int | None) -> str:
+    from datetime import UTC, datetime
+
+    return "never: no retention" if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,126 @@
+"""erase: say where a customer's data lies, and remove what can be removed.
+
+Kafka's records go by retention alone. Rows of the training buffer are removed, and what open requests of the customer still bring is
+left out of it for ever. A join keeps an open request in memory until event time is past its horizon; nothing else holds customers.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from stream_scorer.core.labelling import Horizons
+from stream_scorer.core.records import Partition, Record
+from stream_scorer.ports import LogReader, TopicState, TrainingBuffer
+from stream_scorer.services.verify_reading import VerifyTopics, join_positions
+
+SEGMENT_MS = 7 * 24 * 3_600_000  # Kafka's default: retention looks at whole segments
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A customer's records in one topic. `gone_by_ms`: when retention has taken the last of them; None: never, or none is there."""
+
+    topic: str
+    records: int
+    newest_ms: int | None
+    retention_ms: int | None
+    gone_by_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequests:
+    """Requests that joiners still hold, until event time has passed `until_ms`."""
+
+    count: int
+    until_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a customer's data lies; `rows` by file of the training buffer."""
+
+    topics: list[Trace]
+    open_requests: OpenRequests
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is searched; `states` are the topics that exist."""
+
+    topics: VerifyTopics
+    states: Mapping[str, TopicState]
+    horizons: Horizons
+
+
+class _Head(msgspec.Struct):
+    customer_id: str
+    event_time_ms: int = 0
+
+
+_head = msgspec.json.Decoder(_Head).decode
+
+
+def locate(
+    customer_id: str, reader: LogReader, buffer: TrainingBuffer, ground: Ground, *, progress: Callable[[int], None] = lambda count: None
+) -> Whereabouts:
+    """Read the topics through, and the files. `reader` is of the joiners' group. Raises TransientError."""
+    topics, states = ground.topics, ground.states
+    names = (topics.requests, topics.acceptances, topics.rankings, topics.outcomes, topics.labels, topics.dead_letters)
+    search = _Search(customer_id, reader, progress)
+    found = {name: search.records(name, states[name].partitions) for name in names if name in states}
+    traces = [_trace(name, records, states[name]) for name, records in found.items()]
+    return Whereabouts(traces, _open_requests(found.get(topics.rankings, []), reader, ground), buffer.rows_of(customer_id))
+
+
+class _Search:
+    """Finds a customer's records: by the value, or by the key where the value cannot be read."""
+
+    def __init__(self, customer_id: str, reader: LogReader, progress: Callable[[int], None]) -> None:
+        self._customer_id, self._reader, self._progress = customer_id, reader, progress
+        self._read = 0
+
+    def records(self, topic: str, partitions: int) -> list[tuple[Record, int]]:
+        """Return the records without their values, each with its event time."""
+        found = []
+        for number in range(partitions):
+            place = Partition(topic, number)
+            for batch in self._reader.read(place, self._reader.beginning(place), self._reader.end(place)):
+                found += [(_bare(record), time_ms) for record in batch if (time_ms := self._time_ms(record)) is not None]
+                self._read += len(batch)
+                self._progress(self._read)
+        return found
+
+    def _time_ms(self, record: Record) -> int | None:
+        try:
+            head = _head(record.value or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return 0 if record.key == self._customer_id.encode() else None
+        return head.event_time_ms if head.customer_id == self._customer_id else None
+
+
+def _bare(record: Record) -> Record:
+    return Record(record.topic, record.partition, record.offset, None, None, record.timestamp_ms)
+
+
+def _trace(topic: str, records: list[tuple[Record, int]], state: TopicState) -> Trace:
+    newest_ms = max((record.timestamp_ms for record, _ in records), default=None)
+    config = state.config or {}
+    retention_ms = int(config.get("retention.ms", -1))
+    kept = retention_ms if retention_ms >= 0 and "delete" in config.get("cleanup.policy", "delete") else None
+    gone_by_ms = None if newest_ms is None or kept is None else newest_ms + kept + int(config.get("segment.ms", SEGMENT_MS))
+    return Trace(topic, len(records), newest_ms, kept, gone_by_ms)
+
+
+def _open_requests(rankings: list[tuple[Record, int]], reader: LogReader, ground: Ground) -> OpenRequests:
+    horizons = ground.horizons
+    positions, clocks = join_positions(reader, ground.topics, {name: state.partitions for name, state in ground.states.items()})
+    until = [
+        time_ms + horizons.forget_ms
+        for record, time_ms in rankings
+        if (clock := clocks.get(record.partition)) is None
+        or record.offset >= positions.get(Partition(record.topic, record.partition), 0)
+        or (not clock.at_close and clock.passed_ms <= time_ms + horizons.forget_ms)
+    ]
+    return OpenRequests(len(until), max(until, default=None))

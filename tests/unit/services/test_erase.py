@@ -1,0 +1,62 @@
+"""erase: where a customer's data lies."""
+
+import pytest
+
+from stream_scorer.adapters.memory_buffer import MemoryBuffer
+from stream_scorer.adapters.memory_stream import MemoryLog
+from stream_scorer.ports import TopicState
+from stream_scorer.services.erase import Ground, OpenRequests, Whereabouts, locate
+from tests.unit.services.test_verify import HORIZONS, PARTITIONS, START_MS, TOPICS, Ring
+
+DAY_MS = 86_400_000
+STATES = {name: TopicState(1, 1, {"retention.ms": str(7 * DAY_MS), "segment.ms": str(DAY_MS)}) for name in PARTITIONS}
+
+
+@pytest.fixture
+def ring() -> Ring:
+    ring = Ring()
+    ring.ask("r1")
+    ring.accept("r1", "o1")
+    ring.append(TOPICS.requests, {"request_id": "r2", "customer_id": "d"})
+    ring.append(TOPICS.requests, b"{")
+    ring.settle(later_ms=0)
+    ring.fill()
+    return ring
+
+
+def find(ring: Ring, customer: str) -> Whereabouts:
+    return locate(customer, MemoryLog(ring.broker, "join"), ring.buffer or MemoryBuffer(), Ground(TOPICS, STATES, HORIZONS))
+
+
+def test_records_are_counted_by_topic_also_those_whose_value_cannot_be_read(ring: Ring) -> None:
+    counts = {trace.topic: trace.records for trace in find(ring, "c").topics}
+    assert counts == {
+        TOPICS.requests: 2,
+        TOPICS.acceptances: 1,
+        TOPICS.rankings: 1,
+        TOPICS.outcomes: 1,
+        TOPICS.labels: 1,
+        TOPICS.dead_letters: 0,
+    }
+
+
+def test_the_last_record_goes_with_retention_and_its_segment(ring: Ring) -> None:
+    trace = find(ring, "d").topics[0]
+    assert (trace.records, trace.newest_ms, trace.gone_by_ms) == (1, START_MS, START_MS + 8 * DAY_MS)
+
+
+def test_open_requests_are_told_with_their_end(ring: Ring) -> None:
+    assert find(ring, "c").open_requests == OpenRequests(1, START_MS + HORIZONS.forget_ms)
+    ring.settle(later_ms=10_000)
+    assert find(ring, "c").open_requests == OpenRequests(0, None)
+
+
+def test_rows_are_told_by_file(ring: Ring) -> None:
+    assert sum(find(ring, "c").rows.values()) == 1
+    assert find(ring, "nobody").rows == {}
+
+
+def test_verify_takes_an_erasure_for_right(ring: Ring) -> None:
+    assert ring.buffer is not None
+    ring.buffer.erase("c", START_MS)
+    assert not [kind for kind in ring.verify().faults if kind.startswith("rows")]
