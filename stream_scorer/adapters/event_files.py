@@ -9,6 +9,7 @@ import gzip
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
@@ -90,11 +91,16 @@ class EventFile:
                 done += 1
                 yield self._event({name: _plain(value) for name, value in row.items()}, done)
 
-    def _open(self) -> IO[bytes]:
-        raw = self._path.open("rb")
+    @contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
         size = max(self._path.stat().st_size, 1)
-        self._share = lambda: 1.0 if raw.closed else raw.tell() / size
-        return gzip.open(raw) if self._path.suffix == ".gz" else raw  # type: ignore[return-value]
+        with self._path.open("rb") as raw:
+            self._share = lambda: 1.0 if raw.closed else raw.tell() / size
+            if self._path.suffix == ".gz":
+                with gzip.open(raw) as lines:
+                    yield lines  # type: ignore[misc]
+            else:
+                yield raw
 
     def _event(self, row: Mapping[str, Any], number: int) -> Event:
         message = self._nested(row)
@@ -116,30 +122,35 @@ class _Look:
     """Reads the key and the time of a JSON line, and nothing else; a line that is no JSON has neither."""
 
     def __init__(self, key: str | None) -> None:
-        fields = [("key", str | int | None, None), ("time_ms", int | float | str | None, None)]
-        look = msgspec.defstruct("Look", fields, rename={"key": key or "\0", "time_ms": "event_time_ms"})
+        names = {"time_ms": "event_time_ms", "key": key or "customer_id"}
+        fields = [("time_ms", int | float | str | None, None), ("key", str | int | None, None)]
+        try:
+            look = msgspec.defstruct("Look", fields if key else fields[:1], rename=names)
+        except ValueError as error:
+            raise UsageError(f"--key {key}: {error}") from None
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(look).decode
+        self._keyed = key is not None
 
     def __call__(self, line: bytes) -> Event:
         try:
             seen = self._decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return Event(None, line)
-        key = None if seen.key is None else str(seen.key).encode()
+        key = str(seen.key).encode() if self._keyed and seen.key is not None else None
         return Event(key, line, seen.time_ms if isinstance(seen.time_ms, int) else None)
 
 
 def _rows(path: Path, lines: IO[bytes]) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.reader(io.TextIOWrapper(lines, encoding="utf-8-sig", newline=""))
-    try:
-        header = next(reader, [])
-        for row in reader:
-            if len(row) != len(header) and row:
-                raise UsageError(f"{path}, line {reader.line_num}: expected {len(header)} cells, got {len(row)}")
-            if row:
+    with io.TextIOWrapper(lines, encoding="utf-8-sig", newline="") as text:
+        reader = csv.reader(text)
+        try:
+            header = next(reader, [])
+            for row in filter(None, reader):
+                if len(row) != len(header):
+                    raise UsageError(f"{path}, line {reader.line_num}: expected {len(header)} cells, got {len(row)}")
                 yield reader.line_num, dict(zip(header, row, strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}, line {reader.line_num}: {error}") from None
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}, line {reader.line_num}: {error}") from None
 
 
 def _plain(value: object) -> object:

@@ -1,0 +1,97 @@
+"""What an operator's view of the topics must be, in memory and on a real Kafka."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Producer
+
+from stream_scorer.adapters.embedded import EmbeddedBroker
+from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+from stream_scorer.adapters.memory_admin import MemoryTopicAdmin
+from stream_scorer.core.records import Partition
+from stream_scorer.errors import NotReady, UsageError
+from stream_scorer.ports import TopicAdmin, TopicSpec
+from stream_scorer.services.topics import create_topics
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def admin(request: pytest.FixtureRequest) -> TopicAdmin:
+    if request.param == "memory":
+        return MemoryTopicAdmin()
+    return KafkaTopicAdmin({"bootstrap.servers": request.getfixturevalue("kafka")})
+
+
+@pytest.fixture
+def spec() -> TopicSpec:
+    config = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime", "max.message.bytes": "2000000"}
+    return TopicSpec(f"admin-{uuid.uuid4().hex[:8]}", 3, 1, config)
+
+
+def test_a_created_topic_is_what_was_asked_for(admin: TopicAdmin, spec: TopicSpec) -> None:
+    assert admin.describe([spec.name]) == {}
+    admin.create([spec])
+    state = admin.describe([spec.name])[spec.name]
+    assert (state.partitions, state.replication_factor) == (3, 1)
+    assert spec.config.items() <= (state.config or {}).items()
+
+
+def test_creating_a_topic_that_exists_changes_nothing(admin: TopicAdmin, spec: TopicSpec) -> None:
+    admin.create([spec])
+    admin.create([TopicSpec(spec.name, 7, 1, {})])
+    assert admin.describe([spec.name])[spec.name].partitions == 3
+
+
+def test_topics_made_by_the_service_have_no_differences(admin: TopicAdmin, spec: TopicSpec) -> None:
+    assert [(result.action, result.differences) for result in create_topics(admin, [spec])] == [("created", ())]
+    assert [(result.action, result.differences) for result in create_topics(admin, [spec])] == [("exists", ())]
+
+
+def test_transactions_are_possible(admin: TopicAdmin) -> None:
+    assert admin.transactions() is None
+
+
+def test_a_group_that_nobody_joined_has_no_members(admin: TopicAdmin) -> None:
+    assert admin.members("nobody") == 0
+
+
+def test_a_group_that_never_committed_is_behind_by_all_there_is(kafka: str, spec: TopicSpec) -> None:
+    admin = KafkaTopicAdmin({"bootstrap.servers": kafka})
+    admin.create([spec])
+    producer = Producer({"bootstrap.servers": kafka})
+    for number in range(5):
+        producer.produce(spec.name, b"v", key=f"{number}", partition=1)
+    assert producer.flush(30) == 0
+    assert admin.lag("nobody", [spec.name]) == {Partition(spec.name, 0): 0, Partition(spec.name, 1): 5, Partition(spec.name, 2): 0}
+
+
+def test_what_a_broker_refuses_is_told_with_its_reason(kafka: str, spec: TopicSpec) -> None:
+    with pytest.raises(UsageError, match=r"was refused: .*replicat"):
+        KafkaTopicAdmin({"bootstrap.servers": kafka}).create([TopicSpec(spec.name, 1, 9, {})])
+
+
+@pytest.fixture
+def nobody() -> KafkaTopicAdmin:
+    return KafkaTopicAdmin({"bootstrap.servers": "127.0.0.1:1"}, timeout_s=0.3)
+
+
+def test_without_a_broker_every_question_ends_in_time(nobody: KafkaTopicAdmin, spec: TopicSpec) -> None:
+    for ask in (nobody.brokers, lambda: nobody.describe([spec.name]), lambda: nobody.create([spec]), lambda: nobody.lag("g", [spec.name])):
+        with pytest.raises(NotReady, match=r"no Kafka broker answers at 127\.0\.0\.1:1 within 0\.3 s"):
+            ask()
+
+
+@pytest.fixture
+def embedded() -> Iterator[str]:
+    with EmbeddedBroker({}) as broker:
+        yield broker.bootstrap_servers
+
+
+def test_the_embedded_broker_makes_topics_as_it_sees_fit(embedded: str, spec: TopicSpec) -> None:
+    admin = KafkaTopicAdmin({"bootstrap.servers": embedded})
+    admin.create([spec])
+    state = admin.describe([spec.name])[spec.name]
+    assert state.partitions > 0
+    assert state.config is None
+    with pytest.raises(NotReady, match="does not tell"):
+        admin.lag("g", [spec.name])

@@ -1,0 +1,137 @@
+"""Figures by their names, and the pages that show them."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+
+from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.records import Partition
+from stream_scorer.ports import Assignment, BatchReport
+from stream_scorer.settings import LogSettings
+from stream_scorer.telemetry import PrometheusTelemetry, pages_of, set_up_logging
+
+REPORT = BatchReport(
+    "rank",
+    consumed={"requests": 5},
+    produced={"rankings": 4},
+    dead_letters={("requests", "not_json"): 1},
+    stages_s={"write": 0.02},
+    oldest_s=0.3,
+)
+
+
+class Clock:
+    now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def telemetry(registry: CollectorRegistry, clock: Clock) -> PrometheusTelemetry:
+    return PrometheusTelemetry(registry, now_s=clock)
+
+
+def ask(pages: Callable[..., Any], path: str) -> tuple[str, str]:
+    told: list[str] = []
+    environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "QUERY_STRING": "", "wsgi.errors": io.StringIO()}
+    body = b"".join(pages(environ, lambda status, headers: told.append(status)))
+    return told[0], body.decode()
+
+
+def test_a_batch_counts_under_its_job_topic_and_code(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    telemetry.batch(REPORT)
+    telemetry.batch(REPORT)
+    value = registry.get_sample_value
+    assert value("stream_scorer_records_consumed_total", {"job": "rank", "topic": "requests"}) == 10
+    assert value("stream_scorer_records_produced_total", {"job": "rank", "topic": "rankings"}) == 8
+    assert value("stream_scorer_dead_letters_total", {"job": "rank", "topic": "requests", "code": "not_json"}) == 2
+    assert value("stream_scorer_batch_records_sum", {"job": "rank"}) == 10
+    assert value("stream_scorer_stage_seconds_count", {"job": "rank", "stage": "write"}) == 2
+    assert value("stream_scorer_end_to_end_seconds_bucket", {"job": "rank", "le": "0.5"}) == 2
+
+
+def test_a_partition_that_is_no_longer_held_has_no_lag(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    telemetry.polled("rank", {Partition("requests", 0): 7, Partition("requests", 1): 9})
+    telemetry.polled("rank", {Partition("requests", 1): 3})
+    assert registry.get_sample_value("stream_scorer_lag_records", {"job": "rank", "topic": "requests", "partition": "1"}) == 3
+    assert registry.get_sample_value("stream_scorer_lag_records", {"job": "rank", "topic": "requests", "partition": "0"}) is None
+
+
+def test_partitions_held_follow_the_rebalances(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    telemetry.rebalanced("rank", Assignment(gained=(Partition("requests", 0), Partition("requests", 1))))
+    telemetry.rebalanced("rank", Assignment(dropped=(Partition("requests", 0),)))
+    assert registry.get_sample_value("stream_scorer_partitions", {"job": "rank"}) == 1
+    assert registry.get_sample_value("stream_scorer_rebalances_total", {"job": "rank"}) == 2
+
+
+def test_only_the_release_that_is_held_is_named_and_its_age_goes_on(
+    telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: Clock
+) -> None:
+    telemetry.release(ReleaseId("old"), 0)
+    telemetry.release(ReleaseId("new"), 990_000)
+    assert registry.get_sample_value("stream_scorer_release_info", {"release_id": "old"}) is None
+    assert registry.get_sample_value("stream_scorer_release_info", {"release_id": "new"}) == 1
+    clock.now_s = 1_010.0
+    assert registry.get_sample_value("stream_scorer_release_age_seconds") == 20
+
+
+def test_labels_count_by_cause_and_open_requests_are_what_they_are_now(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    telemetry.labels({"accepted": 2}, open_requests=5)
+    telemetry.labels({"accepted": 1, "declined": 1}, open_requests=3)
+    assert registry.get_sample_value("stream_scorer_labels_total", {"cause": "accepted"}) == 3
+    assert registry.get_sample_value("stream_scorer_open_requests") == 3
+
+
+def test_a_job_that_stands_still_is_not_live(telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: Clock) -> None:
+    pages = pages_of(telemetry, registry, stalled_after_s=60)
+    telemetry.polled("rank", {})
+    assert ask(pages, "/livez")[0] == "200 OK"
+    clock.now_s += 61
+    assert ask(pages, "/livez") == ("503 Service Unavailable", "stalled: rank\n")
+
+
+def test_a_ranker_is_ready_when_it_polls_and_holds_a_release(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    pages = pages_of(telemetry, registry, stalled_after_s=60)
+    assert ask(pages, "/readyz")[0] == "503 Service Unavailable"
+    telemetry.polled("rank", {})
+    assert ask(pages, "/readyz")[0] == "503 Service Unavailable"
+    telemetry.release(ReleaseId("r"), 0)
+    assert ask(pages, "/readyz")[0] == "200 OK"
+
+
+def test_a_joiner_needs_no_release_to_be_ready(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    telemetry.polled("join", {})
+    assert ask(pages_of(telemetry, registry, stalled_after_s=60), "/readyz")[0] == "200 OK"
+
+
+def test_metrics_are_shown_with_the_version(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    status, page = ask(pages_of(telemetry, registry, stalled_after_s=60), "/metrics")
+    assert status == "200 OK"
+    assert "stream_scorer_build_info{version=" in page
+
+
+def test_a_log_line_is_json_away_from_a_terminal_and_below_the_level_is_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging(LogSettings(level="warning", format="auto"))
+    try:
+        structlog.get_logger().info("unheard")
+        structlog.get_logger().warning("batch_aborted", records=3)
+    finally:
+        structlog.reset_defaults()
+    said = json.loads(capsys.readouterr().err)
+    assert (said["event"], said["level"], said["records"]) == ("batch_aborted", "warning", 3)
