@@ -67,6 +67,7 @@ BAD_REQUESTS: dict[str, tuple[str, bytes | None]] = {
     "nine levels": ("too_deep", _with(extra=[[[[[[[[1]]]]]]]])),
     "a hundred thousand levels": ("too_deep", _age("[" * 100_000)),
     "too many bytes": ("record_too_large", _with(extra="x" * RECORD_BYTES_MAX)),
+    "a million bytes of good features": ("record_too_large", _with(features={"bag": ["x" * 1_000] * 1_000})),
     "no customer": ("missing_field", _without("customer_id")),
     "no request id": ("missing_field", _without("request_id")),
     "no features": ("missing_field", _without("features")),

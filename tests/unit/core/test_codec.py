@@ -82,6 +82,21 @@ def test_what_only_looks_like_a_trap_is_read(raw: bytes) -> None:
     assert loads_strict(raw) == json.loads(raw)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a":[{"a":[{"a":[{"a":[1,{}]}]}]}]}',
+        b'{"a":[{"a":[{"a":[{"a":[{"a":1}]}]}]}]}',
+        b'{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":1}}}}}}}}',
+        b'{"a":{"a":{"a":{"a":[[[[[]]]]]}}}}',
+    ],
+)
+def test_nine_levels_of_any_kind_are_too_deep(raw: bytes) -> None:
+    parsed = loads_strict(raw)
+    assert isinstance(parsed, Refusal)
+    assert parsed.code == "too_deep"
+
+
 _json = st.recursive(
     st.none()
     | st.booleans()
