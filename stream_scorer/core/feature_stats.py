@@ -78,7 +78,8 @@ class _Column:
         self.kinds: Counter[str] = Counter()
         self.values: Counter[str | bool] = Counter()
         self.lengths: set[int] = set()
-        self.moments: _Moments | None = None
+        self.numbers: _Moments | None = None
+        self.vectors: _Moments | None = None
         self.logs: _Moments | None = None
 
     def add(self, values: Sequence[object], weights: Sequence[int]) -> None:
@@ -103,18 +104,17 @@ class _Column:
         elif kind == "list of numbers":
             self.lengths.update(map(len, values))
             if len(self.lengths) == 1:
-                self._add_moments(np.array(values, dtype=np.float64))
+                self.vectors = _added(self.vectors, np.array(values, dtype=np.float64))
 
     def _add_numbers(self, values: Floats) -> None:
-        self._add_moments(values)
-        if self.logs is None:
-            self.logs = _Moments(np.zeros(()))
-        self.logs.add(np.sign(values) * np.log1p(np.abs(values)))
+        self.numbers = _added(self.numbers, values)
+        self.logs = _added(self.logs, np.sign(values) * np.log1p(np.abs(values)))
 
-    def _add_moments(self, values: Floats) -> None:
-        if self.moments is None:
-            self.moments = _Moments(values[0].copy() if values.ndim > 1 else np.array(values[0]))
-        self.moments.add(values)
+
+def _added(moments: _Moments | None, values: Floats) -> _Moments:
+    moments = moments or _Moments(np.array(values[0]))
+    moments.add(values)
+    return moments
 
 
 class FeatureStats:
@@ -181,14 +181,14 @@ class FeatureStats:
         return None
 
     def _vector(self, name: str, column: _Column, *, missing: bool) -> Vector:
-        if len(column.lengths) > 1 or column.moments is None:
+        if len(column.lengths) > 1 or column.vectors is None:
             raise UsageError(f"feature {name!r} of {self.side}s must be a vector of one length, got {sorted(column.lengths)[:5]}")
-        means, scales = column.moments.mean, column.moments.scale
+        means, scales = column.vectors.mean, column.vectors.scale
         return Vector(name, tuple(means.tolist()), tuple(scales.tolist()), indicator=missing, clip=_CLIP)
 
 
 def _number(name: str, column: _Column, *, missing: bool) -> Number | None:
-    raw, logs = column.moments, column.logs
+    raw, logs = column.numbers, column.logs
     if raw is None or logs is None or (raw.low == raw.high and not missing):
         return None
     log = bool(raw.low >= 0 and raw.skew > _SKEW_FOR_LOG)

@@ -43,7 +43,8 @@ class FeatureSpec:
         firsts = np.concatenate([[0], np.cumsum([slot.height for slot in self.slots], dtype=np.int64)]).tolist()
         known: list[dict[object, int]] = []
         for slot, first in zip(self.slots, firsts, strict=False):
-            known.append({None: first} | {value: first + 1 + index for index, value in enumerate(slot.vocabulary)})
+            rows: dict[object, int] = {value: first + 1 + index for index, value in enumerate(slot.vocabulary)}
+            known.append(rows if isinstance(slot, Bag) else {None: first} | rows)  # within a bag nothing is null
         object.__setattr__(self, "_firsts", tuple(firsts))
         object.__setattr__(self, "_known", tuple(known))
 

@@ -97,7 +97,7 @@ class Tower:
         hidden = _tiled(np.concatenate([self._slots(inputs), inputs.numbers], axis=1))  # (T, 64, in)
         for layer in self.layers:
             hidden = _run(layer, hidden)
-        return hidden.reshape(-1, hidden.shape[2])[:rows]
+        return hidden.reshape(len(hidden) * TILE_ROWS, hidden.shape[2])[:rows]
 
     def _slots(self, inputs: Inputs) -> Floats:
         """Look the slots up: (B, slots * d), or (B, d) when they are summed."""
@@ -185,7 +185,7 @@ def _run(layer: Layer, hidden: Floats) -> Floats:
         case "tanh":
             sums = np.tanh(sums)
         case "maxout":
-            sums = sums.reshape(*sums.shape[:2], -1, 2).max(axis=3)
+            sums = sums.reshape(*sums.shape[:2], layer.units, 2).max(axis=3)
     return sums * layer.scale if layer.scale != 1.0 else sums
 
 

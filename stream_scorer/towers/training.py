@@ -83,7 +83,7 @@ class _Training:
     def run(self, report: Callable[[Epoch], None]) -> Fitted:
         epochs: list[Epoch] = []
         best, kept = 0, self._state()
-        while len(epochs) < self.options.epochs and (not epochs or len(epochs) - best <= self.options.patience):
+        while len(epochs) < self.options.epochs and (not epochs or len(epochs) - best < self.options.patience):
             epoch = self._epoch(len(epochs) + 1)
             epochs.append(epoch)
             report(epoch)

@@ -1,0 +1,160 @@
+"""Labelled examples from files: only latest revisions, each distinct thing once, and refusals with file and row."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.core.example_chunks import ExampleChunk
+from stream_scorer.errors import UsageError
+
+ROW: dict[str, Any] = {
+    "example_id": "e1",
+    "revision": 1,
+    "request_id": "r1",
+    "customer_id": "ann",
+    "offer_id": "a",
+    "accepted": 0,
+    "cause": "declined",
+    "customer_features": {"age": 3, "likes": ["x"]},
+    "offer_features": {"price": 1.5},
+    "rank": 2,
+    "score": 0.5,
+    "propensity": 0.25,
+    "release_id": "r",
+    "request_time_ms": 1_000,
+    "label_time_ms": 2_000,
+    "exposure": "shown",
+    "keep_prob": 0.5,
+}
+
+
+def write_json(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    texts = [{name: json.dumps(value) if isinstance(value, dict) else value for name, value in row.items()} for row in rows]
+    pq.write_table(pa.Table.from_pylist(texts), path)
+
+
+WRITERS = pytest.mark.parametrize(("write", "name"), [(write_json, "labels.jsonl"), (write_parquet, "labels.parquet")])
+
+
+def read_one(path: Path) -> ExampleChunk:
+    (chunk,) = ExampleFiles.at(path).chunks()
+    return chunk
+
+
+@WRITERS
+def test_a_row_reads_as_it_was_written(tmp_path: Path, write: Any, name: str) -> None:
+    write(tmp_path / name, [ROW])
+    chunk = read_one(tmp_path / name)
+    assert (chunk.customers.ids, chunk.customers.features) == (["ann"], [{"age": 3.0, "likes": ["x"]}])
+    assert (chunk.offers.ids, chunk.offers.features) == (["a"], [{"price": 1.5}])
+    columns = (chunk.accepted, chunk.rank, chunk.propensity, chunk.weight, chunk.request_time_ms, chunk.shown)
+    assert [column.tolist() for column in columns] == [[0], [2], [0.25], [2.0], [1_000], [True]]
+
+
+@WRITERS
+def test_absent_columns_have_defaults(tmp_path: Path, write: Any, name: str) -> None:
+    write(tmp_path / name, [{"customer_id": "ann", "offer_id": "a", "accepted": 1}, {"customer_id": "ann", "offer_id": "b", "accepted": 1}])
+    chunk = read_one(tmp_path / name)
+    assert (chunk.customers.features, chunk.rank.tolist(), chunk.weight.tolist(), chunk.shown.tolist()) == ([{}], [0, 0], [1, 1], [1, 1])
+    assert np.isnan(chunk.propensity).all()
+    assert chunk.request[0] == chunk.request[1]
+
+
+@WRITERS
+def test_only_the_latest_revision_of_an_example_counts(tmp_path: Path, write: Any, name: str) -> None:
+    second = {**ROW, "revision": 2, "accepted": 1}
+    write(tmp_path / name, [ROW, second, {**ROW, "example_id": "e2", "offer_id": "b"}, second])
+    chunk = read_one(tmp_path / name)
+    assert sorted(zip([chunk.offers.ids[row] for row in chunk.offer], chunk.accepted.tolist(), strict=True)) == [("a", 1), ("b", 0)]
+
+
+def test_revisions_are_compared_over_all_files_of_a_folder(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "day=2026-11-24" / "b.parquet", [ROW])
+    write_parquet(tmp_path / "day=2026-11-23" / "a.parquet", [{**ROW, "revision": 2, "accepted": 1}])
+    write_json(tmp_path / "history.jsonl", [{**ROW, "example_id": "e0", "offer_id": "h"}])
+    rows = [(chunk.offers.ids, chunk.accepted.tolist()) for chunk in ExampleFiles.at(tmp_path).chunks()]
+    assert rows == [(["a"], [1]), (["h"], [0])]
+
+
+def test_files_that_are_being_written_are_not_read(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.jsonl", [ROW])
+    (tmp_path / ".b.parquet").write_bytes(b"half")
+    (tmp_path / "_temporary").mkdir()
+    (tmp_path / "_temporary" / "c.parquet").write_bytes(b"half")
+    assert len(read_one(tmp_path)) == 1
+
+
+@WRITERS
+def test_what_is_distinct_is_parsed_once(tmp_path: Path, write: Any, name: str) -> None:
+    rows = [{**ROW, "example_id": f"e{number}", "offer_id": f"o{number % 3}", "request_id": f"r{number // 3}"} for number in range(9)]
+    write(tmp_path / name, rows)
+    chunk = read_one(tmp_path / name)
+    assert (len(chunk), len(chunk.customers.ids), len(chunk.offers.ids), len(np.unique(chunk.request))) == (9, 1, 3, 3)
+
+
+def test_chunks_are_the_same_every_time(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.jsonl", [{**ROW, "example_id": f"e{number}"} for number in range(50)])
+    files = ExampleFiles.at(tmp_path)
+    assert next(files.chunks()).request.tolist() == next(files.chunks()).request.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"accepted": 2}, r"line 2: .*2"),
+        ({"accepted": None}, "line 2"),
+        ({"customer_id": 5}, "line 2"),
+        ({"exposure": "guessed"}, "line 2"),
+        ({"customer_features": {"x": {"y": 1}}}, "row 2: customer_features"),
+    ],
+)
+def test_a_bad_line_is_refused_with_file_and_line(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+    write_json(tmp_path / "a.jsonl", [ROW, {**ROW, "example_id": "e2", **change}])
+    with pytest.raises(UsageError, match=reason) as refusal:
+        list(ExampleFiles.at(tmp_path).chunks())
+    assert "a.jsonl" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"accepted": 2}, "row 2: accepted"),
+        ({"customer_id": None}, "row 2: customer_id"),
+        ({"offer_features": "{"}, "row 2: offer_features"),
+    ],
+)
+def test_a_bad_parquet_row_is_refused_with_file_and_row(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+    write_parquet(tmp_path / "a.parquet", [ROW, {**ROW, "example_id": "e2", **change}])
+    with pytest.raises(UsageError, match=reason) as refusal:
+        list(ExampleFiles.at(tmp_path).chunks())
+    assert "a.parquet" in str(refusal.value)
+
+
+def test_a_parquet_file_without_the_columns_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"customer_id": ["a"], "accepted": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(UsageError, match="must have the columns offer_id"):
+        list(ExampleFiles.at(tmp_path).chunks())
+
+
+def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR?")
+    with pytest.raises(UsageError, match=r"a\.parquet is not a Parquet file"):
+        list(ExampleFiles.at(tmp_path).chunks())
+
+
+def test_nothing_to_read_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no labelled examples"):
+        ExampleFiles.at(tmp_path)
+    with pytest.raises(UsageError, match="no labelled examples"):
+        ExampleFiles.at(tmp_path / "absent")

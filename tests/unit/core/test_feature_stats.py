@@ -1,0 +1,102 @@
+"""Specs derived from data."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_scorer.core.feature_stats import FeatureStats, SpecOptions
+from stream_scorer.core.features import Bag, Category, FeatureSpec, Number, Vector
+from stream_scorer.errors import UsageError
+
+FEATURES_ONLY = SpecOptions(id_feature=False, count_min=1)
+
+
+def spec_of(rows: list[dict[str, Any]], options: SpecOptions = FEATURES_ONLY) -> FeatureSpec:
+    stats = FeatureStats("customer")
+    stats.add(rows, [f"c{number % 3}" for number in range(len(rows))])
+    return stats.spec(options)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([1, 2.5], Number), (["a", "b"], Category), ([True, False], Category), ([["a"], ["b"]], Bag), ([[1.0, 2.0], [3, 4]], Vector)],
+)
+def test_kinds_follow_from_values(values: list[Any], kind: type) -> None:
+    assert [type(one) for one in spec_of([{"x": value} for value in values]).inputs] == [kind]
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0, "1"], [True, 1.0], ["a", ["a"]], [["a"], [1.0]], [["a", 1.0]], [[1.0], 1.0], [[], "a"], [{"a": 1}], [[True]]]
+)
+def test_mixed_kinds_are_refused_with_their_counts(values: list[Any]) -> None:
+    with pytest.raises(UsageError, match=r"feature 'x' of customers must be of one kind .*\(1\)"):
+        spec_of([{"x": value} for value in values])
+
+
+def test_vectors_of_several_lengths_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"one length, got \[1, 2\]"):
+        spec_of([{"x": [1.0]}, {"x": [1.0, 2.0]}])
+
+
+def test_numbers_are_standardised_by_what_was_seen() -> None:
+    numbers = spec_of([{"x": value} for value in (10.0, 20.0, 30.0)]).encode([{"x": 20.0}, {"x": 30.0}], ["", ""]).numbers
+    assert np.allclose(numbers[:, 0], [0.0, np.sqrt(1.5)])
+
+
+def test_far_off_numbers_keep_their_spread() -> None:
+    times = [1.7e12 + step for step in range(10)]
+    numbers = spec_of([{"x": value} for value in times]).encode([{"x": value} for value in times], [""] * 10).numbers[:, 0]
+    assert np.isclose(numbers.std(), 1.0)
+
+
+def test_skewed_numbers_are_taken_by_their_logarithm() -> None:
+    prices = np.exp(np.random.default_rng(0).normal(3, 1.5, 500))
+    one = spec_of([{"x": float(price)} for price in prices]).inputs[0]
+    assert isinstance(one, Number)
+    assert one.log
+
+
+def test_statistics_do_not_depend_on_how_rows_are_batched() -> None:
+    rows = [{"x": float(value), "c": str(value % 4), "b": [str(value % 3)]} for value in range(40)]
+    parts = FeatureStats("customer")
+    for start in range(0, 40, 7):
+        parts.add(rows[start : start + 7], [str(number) for number in range(start, min(40, start + 7))])
+    whole = FeatureStats("customer")
+    whole.add(rows, [str(number) for number in range(40)])
+    assert repr(parts.spec(SpecOptions())) == repr(whole.spec(SpecOptions()))
+
+
+def test_an_indicator_is_there_where_values_were_missing() -> None:
+    one, other = spec_of([{"x": 1.0, "y": 1.0}, {"x": None, "y": 2.0}, {"x": 2.0, "y": 0.0}]).inputs
+    assert (one.indicator, other.indicator) == (True, False)  # type: ignore[union-attr]
+
+
+def test_features_that_never_vary_are_left_out() -> None:
+    assert [one.name for one in spec_of([{"x": 1.0, "y": 1.0, "z": None, "c": "a"}, {"x": 2.0, "y": 1.0, "c": "a"}]).inputs] == ["x"]
+
+
+def test_nothing_that_varies_is_refused() -> None:
+    with pytest.raises(UsageError, match="no feature that varies"):
+        spec_of([{"x": 1.0}, {"x": 1.0}])
+
+
+def test_rare_values_stay_out_of_the_vocabulary() -> None:
+    one = spec_of([{"c": value} for value in "aaabbc"], SpecOptions(id_feature=False, count_min=2)).inputs[0]
+    assert isinstance(one, Category)
+    assert one.vocabulary == ("a", "b")
+    assert one.buckets >= 4
+
+
+def test_the_weight_of_a_row_counts_towards_its_values() -> None:
+    stats = FeatureStats("offer")
+    stats.add([{"c": "a"}, {"c": "b"}], ["o1", "o2"], [5, 1])
+    one = stats.spec(SpecOptions(id_feature=False, count_min=2)).inputs[0]
+    assert isinstance(one, Category)
+    assert one.vocabulary == ("a",)
+
+
+def test_the_id_is_an_input_when_asked_for() -> None:
+    one = spec_of([{} for _ in range(9)], SpecOptions(id_feature=True, id_count_min=2)).inputs[0]
+    assert isinstance(one, Category)
+    assert (one.name, one.from_id, one.vocabulary) == ("customer_id", True, ("c0", "c1", "c2"))

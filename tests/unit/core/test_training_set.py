@@ -1,0 +1,72 @@
+"""Examples as arrays: each thing once, rows in order of time, and bad rows left out and counted."""
+
+import numpy as np
+import pytest
+
+from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.features import Bag, Category, FeatureSpec, Number
+from stream_scorer.core.messages import Offer
+from stream_scorer.core.training_set import TrainingSet, build_training_set
+from stream_scorer.errors import UsageError
+from tests.example_samples import Chunks, chunk
+
+CUSTOMER = FeatureSpec("customer", (Number("age"), Bag("lately", ("a", "b"))))
+OFFER = FeatureSpec("offer", (Category("offer_id", ("a", "b"), from_id=True),))
+CATALOG = [Offer(offer_id="b", features={}), Offer(offer_id="a", features={})]
+ANN, BOB = {"age": 1.0, "lately": ["a", "b"]}, {"age": 2.0}
+
+
+def built(*parts: object) -> TrainingSet:
+    return build_training_set(Chunks(parts), CATALOG, CUSTOMER, OFFER)  # type: ignore[arg-type]
+
+
+def offers() -> Views:
+    return Views(["a", "b"], [{}, {}])
+
+
+def test_the_same_features_are_encoded_once_over_all_chunks() -> None:
+    one = chunk(Views(["ann", "bob"], [ANN, BOB]), offers(), [(0, 0, 1), (1, 1, 0)])
+    other = chunk(Views(["bob", "cat"], [BOB, {"age": 3.0}]), offers(), [(0, 0, 1), (1, 1, 0)])
+    data = built(one, other)
+    assert (len(data.customers), len(data.offers), len(data)) == (3, 2, 4)
+    assert data.customers.numbers[data.customer, 0].tolist() == [1.0, 2.0, 2.0, 3.0]
+
+
+def test_an_encoded_example_is_what_the_spec_makes_of_it() -> None:
+    data = built(chunk(Views(["bob", "ann"], [BOB, ANN]), offers(), [(0, 0, 1), (1, 1, 0)]))
+    inputs, expected = data.customers.inputs(np.array([1, 0])), CUSTOMER.encode([ANN, BOB], ["ann", "bob"])
+    assert (inputs.rows.tolist(), inputs.starts.tolist()) == (expected.rows.tolist(), expected.starts.tolist())
+    assert inputs.numbers.tolist() == expected.numbers.tolist()
+
+
+def test_rows_are_in_order_of_time() -> None:
+    late = chunk(Views(["ann"], [ANN]), offers(), [(0, 0, 1), (0, 1, 0)], request_time_ms=np.array([9, 4]))
+    early = chunk(Views(["ann"], [ANN]), offers(), [(0, 0, 0)], request_time_ms=np.array([5]))
+    assert built(late, early).request_time_ms.tolist() == [4, 5, 9]
+
+
+def test_customers_are_told_apart_where_their_features_are_not() -> None:
+    data = built(chunk(Views(["ann", "bob"], [BOB, BOB]), offers(), [(0, 0, 1), (1, 0, 0)]))
+    assert (len(data.customers), data.who.tolist()) == (1, [0, 1])
+
+
+def test_offers_are_found_in_the_catalog_or_not() -> None:
+    data = built(chunk(Views(["ann"], [ANN]), Views(["a", "gone"], [{}, {}]), [(0, 0, 1), (0, 1, 1)]))
+    assert data.catalog_of[data.offer].tolist() == [1, -1]
+
+
+def test_rows_whose_features_do_not_fit_are_left_out_and_counted() -> None:
+    data = built(chunk(Views(["ann", "bob"], [ANN, {"age": "old"}]), offers(), [(0, 0, 1), (1, 0, 1), (1, 1, 0)]))
+    assert (len(data), data.refused) == (1, 2)
+
+
+def test_an_offer_of_the_catalog_that_does_not_fit_is_refused_by_name() -> None:
+    spec = FeatureSpec("offer", (Number("price"),))
+    catalog = [Offer(offer_id="a", features={"price": "cheap"})]
+    with pytest.raises(UsageError, match="offer 'a': feature 'price' must be a number"):
+        build_training_set(Chunks((chunk(Views(["ann"], [ANN]), offers(), [(0, 0, 1)]),)), catalog, CUSTOMER, spec)
+
+
+def test_no_examples_are_refused() -> None:
+    with pytest.raises(UsageError, match="no labelled examples"):
+        built()

@@ -1,0 +1,61 @@
+"""From examples to a model, and the facts about it."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.messages import Offer
+from stream_scorer.errors import UsageError
+from stream_scorer.services.trainer import derive_specs, train_model
+from stream_scorer.towers.options import TrainOptions
+from stream_scorer.towers.training import Epoch
+from tests.example_samples import Chunks, chunk, snacks, tastes_meet
+
+QUICK = TrainOptions(dim=8, width=4, epochs=8, batch_rows=256, learning_rate=0.02)
+
+
+def input_names(source: Chunks, offers: list[Offer], options: TrainOptions = QUICK) -> tuple[list[str], list[str]]:
+    user_spec, item_spec = derive_specs(source, offers, options)
+    return [one.name for one in user_spec.inputs], [one.name for one in item_spec.inputs]
+
+
+def test_a_model_ranks_offers_of_the_customers_taste_first() -> None:
+    model = train_model(tastes_meet(), snacks(), QUICK).model
+    customer = model.user_tower.embed([{"likes": "salty", "age": 20.0}], ["somebody new"]).vectors
+    offers = model.item_tower.embed([offer.features for offer in snacks()], [offer.offer_id for offer in snacks()]).vectors
+    best = np.argsort(-(customer @ offers.T)[0])[:4]
+    assert {snacks()[place].features["taste"] for place in best} == {"salty"}
+
+
+def test_facts_say_what_it_was_made_of_and_how_good_it_is() -> None:
+    facts: dict[str, Any] = train_model(tastes_meet(), snacks(), QUICK).model.facts
+    assert (facts["rows"], facts["customers"], facts["catalog_offers"], facts["objective"]) == (3_000, 60, 12, "shown")
+    assert facts["held_out_auc"]["within_customer"] > 0.8 > facts["popularity_auc"]["within_customer"]
+
+
+def test_every_epoch_is_reported() -> None:
+    reported: list[Epoch] = []
+    trained = train_model(tastes_meet(500), snacks(), replace(QUICK, epochs=2), report=reported.append)
+    assert [epoch.number for epoch in reported] == [1, 2]
+    assert trained.epochs == tuple(reported)
+
+
+def test_ids_are_inputs_where_they_come_often_or_nothing_else_is_known() -> None:
+    assert input_names(tastes_meet(3_000), snacks()) == (["customer_id", "age", "likes"], ["offer_id", "price", "taste"])
+    assert input_names(tastes_meet(200), snacks()[:1]) == (["age", "likes"], ["price", "taste"])
+    bare = Chunks((chunk(Views(["a", "b"], [{}, {}]), Views(["x", "y"], [{}, {}]), [(0, 0, 1), (1, 1, 1)] * 5),))
+    assert input_names(bare, [Offer(offer_id="x", features={})]) == (["customer_id"], ["offer_id"])
+
+
+def test_ids_are_inputs_or_not_when_it_is_said() -> None:
+    options = replace(QUICK, customer_id="off", offer_id="off")
+    assert input_names(tastes_meet(3_000), snacks(), options) == (["age", "likes"], ["price", "taste"])
+
+
+def test_a_feature_of_mixed_kinds_is_refused() -> None:
+    customers = Views(["a", "b"], [{"age": 1.0}, {"age": "old"}])
+    with pytest.raises(UsageError, match="feature 'age' of customers must be of one kind"):
+        train_model(Chunks((chunk(customers, Views(["x"], [{}]), [(0, 0, 1), (1, 0, 0)]),)), snacks(), QUICK)

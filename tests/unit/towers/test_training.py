@@ -1,0 +1,161 @@
+"""Joint training: it learns what is there, repeats itself, and refuses towers that must not serve."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from stream_scorer.core.features import FeatureSpec
+from stream_scorer.core.training_set import TrainingSet, build_training_set
+from stream_scorer.errors import BadModel, UsageError
+from stream_scorer.services.trainer import derive_specs
+from stream_scorer.towers.export import PARITY_MAX, check_alive, export, fill_untrained, golden_rows, parity
+from stream_scorer.towers.modules import Batch, IdDropout, TowerModule
+from stream_scorer.towers.options import TrainOptions
+from stream_scorer.towers.training import Fitted, fit, split_by_time
+from tests.example_samples import Chunks, snacks, tastes_meet
+
+QUICK = TrainOptions(dim=8, width=4, epochs=4, batch_rows=256, learning_rate=0.02, customer_id="on", offer_id="on")
+
+
+def built(source: Chunks, options: TrainOptions = QUICK) -> tuple[TrainingSet, FeatureSpec, FeatureSpec]:
+    specs = derive_specs(source, snacks(), options)
+    return build_training_set(source, snacks(), *specs), *specs
+
+
+def fitted(source: Chunks, options: TrainOptions = QUICK) -> tuple[TrainingSet, Fitted]:
+    data, user_spec, item_spec = built(source, options)
+    return data, fit(data, user_spec, item_spec, options, report=lambda epoch: None)
+
+
+def own_taste_wins(data: TrainingSet, done: Fitted) -> float:
+    """Return the share of customers whose best four offers are the four of their taste."""
+    users = done.user.export().forward(data.customers.inputs(np.arange(len(data.customers))))
+    items = done.item.export().forward(data.catalog.inputs(np.arange(12)))
+    best = np.argsort(-(users @ items.T), axis=1)[:, :4] % 3
+    return float((best == np.arange(len(users))[:, None] % 3).all(axis=1).mean())
+
+
+@pytest.mark.parametrize("only_accepted", [False, True])
+def test_towers_learn_which_tastes_meet(only_accepted: bool) -> None:
+    data, done = fitted(tastes_meet(only_accepted=only_accepted), replace(QUICK, epochs=10))
+    assert done.objective == ("catalog" if only_accepted else "shown")
+    assert own_taste_wins(data, done) > 0.95
+
+
+def test_a_catalog_too_large_to_rank_whole_is_learned_from_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream_scorer.towers.objective.FULL_CATALOG_MAX", 5)
+    monkeypatch.setattr("stream_scorer.towers.objective.SAMPLED", 4)
+    data, done = fitted(tastes_meet(only_accepted=True), replace(QUICK, epochs=10))
+    assert own_taste_wins(data, done) > 0.95
+
+
+def test_the_same_seed_gives_the_same_towers_and_another_seed_others() -> None:
+    tables = [fitted(tastes_meet(600), replace(QUICK, seed=seed, epochs=1))[1].user.table for seed in (1, 1, 2)]
+    assert torch.equal(tables[0], tables[1])
+    assert not torch.equal(tables[0], tables[2])
+
+
+def test_training_leaves_the_generator_of_torch_alone() -> None:
+    before = torch.random.get_rng_state()
+    fitted(tastes_meet(300), replace(QUICK, epochs=1))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_the_best_epoch_is_kept_and_training_stops_behind_it() -> None:
+    _, done = fitted(tastes_meet(400), replace(QUICK, epochs=200, patience=2, learning_rate=0.3))
+    losses = [epoch.held_out_loss for epoch in done.epochs]
+    assert done.best == 1 + int(np.argmin(np.array(losses, float)))
+    assert len(losses) == done.best + 2
+
+
+def test_a_high_rank_explains_acceptances_that_towers_need_not() -> None:
+    source = tastes_meet(4_000)
+    part = source.parts[0]
+    rank = np.random.default_rng(1).integers(1, 3, len(part))
+    seen = np.where((rank == 2) & (np.arange(len(part)) % 2 == 0), 0, part.accepted).astype(np.int8)
+    _, done = fitted(Chunks((replace(part, rank=rank, accepted=seen),)), replace(QUICK, epochs=8))
+    ranks = done.head.ranks.detach().numpy()
+    assert ranks[1] - ranks[2] > 0.3
+
+
+def test_too_few_acceptances_are_refused_with_their_number() -> None:
+    part = tastes_meet(100).parts[0]
+    with pytest.raises(UsageError, match="at least 2 accepted rows, got 0 among 100"):
+        fitted(Chunks((replace(part, accepted=np.zeros(100, np.int8)),)))
+
+
+def test_the_latest_requests_are_held_out_whole() -> None:
+    part = tastes_meet(100).parts[0]
+    data, *_ = built(Chunks((replace(part, request_time_ms=np.arange(100) // 3),)))
+    rows, held_out = split_by_time(data, 0.2)
+    assert data.request_time_ms[rows].max() < data.request_time_ms[held_out].min()
+    assert (len(rows) + len(held_out), len(held_out) >= 20) == (100, True)
+
+
+def test_without_times_requests_are_held_out_by_their_hash() -> None:
+    part = tastes_meet(2_000).parts[0]
+    requests = np.repeat(np.random.default_rng(0).integers(0, 2**63, 200, np.uint64), 10)
+    data, *_ = built(Chunks((replace(part, request_time_ms=np.zeros(2_000, np.int64), request=requests),)))
+    rows, held_out = split_by_time(data, 0.2)
+    assert not set(data.request[rows].tolist()) & set(data.request[held_out].tolist())
+    assert 100 < len(held_out) < 800
+
+
+def test_numpy_equals_torch_on_golden_rows_with_missing_and_unseen_values() -> None:
+    data, done = fitted(tastes_meet(600), replace(QUICK, hidden=(16,), epochs=1))
+    golden = golden_rows(data.customers, done.user.spec)
+    assert len(golden) == 18
+    assert parity(done.user, done.user.export(), golden) < PARITY_MAX
+
+
+def test_towers_that_differ_from_torch_are_refused() -> None:
+    data, done = fitted(tastes_meet(600), replace(QUICK, epochs=1))
+    tower = done.item.export()
+    changed = replace(tower, table=tower.table + np.float32(1e-3))
+    done.item.export = lambda: changed  # type: ignore[method-assign]
+    with pytest.raises(BadModel, match="item_tower differs from torch by"):
+        export(done, data.customers, data.offers, data.catalog, {})
+
+
+@pytest.mark.parametrize(("bias", "reason"), [(0.0, "is dead"), (1.0, "has collapsed"), (float("nan"), "not finite")])
+def test_dead_and_collapsed_towers_are_refused(bias: float, reason: str) -> None:
+    data, user_spec, _ = built(tastes_meet(300))
+    module = TowerModule(user_spec, width=2, hidden=(), dim=4)
+    with torch.no_grad():
+        for name, weight in module.layers.named_parameters():
+            weight.fill_(bias if name.endswith("bias") else 0.0)
+    with pytest.raises(BadModel, match=reason):
+        check_alive("user_tower", module.export(), data.customers)
+
+
+def test_what_no_example_used_becomes_the_mean_of_what_was_used() -> None:
+    data, user_spec, _ = built(tastes_meet(600))
+    module = TowerModule(user_spec, width=2, hidden=(), dim=4)
+    used = np.bincount(data.customers.rows, minlength=user_spec.table_rows)[:, None]
+    before = module.table.detach().numpy().copy()
+    fill_untrained(module, (data.customers,))
+    first, end = user_spec.first_rows[:2]
+    mean = (before[first:end] * used[first:end]).sum(axis=0) / used[first:end].sum()
+    assert np.allclose(module.table.detach().numpy()[first], mean)
+    assert np.array_equal(module.table.detach().numpy()[first + 1], before[first + 1])
+
+
+def test_dropped_ids_take_rows_of_unseen_ones_and_other_inputs_stay() -> None:
+    data, user_spec, _ = built(tastes_meet())
+    everyone = np.arange(len(data.customers))
+    before = Batch.of(data.customers, everyone).rows.numpy().reshape(-1, 2)
+    after = IdDropout(user_spec, 1.0)(Batch.of(data.customers, everyone), np.random.default_rng(0)).rows.numpy().reshape(-1, 2)
+    slot = user_spec.slots[0]
+    assert slot.name == "customer_id"
+    assert (after[:, 0] > len(slot.vocabulary)).all()
+    assert np.array_equal(before[:, 1], after[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("dim", 0), ("epochs", 0), ("held_out", 0.9), ("learning_rate", float("nan")), ("threads", -1)]
+)
+def test_options_out_of_bounds_are_refused_with_the_bounds(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"{name} must be between .* got {value}"):
+        replace(QUICK, **{name: value})  # type: ignore[arg-type]
