@@ -28,7 +28,7 @@ from stream_scorer.adapters.release_blobs import (
     encode_manifest,
     encode_tower,
 )
-from stream_scorer.adapters.release_changes import decode_changes, encode_change
+from stream_scorer.adapters.release_changes import decode_changes, encode_change, merge_changes
 from stream_scorer.adapters.release_chunks import decode_chunks, encode_chunks
 from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.gate import verify
@@ -104,7 +104,7 @@ class RedisReleases:
         user_tower = self._tower(manifest, "user_tower")
         mark = self._mark(release_id)
         if mark != _NO_CHANGES:
-            catalog = catalog.with_changes(decode_changes(release_id, self._changed(release_id)))
+            catalog = merge_changes(manifest, catalog, self._changed(release_id))
         return Release(release_id, user_tower, catalog, manifest.created_ms, mark, tuple(manifest.forced))
 
     @at_the_edge

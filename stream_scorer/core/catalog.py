@@ -105,36 +105,38 @@ class Catalog:
     def with_changes(self, changes: Sequence["OfferChange"]) -> "Catalog":
         """Return a catalog in which the offers are as the changes say; of several for one offer the last counts."""
         last = {change.offer_id: change for change in changes}
-        if all(change.offer is not None and change.offer_id in self.index for change in last.values()):
-            return self._restated([(change.offer, change.vector) for change in last.values() if change.offer is not None])
-        gone = [self.index[offer_id] for offer_id in last if offer_id in self.index]
-        stays = np.ones(len(self), bool)
-        stays[gone] = False
-        kept = np.flatnonzero(stays).tolist()
         stated = [(change.offer, change.vector) for change in last.values() if change.offer is not None]
         vectors = np.frombuffer(b"".join(vector for _, vector in stated), np.float32).reshape(len(stated), self.dim)
-        new = Catalog.of(self.release_id, [offer for offer, _ in stated], vectors)
+        withdrawn = [change.offer_id for change in last.values() if change.offer is None]
+        return self.merged(Catalog.of(self.release_id, [offer for offer, _ in stated], vectors), withdrawn=withdrawn)
+
+    def merged(self, stated: "Catalog", *, withdrawn: Sequence[OfferId]) -> "Catalog":
+        """Return a catalog in which the stated offers take the place of those with their ids, and the withdrawn are gone."""
+        gone = [self.index[offer_id] for offer_id in withdrawn if offer_id in self.index]
+        restated = [self.index[offer_id] for offer_id in stated.offer_ids if offer_id in self.index]
+        if not gone and len(restated) == len(stated):
+            return self._restated(stated, restated)
+        stays = np.ones(len(self), bool)
+        stays[gone + restated] = False
+        kept = np.flatnonzero(stays).tolist()
         return Catalog.from_columns(
             self.release_id,
-            offer_ids=[self.offer_ids[row] for row in kept] + new.offer_ids,
-            vectors=np.concatenate([self.vectors[stays], new.vectors]),
-            fragments=[self.fragments[row] for row in kept] + new.fragments,
-            active=np.concatenate([self.active[stays], new.active]),
-            valid_from_ms=np.concatenate([self.valid_from_ms[stays], new.valid_from_ms]),
-            valid_until_ms=np.concatenate([self.valid_until_ms[stays], new.valid_until_ms]),
+            offer_ids=[self.offer_ids[row] for row in kept] + stated.offer_ids,
+            vectors=np.concatenate([self.vectors[stays], stated.vectors]),
+            fragments=[self.fragments[row] for row in kept] + stated.fragments,
+            active=np.concatenate([self.active[stays], stated.active]),
+            valid_from_ms=np.concatenate([self.valid_from_ms[stays], stated.valid_from_ms]),
+            valid_until_ms=np.concatenate([self.valid_until_ms[stays], stated.valid_until_ms]),
         )
 
-    def _restated(self, stated: Sequence[tuple[Offer, bytes]]) -> "Catalog":
+    def _restated(self, stated: "Catalog", rows: Sequence[int]) -> "Catalog":
         """Return a catalog of the same ids, which it shares: the usual change, and much the cheapest."""
-        vectors = np.frombuffer(b"".join(vector for _, vector in stated), np.float32).reshape(len(stated), self.dim)
-        new = Catalog.of(self.release_id, [offer for offer, _ in stated], vectors)
-        rows = [self.index[offer_id] for offer_id in new.offer_ids]
         fragments = self.fragments.copy()
-        for row, fragment in zip(rows, new.fragments, strict=True):
+        for row, fragment in zip(rows, stated.fragments, strict=True):
             fragments[row] = fragment
         columns = {name: getattr(self, name).copy() for name in ("vectors", "active", "valid_from_ms", "valid_until_ms")}
         for name, column in columns.items():
-            column[rows] = getattr(new, name)
+            column[rows] = getattr(stated, name)
         return replace(self, fragments=fragments, derived={}, **columns)
 
 
