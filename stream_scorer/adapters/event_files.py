@@ -7,7 +7,6 @@ features keeps every column. An empty cell is an absent field, or a null feature
 import csv
 import gzip
 import io
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -154,9 +153,7 @@ def _rows(path: Path, lines: IO[bytes]) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _plain(value: object) -> object:
-    """Return what JSON can say: NaN, the tables' word for a missing number, is null; a time is milliseconds."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    """Return a time as milliseconds; NaN, the tables' word for a missing number, becomes null when it is encoded."""
     if isinstance(value, datetime):
         return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
     if isinstance(value, dict):

@@ -75,7 +75,7 @@ def _drain(stand: Stand, run: Run, events: int) -> tuple[float, Usage]:
         raise StreamScorerError(f"{run.worker} ({run.delivery}) wrote {len(times_ms)} records, not {events}")
     # the broker's own time on each record: from the first batch written to the last
     later = int(np.count_nonzero(times_ms > times_ms.min()))
-    return later / (float(np.ptp(times_ms)) / 1000), usage
+    return later / (max(float(np.ptp(times_ms)), 1.0) / 1000), usage
 
 
 def _append_times(run: Run) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -44,21 +45,26 @@ class Run:
 class Stand:
     """Servers from `with` on; `runs` are numbered, so that none meets what another left."""
 
-    def __init__(self, *, offers: int, batch: int, partitions: int) -> None:
+    def __init__(self, *, offers: int, batch: int, partitions: int, servers: tuple[str, str] | None = None) -> None:
+        """Start servers of its own, unless `servers` names some (bootstrap servers, Redis URL)."""
+        self._servers = servers
         self._offers, self._batch, self._partitions = offers, batch, partitions
         self._open = ExitStack()
-        self._numbers = count(1)
+        self._numbers, self._stamp = count(1), uuid.uuid4().hex[:6]
         self.folder = Path()
         self.ranking_bytes = 0
 
     def __enter__(self) -> Self:
-        places = LocalSettings()
-        self._kafka = self._open.enter_context(LocalKafka(cache=places.cache, kafka_home=places.kafka_home))
-        self._valkey = self._open.enter_context(LocalValkey())
+        self._kafka, self._redis_url = self._servers or self._started()
         self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="stream-scorer-bench-")))
-        self.admin = KafkaTopicAdmin({"bootstrap.servers": self._kafka.bootstrap_servers})
+        self.admin = KafkaTopicAdmin({"bootstrap.servers": self._kafka})
         self._publish()
         return self
+
+    def _started(self) -> tuple[str, str]:
+        places = LocalSettings()
+        kafka = self._open.enter_context(LocalKafka(cache=places.cache, kafka_home=places.kafka_home))
+        return kafka.bootstrap_servers, self._open.enter_context(LocalValkey()).url
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._open.close()
@@ -78,8 +84,8 @@ class Stand:
     def _settings(self, topics: dict[str, str]) -> Settings:
         return Settings.model_validate(
             {
-                "kafka": {"bootstrap_servers": self._kafka.bootstrap_servers},
-                "redis": {"url": self._valkey.url},
+                "kafka": {"bootstrap_servers": self._kafka},
+                "redis": {"url": self._redis_url, "prefix": "stream-scorer-bench"},
                 "topics": {"partitions": self._partitions, **topics},
                 "loop": {"batch_records_max": self._batch},
             }
@@ -87,7 +93,7 @@ class Stand:
 
     def new_run(self, worker: Worker, delivery: Delivery, *, requests: str | None = None) -> Run:
         """Make topics of its own, but for `requests` where it is to read what is there already."""
-        tag = next(self._numbers)
+        tag = f"{self._stamp}-{next(self._numbers)}"
         names = ("acceptances", "offers", "rankings", "outcomes", "labels", "dead_letters")
         topics = {"requests": requests or f"requests-{tag}", **{name: f"{name}-{tag}" for name in names}}
         settings = self._settings(topics)
@@ -101,7 +107,7 @@ class Stand:
 
     def fill(self, topic: str, values: Sequence[bytes]) -> None:
         """Send requests under their numbers."""
-        feed = KafkaFeed({"bootstrap.servers": self._kafka.bootstrap_servers}, topic)
+        feed = KafkaFeed({"bootstrap.servers": self._kafka}, topic)
         feed.send([OutputRecord(topic, str(number).encode(), value) for number, value in enumerate(values)])
         feed.flush()
 
@@ -130,13 +136,14 @@ class Stand:
         }
 
 
-def _toml(settings: Settings, tag: int) -> str:
+def _toml(settings: Settings, tag: str) -> str:
     topics = "\n".join(f"{name} = {json.dumps(value)}" for name, value in settings.topics.model_dump().items())
     return f"""
 [kafka]
 bootstrap_servers = {json.dumps(settings.kafka.bootstrap_servers)}
 [redis]
 url = {json.dumps(settings.redis.url.get_secret_value())}
+prefix = {json.dumps(settings.redis.prefix)}
 [topics]
 {topics}
 [loop]

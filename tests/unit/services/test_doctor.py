@@ -122,6 +122,7 @@ def test_a_store_that_is_nearly_full_is_a_warning(world: World) -> None:
 
 
 def test_a_store_that_is_away_is_one_fault(world: World) -> None:
+    world.releases.away = True
     (finding,) = world.troubles(MemoryStoreAdmin(None))
     assert (finding.check, finding.state) == ("redis", "fault")
 

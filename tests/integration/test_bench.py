@@ -1,0 +1,26 @@
+"""Every measure is taken once, small, on the servers of the tests: the figures mean nothing, but all are there."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from stream_scorer.bench.measures import measure_latency, measure_throughput
+from stream_scorer.bench.stand import Stand
+
+
+@pytest.fixture
+def stand(kafka: str, redis_url: str) -> Iterator[Stand]:
+    with Stand(offers=20, batch=100, partitions=2, servers=(kafka, redis_url)) as one:
+        yield one
+
+
+def test_throughput_counts_every_event_of_both_workers(stand: Stand) -> None:
+    rows = measure_throughput(stand, ["exactly_once"], events=1_500, rounds=1, say=lambda what: None)
+    assert [(row.worker, row.delivery, row.events) for row in rows] == [("bare", "exactly_once", 1_500), ("rank", "exactly_once", 1_500)]
+    assert all(row.events_per_s > 0 and row.memory_mib > 10 for row in rows)
+
+
+def test_latency_is_that_of_every_request_behind_the_warm_up(stand: Stand) -> None:
+    rows = measure_latency(stand, ["at_least_once"], rate=100, seconds=2, say=lambda what: None)
+    assert [(row.worker, row.measured) for row in rows] == [("bare", 160), ("rank", 160)]
+    assert all(0 < row.p50_ms <= row.p99_ms for row in rows)
