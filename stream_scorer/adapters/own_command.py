@@ -11,12 +11,14 @@ from typing import Self
 
 from stream_scorer.adapters.kept_process import KeptProcess
 
+
 class OwnCommand:
     """One run, with the settings of a file and of no STREAM_SCORER_ variable: those may name another ring."""
 
     def __init__(self, arguments: Sequence[str], *, config: Path, log: Path) -> None:
         """Start it; what it says goes to the end of `log`."""
         self.arguments, self.log = tuple(arguments), log
+        self._from = log.stat().st_size if log.exists() else 0
         self._folder = Path(tempfile.mkdtemp(prefix="stream-scorer-command-"))
         environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("STREAM_SCORER_")}
         command = [sys.executable, "-m", "stream_scorer", "--config", str(config.absolute()), *arguments]
@@ -32,8 +34,8 @@ class OwnCommand:
         return self._process.code()
 
     def said(self, characters: int = 1_500) -> str:
-        """Return the end of its log."""
-        return self.log.read_text(errors="replace").strip()[-characters:]
+        """Return the end of what it said."""
+        return self.log.read_bytes()[self._from :].decode(errors="replace").strip()[-characters:]
 
     def stop(self) -> None:
         """End it as SIGTERM does, so that it finishes what it has begun."""

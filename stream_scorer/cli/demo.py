@@ -11,7 +11,7 @@ from stream_scorer.cli.options import Json
 def demo(
     *,
     kafka: Annotated[bool, typer.Option("--kafka", help="A real Apache Kafka (needs Java 17) instead of the embedded broker.")] = False,
-    seconds: Annotated[float, typer.Option(min=15, max=3_600, help="How long customers come, about.")] = 100.0,
+    seconds: Annotated[float, typer.Option(min=15, max=3_600, help="How long customers come, besides the trainings.")] = 75.0,
     out: Annotated[Path, typer.Option(help="A folder for plot, labels, models and logs; emptied of an earlier demo.")] = Path(
         "demo-output"
     ),

@@ -17,7 +17,6 @@ from stream_scorer.ports import Clock, RecordFeed, RecordSource
 
 DRAWN_AT_ONCE = 500
 RECORDS_MAX = 2_000
-LABEL_COUNTS = ("accepted", "declined", "window_closed", "late_acceptance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +70,14 @@ class Crowd:
         self._upcoming: deque[CustomerRequest] = deque()
         self._sent_ms: dict[str, int] = {}
         self._answers: list[tuple[int, str, Acceptance]] = []
-        self._labels: dict[tuple[str, str], str] = {}
+        self._causes: dict[tuple[str, str], str] = {}
         self._final: set[str] = set()
         self.sent: Counter[str] = Counter()
         self.ranked = 0
         self.doubled = 0
         self.dead_letters: Counter[str] = Counter()
+        self.labels: Counter[str] = Counter()
+        """How many labels of each cause are on the topic, by their latest revision."""
 
     def step(self, *, wait_s: float, sending: bool = True) -> list[Seen]:
         """Send what is due, wait at most `wait_s` for records, and return the rankings that came."""
@@ -109,10 +110,6 @@ class Crowd:
     def open_labels(self) -> int:
         """Return how many rankings with offers have no final labels yet."""
         return self.ranked - len(self._final)
-
-    def labels(self) -> Counter[str]:
-        """Return how many labels of each cause are on the topic, by their latest revision."""
-        return Counter(self._labels.values())
 
     def _send_requests(self, now_ms: int) -> None:
         if not self._upcoming:
@@ -158,6 +155,16 @@ class Crowd:
     def _count_labels(self, records: Sequence[Record]) -> None:
         for record in records:
             labelled = _labelled.decode(record.value or b"")
-            self._labels.update(((labelled.request_id, offer.offer_id), offer.cause) for offer in labelled.offers if offer.cause)
+            for offer in labelled.offers:
+                if offer.cause is not None:
+                    self._count_label((labelled.request_id, offer.offer_id), offer.cause)
             if labelled.final:
                 self._final.add(labelled.request_id)
+
+    def _count_label(self, example: tuple[str, str], cause: str) -> None:
+        before = self._causes.get(example)
+        if before != cause:
+            self._causes[example] = cause
+            self.labels[cause] += 1
+            if before is not None:
+                self.labels[before] -= 1

@@ -2,12 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.embedded import FETCH_WAIT_MAX_MS, SESSION_TIMEOUT_MS, EmbeddedBroker
 from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
 from stream_scorer.adapters.local_kafka import LocalKafka
@@ -18,6 +20,7 @@ from stream_scorer.services.topics import create_topics
 from stream_scorer.settings import LocalSettings, Settings
 from stream_scorer.topic_plan import topic_specs
 
+STEP_S = 0.02
 PARTITIONS = 4
 WINDOW_MS = 5_000
 MARK = "# The ring of a demo, for `stream-scorer --config` while it runs. The next demo empties this folder."
@@ -55,6 +58,11 @@ class Ring:
         """Return the folder that holds all labelled examples, the training buffer among them."""
         return self._out / "labels"
 
+    @property
+    def offers(self) -> Path:
+        """Return the file of the catalog."""
+        return self._out / "offers.jsonl"
+
     def start(self) -> None:
         """Start broker and store, create the topics, and write the settings that reach them."""
         broker = self._broker()
@@ -79,6 +87,24 @@ class Ring:
         for command in self._steady:
             if (code := command.code()) is not None:
                 raise StreamScorerError(_ended(command, code))
+
+    def until(
+        self,
+        done: Callable[[], bool],
+        note: str,
+        seconds_max: float,
+        *,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
+        """Do `meanwhile`, or sleep, until `done`. Raises NotReady when that takes too long, and what `check` raises."""
+        clock = SystemClock()
+        step = meanwhile or partial(clock.sleep, STEP_S)
+        deadline_s = clock.monotonic_s() + seconds_max
+        while not done():
+            if clock.monotonic_s() > deadline_s:
+                raise NotReady(f"{note}: not within {seconds_max:g} s; see {self._out / 'logs'}")
+            self.check()
+            step()
 
     def stop_steady(self) -> None:
         """Stop the commands that go on, so that they write what they hold."""
@@ -121,7 +147,7 @@ class Ring:
                 "tick_ms": 500,
                 "idle_slack_ms": 500,
             },
-            "buffer": {"folder": str((self.labels / "buffer").absolute()), "flush_s": 1.0},
+            "buffer": {"folder": str((self.labels / "buffer").absolute()), "flush_s": 3.0},
             "log": {"format": "json"},
         }
 

@@ -27,11 +27,10 @@ class Moment:
 
 @dataclass
 class Screen:
-    """Writes to one stream; `bounds` says what rates are possible, `names` what releases are called."""
+    """Writes to one stream; `bounds` says what rates are possible."""
 
     stream: TextIO
     bounds: dict[str, float] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
     _console: Console = field(init=False)
     _live: Live | None = None
     _shown_ms: int = 0
@@ -47,13 +46,14 @@ class Screen:
         """Say something about the present step."""
         self._console.print(f"  {text}", markup=False, soft_wrap=True)
 
+    def due(self, now_ms: int) -> bool:
+        """Return whether it is time for new figures."""
+        return now_ms - self._shown_ms >= (TABLE_EVERY_MS if self._console.is_terminal else LINE_EVERY_MS)
+
     def show(self, moment: Moment) -> None:
-        """Show the live figures, where enough time has passed since the last ones."""
-        terminal = self._console.is_terminal
-        if moment.now_ms - self._shown_ms < (TABLE_EVERY_MS if terminal else LINE_EVERY_MS):
-            return
+        """Show the live figures."""
         self._shown_ms = moment.now_ms
-        if not terminal:
+        if not self._console.is_terminal:
             self.say(self._line(moment))
         elif self._live is None:
             self._live = Live(self._view(moment), console=self._console, auto_refresh=False, transient=False)
@@ -70,7 +70,7 @@ class Screen:
     def _line(self, moment: Moment) -> str:
         tally, now_ms = moment.tally, moment.now_ms
         p50, p99 = tally.recent_latency_ms(now_ms)
-        newest = " ".join(self._name(release) for release in list(tally.releases)[-1:])
+        newest = " ".join(tally.name_of(release) for release in list(tally.releases)[-1:])
         return (
             f"{tally.seconds_at(now_ms):4.0f} s  {moment.events_per_s:4.0f} events/s  p50 {p50:.0f} ms  p99 {p99:.0f} ms  "
             f"lag {moment.lag}  labels {moment.labels:,}  acceptance {tally.recent_rate(now_ms).value:.3f}  {newest}: {moment.note}"
@@ -100,7 +100,7 @@ class Screen:
         table = Table("release", "id", "rankings", "accepted", "acceptance rate (95 %)", title="releases", title_justify="left")
         for release in tally.releases.values():
             table.add_row(
-                self._name(release.release_id),
+                tally.name_of(release.release_id),
                 short(release.release_id),
                 f"{release.shown:,}",
                 f"{release.accepted:,}",
@@ -119,15 +119,12 @@ class Screen:
         for seen in tally.last:
             table.add_row(
                 seen.ranking.customer_id,
-                self._name(seen.ranking.release_id),
+                tally.name_of(seen.ranking.release_id),
                 _offers(seen),
                 "yes" if seen.accepted else "",
                 f"{seen.latency_ms}",
             )
         return table
-
-    def _name(self, release_id: str) -> str:
-        return self.names.get(release_id, short(release_id))
 
 
 def short(release_id: str) -> str:

@@ -65,7 +65,7 @@ class Summary:
         releases = tuple(
             ReleaseSummary(
                 release.release_id,
-                round((release.first_seen_ms - tally.started_ms) / 1000, 1),
+                round(tally.seconds_at(release.first_seen_ms), 1),
                 release.shown,
                 release.accepted,
                 round(release.rate.value, 4),
@@ -88,7 +88,7 @@ class Summary:
             rankings_repeated=crowd.doubled,
             answers=crowd.sent[topics.acceptances],
             acceptances=crowd.sent["accepted"],
-            labels=dict(sorted(crowd.labels().items())),
+            labels=dict(sorted((+crowd.labels).items())),
             requests_without_final_labels=crowd.open_labels,
             dead_letters=dict(crowd.dead_letters),
             out=str(out),

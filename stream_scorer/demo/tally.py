@@ -80,9 +80,9 @@ class Second:
 
 @dataclass
 class Tally:
-    """All that was seen since `started_ms`."""
+    """All that was seen since the first ranking."""
 
-    started_ms: int
+    started_ms: int = 0
     releases: dict[str, ReleaseTally] = field(default_factory=dict)
     latencies_ms: list[int] = field(default_factory=list)
     last: deque[Seen] = field(default_factory=lambda: deque(maxlen=LAST_RANKINGS))
@@ -93,6 +93,8 @@ class Tally:
 
     def add(self, seen: Sequence[Seen]) -> None:
         """Count rankings."""
+        if seen and not self.started_ms:
+            self.started_ms = seen[0].seen_ms
         for one in seen:
             second = (one.seen_ms - self.started_ms) // 1_000
             release = self.releases.setdefault(one.ranking.release_id, ReleaseTally(one.ranking.release_id, one.seen_ms))
@@ -106,9 +108,13 @@ class Tally:
             self._accepted[second] += one.accepted
         self.last.extend(seen)
 
+    def name_of(self, release_id: str) -> str:
+        """Call releases by the order in which they came: release 1, release 2 and so on."""
+        return f"release {list(self.releases).index(release_id) + 1}"
+
     def seconds_at(self, now_ms: int) -> float:
-        """Return how long it has been."""
-        return (now_ms - self.started_ms) / 1_000
+        """Return how long it has been, 0 before the first ranking."""
+        return (now_ms - self.started_ms) / 1_000 if self.started_ms else 0.0
 
     def seconds(self) -> list[Second]:
         """Return the series, every second from the first to the last."""

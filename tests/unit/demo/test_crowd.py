@@ -126,7 +126,15 @@ def test_a_later_revision_of_labels_counts_in_place_of_the_first(crowd: Crowd, b
         labelled = LabelledRanking("r", revision, revision == 2, "c", 1, "one", {}, offers)
         broker.append(OutputRecord(TOPICS.labels, b"c", encode(labelled)))
     crowd.step(wait_s=0.0, sending=False)
-    assert crowd.labels() == {"accepted": 1, "window_closed": 1}
+    assert crowd.labels == {"accepted": 1, "window_closed": 1}
+
+
+def test_a_label_that_changes_counts_once(crowd: Crowd, broker: MemoryBroker) -> None:
+    for revision, cause in ((1, "window_closed"), (2, "late_acceptance")):
+        offers = [LabelledOffer("offer-000000", 1, 0.0, 1.0, {}, 1, cause, 5)]  # type: ignore[arg-type]
+        broker.append(OutputRecord(TOPICS.labels, b"c", encode(LabelledRanking("r", revision, True, "c", 1, "one", {}, offers))))
+        crowd.step(wait_s=0.0, sending=False)
+    assert +crowd.labels == {"late_acceptance": 1}
 
 
 def test_dead_letters_are_counted_by_code(crowd: Crowd, broker: MemoryBroker) -> None:
