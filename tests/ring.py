@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import psutil
 from confluent_kafka import Producer
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
@@ -21,6 +22,7 @@ from stream_scorer.adapters.kafka_log import KafkaLog
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.core.release import Model, Release
+from stream_scorer.errors import TransientError
 from stream_scorer.services.publisher import draft_release, publish
 from stream_scorer.settings import Settings, TopicSettings
 from stream_scorer.wiring import release_store
@@ -56,9 +58,12 @@ class Ring:
         }
 
     def settings(self) -> Settings:
-        return Settings.model_validate(
-            {"kafka": {"bootstrap_servers": self.kafka}, "redis": {"url": self.redis_url, "prefix": self.tag}, "topics": self.topics.model_dump()}
-        )
+        """Return the settings that the workers read from `variables`."""
+        tree: dict[str, dict[str, object]] = {}
+        for name, value in self.variables().items():
+            part, key = name.removeprefix("STREAM_SCORER_").lower().split("__")
+            tree.setdefault(part, {})[key] = value
+        return Settings.model_validate(tree)
 
     def start(self, *words: str, log: Path) -> "subprocess.Popen[bytes]":
         with log.open("ab") as output:
@@ -101,6 +106,7 @@ class Ring:
             producer.poll(0)
         assert producer.flush(30) == 0
 
+    @retry(retry=retry_if_exception_type(TransientError), stop=stop_after_delay(30), wait=wait_fixed(0.2), reraise=True)
     def read(self, topic: str) -> list[Record]:
         log = KafkaLog({"bootstrap.servers": self.kafka, "group.id": f"reader-{self.tag}"}, timeout_s=30)
         try:
