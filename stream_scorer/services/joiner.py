@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
 from stream_scorer.core.codec import dead_letter_record
 from stream_scorer.core.closing import PartitionClose
 from stream_scorer.core.joining import PartitionJoin
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
-from stream_scorer.errors import FatalStreamError
+from stream_scorer.errors import FatalStreamError, TransientError
 from stream_scorer.ports import Assignment, Clock, Fetched, LogReader, RecordSource, Telemetry
 from stream_scorer.services.join_restore import JoinConfig, restore
 from stream_scorer.services.loop import Work
@@ -16,6 +18,7 @@ from stream_scorer.services.loop import Work
 State = PartitionJoin | PartitionClose
 
 ASK_EVERY_MS = 500
+RESTORE_TRIES_S = 60
 
 
 class Joiner:
@@ -138,6 +141,7 @@ class Joiner:
     def _restore(self, number: int) -> None:
         self._restoring[number] = self._restorer.submit(self._restore_now, number)
 
+    @retry(retry=retry_if_exception_type(TransientError), stop=stop_after_delay(RESTORE_TRIES_S), wait=wait_random_exponential(0.2, 5), reraise=True)
     def _restore_now(self, number: int) -> State:
         reader = self._new_reader()
         try:
