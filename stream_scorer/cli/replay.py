@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from stream_scorer.settings import TopicSettings
 
 
+INTERRUPTED = 130
+
+
 def replay(
     ctx: typer.Context,
     path: Annotated[Path, typer.Argument(help="JSON lines, CSV or Parquet; .gz for the first two.")],
@@ -24,11 +27,12 @@ def replay(
     format: Annotated[Literal["jsonl", "csv", "parquet"] | None, typer.Option(show_default=False, help="Else by the name.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Send a file of events to a topic; exit 1 when a record could not be delivered."""
+    """Send a file of events to a topic; exit 1 when a record could not be delivered. Ctrl-C ends it with what is sent."""
     from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.event_files import EventFile
     from stream_scorer.adapters.kafka_feed import KafkaFeed
     from stream_scorer.cli.progress import progress_of
+    from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.errors import UsageError
     from stream_scorer.services.replay import Pace
     from stream_scorer.services.replay import replay as send
@@ -39,9 +43,12 @@ def replay(
     own, usual_key = _fields(settings.topics, topic)
     events = EventFile(path, format=format, key=key or usual_key, own=own)
     feed = KafkaFeed(settings.kafka.client_config(), topic)
+    stopping, pace = stop_signals(), Pace(rate, speed)
     with progress_of(f"to {topic}", events.share) as progress:
-        replayed = send(events, feed, topic=topic, pace=Pace(rate, speed), clock=SystemClock(), progress=progress)
+        replayed = send(events, feed, topic=topic, pace=pace, clock=SystemClock(), progress=progress, stopping=stopping)
     _tell(replayed, topic, as_json)
+    if stopping():
+        raise typer.Exit(INTERRUPTED)
 
 
 def _fields(topics: "TopicSettings", topic: str) -> tuple[frozenset[str], str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -78,6 +79,17 @@ def test_a_record_that_cannot_be_delivered_makes_replay_end_with_1(run: Run, rin
     assert done.returncode == 1
     assert "1 records were not delivered" in done.stderr
     assert len(ring.read(ring.topics.requests)) == 1
+
+
+def test_an_interrupted_replay_delivers_what_it_has_sent_and_says_how_much(ring: Ring, tmp_path: Path) -> None:
+    (tmp_path / "requests.jsonl").write_text("{}\n" * 10_000)
+    log = tmp_path / "replay.log"
+    replay = ring.start("replay", str(tmp_path / "requests.jsonl"), "--topic", ring.topics.requests, "--rate", "50", "--json", log=log)
+    while not ring.read(ring.topics.requests):
+        assert replay.poll() is None, log.read_text()
+    replay.send_signal(signal.SIGINT)
+    assert replay.wait(30) == 130
+    assert json.loads(log.read_text())["delivered"] == len(ring.read(ring.topics.requests))
 
 
 def test_the_current_release_ranks_a_file_offline(run: Run, ring: Ring, tmp_path: Path) -> None:
