@@ -72,12 +72,21 @@ class LoopSettings(_Frozen):
     ] = None
 
 
+class ExplorationSettings(_Frozen):
+    """Rankings that try other offers now and then, with their propensities; see `core/exploration.py`."""
+
+    temperature: Annotated[float, Field(ge=0, le=1_000, description="of the softmax over scores; 0: no exploration")] = 0.0
+    floor: Annotated[float, Field(ge=0, lt=1, description="probability of a draw from the pool that ignores scores")] = 0.05
+    pool: Annotated[int, Field(ge=1, le=1_000, description="how many of a request's best offers take part")] = 100
+
+
 class RankSettings(_Frozen):
     """The ranker."""
 
     group: str = "stream-scorer-rank"
     release_poll_s: Seconds = 0.2
     offer_features: list[str] | None = Field(default=None, description="offer features copied onto rankings; null: all")
+    exploration: ExplorationSettings = ExplorationSettings()
 
 
 class JoinSettings(_Frozen):

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from stream_scorer.adapters.allocator import keep_freed_memory
 from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.kafka_log import KafkaLog
 from stream_scorer.adapters.kafka_sink import AtLeastOnceSink, TransactionalSink
@@ -16,6 +17,7 @@ from stream_scorer.adapters.kafka_source import KafkaSource
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
 from stream_scorer.core.encoding import OfferFeatures
+from stream_scorer.core.exploration import Exploration
 from stream_scorer.core.joining import JoinTopics
 from stream_scorer.core.labelling import Horizons
 from stream_scorer.core.pipeline import RankTopics
@@ -89,6 +91,7 @@ def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
             return
         sink = record_sink(settings, settings.rank.group)
         source = record_source(settings, settings.rank.group, [topics.requests, topics.acceptances])
+        keep_freed_memory()
         ranker = Ranker(watch, source.rewind, rank_config(settings), telemetry=telemetry)
         with contextlib.closing(source), contextlib.closing(sink):
             _loop(settings, ranker, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
@@ -99,7 +102,9 @@ def rank_config(settings: Settings) -> RankConfig:
     topics, features = settings.topics, settings.rank.offer_features
     names = RankTopics(topics.requests, topics.acceptances, topics.rankings, topics.outcomes)
     kept = OfferFeatures(None if features is None else tuple(features))
-    return RankConfig(names, topics.dead_letters, kept, topics.record_bytes_max)
+    wanted = settings.rank.exploration
+    exploration = Exploration(wanted.temperature, wanted.floor, wanted.pool) if wanted.temperature else None
+    return RankConfig(names, topics.dead_letters, kept, topics.record_bytes_max, exploration)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 
 from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.messages import LIMIT_MAX, CustomerRequest
-from stream_scorer.core.ranking import Ranked
+from stream_scorer.core.ranking import Ranked, Scores
 
 _RANKS = [b'%d,"score":' % rank for rank in range(1, LIMIT_MAX + 1)]
 _PARTS = 5  # an offer's: head, rank, score, propensity, features
@@ -52,7 +52,7 @@ ALL_FEATURES = OfferFeatures()
 
 
 def encode_rankings(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalog, offer_features: OfferFeatures) -> list[bytes]:
-    """Write one ranking per request; every propensity is 1, since the same request always gives the same offers."""
+    """Write one ranking per request."""
     parts = _offer_parts(ranked, catalog.once(_heads), catalog.once(offer_features))
     starts = ranked.starts.tolist()
     values = []
@@ -84,9 +84,15 @@ def _offer_parts(ranked: Ranked, heads: list[bytes], features: list[bytes]) -> l
     parts = [b',"propensity":1.0,"features":'] * (len(rows) * _PARTS)
     parts[0::_PARTS] = map(heads.__getitem__, rows)
     parts[1::_PARTS] = chain.from_iterable(_RANKS[:count] for count in counts)
-    parts[2::_PARTS] = _encode(ranked.scores.tolist())[1:-1].split(b",") if rows else []
+    parts[2::_PARTS] = _numbers(ranked.scores)
+    if ranked.propensities is not None:
+        parts[3::_PARTS] = [b',"propensity":%b,"features":' % propensity for propensity in _numbers(ranked.propensities)]
     parts[4::_PARTS] = map(features.__getitem__, rows)
     return parts
+
+
+def _numbers(values: Scores) -> list[bytes]:
+    return _encode(values.tolist())[1:-1].split(b",") if len(values) else []
 
 
 def _heads(catalog: Catalog) -> list[bytes]:

@@ -6,11 +6,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.codec import Decoded, decode_all, encode
 from stream_scorer.core.encoding import ALL_FEATURES, OfferFeatures, encode_rankings
+from stream_scorer.core.exploration import Exploration, explore
 from stream_scorer.core.filters import filter_refusal
 from stream_scorer.core.messages import RECORD_BYTES_MAX, Acceptance, CustomerRequest
-from stream_scorer.core.ranking import Customers, rank
+from stream_scorer.core.ranking import Customers, Ranked, rank
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
 from stream_scorer.core.release import Release
 from stream_scorer.core.strict_json import Refusal
@@ -44,6 +46,7 @@ def rank_batch(
     topics: RankTopics,
     offer_features: OfferFeatures = ALL_FEATURES,
     ranking_bytes_max: int = RECORD_BYTES_MAX,
+    exploration: Exploration | None = None,
 ) -> RankedBatch:
     """Answer a batch: requests with rankings scored by this one release, acceptances with outcomes."""
     requests = decode_all(_from(records, topics.requests), CustomerRequest)
@@ -51,7 +54,7 @@ def rank_batch(
 
     requests = _without(requests, _filter_refusals(requests.messages, release))
     requests, customers = _embed(requests, release)  # (B, p)
-    ranked = rank(requests.messages, customers, release.catalog)  # per request at most its limit
+    ranked = _ranked(requests.messages, customers, release.catalog, exploration)  # per request at most its limit
     values = encode_rankings(requests.messages, ranked, release.catalog, offer_features)  # B
     requests, values = _fitting(requests, values, ranking_bytes_max)
 
@@ -86,6 +89,13 @@ def _embed(requests: Decoded[CustomerRequest], release: Release) -> tuple[Decode
         return requests, embedded.vectors
     refusals = {error.index: Refusal(error.code, error.message) for error in embedded.errors}
     return _without(requests, refusals), np.delete(embedded.vectors, list(refusals), axis=0)
+
+
+def _ranked(requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, exploration: Exploration | None) -> Ranked:
+    if exploration is None:
+        return rank(requests, customers, catalog)
+    pools = rank(requests, customers, catalog, limits=exploration.pool_sizes(requests))
+    return explore(requests, pools, catalog, exploration)
 
 
 def _fitting(requests: Decoded[CustomerRequest], values: list[bytes], bytes_max: int) -> tuple[Decoded[CustomerRequest], list[bytes]]:

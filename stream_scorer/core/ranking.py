@@ -40,15 +40,18 @@ class Ranked:
     scores: Scores  # (M,)
     eligible_counts: Numbers  # (B,)
     taken_counts: Numbers  # (B, rules)
+    propensities: Scores | None = None  # (M,); None: all are 1, the same request always gives the same offers
 
     def excluded(self, request: int) -> dict[str, int]:
         """Return how many offers each rule took from a request, without the rules that took none."""
         return {rule: count for rule, count in zip(RULES, self.taken_counts[request].tolist(), strict=True) if count}
 
 
-def rank(requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog) -> Ranked:
-    """Rank for each request the offers it may choose from, cut at its own limit; `customers` is (B, p)."""
-    passes = [_rank_pass(requests[part], customers[part], catalog) for part in _passes(requests, len(catalog))]
+def rank(requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, *, limits: Numbers | None = None) -> Ranked:
+    """Rank for each request the offers it may choose from, cut at its own limit or the one given; `customers` is (B, p)."""
+    if limits is None:
+        limits = np.array([request.limit for request in requests], np.int64)
+    passes = [_rank_pass(requests[part], customers[part], catalog, limits[part]) for part in _passes(requests, len(catalog))]
     if len(passes) == 1:
         return passes[0]
     lengths = np.concatenate([np.diff(ranked.starts) for ranked in passes])
@@ -76,8 +79,7 @@ def _passes(requests: Sequence[CustomerRequest], offers: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise([*cuts, len(requests)])]
 
 
-def _rank_pass(requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog) -> Ranked:
-    limits = np.array([request.limit for request in requests], np.int64)
+def _rank_pass(requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, limits: Numbers) -> Ranked:
     choices = choose(requests, catalog)
     found = [_best(pairs, customers, catalog, limits) for pairs in _candidates(choices, customers, catalog, limits)]
     numbers = np.concatenate([pairs.requests for pairs, _ in found])

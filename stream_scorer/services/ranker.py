@@ -6,6 +6,7 @@ from typing import Protocol
 
 from stream_scorer.core.codec import dead_letter_record
 from stream_scorer.core.encoding import OfferFeatures
+from stream_scorer.core.exploration import Exploration
 from stream_scorer.core.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import progress_of
 from stream_scorer.core.release import Release
@@ -28,6 +29,7 @@ class RankConfig:
     dead_letters: str
     offer_features: OfferFeatures
     ranking_bytes_max: int
+    exploration: Exploration | None = None
 
 
 class Ranker:
@@ -50,6 +52,7 @@ class Ranker:
             topics=config.topics,
             offer_features=config.offer_features,
             ranking_bytes_max=config.ranking_bytes_max,
+            exploration=config.exploration,
         )
         dead = [dead_letter_record(letter, config.dead_letters) for letter in ranked.dead_letters]
         return Work(fetched.records, [*ranked.outputs, *dead], ranked.dead_letters, progress_of(fetched.records))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.codec import decode_all, encode
+from stream_scorer.core.exploration import Exploration
 from stream_scorer.core.messages import Acceptance, Filter, Ranking
 from stream_scorer.core.pipeline import RankedBatch, rank_batch
 from stream_scorer.core.records import OutputRecord, Record
@@ -103,3 +104,14 @@ def test_records_batched_otherwise_give_the_same_bytes(size: int) -> None:
 
 def test_an_empty_batch_gives_nothing() -> None:
     assert run([]) == RankedBatch([], [], {"rankings": 0, "outcomes": 0, "dead_letters": 0})
+
+
+def test_exploring_logs_the_propensity_of_every_place_and_never_strays_for_the_same_request() -> None:
+    exploration = Exploration(temperature=0.5, floor=0.2, pool=3)
+    records = requests_of(40)
+    batch = run(records, exploration=exploration)
+    rankings = [ranking_in(output) for output in batch.outputs]
+    assert all(0 < placed.propensity <= 1 for ranking in rankings for placed in ranking.offers)
+    assert any(placed.propensity < 1 for ranking in rankings for placed in ranking.offers)
+    assert [ranking.offers[-1].propensity for ranking in rankings] == [1.0] * 40
+    assert run(records[7:9], exploration=exploration).outputs == batch.outputs[7:9]

@@ -1,0 +1,105 @@
+"""Rankings that try other offers now and then, with the probability of each choice.
+
+The places are filled one after the other. The offer for a place is drawn from those still left of the request's pool, its best
+`pool` offers: with probability `floor` any of them alike, else by the softmax of their scores at `temperature` (the Plackett-Luce
+model). So an offer's propensity is its probability to come next, given the offers above it, and never below floor / pool.
+
+The draws are no lots: each is a hash of the request id and the offer id, so that a request always gets the same ranking. The
+softmax draws are an exponential race: the least of -log(u) / exp(score / temperature) is distributed as the softmax, and those
+behind it race on as if it had not been there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from stream_scorer.core.catalog import Catalog
+from stream_scorer.core.eligibility import Numbers
+from stream_scorer.core.messages import CustomerRequest
+from stream_scorer.core.ranking import Ranked, Scores
+
+Hashes = NDArray[np.uint64]
+
+# the finaliser of SplitMix64 (Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014)
+_GAMMA, _MIX_1, _MIX_2 = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
+_RACE, _ALIKE, _COIN = np.array([0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0], np.uint64)  # a stream of hashes each
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """How far to stray: temperature above 0, floor in [0, 1), and how many of a request's best offers take part."""
+
+    temperature: float
+    floor: float
+    pool: int
+
+    def pool_sizes(self, requests: Sequence[CustomerRequest]) -> Numbers:
+        """Return how many offers must be ranked for each request, so that its ranking can be drawn from them."""
+        return np.array([max(request.limit, self.pool) for request in requests], np.int64)
+
+
+def explore(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalog, exploration: Exploration) -> Ranked:
+    """Draw each request's ranking from its pool, which `ranked` holds; see `Exploration.pool_sizes`."""
+    widths = exploration.pool_sizes(requests)
+    kept = np.minimum([request.limit for request in requests], np.diff(ranked.starts)).astype(np.int64)
+    salts = np.array([xxhash.xxh3_64_intdigest(request.request_id.encode()) for request in requests], np.uint64)
+    shape = (len(requests), int(kept.max(initial=0)))
+    columns, chances = np.zeros(shape, np.int64), np.ones(shape)
+    for width in np.unique(widths[kept > 0]).tolist():  # the width decides the order of summation: it must not depend on the batch
+        numbers = np.flatnonzero((widths == width) & (kept > 0))
+        pools = _pools(ranked, numbers, width, salts[numbers], catalog.once(_offer_hashes))
+        columns[numbers], chances[numbers] = _drawn(*pools, salts[numbers], exploration, places=shape[1])
+    filled = np.arange(shape[1]) < kept[:, None]
+    drawn = (ranked.starts[:-1, None] + columns)[filled]
+    starts = np.concatenate([[0], np.cumsum(kept)])
+    return replace(ranked, starts=starts, rows=ranked.rows[drawn], scores=ranked.scores[drawn], propensities=chances[filled])
+
+
+def _pools(ranked: Ranked, numbers: Numbers, width: int, salts: Hashes, offers: Hashes) -> tuple[Scores, Hashes]:
+    """Return scores and hashes of the pools side by side (b, width); where a pool ends before, scores are -inf."""
+    columns = np.arange(width)
+    inside = columns < np.diff(ranked.starts)[numbers, None]
+    places = np.where(inside, ranked.starts[numbers, None] + columns, 0)
+    scores = np.where(inside, ranked.scores[places], -np.inf)
+    return scores, salts[:, None] + offers[ranked.rows[places]] * _GAMMA
+
+
+def _drawn(scores: Scores, hashes: Hashes, salts: Hashes, exploration: Exploration, *, places: int) -> tuple[Numbers, Scores]:
+    """Fill the places one after the other; return the columns that were drawn and their chances, (b, places)."""
+    temperature, floor = exploration.temperature, exploration.floor
+    logits = scores / temperature
+    race = np.log(-np.log(_uniform(hashes + _RACE))) - logits  # inf where nothing is
+    alike = np.where(np.isfinite(scores), _uniform(hashes + _ALIKE), np.inf)
+    by_floor = _uniform(salts[:, None] * _GAMMA + np.arange(1, places + 1, dtype=np.uint64) * _COIN) < floor
+    each = np.arange(len(scores))
+    columns, chances = np.zeros((len(scores), places), np.int64), np.ones((len(scores), places))
+    for place in range(places):
+        column = np.where(by_floor[:, place], alike.argmin(axis=1), race.argmin(axis=1))
+        columns[:, place] = column
+        chances[:, place] = (1 - floor) * _softmax_at(logits, column) + floor / np.maximum(np.isfinite(alike).sum(axis=1), 1)
+        logits[each, column], race[each, column], alike[each, column] = -np.inf, np.inf, np.inf
+    return columns, chances
+
+
+def _softmax_at(logits: Scores, column: Numbers) -> Scores:
+    """Return the softmax of each row (b, width) at one of its columns; 0 where a row has nothing left."""
+    largest = np.maximum(logits.max(axis=1, keepdims=True), np.finfo(np.float64).min)
+    weights = np.exp(logits - largest)
+    chances: Scores = weights[np.arange(len(column)), column] / np.maximum(weights.sum(axis=1), np.finfo(np.float64).tiny)
+    return chances
+
+
+def _uniform(hashes: Hashes) -> Scores:
+    """Return numbers in (0, 1), one for each hash."""
+    hashes = (hashes ^ (hashes >> np.uint64(30))) * _MIX_1
+    hashes = (hashes ^ (hashes >> np.uint64(27))) * _MIX_2
+    hashes ^= hashes >> np.uint64(31)
+    uniform: Scores = ((hashes >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+    return uniform
+
+
+def _offer_hashes(catalog: Catalog) -> Hashes:
+    return np.array([xxhash.xxh3_64_intdigest(offer_id.encode()) for offer_id in catalog.offer_ids], np.uint64)
