@@ -21,7 +21,8 @@ from stream_scorer.demo.crowd import Crowd, CrowdTopics
 from stream_scorer.demo.tally import Tally
 from stream_scorer.ports import Assignment, BatchReport
 from stream_scorer.services.buffer import Buffer, BufferConfig
-from stream_scorer.services.joiner import JoinConfig, Joiner
+from stream_scorer.services.join_restore import JoinConfig
+from stream_scorer.services.joiner import Joiner
 from stream_scorer.services.loop import Loop, LoopBounds
 from stream_scorer.services.ranker import RankConfig, Ranker
 from stream_scorer.services.release_watch import ReleaseWatch
