@@ -74,6 +74,18 @@ def test_rows_are_there_once_wherever_the_process_was_killed(kill: int, length: 
     assert sorted(rows) == sorted(f"r{offset}" for offset in range(20))
 
 
+def test_taking_a_partition_over_removes_its_torn_chunk() -> None:
+    folder = MortalFolder(fs._MockFileSystem(), "labels")
+    folder.effects_left = 1
+    with pytest.raises(Killed):
+        ParquetBuffer(folder).write([chunk(0, 4, 2)])
+    folder.effects_left = 10**9
+    assert ParquetBuffer(folder).ends([P]) == {P: 0}
+    assert len(folder.paths()) == 1
+    assert ParquetBuffer(folder).positions([P]) == {P: 0}
+    assert folder.paths() == []
+
+
 def test_a_stopped_member_that_wakes_cannot_double_rows(tmp_path: Path) -> None:
     successor = ParquetBuffer.open(str(tmp_path))
 

@@ -8,7 +8,7 @@ from pyarrow import fs
 from stream_scorer.adapters.folders import Folder
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
 from stream_scorer.adapters.parquet_compaction import Compacted, compact
-from stream_scorer.core.buffer_files import Chunk
+from stream_scorer.core.buffer_files import Chunk, files_of, superseded
 from tests.unit.adapters.test_parquet_buffer import Killed, MortalFolder, P, chunk, fill, row
 
 
@@ -56,6 +56,7 @@ def test_a_kill_at_any_effect_leaves_every_row_readable_once(kill: int, length: 
     assert requests(folder) == before
     compact(folder)
     assert requests(folder) == before
+    assert superseded(files_of(folder.paths())) == []
 
 
 def test_no_compacted_file_holds_more_rows_than_its_bound() -> None:

@@ -220,6 +220,22 @@ def rank_nonsense(ring: Ring) -> None:
     ring.aborted.add(("dead-letters", 3))
 
 
+def leave_open(ring: Ring) -> None:
+    """Let a window close whose offers all were answered, and no final word be said."""
+    ring.clock.set(START_MS + 20_000)
+    ring.ask("r3", START_MS + 20_000)
+    for offer in ("o1", "o2", "o3"):
+        ring.accept("r3", offer, START_MS + 20_010)
+    ring.settle()
+    ring.relabel(3, lambda value: value.update(final=False))
+
+
+def foresee(ring: Ring) -> None:
+    """Write a label from an outcome that the joiner has not read."""
+    ring.accept("r2", "o1", START_MS + 20)
+    ring.relabel(1, lambda value: value["offers"][0].update(accepted=1, cause="accepted", label_time_ms=START_MS + 20))
+
+
 FAULTS: list[tuple[str, Plant]] = [
     ("request_lost", without("rankings", 0)),
     ("request_lost", without("rankings", 2)),
@@ -243,6 +259,8 @@ FAULTS: list[tuple[str, Plant]] = [
     ("label_wrong", set_label(1, 2, 1, "accepted")),
     ("label_wrong", set_label(1, 1, None, None)),
     ("label_wrong", set_value(1, final=False)),
+    ("label_wrong", leave_open),
+    ("label_wrong", foresee),
     ("label_altered", set_value(0, release_id="other")),
     ("label_altered", set_value(0, features={"age": 4.0})),
     ("label_unknown", set_value(0, request_id="r6")),
