@@ -70,10 +70,10 @@ def _download(pom: Path, folder: Path) -> None:
         jars = Path(temporary) / "jars"
         target = ["-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={jars}"]
         done = subprocess.run(
-            [maven, "-q", "-B", "-ntp", *target], capture_output=True, text=True, timeout=DOWNLOAD_S, cwd=temporary, check=False
+            [maven, "-q", "-B", "-Dstyle.color=never", *target], capture_output=True, text=True, timeout=DOWNLOAD_S, cwd=temporary, check=False
         )
         if done.returncode != 0 or not any(jars.glob("kafka_*.jar")):
-            raise NotReady(f"Maven could not fetch Kafka's jars: {(done.stdout + done.stderr).strip()[-800:]}")
+            raise NotReady(f"Maven could not fetch Kafka's jars: {(done.stdout + done.stderr).strip()[:800]}")
         jars.rename(folder)
 
 
