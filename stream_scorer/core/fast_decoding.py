@@ -6,16 +6,18 @@ returns equals what the strict way returns, which a test holds.
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from stream_scorer.core import messages as contract
 from stream_scorer.core.messages import Acceptance, CustomerRequest
-from stream_scorer.core.strict_json import may_exceed_int64, may_hold_nul
+from stream_scorer.core.strict_json import may_hold_nul
 
 Message = TypeVar("Message")
+
+_BEYOND = 2.0**63  # integers are read as floats here: one beyond an int64 is at least this large
 
 _Id = Annotated[str, Meta(min_length=1, max_length=contract.ID_CHARS_MAX)]
 _TimeMs = Annotated[int, Meta(ge=0, le=contract.TIME_MS_MAX)]
@@ -62,11 +64,11 @@ def read_request(raw: bytes) -> CustomerRequest | None:
     offers = None if read.offers is UNSET else read.offers
     exclude = [] if read.exclude is UNSET else read.exclude
     keys = 4 + len(read.features) + (read.offers is not UNSET) + (read.exclude is not UNSET) + (read.limit is not UNSET)
-    if raw.count(b":") != keys or may_hold_nul(raw) or may_exceed_int64(raw) or len(raw) > contract.RECORD_BYTES_MAX:
+    if raw.count(b":") != keys or may_hold_nul(raw) or len(raw) > contract.RECORD_BYTES_MAX:
         return None
     if not (read.request_id.isprintable() and read.customer_id.isprintable()):
         return None
-    if b"[" in raw and not (_are_pure(read.features) and _are_printable(offers or ()) and _are_printable(exclude)):
+    if not (_are_plain(read.features) and _are_printable(offers or ()) and _are_printable(exclude)):
         return None
     limit = contract.LIMIT_DEFAULT if read.limit is UNSET else read.limit
     return _make_request(read.request_id, read.customer_id, read.event_time_ms, read.features, offers, exclude, [], limit)
@@ -90,9 +92,18 @@ def _are_printable(texts: Iterable[str]) -> bool:
     return all(map(str.isprintable, texts))
 
 
-def _are_pure(features: dict[str, Any]) -> bool:
-    """Tell whether no list mixes texts and numbers."""
-    return all(len(set(map(type, value))) <= 1 for value in features.values() if type(value) is list)
+def _are_plain(features: dict[str, Any]) -> bool:
+    """Tell whether no list mixes texts and numbers, and no number could have been an integer beyond an int64."""
+    for value in features.values():
+        kind = type(value)
+        if kind is float:
+            if not -_BEYOND < value < _BEYOND:
+                return False
+        elif kind is list and value:
+            kinds = set(map(type, value))
+            if len(kinds) > 1 or (kinds == {float} and not (min(value) > -_BEYOND and max(value) < _BEYOND)):
+                return False
+    return True
 
 
 def _maker(message_type: type[Message]) -> Callable[..., Message]:
@@ -104,9 +115,9 @@ def _maker(message_type: type[Message]) -> Callable[..., Message]:
     open_twin: Any = dataclasses.make_dataclass("OpenTwin", names, slots=True)
 
     def make(*values: object) -> Message:
-        message = open_twin(*values)
+        message: Message = open_twin(*values)
         message.__class__ = message_type
-        return cast("Message", message)
+        return message
 
     return make
 

@@ -37,10 +37,7 @@ class Column:
     bag_rows: NDArray[np.int64]
     bag_codes: NDArray[np.int64]
     vocabulary: dict[str, int]
-
-    def has(self, kinds: Sequence[int]) -> bool:
-        """Tell whether any offer's value is of one of these kinds."""
-        return bool(np.isin(self.kinds, kinds).any())
+    kinds_found: frozenset[int]  # without MISSING
 
 
 def filter_masks(expressions: Sequence[Sequence[Filter]], catalog: Catalog) -> list[Flags | None]:
@@ -61,9 +58,10 @@ def filter_refusal(filters: Sequence[Filter], catalog: Catalog) -> Refusal | Non
     for place, condition in enumerate(filters):
         column = column_of(catalog, condition.attribute)
         needed = _kinds_needed(condition)
-        if needed == () or (needed and column and not column.has(needed) and column.has((NUMBER, TEXT, BOOL, BAG, VECTOR))):
+        kinds_found = column.kinds_found if column else frozenset()
+        if needed == () or (needed and kinds_found and kinds_found.isdisjoint(needed)):
             where = f"{path_text(('filters', place))}: {path_text((condition.attribute,))} {condition.op}"
-            found = [word for kind, word in enumerate(_WORDS) if kind and column and column.has((kind,))]
+            found = [_WORDS[kind] for kind in sorted(kinds_found)]
             return Refusal(
                 "filter_kind_mismatch", f"{where} cannot compare {' or '.join(found) or 'anything'} with {_value_word(condition)}"
             )
@@ -151,7 +149,8 @@ def _column(values: Sequence[Any]) -> Column:
 
     codes = np.fromiter((code(value) if isinstance(value, str) else -1 for value in values), np.int64, len(values))
     bag_codes = np.fromiter((code(text) for _, text in bags), np.int64, len(bags))
-    return Column(kinds, numbers, codes, np.fromiter((row for row, _ in bags), np.int64, len(bags)), bag_codes, vocabulary)
+    bag_rows = np.fromiter((row for row, _ in bags), np.int64, len(bags))
+    return Column(kinds, numbers, codes, bag_rows, bag_codes, vocabulary, frozenset(kinds.tolist()) - {MISSING})
 
 
 def _kind(value: object) -> int:

@@ -73,18 +73,13 @@ def _is_plain(raw: bytes, parsed: dict[str, Any]) -> bool:
         and raw.count(b"{") == objects
         and raw.count(b"[") == arrays
         and not may_hold_nul(raw)
-        and not may_exceed_int64(raw)
+        and _NINETEEN_DIGITS not in raw.translate(_ZERO_FOR_DIGITS)
     )
 
 
 def may_hold_nul(raw: bytes) -> bool:
     """Tell whether there is an escaped NUL, or what looks like one."""
     return b"\\" in raw and _ESCAPED_NUL in raw
-
-
-def may_exceed_int64(raw: bytes) -> bool:
-    """Tell whether there is a number, or a text, of as many digits as only integers beyond an int64 need, or nearly."""
-    return _NINETEEN_DIGITS in raw.translate(_ZERO_FOR_DIGITS)
 
 
 def _shape(parsed: dict[str, Any], depth_max: int) -> tuple[int, int, int]:
