@@ -70,7 +70,7 @@ class Screen:
     def _line(self, moment: Moment) -> str:
         tally, now_ms = moment.tally, moment.now_ms
         p50, p99 = tally.recent_latency_ms(now_ms)
-        newest = " ".join(tally.name_of(release) for release in list(tally.releases)[-1:])
+        newest = tally.name_of(list(tally.releases)[-1]) if tally.releases else "no release yet"
         return (
             f"{tally.seconds_at(now_ms):4.0f} s  {moment.events_per_s:4.0f} events/s  p50 {p50:.0f} ms  p99 {p99:.0f} ms  "
             f"lag {moment.lag}  labels {moment.labels:,}  acceptance {tally.recent_rate(now_ms).value:.3f}  {newest}: {moment.note}"
