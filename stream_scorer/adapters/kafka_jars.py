@@ -69,9 +69,8 @@ def _download(pom: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".download-") as temporary:
         jars = Path(temporary) / "jars"
         target = ["-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={jars}"]
-        done = subprocess.run(
-            [maven, "-q", "-B", "-Dstyle.color=never", *target], capture_output=True, text=True, timeout=DOWNLOAD_S, cwd=temporary, check=False
-        )
+        command = [maven, "-q", "-B", "-Dstyle.color=never", *target]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_S, cwd=temporary, check=False)
         if done.returncode != 0 or not any(jars.glob("kafka_*.jar")):
             raise NotReady(f"Maven could not fetch Kafka's jars: {(done.stdout + done.stderr).strip()[:800]}")
         jars.rename(folder)
