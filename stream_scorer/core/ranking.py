@@ -23,6 +23,7 @@ from stream_scorer.core.messages import CustomerRequest
 PASS_FLAGS_MAX = 64_000_000  # offers times requests of one pass: its masks take as many bytes at most
 PASS_IDS_MAX = 500_000  # ids in the offers and exclude lists of one pass
 SCORES_BYTES_MAX = 16_000_000  # float32 scores at a time
+CANDIDATES_MAX = 250_000  # offers near the best, of some requests at a time
 RESCORED_BYTES_MAX = 250_000  # float64 vectors at a time: two arrays that stay in the cache and need no fresh pages
 GROUP_OFFERS_MAX = 64
 
@@ -99,7 +100,7 @@ def _candidates(choices: Choices, customers: Customers, catalog: Catalog, limits
             scores = _scores32(customers32[numbers], catalog, masks, limit=int(limits[numbers].max()))
             if len(choices.excluded.rows):
                 _ban(scores, numbers, choices.excluded.of(numbers))
-            yield _near_best(scores, numbers, limits[numbers], _margins(customers32[numbers]))
+            yield from _near_best(scores, numbers, limits[numbers], _margins(customers32[numbers]))
 
 
 def exact_scores(pairs: Pairs, customers: Customers, vectors: Vectors) -> Scores:
@@ -187,13 +188,28 @@ def _ban(scores: Scores32, numbers: Numbers, excluded: Pairs) -> None:
     scores[place_of[excluded.requests], inner, columns] = -np.inf
 
 
-def _near_best(scores: Scores32, numbers: Numbers, limits: Numbers, margins: Scores32) -> Pairs:
+def _near_best(scores: Scores32, numbers: Numbers, limits: Numbers, margins: Scores32) -> Iterator[Pairs]:
     """Find every offer whose score comes within the margin of the limit-th best, looking only into groups whose maximum does."""
-    _, group, groups = scores.shape
     maxima = scores.max(axis=1)
     # what may not be chosen is -inf and never passes
     thresholds = np.maximum(_nth_largest(maxima, limits) - margins, np.finfo(np.float32).min)
-    places, columns = np.divmod(np.flatnonzero(maxima >= thresholds[:, None]), groups)
+    passing = maxima >= thresholds[:, None]
+    for part in _portions(np.count_nonzero(passing, axis=1) * scores.shape[1]):
+        yield _found(scores[part], passing[part], thresholds[part], numbers[part])
+
+
+def _portions(sizes: Numbers) -> list[slice]:
+    """Cut rows such that few candidates are held at a time even when all offers score the same; a row is never cut."""
+    ends = np.cumsum(sizes)
+    if ends[-1] <= CANDIDATES_MAX:
+        return [slice(None)]
+    cuts = np.unique(np.searchsorted(ends, np.arange(CANDIDATES_MAX, ends[-1], CANDIDATES_MAX), side="right"))
+    return [slice(start, end) for start, end in pairwise([0, *cuts[cuts > 0].tolist(), len(sizes)]) if start < end]
+
+
+def _found(scores: Scores32, passing: NDArray[np.bool_], thresholds: Scores32, numbers: Numbers) -> Pairs:
+    _, group, groups = scores.shape
+    places, columns = np.divmod(np.flatnonzero(passing), groups)
     found, inner = np.divmod(np.flatnonzero(scores[places, :, columns] >= thresholds[places, None]), group)
     return Pairs(numbers[places[found]], columns[found] + inner * groups)
 

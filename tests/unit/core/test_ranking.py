@@ -1,3 +1,4 @@
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,16 @@ def test_of_equal_scores_the_lower_offer_id_comes_first_however_many_there_are()
     ranked = rank([request(limit=3), request(1, limit=1_000)], np.array([[1.0, 0.0], [0.0, 1.0]]), catalog)
     assert ranked_offers(ranked, catalog, 0) == ["o000000", "o000001", "o000002"]
     assert ranked_offers(ranked, catalog, 1) == catalog.offer_ids[:1_000]
+
+
+def test_offers_that_all_score_the_same_take_little_memory() -> None:
+    catalog, requests = catalog_of(np.tile([[0.6, 0.8]], (10_000, 1))), [request(number) for number in range(64)]
+    rank(requests[:1], unit_vectors(1, 2), catalog)
+    tracemalloc.start()
+    rank(requests, unit_vectors(64, 2), catalog)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50_000_000
 
 
 def test_zero_vectors_score_zero() -> None:
@@ -88,7 +99,7 @@ def test_a_ranking_does_not_depend_on_its_batch(numbers: list[int], offers: int)
         assert part.scores[of_part].tobytes() == whole.scores[of_whole].tobytes()
 
 
-@pytest.mark.parametrize("bound", ["PASS_FLAGS_MAX", "PASS_IDS_MAX", "SCORES_BYTES_MAX", "RESCORED_BYTES_MAX"])
+@pytest.mark.parametrize("bound", ["PASS_FLAGS_MAX", "PASS_IDS_MAX", "SCORES_BYTES_MAX", "CANDIDATES_MAX", "RESCORED_BYTES_MAX"])
 def test_the_smallest_bounds_of_memory_change_nothing(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
     catalog, customers = catalog_of(unit_vectors(300, 8)), unit_vectors(9, 8, seed=1)
     requests = [request(number, limit=5 + number, offers=catalog.offer_ids[::7] if number % 3 else None) for number in range(9)]
