@@ -132,7 +132,7 @@ def first_rule(asked: CustomerRequest, stated: Offer | None) -> str | None:
 
 
 @given(_offers, _requests)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80)
 def test_any_batch_is_judged_as_one_offer_at_a_time(drawn: list[dict[str, Any]], asked: list[dict[str, Any]]) -> None:
     stated = {str(row): offer(str(row), **fields) for row, fields in enumerate(drawn)}
     catalog, requests = made_of(*stated.values()), [request(number, **fields) for number, fields in enumerate(asked)]

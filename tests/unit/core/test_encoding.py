@@ -1,7 +1,7 @@
 import json
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.core.codec import decode_all
@@ -33,7 +33,6 @@ def test_a_ranking_is_these_bytes() -> None:
     st.lists(_features, min_size=1, max_size=4),
     st.sampled_from(['"', "é,", 'x","', "{}", "\\"]),
 )
-@settings(deadline=None)
 def test_what_is_written_reads_back_as_the_ranking(
     of_offers: list[dict[str, object]], of_customers: list[dict[str, object]], prefix: str
 ) -> None:

@@ -75,14 +75,14 @@ def assert_short_way_agrees(raw: bytes, read: Any, message_type: type) -> None:
 
 
 @given(st.data())
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=250)
 def test_what_the_short_way_reads_of_a_request_the_strict_way_reads_too(data: st.DataObject) -> None:
     raw = spoiled(data, GOOD_REQUEST, [*GOOD_REQUEST, "offers", "exclude", "filters", "unknown"])
     assert_short_way_agrees(raw, read_request, CustomerRequest)
 
 
 @given(st.data())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=100)
 def test_what_the_short_way_reads_of_an_acceptance_the_strict_way_reads_too(data: st.DataObject) -> None:
     assert_short_way_agrees(spoiled(data, ANSWER, [*ANSWER, "request_time_ms", "unknown"]), read_acceptance, Acceptance)
 

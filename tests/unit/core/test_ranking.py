@@ -50,7 +50,7 @@ def test_offers_that_all_score_the_same_take_little_memory() -> None:
     rank(requests, unit_vectors(64, 2), catalog)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 50_000_000
+    assert peak < 30_000_000
 
 
 def test_zero_vectors_score_zero() -> None:
@@ -62,8 +62,8 @@ def test_zero_vectors_score_zero() -> None:
 
 @pytest.mark.parametrize("offers", [1, 34, 1_000, 100_000])
 def test_rankings_equal_a_float64_computation_over_catalogs_of_every_size(offers: int) -> None:
-    catalog, customers = catalog_of(unit_vectors(offers, 64)), unit_vectors(4, 64, seed=1)
-    assert_as_oracle([request(number, limit=limit) for number, limit in enumerate([1, 10, 34, 1_000])], customers, catalog)
+    catalog, customers = catalog_of(unit_vectors(offers, 64)), unit_vectors(3, 64, seed=1)
+    assert_as_oracle([request(number, limit=limit) for number, limit in enumerate([1, 34, 1_000])], customers, catalog)
 
 
 def test_offers_closer_than_single_precision_can_tell_are_in_the_right_order() -> None:
@@ -74,7 +74,7 @@ def test_offers_closer_than_single_precision_can_tell_are_in_the_right_order() -
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80)
 def test_ties_lists_exclusions_and_limits_of_any_batch_are_ranked_as_the_oracle_does(data: st.DataObject) -> None:
     offers = data.draw(st.integers(1, 60))
     catalog = catalog_of(coarse_vectors(offers, 4, seed=data.draw(st.integers(0, 99))))
@@ -87,7 +87,7 @@ def test_ties_lists_exclusions_and_limits_of_any_batch_are_ranked_as_the_oracle_
 
 
 @given(st.lists(st.integers(0, 39), min_size=1, max_size=12), st.integers(1, 3_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_ranking_does_not_depend_on_its_batch(numbers: list[int], offers: int) -> None:
     catalog, customers = catalog_of(unit_vectors(offers, 33)), unit_vectors(40, 33, seed=1)
     requests = [request(number, limit=1 + number * 7) for number in range(40)]
