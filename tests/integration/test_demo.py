@@ -1,0 +1,87 @@
+"""The demo as a person runs it: the embedded broker, Valkey, and our own commands as processes."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from stream_scorer.demo.ring import prepare
+from stream_scorer.errors import UsageError
+
+START_S_MAX = 90.0
+
+
+def demo(out: Path, *options: str) -> "subprocess.Popen[str]":
+    words = [sys.executable, "-m", "stream_scorer", "demo", "--out", str(out), *options]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def left(out: Path) -> list[list[str]]:
+    """Return the command lines of processes that work for a demo, the demo itself left out."""
+    lines = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if str(out / "settings.toml") in line]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "out"
+
+
+@pytest.fixture(scope="module")
+def summary(out: Path) -> dict[str, Any]:
+    running = demo(out, "--seconds", "15", "--json")
+    stdout, stderr = running.communicate(timeout=280)
+    assert running.returncode == 0, stderr
+    parsed: dict[str, Any] = json.loads(stdout)
+    return parsed
+
+
+def test_the_demo_serves_one_release_after_the_other_and_gets_better(summary: dict[str, Any]) -> None:
+    rates = [release["expected_rate"] for release in summary["releases"]]
+    assert len(rates) >= 2
+    assert summary["popularity"] < rates[0] < rates[-1] < summary["best_possible"]
+
+
+def test_the_demo_loses_nothing(summary: dict[str, Any]) -> None:
+    assert summary["rankings"] == summary["requests"] > 1_000
+    assert summary["labels"]["accepted"] == summary["acceptances"] > 0
+    assert summary["requests_without_final_labels"] == 0
+    assert summary["dead_letters"] == {}
+
+
+def test_the_demo_leaves_a_picture_and_no_process(out: Path, summary: dict[str, Any]) -> None:
+    assert Path(summary["plot"]).read_bytes().startswith(b"\x89PNG")
+    assert left(out) == []
+
+
+def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path) -> None:
+    running = demo(tmp_path / "out")
+    deadline_s = time.monotonic() + START_S_MAX
+    while not any("join" in line for line in left(tmp_path / "out")):
+        assert time.monotonic() < deadline_s, "no joiner came up"
+        time.sleep(0.2)
+    running.send_signal(signal.SIGINT)
+    _, stderr = running.communicate(timeout=60)
+    assert "Traceback" not in stderr
+    assert running.returncode == 130
+    assert left(tmp_path / "out") == []
+
+
+def test_a_folder_that_no_demo_left_is_not_emptied(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds something that no demo left there"):
+        prepare(tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_the_folder_of_an_earlier_demo_is_emptied(tmp_path: Path) -> None:
+    prepare(tmp_path / "out")
+    (tmp_path / "out" / "labels").mkdir()
+    prepare(tmp_path / "out")
+    assert not (tmp_path / "out" / "labels").exists()
