@@ -1,0 +1,72 @@
+"""`stream-scorer import-h2o`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_scorer.cli.options import Json
+
+if TYPE_CHECKING:
+    from stream_scorer.core.release import Model
+
+
+def import_h2o(
+    *,
+    user: Annotated[Path, typer.Option(help="MOJO of the customers' model.")],
+    item: Annotated[Path, typer.Option(help="MOJO of the offers' model.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the model to; a model there is replaced.")],
+    customer_column: Annotated[str, typer.Option(help="The column of the customers' model that holds the customer id.")] = "customer_id",
+    offer_column: Annotated[
+        str | None, typer.Option(show_default="offer_id or offer", help="The column of the offers' model that holds the offer id.")
+    ] = None,
+    layer: Annotated[int, typer.Option(min=0, help="The hidden layer whose outputs are the vectors, from 0.")] = 0,
+    default: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=NUMBER", show_default=False, help="What a number counts as where none is stated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a model of two deep learning models that were left as MOJOs: hidden outputs become vectors, no JVM needed.
+
+    Towers that were trained apart share no space: measure with evaluate before publishing.
+    """
+    from stream_scorer.adapters.model_files import write_model
+    from stream_scorer.adapters.mojo_files import read_mojo
+    from stream_scorer.services.h2o_import import OFFER_COLUMNS, model_of
+
+    model = model_of(
+        read_mojo(user),
+        read_mojo(item),
+        customer_columns=(customer_column,),
+        offer_columns=(offer_column,) if offer_column else OFFER_COLUMNS,
+        layer=layer,
+        defaults=dict(_default(each) for each in default or ()),
+    )
+    write_model(out, model)
+    _tell(model, out, as_json)
+
+
+def _default(text: str) -> tuple[str, float]:
+    import math
+
+    from stream_scorer.errors import UsageError
+
+    name, _, value = text.rpartition("=")
+    try:
+        number = float(value)
+    except ValueError as error:
+        raise UsageError(f"--default must be NAME=NUMBER, got {text}") from error
+    if not name or not math.isfinite(number):
+        raise UsageError(f"--default must be NAME=NUMBER, got {text}")
+    return name, number
+
+
+def _tell(model: "Model", out: Path, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        print(json.dumps({"model_id": model.model_id, "out": str(out), "facts": model.facts}))
+        return
+    for name, tower in (("user tower", model.user_tower), ("item tower", model.item_tower)):
+        print(f"{name}: {', '.join(one.name for one in tower.spec.inputs)} -> {tower.dim} numbers")
+    print(f"model {model.model_id} in {out}")

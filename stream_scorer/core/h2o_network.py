@@ -1,0 +1,192 @@
+"""A deep learning model of H2O, as its documented interface or a MOJO tells it, and the Tower that computes the same.
+
+Both read one encoding: a one-hot of each category with a slot of its own for missing, unseen and absent values, then the numbers,
+standardised or not; a missing number counts as 0 there. Source: h2o-3, Neurons.java (Input.setInput, Rectifier, Tanh, Maxout) and
+DeepLearningModel.scoreDeepFeatures.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from stream_scorer.core.features import Category, FeatureSpec, Floats, Input, Number, Side
+from stream_scorer.core.tower import Activation, Layer, Tower
+from stream_scorer.errors import BadModel
+
+ENCODINGS = ("AUTO", "OneHotInternal")
+_DROPOUT = "WithDropout"
+_ACTIVATIONS: dict[str, Activation] = {"Rectifier": "relu", "Tanh": "tanh", "Maxout": "maxout"}
+_BOOLS = {"false": False, "true": True}
+
+
+@dataclass(frozen=True, slots=True)
+class H2oCategory:
+    """An enum column and its levels, in H2O's order."""
+
+    name: str
+    levels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class H2oNetwork:
+    """What H2O says of a model, in its own words and its own order.
+
+    `offsets` has one more entry than there are categories; `norm_mul` and `norm_sub` are empty when nothing was standardised. The
+    weights and biases are the hidden layers', first to last, (rows, in) and (rows,); maxout has two rows per unit.
+    """
+
+    categories: tuple[H2oCategory, ...]
+    numbers: tuple[str, ...]
+    offsets: tuple[int, ...]
+    norm_mul: tuple[float, ...]
+    norm_sub: tuple[float, ...]
+    use_all_factor_levels: bool
+    activation: str
+    dropout: tuple[float, ...]
+    encoding: str
+    weights: tuple[Floats, ...]
+    biases: tuple[Floats, ...]
+    version: str
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be reproduced or does not fit together, with BadModel."""
+        if self.encoding not in ENCODINGS:
+            raise BadModel(f"the categorical encoding must be one of {', '.join(ENCODINGS)}, got {self.encoding}")
+        if self.activation.removesuffix(_DROPOUT) not in _ACTIVATIONS:
+            raise BadModel(f"the activation must be one of {', '.join(_ACTIVATIONS)}, with or without dropout, got {self.activation}")
+        _check_offsets(self)
+        _check_norms(self)
+        _check_arrays(self)
+
+
+def tower_of(network: H2oNetwork, *, side: Side, ids: Sequence[str], layer: int = 0) -> Tower:
+    """Return the tower whose outputs are H2O's deep features of a hidden layer; columns named in `ids` hold the id. Raises BadModel."""
+    if not 0 <= layer < len(network.weights):
+        raise BadModel(f"the layer must be between 0 and {len(network.weights) - 1}, got {layer}")
+    layers = [_layer(network, number) for number in range(layer + 1)]
+    width = network.offsets[-1]
+    table, first = layers[0].weight[:, :width].T, layers[0]
+    numbers = first.weight[:, width:]
+    weight = np.concatenate([np.eye(len(first.bias)), numbers], axis=1) if network.categories else numbers
+    inputs: tuple[Input, ...] = (*(_category(one, ids) for one in network.categories), *_numbers(network))
+    return Tower(
+        spec=FeatureSpec(side=side, inputs=inputs),
+        table=_table(network, table),
+        combine="sum",
+        layers=(replace(first, weight=np.ascontiguousarray(weight)), *layers[1:]),
+    )
+
+
+def with_defaults(tower: Tower, defaults: Mapping[str, float]) -> Tower:
+    """Let a missing number count as the value given for it; nothing changes for a number that is there. Raises BadModel.
+
+    A missing number's column is 0, so its zero is moved to the default, and the bias takes up what that adds.
+    """
+    first, column = tower.layers[0], tower.width_in - tower.spec.numbers
+    bias, inputs = first.bias.copy(), list[Input]()
+    for one in tower.spec.inputs:
+        if isinstance(one, Number) and one.name in defaults:
+            bias += first.weight[:, column] * ((defaults[one.name] - one.mean) * one.scale)
+            inputs.append(replace(one, mean=defaults[one.name]))
+        else:
+            inputs.append(one)
+        column += one.width if isinstance(one, Number) else 0
+    if unknown := set(defaults) - {one.name for one in inputs if isinstance(one, Number)}:
+        raise BadModel(f"the {tower.spec.side}s' tower reads no number named {', '.join(sorted(unknown))}")
+    return replace(tower, spec=replace(tower.spec, inputs=tuple(inputs)), layers=(replace(first, bias=bias), *tower.layers[1:]))
+
+
+def defaults_of(tower: Tower) -> dict[str, float]:
+    """Return what a missing number counts as, by name."""
+    return {one.name: one.mean for one in tower.spec.inputs if isinstance(one, Number)}
+
+
+def probes(tower: Tower, *, levels_max: int = 1_000, spread: float = 3.0) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return features and ids that try each level, and each number well below and above its mean, all else missing."""
+    features: list[dict[str, Any]] = [{}]
+    ids = ["\x00missing"]
+    for one in tower.spec.inputs:
+        if isinstance(one, Category):
+            values = one.vocabulary[:levels_max]
+            features += [{} if one.from_id else {one.name: value} for value in values]
+            ids += [str(value) if one.from_id else "\x00missing" for value in values]
+        elif isinstance(one, Number) and one.scale:
+            features += [{one.name: one.mean + sign * spread / one.scale} for sign in (-1, 1)]
+            ids += ["\x00missing"] * 2
+    return features, ids
+
+
+def check_not_dead(name: str, tower: Tower, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> int:
+    """Return how many of the vectors are zero. Raises BadModel when all are: the tower tells nothing from anything."""
+    alive = np.abs(tower.embed(features, ids).vectors).max(axis=1) > 0
+    if not alive.any():
+        raise BadModel(f"the {name} is dead: all of {len(alive)} vectors are zero")
+    return int((~alive).sum())
+
+
+def _check_offsets(network: H2oNetwork) -> None:
+    spare = 1 if network.use_all_factor_levels else 0  # the slot of missing values; else the first level's slot is left out for it
+    expected = [len(one.levels) + spare for one in network.categories]
+    found = [after - before for before, after in pairwise(network.offsets)]
+    if network.offsets[:1] != (0,) or found != expected:
+        raise BadModel(f"categories must be {expected} slots wide, the offsets are {list(network.offsets)}")
+
+
+def _check_norms(network: H2oNetwork) -> None:
+    for name, norm in (("norm_mul", network.norm_mul), ("norm_sub", network.norm_sub)):
+        if len(norm) not in (0, len(network.numbers)) or not np.isfinite(norm).all():
+            raise BadModel(f"{name} must be empty or {len(network.numbers)} finite numbers, got {list(norm)}")
+    if len(network.norm_mul) != len(network.norm_sub):
+        raise BadModel(f"norm_mul has {len(network.norm_mul)} numbers, norm_sub {len(network.norm_sub)}")
+
+
+def _check_arrays(network: H2oNetwork) -> None:
+    width, per_unit = network.offsets[-1] + len(network.numbers), 2 if network.activation.startswith("Maxout") else 1
+    if not len(network.weights) == len(network.biases) == len(network.dropout) > 0:
+        raise BadModel(f"{len(network.weights)} layers of weights, {len(network.biases)} of biases, {len(network.dropout)} dropout ratios")
+    for number, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        if weight.shape != (len(bias), width) or len(bias) % per_unit:
+            raise BadModel(f"layer {number} must have {width} weights per row, got shape {weight.shape} and {len(bias)} biases")
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise BadModel(f"layer {number} has weights that are not finite")
+        width = len(bias) // per_unit
+
+
+def _layer(network: H2oNetwork, number: int) -> Layer:
+    weight, bias = network.weights[number], network.biases[number]
+    activation = _ACTIVATIONS[network.activation.removesuffix(_DROPOUT)]
+    if activation == "maxout":
+        # the two rows of a unit are interleaved number by number, not stacked
+        units, width = len(bias) // 2, weight.shape[1]
+        weight = weight.reshape(units, width, 2).transpose(0, 2, 1).reshape(2 * units, width)
+    scale = 1.0 - network.dropout[number] if network.activation.endswith(_DROPOUT) else 1.0
+    return Layer(np.asarray(weight, np.float64), np.asarray(bias, np.float64), activation, scale)
+
+
+def _category(category: H2oCategory, ids: Sequence[str]) -> Category:
+    from_id = category.name in ids
+    if not from_id and category.levels and all(level.lower() in _BOOLS for level in category.levels):
+        return Category(category.name, tuple(_BOOLS[level.lower()] for level in category.levels))
+    return Category(category.name, category.levels, from_id=from_id)
+
+
+def _numbers(network: H2oNetwork) -> list[Number]:
+    if not network.norm_mul:
+        return [Number(name) for name in network.numbers]
+    norms = zip(network.numbers, network.norm_sub, network.norm_mul, strict=True)
+    return [Number(name, mean=sub, scale=mul) for name, sub, mul in norms]
+
+
+def _table(network: H2oNetwork, columns: Floats) -> Floats:
+    """Return a row per value (R, d): of each category the missing slot first, then its levels."""
+    zero = np.zeros((1, columns.shape[1]))
+    parts = [zero[:0]]
+    for start, end in pairwise(network.offsets):
+        parts.append(columns[end - 1 : end])
+        if not network.use_all_factor_levels:
+            parts.append(zero)  # the first level has no slot
+        parts.append(columns[start : end - 1])
+    return np.concatenate(parts)
