@@ -82,30 +82,35 @@ def to_table(rows: Sequence[ExampleRow]) -> tuple[pa.Table, list[str]]:
     """Return the rows as a table, and the names of the columns left out since their feature came in several kinds."""
     columns = zip(*rows, strict=True) if rows else ((),) * len(COLUMNS)
     values: dict[str, Sequence[Any]] = dict(zip(ExampleRow._fields, columns, strict=True))
-    features = {side: values[column] for side, column in _SIDES.items()}
-    for column in _SIDES.values():
-        values[column] = _texts(values[column])
-    arrays = {name: pa.array(values[name], type=kind) for name, kind in COLUMNS.items()}
-    mixed: list[str] = []
-    for side, maps in features.items():
-        typed, left_out = _typed_columns(side, maps)
-        arrays |= typed
-        mixed += left_out
-    return pa.table(arrays), mixed
-
-
-def _texts(maps: Sequence[Features]) -> list[str]:
-    # the rows of one ranking share one dict of customer features
-    known: dict[int, str] = {}
-    for features in maps:
-        if id(features) not in known:
-            known[id(features)] = msgspec.json.encode(features).decode()
-    return [known[id(features)] for features in maps]
-
-
-def _typed_columns(side: str, maps: Sequence[Features]) -> tuple[dict[str, pa.Array], list[str]]:
+    arrays = {name: pa.array(values[name], type=kind) for name, kind in COLUMNS.items() if name not in _SIDES.values()}
     typed: dict[str, pa.Array] = {}
     mixed: list[str] = []
+    for side, column in _SIDES.items():
+        texts, maps, index = _distinct(values[column])
+        arrays[column] = pa.array(texts, type=pa.string()).take(index)
+        for name, array in _typed_columns(side, maps, mixed).items():
+            typed[name] = array.take(index)
+    return pa.table({name: arrays[name] for name in COLUMNS} | typed), mixed
+
+
+def _distinct(maps: Sequence[Features]) -> tuple[list[str], list[Features], pa.Array]:
+    """Return the distinct JSON texts, features of each, and which of them each row has: many rows show the same customer or offer."""
+    place_of_text: dict[str, int] = {}
+    place_of_map: dict[int, int] = {}
+    kept: list[Features] = []
+    for features in maps:
+        if id(features) not in place_of_map:
+            text = msgspec.json.encode(features).decode()
+            if text not in place_of_text:
+                place_of_text[text] = len(kept)
+                kept.append(features)
+            place_of_map[id(features)] = place_of_text[text]
+    return list(place_of_text), kept, pa.array([place_of_map[id(features)] for features in maps], type=pa.int64())
+
+
+def _typed_columns(side: str, maps: Sequence[Features], mixed: list[str]) -> dict[str, pa.Array]:
+    """Return a column for each feature of one kind, and note the others in `mixed`."""
+    typed: dict[str, pa.Array] = {}
     for name in sorted(set().union(*maps)):
         column = [features.get(name) for features in maps]
         kinds = _kinds(column)
@@ -113,7 +118,7 @@ def _typed_columns(side: str, maps: Sequence[Features]) -> tuple[dict[str, pa.Ar
             mixed.append(f"{side}.{name}")
         elif kinds:
             typed[f"{side}.{name}"] = pa.array(column, type=_TYPES[kinds.pop()])
-    return typed, mixed
+    return typed
 
 
 def _kinds(column: Sequence[object]) -> set[str]:

@@ -10,8 +10,17 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from stream_scorer.core.fast_decoding import read_acceptance, read_request
-from stream_scorer.core.messages import BAG_MAX, RECORD_BYTES_MAX, STRING_CHARS_MAX, VECTOR_MAX, Acceptance, CustomerRequest, Offer
+from stream_scorer.core.fast_decoding import read_acceptance, read_labels, read_request
+from stream_scorer.core.messages import (
+    BAG_MAX,
+    RECORD_BYTES_MAX,
+    STRING_CHARS_MAX,
+    VECTOR_MAX,
+    Acceptance,
+    CustomerRequest,
+    LabelledRanking,
+    Offer,
+)
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
 from stream_scorer.core.strict_json import Path, Refusal, loads_strict, path_text
 
@@ -20,7 +29,11 @@ __all__ = ["Decoded", "Refusal", "dead_letter_record", "decode_all", "encode", "
 Message = TypeVar("Message")
 
 _WRITTEN_BY_USERS = {CustomerRequest, Acceptance, Offer}  # our own records were bounded when they were written
-_READ_PLAIN: dict[Any, Callable[[bytes], Any]] = {CustomerRequest: read_request, Acceptance: read_acceptance}
+_READ_PLAIN: dict[Any, Callable[[bytes], Any]] = {
+    CustomerRequest: read_request,
+    Acceptance: read_acceptance,
+    LabelledRanking: read_labels,
+}
 _FEATURES = ("features", "customer_features", "offer_features")
 _CODES = {
     "missing": "missing_field",

@@ -6,13 +6,13 @@ returns equals what the strict way returns, which a test holds.
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from stream_scorer.core import messages as contract
-from stream_scorer.core.messages import Acceptance, CustomerRequest
+from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledOffer, LabelledRanking
 from stream_scorer.core.strict_json import may_hold_nul
 
 Message = TypeVar("Message")
@@ -48,8 +48,31 @@ class _Answer(msgspec.Struct, forbid_unknown_fields=True):
     request_time_ms: _TimeMs | UnsetType | None = UNSET
 
 
+class _Labelled(msgspec.Struct, forbid_unknown_fields=True):
+    offer_id: _Id
+    rank: Annotated[int, Meta(ge=1, le=contract.LIMIT_MAX)]
+    score: float
+    propensity: Annotated[float, Meta(gt=0, le=1)]
+    features: _Features
+    accepted: Literal[0, 1] | None
+    cause: Literal["accepted", "declined", "window_closed", "late_acceptance"] | None
+    label_time_ms: _TimeMs | None
+
+
+class _Labels(msgspec.Struct, forbid_unknown_fields=True):
+    request_id: _Id
+    revision: Annotated[int, Meta(ge=1)]
+    final: bool
+    customer_id: _Id
+    request_time_ms: _TimeMs
+    release_id: _Id
+    features: _Features
+    offers: Annotated[list[_Labelled], Meta(max_length=contract.LIMIT_MAX)]
+
+
 _parse_request = msgspec.json.Decoder(_Request).decode
 _parse_answer = msgspec.json.Decoder(_Answer).decode
+_parse_labels = msgspec.json.Decoder(_Labels).decode
 
 
 def read_request(raw: bytes) -> CustomerRequest | None:
@@ -85,6 +108,25 @@ def read_acceptance(raw: bytes) -> Acceptance | None:
         return None
     request_time_ms = None if read.request_time_ms is UNSET else read.request_time_ms
     return _make_acceptance(*ids, read.accepted, read.event_time_ms, request_time_ms)
+
+
+def read_labels(raw: bytes) -> LabelledRanking | None:
+    """Read a labelled ranking, or return None; see `read_request`."""
+    try:
+        read = _parse_labels(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    keys = 8 + len(read.features) + sum(8 + len(offer.features) for offer in read.offers)
+    if raw.count(b":") != keys or may_hold_nul(raw):
+        return None
+    if not _are_printable((read.request_id, read.customer_id, read.release_id, *(offer.offer_id for offer in read.offers))):
+        return None
+    if not (_are_plain(read.features) and all(_are_plain(offer.features) and abs(offer.score) < _BEYOND for offer in read.offers)):
+        return None
+    offers = [_make_labelled(*(getattr(offer, name) for name in _Labelled.__struct_fields__)) for offer in read.offers]
+    return _make_labels(
+        read.request_id, read.revision, read.final, read.customer_id, read.request_time_ms, read.release_id, read.features, offers
+    )
 
 
 def _are_printable(texts: Iterable[str]) -> bool:
@@ -124,3 +166,5 @@ def _maker(message_type: type[Message]) -> Callable[..., Message]:
 
 _make_request = _maker(CustomerRequest)
 _make_acceptance = _maker(Acceptance)
+_make_labelled = _maker(LabelledOffer)
+_make_labels = _maker(LabelledRanking)

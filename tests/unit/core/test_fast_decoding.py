@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stream_scorer.core.codec import Refusal, _read_strictly, encode
-from stream_scorer.core.fast_decoding import read_acceptance, read_request
-from stream_scorer.core.messages import Acceptance, CustomerRequest
+from stream_scorer.core.fast_decoding import read_acceptance, read_labels, read_request
+from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledRanking
 from tests.bad_records import BAD_REQUESTS, GOOD_REQUEST
 
 ANSWER: dict[str, Any] = {
@@ -17,6 +17,26 @@ ANSWER: dict[str, Any] = {
     "offer_id": "o-1",
     "accepted": True,
     "event_time_ms": 1_700_000_000_000,
+}
+LABEL: dict[str, Any] = {
+    "offer_id": "o-1",
+    "rank": 1,
+    "score": 0.5,
+    "propensity": 1.0,
+    "features": {"price": 9.5},
+    "accepted": 1,
+    "cause": "accepted",
+    "label_time_ms": 1_700_000_000_500,
+}
+LABELS: dict[str, Any] = {
+    "request_id": "r-1",
+    "revision": 1,
+    "final": False,
+    "customer_id": "c-1",
+    "request_time_ms": 1_700_000_000_000,
+    "release_id": "rel-1",
+    "features": {"age": 30.0},
+    "offers": [LABEL, {**LABEL, "accepted": None, "cause": None, "label_time_ms": None}],
 }
 _odd = st.sampled_from(
     [
@@ -85,6 +105,18 @@ def test_what_the_short_way_reads_of_a_request_the_strict_way_reads_too(data: st
 @settings(max_examples=100)
 def test_what_the_short_way_reads_of_an_acceptance_the_strict_way_reads_too(data: st.DataObject) -> None:
     assert_short_way_agrees(spoiled(data, ANSWER, [*ANSWER, "request_time_ms", "unknown"]), read_acceptance, Acceptance)
+
+
+@given(st.data())
+@settings(max_examples=150)
+def test_what_the_short_way_reads_of_labels_the_strict_way_reads_too(data: st.DataObject) -> None:
+    offer = json.loads(spoiled(data, LABEL, [*LABEL, "unknown"])) if data.draw(st.booleans()) else LABEL
+    assert_short_way_agrees(spoiled(data, {**LABELS, "offers": [LABEL, offer]}, [*LABELS, "unknown"]), read_labels, LabelledRanking)
+
+
+def test_labels_of_the_usual_shape_take_the_short_way() -> None:
+    raw = json.dumps(LABELS).encode()
+    assert read_labels(raw) == _read_strictly(raw, LabelledRanking)
 
 
 @given(st.characters() | st.text(min_size=1, max_size=3))
