@@ -29,6 +29,7 @@ def chunk(customers: Views, offers: Views, rows: Sequence[tuple[int, int, int]],
     made: dict[str, Any] = {
         "request": np.arange(1, count + 1, dtype=np.uint64),
         "rank": np.ones(count, np.int64),
+        "score": np.full(count, np.nan),
         "propensity": np.full(count, np.nan),
         "weight": np.ones(count),
         "request_time_ms": np.arange(count, dtype=np.int64) + 1_000,

@@ -38,6 +38,7 @@ class _Row(msgspec.Struct):
     customer_features: msgspec.Raw = _NO_FEATURES
     offer_features: msgspec.Raw = _NO_FEATURES
     rank: int | None = None
+    score: float | None = None
     propensity: float | None = None
     keep_prob: float | None = None
     request_time_ms: int | None = None
@@ -59,6 +60,7 @@ class RawChunk:
     offer: Ints
     accepted: npt.NDArray[np.int8]
     rank: Ints
+    score: npt.NDArray[np.float64]
     propensity: npt.NDArray[np.float64]
     weight: npt.NDArray[np.float64]
     request_time_ms: Ints
@@ -86,6 +88,7 @@ class RawChunk:
             request=self.request,
             accepted=self.accepted,
             rank=self.rank,
+            score=self.score,
             propensity=self.propensity,
             weight=self.weight,
             request_time_ms=self.request_time_ms,
@@ -139,6 +142,7 @@ def _of_rows(file: Path, rows: Sequence[_Row], lines: Sequence[int]) -> RawChunk
         offer=offer,
         accepted=np.array([row.accepted for row in rows], np.int8),
         rank=np.array([row.rank or 0 for row in rows], np.int64),
+        score=np.array([row.score for row in rows], np.float64),
         propensity=np.array([row.propensity for row in rows], np.float64),
         weight=_weights(np.array([row.keep_prob for row in rows], np.float64)),
         request_time_ms=np.array([row.request_time_ms or 0 for row in rows], np.int64),
@@ -200,6 +204,7 @@ def _of_batch(file: Path, batch: "pa.RecordBatch", line: int) -> RawChunk:
         offer=offer,
         accepted=accepted.astype(np.int8),
         rank=_ints(batch, "rank", 0),
+        score=_floats(batch, "score"),
         propensity=_floats(batch, "propensity"),
         weight=_weights(_floats(batch, "keep_prob")),
         request_time_ms=times,

@@ -29,6 +29,7 @@ class ExampleChunk:
     request: npt.NDArray[np.uint64]  # a hash of the request id
     accepted: npt.NDArray[np.int8]
     rank: Ints  # 0: unknown
+    score: npt.NDArray[np.float64]  # NaN: unknown
     propensity: npt.NDArray[np.float64]  # NaN: unknown
     weight: npt.NDArray[np.float64]  # how many rows it stands for: 1 / keep_prob of a sampled negative
     request_time_ms: Ints
