@@ -23,6 +23,7 @@ from stream_scorer.topic_plan import topic_specs
 STEP_S = 0.02
 PARTITIONS = 4
 WINDOW_MS = 5_000
+REFUSED = "stream-scorer: refused: "
 MARK = "# The ring of a demo, for `stream-scorer --config` while it runs. The next demo empties this folder."
 
 Section = dict[str, str | int | float]
@@ -152,12 +153,18 @@ class Ring:
         }
 
 
-def finished(command: OwnCommand) -> bool:
-    """Return whether a command has ended well. Raises NotReady with its last words when it failed."""
+def ended(command: OwnCommand) -> bool:
+    """Return whether a command has ended, well or by the gate's refusal. Raises StreamScorerError when it failed."""
     code = command.code()
-    if code not in (None, 0):
-        raise NotReady(_ended(command, code))
-    return code == 0
+    if code not in (None, 0) and refusal(command) is None:
+        raise StreamScorerError(_ended(command, code))
+    return code is not None
+
+
+def refusal(command: OwnCommand) -> str | None:
+    """Return why a publish was refused, None for one that was not."""
+    said = command.said()
+    return said.removeprefix(REFUSED) if said.startswith(REFUSED) else None
 
 
 def _ended(command: OwnCommand, code: int) -> str:

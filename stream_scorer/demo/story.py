@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from stream_scorer.adapters.clock import SystemClock
+from stream_scorer.adapters.own_command import OwnCommand
 from stream_scorer.adapters.plot import Series, draw_acceptance
 from stream_scorer.core.codec import encode
 from stream_scorer.core.world import World
-from stream_scorer.demo.ring import Ring, finished, prepare
+from stream_scorer.demo.ring import Ring, ended, prepare, refusal
 from stream_scorer.demo.screen import Screen
 from stream_scorer.demo.summary import Summary
 from stream_scorer.demo.tally import Tally
 from stream_scorer.demo.traffic import START_S_MAX, Traffic
+from stream_scorer.errors import NotReady
 
 COMMAND_S_MAX = 300.0
 END_S = 15.0
@@ -63,7 +65,8 @@ class Story:
         with Ring(plan.out, kafka=plan.kafka) as ring, closing(self._screen):
             self._start(ring)
             self._write_history(ring)
-            self._release(ring, 1, ring.until)
+            if not self._release(ring, 1, ring.until):
+                raise NotReady("the first model is no better than popularity: try another --seed")
             self._serve(ring)
             with Traffic(self._world, self._rng, ring, self._screen, rate_per_s=plan.rate_per_s, delay_ms=plan.delay_ms) as traffic:
                 self._live(ring, traffic)
@@ -90,23 +93,26 @@ class Story:
         (ring.labels / "history.jsonl").write_bytes(b"".join(encode(example) + b"\n" for example in history))
         ring.offers.write_bytes(b"".join(encode(offer) + b"\n" for offer in world.offers()))
 
-    def _release(self, ring: Ring, number: int, until: Until) -> None:
-        """Train and publish; whoever waits in `until` goes on meanwhile."""
+    def _release(self, ring: Ring, number: int, until: Until) -> bool:
+        """Train and publish, unless the gate refuses; whoever waits in `until` goes on meanwhile."""
         model = str(self._plan.out / "models" / str(number))
         # one thread: the ring needs the cores too, and so small a model gains nothing by a second
-        said = self._command(
+        trained = self._command(
             ring, until, "train", "--labels", str(ring.labels), "--offers", str(ring.offers), "--out", model, "--threads", "1"
         )
-        for line in said.splitlines():
+        for line in trained.said().splitlines():
             self._screen.say(line)
-        self._command(ring, until, "publish", "--model", model, "--offers", str(ring.offers))
+        published = self._command(ring, until, "publish", "--model", model, "--offers", str(ring.offers))
+        if (why := refusal(published)) is not None:
+            self._screen.say(f"refused, so what serves goes on: {why}")
+        return why is None
 
-    def _command(self, ring: Ring, until: Until, *arguments: str) -> str:
+    def _command(self, ring: Ring, until: Until, *arguments: str) -> OwnCommand:
         words = [word if word.startswith("-") else Path(word).name for word in arguments]
         self._screen.step(f"stream-scorer {' '.join(words)}")
         command = ring.run(*arguments)
-        until(partial(finished, command), arguments[0], COMMAND_S_MAX)
-        return command.said()
+        until(partial(ended, command), arguments[0], COMMAND_S_MAX)
+        return command
 
     def _serve(self, ring: Ring) -> None:
         self._screen.step("stream-scorer serve --rankers 1 --joiners 1")
@@ -120,15 +126,16 @@ class Story:
         share_s = plan.seconds / (plan.retrainings + 1)
         traffic.open()
         traffic.serve(share_s)
-        training_s = 0.0
+        training_s, releases = 0.0, 1
         for number in range(2, plan.retrainings + 2):
             began_s = self._clock.monotonic_s()
             if began_s - self._began_s - (number - 1) * share_s + GROWTH * training_s + END_S > plan.besides_s_max:
                 self._screen.say("this machine is busy: no further training, so that the demo ends in time")
                 break
-            self._release(ring, number, traffic.until)
+            if self._release(ring, number, traffic.until):
+                releases += 1
+                traffic.until(partial(traffic.served_by, releases), "the rankers swap", START_S_MAX)
             training_s = self._clock.monotonic_s() - began_s
-            traffic.until(partial(traffic.served_by, number), "the rankers swap", START_S_MAX)
             traffic.serve(share_s)
         traffic.drain()
 

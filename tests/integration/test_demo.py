@@ -35,7 +35,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def summary(out: Path) -> dict[str, Any]:
-    running = demo(out, "--seconds", "15", "--json")
+    running = demo(out, "--seconds", "36", "--json")
     stdout, stderr = running.communicate(timeout=280)
     assert running.returncode == 0, stderr
     parsed: dict[str, Any] = json.loads(stdout)
