@@ -26,7 +26,6 @@ COMMANDS = {
     "evaluate": "Measure a model on labelled examples.",
     "publish": "Make a release of a model and its offers, and switch to it; or roll back.",
     "refresh": "Keep the current release in step with the offers topic.",
-    "retrain": "Train, judge and publish again as labels come in.",
     "import-h2o": "Make a model of towers trained in H2O.",
     "score": "Rank a file of requests offline.",
     "replay": "Send a file of events to a topic.",
