@@ -94,7 +94,8 @@ class JoinSettings(_Frozen):
 
     group: str = "stream-scorer-join"
     emit: Annotated[
-        Literal["at_once", "at_close"], Field(description="labels as they become known, or one final revision when nothing can change any more")
+        Literal["at_once", "at_close"],
+        Field(description="labels as they become known, or one final revision when nothing can change any more"),
     ] = "at_once"
     window_ms: Millis = 30 * 60_000
     late_ms: Millis = 60 * 60_000
@@ -112,7 +113,7 @@ class BufferSettings(_Frozen):
     group: str = "stream-scorer-buffer"
     folder: str = "training-buffer"
     file_rows_max: Count = 100_000
-    held_bytes_max: Annotated[Count, Field(description="bytes of labels held in memory until they are written")] = 32_000_000
+    held_bytes_max: Annotated[Count, Field(description="bytes of labels held in memory until they are written")] = 16_000_000
     flush_s: Seconds = 10.0
     keep_prob: Annotated[float, Field(gt=0, le=1, description="share of the negatives nobody answered for that is kept")] = 1.0
 
