@@ -12,6 +12,7 @@ def demo(
     *,
     kafka: Annotated[bool, typer.Option("--kafka", help="A real Apache Kafka (needs Java 17) instead of the embedded broker.")] = False,
     seconds: Annotated[float, typer.Option(min=15, max=3_600, help="How long customers come, besides the trainings.")] = 75.0,
+    retrainings: Annotated[int, typer.Option(min=1, max=20, help="How often to train on what customers answered.")] = 2,
     out: Annotated[Path, typer.Option(help="A folder for plot, labels, models and logs; emptied of an earlier demo.")] = Path(
         "demo-output"
     ),
@@ -26,7 +27,7 @@ def demo(
     from stream_scorer.demo.story import Plan, Story
 
     screen = Screen(sys.stderr if as_json else sys.stdout)
-    summary = Story(Plan(out=out, seed=seed, seconds=seconds, kafka=kafka), screen).run()
+    summary = Story(Plan(out=out, seed=seed, seconds=seconds, retrainings=retrainings, kafka=kafka), screen).run()
     if as_json:
         print(json.dumps(summary.as_dict(), indent=2))
         return
