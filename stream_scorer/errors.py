@@ -46,7 +46,7 @@ class StreamError(StreamScorerError):
 class BatchAborted(StreamError):
     """Nothing of the batch was written; `membership_lost` says that writing the same again cannot succeed."""
 
-    def __init__(self, message: str, membership_lost: bool = False) -> None:  # noqa: FBT001, FBT002 - an exception's args are positional
+    def __init__(self, message: str, membership_lost: bool = False) -> None:  # noqa: FBT002 - an exception's args are positional
         """Say why."""
         super().__init__(message, membership_lost)
         self.membership_lost = membership_lost

@@ -197,7 +197,10 @@ class TrainingBuffer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What one written batch was: record counts by topic, dead letters by (source topic, code), seconds by stage."""
+    """What one written batch was: record counts by topic, dead letters by (source topic, code), seconds by stage.
+
+    `oldest_s` is how old the batch's oldest record was when its outputs were written.
+    """
 
     job: str
     consumed: Mapping[str, int]
@@ -205,11 +208,10 @@ class BatchReport:
     dead_letters: Mapping[tuple[str, str], int]
     stages_s: Mapping[str, float]
     oldest_s: float | None = None
-    """How old the batch's oldest record was when its outputs were written."""
 
 
 class Telemetry(Protocol):
-    """Figures about the jobs, by the batch, never customers' data. `job` is the command's name: rank, join, …"""
+    """Figures about the jobs, by the batch, never customers' data. `job` is the command's name."""
 
     def batch(self, report: BatchReport) -> None:
         """Count a batch that was written."""

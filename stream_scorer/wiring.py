@@ -133,9 +133,7 @@ def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
 def join_config(settings: Settings) -> JoinConfig:
     """Return what a joiner is told."""
     join, topics = settings.join, settings.topics
-    horizons = Horizons(
-        join.window_ms, join.late_ms, join.disorder_ms, join.back_ms, join.tick_ms, join.skew_ms, join.idle_slack_ms
-    )
+    horizons = Horizons(join.window_ms, join.late_ms, join.disorder_ms, join.back_ms, join.tick_ms, join.skew_ms, join.idle_slack_ms)
     return JoinConfig(
         JoinTopics(topics.rankings, topics.outcomes, topics.labels), topics.dead_letters, horizons, join.open_requests_max, join.emit
     )
@@ -164,7 +162,15 @@ def run_serve(
     instance = settings.loop.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:6]}"
 
     def start(name: str) -> subprocess.Popen[bytes]:
-        words = [sys.executable, "-m", "stream_scorer", *(["--config", str(config)] if config else []), name.split("-")[0], "--parent", str(os.getpid())]
+        words = [
+            sys.executable,
+            "-m",
+            "stream_scorer",
+            *(["--config", str(config)] if config else []),
+            name.split("-", maxsplit=1)[0],
+            "--parent",
+            str(os.getpid()),
+        ]
         words += ["--delivery", settings.loop.delivery, *(["--until-idle", str(until_idle_s)] if until_idle_s is not None else [])]
         words += ["--instance", f"{instance}-{name}", "--metrics-port", str(ports[name])]
         # a session of its own: Ctrl-C reaches us alone, and we pass it on once
@@ -176,7 +182,11 @@ def run_serve(
 
 
 def _loop(
-    settings: Settings, job: Ranker | Joiner | Refresher, source: KafkaSource, sink: TransactionalSink | AtLeastOnceSink, telemetry: Telemetry
+    settings: Settings,
+    job: Ranker | Joiner | Refresher,
+    source: KafkaSource,
+    sink: TransactionalSink | AtLeastOnceSink,
+    telemetry: Telemetry,
 ) -> Loop[KafkaSource]:
     loop = settings.loop
     bounds = LoopBounds(loop.batch_records_max, loop.linger_s, loop.poll_s, loop.write_attempts_max)

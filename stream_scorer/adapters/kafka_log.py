@@ -12,6 +12,7 @@ from stream_scorer.core.records import Partition, Position, Record
 from stream_scorer.errors import TransientError
 
 _BATCH = 5_000
+_WAIT_S = 0.5
 
 
 class KafkaLog:
@@ -24,7 +25,7 @@ class KafkaLog:
         """
         # a stretch ends with the broker's word that nothing follows, which waits as long as a fetch does
         self._consumer = new_consumer({"fetch.wait.max.ms": 10, **config, "isolation.level": isolation})
-        self._admin = AdminClient({key: value for key, value in config.items() if key in ("bootstrap.servers",) or "." in key and _shared(key)})
+        self._admin = AdminClient({key: value for key, value in config.items() if not key.startswith(("group.", "isolation."))})
         self._timeout_s = timeout_s
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
@@ -51,7 +52,9 @@ class KafkaLog:
     def _offset(self, partition: Partition, spec: OffsetSpec) -> int:
         place = TopicPartition(*partition)
         with transient(f"reading an offset of {partition.topic}[{partition.number}]"):
-            futures = self._admin.list_offsets({place: spec}, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=self._timeout_s)
+            futures = self._admin.list_offsets(
+                {place: spec}, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=self._timeout_s
+            )
             offset = futures[place].result(self._timeout_s + 1).offset
         return int(offset)
 
@@ -67,32 +70,31 @@ class KafkaLog:
 
     def _read_assigned(self, partition: Partition, end: int) -> Iterator[list[Record]]:
         deadline_s = time.monotonic() + self._timeout_s
-        while True:
-            first = self._consumer.poll(0.5)
-            if first is None:
-                if self._position(partition) >= end:
-                    return
-                if time.monotonic() > deadline_s:
-                    msg = f"{partition.topic}[{partition.number}] stayed silent for {self._timeout_s} s before offset {end}"
-                    raise TransientError(msg)
-                continue
-            records: list[Record] = []
-            over = False
-            for message in [first, *self._consumer.consume(_BATCH, 0)]:
-                if (error := message.error()) is not None:
-                    # the end of the partition may be the last stable offset: go on until what was asked for is read
-                    over = over or (error.code() == KafkaError._PARTITION_EOF and (message.offset() or 0) >= end)
-                    if error.code() != KafkaError._PARTITION_EOF:
-                        raise TransientError(error.str())
-                elif (record := record_of(message)).offset >= end:
-                    over = True
-                else:
-                    records.append(record)
+        over = False
+        while not over:
+            records, over = self._next_batch(end)
             if records:
                 deadline_s = time.monotonic() + self._timeout_s
                 yield records
-            if over:
+            elif not over and self._position(partition) >= end:
                 return
+            elif not over and time.monotonic() > deadline_s:
+                raise TransientError(f"{partition.topic}[{partition.number}] stayed silent for {self._timeout_s} s before offset {end}")
+
+    def _next_batch(self, end: int) -> tuple[list[Record], bool]:
+        """Return what has come, and whether the stretch is over."""
+        records: list[Record] = []
+        first = self._consumer.poll(_WAIT_S)
+        for message in [] if first is None else [first, *self._consumer.consume(_BATCH, 0)]:
+            error = message.error()
+            if error is None and (record := record_of(message)).offset < end:
+                records.append(record)
+            elif error is None or (error.code() == KafkaError._PARTITION_EOF and (message.offset() or 0) >= end):
+                return records, True
+            elif error.code() != KafkaError._PARTITION_EOF:
+                raise TransientError(error.str())
+            # the end of the partition may be the last stable offset: go on until what was asked for is read
+        return records, False
 
     def _position(self, partition: Partition) -> int:
         with suppress(KafkaException):
@@ -102,7 +104,3 @@ class KafkaLog:
     def close(self) -> None:
         """See LogReader.close."""
         self._consumer.close()
-
-
-def _shared(key: str) -> bool:
-    return key.startswith(("security.", "sasl.", "ssl.", "socket.", "broker.", "client.", "test.mock"))

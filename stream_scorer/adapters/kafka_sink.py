@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from stream_scorer.adapters.kafka_client import ClientConfig, kafka_error, new_producer
 from stream_scorer.adapters.kafka_source import KafkaSource

@@ -37,7 +37,9 @@ class MemoryBroker:
 class MemorySource:
     """See RecordSource; a group's only member, or one that is told what it holds."""
 
-    def __init__(self, broker: MemoryBroker, group: str, topics: Sequence[str], *, held: bool = False, numbers: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, broker: MemoryBroker, group: str, topics: Sequence[str], *, held: bool = False, numbers: Sequence[int] | None = None
+    ) -> None:
         self.group = group
         self._broker, self._held = broker, held
         numbers = range(broker.partitions) if numbers is None else numbers

@@ -2,7 +2,7 @@
 
 import typer
 
-from stream_scorer.cli.options import Delivery, Instance, MetricsPort, UntilIdle, Parent, settings_of
+from stream_scorer.cli.options import Delivery, Instance, MetricsPort, Parent, UntilIdle, settings_of
 
 
 def rank(

@@ -10,7 +10,9 @@ Rankers = Annotated[int, typer.Option(min=0, max=64, help="Ranker processes.")]
 Joiners = Annotated[int, typer.Option(min=0, max=64, help="Joiner processes.")]
 
 
-def serve(ctx: typer.Context, *, rankers: Rankers = 1, joiners: Joiners = 1, delivery: Delivery = None, until_idle: UntilIdle = None) -> None:
+def serve(
+    ctx: typer.Context, *, rankers: Rankers = 1, joiners: Joiners = 1, delivery: Delivery = None, until_idle: UntilIdle = None
+) -> None:
     """Run rankers and joiners as processes of one command; one that fails is started again, with a bound."""
     from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.wiring import run_serve

@@ -16,7 +16,16 @@ from dataclasses import dataclass
 from stream_scorer.core.codec import decode_all
 from stream_scorer.core.event_time import NO_TIME
 from stream_scorer.core.joining import Joined, JoinTopics
-from stream_scorer.core.labelling import NO_ANSWERS, Answers, Horizons, RankingHead, labels_of, read_labelled_head, read_ranking_head, write_labelled
+from stream_scorer.core.labelling import (
+    NO_ANSWERS,
+    Answers,
+    Horizons,
+    RankingHead,
+    labels_of,
+    read_labelled_head,
+    read_ranking_head,
+    write_labelled,
+)
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 
@@ -131,7 +140,9 @@ class PartitionClose:
             if isinstance(head, str):
                 self._reject(record, "bad_ranking", head)
             elif head.event_time_ms > record.timestamp_ms + self._horizons.skew_ms:
-                self._reject(record, "from_the_future", f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time")
+                self._reject(
+                    record, "from_the_future", f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time"
+                )
             elif self._labelled_ms > head.event_time_ms + self._horizons.disorder_ms:
                 self._reject(record, "ranking_too_late", f"the request is more than {self._horizons.disorder_ms} ms behind those before it")
             elif (known_ms := self._recent.get(head.request_id)) is not None:
@@ -290,9 +301,10 @@ class PartitionClose:
         """Read rankings from before the cursor again: they are labelled."""
         for record in records:
             head = read_ranking_head(record.value)
-            if not isinstance(head, str) and head.event_time_ms <= record.timestamp_ms + self._horizons.skew_ms:
-                if head.request_id not in self._recent and self._labelled_ms <= head.event_time_ms + self._horizons.disorder_ms:
-                    self._remember(record, head)
+            if isinstance(head, str) or head.event_time_ms > record.timestamp_ms + self._horizons.skew_ms:
+                continue
+            if head.request_id not in self._recent and self._labelled_ms <= head.event_time_ms + self._horizons.disorder_ms:
+                self._remember(record, head)
 
     def reread_outcomes(self, records: Sequence[Record]) -> None:
         """Read outcomes from before the committed position again; what was rejected of them was rejected then."""

@@ -26,7 +26,7 @@ class Clocks:
 class EventTime:
     """Told of every record, it says how far event time has come; reads no clock of its own."""
 
-    def __init__(self, horizons: Horizons, clocks: Clocks = Clocks()) -> None:  # noqa: B008  frozen
+    def __init__(self, horizons: Horizons, clocks: Clocks = Clocks()) -> None:
         self._horizons = horizons
         self.watermark_ms = clocks.watermark_ms
         self.closing_ms = clocks.watermark_ms

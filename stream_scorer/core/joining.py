@@ -36,6 +36,7 @@ from stream_scorer.core.labelling import (
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 
+
 @dataclass(slots=True)
 class OpenRequest:
     """A ranked request whose labels may still change."""
@@ -409,4 +410,3 @@ class PartitionJoin:
         self._dead, self._counts, self._touched = [], Counter(), {}
         self._forget()
         return left_out
-

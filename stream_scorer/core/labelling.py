@@ -187,7 +187,5 @@ def write_labelled(ranking: bytes, labels: Sequence[Label], *, revision: int, fi
         for offer, label in zip(ranked.offers, labels, strict=True)
     ]
     return _encoder.encode(
-        _Labelled(
-            ranked.request_id, revision, final, ranked.customer_id, ranked.event_time_ms, ranked.release_id, ranked.features, offers
-        )
+        _Labelled(ranked.request_id, revision, final, ranked.customer_id, ranked.event_time_ms, ranked.release_id, ranked.features, offers)
     )

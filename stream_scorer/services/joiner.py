@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from stream_scorer.core.codec import dead_letter_record
 from stream_scorer.core.closing import PartitionClose
+from stream_scorer.core.codec import dead_letter_record
 from stream_scorer.core.joining import PartitionJoin
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.errors import FatalStreamError, TransientError
@@ -141,7 +141,12 @@ class Joiner:
     def _restore(self, number: int) -> None:
         self._restoring[number] = self._restorer.submit(self._restore_now, number)
 
-    @retry(retry=retry_if_exception_type(TransientError), stop=stop_after_delay(RESTORE_TRIES_S), wait=wait_random_exponential(0.2, 5), reraise=True)
+    @retry(
+        retry=retry_if_exception_type(TransientError),
+        stop=stop_after_delay(RESTORE_TRIES_S),
+        wait=wait_random_exponential(0.2, 5),
+        reraise=True,
+    )
     def _restore_now(self, number: int) -> State:
         reader = self._new_reader()
         try:

@@ -120,7 +120,9 @@ class Loop(Generic[SourceT]):
             self._telemetry.rebalanced(self._job.name, changed)
             self._held = (self._held - set(changed.dropped)) | set(changed.gained)
             self._quiet_since_s = self._clock.monotonic_s()
-            log.info("partitions_assigned", job=self._job.name, gained=len(changed.gained), dropped=len(changed.dropped), held=len(self._held))
+            log.info(
+                "partitions_assigned", job=self._job.name, gained=len(changed.gained), dropped=len(changed.dropped), held=len(self._held)
+            )
         self._ended -= {Partition(record.topic, record.partition) for record in fetched.records}
         self._ended = (self._ended | set(fetched.ended)) & self._held
 

@@ -41,7 +41,9 @@ def stream(request: pytest.FixtureRequest) -> Iterator[Stream]:
     if request.param == "memory":
         broker = MemoryBroker(4, HandClock())
         topics = TopicSettings()
-        yield Stream(lambda names, **options: MemorySource(broker, group, names, **options), MemorySink(broker), MemoryLog(broker, group), topics)
+        yield Stream(
+            lambda names, **options: MemorySource(broker, group, names, **options), MemorySink(broker), MemoryLog(broker, group), topics
+        )
         return
     servers = request.getfixturevalue("kafka")
     topics = request.getfixturevalue("topics")

@@ -1,7 +1,7 @@
 """Generated histories through the join, with batches cut anywhere and the process stopped anywhere, against an oracle."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from stream_scorer.adapters.clock import HandClock
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
 from stream_scorer.core.joining import JoinTopics, PartitionJoin
-from stream_scorer.core.labelling import Answers, Horizons, Label, label_of
+from stream_scorer.core.labelling import Horizons, Label
 from stream_scorer.core.records import OutputRecord, Partition, Record
 from stream_scorer.services.join_restore import JoinConfig, restore
+from tests.join_oracle import Event, latest_labels, oracle, outcome, ranking
 
 TOPICS = JoinTopics("rankings", "outcomes", "training-labels")
 HORIZONS = Horizons(window_ms=100, late_ms=80, disorder_ms=40, back_ms=20, tick_ms=10, skew_ms=1_000, idle_slack_ms=0)
@@ -21,24 +22,6 @@ AT_ONCE = JoinConfig(TOPICS, "dead-letters", HORIZONS, held_max=1_000)
 AT_CLOSE = replace(AT_ONCE, emit="at_close")
 GROUP = "join"
 START_MS = 1_000
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happens at `time_ms` and reaches its topic at `arrives_ms`."""
-
-    topic: str
-    time_ms: int
-    arrives_ms: int
-    value: dict[str, object]
-
-
-def ranking(request: int, time_ms: int) -> dict[str, object]:
-    offers = [{"offer_id": f"o{place}", "rank": place + 1, "score": 0.5, "propensity": 1.0, "features": {}} for place in range(3)]
-    return {
-        "request_id": f"r{request}", "customer_id": "c", "event_time_ms": time_ms, "release_id": "r", "status": "ranked",
-        "eligible_count": 3, "excluded": {}, "features": {"age": 3.0}, "offers": offers,
-    }  # fmt: skip
 
 
 @st.composite
@@ -49,38 +32,14 @@ def histories(draw: st.DrawFn, *, jitter_ms: int = HORIZONS.disorder_ms // 2 - 2
     time_ms = START_MS
     for request in range(draw(st.integers(1, 8))):
         time_ms += draw(st.integers(0, 120))
-        for _ in range(draw(st.sampled_from([1, 1, 1, 2]))):
-            events.append(Event("rankings", time_ms, time_ms + draw(jitter), ranking(request, time_ms)))
+        times = draw(st.sampled_from([1, 1, 1, 2]))
+        events += [Event("rankings", time_ms, time_ms + draw(jitter), ranking(f"r{request}", "c", time_ms)) for _ in range(times)]
         for answer in range(draw(st.integers(0, 4))):
             answered_ms = time_ms + draw(st.integers(-HORIZONS.back_ms - 5, HORIZONS.window_ms + HORIZONS.late_ms + 30))
-            outcome = {
-                "acceptance_id": f"a{request}-{answer}", "request_id": f"r{draw(st.sampled_from([request] * 6 + [99]))}", "customer_id": "c",
-                "offer_id": f"o{draw(st.integers(0, 3))}", "accepted": draw(st.booleans()), "event_time_ms": answered_ms,
-                "request_time_ms": time_ms,
-            }  # fmt: skip
-            events += [Event("outcomes", answered_ms, answered_ms + draw(jitter), outcome) for _ in range(draw(st.sampled_from([1, 1, 2])))]
+            name, asked = f"{request}-{answer}", f"r{draw(st.sampled_from([request] * 6 + [99]))}"
+            value = outcome(name, asked, "c", draw(st.integers(0, 3)), accepted=draw(st.booleans()), time_ms=answered_ms, asked_ms=time_ms)
+            events += [Event("outcomes", answered_ms, answered_ms + draw(jitter), value) for _ in range(draw(st.sampled_from([1, 1, 2])))]
     return sorted(events, key=lambda event: event.arrives_ms)
-
-
-def oracle(events: list[Event]) -> tuple[dict[str, tuple[Label, ...]], int]:
-    """The right labels from the whole set at once, and how many outcomes can never count."""
-    times = {str(event.value["request_id"]): event.time_ms for event in reversed(events) if event.topic == "rankings"}
-    answers: dict[tuple[str, str], Answers] = {}
-    dead = 0
-    for event in events:
-        if event.topic == "outcomes":
-            request_id, offer_id = str(event.value["request_id"]), str(event.value["offer_id"])
-            asked_ms = times.get(request_id)
-            if asked_ms is None or offer_id == "o3" or not -20 <= event.time_ms - asked_ms <= 180:
-                dead += 1
-            else:
-                known = answers.get((request_id, offer_id), Answers())
-                answers[request_id, offer_id] = known.with_answer(bool(event.value["accepted"]), event.time_ms)
-    labels = {
-        request_id: tuple(label_of(answers.get((request_id, f"o{place}"), Answers()), asked_ms + 100, closed=True) for place in range(3))
-        for request_id, asked_ms in times.items()
-    }
-    return labels, dead
 
 
 class Run:
@@ -122,16 +81,7 @@ class Run:
         assert not owed.labels, "a restore owes what was emitted"
 
     def latest(self) -> dict[str, tuple[Label, ...]]:
-        latest: dict[str, dict[str, object]] = {}
-        for record in self.broker.topic("training-labels"):
-            value = msgspec.json.decode(record.value or b"")
-            before = latest.get(value["request_id"])
-            assert value["revision"] == (int(str(before["revision"])) if before else 0) + 1, "revisions skip or repeat"
-            latest[value["request_id"]] = value
-        return {
-            request_id: tuple(Label(offer["accepted"], offer["cause"], offer["label_time_ms"]) for offer in value["offers"])
-            for request_id, value in latest.items()
-        }
+        return latest_labels([record.value or b"" for record in self.broker.topic("training-labels")])
 
 
 @st.composite
@@ -163,7 +113,7 @@ def test_labels_and_dead_letters_equal_the_oracle_wherever_the_process_stops(
     config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
     run = run_through(config, events, schedule)
-    labels, dead = oracle(events)
+    labels, dead = oracle(events, HORIZONS)
     assert run.latest() == labels
     assert len(run.dead) == dead
     assert max(Counter(record.offset for record in run.dead).values(), default=1) == 1
@@ -176,7 +126,7 @@ def test_no_label_is_doubled_when_labels_are_written_without_their_positions(
     config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
     run = run_through(config, events, schedule)
-    assert run.latest() == oracle(events)[0]
+    assert run.latest() == oracle(events, HORIZONS)[0]
 
 
 @both_ways
@@ -186,7 +136,7 @@ def test_revisions_neither_skip_nor_repeat_whatever_the_disorder(
     config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
     run = run_through(config, events, schedule)
-    assert run.latest().keys() <= oracle(events)[0].keys()
+    assert run.latest().keys() <= oracle(events, HORIZONS)[0].keys()
 
 
 @given(histories(), schedules(["before", "after"]))
@@ -198,6 +148,7 @@ def test_labels_at_the_close_are_one_final_revision_a_request(events: list[Event
 
 
 def test_the_state_of_a_partition_forgets_what_is_over() -> None:
-    run = run_through(AT_ONCE, [Event("rankings", 1_000 + n, 1_000 + n, ranking(n, 1_000 + n)) for n in range(50)], [(1, 1, "no")] * 50)
+    requests = [Event("rankings", 1_000 + n, 1_000 + n, ranking(f"r{n}", "c", 1_000 + n)) for n in range(50)]
+    run = run_through(AT_ONCE, requests, [(1, 1, "no")] * 50)
     assert isinstance(run.state, PartitionJoin)
     assert not run.state.open

@@ -12,7 +12,8 @@ from stream_scorer.core.records import DeadLetter
 from stream_scorer.services.join_restore import JoinConfig
 from stream_scorer.services.verify import VerifyConfig, verify
 from stream_scorer.services.verify_reading import Readers, VerifyTopics
-from tests.flow.test_join_histories import AT_ONCE, GROUP, HORIZONS, Event, Run, both_ways, histories, run_through, schedules
+from tests.flow.test_join_histories import AT_ONCE, GROUP, HORIZONS, Run, both_ways, histories, run_through, schedules
+from tests.join_oracle import Event
 
 TOPICS = VerifyTopics("customer-requests", "acceptances", "rankings", "outcomes", "training-labels", "dead-letters")
 PARTITIONS = dict.fromkeys([TOPICS.requests, TOPICS.acceptances, TOPICS.rankings, TOPICS.outcomes, TOPICS.labels, TOPICS.dead_letters], 1)

@@ -26,9 +26,16 @@ def ranking(number: int) -> bytes:
     offers = [{"offer_id": "o", "rank": 1, "score": 0.5, "propensity": 1.0, "features": {}}]
     return msgspec.json.encode(
         {
-            "request_id": f"q-{number}", "customer_id": f"c-{number % 97}", "event_time_ms": START_MS + number, "release_id": "r",
-            "status": "ranked", "eligible_count": 1, "excluded": {}, "features": {}, "offers": offers,
-        }  # fmt: skip
+            "request_id": f"q-{number}",
+            "customer_id": f"c-{number % 97}",
+            "event_time_ms": START_MS + number,
+            "release_id": "r",
+            "status": "ranked",
+            "eligible_count": 1,
+            "excluded": {},
+            "features": {},
+            "offers": offers,
+        }
     )
 
 
@@ -48,9 +55,7 @@ class World:
         source = MemorySource(self.broker, "g", ["rankings", "outcomes"], held=True)
         config = JoinConfig(TOPICS, "dead-letters", HORIZONS, held_max=100)
         telemetry = SilentTelemetry()
-        joiner = Joiner(
-            source, self.sink.end_offsets, lambda: MemoryLog(self.broker, "g"), config, clock=self.clock, telemetry=telemetry
-        )
+        joiner = Joiner(source, self.sink.end_offsets, lambda: MemoryLog(self.broker, "g"), config, clock=self.clock, telemetry=telemetry)
         loop = Loop(joiner, source, self.sink, bounds=BOUNDS, clock=self.clock, telemetry=telemetry)
         try:
             loop.run(stopping=stopping, until_idle_s=5.0)
