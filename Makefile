@@ -13,10 +13,10 @@ LOCKED_FOR := python_full_version < '3.15' and ((platform_machine == 'aarch64' a
 UNMARKED := sed "s/ ; $(LOCKED_FOR) / /"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt bench chaos schemas lock clean
+.PHONY: help setup demo up test check fmt bench chaos h2o schemas lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/dev.stamp ## make .venv with everything for development
 
@@ -44,6 +44,10 @@ bench: $(VENV)/dev.stamp ## measure the ranker beside a bare loop
 
 chaos: $(VENV)/dev.stamp ## kill, pause and cut, for longer than `make test` does (CHAOS_ROUNDS=20)
 	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),20) $(BIN)/pytest -m chaos --timeout 3600 $(ARGS)
+
+h2o: $(VENV)/dev.stamp ## hold towers trained in H2O to what H2O itself gives (downloads 266 MB)
+	$(INSTALL) --editable '.[h2o]'
+	$(BIN)/pytest -m h2o --no-skips $(ARGS)
 
 schemas: $(VENV)/dev.stamp ## write schemas/ anew from the messages and settings
 	$(BIN)/python -m stream_scorer.schemas schemas

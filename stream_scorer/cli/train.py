@@ -1,6 +1,6 @@
 """`stream-scorer train`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +10,7 @@ import typer
 from stream_scorer.cli.options import Json
 
 if TYPE_CHECKING:
-    from stream_scorer.services.trainer import Trained
+    from stream_scorer.core.release import Model
     from stream_scorer.towers.training import Epoch
 
 
@@ -21,7 +21,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder to write the model to; a model there is replaced.")],
     dim: Annotated[int, typer.Option(help="Length of the vectors.")] = 32,
     width: Annotated[int, typer.Option(help="Width of each categorical input's embedding.")] = 16,
-    epochs: Annotated[int, typer.Option(help="Passes over the rows, at most.")] = 20,
+    epochs: Annotated[int | None, typer.Option(show_default="20; 5 with h2o", help="Passes over the rows, at most.")] = None,
     batch_rows: Annotated[int, typer.Option(help="Rows of one optimiser step.")] = 1_024,
     learning_rate: Annotated[float, typer.Option(help="Adam's step size.")] = 0.002,
     prior: Annotated[float, typer.Option(help="Strength of the prior on weights, in rows.")] = 20.0,
@@ -31,20 +31,35 @@ def train(
     offer_id: Annotated[str, typer.Option(help="Is the offer id an input: auto, on or off.")] = "auto",
     seed: Annotated[int, typer.Option(help="Same data, options, seed and threads: same model.")] = 42,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
+    engine: Annotated[
+        str, typer.Option(help="torch trains the towers together; h2o each on its own, and takes dim, epochs, seed.")
+    ] = "torch",
     as_json: Json = False,
 ) -> None:
-    """Train a user tower and an item tower together on labelled examples."""
+    """Train a user tower and an item tower on labelled examples."""
     from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.example_files import ExampleFiles
     from stream_scorer.adapters.model_files import write_model
     from stream_scorer.adapters.tables import read_offers
-    from stream_scorer.services.trainer import train_model
     from stream_scorer.towers.options import TrainOptions
+
+    clock = SystemClock()
+    start_s = clock.monotonic_s()
+    if _one_of("engine", engine, ("torch", "h2o")) == "h2o":
+        from stream_scorer.services.h2o_trainer import train_h2o
+        from stream_scorer.towers.h2o_options import H2oOptions
+
+        h2o_options = H2oOptions(dim=dim, epochs=5 if epochs is None else epochs, seed=seed, threads=threads or 1)
+        model = train_h2o(ExampleFiles.at(labels), read_offers(offers), h2o_options)
+        write_model(out, model)
+        _tell(model, (), out, clock.monotonic_s() - start_s, as_json)
+        return
+    from stream_scorer.services.trainer import train_model
 
     options = TrainOptions(
         dim=dim,
         width=width,
-        epochs=epochs,
+        epochs=20 if epochs is None else epochs,
         batch_rows=batch_rows,
         learning_rate=learning_rate,
         prior=prior,
@@ -55,12 +70,10 @@ def train(
         seed=seed,
         threads=threads,
     )
-    clock = SystemClock()
-    start_s = clock.monotonic_s()
     with _epochs_shown() as report:
         trained = train_model(ExampleFiles.at(labels), read_offers(offers), options, report=report)
     write_model(out, trained.model)
-    _tell(trained, out, clock.monotonic_s() - start_s, as_json)
+    _tell(trained.model, trained.epochs, out, clock.monotonic_s() - start_s, as_json)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> Any:
@@ -88,13 +101,13 @@ def _said(epoch: "Epoch") -> str:
     return f"loss {epoch.loss:.4f}{held_out}{auc}"
 
 
-def _tell(trained: "Trained", out: Path, seconds: float, as_json: bool) -> None:
+def _tell(model: "Model", epochs: "Sequence[Epoch]", out: Path, seconds: float, as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
-    model, facts = trained.model, trained.model.facts
+    facts = model.facts
     if as_json:
-        history = [asdict(epoch) for epoch in trained.epochs]
+        history = [asdict(epoch) for epoch in epochs]
         print(json.dumps({"model_id": model.model_id, "out": str(out), "seconds": round(seconds, 3), "facts": facts, "history": history}))
         return
     for line in _summary(facts):
@@ -107,7 +120,7 @@ def _summary(facts: dict[str, Any]) -> "Iterator[str]":
     yield f"{facts['rows']:,} rows, {facts['positives']:,} accepted, {facts['customers']:,} customers, {facts['catalog_offers']:,} offers"
     if facts["refused_rows"]:
         yield f"{facts['refused_rows']:,} rows left out: their features do not fit"
-    yield f"objective {facts['objective']}, epoch {facts['best_epoch']} of {facts['epochs']} kept"
+    yield f"objective {facts['objective']}, epoch {facts['best_epoch']:g} of {facts['epochs']} kept"
     if facts["held_out_loss"] is not None:
         yield f"held out: {facts['held_out_rows']:,} rows, loss {facts['held_out_loss']:.4f}"
     if ours["within_customer"] is not None:

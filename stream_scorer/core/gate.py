@@ -16,6 +16,7 @@ SAMPLE_OFFERS = 256
 VECTOR_TOLERANCE = 1e-6  # a float32's rounding; the towers compute in float64
 NORM_TOLERANCE = 1e-3
 PARITY_MAX = 1e-5
+GOLDEN_MAX = 1e-9
 JUDGED_CUSTOMERS_MIN = 30
 COLLAPSED_COSINE = 0.9999  # mean cosine of an offer with the offers' mean direction
 _NAMED_MAX = 3
@@ -29,7 +30,13 @@ def check_model(model: Model) -> None:
 
 def faults_of(model: Model, catalog: Catalog, errors: Sequence[RowError]) -> list[str]:
     """Say what speaks against serving this, and by how much; an empty list: nothing. Non-finite vectors never make a catalog."""
-    return [*_offer_faults(catalog, errors), *_vector_faults(catalog), *_parity_faults(model.facts), *_quality_faults(model.facts)]
+    return [
+        *_offer_faults(catalog, errors),
+        *_vector_faults(catalog),
+        *_parity_faults(model.facts),
+        *_golden_faults(model),
+        *_quality_faults(model.facts),
+    ]
 
 
 def verify(catalog: Catalog, item_tower: Tower) -> None:
@@ -76,6 +83,19 @@ def _parity_faults(facts: Mapping[str, Any]) -> list[str]:
     if difference <= PARITY_MAX:
         return []
     return [f"the towers differ by up to {difference:.2g} from those that were trained, at most {PARITY_MAX}"]
+
+
+def _golden_faults(model: Model) -> list[str]:
+    """Compare with what the engine that trained the towers gave for golden rows, where it left them."""
+    golden: Mapping[str, Any] = model.facts.get("golden") or {}  # type: ignore[assignment]
+    faults = []
+    for name, tower in (("user_tower", model.user_tower), ("item_tower", model.item_tower)):
+        if rows := golden.get(name):
+            made = tower.outputs(tower.spec.encode(rows["features"], rows["ids"]))
+            difference = float(np.abs(made - np.array(rows["outputs"])).max())
+            if not difference <= GOLDEN_MAX:
+                faults.append(f"the {name} differs by up to {difference:.2g} on golden rows from the engine's own, at most {GOLDEN_MAX}")
+    return faults
 
 
 def _quality_faults(facts: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,45 @@
+"""What a training in H2O can be told."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stream_scorer.errors import UsageError
+
+H2oActivation = Literal["rectifier", "tanh", "maxout", "rectifier_with_dropout", "tanh_with_dropout", "maxout_with_dropout"]
+
+
+@dataclass(frozen=True, slots=True)
+class H2oOptions:
+    """The workbench's settings: one hidden layer of `dim` units per tower, the last `stopping_rounds` scorings of AUC decide when to stop.
+
+    `held_out` is the share of requests that training does not see. `heap_bytes` bounds the JVM.
+    """
+
+    dim: int = 32
+    activation: H2oActivation = "rectifier"
+    epochs: int = 5
+    held_out: float = 0.2
+    stopping_rounds: int = 3
+    stopping_tolerance: float = 0.001
+    seed: int = 42
+    threads: int = 1
+    heap_bytes: int = 2**31
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for what is out of bounds."""
+        for name, low, high in _BOUNDS:
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UsageError(f"{name} must be between {low} and {high}, got {value}")
+
+
+_BOUNDS: tuple[tuple[str, float, float], ...] = (
+    ("dim", 1, 1_024),
+    ("epochs", 1, 10_000),
+    ("held_out", 0.01, 0.5),
+    ("stopping_rounds", 0, 1_000),
+    ("stopping_tolerance", 0.0, 1.0),
+    ("seed", 0, 2**63 - 1),
+    ("threads", 1, 1_024),
+    ("heap_bytes", 2**28, 2**50),
+)
