@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-CACHE_KIB = 65_536
+CACHE_KIB = 16_384
 _NO_SAFETY = ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE", "temp_store = FILE", f"cache_size = -{CACHE_KIB}")
 
 
 class SqliteSorter:
-    """See Sorter. Holds at most about 64 MiB in memory; the file goes when it is closed."""
+    """See Sorter. Holds at most about 16 MiB in memory; the file goes when it is closed."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Sort in this folder, else in the system's for temporary files."""
