@@ -21,11 +21,13 @@ def demo(
 ) -> None:
     """Run the whole ring on this machine and watch it learn: train, publish, serve, collect labels, train again."""
     import json
+    import signal
     import sys
 
     from stream_scorer.demo.screen import Screen
     from stream_scorer.demo.story import Plan, Story
 
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was started is stopped in order
     screen = Screen(sys.stderr if as_json else sys.stdout)
     summary = Story(Plan(out=out, seed=seed, seconds=seconds, retrainings=retrainings, kafka=kafka), screen).run()
     if as_json:
