@@ -30,7 +30,7 @@ TIME_MS_MAX = 253_402_300_799_999  # the end of the year 9999
 RECORD_BYTES_MAX = 1_000_000
 NESTING_MAX = 8
 
-_WIRE = ConfigDict(extra="ignore", allow_inf_nan=False)
+_WIRE = ConfigDict(extra="ignore", allow_inf_nan=False, defer_build=True)
 
 # strict is set on the leaves, so that a class is made from a dict while no leaf is coerced
 Int = Annotated[int, Field(strict=True)]
