@@ -4,9 +4,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from stream_scorer.core.verifying import Judged
+
+Ints = npt.NDArray[np.integer[Any]]
 
 QUANTILES = (0.5, 0.9, 0.99)
 _PER_OCTAVE = 16  # a quantile is right to 2.2 %
@@ -94,6 +99,23 @@ class Stretch(NamedTuple):
 
     requests: int
     accepted: int
+
+
+def stretches(request: Ints, accepted: Ints, request_time_ms: Ints, *, length_ms: int) -> list[Stretch]:
+    """Count requests and those with an acceptance, by stretches of time; the last one ends with the newest request.
+
+    The columns (n,) are those of examples: `request` tells requests apart. Leave out requests whose windows may still be open: of
+    those only the answered offers are examples yet.
+    """
+    if not len(request):
+        return []
+    _, first, index = np.unique(request, return_index=True, return_inverse=True)
+    with_acceptance = np.bincount(index, weights=accepted) > 0  # (requests,)
+    times = request_time_ms[first]
+    back = (times.max() - times) // length_ms
+    counts = np.bincount(back)[::-1]
+    hits = np.bincount(back, weights=with_acceptance)[::-1]
+    return [Stretch(int(count), int(hit)) for count, hit in zip(counts, hits, strict=True)]
 
 
 def reason_to_hold(

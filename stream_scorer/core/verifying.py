@@ -29,13 +29,15 @@ class Expiry:
 
 
 def judge_pairs(noun: str, key: str, inputs: Sequence[Input], outputs: Sequence[Output], expiry: Expiry) -> Iterator[Fault]:
-    """Find inputs without exactly one output or dead letter. `noun` is request or acceptance."""
+    """Find requests or acceptances without exactly one output or dead letter: lost, torn (the output was aborted), doubled."""
     alive = [one for one in inputs if not one.dead]
     owed = [one for one in alive if one.settled and one.timestamp_ms > expiry.outputs_ms]
     made = [one for one in outputs if not one.aborted]
     name = _name(key)
     if len(made) < len(owed):
-        yield Fault(f"{noun}_lost", f"{name}: {len(owed)} records, {len(made)} outputs, no dead letter for the rest{_places(owed)}")
+        # the position was committed and the output was not: a transaction in two halves
+        kind = f"{noun}_torn" if len(outputs) > len(made) else f"{noun}_lost"
+        yield Fault(kind, f"{name}: {len(owed)} records, {len(made)} outputs, no dead letter for the rest{_places(owed)}")
     if len(made) > len(alive) and (inputs or expiry.inputs_ms == NO_TIME):
         kind = f"{noun}_doubled" if inputs else f"{noun}_unknown"
         yield Fault(

@@ -1,11 +1,12 @@
 """Figures about labels, and when retraining is held."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.core.history import Ranked, Word
-from stream_scorer.core.label_health import HealthTally, Stretch, reason_to_hold
+from stream_scorer.core.label_health import HealthTally, Stretch, reason_to_hold, stretches
 from stream_scorer.core.verifying import Judged
 
 Labels = tuple[tuple[int | None, str | None, int | None], ...]
@@ -53,6 +54,13 @@ def test_delay_quantiles_are_right_to_a_few_percent(delays: list[int]) -> None:
         tally.add(judged(((1, "accepted", 1_000 + delay),)))
     exact = sorted(delays)[max(0, -(-len(delays) // 2) - 1)]
     assert tally.health().delay_ms["p50"] == pytest.approx(exact, rel=0.023, abs=1)
+
+
+def test_stretches_count_requests_not_rows_and_end_with_the_newest() -> None:
+    request, accepted = np.array([1, 1, 2, 3, 4]), np.array([1, 1, 0, 0, 1])
+    times = np.array([10, 10, 95, 101, 200])
+    assert stretches(request, accepted, times, length_ms=100) == [Stretch(2, 1), Stretch(2, 1)]
+    assert stretches(request[:0], accepted[:0], times[:0], length_ms=100) == []
 
 
 USUAL = [Stretch(1_000, 50), Stretch(1_000, 40), Stretch(1_000, 60)]

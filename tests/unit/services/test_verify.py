@@ -237,13 +237,15 @@ def foresee(ring: Ring) -> None:
 
 
 FAULTS: list[tuple[str, Plant]] = [
-    ("request_lost", without("rankings", 0)),
-    ("request_lost", without("rankings", 2)),
+    ("request_lost", lambda ring: ring.gone.add(("rankings", 0))),
+    ("request_torn", without("rankings", 0)),
+    ("request_torn", without("rankings", 2)),
     ("request_lost", without("dead-letters", 0)),
     ("request_doubled", again("rankings")),
     ("request_doubled", lambda ring: ring.refuse(ring.log("customer-requests")[0])),
     ("request_unknown", lambda ring: ring.append("rankings", ranking("r8", START_MS))),
-    ("acceptance_lost", without("outcomes", 1)),
+    ("acceptance_lost", lambda ring: ring.gone.add(("outcomes", 1))),
+    ("acceptance_torn", without("outcomes", 1)),
     ("acceptance_doubled", again("outcomes", 2)),
     ("acceptance_unknown", lambda ring: ring.append("outcomes", acceptance("r1", "o1", 3, accepted=True))),
     ("outcome_uncounted", without("dead-letters", 2)),
