@@ -43,7 +43,7 @@ bench: $(VENV)/dev.stamp ## measure the ranker beside a bare loop
 	$(BIN)/stream-scorer bench $(ARGS)
 
 chaos: $(VENV)/dev.stamp ## kill, pause and cut, for longer than `make test` does (CHAOS_ROUNDS=20)
-	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),20) $(BIN)/pytest -m chaos --timeout 3600 $(ARGS)
+	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),20) CHAOS_REQUESTS=$(or $(CHAOS_REQUESTS),600000) $(BIN)/pytest -m chaos --timeout 3600 $(ARGS)
 
 h2o: $(VENV)/dev.stamp ## hold towers trained in H2O to what H2O itself gives (downloads 266 MB)
 	$(INSTALL) --editable '.[h2o]'

@@ -1,4 +1,4 @@
-"""Joiners on a real Kafka, killed and frozen while they work, against the oracle. `CHAOS_REQUESTS` and `CHAOS_KILLS` make it longer."""
+"""Joiners on a real Kafka, killed and frozen while they work, against the oracle. `CHAOS_ROUNDS` and `CHAOS_REQUESTS` make it longer."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from tests.join_oracle import Event, history, latest_labels, oracle, outcome, ra
 from tests.ring import START_MS, Ring
 
 REQUESTS = int(os.environ.get("CHAOS_REQUESTS", "30000"))
-KILLS = int(os.environ.get("CHAOS_KILLS", "5"))
+KILLS = int(os.environ.get("CHAOS_ROUNDS", "5"))
 FREEZES = max(1, KILLS // 5)
 HORIZONS = {"WINDOW_MS": "20000", "LATE_MS": "20000", "DISORDER_MS": "4000", "BACK_MS": "1000", "TICK_MS": "500"}
 
@@ -66,7 +66,8 @@ def disturb(workers: list[psutil.Process], rng: random.Random) -> None:
         victim.kill()
 
 
-@pytest.mark.timeout(1_500)
+@pytest.mark.chaos
+@pytest.mark.timeout(3_000)
 @pytest.mark.parametrize("emit", ["at_once", "at_close"])
 def test_labels_equal_the_oracle_though_joiners_are_killed_and_frozen(ring: Ring, tmp_path: Path, emit: str) -> None:
     ring.options["STREAM_SCORER_JOIN__EMIT"] = emit

@@ -1,5 +1,6 @@
 """The ring with real processes on a real Kafka and a real Valkey."""
 
+import os
 import random
 import signal
 import time
@@ -13,6 +14,8 @@ import pytest
 from stream_scorer.settings import TopicSettings
 from tests.release_samples import model, offer
 from tests.ring import Ring, acceptance, request, values
+
+KILLS = int(os.environ.get("CHAOS_ROUNDS", "9"))
 
 
 @pytest.fixture
@@ -50,22 +53,25 @@ def test_serve_ends_its_workers_when_it_is_told_to_and_when_it_is_killed(ring: R
         assert not alive
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.chaos
+@pytest.mark.timeout(1_200)
 def test_killed_workers_lose_nothing_and_double_nothing(ring: Ring, tmp_path: Path) -> None:
     ring.publish(model(1), [offer(number) for number in range(3)])
     serve = ring.start("serve", "--rankers", "2", "--joiners", "2", log=tmp_path / "serve.log")
     ring.workers(serve, 4)
     rng = random.Random(7)
-    for block in range(12):
+    for block in range(KILLS + 3):
         numbers = range(1_000 * block, 1_000 * (block + 1))
         ring.send(ring.topics.requests, [request(number) for number in numbers])
         ring.send(ring.topics.acceptances, [acceptance(number, f"offer-{number % 3}") for number in numbers if number % 10 == 0])
-        if block < 9:
+        if block < KILLS:
             rng.choice(ring.workers(serve, 4)).kill()
             time.sleep(rng.uniform(0.3, 1.5))
     ring.wait_until_read("rank", [ring.topics.requests, ring.topics.acceptances], timeout_s=120)
     ring.wait_until_read("join", [ring.topics.rankings, ring.topics.outcomes], timeout_s=120)
     rankings, labels = values(ring.read(ring.topics.rankings)), values(ring.read(ring.topics.labels))
-    assert Counter(ranking["request_id"] for ranking in rankings) == Counter(f"q-{number}" for number in range(12_000))
-    assert Counter((label["request_id"], label["revision"]) for label in labels) == Counter((f"q-{n}", 1) for n in range(0, 12_000, 10))
+    assert Counter(ranking["request_id"] for ranking in rankings) == Counter(f"q-{number}" for number in range(1_000 * KILLS + 3_000))
+    assert Counter((label["request_id"], label["revision"]) for label in labels) == Counter(
+        (f"q-{n}", 1) for n in range(0, 1_000 * KILLS + 3_000, 10)
+    )
     assert ring.read(ring.topics.dead_letters) == []
