@@ -6,6 +6,7 @@ from typing import TextIO
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from stream_scorer.demo.tally import Rate, Seen, Tally
 
@@ -97,39 +98,32 @@ class Screen:
         return table
 
     def _releases(self, tally: Tally) -> Table:
-        table = Table("release", "id", "rankings", "accepted", "acceptance rate (95 %)", title="releases", title_justify="left")
+        table = Table("release", "rankings", "accepted", "acceptance rate (95 %)", title="releases", title_justify="left")
         for release in tally.releases.values():
             table.add_row(
                 tally.name_of(release.release_id),
-                short(release.release_id),
                 f"{release.shown:,}",
                 f"{release.accepted:,}",
                 _rate(release.rate),
             )
         table.add_section()
         for name, rate in self.bounds.items():
-            table.add_row(name, "", "", "", f"{rate:.3f}")
+            table.add_row(name, "", "", f"{rate:.3f}")
         return table
 
     def _last(self, tally: Tally) -> Table:
-        table = Table("customer", "release", title="last rankings", title_justify="left")
-        table.add_column("offers, best first (score)", no_wrap=True)
-        table.add_column("took one")
-        table.add_column("ms", justify="right")
+        table = Table(title="last rankings", title_justify="left")
+        for name in ("customer", "release", "offers, best first (score)", "took one", "ms"):
+            table.add_column(name, no_wrap=not name.startswith("offers"))  # what may wrap is what a narrow terminal cuts
         for seen in tally.last:
             table.add_row(
                 seen.ranking.customer_id,
                 tally.name_of(seen.ranking.release_id),
-                _offers(seen),
+                Text(_offers(seen), no_wrap=True, overflow="ellipsis"),
                 "yes" if seen.accepted else "",
                 f"{seen.latency_ms}",
             )
         return table
-
-
-def short(release_id: str) -> str:
-    """Return enough of a release's id to tell it apart."""
-    return release_id[:12]
 
 
 def _rate(rate: Rate) -> str:
