@@ -55,8 +55,8 @@ def draw_acceptance(series: Series, path: Path) -> None:
 
 
 def _spans(series: Series) -> list[tuple[int, int, str]]:
-    starts = [int(at_s) for at_s, _ in series.releases]
-    return [(start, end, name) for start, end, (_, name) in zip(starts, [*starts[1:], len(series.shown)], series.releases, strict=True)]
+    ends = [*(int(at_s) for at_s, _ in series.releases[1:]), len(series.shown)]
+    return [(int(at_s), end_s, name) for (at_s, name), end_s in zip(series.releases, ends, strict=False)]
 
 
 def _smoothed(series: Series, start_s: int, end_s: int) -> tuple[Array, Array, Array]:
