@@ -13,9 +13,7 @@ def demo(
     kafka: Annotated[bool, typer.Option("--kafka", help="A real Apache Kafka (needs Java 17) instead of the embedded broker.")] = False,
     seconds: Annotated[float, typer.Option(min=15, max=3_600, help="How long customers come, besides the trainings.")] = 75.0,
     retrainings: Annotated[int, typer.Option(min=1, max=20, help="How often to train on what customers answered.")] = 2,
-    out: Annotated[Path, typer.Option(help="A folder for plot, labels, models and logs; emptied of an earlier demo.")] = Path(
-        "demo-output"
-    ),
+    out: Annotated[Path, typer.Option(help="A folder for plot, labels, models and logs; emptied of an earlier demo.")] = Path("out/demo"),
     seed: Annotated[int, typer.Option(min=0, help="Of the simulated world.")] = 0,
     as_json: Json = False,
 ) -> None:

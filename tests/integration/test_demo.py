@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from stream_scorer.adapters.own_command import OwnCommand
 from stream_scorer.demo.ring import prepare
 from stream_scorer.errors import UsageError
 
@@ -72,6 +73,17 @@ def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path, number: signa
     assert "Traceback" not in stderr
     assert running.returncode == 128 + number
     assert left(tmp_path / "out") == []
+
+
+def test_no_variable_leads_a_command_of_the_demo_to_another_ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS", "production:9092")
+    (tmp_path / "settings.toml").write_text('[kafka]\nbootstrap_servers = "demo:1"\n')
+    with OwnCommand(["settings"], config=tmp_path / "settings.toml", log=tmp_path / "log") as command:
+        while command.code() is None:
+            time.sleep(0.05)
+    assert command.code() == 0
+    assert "demo:1" in command.said(10_000)
+    assert "production" not in command.said(10_000)
 
 
 def test_a_folder_that_no_demo_left_is_not_emptied(tmp_path: Path) -> None:
