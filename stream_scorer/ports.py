@@ -1,7 +1,7 @@
 """What the services need of the outside. Every port has a real adapter and a memory twin, held by one contract suite."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -225,8 +225,11 @@ class Telemetry(Protocol):
     def rebalanced(self, job: str, assignment: Assignment) -> None:
         """Count a change of partitions."""
 
-    def release(self, release_id: ReleaseId, created_ms: int) -> None:
-        """Name the release that is held from now on; the job is ready."""
+    def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
+        """Name the release that is held from now on, and whether the gate had refused it; the job is ready."""
+
+    def store_watched(self, silent_s: Callable[[], float]) -> None:
+        """Take a function that says how long the store of releases has not confirmed what is held."""
 
     def labels(self, causes: Mapping[str, int], open_requests: int) -> None:
         """Count labels by cause, and say how many requests are open."""

@@ -79,9 +79,10 @@ class PrometheusTelemetry:
         self._rebalances = counter("rebalances_total", "Changes of the partitions held", "job")
         self._partitions = gauge("partitions", "Partitions held", "job")
         self._lag = gauge("lag_records", "Offsets between the position and the end of a partition", "job", "topic", "partition")
-        self._held = gauge("release_info", "1 for the release that is held", "release_id")
+        self._held = gauge("release_info", "1 for the release that is held; forced: past a gate that refused it", "release_id", "forced")
         self._labels = counter("labels_total", "Labels by cause", "cause")
         self._open = gauge("open_requests", "Requests whose labels may still change")
+        self._silence = gauge("release_store_silent_seconds", "Time since the store last confirmed the release that is held")
         age = gauge("release_age_seconds", "Time since the release that is held was made")
         age.set_function(lambda: now_s() - self._created_ms / 1000 if self._release else 0.0)
 
@@ -117,11 +118,15 @@ class PrometheusTelemetry:
         self._rebalances.labels(job).inc()
         self._partitions.labels(job).inc(len(assignment.gained) - len(assignment.dropped))
 
-    def release(self, release_id: ReleaseId, created_ms: int) -> None:
+    def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
         """See Telemetry."""
         self._held.clear()
-        self._held.labels(release_id).set(1)
+        self._held.labels(release_id, str(forced).lower()).set(1)
         self._release, self._created_ms = release_id, created_ms
+
+    def store_watched(self, silent_s: Callable[[], float]) -> None:
+        """See Telemetry."""
+        self._silence.set_function(silent_s)
 
     def labels(self, causes: Mapping[str, int], open_requests: int) -> None:
         """See Telemetry."""

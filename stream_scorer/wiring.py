@@ -111,6 +111,7 @@ def rank_config(settings: Settings) -> RankConfig:
 def _following(settings: Settings, telemetry: Telemetry) -> Iterator[ReleaseWatch]:
     watch = ReleaseWatch(release_store(settings), SystemClock(), poll_s=settings.rank.release_poll_s)
     watch.start()
+    telemetry.store_watched(watch.silent_s)
     try:
         yield watch
     finally:

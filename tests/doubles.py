@@ -1,6 +1,6 @@
 """Small real implementations of ports that tests need."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
@@ -26,7 +26,10 @@ class SilentTelemetry:
     def rebalanced(self, job: str, assignment: Assignment) -> None:
         """See Telemetry."""
 
-    def release(self, release_id: ReleaseId, created_ms: int) -> None:
+    def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
+        """See Telemetry."""
+
+    def store_watched(self, silent_s: Callable[[], float]) -> None:
         """See Telemetry."""
 
     def labels(self, causes: Mapping[str, int], open_requests: int) -> None:

@@ -61,7 +61,7 @@ class Ranker:
         release = self._releases.current()
         assert release is not None, "a ranker waits for its first release before it reads"
         if self._release is None or release.release_id != self._release.release_id:
-            self._telemetry.release(release.release_id, release.created_ms)
+            self._telemetry.release(release.release_id, release.created_ms, forced=bool(release.forced))
         self._release = release
         return release
 

@@ -1,7 +1,7 @@
 """The whole ring in one thread and in memory: the jobs that serve, over ports in memory, on a clock set by hand."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -13,19 +13,18 @@ from stream_scorer.core.encoding import ALL_FEATURES
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.joining import JoinTopics
 from stream_scorer.core.labelling import Horizons
-from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.pipeline import RankTopics
-from stream_scorer.core.records import OutputRecord, Partition
+from stream_scorer.core.records import OutputRecord
 from stream_scorer.core.world import World
 from stream_scorer.demo.crowd import Crowd, CrowdTopics
 from stream_scorer.demo.tally import Tally
-from stream_scorer.ports import Assignment, BatchReport
 from stream_scorer.services.buffer import Buffer, BufferConfig
 from stream_scorer.services.join_restore import JoinConfig
 from stream_scorer.services.joiner import Joiner
 from stream_scorer.services.loop import Loop, LoopBounds
 from stream_scorer.services.ranker import RankConfig, Ranker
 from stream_scorer.services.release_watch import ReleaseWatch
+from tests.doubles import SilentTelemetry
 
 PARTITIONS = 2
 START_MS = 1_800_000_000_000
@@ -48,22 +47,6 @@ class BrokerFeed:
 
     def failures(self) -> Counter[str]:
         return Counter()
-
-
-class NoTelemetry:
-    """See Telemetry; nobody looks."""
-
-    def batch(self, report: BatchReport) -> None: ...
-
-    def polled(self, job: str, lag: Mapping[Partition, int]) -> None: ...
-
-    def aborted(self, job: str) -> None: ...
-
-    def rebalanced(self, job: str, assignment: Assignment) -> None: ...
-
-    def release(self, release_id: ReleaseId, created_ms: int) -> None: ...
-
-    def labels(self, causes: Mapping[str, int], open_requests: int) -> None: ...
 
 
 class MemoryRing:
@@ -111,14 +94,16 @@ class MemoryRing:
         source = MemorySource(self.broker, "rank", [TOPICS.requests, TOPICS.acceptances])
         topics = RankTopics(TOPICS.requests, TOPICS.acceptances, TOPICS.rankings, "outcomes")
         ranker = Ranker(
-            self._watch, source.rewind, RankConfig(topics, TOPICS.dead_letters, ALL_FEATURES, 1_000_000), telemetry=NoTelemetry()
+            self._watch, source.rewind, RankConfig(topics, TOPICS.dead_letters, ALL_FEATURES, 1_000_000), telemetry=SilentTelemetry()
         )
         return self._loop(ranker, source, MemorySink(self.broker))
 
     def _join(self) -> tuple[Joiner, Loop[MemorySource]]:
         source, sink = MemorySource(self.broker, "join", [TOPICS.rankings, "outcomes"], held=True), MemorySink(self.broker)
         config = JoinConfig(JoinTopics(TOPICS.rankings, "outcomes", TOPICS.labels), TOPICS.dead_letters, HORIZONS, 1_000_000)
-        joiner = Joiner(source, sink.end_offsets, lambda: MemoryLog(self.broker, "join"), config, clock=self.clock, telemetry=NoTelemetry())
+        joiner = Joiner(
+            source, sink.end_offsets, lambda: MemoryLog(self.broker, "join"), config, clock=self.clock, telemetry=SilentTelemetry()
+        )
         return joiner, self._loop(joiner, source, sink)
 
     def _buffer(self) -> Loop[MemorySource]:
@@ -127,7 +112,7 @@ class MemoryRing:
         return self._loop(buffer, source, MemorySink(self.broker))
 
     def _loop(self, job: Ranker | Joiner | Buffer, source: MemorySource, sink: MemorySink) -> Loop[MemorySource]:
-        return Loop(job, source, sink, bounds=BOUNDS, clock=self.clock, telemetry=NoTelemetry())
+        return Loop(job, source, sink, bounds=BOUNDS, clock=self.clock, telemetry=SilentTelemetry())
 
 
 def _once() -> Callable[[], bool]:

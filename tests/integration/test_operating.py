@@ -116,7 +116,7 @@ def test_metrics_and_health_are_served_over_http() -> None:
     (port,) = free_ports(1)
     telemetry = serve_metrics(MetricsSettings(port=port))
     telemetry.polled("rank", {})
-    telemetry.release(ReleaseId("r"), 0)
+    telemetry.release(ReleaseId("r"), 0, forced=False)
     pages = {path: urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10).read().decode() for path in ("metrics", "readyz")}
     assert 'stream_scorer_release_info{release_id="r"} 1.0' in pages["metrics"]
     assert pages["readyz"] == "ready\n"

@@ -83,10 +83,10 @@ def test_partitions_held_follow_the_rebalances(telemetry: PrometheusTelemetry, r
 def test_only_the_release_that_is_held_is_named_and_its_age_goes_on(
     telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: Clock
 ) -> None:
-    telemetry.release(ReleaseId("old"), 0)
-    telemetry.release(ReleaseId("new"), 990_000)
-    assert registry.get_sample_value("stream_scorer_release_info", {"release_id": "old"}) is None
-    assert registry.get_sample_value("stream_scorer_release_info", {"release_id": "new"}) == 1
+    telemetry.release(ReleaseId("old"), 0, forced=False)
+    telemetry.release(ReleaseId("new"), 990_000, forced=True)
+    assert registry.get_sample_value("stream_scorer_release_info", {"release_id": "old", "forced": "false"}) is None
+    assert registry.get_sample_value("stream_scorer_release_info", {"release_id": "new", "forced": "true"}) == 1
     clock.now_s = 1_010.0
     assert registry.get_sample_value("stream_scorer_release_age_seconds") == 20
 
@@ -111,7 +111,7 @@ def test_a_ranker_is_ready_when_it_polls_and_holds_a_release(telemetry: Promethe
     assert ask(pages, "/readyz")[0] == "503 Service Unavailable"
     telemetry.polled("rank", {})
     assert ask(pages, "/readyz")[0] == "503 Service Unavailable"
-    telemetry.release(ReleaseId("r"), 0)
+    telemetry.release(ReleaseId("r"), 0, forced=False)
     assert ask(pages, "/readyz")[0] == "200 OK"
 
 
