@@ -17,6 +17,13 @@ def publish(
     *,
     model: Annotated[Path | None, typer.Option(show_default=False, help="The folder that train wrote.")] = None,
     offers: Annotated[Path | None, typer.Option(show_default=False, help="JSON lines, CSV or Parquet.")] = None,
+    offer_vectors: Annotated[
+        Path | None, typer.Option(show_default=False, help="In place of --model: offers' vectors, JSON lines, Parquet or .npz.")
+    ] = None,
+    customer_vectors: Annotated[
+        Path | None, typer.Option(show_default=False, help="Customers' vectors; without it a request brings its own.")
+    ] = None,
+    vector_feature: Annotated[str, typer.Option(help="The feature in which a request brings it.")] = "vector",
     keep: Annotated[int, typer.Option(min=1, max=100, help="Releases to keep, the current one counted; older ones expire.")] = 3,
     rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the release before the current one.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Publish what the gate refuses; recorded with the release.")] = False,
@@ -28,12 +35,17 @@ def publish(
 
     store = release_store(settings_of(ctx))
     if rollback:
-        _refuse(model is not None or offers is not None or force, "--rollback takes no --model, --offers or --force")
+        given = (model, offers, offer_vectors, customer_vectors)
+        _refuse(force or any(one is not None for one in given), "--rollback takes no --model, --offers, vectors or --force")
         store.roll_back(keep=keep)
     else:
-        _refuse(model is None or offers is None, "publish needs --model DIR and --offers PATH, or --rollback")
-        made, draft = _drafted(Path(model or ""), Path(offers or ""))
-        make_current(store, made, draft, keep=keep, force=force)
+        _refuse(
+            offers is None or (model is None) == (offer_vectors is None),
+            "publish needs --model DIR and --offers PATH, or --rollback (--offer-vectors PATH may stand for --model)",
+        )
+        _refuse(customer_vectors is not None and offer_vectors is None, "--customer-vectors goes with --offer-vectors")
+        made = _given(offer_vectors, customer_vectors, vector_feature) if offer_vectors else _trained(Path(model or ""))
+        make_current(store, made, _drafted(made, Path(offers or "")), keep=keep, force=force)
     _tell(store.releases(), as_json)
 
 
@@ -44,14 +56,27 @@ def _refuse(wrong: bool, sentence: str) -> None:
         raise UsageError(sentence)
 
 
-def _drafted(model: Path, offers: Path) -> "tuple[Model, Draft]":
-    from stream_scorer.adapters.clock import SystemClock
+def _trained(folder: Path) -> "Model":
     from stream_scorer.adapters.model_files import read_model
+
+    return read_model(folder)
+
+
+def _given(offer_vectors: Path, customer_vectors: Path | None, feature: str) -> "Model":
+    from stream_scorer.adapters.vector_files import read_vectors
+    from stream_scorer.core.given_vectors import model_of_vectors
+
+    customers = None if customer_vectors is None else read_vectors(customer_vectors, "customer_id")
+    return model_of_vectors(read_vectors(offer_vectors, "offer_id"), customers, feature=feature)
+
+
+def _drafted(model: "Model", offers: Path) -> "Draft":
+    from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.tables import read_offers
     from stream_scorer.cli.progress import progress_of
     from stream_scorer.services.publisher import draft_release
 
-    made, stated = read_model(model), read_offers(offers)
+    stated = read_offers(offers)
     done = 0
 
     def embedded(count: int) -> None:
@@ -60,7 +85,7 @@ def _drafted(model: Path, offers: Path) -> "tuple[Model, Draft]":
         show(count)
 
     with progress_of("offers embedded", lambda: done / len(stated)) as show:
-        return made, draft_release(made, stated, created_ms=SystemClock().now_ms(), embedded=embedded)
+        return draft_release(model, stated, created_ms=SystemClock().now_ms(), embedded=embedded)
 
 
 def _tell(releases: "list[ReleaseInfo]", as_json: bool) -> None:

@@ -1,0 +1,70 @@
+"""Vectors alone are published, and ranked by, as any model."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from stream_scorer.adapters.redis_client import connect
+from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.core.release import Release
+from tests.integration.test_publish_command import Run, run
+from tests.release_samples import offer
+
+__all__ = ["run"]
+
+OFFERS = {"offer-0": [2.0, 0.0], "offer-1": [0.0, 3.0], "offer-2": [1.0, 1.0]}
+CUSTOMERS = {"ann": [0.0, 5.0]}
+
+
+def lines(path: Path, rows: list[dict[str, object]]) -> str:
+    path.write_bytes(b"\n".join(map(msgspec.json.encode, rows)))
+    return str(path)
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    """Flags that name three offers and their vectors."""
+    offers = tmp_path / "offers.jsonl"
+    offers.write_bytes(b"\n".join(msgspec.json.encode(offer(number)) for number in range(3)))
+    vectors = lines(tmp_path / "vectors.jsonl", [{"offer_id": name, "vector": vector} for name, vector in OFFERS.items()])
+    return ["--offers", str(offers), "--offer-vectors", vectors]
+
+
+def served(redis_url: str, redis_prefix: str, release_id: str) -> Release:
+    client = connect(redis_url, timeout_s=2.0)
+    release = RedisReleases(client, prefix=redis_prefix, expiry_s=100, changes_kept=10).load(release_id)  # type: ignore[arg-type]
+    client.close()
+    return release
+
+
+def test_customers_are_looked_up(run: Run, words: list[str], tmp_path: Path, redis_url: str, redis_prefix: str) -> None:
+    given = lines(tmp_path / "customers.jsonl", [{"customer_id": name, "vector": vector} for name, vector in CUSTOMERS.items()])
+    done = run(*words, "--customer-vectors", given, "--json")
+    assert done.returncode == 0, done.stderr
+    release = served(redis_url, redis_prefix, json.loads(done.stdout)[0]["release_id"])
+    scores = release.user_tower.embed([{}], ["ann"]).vectors @ release.catalog.vectors.T
+    assert np.allclose(scores, [[0.0, 1.0, 0.5**0.5]])
+
+
+def test_a_request_brings_its_customers_vector(run: Run, words: list[str], redis_url: str, redis_prefix: str) -> None:
+    done = run(*words, "--vector-feature", "taste", "--json")
+    assert done.returncode == 0, done.stderr
+    release = served(redis_url, redis_prefix, json.loads(done.stdout)[0]["release_id"])
+    scores = release.user_tower.embed([{"taste": [7.0, 0.0]}], ["anybody"]).vectors @ release.catalog.vectors.T
+    assert np.allclose(scores, [[1.0, 0.0, 0.5**0.5]])
+
+
+def test_an_offer_without_a_vector_is_named(run: Run, words: list[str], tmp_path: Path) -> None:
+    lines(tmp_path / "vectors.jsonl", [{"offer_id": name, "vector": OFFERS[name]} for name in ("offer-0", "offer-2")])
+    refused = run(*words)
+    assert refused.returncode == 1
+    assert "1 of 3 offer vectors are zero: offer-1" in refused.stderr
+
+
+def test_customers_vectors_go_with_offers_vectors(run: Run) -> None:
+    refused = run("--model", "m", "--offers", "o", "--customer-vectors", "c")
+    assert refused.returncode == 2
+    assert "--customer-vectors goes with --offer-vectors" in refused.stderr
