@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import Json, UntilIdle, settings_of
+from stream_scorer.cli.options import Delivery, Json, UntilIdle, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.services.buffer import BufferConfig
@@ -19,11 +19,12 @@ def buffer(
     folder: FolderOption = None,
     keep_prob: Annotated[float | None, typer.Option(show_default=False, help="Share kept of the negatives that nobody answered.")] = None,
     compact: Annotated[bool, typer.Option("--compact", help="Make few files of many, and end; a buffer may run meanwhile.")] = False,
+    delivery: Delivery = None,
     until_idle: UntilIdle = None,
     as_json: Json = False,
 ) -> None:
     """Write training labels to Parquet files; a member of the buffers' consumer group. SIGTERM ends it after a last write."""
-    settings = settings_of(ctx, {"buffer.folder": folder, "buffer.keep_prob": keep_prob})
+    settings = settings_of(ctx, {"buffer.folder": folder, "buffer.keep_prob": keep_prob, "loop.delivery": delivery})
     _tell(_compact(settings) if compact else _run(settings, until_idle), settings, as_json)
 
 

@@ -51,6 +51,7 @@ def start(kafka: str, topics: TopicSettings, folder: Path | str, *options: str, 
         **os.environ,
         "STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS": kafka,
         "STREAM_SCORER_KAFKA__SESSION_TIMEOUT_MS": "2000",
+        "STREAM_SCORER_KAFKA__TRANSACTION_TIMEOUT_MS": "5000",
         "STREAM_SCORER_TOPICS__LABELS": topics.labels,
         "STREAM_SCORER_TOPICS__DEAD_LETTERS": topics.dead_letters,
         "STREAM_SCORER_BUFFER__GROUP": f"buffer-{topics.labels}",
@@ -68,10 +69,16 @@ def finish(process: subprocess.Popen[str]) -> dict[str, int]:
     return report
 
 
+def kill(members: list[subprocess.Popen[str]]) -> None:
+    for member in members:
+        member.send_signal(signal.SIGKILL)
+        member.communicate(timeout=10)
+
+
 def wait_for_more(folder: Path) -> None:
-    known, deadline = len(list(folder.rglob("*.parquet"))), time.monotonic() + 60
+    known, deadline = len(list(folder.rglob("*.parquet"))), time.monotonic() + 120
     while len(list(folder.rglob("*.parquet"))) == known:
-        assert time.monotonic() < deadline, "no file was written for 60 s"
+        assert time.monotonic() < deadline, "no file was written for 120 s"
         time.sleep(0.01)
 
 
@@ -120,13 +127,13 @@ def test_kills_at_random_lose_and_double_nothing(kafka: str, topics: TopicSettin
     send(kafka, topics)
     chance = random.Random(4)
     slowly = {"STREAM_SCORER_LOOP__BATCH_RECORDS_MAX": "20", "STREAM_SCORER_BUFFER__FILE_ROWS_MAX": "150"}
-    for _ in range(5):
+    for _ in range(4):
         members = [start(kafka, topics, tmp_path, **slowly) for _ in range(2)]
-        wait_for_more(tmp_path)
-        time.sleep(chance.uniform(0, 0.3))
-        for member in members:
-            member.send_signal(signal.SIGKILL)
-            member.communicate(timeout=10)
+        try:
+            wait_for_more(tmp_path)
+            time.sleep(chance.uniform(0, 0.3))
+        finally:
+            kill(members)
     assert len(times_stored(tmp_path)) < RANKINGS * OFFERS, "the kills came too late to interrupt anything"
     compact(Folder.open(str(tmp_path)))
     finish(start(kafka, topics, tmp_path, "--until-idle", "1"))
