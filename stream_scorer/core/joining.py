@@ -107,16 +107,16 @@ class JoinTopics:
 class PartitionJoin:
     """The state of one partition; does no I/O and reads no clock."""
 
-    def __init__(self, number: int, topics: JoinTopics, horizons: Horizons) -> None:
-        """Start with nothing, at the beginning of event time."""
+    def __init__(self, number: int, topics: JoinTopics, horizons: Horizons, *, rankings: int, outcomes: int, labels: int) -> None:
+        """Start with nothing, at these offsets and at the beginning of event time."""
         self.number = number
         self.open: dict[str, OpenRequest] = {}
         self._topics = topics
         self._horizons = horizons
         self._waiting: dict[str, list[Waiting]] = {}
         self._time = EventTime(horizons)
-        self._next = {topics.rankings: 0, topics.outcomes: 0}
-        self._labels_end = 0
+        self._next = {topics.rankings: rankings, topics.outcomes: outcomes}
+        self._labels_end = labels
         # read back after a restart, for requests that are not open yet
         self._emitted_before: dict[str, LabelledHead] = {}
         # (offset, event time) in offset order: the oldest that still matters bounds what a restore must read
@@ -362,14 +362,6 @@ class PartitionJoin:
         }
 
     # -- coming back -------------------------------------------------------------------------------------------------------
-
-    @classmethod
-    def begin(cls, number: int, topics: JoinTopics, horizons: Horizons, *, rankings: int, outcomes: int, labels: int) -> "PartitionJoin":
-        """Return an empty state that starts at these offsets."""
-        state = cls(number, topics, horizons)
-        state._next = {topics.rankings: rankings, topics.outcomes: outcomes}
-        state._labels_end = labels
-        return state
 
     def reread_labels(self, records: Iterable[Record]) -> int:
         """Take over what was emitted, before the rankings are read again. Return how many requests it was about."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
+from typing import Literal, TypeVar
 
 import structlog
 
@@ -16,6 +16,7 @@ from stream_scorer.ports import LogReader
 
 log = structlog.get_logger(__name__)
 
+State = TypeVar("State", PartitionJoin, PartitionClose)
 Emit = Literal["at_once", "at_close"]
 
 
@@ -86,52 +87,38 @@ def _find(number: int, reader: LogReader, config: JoinConfig) -> _Found:
     )
 
 
+def _started(found: _Found, kind: type[State]) -> State:
+    config = found.config
+    at = {"rankings": found.rankings_next, "outcomes": found.outcomes_next, "labels": found.labels_end}
+    state = kind(found.number, config.topics, config.horizons, **at)
+    if found.committed is None and (requests := state.reread_labels(found.labels(found.labels_beginning()))):
+        # the group's positions are gone, or a first batch was written without them
+        log.warning("partition_rebuilt", partition=found.number, requests_with_labels=requests, note="dead letters may be written again")
+    return state
+
+
 def _restore_join(found: _Found) -> PartitionJoin:
-    state = PartitionJoin.begin(
-        found.number,
-        found.config.topics,
-        found.config.horizons,
-        rankings=found.rankings_next,
-        outcomes=found.outcomes_next,
-        labels=found.labels_end,
-    )
-    if found.committed is None:
-        _say_rebuilt(found, state.reread_labels(found.labels(found.labels_beginning())))
-        return state
-    point = RestorePoint.from_text(found.committed.metadata)
-    state.resume_at(point)
-    state.reread_labels(found.labels(point.labels))
-    for batch in chain(found.rankings(point.rankings), found.outcomes(point.outcomes)):
-        state.reread(batch)
-    left_out = state.settle_restored()
-    log.debug("partition_restored", partition=found.number, held=state.held, watermark_ms=state.watermark_ms, left_out=left_out)
+    state = _started(found, PartitionJoin)
+    if found.committed is not None:
+        point = RestorePoint.from_text(found.committed.metadata)
+        state.resume_at(point)
+        state.reread_labels(found.labels(point.labels))
+        for batch in chain(found.rankings(point.rankings), found.outcomes(point.outcomes)):
+            state.reread(batch)
+        left_out = state.settle_restored()
+        log.debug("partition_restored", partition=found.number, held=state.held, watermark_ms=state.watermark_ms, left_out=left_out)
     return state
 
 
 def _restore_close(found: _Found) -> PartitionClose:
-    state = PartitionClose(
-        found.number,
-        found.config.topics,
-        found.config.horizons,
-        rankings=found.rankings_next,
-        outcomes=found.outcomes_next,
-        labels=found.labels_end,
-    )
-    if found.committed is None:
-        _say_rebuilt(found, state.reread_labels(found.labels(found.labels_beginning())))
-        return state
-    point = ClosePoint.from_text(found.committed.metadata)
-    state.resume_at(point)
-    for batch in found.rankings(point.rankings):
-        state.reread_rankings(batch)
-    state.reread_labels(found.labels(point.labels))
-    for batch in found.outcomes(point.outcomes):
-        state.reread_outcomes(batch)
-    log.debug("partition_restored", partition=found.number, held=state.held, watermark_ms=state.watermark_ms)
+    state = _started(found, PartitionClose)
+    if found.committed is not None:
+        point = ClosePoint.from_text(found.committed.metadata)
+        state.resume_at(point)
+        for batch in found.rankings(point.rankings):
+            state.reread_rankings(batch)
+        state.reread_labels(found.labels(point.labels))
+        for batch in found.outcomes(point.outcomes):
+            state.reread_outcomes(batch)
+        log.debug("partition_restored", partition=found.number, held=state.held, watermark_ms=state.watermark_ms)
     return state
-
-
-def _say_rebuilt(found: _Found, requests: int) -> None:
-    if requests:
-        # the group's positions are gone, or a first batch was written without them
-        log.warning("partition_rebuilt", partition=found.number, requests_with_labels=requests, note="dead letters may be written again")
