@@ -18,7 +18,7 @@ from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
 from stream_scorer.core.encoding import OfferFeatures
 from stream_scorer.core.exploration import Exploration
-from stream_scorer.core.joining import JoinTopics
+from stream_scorer.core.join_state import JoinTopics
 from stream_scorer.core.labelling import Horizons
 from stream_scorer.core.pipeline import RankTopics
 from stream_scorer.ports import Telemetry

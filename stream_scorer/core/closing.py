@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from stream_scorer.core.codec import decode_all
 from stream_scorer.core.event_time import NO_TIME
-from stream_scorer.core.joining import Joined, JoinTopics
+from stream_scorer.core.join_state import Joined, JoinTopics
 from stream_scorer.core.labelling import (
     NO_ANSWERS,
     Answers,

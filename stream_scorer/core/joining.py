@@ -13,17 +13,16 @@ What is owed is what differs from what was emitted, one revision a request and b
 """
 
 import heapq
-import json
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import replace
 
 from stream_scorer.core.codec import decode_all
-from stream_scorer.core.event_time import Clocks, EventTime
+from stream_scorer.core.event_time import EventTime
+from stream_scorer.core.join_state import Joined, JoinTopics, OpenRequest, RestorePoint, Waiting
 from stream_scorer.core.labelling import (
     NO_ANSWERS,
     UNKNOWN,
-    Answers,
     Horizons,
     Label,
     LabelledHead,
@@ -35,73 +34,6 @@ from stream_scorer.core.labelling import (
 )
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
-
-
-@dataclass(slots=True)
-class OpenRequest:
-    """A ranked request whose labels may still change."""
-
-    value: bytes
-    customer_id: str
-    time_ms: int
-    places: dict[str, int]
-    answers: dict[int, Answers] = field(default_factory=dict)
-    emitted: tuple[Label, ...] = ()
-    revision: int = 0
-    final: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An outcome that no open request can use: its ranking has not come, or it is too late for it.
-
-    A too late one is settled with the others, after its request is forgotten, so that no restore between can settle it twice.
-    """
-
-    record: Record
-    acceptance: Acceptance
-    too_late: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """What one batch of one partition owes."""
-
-    labels: list[OutputRecord]
-    dead_letters: list[DeadLetter]
-    counts: Counter[str]
-
-
-@dataclass(frozen=True, slots=True)
-class RestorePoint:
-    """Where the state of a partition begins in its three topics, and the watermark; travels as the offset's metadata."""
-
-    clocks: Clocks
-    rankings: int
-    outcomes: int
-    labels: int
-
-    def to_text(self) -> str:
-        """Return the metadata string."""
-        return json.dumps([1, *astuple(self.clocks), self.rankings, self.outcomes, self.labels], separators=(",", ":"))
-
-    @classmethod
-    def from_text(cls, text: str) -> "RestorePoint":
-        """Read a metadata string. Raises ValueError for one that is not ours."""
-        version, *numbers = json.loads(text)
-        if version != 1:
-            msg = f"the joiner's offset metadata must be of version 1, got {version!r}"
-            raise ValueError(msg)
-        return cls(Clocks(*numbers[:4]), *numbers[4:])
-
-
-@dataclass(frozen=True, slots=True)
-class JoinTopics:
-    """The names of the join's topics."""
-
-    rankings: str
-    outcomes: str
-    labels: str
 
 
 class PartitionJoin:

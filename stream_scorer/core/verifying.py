@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from stream_scorer.core.closing import ClosePoint
 from stream_scorer.core.history import Answer, Input, Output, Ranked, Rows, Word
-from stream_scorer.core.joining import RestorePoint
+from stream_scorer.core.join_state import RestorePoint
 from stream_scorer.core.labelling import Horizons
 
 NO_TIME = -1

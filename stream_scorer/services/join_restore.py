@@ -8,7 +8,8 @@ from typing import Literal, TypeVar
 import structlog
 
 from stream_scorer.core.closing import ClosePoint, PartitionClose
-from stream_scorer.core.joining import JoinTopics, PartitionJoin, RestorePoint
+from stream_scorer.core.join_state import JoinTopics, RestorePoint
+from stream_scorer.core.joining import PartitionJoin
 from stream_scorer.core.labelling import Horizons
 from stream_scorer.core.records import Partition, Position, Record
 from stream_scorer.errors import UsageError

@@ -7,7 +7,7 @@ import pytest
 
 from stream_scorer.adapters.clock import HandClock
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
-from stream_scorer.core.joining import JoinTopics
+from stream_scorer.core.join_state import JoinTopics
 from stream_scorer.core.labelling import Horizons
 from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.errors import BatchAborted, FatalStreamError

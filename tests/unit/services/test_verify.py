@@ -14,7 +14,7 @@ from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
 from stream_scorer.core.buffer_files import Chunk
 from stream_scorer.core.codec import dead_letter_record, decode_all
 from stream_scorer.core.examples import take_apart
-from stream_scorer.core.joining import JoinTopics
+from stream_scorer.core.join_state import JoinTopics
 from stream_scorer.core.labelling import Horizons
 from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
