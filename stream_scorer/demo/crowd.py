@@ -132,7 +132,7 @@ class Crowd:
         self.sent[topic] += len(messages)
 
     def _read_rankings(self, records: Sequence[Record]) -> list[Seen]:
-        decoded = decode_all(records, Ranking)
+        decoded, now_ms = decode_all(records, Ranking), self._clock.now_ms()
         seen: list[Seen] = []
         for ranking, record in zip(decoded.messages, decoded.records, strict=True):
             sent_ms = self._sent_ms.pop(ranking.request_id, None)
@@ -140,12 +140,14 @@ class Crowd:
                 self.doubled += 1
                 continue
             self.ranked += bool(ranking.offers)
-            answers = self._world.answers(self._rng, [ranking], delay_ms=self._delay_ms)
+            waited_ms = now_ms - ranking.event_time_ms  # nobody answers what was not there yet
+            delay_ms = (waited_ms + self._delay_ms[0], waited_ms + self._delay_ms[1])
+            answers = self._world.answers(self._rng, [ranking], delay_ms=delay_ms)
             for answer in answers:
                 heappush(self._answers, (answer.event_time_ms, answer.acceptance_id, answer))
             accepted = any(answer.accepted for answer in answers)
             latency_ms = max(0, record.timestamp_ms - sent_ms)
-            seen.append(Seen(ranking, latency_ms, self._clock.now_ms(), accepted, self._expected(ranking)))
+            seen.append(Seen(ranking, latency_ms, now_ms, accepted, self._expected(ranking)))
         return seen
 
     def _expected(self, ranking: Ranking) -> float:

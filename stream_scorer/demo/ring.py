@@ -142,7 +142,7 @@ class Ring:
             # brief, so that what nobody accepted is a negative while we watch
             "join": {
                 "window_ms": WINDOW_MS,
-                "late_ms": 5_000,
+                "late_ms": 30_000,
                 "disorder_ms": 2_000,
                 "back_ms": 5_000,
                 "tick_ms": 500,

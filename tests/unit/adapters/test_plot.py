@@ -29,7 +29,7 @@ def test_each_release_reaches_to_the_next() -> None:
 
 
 def test_no_rate_mixes_two_releases() -> None:
-    drawn = series([100] * 40, [20] * 20 + [60] * 20, 0.0, 20.0)
+    drawn = series([50] * 20 + [100] * 20, [10] * 20 + [60] * 20, 0.0, 20.0)
     seconds, rate, half = _smoothed(drawn, 20, 40)
     assert seconds.tolist() == list(range(20 + SETTLED_S, 40))
     assert np.allclose(rate, 0.6)

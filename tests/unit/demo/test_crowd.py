@@ -108,6 +108,20 @@ def test_answers_go_out_when_they_are_due(crowd: Crowd, broker: MemoryBroker) ->
     assert crowd.sent["accepted"] == sum(answer.accepted for answer in sent) > 0
 
 
+def test_nobody_answers_a_ranking_that_was_not_there_yet(crowd: Crowd, broker: MemoryBroker, clock: HandClock) -> None:
+    advance(crowd, 2)
+    clock.sleep(30)
+    rank_all(broker)
+    crowd.step(wait_s=0.0, sending=False)
+    crowd.step(wait_s=0.0, sending=False)
+    assert crowd.sent[TOPICS.acceptances] == 0
+    seen_ms = clock.now_ms()
+    advance(crowd, 1, sending=False)
+    answers = [msgspec.json.decode(record.value or b"") for record in broker.topic(TOPICS.acceptances)]
+    assert answers
+    assert all(100 <= answer["event_time_ms"] - seen_ms < 200 for answer in answers)
+
+
 def test_what_a_customer_took_is_what_is_answered(crowd: Crowd, broker: MemoryBroker) -> None:
     advance(crowd, 5)
     rank_all(broker)
