@@ -22,6 +22,7 @@ def demo(
     import signal
     import sys
 
+    _require("torch", "pyarrow", "matplotlib")
     from stream_scorer.demo.screen import Screen
     from stream_scorer.demo.story import Plan, Story
 
@@ -33,3 +34,13 @@ def demo(
         return
     for line in summary.lines():
         screen.say(line)
+
+
+def _require(*modules: str) -> None:
+    """Say at once what would be missed minutes later."""
+    from importlib.util import find_spec
+
+    from stream_scorer.errors import UsageError
+
+    if missing := [name for name in modules if find_spec(name) is None]:
+        raise UsageError(f"the demo needs {', '.join(missing)}: pip install 'stream-scorer[demo]'")
