@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import structlog
 
 from stream_scorer.core.example_chunks import ExampleSource
-from stream_scorer.core.label_health import reason_to_hold
+from stream_scorer.core.label_health import Stretch, reason_to_hold, stretches
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.release import Model
-from stream_scorer.core.stretches import stretches_of
 from stream_scorer.errors import BadModel, TransientError, UsageError
 from stream_scorer.ports import Clock, ReleaseStore
 from stream_scorer.services.publisher import draft_release, publish
@@ -79,11 +79,24 @@ class Retrainer:
 
     def _round(self) -> Round:
         examples = self._examples()
-        stretches = stretches_of(examples, length_ms=self._config.stretch_ms)
-        if stretches and (reason := reason_to_hold(stretches[1 : 1 + STRETCHES_MAX], stretches[0])) is not None:
+        *before, now = closed_stretches(examples, length_ms=self._config.stretch_ms) or [Stretch(0, 0)]
+        if (reason := reason_to_hold(before[-STRETCHES_MAX:], now)) is not None:
             return Round("held", reason)
         offers = self._offers()
         model = self._train(examples, offers)
         draft = draft_release(model, offers, created_ms=self._clock.now_ms(), embedded=lambda done: None)
         release = publish(self._store, model, draft, keep=self._config.keep, force=False)
         return Round("published", None, model.model_id, release.release_id)
+
+
+def closed_stretches(examples: ExampleSource, *, length_ms: int) -> list[Stretch]:
+    """Count requests and those with an acceptance over time, the oldest stretch first, as far as windows are closed.
+
+    A request later than every offer nobody answered for is left out: of those only the answered offers are examples yet.
+    """
+    chunks = [(chunk.request, chunk.accepted, chunk.request_time_ms, chunk.shown) for chunk in examples.chunks()]
+    if not chunks:
+        return []
+    request, accepted, time_ms, shown = (np.concatenate(column) for column in zip(*chunks, strict=True))
+    closed = time_ms <= time_ms[~shown].max(initial=-1)
+    return stretches(request[closed], accepted[closed].astype(np.int64), time_ms[closed], length_ms=length_ms)

@@ -10,9 +10,8 @@ from stream_scorer.core.example_chunks import ExampleChunk, ExampleSource, Views
 from stream_scorer.core.label_health import Stretch
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.release import Model
-from stream_scorer.core.stretches import stretches_of
 from stream_scorer.errors import BadModel
-from stream_scorer.services.retrainer import RetrainConfig, Retrainer
+from stream_scorer.services.retrainer import RetrainConfig, Retrainer, closed_stretches
 from tests.release_samples import model, offer
 
 HOUR_MS = 3_600_000
@@ -47,7 +46,7 @@ def retrainer(store: MemoryReleases, examples: Examples, *, broken: bool = False
 
 
 def test_a_request_counts_once_however_its_rows_are_split() -> None:
-    assert stretches_of(Examples(1_080), length_ms=HOUR_MS) == [Stretch(360, 90)] * 3
+    assert closed_stretches(Examples(1_080), length_ms=HOUR_MS) == [Stretch(360, 90)] * 3
 
 
 def test_a_round_publishes_what_it_trained() -> None:
