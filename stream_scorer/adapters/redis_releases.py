@@ -33,6 +33,7 @@ from stream_scorer.adapters.release_chunks import decode_chunks, encode_chunks
 from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.gate import verify
 from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.program_tower import OpenProgram
 from stream_scorer.core.release import Model, OfferChange, Release, ReleaseInfo
 from stream_scorer.core.tower import Tower
 from stream_scorer.errors import ReleaseError
@@ -48,11 +49,20 @@ _NO_CHANGES = "0"
 class RedisReleases:
     """See ReleaseStore. One client, made with bounded waits (redis_client.connect)."""
 
-    def __init__(self, client: RedisClient, *, prefix: str, expiry_s: int = EXPIRY_S, changes_kept: int = CHANGES_KEPT) -> None:
+    def __init__(
+        self,
+        client: RedisClient,
+        *,
+        prefix: str,
+        expiry_s: int = EXPIRY_S,
+        changes_kept: int = CHANGES_KEPT,
+        open_program: OpenProgram | None = None,
+    ) -> None:
         self._client = client
         self._prefix = prefix
         self._expiry_s = expiry_s
         self._changes_kept = changes_kept
+        self._open_program = open_program
         self._shared = [f"{prefix}:current", f"{prefix}:history", f"{prefix}:releases"]
         self._flip, self._expire, self._change = map(client.register_script, (FLIP, EXPIRE, CHANGE))
 
@@ -183,7 +193,8 @@ class RedisReleases:
 
     def _tower(self, manifest: Manifest, name: str) -> Tower:
         blob = self._client.get(self._key(manifest.release_id, name))
-        return decode_tower(manifest.release_id, checked(blob, manifest.towers[name], f"the {name} of release {manifest.release_id}"))
+        whole = checked(blob, manifest.towers[name], f"the {name} of release {manifest.release_id}")
+        return decode_tower(manifest.release_id, whole, self._open_program)
 
     def _catalog(self, manifest: Manifest) -> Catalog:
         """Read the offers as they were written, without the changes since."""

@@ -14,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.program_tower import OpenProgram
+from stream_scorer.core.stored_towers import tower_from
 from stream_scorer.core.tower import Tensors, Tower
 from stream_scorer.errors import BadModel, ReleaseError
 
@@ -90,7 +92,7 @@ def encode_tower(release_id: ReleaseId, tower: Tower) -> bytes:
     return save_tensors({"json": as_array(head)} | {f"tower.{name}": array for name, array in tower.tensors().items()})
 
 
-def decode_tower(release_id: ReleaseId, blob: bytes) -> Tower:
+def decode_tower(release_id: ReleaseId, blob: bytes, open_program: OpenProgram | None = None) -> Tower:
     """See encode_tower. Raises ReleaseError."""
     tensors = load_tensors(blob, f"a tower of release {release_id}")
     head = decode_json(tensors["json"].tobytes(), _TowerHead, f"a tower of release {release_id}")
@@ -98,7 +100,7 @@ def decode_tower(release_id: ReleaseId, blob: bytes) -> Tower:
         raise ReleaseError(f"a tower of release {release_id} names {head.release_id}")
     arrays = {name.removeprefix("tower."): array for name, array in tensors.items() if name.startswith("tower.")}
     try:
-        return Tower.from_tensors(head.structure, arrays)
+        return tower_from(head.structure, arrays, open_program)
     except BadModel as error:
         raise ReleaseError(f"a tower of release {release_id} cannot be rebuilt: {error}") from error
 

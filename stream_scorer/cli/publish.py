@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream_scorer.cli.options import Json, settings_of
+from stream_scorer.cli.tower_sources import TowerSources, model_from
 
 if TYPE_CHECKING:
     from stream_scorer.core.release import Model, ReleaseInfo
@@ -21,7 +22,14 @@ def publish(
         Path | None, typer.Option(show_default=False, help="In place of --model: offers' vectors, JSON lines, Parquet or .npz.")
     ] = None,
     customer_vectors: Annotated[
-        Path | None, typer.Option(show_default=False, help="Customers' vectors; without it a request brings its own.")
+        Path | None,
+        typer.Option(show_default=False, help="Customers' vectors; the user tower makes the rest. With neither, a request brings its own."),
+    ] = None,
+    user_program: Annotated[
+        Path | None, typer.Option(show_default=False, help="In place of --model: the customers' tower, a torch.export program (.pt2).")
+    ] = None,
+    item_program: Annotated[
+        Path | None, typer.Option(show_default=False, help="In place of --model: the offers' tower, such a program.")
     ] = None,
     vector_feature: Annotated[str, typer.Option(help="The feature in which a request brings it.")] = "vector",
     keep: Annotated[int, typer.Option(min=1, max=100, help="Releases to keep, the current one counted; older ones expire.")] = 3,
@@ -34,17 +42,16 @@ def publish(
     from stream_scorer.wiring import release_store
 
     store = release_store(settings_of(ctx))
+    sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors)
     if rollback:
-        given = (model, offers, offer_vectors, customer_vectors)
-        _refuse(force or any(one is not None for one in given), "--rollback takes no --model, --offers, vectors or --force")
+        _refuse(force or offers is not None or sources.named(), "--rollback takes no --model, --offers, --force, programs or vectors")
         store.roll_back(keep=keep)
     else:
         _refuse(
-            offers is None or (model is None) == (offer_vectors is None),
-            "publish needs --model DIR and --offers PATH, or --rollback (--offer-vectors PATH may stand for --model)",
+            offers is None or not sources.complete(),
+            "publish needs --model DIR and --offers PATH, or --rollback (--item-program or --offer-vectors may stand for --model)",
         )
-        _refuse(customer_vectors is not None and offer_vectors is None, "--customer-vectors goes with --offer-vectors")
-        made = _given(offer_vectors, customer_vectors, vector_feature) if offer_vectors else _trained(Path(model or ""))
+        made = model_from(sources, vector_feature=vector_feature)
         make_current(store, made, _drafted(made, Path(offers or "")), keep=keep, force=force)
     _tell(store.releases(), as_json)
 
@@ -54,20 +61,6 @@ def _refuse(wrong: bool, sentence: str) -> None:
 
     if wrong:
         raise UsageError(sentence)
-
-
-def _trained(folder: Path) -> "Model":
-    from stream_scorer.adapters.model_files import read_model
-
-    return read_model(folder)
-
-
-def _given(offer_vectors: Path, customer_vectors: Path | None, feature: str) -> "Model":
-    from stream_scorer.adapters.vector_files import read_vectors
-    from stream_scorer.core.given_vectors import model_of_vectors
-
-    customers = None if customer_vectors is None else read_vectors(customer_vectors, "customer_id")
-    return model_of_vectors(read_vectors(offer_vectors, "offer_id"), customers, feature=feature)
 
 
 def _drafted(model: "Model", offers: Path) -> "Draft":

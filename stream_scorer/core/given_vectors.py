@@ -1,12 +1,14 @@
 """Vectors that were made elsewhere, as towers: an offer's is looked up by its id; a customer's too, or the request brings it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from stream_scorer.core.features import Category, FeatureSpec, Floats, Side, Vector
+from stream_scorer.core.features import Category, FeatureSpec, Floats, Inputs, Side, Vector
 from stream_scorer.core.release import Model
-from stream_scorer.core.tower import Tower, digest_towers, normalised
+from stream_scorer.core.tower import Embedded, Tensors, Tower, digest_towers, normalised
 from stream_scorer.errors import BadModel
 
 VECTOR = "vector"  # the feature in which a request brings its customer's vector
@@ -30,30 +32,77 @@ class GivenVectors:
             raise BadModel(f"{wrong.size} of {len(self.ids)} vectors are zero or not finite; the first is of {self.ids[wrong[0]]!r}")
 
 
-def model_of_vectors(offers: GivenVectors, customers: GivenVectors | None, *, feature: str = VECTOR) -> Model:
-    """Return a model that gives these vectors, brought to length 1; without customers' the request brings its own in `feature`.
+@dataclass(frozen=True, slots=True)
+class GivenTower(Tower):
+    """See Tower. Vectors that were given for some ids go before what another tower makes of the rest."""
 
-    A customer who has none is taken for an average one, the mean of those given. An offer that has none gets a zero vector, which
-    publish refuses. Raises BadModel for vectors of unequal dimensions.
-    """
-    item_tower = _lookup("offer", offers, np.zeros(offers.vectors.shape[1]))
-    user_tower = _brought(feature, item_tower.dim) if customers is None else _lookup("customer", customers, _mean(customers))
-    if user_tower.dim != item_tower.dim:
-        raise BadModel(f"customers' vectors have {user_tower.dim} numbers, offers' {item_tower.dim}")
-    facts = {"engine": "vectors", "offer_vectors": len(offers.ids), "customer_vectors": 0 if customers is None else len(customers.ids)}
-    return Model(digest_towers(user_tower, item_tower), user_tower, item_tower, facts)
+    given: GivenVectors
+    otherwise: Tower
+    _place: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse vectors of another length than the tower's, with BadModel."""
+        if self.given.vectors.shape[1] != self.otherwise.dim:
+            raise BadModel(f"the vectors have {self.given.vectors.shape[1]} numbers, the tower for the rest gives {self.otherwise.dim}")
+        object.__setattr__(self, "_place", {one: place for place, one in enumerate(self.given.ids)})
+
+    @staticmethod
+    def of(given: GivenVectors, otherwise: Tower) -> "GivenTower":
+        """Put vectors before a tower."""
+        unit = GivenVectors(given.ids, normalised(given.vectors))
+        return GivenTower(otherwise.spec, otherwise.table, otherwise.combine, otherwise.layers, unit, otherwise)
+
+    @property
+    def dim(self) -> int:
+        """See Tower.dim."""
+        return self.otherwise.dim
+
+    def embed(self, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> Embedded:
+        """See Tower.embed; wrong features of an id whose vector was given are no error, as nothing reads them."""
+        made = self.otherwise.embed(features, ids)
+        places = np.array([self._place.get(one, -1) for one in ids], np.int64)
+        found = places >= 0
+        vectors = made.vectors.copy()
+        vectors[found] = self.given.vectors[places[found]]
+        return Embedded(vectors, tuple(error for error in made.errors if not found[error.index]))
+
+    def outputs(self, inputs: Inputs) -> Floats:
+        """See Tower.outputs: of the tower for the rest, as no ids are told."""
+        return self.otherwise.outputs(inputs)
+
+    def tensors(self) -> Tensors:
+        """See Tower.tensors."""
+        return {"given": self.given.vectors} | {f"otherwise.{name}": array for name, array in self.otherwise.tensors().items()}
+
+    def structure(self) -> dict[str, Any]:
+        """See Tower.structure."""
+        return {"given": list(self.given.ids), "otherwise": self.otherwise.structure()}
+
+
+def offer_lookup(given: GivenVectors) -> Tower:
+    """Return the item tower that gives these vectors, of length 1; an offer that has none gets a zero vector, which publish refuses."""
+    return _lookup("offer", given, np.zeros(given.vectors.shape[1]))
+
+
+def customer_lookup(given: GivenVectors) -> Tower:
+    """Return the user tower that gives these vectors; a customer who has none is taken for an average one, the mean of those given."""
+    return _lookup("customer", given, np.asarray(normalised(given.vectors).mean(axis=0)))
+
+
+def brought(dim: int, *, feature: str = VECTOR) -> Tower:
+    """Return the user tower for which a request brings its customer's vector in a feature."""
+    spec = FeatureSpec("customer", (Vector(feature, (0.0,) * dim, (1.0,) * dim),))
+    return Tower(spec=spec, table=np.zeros((0, 1), np.float32), combine="concat", layers=())
+
+
+def model_of_towers(user: Tower, item: Tower, facts: dict[str, object]) -> Model:
+    """Return a model of two towers. Raises BadModel for towers of unequal dimensions."""
+    if user.dim != item.dim:
+        raise BadModel(f"customers' vectors have {user.dim} numbers, offers' {item.dim}")
+    return Model(digest_towers(user, item), user, item, facts)
 
 
 def _lookup(side: Side, given: GivenVectors, missing: Floats) -> Tower:
     """Return a tower without layers: its table is the vectors."""
     spec = FeatureSpec(side, (Category(f"{side}_id", given.ids, from_id=True),))
     return Tower(spec=spec, table=np.vstack([missing, normalised(given.vectors)]), combine="concat", layers=())
-
-
-def _brought(feature: str, dim: int) -> Tower:
-    spec = FeatureSpec("customer", (Vector(feature, (0.0,) * dim, (1.0,) * dim),))
-    return Tower(spec=spec, table=np.zeros((0, 1), np.float32), combine="concat", layers=())
-
-
-def _mean(given: GivenVectors) -> Floats:
-    return np.asarray(normalised(given.vectors).mean(axis=0))

@@ -10,8 +10,8 @@ import pytest
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
 from stream_scorer.core.release import Release
-from tests.integration.test_publish_command import Run, run
-from tests.release_samples import offer
+from tests.integration.test_publish_command import Run, good, run
+from tests.release_samples import DIM, model, offer
 
 __all__ = ["run"]
 
@@ -64,7 +64,19 @@ def test_an_offer_without_a_vector_is_named(run: Run, words: list[str], tmp_path
     assert "1 of 3 offer vectors are zero: offer-1" in refused.stderr
 
 
-def test_customers_vectors_go_with_offers_vectors(run: Run) -> None:
-    refused = run("--model", "m", "--offers", "o", "--customer-vectors", "c")
+def test_a_models_tower_makes_the_customers_that_have_no_vector(run: Run, tmp_path: Path, redis_url: str, redis_prefix: str) -> None:
+    made = model(1)
+    given = lines(tmp_path / "customers.jsonl", [{"customer_id": "ann", "vector": [1.0] + [0.0] * (DIM - 1)}])
+    done = run(*good(tmp_path, 1), "--customer-vectors", given, "--json")
+    assert done.returncode == 0, done.stderr
+    tower = served(redis_url, redis_prefix, json.loads(done.stdout)[0]["release_id"]).user_tower
+    features = [{"price": 2.0}, {"price": 2.0}]
+    vectors = tower.embed(features, ["ann", "bob"]).vectors
+    assert vectors[0].tolist() == [1.0] + [0.0] * (DIM - 1)
+    assert np.array_equal(vectors[1], made.user_tower.embed(features, ["ann", "bob"]).vectors[1])
+
+
+def test_two_item_towers_are_refused(run: Run) -> None:
+    refused = run("--model", "m", "--offers", "o", "--offer-vectors", "v")
     assert refused.returncode == 2
-    assert "--customer-vectors goes with --offer-vectors" in refused.stderr
+    assert "--item-program or --offer-vectors may stand for --model" in refused.stderr

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from stream_scorer.core.given_vectors import GivenVectors, model_of_vectors
+from stream_scorer.core.given_vectors import GivenTower, GivenVectors, brought, customer_lookup, model_of_towers, offer_lookup
+from stream_scorer.core.stored_towers import tower_from
 from stream_scorer.core.tower import Tower
 from stream_scorer.errors import BadModel
 
@@ -12,38 +13,49 @@ CUSTOMERS = GivenVectors(("ann", "bob"), np.array([[5.0, 0.0], [0.0, 0.1]]))
 
 
 def test_vectors_come_back_at_length_one() -> None:
-    model = model_of_vectors(OFFERS, CUSTOMERS)
-    assert np.allclose(model.item_tower.embed([{}, {}], ["y", "x"]).vectors, [[0.0, -1.0], [0.6, 0.8]])
-    assert np.allclose(model.user_tower.embed([{}, {}], ["ann", "bob"]).vectors, [[1.0, 0.0], [0.0, 1.0]])
+    assert np.allclose(offer_lookup(OFFERS).embed([{}, {}], ["y", "x"]).vectors, [[0.0, -1.0], [0.6, 0.8]])
+    assert np.allclose(customer_lookup(CUSTOMERS).embed([{}, {}], ["ann", "bob"]).vectors, [[1.0, 0.0], [0.0, 1.0]])
 
 
 def test_a_customer_without_a_vector_is_an_average_one() -> None:
-    assert np.allclose(model_of_vectors(OFFERS, CUSTOMERS).user_tower.embed([{}], ["new"]).vectors, [[0.5**0.5, 0.5**0.5]])
+    assert np.allclose(customer_lookup(CUSTOMERS).embed([{}], ["new"]).vectors, [[0.5**0.5, 0.5**0.5]])
 
 
 def test_an_offer_without_a_vector_has_a_zero_one() -> None:
-    assert not model_of_vectors(OFFERS, CUSTOMERS).item_tower.embed([{}], ["new"]).vectors.any()
+    assert not offer_lookup(OFFERS).embed([{}], ["new"]).vectors.any()
 
 
 def test_without_customers_vectors_a_request_brings_its_own() -> None:
-    tower = model_of_vectors(OFFERS, None, feature="taste").user_tower
+    tower = brought(2, feature="taste")
     made = tower.embed([{"taste": [0.0, 9.0]}, {}, {"taste": [1.0]}], ["ann", "bob", "cat"])
     assert made.vectors.tolist() == [[0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
     assert [(error.index, error.code) for error in made.errors] == [(2, "feature_vector_length")]
 
 
-@pytest.mark.parametrize("customers", [CUSTOMERS, None])
-def test_the_towers_survive_being_written(customers: GivenVectors | None) -> None:
-    tower = model_of_vectors(OFFERS, customers).user_tower
-    again = Tower.from_tensors(tower.structure(), tower.tensors())
-    features, ids = [{"vector": [1.0, 2.0]}], ["ann"]
+def test_given_vectors_go_before_a_tower_for_the_rest() -> None:
+    made = GivenTower.of(CUSTOMERS, brought(2)).embed(
+        [{"vector": "wrong"}, {"vector": [3.0, 4.0]}, {"vector": "wrong"}], ["ann", "new", "odd"]
+    )
+    assert made.vectors.tolist() == [[1.0, 0.0], [0.6, 0.8], [0.0, 0.0]]
+    assert [error.index for error in made.errors] == [2]
+
+
+def test_given_vectors_of_another_length_than_the_towers_are_refused() -> None:
+    with pytest.raises(BadModel, match="the vectors have 2 numbers, the tower for the rest gives 3"):
+        GivenTower.of(CUSTOMERS, brought(3))
+
+
+@pytest.mark.parametrize("tower", [brought(2), customer_lookup(CUSTOMERS), GivenTower.of(CUSTOMERS, brought(2))])
+def test_towers_survive_being_stored(tower: Tower) -> None:
+    again = tower_from(tower.structure(), tower.tensors())
+    features, ids = [{"vector": [1.0, 2.0]}] * 2, ["ann", "new"]
     assert np.array_equal(again.embed(features, ids).vectors, tower.embed(features, ids).vectors)
+    assert (type(again), again.dim) == (type(tower), tower.dim)
 
 
-def test_vectors_of_unequal_dimensions_are_refused() -> None:
-    wide = GivenVectors(("ann",), np.ones((1, 3)))
+def test_towers_of_unequal_dimensions_are_refused() -> None:
     with pytest.raises(BadModel, match="customers' vectors have 3 numbers, offers' 2"):
-        model_of_vectors(OFFERS, wide)
+        model_of_towers(brought(3), offer_lookup(OFFERS), {})
 
 
 def test_an_id_twice_is_refused() -> None:

@@ -1,0 +1,108 @@
+"""Programs of `torch.export` as towers: only a release that holds one makes a ranker import torch.
+
+The archive (.pt2) declares its inputs in an extra file `inputs.json`, the inputs of a FeatureSpec; torch.export.save takes it as
+`extra_files={"inputs.json": ...}`. The program takes (index int64 (64, slots), numbers float32 (64, n)), or the one of them that it has
+any of, and returns (64, p). An archive may hold pickles, and one that could run code on loading is refused.
+"""
+
+import io
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from stream_scorer.core.features import FeatureSpec, Floats, Side
+from stream_scorer.core.program_tower import ProgramTower
+from stream_scorer.core.tower import TILE_ROWS
+from stream_scorer.errors import BadModel
+
+INPUTS = "inputs.json"
+_BYTES_MAX = 2**30
+_KNOWN = re.compile(
+    r"[^/]+/(data/(weights|constants)/[^/]+|data/sample_inputs/[^/]+\.pt|models/[^/]+\.json|extra/.*|archive_(format|version)|\.data/[^/]+|byteorder)"
+)
+
+
+class TorchProgram:
+    """See Program."""
+
+    def __init__(self, data: bytes, module: torch.nn.Module, spec: FeatureSpec) -> None:
+        """Run it once: a program that does not fit its inputs is a bad model."""
+        self.data, self.spec = data, spec
+        self._module = module
+        try:
+            made = self.run(np.zeros((TILE_ROWS, len(spec.slots)), np.int64), np.zeros((TILE_ROWS, spec.numbers), np.float32))
+        except (RuntimeError, TypeError, ValueError, AssertionError, IndexError) as error:
+            raise BadModel(f"the program does not run on the inputs that it declares: {error}") from error
+        if made.ndim != 2 or len(made) != TILE_ROWS or not made.shape[1]:
+            raise BadModel(f"the program must return ({TILE_ROWS}, p), got {made.shape}")
+        self.dim = int(made.shape[1])
+
+    @torch.no_grad()
+    def run(self, index: npt.NDArray[np.int64], numbers: npt.NDArray[np.float32]) -> Floats:
+        """See Program.run."""
+        given = [torch.from_numpy(one) for one in (index, numbers) if one.shape[1]]
+        return np.asarray(self._module(*given).double().numpy())
+
+
+def open_program(data: bytes, side: Side = "customer") -> TorchProgram:
+    """Open an archive. Raises BadModel for one that is none, declares no inputs, runs code on loading, or does not run."""
+    _check_archive(data)
+    declared = {INPUTS: ""}
+    try:
+        module = torch.export.load(io.BytesIO(data), extra_files=declared).module()
+    except (RuntimeError, ValueError, AssertionError, KeyError) as error:
+        raise BadModel(f"the program cannot be loaded: {error}") from error
+    return TorchProgram(data, module, _declared(declared[INPUTS], side))
+
+
+def program_tower(data: bytes, side: Side) -> ProgramTower:
+    """Return the tower of an archive. See open_program."""
+    program = open_program(data, side)
+    return ProgramTower.of(program.spec, program)
+
+
+def _declared(text: str, side: Side) -> FeatureSpec:
+    try:
+        return FeatureSpec.from_json({**msgspec.json.decode(text or "{}", type=dict[str, list[dict[str, object]]]), "side": side})
+    except msgspec.DecodeError as error:
+        raise BadModel(f"{INPUTS} of the program cannot be read: {error}") from error
+
+
+def _check_archive(data: bytes) -> None:
+    """Let through what torch reads without running code: raw weights and constants, JSON, and sample inputs that are plain tensors."""
+    if len(data) > _BYTES_MAX:
+        raise BadModel(f"a program must be at most {_BYTES_MAX} bytes, got {len(data)}")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unsafe = next(_unsafe(archive), None)
+    except (zipfile.BadZipFile, msgspec.DecodeError) as error:
+        raise BadModel(f"the program is no archive of torch.export: {error}") from error
+    if unsafe:
+        raise BadModel(f"the program holds {unsafe}, which may run code on loading")
+
+
+def _unsafe(archive: zipfile.ZipFile) -> Iterator[str]:
+    """Yield what torch would unpickle without restraint, or load as a library."""
+    for name in archive.namelist():
+        if not _KNOWN.fullmatch(name):
+            yield name
+        elif name.endswith(("_weights_config.json", "_constants_config.json")):
+            config = msgspec.json.decode(archive.read(name), type=dict[str, dict[str, dict[str, object]]])
+            yield from (f"{key} in {name}" for key, one in config.get("config", {}).items() if one.get("use_pickle", True))
+        elif name.endswith(".pt") and not _plain(archive.read(name)):
+            yield name
+
+
+def _plain(data: bytes) -> bool:
+    """Say whether it holds only what torch reads with restraint; where it does not, torch.export would read it without."""
+    try:
+        torch.load(io.BytesIO(data), weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        return False
+    return True

@@ -1,0 +1,138 @@
+"""Programs of torch.export as towers."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from stream_scorer.core.features import Category, FeatureSpec, Input, Number
+from stream_scorer.core.program_tower import ProgramTower
+from stream_scorer.core.stored_towers import tower_from
+from stream_scorer.errors import BadModel
+from stream_scorer.towers.program import open_program, program_tower
+
+INPUTS: tuple[Input, ...] = (Category("customer_id", ("ann", "bob"), from_id=True), Category("plan", ("free",)), Number("age", mean=40.0))
+ROWS: list[dict[str, Any]] = [{"plan": "free", "age": 41.0}, {"age": 38.0}, {}]
+IDS = ["ann", "bob", "new"]
+
+
+class Net(torch.nn.Module):
+    """Looks two categories up and adds the age."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.people, self.plans = torch.nn.Embedding(3, 4), torch.nn.Embedding(2, 4)
+
+    def forward(self, index: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self.people(index[:, 0]) + self.plans(index[:, 1]) + numbers
+        return made
+
+
+def archive(net: torch.nn.Module | None = None, inputs: tuple[Input, ...] = INPUTS, **extra_files: str) -> bytes:
+    declared = msgspec.json.encode({"inputs": FeatureSpec("customer", inputs).to_json()["inputs"]}).decode()
+    example = (torch.zeros(64, 2, dtype=torch.int64), torch.zeros(64, 1))
+    made = io.BytesIO()
+    torch.export.save(torch.export.export(net or Net(), example), made, extra_files=extra_files or {"inputs.json": declared})
+    return made.getvalue()
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return archive()
+
+
+def rewritten(data: bytes, changes: dict[str, bytes]) -> bytes:
+    """Put other files into the archive, by the end of their name; a new name is added."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(made, "w") as new:
+        root = old.namelist()[0].split("/")[0]
+        files = {name.removeprefix(f"{root}/"): old.read(name) for name in old.namelist()} | changes
+        for name, content in files.items():
+            new.writestr(f"{root}/{name}", content)
+    return made.getvalue()
+
+
+def test_vectors_are_the_programs_outputs_at_length_one(data: bytes) -> None:
+    net = Net()
+    with torch.no_grad():
+        outputs = net(torch.tensor([[1, 1], [2, 0], [0, 0]]), torch.tensor([[1.0], [-2.0], [0.0]])).double().numpy()
+    made = program_tower(data, "customer").embed(ROWS, IDS)
+    assert made.errors == ()
+    assert np.allclose(made.vectors, outputs / np.linalg.norm(outputs, axis=1, keepdims=True), rtol=0, atol=1e-7)
+
+
+def test_a_vector_does_not_depend_on_its_batch(data: bytes) -> None:
+    tower = program_tower(data, "customer")
+    many = tower.embed(ROWS * 50, IDS * 50).vectors
+    assert np.array_equal(many[-1:], tower.embed(ROWS[-1:], IDS[-1:]).vectors)
+    assert tower.embed([], []).vectors.shape == (0, 4)
+
+
+def test_a_program_survives_being_stored(data: bytes) -> None:
+    tower = program_tower(data, "customer")
+    again = tower_from(tower.structure(), tower.tensors(), open_program)
+    assert isinstance(again, ProgramTower)
+    assert np.array_equal(again.embed(ROWS, IDS).vectors, tower.embed(ROWS, IDS).vectors)
+
+
+def test_a_program_is_refused_where_nothing_runs_programs(data: bytes) -> None:
+    tower = program_tower(data, "customer")
+    with pytest.raises(BadModel, match="nothing here runs programs"):
+        tower_from(tower.structure(), tower.tensors())
+
+
+def test_outputs_that_are_not_finite_count_as_zero() -> None:
+    class Infinite(Net):
+        def forward(self, index: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+            return super().forward(index, numbers) / numbers
+
+    assert program_tower(archive(Infinite()), "customer").embed([{"age": 40.0}], ["ann"]).vectors.tolist() == [[0.0] * 4]
+
+
+def test_a_program_without_declared_inputs_is_refused() -> None:
+    with pytest.raises(BadModel, match="the feature spec cannot be read"):
+        open_program(archive(other="{}"))
+
+
+def test_a_program_that_reads_other_inputs_is_refused() -> None:
+    with pytest.raises(BadModel, match="does not run on the inputs that it declares"):
+        open_program(archive(inputs=INPUTS[:1]))
+
+
+def test_buckets_are_refused() -> None:
+    with pytest.raises(BadModel, match="not plan"):
+        program_tower(archive(inputs=(INPUTS[0], Category("plan", ("free",), buckets=4), INPUTS[2])), "customer")
+
+
+def test_what_is_no_archive_is_refused() -> None:
+    with pytest.raises(BadModel, match="no archive of torch"):
+        open_program(b"no archive")
+
+
+class Bomb:
+    """Leaves a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("place", ["data/sample_inputs/model.pt", "data/constants/custom.so", "data/aotinductor/model/model.so"])
+def test_an_archive_that_runs_code_on_loading_is_refused_unrun(data: bytes, tmp_path: Path, place: str) -> None:
+    made = rewritten(data, {place: pickle.dumps(Bomb(tmp_path / "ran"), protocol=2)})
+    if place.startswith("data/constants"):
+        made = rewritten(
+            made, {"data/constants/model_constants_config.json": b'{"config": {"x": {"path_name": "custom.so", "use_pickle": true}}}'}
+        )
+    with pytest.raises(BadModel, match="may run code on loading"):
+        open_program(made)
+    assert not (tmp_path / "ran").exists()
