@@ -1,6 +1,7 @@
 """Builds the jobs: the only module that sees both adapters and services."""
 
 import contextlib
+import gc
 import os
 import socket
 import subprocess
@@ -133,6 +134,8 @@ def _following(settings: Settings, telemetry: Telemetry) -> Iterator[ReleaseWatc
 
 def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
     """Join until told to stop."""
+    # a full collection walks every open request: half a second for 200,000; the young generations see all that can be garbage
+    gc.set_threshold(10_000, 10, 1_000_000)
     telemetry = serve_metrics(settings.metrics)
     group, topics = settings.join.group, settings.topics
     sink = record_sink(settings, group, note_ends=True)
