@@ -9,8 +9,11 @@ import pytest
 
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.core.features import Category, Number
 from stream_scorer.core.release import Release
+from stream_scorer.towers.program import open_program, program_tower
 from tests.integration.test_publish_command import Run, good, run
+from tests.program_samples import archive
 from tests.release_samples import DIM, model, offer
 
 __all__ = ["run"]
@@ -35,7 +38,7 @@ def words(tmp_path: Path) -> list[str]:
 
 def served(redis_url: str, redis_prefix: str, release_id: str) -> Release:
     client = connect(redis_url, timeout_s=2.0)
-    release = RedisReleases(client, prefix=redis_prefix, expiry_s=100, changes_kept=10).load(release_id)  # type: ignore[arg-type]
+    release = RedisReleases(client, prefix=redis_prefix, expiry_s=100, changes_kept=10, open_program=open_program).load(release_id)  # type: ignore[arg-type]
     client.close()
     return release
 
@@ -74,6 +77,19 @@ def test_a_models_tower_makes_the_customers_that_have_no_vector(run: Run, tmp_pa
     vectors = tower.embed(features, ["ann", "bob"]).vectors
     assert vectors[0].tolist() == [1.0] + [0.0] * (DIM - 1)
     assert np.array_equal(vectors[1], made.user_tower.embed(features, ["ann", "bob"]).vectors[1])
+
+
+def test_programs_are_published_and_read_back(run: Run, words: list[str], tmp_path: Path, redis_url: str, redis_prefix: str) -> None:
+    (tmp_path / "item.pt2").write_bytes(
+        archive(inputs=(Category("offer_id", ("offer-0", "offer-1"), from_id=True), Category("colour", ("red",)), Number("price")))
+    )
+    (tmp_path / "user.pt2").write_bytes(archive())
+    programs = ["--item-program", str(tmp_path / "item.pt2"), "--user-program", str(tmp_path / "user.pt2")]
+    done = run(*words[:2], *programs, "--json")
+    assert done.returncode == 0, done.stderr
+    tower = served(redis_url, redis_prefix, json.loads(done.stdout)[0]["release_id"]).user_tower
+    made = program_tower(archive(), "customer").embed([{"age": 30.0}], ["ann"]).vectors
+    assert np.array_equal(tower.embed([{"age": 30.0}], ["ann"]).vectors, made)
 
 
 def test_two_item_towers_are_refused(run: Run) -> None:

@@ -6,41 +6,19 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 import torch
 
-from stream_scorer.core.features import Category, FeatureSpec, Input, Number
+from stream_scorer.core.features import Category
 from stream_scorer.core.program_tower import ProgramTower
 from stream_scorer.core.stored_towers import tower_from
 from stream_scorer.errors import BadModel
 from stream_scorer.towers.program import open_program, program_tower
+from tests.program_samples import INPUTS, Net, archive
 
-INPUTS: tuple[Input, ...] = (Category("customer_id", ("ann", "bob"), from_id=True), Category("plan", ("free",)), Number("age", mean=40.0))
 ROWS: list[dict[str, Any]] = [{"plan": "free", "age": 41.0}, {"age": 38.0}, {}]
 IDS = ["ann", "bob", "new"]
-
-
-class Net(torch.nn.Module):
-    """Looks two categories up and adds the age."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.people, self.plans = torch.nn.Embedding(3, 4), torch.nn.Embedding(2, 4)
-
-    def forward(self, index: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self.people(index[:, 0]) + self.plans(index[:, 1]) + numbers
-        return made
-
-
-def archive(net: torch.nn.Module | None = None, inputs: tuple[Input, ...] = INPUTS, **extra_files: str) -> bytes:
-    declared = msgspec.json.encode({"inputs": FeatureSpec("customer", inputs).to_json()["inputs"]}).decode()
-    example = (torch.zeros(64, 2, dtype=torch.int64), torch.zeros(64, 1))
-    made = io.BytesIO()
-    torch.export.save(torch.export.export(net or Net(), example), made, extra_files=extra_files or {"inputs.json": declared})
-    return made.getvalue()
 
 
 @pytest.fixture(scope="module")
