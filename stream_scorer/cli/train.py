@@ -1,5 +1,6 @@
 """`stream-scorer train`."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ import typer
 from stream_scorer.cli.options import Json
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from stream_scorer.core.release import Model
     from stream_scorer.towers.training import Epoch
 
@@ -49,6 +52,7 @@ def train(
         from stream_scorer.services.h2o_trainer import train_h2o
         from stream_scorer.towers.h2o_options import H2oOptions
 
+        signal.signal(signal.SIGTERM, _end)  # by an exception, so that the JVM ends with us
         h2o_options = H2oOptions(dim=dim, epochs=5 if epochs is None else epochs, seed=seed, threads=threads or 1)
         model = train_h2o(ExampleFiles.at(labels), read_offers(offers), h2o_options)
         write_model(out, model)
@@ -74,6 +78,10 @@ def train(
         trained = train_model(ExampleFiles.at(labels), read_offers(offers), options, report=report)
     write_model(out, trained.model)
     _tell(trained.model, trained.epochs, out, clock.monotonic_s() - start_s, as_json)
+
+
+def _end(number: int, frame: "FrameType | None") -> None:
+    raise SystemExit(128 + number)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> Any:
