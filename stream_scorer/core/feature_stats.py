@@ -142,9 +142,9 @@ class FeatureStats:
         return bool(self._columns)
 
     @property
-    def rows_per_id(self) -> float:
-        """How often an id comes, on average."""
-        return sum(self._ids.values()) / max(1, len(self._ids))
+    def distinct_ids(self) -> int:
+        """How many customers or offers were met."""
+        return len(self._ids)
 
     def spec(self, options: SpecOptions) -> FeatureSpec:
         """Return the spec. Features that never vary are left out. Raises UsageError for a feature of mixed kinds, or for none at all."""

@@ -16,7 +16,9 @@ from stream_scorer.towers.export import export
 from stream_scorer.towers.options import TrainOptions
 from stream_scorer.towers.training import Epoch, Fitted, fit
 
-_OFTEN = 20  # an id that comes this often, on average, tells more than its features
+# from so many acceptances each, on average, an id tells more than the noise it adds; an offer's are of many customers
+_ACCEPTED_PER_CUSTOMER = 30
+_ACCEPTED_PER_OFFER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +45,20 @@ def derive_specs(examples: ExampleSource, offers: Sequence[Offer], options: Trai
     """Read all examples once and return what the inputs of both towers are."""
     customers, items = FeatureStats("customer"), FeatureStats("offer")
     items.add([offer.features for offer in offers], [offer.offer_id for offer in offers])
+    accepted = 0
     for chunk in examples.chunks():
         shown = np.bincount(chunk.customer, minlength=len(chunk.customers.ids)).tolist()
         customers.add(chunk.customers.features, chunk.customers.ids, shown)
         shown = np.bincount(chunk.offer, minlength=len(chunk.offers.ids)).tolist()
         items.add(chunk.offers.features, chunk.offers.ids, shown)
-    user_spec = customers.spec(SpecOptions(id_feature=_wanted(options.customer_id, customers)))
-    return user_spec, items.spec(SpecOptions(id_feature=_wanted(options.offer_id, items)))
+        accepted += int(chunk.accepted.sum())
+    by_customer = _wanted(options.customer_id, customers, accepted >= _ACCEPTED_PER_CUSTOMER * customers.distinct_ids)
+    by_offer = _wanted(options.offer_id, items, accepted >= _ACCEPTED_PER_OFFER * items.distinct_ids)
+    return customers.spec(SpecOptions(id_feature=by_customer)), items.spec(SpecOptions(id_feature=by_offer))
 
 
-def _wanted(switch: str, stats: FeatureStats) -> bool:
-    if switch == "auto":
-        return not stats.has_features or stats.rows_per_id >= _OFTEN
-    return switch == "on"
+def _wanted(switch: str, stats: FeatureStats, often: bool) -> bool:
+    return often or not stats.has_features if switch == "auto" else switch == "on"
 
 
 def _facts(data: TrainingSet, fitted: Fitted, options: TrainOptions) -> dict[str, object]:

@@ -14,6 +14,8 @@ from stream_scorer.core.features import FeatureSpec
 from stream_scorer.core.tower import Layer, Tower
 from stream_scorer.core.training_set import Places, Side
 
+ID_SPREAD = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -61,7 +63,7 @@ class TowerModule(nn.Module):
         super().__init__()
         self.spec = spec
         self.slots = len(spec.slots)
-        self.table = nn.Parameter(torch.randn(spec.table_rows, width) * width**-0.5)
+        self.table = nn.Parameter(torch.randn(spec.table_rows, width) * width**-0.5 * _spread(spec))
         sizes = [self.slots * width + spec.numbers, *hidden, dim]
         self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(sizes))
 
@@ -87,6 +89,15 @@ class TowerModule(nn.Module):
             for number, layer in enumerate(linear)
         )
         return Tower(spec=self.spec, table=self.table.detach().numpy().astype(np.float32), combine="concat", layers=layers)
+
+
+def _spread(spec: FeatureSpec) -> Tensor:
+    """Return (rows, 1): ids begin near zero, so that an id with few examples adds little to what its features say."""
+    spread = torch.ones(spec.table_rows, 1)
+    for slot, first in zip(spec.slots, spec.first_rows, strict=False):
+        if isinstance(slot, Category) and slot.from_id:
+            spread[first : first + slot.height] = ID_SPREAD
+    return spread
 
 
 def _array(tensor: Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":

@@ -15,22 +15,23 @@ class TrainOptions:
 
     `objective`: `shown` learns accepted from not accepted among the shown offers, `catalog` the accepted offer among the whole
     catalog, `auto` the first where there are offers that were not accepted, else the second. `prior` is the strength of the
-    Gaussian prior on weights, in rows. The last `held_out` of the rows by time decide when to stop.
+    Gaussian prior on weights, in rows. The learning rate falls to nothing over all epochs; the last `held_out` of the rows by time
+    decide which epoch is the best, and end the training when it lies `patience` epochs back.
     """
 
     dim: int = 32
     width: int = 16
     hidden: tuple[int, ...] = ()
-    epochs: int = 20
-    batch_rows: int = 1_024
-    learning_rate: float = 0.002
-    prior: float = 20.0
+    epochs: int = 12
+    batch_rows: int = 2_048
+    learning_rate: float = 0.004
+    prior: float = 10.0
     id_dropout: float = 0.1
     patience: int = 3
     held_out: float = 0.1
     objective: Objective = "auto"
     catalog_weight: float = 0.0
-    temperature: float = 0.2
+    temperature: float = 0.1
     customer_id: Switch = "auto"
     offer_id: Switch = "auto"
     seed: int = 42

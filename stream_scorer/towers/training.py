@@ -79,6 +79,7 @@ class _Training:
         shown, catalog = (1.0, options.catalog_weight) if self.objective_name == "shown" else (0.0, 1.0)
         self.objective = Objective(data, self.user, self.item, self.head, LossWeights(shown, catalog, options.id_dropout))
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=options.learning_rate)
+        self.steps_left = self.steps = options.epochs * -(-len(self.rows) // options.batch_rows)
 
     def run(self, report: Callable[[Epoch], None]) -> Fitted:
         epochs: list[Epoch] = []
@@ -94,7 +95,7 @@ class _Training:
 
     def _epoch(self, number: int) -> Epoch:
         total = 0.0
-        order = self.rng.permutation(self.rows)
+        order = self._shuffled()
         for start in range(0, len(order), self.options.batch_rows):
             chosen = order[start : start + self.options.batch_rows]
             loss = self.objective.loss(chosen, self.rng, training=True)
@@ -103,7 +104,18 @@ class _Training:
         held_out_loss, held_out_auc = self._held_out()
         return Epoch(number, self.options.epochs, total / len(order), held_out_loss, held_out_auc)
 
+    def _shuffled(self) -> Places:
+        """Shuffle requests rather than rows where a request has several: a customer is embedded once for all of them."""
+        if self.objective_name == "catalog":
+            return self.rng.permutation(self.rows)
+        _, request = np.unique(self.data.request[self.rows], return_inverse=True)
+        place = self.rng.permutation(int(request.max()) + 1)
+        return self.rows[np.argsort(place[request.reshape(-1)], kind="stable")]
+
     def _step(self, loss: Tensor) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.options.learning_rate * self.steps_left / self.steps
+        self.steps_left -= 1
         self.optimiser.zero_grad()
         penalty = sum((weight.square().sum() for weight in self._weights()), torch.zeros(()))
         (loss + self.options.prior / len(self.rows) * penalty).backward()  # type: ignore[no-untyped-call]
