@@ -1,14 +1,17 @@
-"""Small networks as H2O would describe them, and its formula written out a number at a time."""
+"""Small networks as H2O would describe them, MOJOs of them, and its formula written out a number at a time."""
 
 import math
+import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stream_scorer.core.h2o_network import H2oCategory, H2oNetwork
 
+COLUMNS = ("customer_id", "colour", "price", "score", "accepted")
 ACTIVATIONS = ("Rectifier", "Tanh", "Maxout", "RectifierWithDropout", "TanhWithDropout", "MaxoutWithDropout")
 ID = "customer_id"
 
@@ -87,3 +90,43 @@ def _activated(activation: str, flat: list[float], bias: list[float], x: list[fl
     if activation.startswith("Tanh"):
         return [1 - 2 / (1 + math.exp(2 * one)) for one in plain]
     return [max(one, 0.0) for one in plain]
+
+
+def write_mojo(
+    path: Path, net: H2oNetwork, changes: Mapping[str, str | None] | None = None, levels: Mapping[int, str] | None = None
+) -> Path:
+    """Write what H2O 3.46 writes; a change to None leaves a line out."""
+    info = {**_info(net), **(changes or {})}
+    lines = [f"{name} = {value}" for name, value in info.items() if value is not None]
+    domains = {place: "\n".join(one.levels) + "\n" for place, one in enumerate(net.categories)} | dict(levels or {}) | {4: "n\ny\n"}
+    counts = {place: text.count("\n") for place, text in domains.items()}
+    with zipfile.ZipFile(path, "w") as archive:
+        listed = [f"{place}: {count} d00{place}.txt" for place, count in counts.items()]
+        archive.writestr("model.ini", "\n".join(["[info]", *lines, "", "[columns]", *COLUMNS, "", "[domains]", *listed, ""]))
+        for place, text in domains.items():
+            archive.writestr(f"domains/d00{place}.txt", text)
+    return path
+
+
+def _info(net: H2oNetwork) -> dict[str, str]:
+    units = [len(one) // (2 if net.activation.startswith("Maxout") else 1) for one in net.biases]
+    layers = range(len(units))
+    return {
+        "h2o_version": net.version,
+        "algo": "deeplearning",
+        "category": "Binomial",
+        "escape_domain_values": "true",
+        "nums": str(len(net.numbers)),
+        "cats": str(len(net.categories)),
+        "cat_offsets": str(list(net.offsets)),
+        "norm_mul": str(list(net.norm_mul) or None).replace("None", "null"),
+        "norm_sub": str(list(net.norm_sub) or None).replace("None", "null"),
+        "use_all_factor_levels": str(net.use_all_factor_levels).lower(),
+        "activation": net.activation,
+        "neural_network_sizes": str([net.weights[0].shape[1], *units, 2]),
+        **{f"weight_layer{layer}": str(net.weights[layer].reshape(-1).tolist()) for layer in layers},
+        **{f"bias_layer{layer}": str(net.biases[layer].tolist()) for layer in layers},
+        "weight_layer2": "[0.0, 0.0]",
+        "hidden_dropout_ratios": str([*net.dropout, 0.0]),
+        "_genmodel_encoding": "AUTO",
+    }

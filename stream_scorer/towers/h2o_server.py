@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,8 @@ def h2o_server(folder: Path, options: H2oOptions) -> Iterator[Any]:
         except H2OStartupError as error:
             raise UsageError(f"H2O did not start (it needs Java 8 to 17 on the path): {error}") from error
         try:
-            connection = h2o.connect(server=server, verbose=False)
-            h2o.no_progress()
-            yield h2o
-            connection.close()
+            with closing(h2o.connect(server=server, verbose=False)):
+                h2o.no_progress()
+                yield h2o
         finally:
             server.shutdown()

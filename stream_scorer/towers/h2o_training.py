@@ -48,7 +48,7 @@ class H2oTrained:
     golden: dict[str, Any]
     difference: float
     auc: float
-    epochs: float
+    epochs: int
 
 
 def train_tower(h2o: Any, table: H2oTable, options: H2oOptions, folder: Path) -> H2oTrained:
@@ -62,7 +62,7 @@ def train_tower(h2o: Any, table: H2oTable, options: H2oOptions, folder: Path) ->
     if not difference <= DIFFERENCE_MAX:
         raise BadModel(f"the {table.side}s' tower differs from H2O by {difference:.2g} on golden rows, at most {DIFFERENCE_MAX} is allowed")
     stored = {**golden, "outputs": outputs.tolist()}
-    return H2oTrained(tower, stored, difference, float(model.auc(valid=True)), float(model.actual_params["epochs"]))
+    return H2oTrained(tower, stored, difference, float(model.auc(valid=True)), round(model.actual_params["epochs"]))
 
 
 def parity(tower: Tower, golden: Mapping[str, Any], outputs: Floats) -> float:
