@@ -74,14 +74,15 @@ def test_levels_true_and_false_are_the_contracts_bools() -> None:
     assert np.array_equal(outputs(tower(bools), rows), outputs(tower(net), texts))
 
 
+@pytest.mark.parametrize("name", ["price", "score"])
 @pytest.mark.parametrize("standardised", [True, False])
-def test_a_stated_default_is_what_a_missing_number_counts_as(standardised: bool) -> None:
+def test_a_stated_default_is_what_a_missing_number_counts_as(standardised: bool, name: str) -> None:
     plain = tower(network(standardised=standardised))
-    made = with_defaults(plain, {"price": 7.0})
-    without, stated = [({"colour": "red"}, "ann")], [({"colour": "red", "price": 7.0}, "ann")]
+    made = with_defaults(plain, {name: 7.0})
+    without, stated = [({"colour": "red"}, "ann")], [({"colour": "red", name: 7.0}, "ann")]
     assert np.allclose(outputs(made, without), outputs(plain, stated), rtol=0, atol=DIFFERENCE_MAX)
     assert np.allclose(outputs(made, stated), outputs(plain, stated), rtol=0, atol=DIFFERENCE_MAX)
-    assert defaults_of(made)["price"] == 7.0
+    assert defaults_of(made)[name] == 7.0
 
 
 def test_a_default_for_a_number_that_is_not_read_is_refused() -> None:
