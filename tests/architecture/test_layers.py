@@ -32,6 +32,7 @@ FOUND_IN = {
     "torch": {"towers"},
     "pyarrow": {"adapters"},
     "matplotlib": {"adapters"},
+    "h2o": {"towers"},
 }
 WORDS = {"utils", "helpers", "common", "manager", "base", "misc"}
 
