@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Thread
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -32,6 +33,7 @@ class KafkaSource:
         self._dropped: list[Partition] = []
         self._next: dict[Partition, int] = {}
         self._ends: dict[Partition, int] = {}
+        self._stuck = False
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
     # -- rebalance callbacks: run inside poll() and consume() only, and only note what happened -----------------------------
@@ -150,14 +152,30 @@ class KafkaSource:
         return self._consumer.consumer_group_metadata()
 
     def commit(self, progress: Progress) -> None:
-        """Commit positions outside a transaction (at least once). Raises TransientError."""
+        """Commit positions outside a transaction (at least once).
+
+        Raises TransientError when they are refused, FatalStreamError when nobody answers: the client waits for a broker for ever.
+        """
         offsets = [TopicPartition(*partition, position.offset, position.metadata) for partition, position in progress.items()]
         if not offsets:
             return
-        with transient("committing offsets"):
-            for one in self._consumer.commit(offsets=offsets, asynchronous=False) or []:
-                if one.error is not None:
-                    raise KafkaException(one.error)
+        refused: list[str] = []
+        waiting = Thread(target=self._commit, args=(offsets, refused), name="commit", daemon=True)
+        waiting.start()
+        waiting.join(_TIMEOUT_S)
+        self._stuck = waiting.is_alive()
+        if self._stuck:
+            raise FatalStreamError(f"committing offsets: no answer for {_TIMEOUT_S} s")
+        if refused:
+            raise TransientError(f"committing offsets: {refused[0]}")
+
+    def _commit(self, offsets: list[TopicPartition], refused: list[str]) -> None:
+        try:
+            committed = self._consumer.commit(offsets=offsets, asynchronous=False) or []
+        except KafkaException as error:
+            refused.append(kafka_error(error).str())
+        else:
+            refused += [one.error.str() for one in committed if one.error is not None]
 
     def still_at_end(self, partitions: Sequence[Partition]) -> bool:
         """See RecordSource.still_at_end."""
@@ -179,8 +197,9 @@ class KafkaSource:
         return lags
 
     def close(self) -> None:
-        """See RecordSource.close."""
-        self._consumer.close()
+        """See RecordSource.close; not while a commit hangs in the client, which would hang too."""
+        if not self._stuck:
+            self._consumer.close()
 
 
 @contextmanager
