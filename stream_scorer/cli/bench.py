@@ -14,17 +14,26 @@ if TYPE_CHECKING:
 
 def bench(
     *,
+    what: Annotated[str, typer.Option(help="rank, or join: the join alone, without servers.")] = "rank",
     delivery: DeliveryOption = None,
     offers: Annotated[int, typer.Option(min=1, max=1_000_000, help="Offers of the catalog.")] = 1_000,
-    events: Annotated[int, typer.Option(min=1_000, max=5_000_000, help="Requests of a throughput run.")] = 100_000,
+    events: Annotated[int, typer.Option(min=1_000, max=5_000_000, help="Requests, or rankings to join, of a throughput run.")] = 100_000,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="Throughput runs of each kind; their median counts.")] = 3,
     rate: Annotated[float, typer.Option(min=1, max=100_000, help="Requests a second of a latency run.")] = 500,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="Seconds of a latency run.")] = 10,
     batch: Annotated[int, typer.Option(min=1, max=100_000, help="Records of a batch, at most.")] = 512,
     partitions: Annotated[int, typer.Option(min=1, max=1_000, help="Partitions of each topic.")] = 8,
+    held: Annotated[int, typer.Option(min=1_000, max=2_000_000, help="Open requests of the join, and outcomes that wait.")] = 200_000,
     as_json: Json = False,
 ) -> None:
-    """Measure a ranker beside a bare consume-produce loop with the same record sizes, on a Kafka and a Valkey of its own."""
+    """Measure a ranker beside a bare consume-produce loop with the same record sizes, on a Kafka and a Valkey of its own; or the join."""
+    from stream_scorer.errors import UsageError
+
+    if what == "join":
+        _bench_join(offers=offers, events=events, batch=batch, held=held, as_json=as_json)
+        return
+    if what != "rank":
+        raise UsageError(f"--what must be rank or join, got {what}")
     import json
 
     from stream_scorer.bench.measures import measure_latency, measure_throughput
@@ -37,6 +46,17 @@ def bench(
         latency = measure_latency(stand, deliveries, rate=rate, seconds=seconds, say=_say)
         facts = facts_of(stand, offers=offers, batch=batch, partitions=partitions, rounds=rounds)
     print(json.dumps(as_data(facts, throughput, latency), indent=2) if as_json else as_page(facts, throughput, latency))
+
+
+def _bench_join(*, offers: int, events: int, batch: int, held: int, as_json: bool) -> None:
+    import json
+
+    from stream_scorer.bench.join_costs import measure_join
+    from stream_scorer.bench.join_report import join_data, join_facts, join_page
+
+    costs = measure_join(offers=offers, batch=batch, rankings=events, held=held, say=_say)
+    facts = join_facts(offers=offers, batch=batch, costs=costs)
+    print(json.dumps(join_data(facts, costs), indent=2) if as_json else join_page(facts, costs))
 
 
 def _say(what: str) -> None:

@@ -1,0 +1,200 @@
+"""What the join costs without a broker: processor time, memory of what is held, and the time to restore it.
+
+At once, what is held are open requests; at the close, outcomes whose rankings are not due.
+"""
+
+import gc
+import multiprocessing
+import resource
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from stream_scorer.adapters.clock import HandClock, SystemClock
+from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
+from stream_scorer.bench.join_job import ANSWERED_AFTER_MS, Flow, JoinJob, held_by, ranking_kinds
+from stream_scorer.core.closing import PartitionClose
+from stream_scorer.core.joining import PartitionJoin
+from stream_scorer.core.records import Partition, Record
+from stream_scorer.services.join_restore import Emit, JoinConfig, restore
+from stream_scorer.services.joiner import State
+from stream_scorer.settings import LogSettings, Settings
+from stream_scorer.telemetry import set_up_logging
+from stream_scorer.wiring import join_config
+
+GROUP = "bench"
+STEADY_OPEN = 20_000
+MILLION = 1_000_000
+_READ_RECORDS = 512
+_LOOK_EVERY_S = 0.001
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinPlan:
+    """What is measured; `held` open requests or waiting outcomes."""
+
+    emit: Emit
+    offers: int
+    batch: int
+    rankings: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class JoinTime:
+    """Processor time of `join` alone, windows closing and requests forgotten at the pace at which they come."""
+
+    rankings: int
+    ranking_bytes: int
+    labels: int
+    processor_us_per_ranking: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldMemory:
+    """Growth of resident memory, 0 bytes where there is no /proc."""
+
+    held: int
+    bytes_per_held: float
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreTime:
+    """The time to read what is held back from a log in memory, and the longest wait of another thread meanwhile."""
+
+    restored: int
+    seconds: float
+    longest_gap_s: float
+
+    @property
+    def million_extrapolated_s(self) -> float:
+        """Return what a million would take if each took as long as these."""
+        return self.seconds / max(self.restored, 1) * MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class JoinCost:
+    """All that is measured of one way to emit."""
+
+    emit: Emit
+    time: JoinTime
+    memory: HeldMemory
+    restore: RestoreTime
+
+
+def measure_join(*, offers: int, batch: int, rankings: int, held: int, say: Say) -> list[JoinCost]:
+    """Measure both ways to emit, each figure in a process of its own, so that none finds memory that another freed."""
+    plans = [JoinPlan(emit, offers, batch, rankings, held) for emit in get_args(Emit)]
+    spawn = multiprocessing.get_context("spawn")
+    costs = []
+    for plan in plans:
+        say(f"join, {plan.emit}: time over {rankings} rankings, memory and restore of {held} held")
+        with ProcessPoolExecutor(1, spawn, _start, max_tasks_per_child=1) as fresh:
+            time, memory = fresh.submit(join_time, plan).result(), fresh.submit(held_memory, plan).result()
+            costs.append(JoinCost(plan.emit, time, memory, fresh.submit(restore_time, plan).result()))
+    return costs
+
+
+def _start() -> None:
+    gc.set_threshold(10_000, 10, 1_000_000)  # as wiring.run_join does
+    set_up_logging(LogSettings())
+
+
+def join_time(plan: JoinPlan) -> JoinTime:
+    """Join until as many requests are forgotten as come, then measure."""
+    config = _config(plan.emit)
+    job = _job(plan, config, held=min(STEADY_OPEN, plan.rankings))
+    state = _state(config)
+    flow = Flow(job, state, plan.batch)
+    for _ in range(0, (config.horizons.forget_ms + ANSWERED_AFTER_MS) // job.step_ms + 2 * plan.batch, plan.batch):
+        state.join(flow.records())
+    labels, taken_s, batches = 0, 0.0, max(1, plan.rankings // plan.batch)
+    for _ in range(batches):
+        records = flow.records()
+        started_s = _processor_s()
+        joined = state.join(records)
+        taken_s += _processor_s() - started_s
+        labels += len(joined.labels)
+    rankings = batches * plan.batch
+    return JoinTime(rankings, len(job.ranking(0).value or b""), labels, taken_s / rankings * 1e6)
+
+
+def held_memory(plan: JoinPlan) -> HeldMemory:
+    """Fill a state and see by how much the process grew."""
+    config = _config(plan.emit)
+    state, job = _state(config), _job(plan, config, held=plan.held)
+    held_by(job, _state(config), plan.batch).records()
+    before = _resident_bytes()
+    given = held_by(job, state, plan.batch)
+    while state.held < plan.held:
+        state.join(given.records())
+    return HeldMemory(state.held, (_resident_bytes() - before) / state.held)
+
+
+def restore_time(plan: JoinPlan) -> RestoreTime:
+    """Fill a log and a state, and restore the state from the log as the joiner does: in a thread beside the loop's."""
+    config, clock = _config(plan.emit), SystemClock()
+    broker = _filled(plan, config)
+    gaps_s = []
+    with ThreadPoolExecutor(1) as restorer:
+        started_s = looked_s = clock.monotonic_s()
+        restoring = restorer.submit(restore, 0, _BatchedLog(broker, GROUP), config)
+        while not restoring.done():
+            clock.sleep(_LOOK_EVERY_S)
+            looked_s, before_s = clock.monotonic_s(), looked_s
+            gaps_s.append(looked_s - before_s)
+        return RestoreTime(restoring.result().held, clock.monotonic_s() - started_s, max(gaps_s, default=0.0))
+
+
+def _filled(plan: JoinPlan, config: JoinConfig) -> MemoryBroker:
+    clock = HandClock()
+    broker, state, job = MemoryBroker(1, clock), _state(config), _job(plan, config, held=plan.held)
+    given, labels = held_by(job, state, plan.batch), Partition(config.topics.labels, 0)
+    while state.held < plan.held:
+        records = given.records()
+        for record in records:
+            broker.log(Partition(record.topic, 0)).append(record)
+        clock.set(max(record.timestamp_ms for record in records))
+        for output in state.join(records).labels:
+            broker.append(output)
+        state.written_to(len(broker.log(labels)))
+        broker.committed |= {(GROUP, one): position for one, position in state.progress().items()}
+    return broker
+
+
+class _BatchedLog(MemoryLog):
+    """Reads as a log behind a network does, a batch at a time."""
+
+    def read(self, partition: Partition, start: int, end: int) -> Iterator[list[Record]]:
+        """See LogReader.read."""
+        for first in range(start, end, _READ_RECORDS):
+            yield from super().read(partition, first, min(first + _READ_RECORDS, end))
+
+
+def _config(emit: Emit) -> JoinConfig:
+    return replace(join_config(Settings.model_validate({})), emit=emit)
+
+
+def _state(config: JoinConfig) -> State:
+    kind = PartitionClose if config.emit == "at_close" else PartitionJoin
+    return kind(0, config.topics, config.horizons, rankings=0, outcomes=0, labels=0)
+
+
+def _job(plan: JoinPlan, config: JoinConfig, *, held: int) -> JoinJob:
+    """Return a job at whose pace so many requests are open at a time."""
+    return JoinJob(config.topics, ranking_kinds(plan.offers), max(1, config.horizons.forget_ms // held))
+
+
+def _processor_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _resident_bytes() -> int:
+    gc.collect()
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * resource.getpagesize() if statm.exists() else 0

@@ -1,0 +1,121 @@
+"""The join's reference job: rankings as the ranker writes them, every tenth accepted three minutes later, in order of event time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from stream_scorer.bench import job
+from stream_scorer.core.join_state import JoinTopics
+from stream_scorer.core.joining import PartitionJoin
+from stream_scorer.core.records import Record
+from stream_scorer.services.joiner import State
+from stream_scorer.services.publisher import draft_release
+from stream_scorer.services.scoring import score
+
+REQUESTS_PER_ACCEPTANCE = 10
+ANSWERED_AFTER_MS = 180_000
+KINDS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class RankingKind:
+    """A ranking whose ids and time are still to be said."""
+
+    fields: dict[str, msgspec.Raw]
+    offer_ids: Sequence[str]
+
+
+class _Offer(msgspec.Struct):
+    offer_id: str
+
+
+class _Offers(msgspec.Struct):
+    offers: list[_Offer]
+
+
+def ranking_kinds(offers: int) -> list[RankingKind]:
+    """Rank the reference job's requests."""
+    draft = draft_release(job.model(), job.offers(offers), created_ms=job.START_MS, embedded=lambda done: None)
+    scored = score(job.requests(KINDS), draft.release, ranking_bytes_max=1_000_000)
+    return [_kind(value) for batch in scored for value in batch.rankings]
+
+
+def _kind(value: bytes) -> RankingKind:
+    ids = [offer.offer_id for offer in msgspec.json.decode(value, type=_Offers).offers]
+    return RankingKind(msgspec.json.decode(value, type=dict[str, msgspec.Raw]), ids)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinJob:
+    """Rankings and acceptances by their number, one ranking every `step_ms`."""
+
+    topics: JoinTopics
+    kinds: Sequence[RankingKind]
+    step_ms: int
+
+    def time_ms(self, number: int) -> int:
+        """Return a ranking's time."""
+        return job.START_MS + number * self.step_ms
+
+    def acceptances(self, rankings: int) -> int:
+        """Return how many acceptances there are by the time of so many rankings."""
+        return max(0, (rankings - 1 - ANSWERED_AFTER_MS // self.step_ms) // REQUESTS_PER_ACCEPTANCE + 1)
+
+    def ranking(self, number: int) -> Record:
+        """Return a ranking."""
+        kind, time_ms = self.kinds[number % len(self.kinds)], self.time_ms(number)
+        said = {"request_id": f"request-{number:09}", "customer_id": str(number), "event_time_ms": time_ms}
+        return Record(self.topics.rankings, 0, number, str(number).encode(), msgspec.json.encode({**kind.fields, **said}), time_ms)
+
+    def acceptance(self, number: int) -> Record:
+        """Return an acceptance."""
+        ranking = number * REQUESTS_PER_ACCEPTANCE
+        ids = self.kinds[ranking % len(self.kinds)].offer_ids
+        asked_ms, key = self.time_ms(ranking), str(ranking)
+        said = {
+            "acceptance_id": f"acceptance-{number:09}",
+            "request_id": f"request-{ranking:09}",
+            "customer_id": key,
+            "offer_id": ids[number % len(ids)],
+            "accepted": True,
+            "event_time_ms": asked_ms + ANSWERED_AFTER_MS,
+            "request_time_ms": asked_ms,
+        }
+        return Record(self.topics.outcomes, 0, number, key.encode(), msgspec.json.encode(said), asked_ms + ANSWERED_AFTER_MS)
+
+
+class Flow:
+    """Gives a state the records of its partition as event time goes by; no more rankings where it has enough."""
+
+    def __init__(self, job: JoinJob, state: State, batch: int) -> None:
+        self._job, self._state, self._batch = job, state, batch
+        self._rankings = self._acceptances = self._until = 0
+
+    def records(self) -> list[Record]:
+        """Return what the time of one more batch of rankings brings."""
+        self._until += self._batch
+        # one that was full has more to catch up with
+        until = self._rankings if self._state.full else min(self._until, self._rankings + 2 * self._batch)
+        rankings = [self._job.ranking(number) for number in range(self._rankings, until)]
+        answered = self._job.acceptances(self._until)
+        acceptances = [self._job.acceptance(number) for number in range(self._acceptances, answered)]
+        self._rankings, self._acceptances = until, answered
+        return rankings + acceptances
+
+
+class Waiting:
+    """Gives a state acceptances whose rankings it does not get, so that they wait."""
+
+    def __init__(self, job: JoinJob, batch: int) -> None:
+        self._job, self._batch, self._next = job, batch, 0
+
+    def records(self) -> list[Record]:
+        """Return the next batch."""
+        self._next += self._batch
+        return [self._job.acceptance(number) for number in range(self._next - self._batch, self._next)]
+
+
+def held_by(job: JoinJob, state: State, batch: int) -> Flow | Waiting:
+    """Return records that fill a state with what it holds for long: open requests, or outcomes that wait."""
+    return Flow(job, state, batch) if isinstance(state, PartitionJoin) else Waiting(job, batch)

@@ -1,0 +1,50 @@
+"""The join's figures as data and as a page."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from stream_scorer.bench.join_costs import JoinCost
+
+Facts = Mapping[str, str | int]
+
+
+def join_facts(*, offers: int, batch: int, costs: Sequence[JoinCost]) -> Facts:
+    """Return what the figures depend on."""
+    return {
+        "offers": offers,
+        "batch_records_max": batch,
+        "ranking_bytes": costs[0].time.ranking_bytes,
+        "cores": os.cpu_count() or 0,
+        "load_average": f"{os.getloadavg()[0]:.1f}",
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }
+
+
+def join_data(facts: Facts, costs: Sequence[JoinCost]) -> dict[str, Any]:
+    """Return everything; what is extrapolated says so in its name."""
+    rows = [asdict(cost) for cost in costs]
+    for cost, row in zip(costs, rows, strict=True):
+        row["restore"]["million_extrapolated_s"] = cost.restore.million_extrapolated_s
+    return {"facts": dict(facts), "join": rows}
+
+
+def join_page(facts: Facts, costs: Sequence[JoinCost]) -> str:
+    """Return the figures for people."""
+    lines = [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items()), ""]
+    lines.append(f"{'':<16}{'µs/ranking':>12}{'held':>12}{'bytes each':>12}{'restore s':>12}{'longest gap ms':>16}")
+    lines += [_line(cost) for cost in costs]
+    lines += ["", "held: open requests at once, waiting outcomes at the close; µs/ranking is the join alone, without Kafka's client"]
+    lines += [f"{cost.emit}: a million to restore, extrapolated: {cost.restore.million_extrapolated_s:.1f} s" for cost in costs]
+    return "\n".join(lines)
+
+
+def _line(cost: JoinCost) -> str:
+    restore = cost.restore
+    return (
+        f"{cost.emit:<16}{cost.time.processor_us_per_ranking:>12.1f}{cost.memory.held:>12,}{cost.memory.bytes_per_held:>12,.0f}"
+        f"{restore.seconds:>12.2f}{restore.longest_gap_s * 1000:>16.0f}"
+    )

@@ -1,0 +1,40 @@
+"""The join's costs are measured on tiny numbers: the figures mean nothing, but all are there."""
+
+import pytest
+
+from stream_scorer.bench.join_costs import HeldMemory, JoinCost, JoinPlan, JoinTime, RestoreTime, held_memory, join_time, restore_time
+from stream_scorer.bench.join_report import join_data, join_page
+from stream_scorer.services.join_restore import Emit
+
+EMITS: list[Emit] = ["at_once", "at_close"]
+COST = JoinCost("at_once", JoinTime(1_000, 2_300, 1_100, 40.0), HeldMemory(500, 3_000), RestoreTime(500, 0.01, 0.002))
+
+
+def plan(emit: Emit) -> JoinPlan:
+    return JoinPlan(emit, offers=20, batch=50, rankings=500, held=500)
+
+
+@pytest.mark.parametrize(("emit", "labels"), [("at_once", 550), ("at_close", 500)])
+def test_windows_close_as_fast_as_rankings_come(emit: Emit, labels: int) -> None:
+    measured = join_time(plan(emit))
+    assert (measured.rankings, measured.labels) == (500, labels)
+    assert measured.processor_us_per_ranking > 0
+
+
+@pytest.mark.parametrize("emit", EMITS)
+def test_memory_is_that_of_as_many_as_were_asked_for(emit: Emit) -> None:
+    measured = held_memory(plan(emit))
+    assert 500 <= measured.held < 550
+    assert measured.bytes_per_held >= 0
+
+
+@pytest.mark.parametrize("emit", EMITS)
+def test_all_that_was_held_is_restored(emit: Emit) -> None:
+    measured = restore_time(plan(emit))
+    assert measured.restored == 500
+    assert 0 <= measured.longest_gap_s <= measured.seconds
+
+
+def test_the_million_is_called_extrapolated() -> None:
+    assert join_data({}, [COST])["join"][0]["restore"]["million_extrapolated_s"] == 20.0
+    assert "at_once: a million to restore, extrapolated: 20.0 s" in join_page({"cores": 2}, [COST])
