@@ -106,6 +106,8 @@ def _embed(stated: Sequence[_Stated], item_tower: Tower) -> tuple[dict[tuple[int
     faults = {error.index: (error.code, error.message) for error in made.errors}
     for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
         faults.setdefault(row, ("vector_not_finite", "the item tower gives no finite vector for these features"))
+    for row in np.flatnonzero(~vectors.any(axis=1)).tolist():
+        faults.setdefault(row, ("vector_zero", "the item tower gives a zero vector for this offer, which every customer would score 0"))
     dead_letters = [DeadLetter(stated[row].record, code, message) for row, (code, message) in sorted(faults.items())]
     return {one.source: vectors[row].tobytes() for row, one in enumerate(stated) if row not in faults}, dead_letters
 

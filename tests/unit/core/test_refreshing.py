@@ -1,0 +1,23 @@
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from stream_scorer.core.records import Record
+from stream_scorer.core.refreshing import refresh
+from stream_scorer.core.tower import Layer
+from tests.release_samples import DIM, tower
+
+
+def record(number: int) -> Record:
+    value = {"offer_id": f"offer-{number}", "features": {"price": 1.0, "colour": "red"}}
+    return Record("offers", 0, number, f"offer-{number}".encode(), msgspec.json.encode(value), 0)
+
+
+@pytest.mark.parametrize(("weight", "code"), [(0.0, "vector_zero"), (np.inf, "vector_not_finite")])
+def test_an_offer_without_a_usable_vector_is_a_dead_letter(weight: float, code: str) -> None:
+    broken = replace(tower("offer", 1), layers=(Layer(np.full((DIM, 4), weight), np.zeros(DIM)),))
+    with np.errstate(invalid="ignore"):
+        refreshed = refresh([record(1)], {}, broken)
+    assert ([letter.code for letter in refreshed.dead_letters], refreshed.changes) == ([code], [])
