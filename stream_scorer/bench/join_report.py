@@ -7,15 +7,18 @@ from dataclasses import asdict
 from typing import Any
 
 from stream_scorer.bench.join_costs import JoinCost
+from stream_scorer.bench.join_throughput import JoinThroughput
 
 Facts = Mapping[str, str | int]
 
 
-def join_facts(*, offers: int, batch: int, costs: Sequence[JoinCost]) -> Facts:
+def join_facts(*, offers: int, batch: int, partitions: int, rounds: int, costs: Sequence[JoinCost]) -> Facts:
     """Return what the figures depend on."""
     return {
         "offers": offers,
         "batch_records_max": batch,
+        "partitions": partitions,
+        "rounds": rounds,
         "ranking_bytes": costs[0].time.ranking_bytes,
         "cores": os.cpu_count() or 0,
         "load_average": f"{os.getloadavg()[0]:.1f}",
@@ -24,22 +27,29 @@ def join_facts(*, offers: int, batch: int, costs: Sequence[JoinCost]) -> Facts:
     }
 
 
-def join_data(facts: Facts, costs: Sequence[JoinCost]) -> dict[str, Any]:
+def join_data(facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost]) -> dict[str, Any]:
     """Return everything; what is extrapolated says so in its name."""
     rows = [asdict(cost) for cost in costs]
     for cost, row in zip(costs, rows, strict=True):
         row["restore"]["million_extrapolated_s"] = cost.restore.million_extrapolated_s
-    return {"facts": dict(facts), "join": rows}
+    return {"facts": dict(facts), "throughput": [asdict(row) for row in throughput], "join": rows}
 
 
-def join_page(facts: Facts, costs: Sequence[JoinCost]) -> str:
+def join_page(facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost]) -> str:
     """Return the figures for people."""
     lines = [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items()), ""]
-    lines.append(f"{'':<16}{'µs/ranking':>12}{'held':>12}{'bytes each':>12}{'restore s':>12}{'longest gap ms':>16}")
+    lines.append(f"{'the command':<24}{'rankings':>12}{'labels':>12}{'µs/ranking':>12}{'MiB':>8}")
+    lines += [_throughput_line(row) for row in throughput]
+    lines += ["", f"{'the join alone':<16}{'µs/ranking':>12}{'held':>12}{'bytes each':>12}{'restore s':>12}{'longest gap ms':>16}"]
     lines += [_line(cost) for cost in costs]
-    lines += ["", "held: open requests at once, waiting outcomes at the close; µs/ranking is the join alone, without Kafka's client"]
+    lines += ["", "held: open requests at once, waiting outcomes at the close"]
     lines += [f"{cost.emit}: a million to restore, extrapolated: {cost.restore.million_extrapolated_s:.1f} s" for cost in costs]
     return "\n".join(lines)
+
+
+def _throughput_line(row: JoinThroughput) -> str:
+    name = f"{row.emit}, {row.delivery}"
+    return f"{name:<24}{row.rankings:>12,}{row.labels:>12,}{row.processor_us_per_ranking:>12.1f}{row.memory_mib:>8.0f}"
 
 
 def _line(cost: JoinCost) -> str:

@@ -57,7 +57,7 @@ def measure_throughput(stand: Stand, deliveries: list[Delivery], *, events: int,
     for number in range(rounds):
         for kind in kinds:
             say(f"throughput, round {number + 1} of {rounds}: {kind[0]}, {kind[1]}")
-            rows[kind].append(_drain(stand, stand.new_run(*kind, requests=full), events))
+            rows[kind].append(_drain(stand, stand.new_run(*kind, given={"requests": full}), events))
     return [_summed_up(kind, rows[kind], idle[kind], events) for kind in kinds]
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
@@ -28,7 +28,7 @@ from stream_scorer.settings import Delivery, LocalSettings, Settings
 from stream_scorer.topic_plan import topic_specs
 from stream_scorer.wiring import member_config, release_store
 
-Worker = Literal["bare", "rank"]
+Worker = Literal["bare", "rank", "join"]
 _RECENT_RANKINGS = 512
 
 
@@ -91,11 +91,11 @@ class Stand:
             }
         )
 
-    def new_run(self, worker: Worker, delivery: Delivery, *, requests: str | None = None) -> Run:
-        """Make topics of its own, but for `requests` where it is to read what is there already."""
+    def new_run(self, worker: Worker, delivery: Delivery, *, given: Mapping[str, str] | None = None) -> Run:
+        """Make topics of its own, but for those `given` by what they hold, where it is to read what is there already."""
         tag = f"{self._stamp}-{next(self._numbers)}"
-        names = ("acceptances", "offers", "rankings", "outcomes", "labels", "dead_letters")
-        topics = {"requests": requests or f"requests-{tag}", **{name: f"{name}-{tag}" for name in names}}
+        names = ("requests", "acceptances", "offers", "rankings", "outcomes", "labels", "dead_letters")
+        topics = {**{name: f"{name}-{tag}" for name in names}, **(given or {})}
         settings = self._settings(topics)
         self.admin.create([spec for spec in topic_specs(settings) if self._is_missing(spec)])
         config = self.folder / f"run-{tag}.toml"
@@ -107,16 +107,21 @@ class Stand:
 
     def fill(self, topic: str, values: Sequence[bytes]) -> None:
         """Send requests under their numbers."""
+        self.send(topic, (OutputRecord(topic, str(number).encode(), value) for number, value in enumerate(values)))
+
+    def send(self, topic: str, records: Iterable[OutputRecord]) -> None:
+        """Send records to a topic."""
         feed = KafkaFeed({"bootstrap.servers": self._kafka}, topic)
-        feed.send([OutputRecord(topic, str(number).encode(), value) for number, value in enumerate(values)])
+        for record in records:
+            feed.send([record])
         feed.flush()
 
-    def start(self, run: Run, *, until_idle_s: float | None) -> MeasuredProcess:
-        """Start the run's worker."""
+    def start(self, run: Run, *, until_idle_s: float | None, options: Sequence[str] = ()) -> MeasuredProcess:
+        """Start the run's worker; `options` are more of its command's."""
         log = run.config.with_suffix(".log")
         if run.worker == "bare":
             return MeasuredProcess("stream_scorer.bench.bare", [json.dumps(self._bare(run, until_idle_s))], log=log)
-        words = ["--config", str(run.config), "rank", "--delivery", run.delivery, "--parent", str(os.getpid())]
+        words = ["--config", str(run.config), run.worker, "--delivery", run.delivery, "--parent", str(os.getpid()), *options]
         words += ["--until-idle", str(until_idle_s)] if until_idle_s is not None else []
         return MeasuredProcess("stream_scorer", words, log=log)
 
@@ -150,4 +155,6 @@ prefix = {json.dumps(settings.redis.prefix)}
 batch_records_max = {settings.loop.batch_records_max}
 [rank]
 group = "bench-{tag}"
+[join]
+group = "bench-join-{tag}"
 """

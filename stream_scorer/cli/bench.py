@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def bench(
     *,
-    what: Annotated[str, typer.Option(help="rank, or join: the join alone, without servers.")] = "rank",
+    what: Annotated[str, typer.Option(help="rank or join.")] = "rank",
     delivery: DeliveryOption = None,
     offers: Annotated[int, typer.Option(min=1, max=1_000_000, help="Offers of the catalog.")] = 1_000,
     events: Annotated[int, typer.Option(min=1_000, max=5_000_000, help="Requests, or rankings to join, of a throughput run.")] = 100_000,
@@ -26,11 +26,12 @@ def bench(
     held: Annotated[int, typer.Option(min=1_000, max=2_000_000, help="Open requests of the join, and outcomes that wait.")] = 200_000,
     as_json: Json = False,
 ) -> None:
-    """Measure a ranker beside a bare consume-produce loop with the same record sizes, on a Kafka and a Valkey of its own; or the join."""
+    """Measure a ranker beside a bare consume-produce loop with the same record sizes, on a Kafka and a Valkey of its own; or a joiner."""
     from stream_scorer.errors import UsageError
 
     if what == "join":
-        _bench_join(offers=offers, events=events, batch=batch, held=held, as_json=as_json)
+        sizes = {"offers": offers, "events": events, "rounds": rounds, "batch": batch, "partitions": partitions, "held": held}
+        _bench_join(delivery, **sizes, as_json=as_json)
         return
     if what != "rank":
         raise UsageError(f"--what must be rank or join, got {what}")
@@ -48,15 +49,22 @@ def bench(
     print(json.dumps(as_data(facts, throughput, latency), indent=2) if as_json else as_page(facts, throughput, latency))
 
 
-def _bench_join(*, offers: int, events: int, batch: int, held: int, as_json: bool) -> None:
+def _bench_join(
+    delivery: str | None, *, offers: int, events: int, rounds: int, batch: int, partitions: int, held: int, as_json: bool
+) -> None:
     import json
 
     from stream_scorer.bench.join_costs import measure_join
     from stream_scorer.bench.join_report import join_data, join_facts, join_page
+    from stream_scorer.bench.join_throughput import measure_join_throughput
+    from stream_scorer.bench.stand import Stand
 
+    deliveries = _deliveries(delivery)
+    with Stand(offers=offers, batch=batch, partitions=partitions) as stand:
+        throughput = measure_join_throughput(stand, deliveries, offers=offers, rankings=events, rounds=rounds, say=_say)
     costs = measure_join(offers=offers, batch=batch, rankings=events, held=held, say=_say)
-    facts = join_facts(offers=offers, batch=batch, costs=costs)
-    print(json.dumps(join_data(facts, costs), indent=2) if as_json else join_page(facts, costs))
+    facts = join_facts(offers=offers, batch=batch, partitions=partitions, rounds=rounds, costs=costs)
+    print(json.dumps(join_data(facts, throughput, costs), indent=2) if as_json else join_page(facts, throughput, costs))
 
 
 def _say(what: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from stream_scorer.bench.join_throughput import measure_join_throughput
 from stream_scorer.bench.measures import measure_latency, measure_throughput
 from stream_scorer.bench.stand import Stand
 
@@ -24,3 +25,9 @@ def test_latency_is_that_of_every_request_behind_the_warm_up(stand: Stand) -> No
     rows = measure_latency(stand, ["at_least_once"], rate=100, seconds=2, say=lambda what: None)
     assert [(row.worker, row.measured) for row in rows] == [("bare", 160), ("rank", 160)]
     assert all(0 < row.p50_ms <= row.p99_ms for row in rows)
+
+
+def test_the_joiner_is_measured_over_all_rankings_in_both_ways_to_emit(stand: Stand) -> None:
+    rows = measure_join_throughput(stand, ["exactly_once"], offers=20, rankings=1_500, rounds=1, say=lambda what: None)
+    assert [(row.emit, row.rankings) for row in rows] == [("at_once", 1_500), ("at_close", 1_500)]
+    assert all(1_000 < row.labels < 1_700 and row.memory_mib > 10 for row in rows)

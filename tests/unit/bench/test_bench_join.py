@@ -4,10 +4,13 @@ import pytest
 
 from stream_scorer.bench.join_costs import HeldMemory, JoinCost, JoinPlan, JoinTime, RestoreTime, held_memory, join_time, restore_time
 from stream_scorer.bench.join_report import join_data, join_page
+from stream_scorer.bench.join_throughput import JoinThroughput
 from stream_scorer.services.join_restore import Emit
 
 EMITS: list[Emit] = ["at_once", "at_close"]
 COST = JoinCost("at_once", JoinTime(1_000, 2_300, 1_100, 40.0), HeldMemory(500, 3_000), RestoreTime(500, 0.01, 0.002))
+
+THROUGHPUT = JoinThroughput("at_once", "exactly_once", 1_000, 1_080, 55.5, 120)
 
 
 def plan(emit: Emit) -> JoinPlan:
@@ -36,5 +39,11 @@ def test_all_that_was_held_is_restored(emit: Emit) -> None:
 
 
 def test_the_million_is_called_extrapolated() -> None:
-    assert join_data({}, [COST])["join"][0]["restore"]["million_extrapolated_s"] == 20.0
-    assert "at_once: a million to restore, extrapolated: 20.0 s" in join_page({"cores": 2}, [COST])
+    assert join_data({}, [THROUGHPUT], [COST])["join"][0]["restore"]["million_extrapolated_s"] == 20.0
+    assert "at_once: a million to restore, extrapolated: 20.0 s" in join_page({"cores": 2}, [THROUGHPUT], [COST])
+
+
+def test_the_page_has_a_line_for_each_figure() -> None:
+    page = join_page({"cores": 2}, [THROUGHPUT], [COST])
+    assert "at_once, exactly_once          1,000       1,080        55.5     120" in page
+    assert "at_once                 40.0         500       3,000        0.01               2" in page
