@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from stream_scorer.core.messages import Offer
@@ -166,3 +167,31 @@ def _from_parquet(row: Mapping[str, Any]) -> Mapping[str, Any]:
 def _cleaned(row: Mapping[str, Any]) -> dict[str, Any]:
     """NaN is how tables say that a number is missing."""
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+
+
+class _Choice(msgspec.Struct):
+    """A row of a policy's table."""
+
+    offer_id: str
+    rank: int
+    probability: float
+
+
+def read_policy(path: Path, offers: Sequence[Offer]) -> dict[int, "np.ndarray[Any, np.dtype[np.float64]]"]:
+    """Read a policy that ignores the customer: JSON lines of offer_id, rank (from 1) and probability; what is left out has none.
+
+    Raises UsageError where a rank's probabilities do not sum to 1.
+    """
+    places = {offer.offer_id: place for place, offer in enumerate(offers)}
+    table: dict[int, np.ndarray[Any, np.dtype[np.float64]]] = {}
+    with open_text(path) as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = msgspec.json.decode(line, type=_Choice)
+                table.setdefault(row.rank, np.zeros(len(offers)))[places[row.offer_id]] = row.probability
+            except (msgspec.DecodeError, KeyError) as error:
+                raise UsageError(f"{path}, line {number}: {error!r}") from error
+    for rank, chances in table.items():
+        if not (chances >= 0).all() or abs(float(chances.sum()) - 1) > 1e-6:
+            raise UsageError(f"{path}: the probabilities of rank {rank} must sum to 1, got {chances.sum():.6f}")
+    return table

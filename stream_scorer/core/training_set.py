@@ -58,12 +58,14 @@ class TrainingSet:
     catalog_of: Ints32
     customer: Ints32
     offer: Ints32
-    who: Ints32  # which customer, whatever the features
+    who: Ints32  # which customer, whatever the features: a place in `customer_ids`
     request: npt.NDArray[np.uint64]
     accepted: npt.NDArray[np.int8]
     rank: npt.NDArray[np.int16]  # 0: unknown
     weight: npt.NDArray[np.float32]
+    propensity: npt.NDArray[np.float32]  # NaN: unknown
     request_time_ms: Places
+    customer_ids: Sequence[str]
     refused: int  # rows left out because their features could not be encoded
 
     def __len__(self) -> int:
@@ -148,6 +150,7 @@ class _Builder:
             "accepted": chunk.accepted,
             "rank": chunk.rank.astype(np.int16),
             "weight": chunk.weight.astype(np.float32),
+            "propensity": chunk.propensity.astype(np.float32),
             "request_time_ms": chunk.request_time_ms,
         }
         self.columns.append({name: column[good] for name, column in columns.items()})
@@ -164,6 +167,7 @@ class _Builder:
             offers=self.offers.side(),
             catalog=catalog,
             catalog_of=np.array(self.catalog_of, np.int32),
+            customer_ids=list(self.who),
             refused=self.refused,
             **columns,  # type: ignore[arg-type]
         )

@@ -74,6 +74,7 @@ def _facts(data: TrainingSet, fitted: Fitted, options: TrainOptions) -> dict[str
         "catalog_offers": len(data.catalog),
         "refused_rows": data.refused,
         "held_out_rows": len(fitted.held_out),
+        "held_out_from_ms": _from_ms(data, fitted),
         "epochs": len(fitted.epochs),
         "best_epoch": fitted.best,
         "loss": best.loss,
@@ -82,6 +83,13 @@ def _facts(data: TrainingSet, fitted: Fitted, options: TrainOptions) -> dict[str
         "bias": float(head.bias.detach()),
         "rank_log_odds": head.ranks.detach()[1:17].tolist(),
     }
+
+
+def _from_ms(data: TrainingSet, fitted: Fitted) -> int | None:
+    """Return the time from which rows were held out; None when they were not chosen by time."""
+    if not len(fitted.held_out) or data.request_time_ms[0] == data.request_time_ms[-1]:
+        return None
+    return int(data.request_time_ms[fitted.held_out[0]])
 
 
 def _held_out(model: Model, data: TrainingSet, fitted: Fitted) -> dict[str, object]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stream_scorer.adapters.tables import read_offers
+from stream_scorer.adapters.tables import read_offers, read_policy
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import UsageError
 
@@ -111,3 +111,28 @@ def test_other_files_are_wrong_usage(tmp_path: Path) -> None:
         read_offers(tmp_path / "offers.xlsx")
     with pytest.raises(UsageError, match="is not a file"):
         read_offers(tmp_path / "none.csv")
+
+
+def policy_rows(folder: Path, *rows: dict[str, object]) -> Path:
+    path = folder / "policy.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_policy_is_a_probability_per_rank_and_offer(tmp_path: Path) -> None:
+    offers = [Offer(offer_id="a", features={}), Offer(offer_id="b", features={})]
+    path = policy_rows(tmp_path, {"offer_id": "b", "rank": 1, "probability": 1.0})
+    assert {rank: chances.tolist() for rank, chances in read_policy(path, offers).items()} == {1: [0.0, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"offer_id": "a", "rank": 1, "probability": 0.5}, r"rank 1 must sum to 1, got 0\.5"),
+        ({"offer_id": "z", "rank": 1, "probability": 1.0}, "line 1: .*z"),
+        ({"offer_id": "a", "probability": 1.0}, "line 1: .*rank"),
+    ],
+)
+def test_a_table_that_is_no_policy_is_refused(tmp_path: Path, row: dict[str, object], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        read_policy(policy_rows(tmp_path, row), [Offer(offer_id="a", features={})])

@@ -1,0 +1,81 @@
+"""What a score says about the odds of an acceptance: a logistic curve through scores, and how far it is off."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+_BINS = 10
+_NEWTON_STEPS = 25
+_RIDGE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Rows of like predictions."""
+
+    rows: int
+    predicted: float
+    accepted: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Predictions on one half of the customers by the curve of the other; `error` is the mean gap over bins, by rows."""
+
+    log_loss: float
+    base_log_loss: float  # of always saying the mean
+    error: float
+    bins: tuple[Bin, ...]
+
+
+def logistic_fit(features: Floats, accepted: Floats) -> Floats:
+    """Return weights (m,) of a logistic regression on features (n, m), by Newton's method, with a slight ridge."""
+    weights = np.zeros(features.shape[1])
+    for _ in range(_NEWTON_STEPS):
+        odds = sigmoid(features @ weights)
+        gradient = features.T @ (odds - accepted) + _RIDGE * weights
+        curvature = (features * (odds * (1 - odds))[:, None]).T @ features + _RIDGE * np.eye(len(weights))
+        step = np.linalg.solve(curvature, gradient)
+        weights -= np.clip(step, -2.0, 2.0)
+        if np.abs(step).max() < 1e-9:
+            break
+    return weights
+
+
+def calibration(fold: npt.NDArray[np.bool_], scores: Floats, accepted: Floats) -> Calibration | None:
+    """Judge scores (n,); `fold` halves the rows, by customer. None where a half has only one kind of label."""
+    predicted = np.empty(len(scores))
+    design = np.column_stack([np.ones(len(scores)), scores])
+    for half in (fold, ~fold):
+        if not 0 < accepted[~half].sum() < (~half).sum() or not half.any():
+            return None
+        predicted[half] = sigmoid(design[half] @ logistic_fit(design[~half], accepted[~half]))
+    return Calibration(
+        log_loss=_log_loss(predicted, accepted),
+        base_log_loss=_log_loss(np.full(len(scores), accepted.mean()), accepted),
+        error=_error(bins := _bins(predicted, accepted), len(scores)),
+        bins=bins,
+    )
+
+
+def sigmoid(log_odds: Floats) -> Floats:
+    """Return probabilities."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -60, 60))))
+
+
+def _bins(predicted: Floats, accepted: Floats) -> tuple[Bin, ...]:
+    order = np.argsort(predicted, kind="stable")
+    parts = [part for part in np.array_split(order, _BINS) if len(part)]
+    return tuple(Bin(len(part), float(predicted[part].mean()), float(accepted[part].mean())) for part in parts)
+
+
+def _error(bins: tuple[Bin, ...], rows: int) -> float:
+    return sum(one.rows * abs(one.predicted - one.accepted) for one in bins) / rows
+
+
+def _log_loss(predicted: Floats, accepted: Floats) -> float:
+    odds = np.clip(predicted, 1e-12, 1 - 1e-12)
+    return float(-(accepted * np.log(odds) + (1 - accepted) * np.log(1 - odds)).mean())

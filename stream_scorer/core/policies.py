@@ -1,0 +1,73 @@
+"""Target policies for off-policy estimates: the probability of each logged offer given those above it, and what else is needed.
+
+A policy of a model fills places one after the other, as `core/exploration.py` does when it serves: from the pool of the best offers
+left, with probability `floor` any alike, else by the softmax of the scores at `temperature`; at temperature 0 the best.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPolicy:
+    """How a model's scores become rankings."""
+
+    temperature: float = 0.0
+    floor: float = 0.0
+    pool: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """One place of a batch of rankings: the probability (b, pool) of each offer of the pool to come next."""
+
+    offers: Places  # (b, pool) of the catalog
+    chances: Floats
+
+
+class Pool:
+    """The offers of a batch of rankings that are not placed yet."""
+
+    def __init__(self, scores: Floats, policy: ModelPolicy) -> None:
+        """Take the best offers of scores (b, N)."""
+        size = min(policy.pool, scores.shape[1])
+        self.offers: Places = np.argsort(-scores, axis=1, kind="stable")[:, :size]
+        self.scores: Floats = np.take_along_axis(scores, self.offers, axis=1)
+        self.policy = policy
+
+    def choices(self) -> Choices:
+        """Return who may come next."""
+        left = np.isfinite(self.scores)
+        alike = left / np.maximum(left.sum(axis=1, keepdims=True), 1)
+        return Choices(self.offers, (1 - self.policy.floor) * self._softmax(left) + self.policy.floor * alike)
+
+    def _softmax(self, left: npt.NDArray[np.bool_]) -> Floats:
+        best = np.where(left, self.scores, -np.inf).max(axis=1, keepdims=True)
+        best = np.where(np.isfinite(best), best, 0.0)
+        if not self.policy.temperature:
+            chances = np.zeros_like(self.scores)
+            chances[np.arange(len(chances)), np.where(left, self.scores, -np.inf).argmax(axis=1)] = 1.0
+            return chances * left.any(axis=1, keepdims=True)
+        weights = np.where(left, np.exp((np.where(left, self.scores, best) - best) / self.policy.temperature), 0.0)
+        return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300))
+
+    def remove(self, placed: Places) -> None:
+        """Take the offers (b,) that were placed out; those that are not in the pool change nothing."""
+        self.scores = np.where(self.offers == placed[:, None], -np.inf, self.scores)
+
+
+def drawn(choices: Choices, uniform: Floats) -> Places:
+    """Draw one offer per ranking (b,), by uniform numbers (b,)."""
+    sums = np.cumsum(choices.chances, axis=1)
+    column = np.minimum((sums < uniform[:, None] * sums[:, -1:]).sum(axis=1), sums.shape[1] - 1)
+    return np.asarray(choices.offers[np.arange(len(column)), column])
+
+
+def chance_of(choices: Choices, placed: Places) -> Floats:
+    """Return the probability (b,) of the offers that were placed."""
+    return np.asarray(np.where(choices.offers == placed[:, None], choices.chances, 0.0).sum(axis=1))

@@ -1,0 +1,82 @@
+"""How good whole rankings of the catalog are for customers whose accepted offers are known; relevance is binary.
+
+The usual protocol: the whole catalog is ranked, offers that the customer had accepted before are left out, the first k count.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Customers (m,) and catalog places (m,) that belong together, each pair once, in order."""
+
+    customer: Places
+    offer: Places
+
+    @staticmethod
+    def of(customer: Places, offer: Places, *, catalog: int) -> "Pairs":
+        """Sort pairs and leave doubles out."""
+        keys = np.unique(customer * catalog + offer)
+        return Pairs(keys // catalog, keys % catalog)
+
+    def without(self, other: "Pairs", *, catalog: int) -> "Pairs":
+        """Leave out what is in the other."""
+        fresh = ~np.isin(self.customer * catalog + self.offer, other.customer * catalog + other.offer)
+        return Pairs(self.customer[fresh], self.offer[fresh])
+
+    def of_offers(self, chosen: npt.NDArray[np.bool_]) -> "Pairs":
+        """Keep the pairs of some offers; `chosen` is a mask of the catalog."""
+        kept = chosen[self.offer]
+        return Pairs(self.customer[kept], self.offer[kept])
+
+
+@dataclass(frozen=True, slots=True)
+class RankingQuality:
+    """Figures per customer (C,), for those with at least one relevant offer."""
+
+    recall: Floats
+    precision: Floats
+    ndcg: Floats
+    average_precision: Floats
+
+
+def top_k(scores: Floats, k: int) -> Places:
+    """Return the k best columns of each row (C, k), best first, ties by column; -inf is never worse than absent."""
+    k = min(k, scores.shape[1])
+    part = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
+    order = np.argsort(-np.take_along_axis(scores, part, axis=1), axis=1, kind="stable")
+    return np.asarray(np.take_along_axis(part, order, axis=1), np.int64)
+
+
+def ranking_quality(top: Places, relevant: Pairs, *, catalog: int) -> RankingQuality:
+    """Judge rankings (C, k) of customers 0..C-1.
+
+    Recall is hits / relevant; nDCG discounts by 1 / log2(1 + rank) and its ideal holds min(k, relevant) offers, as does the
+    average precision's denominator.
+    """
+    customers, k = top.shape
+    keys = np.arange(customers)[:, None] * catalog + top
+    hits = np.isin(keys, relevant.customer * catalog + relevant.offer).astype(np.float64)
+    total = np.bincount(relevant.customer, minlength=customers)
+    judged = total > 0
+    hits, total = hits[judged], total[judged]
+    discounts, reachable = 1 / np.log2(np.arange(2, k + 2)), np.minimum(total, k)
+    ideal = np.concatenate([[0.0], np.cumsum(discounts)])[reachable]
+    ranks = np.arange(1, k + 1)
+    return RankingQuality(
+        recall=hits.sum(axis=1) / total,
+        precision=hits.sum(axis=1) / k,
+        ndcg=(hits * discounts).sum(axis=1) / ideal,
+        average_precision=(hits * np.cumsum(hits, axis=1) / ranks).sum(axis=1) / reachable,
+    )
+
+
+def coverage(top: Places, *, catalog: int) -> float:
+    """Return the share of the catalog that is in anybody's first k."""
+    return len(np.unique(top)) / catalog

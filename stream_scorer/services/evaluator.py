@@ -1,0 +1,150 @@
+"""Measures a model on labelled examples: whole rankings, order within customers, calibration, and what it would have earned."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from stream_scorer.core.calibration import calibration
+from stream_scorer.core.evaluation import auc_by_customer
+from stream_scorer.core.example_chunks import ExampleSource
+from stream_scorer.core.intervals import Interval, mean_interval
+from stream_scorer.core.messages import Offer
+from stream_scorer.core.policies import ModelPolicy
+from stream_scorer.core.ranking_quality import Pairs, coverage, ranking_quality, top_k
+from stream_scorer.core.release import Model
+from stream_scorer.services.judging import Floats, Judged, Places, judge
+from stream_scorer.services.policy_value import PolicyTable, policy_value
+
+Report = dict[str, Any]
+
+_BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class OffPolicyOptions:
+    """Which policy is estimated, from what effective sample size on, and where weights are cut."""
+
+    policy: ModelPolicy | PolicyTable
+    ess_min: float
+    weight_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """`held_out` is the share of the labels, the latest, that is judged when what was seen is not given apart."""
+
+    k: int
+    held_out: float
+    seed: int
+    off_policy: OffPolicyOptions
+
+
+def evaluate_model(
+    model: Model, offers: Sequence[Offer], labels: ExampleSource, seen: ExampleSource | None, options: EvaluateOptions
+) -> Report:
+    """Return all figures, each beside popularity and a random order, with 95 % intervals over customers."""
+    judged = judge(model, offers, labels, seen, held_out=options.held_out)
+    rng = np.random.default_rng(options.seed)
+    target = options.off_policy
+    return {
+        "model_id": model.model_id,
+        "rows": len(judged.rows),
+        "accepted": int(judged.accepted.sum()),
+        "customers": len(np.unique(judged.who)),
+        "catalog_offers": len(offers),
+        "refused_rows": judged.data.refused,
+        "k": options.k,
+        "whole_catalog": whole_catalog(judged, options.k, rng),
+        "within_customer": within_customer(judged, rng),
+        "calibration": _calibration(judged),
+        "off_policy": policy_value(judged, target.policy, rng, ess_min=target.ess_min, weight_max=target.weight_max),
+    }
+
+
+def whole_catalog(judged: Judged, k: int, rng: np.random.Generator) -> Report:
+    """Rank the whole catalog for each customer with a relevant offer, without what they had accepted before."""
+    catalog = len(judged.offers)
+    place, who = judged.catalog_place, judged.who.astype(np.int64)
+    hit = (judged.accepted == 1) & (place >= 0)
+    relevant = Pairs.of(who[hit], place[hit], catalog=catalog).without(judged.seen.accepted, catalog=catalog)
+    people, numbered = np.unique(relevant.customer, return_inverse=True)
+    if not len(people):
+        return {"customers": 0}
+    wanted = Pairs(numbered.reshape(-1), relevant.offer)
+    tops = {
+        "model": _ranked(judged, people, k, None),
+        "popularity": _ranked(judged, people, k, judged.seen.popularity),
+        "random": _ranked(judged, people, k, rng),
+    }
+    new_customer, new_offer = ~judged.seen.customers[people], ~judged.seen.offers
+    groups = {
+        "all": wanted,
+        "new_customers": Pairs(wanted.customer[new_customer[wanted.customer]], wanted.offer[new_customer[wanted.customer]]),
+        "new_offers": wanted.of_offers(new_offer),
+    }
+    report: Report = {"customers": len(people), "coverage": {name: coverage(top, catalog=catalog) for name, top in tops.items()}}
+    for name, pairs in groups.items():
+        report[name] = _qualities(tops, pairs, catalog, rng)
+    return report
+
+
+def _qualities(tops: dict[str, Places], relevant: Pairs, catalog: int, rng: np.random.Generator) -> Report:
+    found = {name: asdict(ranking_quality(top, relevant, catalog=catalog)) for name, top in tops.items()}
+    report: Report = {"customers": len(np.unique(relevant.customer))}
+    for figure in ("recall", "precision", "ndcg", "average_precision"):
+        each = {name: values[figure] for name, values in found.items()}
+        report[figure] = {name: _interval(mean_interval(values, rng)) for name, values in each.items()}
+        report[figure]["above_popularity"] = _interval(mean_interval(each["model"] - each["popularity"], rng))
+    return report
+
+
+def _ranked(judged: Judged, people: Places, k: int, by: Floats | np.random.Generator | None) -> Places:
+    """Rank for some customers, in blocks: by the model (None), by one order for all, or at random."""
+    first = np.full(len(judged.data.customer_ids), -1)
+    first[judged.who[::-1]] = judged.data.customer[judged.rows[::-1]]  # the earliest judged features of each customer
+    taken = judged.seen.accepted
+    tops = []
+    for start in range(0, len(people), _BLOCK):
+        block = people[start : start + _BLOCK]
+        if by is None:
+            scores = judged.model.user_tower.forward(judged.data.customers.inputs(first[block])) @ judged.vectors.T
+        elif isinstance(by, np.random.Generator):
+            scores = by.random((len(block), len(judged.offers)))
+        else:
+            scores = np.tile(by, (len(block), 1))
+        low, high = np.searchsorted(taken.customer, block), np.searchsorted(taken.customer, block, side="right")
+        for row, (one, other) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
+            scores[row, taken.offer[one:other]] = -np.inf
+        tops.append(top_k(scores, k))
+    return np.concatenate(tops)
+
+
+def within_customer(judged: Judged, rng: np.random.Generator) -> Report:
+    """Return the AUC within customers of the judged rows, and of those with new customers or offers."""
+    scores, place = judged.scores(), judged.catalog_place
+    popularity = np.where(place >= 0, judged.seen.popularity[place], 0.0)
+    new_offer = np.where(place >= 0, ~judged.seen.offers[place], True)
+    groups = {"all": np.ones(len(scores), bool), "new_customers": ~judged.seen.customers[judged.who], "new_offers": new_offer}
+    report: Report = {}
+    for name, rows in groups.items():
+        who, accepted = judged.who[rows], judged.accepted[rows]
+        ours, theirs = auc_by_customer(who, scores[rows], accepted), auc_by_customer(who, popularity[rows], accepted)
+        report[name] = {
+            "customers": len(ours),
+            "model": _interval(mean_interval(ours, rng)),
+            "popularity": _interval(mean_interval(theirs, rng)),
+            "above_popularity": _interval(mean_interval(ours - theirs, rng)),
+            "random": 0.5,
+        }
+    return report
+
+
+def _calibration(judged: Judged) -> Report | None:
+    found = calibration(judged.who % 2 == 0, judged.scores(), judged.accepted.astype(np.float64))
+    return None if found is None else asdict(found)
+
+
+def _interval(found: Interval | None) -> Report | None:
+    return None if found is None else asdict(found)

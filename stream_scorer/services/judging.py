@@ -1,0 +1,114 @@
+"""Tells what is judged from what a model could know, and encodes it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_scorer.core.example_chunks import ExampleSource
+from stream_scorer.core.messages import Offer
+from stream_scorer.core.ranking_quality import Pairs
+from stream_scorer.core.release import Model
+from stream_scorer.core.training_set import TrainingSet, build_training_set
+
+Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the model could know: who accepted which offer, and who and what was there at all."""
+
+    accepted: Pairs
+    customers: Mask  # of the judged set's customers
+    offers: Mask  # of the catalog
+    popularity: Floats  # acceptances (N,)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The rows that are judged, and the vectors."""
+
+    data: TrainingSet
+    rows: Places
+    seen: Seen
+    offers: Sequence[Offer]
+    vectors: Floats  # (N, p)
+    model: Model
+
+    def scores(self) -> Floats:
+        """Return the scores of the judged rows, by the features that they carry (n,)."""
+        customers, customer_of = np.unique(self.data.customer[self.rows], return_inverse=True)
+        offers, offer_of = np.unique(self.data.offer[self.rows], return_inverse=True)
+        users = self.model.user_tower.forward(self.data.customers.inputs(customers.astype(np.int64)))
+        items = self.model.item_tower.forward(self.data.offers.inputs(offers.astype(np.int64)))
+        return np.asarray(np.einsum("np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)]))
+
+    @property
+    def who(self) -> npt.NDArray[np.int32]:
+        """Customers of the rows (n,)."""
+        return self.data.who[self.rows]
+
+    @property
+    def accepted(self) -> npt.NDArray[np.int8]:
+        """Labels of the rows (n,)."""
+        return self.data.accepted[self.rows]
+
+    @property
+    def catalog_place(self) -> Places:
+        """Places of the rows' offers in the catalog (n,), -1 for none."""
+        return self.data.catalog_of[self.data.offer[self.rows]].astype(np.int64)
+
+
+def judge(model: Model, offers: Sequence[Offer], labels: ExampleSource, seen: ExampleSource | None, *, held_out: float) -> Judged:
+    """Encode the labels and tell what is judged from what was seen.
+
+    Without `seen`, the latest labels are judged: those that the model held out itself, or a share of `held_out`.
+    """
+    data = build_training_set(labels, offers, model.user_tower.spec, model.item_tower.spec)
+    rows = np.arange(len(data))
+    if seen is None:
+        boundary = _boundary_ms(data, model, held_out)
+        rows = np.flatnonzero(data.request_time_ms >= boundary)
+        known = _seen_rows(data, np.flatnonzero(data.request_time_ms < boundary))
+    else:
+        known = _seen_source(data, seen, [offer.offer_id for offer in offers])
+    vectors = model.item_tower.forward(data.catalog.inputs(np.arange(len(data.catalog))))
+    return Judged(data, rows, known, offers, vectors, model)
+
+
+def _boundary_ms(data: TrainingSet, model: Model, share: float) -> int:
+    """Return the time from which rows are judged: where the model's own held-out rows begin, when it was trained on these labels."""
+    stated = model.facts.get("held_out_from_ms")
+    times = data.request_time_ms
+    if isinstance(stated, int) and times[0] < stated <= times[-1]:
+        return stated
+    return int(times[int(len(times) * (1 - share))])
+
+
+def _seen_rows(data: TrainingSet, rows: Places) -> Seen:
+    place = data.catalog_of[data.offer[rows]].astype(np.int64)
+    return _seen(data, data.who[rows].astype(np.int64), place, data.accepted[rows] == 1)
+
+
+def _seen_source(data: TrainingSet, source: ExampleSource, offer_ids: Sequence[str]) -> Seen:
+    who = {one: place for place, one in enumerate(data.customer_ids)}
+    catalog = {one: place for place, one in enumerate(offer_ids)}
+    parts: list[tuple[Places, Places, Mask]] = []
+    for chunk in source.chunks():
+        customers = np.array([who.get(one, -1) for one in chunk.customers.ids], np.int64)
+        offers = np.array([catalog.get(one, -1) for one in chunk.offers.ids], np.int64)
+        parts.append((customers[chunk.customer], offers[chunk.offer], chunk.accepted == 1))
+    return _seen(data, *(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _seen(data: TrainingSet, who: Places, place: Places, accepted: Mask) -> Seen:
+    catalog = len(data.catalog)
+    pairs = accepted & (who >= 0) & (place >= 0)
+    customers, offers = np.zeros(len(data.customer_ids), bool), np.zeros(catalog, bool)
+    customers[who[who >= 0]] = True
+    offers[place[place >= 0]] = True
+    popularity = np.bincount(place[accepted & (place >= 0)], minlength=catalog).astype(np.float64)
+    return Seen(Pairs.of(who[pairs], place[pairs], catalog=catalog), customers, offers, popularity)

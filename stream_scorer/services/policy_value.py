@@ -1,0 +1,153 @@
+"""What rankings by a model, or by a table of probabilities, would have earned on the logged requests."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_scorer.core.off_policy import LoggedPlaces, off_policy
+from stream_scorer.core.policies import Choices, ModelPolicy, Pool, chance_of, drawn
+from stream_scorer.core.rewards import RewardModel, fit_rewards
+from stream_scorer.services.judging import Judged
+
+Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
+
+_BLOCK = 256
+_PLACES_MAX = 50
+
+PolicyTable = Mapping[int, Floats]  # rank: the probability of each offer of the catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Slates:
+    """The judged rows that have propensities, as rankings (n, places); -1 where a ranking has no such place."""
+
+    row: Places  # of the judged rows
+    customer: Places  # (n,) encoded customers
+    fold: npt.NDArray[np.bool_]  # (n,)
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """Which places there are."""
+        return self.row >= 0
+
+
+def slates_of(judged: Judged) -> Slates | None:
+    """Group rows by request, in order of rank. None when no row has a propensity."""
+    rows = judged.rows
+    known = np.flatnonzero(np.isfinite(judged.data.propensity[rows]) & (judged.data.propensity[rows] > 0))
+    if not len(known):
+        return None
+    chosen = rows[known]
+    request, rank = judged.data.request[chosen], judged.data.rank[chosen]
+    order = np.lexsort((rank, request))
+    _, number, count = np.unique(request[order], return_inverse=True, return_counts=True)
+    place = np.arange(len(order)) - (np.cumsum(count) - count)[number]
+    table = np.full((len(count), min(int(count.max()), _PLACES_MAX)), -1)
+    kept = place < table.shape[1]
+    table[number[kept], place[kept]] = known[order][kept]
+    first = table[:, 0]
+    return Slates(table, judged.data.customer[rows[first]].astype(np.int64), judged.data.request[rows[first]] % np.uint64(2) == 0)
+
+
+def policy_value(
+    judged: Judged, policy: ModelPolicy | PolicyTable, rng: np.random.Generator, *, ess_min: float, weight_max: float
+) -> dict[str, Any] | None:
+    """Return the estimates, in acceptances per ranking; None when no propensities were logged."""
+    slates = slates_of(judged)
+    if slates is None:
+        return None
+    by_model = isinstance(policy, ModelPolicy)
+    scores = judged.scores() if by_model else np.zeros(len(judged.rows))  # a table is blind to the customer, and so are its rewards
+    logged = _Estimating(judged, slates, _reward_models(judged, slates, scores), rng).run(policy)
+    found = asdict(off_policy(logged, rng, ess_min=ess_min, weight_max=weight_max))
+    stated = asdict(policy) if isinstance(policy, ModelPolicy) else "table"
+    return {"policy": stated, "places": slates.row.shape[1], "unit": "acceptances per ranking", **found}
+
+
+def _reward_models(judged: Judged, slates: Slates, scores: Floats) -> tuple[RewardModel, RewardModel]:
+    """Fit one model for each half of the requests, on the other half."""
+    places = np.broadcast_to(np.arange(1, slates.row.shape[1] + 1), slates.row.shape)
+    models = []
+    for half in (slates.fold, ~slates.fold):
+        inside = slates.present & ~half[:, None]
+        rows = slates.row[inside]
+        accepted = judged.accepted[rows].astype(np.float64)
+        offers = judged.catalog_place[rows]
+        models.append(fit_rewards(scores[rows], offers, places[inside], accepted, catalog=len(judged.offers)))
+    return models[0], models[1]
+
+
+class _Estimating:
+    """Fills the arrays of the estimators, in blocks of rankings."""
+
+    def __init__(self, judged: Judged, slates: Slates, rewards: tuple[RewardModel, RewardModel], rng: np.random.Generator) -> None:
+        self.judged, self.slates, self.rewards, self.rng = judged, slates, rewards, rng
+        self.offer = np.where(slates.present, judged.catalog_place[slates.row], -1)
+        zeros = np.zeros(slates.row.shape)
+        self.logged = LoggedPlaces(
+            present=slates.present,
+            reward=np.where(slates.present, judged.accepted[slates.row], 0).astype(np.float64),
+            propensity=np.where(slates.present, judged.data.propensity[judged.rows][slates.row], 1.0).astype(np.float64),
+            chance=zeros.copy(),
+            predicted=zeros.copy(),
+            expected=zeros.copy(),
+            imagined=zeros.copy(),
+        )
+
+    def run(self, policy: ModelPolicy | PolicyTable) -> LoggedPlaces:
+        for model, fold in zip(self.rewards, (self.slates.fold, ~self.slates.fold), strict=True):
+            members = np.flatnonzero(fold)
+            for start in range(0, len(members), _BLOCK):
+                block = members[start : start + _BLOCK]
+                if isinstance(policy, ModelPolicy):
+                    scores = self._scores(block)
+                    self._follow(block, scores, Pool(scores, policy), model)
+                    self._imagine(block, scores, Pool(scores, policy), model)
+                else:
+                    self._tabulate(block, policy, model)
+        return replace(self.logged)
+
+    def _scores(self, block: Places) -> Floats:
+        users = self.judged.model.user_tower.forward(self.judged.data.customers.inputs(self.slates.customer[block]))
+        return np.asarray(users @ self.judged.vectors.T)
+
+    def _follow(self, block: Places, scores: Floats, pool: Pool, model: RewardModel) -> None:
+        """Go down the logged rankings, place by place."""
+        each = np.arange(len(block))
+        for place in range(self.offer.shape[1]):
+            choices, placed = pool.choices(), self.offer[block, place]
+            self.logged.chance[block, place] = chance_of(choices, placed)
+            own = np.where(placed >= 0, scores[each, placed], 0.0)
+            self.logged.predicted[block, place] = model.predict(own, placed, place + 1)
+            self.logged.expected[block, place] = _expected(choices, scores, model, place + 1)
+            pool.remove(placed)
+
+    def _imagine(self, block: Places, scores: Floats, pool: Pool, model: RewardModel) -> None:
+        """Draw rankings of the target policy, and predict their rewards."""
+        for place in range(self.offer.shape[1]):
+            choices = pool.choices()
+            self.logged.imagined[block, place] = _expected(choices, scores, model, place + 1)
+            pool.remove(drawn(choices, self.rng.random(len(block))))
+
+    def _tabulate(self, block: Places, table: PolicyTable, model: RewardModel) -> None:
+        """Read probabilities off the table by logged rank, whatever stands above."""
+        catalog = len(self.judged.offers)
+        each, scores, nothing = np.arange(len(block)), np.zeros((len(block), catalog)), np.zeros(catalog)
+        for place in range(self.offer.shape[1]):
+            placed, rank = self.offer[block, place], self.judged.data.rank[self.judged.rows[self.slates.row[block, place]]]
+            chances = np.stack([table.get(int(one), nothing) for one in rank])
+            everything = Choices(np.broadcast_to(np.arange(catalog), scores.shape), chances)
+            self.logged.chance[block, place] = np.where(placed >= 0, chances[each, placed], 0.0)
+            self.logged.predicted[block, place] = model.predict(np.zeros(len(block)), placed, place + 1)
+            expected = _expected(everything, scores, model, place + 1)
+            self.logged.expected[block, place] = self.logged.imagined[block, place] = expected
+
+
+def _expected(choices: Choices, scores: Floats, model: RewardModel, place: int) -> Floats:
+    """Return the mean prediction (b,) over who may come next."""
+    predicted = model.predict(np.take_along_axis(scores, choices.offers, axis=1), choices.offers, place)
+    return np.asarray((choices.chances * predicted).sum(axis=1))

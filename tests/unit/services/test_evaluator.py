@@ -1,0 +1,105 @@
+"""Figures of a model on examples: what is judged, what was seen, and that the better model is told from the worse."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_scorer.core.policies import ModelPolicy
+from stream_scorer.core.release import Model
+from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
+from stream_scorer.services.judging import judge
+from stream_scorer.services.trainer import train_model
+from stream_scorer.towers.options import TrainOptions
+from tests.example_samples import Chunks, snacks, tastes_meet
+
+OPTIONS = EvaluateOptions(k=4, held_out=0.2, seed=0, off_policy=OffPolicyOptions(ModelPolicy(), 100.0, 1e9))
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    options = TrainOptions(dim=8, width=4, epochs=8, batch_rows=256, learning_rate=0.02)
+    return train_model(tastes_meet(), snacks(), options).model
+
+
+def report_of(model: Model, labels: Chunks, seen: Chunks | None = None, options: EvaluateOptions = OPTIONS) -> Report:
+    return evaluate_model(model, snacks(), labels, seen, options)
+
+
+def test_a_model_that_learned_is_above_popularity_and_random(model: Model) -> None:
+    found = report_of(model, tastes_meet(1_000, seed=5), Chunks((tastes_meet(500, seed=6).parts[0],)))
+    ndcg = found["whole_catalog"]["all"]["ndcg"]
+    assert ndcg["above_popularity"]["low"] > 0.05
+    assert ndcg["model"]["value"] > ndcg["random"]["value"] + 0.1
+    assert found["within_customer"]["all"]["above_popularity"]["low"] > 0.2
+
+
+def test_what_a_customer_accepted_before_is_neither_ranked_nor_relevant(model: Model) -> None:
+    labels = tastes_meet(1_000, seed=5)
+    assert report_of(model, labels, labels)["whole_catalog"] == {"customers": 0}
+
+
+def test_the_held_out_part_is_judged_when_the_model_knows_it(model: Model) -> None:
+    data = tastes_meet()
+    judged = judge(model, snacks(), data, None, held_out=0.5)
+    assert len(judged.rows) == model.facts["held_out_rows"]
+    within: Any = report_of(model, data)["within_customer"]["all"]
+    known: Any = model.facts["held_out_auc"]
+    assert within["model"]["value"] == pytest.approx(known["within_customer"])
+    assert within["popularity"]["value"] == pytest.approx(model.facts["popularity_auc"]["within_customer"])  # type: ignore[index]
+
+
+def test_the_latest_share_is_judged_when_labels_are_of_another_time(model: Model) -> None:
+    part = tastes_meet(1_000, seed=5).parts[0]
+    later = replace(part, request_time_ms=part.request_time_ms + 10**9)
+    assert len(judge(model, snacks(), Chunks((later,)), None, held_out=0.25).rows) == 250
+
+
+def test_new_customers_and_offers_are_judged_apart(model: Model) -> None:
+    labels, part = tastes_meet(2_000, seed=5), tastes_meet(1_000, seed=6).parts[0]
+    known = (part.customer < 30) & (part.offer < 9)
+    rows = {name: getattr(part, name)[known] for name in ("customer", "offer", "request", "accepted", "rank", "score", "propensity")}
+    rows |= {name: getattr(part, name)[known] for name in ("weight", "request_time_ms", "shown")}
+    # views that no row points at were not seen either
+    seen = Chunks((replace(part, **rows),))
+    found = report_of(model, labels, seen)
+    assert found["whole_catalog"]["new_customers"]["customers"] == 30
+    assert 0 < found["whole_catalog"]["new_offers"]["customers"] <= 60
+    assert found["within_customer"]["new_customers"]["customers"] == 30
+
+
+def test_without_propensities_there_is_no_off_policy_estimate(model: Model) -> None:
+    assert report_of(model, tastes_meet(500, seed=5), tastes_meet(50, seed=6))["off_policy"] is None
+
+
+def uniform_log(rows: int) -> Chunks:
+    part = tastes_meet(rows, seed=7).parts[0]
+    return Chunks((replace(part, propensity=np.full(rows, 1 / 12)),))
+
+
+def test_the_best_offer_for_each_is_worth_what_its_taste_accepts(model: Model) -> None:
+    found = report_of(model, uniform_log(8_000), tastes_meet(50, seed=6))["off_policy"]
+    assert found["effective_sample_size"] == pytest.approx(8_000 / 12, rel=0.2)
+    for name in ("ips", "snips", "doubly_robust"):
+        assert found[name]["low"] < 0.6 < found[name]["high"]
+    assert abs(found["logged"]["value"] - 0.22) < 0.02
+
+
+def test_a_table_of_probabilities_is_a_policy(model: Model) -> None:
+    table = {1: np.eye(12)[0]}
+    options = replace(OPTIONS, off_policy=OffPolicyOptions(table, 100.0, 1e9))
+    found = report_of(model, uniform_log(8_000), tastes_meet(50, seed=6), options)["off_policy"]
+    assert found["snips"]["low"] < 0.22 < found["snips"]["high"]
+    assert found["policy"] == "table"
+
+
+def test_a_sample_too_small_for_the_policy_is_refused(model: Model) -> None:
+    found = report_of(model, uniform_log(600), tastes_meet(50, seed=6))["off_policy"]
+    assert found["ips"] is None
+    assert "at least 100 is needed" in found["refused"]
+
+
+def test_the_same_seed_gives_the_same_report(model: Model) -> None:
+    labels, seen = uniform_log(2_000), tastes_meet(50, seed=6)
+    assert report_of(model, labels, seen) == report_of(model, labels, seen)
