@@ -14,13 +14,14 @@ import pytest
 from stream_scorer.adapters.own_command import OwnCommand
 from stream_scorer.demo.ring import prepare
 from stream_scorer.errors import UsageError
+from tests.processes import heed_ctrl_c
 
 START_S_MAX = 90.0
 
 
 def demo(out: Path, *options: str) -> "subprocess.Popen[str]":
     words = [sys.executable, "-m", "stream_scorer", "demo", "--out", str(out), *options]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c)  # noqa: PLW1509
 
 
 def left(out: Path) -> list[list[str]]:

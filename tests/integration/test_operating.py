@@ -118,5 +118,5 @@ def test_metrics_and_health_are_served_over_http() -> None:
     telemetry.polled("rank", {})
     telemetry.release(ReleaseId("r"), 0, forced=False)
     pages = {path: urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10).read().decode() for path in ("metrics", "readyz")}
-    assert 'stream_scorer_release_info{release_id="r"} 1.0' in pages["metrics"]
+    assert 'stream_scorer_release_info{forced="false",release_id="r"} 1.0' in pages["metrics"]
     assert pages["readyz"] == "ready\n"
