@@ -17,11 +17,15 @@ class OpenRequest:
     value: bytes
     customer_id: str
     time_ms: int
-    places: dict[str, int]
+    offers: tuple[str, ...]
     answers: dict[int, Answers] = field(default_factory=dict)
     emitted: tuple[Label, ...] = ()
     revision: int = 0
     final: bool = False
+
+    def place(self, offer_id: str) -> int | None:
+        """Return the offer's place in the ranking, None when it was not ranked."""
+        return self.offers.index(offer_id) if offer_id in self.offers else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from sys import intern
 
 from stream_scorer.core.codec import decode_all
 from stream_scorer.core.event_time import EventTime
@@ -27,6 +28,7 @@ from stream_scorer.core.labelling import (
     Label,
     LabelledHead,
     RankingHead,
+    answers_behind,
     labels_of,
     read_labelled_head,
     read_ranking_head,
@@ -118,8 +120,9 @@ class PartitionJoin:
 
     def _open(self, record: Record, head: RankingHead) -> None:
         self._time.ranking(head.event_time_ms, record.timestamp_ms)
-        places = {offer.offer_id: place for place, offer in enumerate(head.offers)}
-        request = OpenRequest(record.value or b"", head.customer_id, head.event_time_ms, places)
+        # requests share their offers' ids: a million open ones would hold ten million strings
+        offers = tuple(intern(offer.offer_id) for offer in head.offers)
+        request = OpenRequest(record.value or b"", head.customer_id, head.event_time_ms, offers)
         request.emitted = (UNKNOWN,) * len(head.offers)
         if (emitted := self._emitted_before.pop(head.request_id, None)) is not None:
             request.emitted, request.revision, request.final = emitted.labels(), emitted.revision, emitted.final
@@ -157,7 +160,7 @@ class PartitionJoin:
     def _answer(self, request: OpenRequest, waiting: Waiting) -> None:
         """Let an outcome count for its request, or say why it cannot."""
         acceptance, horizons = waiting.acceptance, self._horizons
-        place = request.places.get(acceptance.offer_id)
+        place = request.place(acceptance.offer_id)
         if acceptance.customer_id != request.customer_id:
             self._reject(waiting.record, "another_customer", "the request was another customer's")
         elif place is None:
@@ -236,14 +239,14 @@ class PartitionJoin:
     def _desired(self, request: OpenRequest) -> tuple[tuple[Label, ...], bool]:
         closes_ms = request.time_ms + self._horizons.window_ms
         closed = self._time.closing_ms > closes_ms
-        labels = labels_of(request.answers, len(request.places), closes_ms, closed=closed)
+        labels = labels_of(request.answers, len(request.offers), closes_ms, closed=closed)
         # nothing yet never takes back what was emitted
         merged = tuple(new if new is not UNKNOWN else old for new, old in zip(labels, request.emitted, strict=True))
         return merged, closed or request.final
 
     def _reconcile(self, request_id: str, request: OpenRequest) -> OutputRecord | None:
         labels, final = self._desired(request)
-        if not request.places or (labels == request.emitted and final == request.final):
+        if not request.offers or (labels == request.emitted and final == request.final):
             return None
         if request.revision == 0:
             self._label_offsets.append((self._labels_end, request.time_ms))
@@ -328,7 +331,7 @@ class PartitionJoin:
         for request in self.open.values():
             labels, _ = self._desired(request)
             for place in [place for place in request.answers if labels[place] != request.emitted[place]]:
-                del request.answers[place]
+                request.answers[place] = answers_behind(request.emitted[place])
                 left_out += 1
         self._settle_all()
         self._dead, self._counts, self._touched = [], Counter(), {}

@@ -79,6 +79,13 @@ def label_of(answers: Answers, closes_ms: int, *, closed: bool) -> Label:
     return Label(0, "window_closed", closes_ms) if closed else UNKNOWN
 
 
+def answers_behind(label: Label) -> Answers:
+    """Return the answers that make this label."""
+    if label.accepted == 1:
+        return Answers(accepted_ms=label.time_ms)
+    return Answers(declined_ms=label.time_ms) if label.cause == "declined" else NO_ANSWERS
+
+
 def labels_of(answers: Mapping[int, Answers], offers: int, closes_ms: int, *, closed: bool) -> tuple[Label, ...]:
     """Return the labels of all offers of a request, in rank order."""
     unanswered = label_of(NO_ANSWERS, closes_ms, closed=closed)
