@@ -25,7 +25,7 @@ def train(
     dim: Annotated[int, typer.Option(help="Length of the vectors.")] = 32,
     width: Annotated[int, typer.Option(help="Width of each categorical input's embedding.")] = 16,
     epochs: Annotated[int | None, typer.Option(show_default="20; 5 with h2o", help="Passes over the rows, at most.")] = None,
-    batch_rows: Annotated[int, typer.Option(help="Rows of one optimiser step.")] = 2_048,
+    batch_rows: Annotated[int, typer.Option(help="Rows of one optimiser step, at most; fewer where rows are few.")] = 2_048,
     learning_rate: Annotated[float, typer.Option(help="Adam's step size at first; it falls to nothing over all epochs.")] = 0.004,
     prior: Annotated[float, typer.Option(help="Strength of the prior on weights, in rows.")] = 10.0,
     held_out: Annotated[float, typer.Option(help="Share of the rows, the latest, that decides when to stop.")] = 0.1,

@@ -18,6 +18,9 @@ from stream_scorer.towers.options import TrainOptions
 
 _POSITIVES_MIN = 2
 _HELD_OUT_ROWS = 8_192
+# few rows need small steps: with fewer steps an epoch than this, training ends before it has learned
+EPOCH_STEPS = 60
+ROWS_MIN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,8 @@ class _Training:
         shown, catalog = (1.0, options.catalog_weight) if self.objective_name == "shown" else (0.0, 1.0)
         self.objective = Objective(data, self.user, self.item, self.head, LossWeights(shown, catalog, options.id_dropout))
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=options.learning_rate)
-        self.steps_left = self.steps = options.epochs * -(-len(self.rows) // options.batch_rows)
+        self.batch_rows = min(options.batch_rows, max(ROWS_MIN, len(self.rows) // EPOCH_STEPS))
+        self.steps_left = self.steps = options.epochs * -(-len(self.rows) // self.batch_rows)
 
     def run(self, report: Callable[[Epoch], None]) -> Fitted:
         epochs: list[Epoch] = []
@@ -96,8 +100,8 @@ class _Training:
     def _epoch(self, number: int) -> Epoch:
         total = 0.0
         order = self._shuffled()
-        for start in range(0, len(order), self.options.batch_rows):
-            chosen = order[start : start + self.options.batch_rows]
+        for start in range(0, len(order), self.batch_rows):
+            chosen = order[start : start + self.batch_rows]
             loss = self.objective.loss(chosen, self.rng, training=True)
             total += float(loss.detach()) * len(chosen)
             self._step(loss)
