@@ -17,7 +17,7 @@ VECTOR_TOLERANCE = 1e-6  # a float32's rounding; the towers compute in float64
 NORM_TOLERANCE = 1e-3
 PARITY_MAX = 1e-5
 GOLDEN_MAX = 1e-9
-JUDGED_CUSTOMERS_MIN = 30
+JUDGED_CUSTOMERS_MIN = 50  # the standard error of fewer is above 0.05: it would be luck that judges
 COLLAPSED_COSINE = 0.9999  # mean cosine of an offer with the offers' mean direction
 _NAMED_MAX = 3
 
