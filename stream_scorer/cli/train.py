@@ -22,12 +22,23 @@ def train(
     labels: Annotated[Path, typer.Option(help="Labelled examples: the training buffer's folder, Parquet, or JSON lines.")],
     offers: Annotated[Path, typer.Option(help="The catalog: JSON lines, CSV or Parquet.")],
     out: Annotated[Path, typer.Option(help="Folder to write the model to; a model there is replaced.")],
-    dim: Annotated[int, typer.Option(help="Length of the vectors.")] = 32,
+    dim: Annotated[int | None, typer.Option(show_default="32; 128 among the catalog", help="Length of the vectors.")] = None,
     width: Annotated[int, typer.Option(help="Width of each categorical input's embedding.")] = 16,
-    epochs: Annotated[int | None, typer.Option(show_default="20; 5 with h2o", help="Passes over the rows, at most.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(show_default="20; 40 among the catalog; 5 with h2o", help="Passes over the rows, at most.")
+    ] = None,
     batch_rows: Annotated[int, typer.Option(help="Rows of one optimiser step, at most; fewer where rows are few.")] = 2_048,
-    learning_rate: Annotated[float, typer.Option(help="Adam's step size at first; it falls to nothing over all epochs.")] = 0.004,
-    prior: Annotated[float, typer.Option(help="Strength of the prior on weights, in rows.")] = 10.0,
+    learning_rate: Annotated[
+        float | None, typer.Option(show_default="0.004; 0.01 among the catalog", help="Adam's step size at first; it falls to nothing.")
+    ] = None,
+    prior: Annotated[
+        float | None, typer.Option(show_default="10; 0 among the catalog", help="Strength of the prior on weights, in rows.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(show_default="0.1, then learned; 0.25 among the catalog", help="What cosines are divided by.")
+    ] = None,
+    history: Annotated[bool, typer.Option(help="Let a customer's id begin at the mean of the offers accepted.")] = False,
+    refit: Annotated[bool, typer.Option(help="Learn from all rows at last, up to the best epoch.")] = False,
     held_out: Annotated[float, typer.Option(help="Share of the rows, the latest, that decides when to stop.")] = 0.1,
     objective: Annotated[str, typer.Option(help="auto, shown or catalog.")] = "auto",
     customer_id: Annotated[str, typer.Option(help="Is the customer id an input: auto, on or off.")] = "auto",
@@ -53,7 +64,7 @@ def train(
         from stream_scorer.towers.h2o_options import H2oOptions
 
         signal.signal(signal.SIGTERM, _end)  # by an exception, so that the JVM ends with us
-        h2o_options = H2oOptions(dim=dim, epochs=5 if epochs is None else epochs, seed=seed, threads=threads or 1)
+        h2o_options = H2oOptions(dim=32 if dim is None else dim, epochs=5 if epochs is None else epochs, seed=seed, threads=threads or 1)
         model = train_h2o(ExampleFiles.at(labels), read_offers(offers), h2o_options)
         write_model(out, model)
         _tell(model, (), out, clock.monotonic_s() - start_s, as_json)
@@ -63,10 +74,13 @@ def train(
     options = TrainOptions(
         dim=dim,
         width=width,
-        epochs=20 if epochs is None else epochs,
+        epochs=epochs,
         batch_rows=batch_rows,
         learning_rate=learning_rate,
         prior=prior,
+        temperature=temperature,
+        history=history,
+        refit=refit,
         held_out=held_out,
         objective=_one_of("objective", objective, ("auto", "shown", "catalog")),
         customer_id=_one_of("customer-id", customer_id, ("auto", "on", "off")),
@@ -106,7 +120,8 @@ def _epochs_shown() -> "Iterator[Callable[[Epoch], None]]":
 def _said(epoch: "Epoch") -> str:
     held_out = "" if epoch.held_out_loss is None else f"  held out {epoch.held_out_loss:.4f}"
     auc = "" if epoch.held_out_auc is None else f"  AUC {epoch.held_out_auc:.3f}"
-    return f"loss {epoch.loss:.4f}{held_out}{auc}"
+    ndcg = "" if epoch.held_out_ndcg is None else f"  nDCG@10 {epoch.held_out_ndcg:.4f}"
+    return f"loss {epoch.loss:.4f}{held_out}{auc}{ndcg}"
 
 
 def _tell(model: "Model", epochs: "Sequence[Epoch]", out: Path, seconds: float, as_json: bool) -> None:
@@ -131,6 +146,8 @@ def _summary(facts: dict[str, Any]) -> "Iterator[str]":
     yield f"objective {facts['objective']}, epoch {facts['best_epoch']:g} of {facts['epochs']} kept"
     if facts["held_out_loss"] is not None:
         yield f"held out: {facts['held_out_rows']:,} rows, loss {facts['held_out_loss']:.4f}"
+    if facts.get("held_out_ndcg_10") is not None:
+        yield f"held out: {facts['held_out_rows']:,} rows, nDCG@10 over the whole catalog {facts['held_out_ndcg_10']:.4f}"
     if ours["within_customer"] is not None:
         error = f" ± {1.96 * ours['standard_error']:.3f}" if ours["standard_error"] is not None else ""
         yield f"AUC within customer {ours['within_customer']:.3f}{error}, popularity {popular['within_customer']:.3f}"

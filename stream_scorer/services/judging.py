@@ -11,6 +11,7 @@ from stream_scorer.core.messages import Offer
 from stream_scorer.core.ranking_quality import Pairs
 from stream_scorer.core.release import Model
 from stream_scorer.core.training_set import TrainingSet, build_training_set
+from stream_scorer.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -65,14 +66,14 @@ class Judged:
 def judge(model: Model, offers: Sequence[Offer], labels: ExampleSource, seen: ExampleSource | None, *, held_out: float) -> Judged:
     """Encode the labels and tell what is judged from what was seen.
 
-    Without `seen`, the latest labels are judged: those that the model held out itself, or a share of `held_out`.
+    Without `seen`, the labels that are later than all that the model learned from are judged, or else a share of `held_out`, the latest.
     """
     data = build_training_set(labels, offers, model.user_tower.spec, model.item_tower.spec)
     rows = np.arange(len(data))
     if seen is None:
-        boundary = _boundary_ms(data, model, held_out)
-        rows = np.flatnonzero(data.request_time_ms >= boundary)
-        known = _seen_rows(data, np.flatnonzero(data.request_time_ms < boundary))
+        judged_from_ms = _boundary_ms(data, model, held_out)
+        rows = np.flatnonzero(data.request_time_ms >= judged_from_ms)
+        known = _seen_rows(data, np.flatnonzero(data.request_time_ms < judged_from_ms))
     else:
         known = _seen_source(data, seen, [offer.offer_id for offer in offers])
     vectors = model.item_tower.forward(data.catalog.inputs(np.arange(len(data.catalog))))
@@ -80,12 +81,17 @@ def judge(model: Model, offers: Sequence[Offer], labels: ExampleSource, seen: Ex
 
 
 def _boundary_ms(data: TrainingSet, model: Model, share: float) -> int:
-    """Return the time from which rows are judged: where the model's own held-out rows begin, when it was trained on these labels."""
-    stated = model.facts.get("held_out_from_ms")
+    """Return the time from which rows are judged: behind the last that the model learned from, the latest share of those at most."""
     times = data.request_time_ms
-    if isinstance(stated, int) and times[0] < stated <= times[-1]:
-        return stated
-    return int(times[int(len(times) * (1 - share))])
+    latest = int(times[int(len(times) * (1 - share))])
+    learned_until = model.facts.get("trained_until_ms")
+    if not isinstance(learned_until, int):
+        return latest
+    if learned_until >= times[-1]:
+        raise UsageError(
+            f"the model learned from rows up to {learned_until} ms, and no label is later; judge it by others, and give --seen"
+        )
+    return learned_until + 1 if learned_until >= times[0] else latest
 
 
 def _seen_rows(data: TrainingSet, rows: Places) -> Seen:

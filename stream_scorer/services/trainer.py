@@ -14,7 +14,7 @@ from stream_scorer.core.release import Model
 from stream_scorer.core.training_set import TrainingSet, build_training_set
 from stream_scorer.towers.export import export
 from stream_scorer.towers.options import TrainOptions
-from stream_scorer.towers.training import Epoch, Fitted, fit
+from stream_scorer.towers.training import Epoch, Fitted, Lesson, fit
 
 # from so many acceptances each, on average, an id tells more than the noise it adds; an offer's are of many customers
 _ACCEPTED_PER_CUSTOMER = 30
@@ -35,8 +35,8 @@ def train_model(
     """Train both towers and check them. Raises UsageError for data that cannot be learned from, BadModel for towers that must not serve."""
     user_spec, item_spec = derive_specs(examples, offers, options)
     data = build_training_set(examples, offers, user_spec, item_spec)
-    fitted = fit(data, user_spec, item_spec, options, report=report)
-    model = export(fitted, data.customers, data.offers, data.catalog, _facts(data, fitted, options))
+    fitted = fit(Lesson(data, user_spec, item_spec), options, report=report)
+    model = export(fitted, data.customers, data.offers, data.catalog, _facts(data, fitted))
     held_out = _held_out(model, data, fitted)
     return Trained(Model(model.model_id, model.user_tower, model.item_tower, {**model.facts, **held_out}), fitted.epochs)
 
@@ -61,35 +61,36 @@ def _wanted(switch: str, stats: FeatureStats, often: bool) -> bool:
     return often or not stats.has_features if switch == "auto" else switch == "on"
 
 
-def _facts(data: TrainingSet, fitted: Fitted, options: TrainOptions) -> dict[str, object]:
-    best = fitted.epochs[fitted.best - 1]
-    head = fitted.head
+def _facts(data: TrainingSet, fitted: Fitted) -> dict[str, object]:
+    best, head = fitted.best_epoch, fitted.head
     return {
         "engine": "torch",
-        "objective": fitted.objective,
-        "options": asdict(options),
+        "objective": fitted.recipe.objective,
+        "options": asdict(fitted.recipe),
         "rows": len(data),
         "positives": int(data.accepted.sum()),
         "customers": int(data.who.max()) + 1,
         "catalog_offers": len(data.catalog),
         "refused_rows": data.refused,
         "held_out_rows": len(fitted.held_out),
-        "held_out_from_ms": _from_ms(data, fitted),
         "epochs": len(fitted.epochs),
         "best_epoch": fitted.best,
         "loss": best.loss,
         "held_out_loss": best.held_out_loss,
+        "held_out_ndcg_10": best.held_out_ndcg,
+        "trained_until_ms": _until_ms(data, fitted),
         "scale": float(head.log_scale.detach().exp()),
         "bias": float(head.bias.detach()),
         "rank_log_odds": head.ranks.detach()[1:17].tolist(),
     }
 
 
-def _from_ms(data: TrainingSet, fitted: Fitted) -> int | None:
-    """Return the time from which rows were held out; None when they were not chosen by time."""
-    if not len(fitted.held_out) or data.request_time_ms[0] == data.request_time_ms[-1]:
-        return None
-    return int(data.request_time_ms[fitted.held_out[0]])
+def _until_ms(data: TrainingSet, fitted: Fitted) -> int:
+    """Return the time of the latest row that was learned from: rows behind it can judge the model."""
+    learned = np.ones(len(data), bool)
+    if not fitted.recipe.refit:
+        learned[fitted.held_out] = False
+    return int(data.request_time_ms[learned].max())
 
 
 def _held_out(model: Model, data: TrainingSet, fitted: Fitted) -> dict[str, object]:

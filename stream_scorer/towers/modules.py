@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +16,8 @@ from stream_scorer.core.tower import Layer, Tower
 from stream_scorer.core.training_set import Places, Side
 
 ID_SPREAD = 0.05
+DIRECT_SPREAD = 0.05
+_HISTORY_KEPT = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +58,56 @@ class IdDropout:
         return batch
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Which offers of the catalog were accepted by the customer of each row of a table: CSR."""
+
+    offers: Places
+    starts: Places  # (rows + 1,)
+
+
+class History(nn.Module):
+    """Adds to an id's embedding the mean over the offers that the customer accepted; in training a part of them is left out."""
+
+    def __init__(self, taken: Taken, *, catalog: int, dim: int) -> None:
+        """Draw weights from torch's generator."""
+        super().__init__()
+        self.taken = taken
+        self.table = nn.Parameter(torch.randn(catalog, dim) * ID_SPREAD)
+
+    def forward(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Return (n, dim); zeros for rows without a history."""
+        first = self.taken.starts[rows]
+        counts = self.taken.starts[rows + 1] - first
+        starts = np.cumsum(counts) - counts
+        offers = torch.from_numpy(self.taken.offers[np.repeat(first - starts, counts) + np.arange(counts.sum())])
+        share = torch.ones(len(offers))
+        if self.training:
+            share = (torch.rand(len(offers)) < _HISTORY_KEPT).float() / _HISTORY_KEPT
+        weights = share / torch.from_numpy(np.repeat(counts, counts)).float()
+        return F.embedding_bag(offers, self.table, torch.from_numpy(starts), mode="sum", per_sample_weights=weights)
+
+
 class TowerModule(nn.Module):
-    """Embeddings and numbers, side by side, through hidden layers to a vector of length 1."""
+    """Embeddings and numbers, side by side, through hidden layers to a vector of length 1.
+
+    A tower with one categorical input and nothing else needs no layers: its table holds the vectors, short of a bias.
+    """
 
     def __init__(self, spec: FeatureSpec, *, width: int, hidden: tuple[int, ...], dim: int) -> None:
         """Draw weights from torch's generator."""
         super().__init__()
         self.spec = spec
         self.slots = len(spec.slots)
-        self.table = nn.Parameter(torch.randn(spec.table_rows, width) * width**-0.5 * _spread(spec))
+        self.direct = self.slots == 1 and not spec.numbers and not hidden
+        self.history: History | None = None
+        width = dim if self.direct else width
+        spread = torch.tensor(DIRECT_SPREAD) if self.direct else width**-0.5 * _spread(spec)
+        self.table = nn.Parameter(torch.randn(spec.table_rows, width) * spread)
         sizes = [self.slots * width + spec.numbers, *hidden, dim]
-        self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(sizes))
+        linear = [] if self.direct else [nn.Linear(before, after) for before, after in pairwise(sizes)]
+        self.layers = nn.ModuleList(linear)
+        self.bias = nn.Parameter(torch.zeros(dim), requires_grad=self.direct)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return vectors (B, p)."""
@@ -73,16 +115,35 @@ class TowerModule(nn.Module):
 
     def outputs(self, batch: Batch) -> Tensor:
         """Return what the last layer gives (B, p)."""
-        hidden = batch.numbers
-        if self.slots:
-            looked_up = F.embedding_bag(batch.rows, self.table, batch.starts, mode="mean")  # (B * slots, width)
-            hidden = torch.cat([looked_up.reshape(len(batch.numbers), -1), batch.numbers], dim=1)
+        if self.direct:
+            return self._looked_up(batch) + self.bias
+        hidden = torch.cat([self._looked_up(batch), batch.numbers], dim=1) if self.slots else batch.numbers
         for layer in self.layers[:-1]:
             hidden = F.relu(layer(hidden))
         return cast("Tensor", self.layers[-1](hidden))
 
+    def _looked_up(self, batch: Batch) -> Tensor:
+        """Return the slots' embeddings side by side (B, slots * width)."""
+        if self.history is None:
+            found = F.embedding_bag(batch.rows, self.table, batch.starts, mode="mean")
+        else:
+            rows = self.table[batch.rows] + self.history(batch.rows.numpy())
+            found = F.embedding_bag(torch.arange(len(rows)), rows, batch.starts, mode="mean")
+        return found.reshape(len(batch.numbers), -1)
+
+    def settle(self) -> None:
+        """Write history and bias into the table, where a numpy tower has them."""
+        with torch.no_grad():
+            if self.history is not None:
+                self.history.eval()
+                self.table.add_(self.history(np.arange(self.spec.table_rows)))
+                self.history = None
+            if self.direct:
+                self.table.add_(self.bias)
+                self.bias.zero_()
+
     def export(self) -> Tower:
-        """Return the same tower in numpy."""
+        """Return the same tower in numpy; settle first."""
         linear = [cast("nn.Linear", layer) for layer in self.layers]
         layers = tuple(
             Layer(_array(layer.weight), _array(layer.bias), "relu" if number < len(linear) - 1 else "linear")

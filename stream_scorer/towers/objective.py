@@ -1,7 +1,6 @@
 """The losses of joint training. What is in the head serves training and calibration only; serving ranks by the cosine alone."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,10 +9,12 @@ from torch.nn import functional as F
 
 from stream_scorer.core.training_set import Places, TrainingSet
 from stream_scorer.towers.modules import Batch, IdDropout, TowerModule
+from stream_scorer.towers.options import Recipe
 
 RANKS_MAX = 64
 FULL_CATALOG_MAX = 10_000
 SAMPLED = 2_048
+_LOGITS_MAX = 8_000_000  # views times offers held at once
 
 
 class Head(nn.Module):
@@ -27,7 +28,6 @@ class Head(nn.Module):
         """Begin at the rate of acceptance."""
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
-        self.log_catalog_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
         self.bias = nn.Parameter(torch.tensor(math.log(rate / (1 - rate))))
         self.ranks = nn.Parameter(torch.zeros(RANKS_MAX + 1))
         self.customer = nn.Linear(dim, 1)
@@ -42,23 +42,17 @@ class Head(nn.Module):
         return cosine * self.log_scale.exp() + self.bias + position + added
 
 
-@dataclass(frozen=True, slots=True)
-class LossWeights:
-    """How much each loss counts, and the share of ids taken for unseen ones."""
-
-    shown: float
-    catalog: float
-    id_dropout: float
-
-
 class Objective:
-    """The loss of some rows: of the shown offers, and of the accepted one among the catalog."""
+    """The loss of some rows: of the shown offers, and of the accepted one among the catalog.
 
-    def __init__(self, data: TrainingSet, user: TowerModule, item: TowerModule, head: Head, weights: LossWeights) -> None:
+    The temperature of the choice among the catalog is given, not learned: learned, it falls until the towers know their examples by
+    heart.
+    """
+
+    def __init__(self, data: TrainingSet, user: TowerModule, item: TowerModule, head: Head, recipe: Recipe) -> None:
         """Weigh the two losses."""
-        self.data, self.user, self.item, self.head = data, user, item, head
-        self.shown, self.catalog = weights.shown, weights.catalog
-        self.user_dropout, self.item_dropout = IdDropout(user.spec, weights.id_dropout), IdDropout(item.spec, weights.id_dropout)
+        self.data, self.user, self.item, self.head, self.recipe = data, user, item, head, recipe
+        self.user_dropout, self.item_dropout = IdDropout(user.spec, recipe.id_dropout), IdDropout(item.spec, recipe.id_dropout)
         accepted = data.catalog_of[data.offer[data.accepted == 1]]
         self.frequency = np.bincount(accepted[accepted >= 0], minlength=len(data.catalog)) / max(1, len(accepted))
 
@@ -67,18 +61,19 @@ class Objective:
         data = self.data
         customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
         batch = Batch.of(data.customers, customers.astype(np.int64))
-        outputs = self.user.outputs(self.user_dropout(batch, rng) if training else batch)
+        outputs = self.user.outputs(self.user_dropout(batch, rng) if training else batch)  # (views, p)
         users = F.normalize(outputs, dim=1)
-        picked = torch.from_numpy(customer_of.reshape(-1))
+        view_of = customer_of.reshape(-1)
         loss = torch.zeros(())
-        if self.shown:
-            loss = loss + self.shown * self._shown(rows, users[picked], outputs[picked], rng if training else None)
-        if self.catalog:
+        if self.recipe.objective == "shown":
+            picked = torch.from_numpy(view_of)
+            loss = loss + self._shown(rows, users[picked], outputs[picked], rng if training else None)
+        if self.recipe.catalog_weight:
             positive = np.flatnonzero((data.accepted[rows] == 1) & (data.catalog_of[data.offer[rows]] >= 0))
-            share = len(positive) / len(rows)
-            if share:
+            if len(positive):
                 targets = data.catalog_of[data.offer[rows[positive]]].astype(np.int64)
-                loss = loss + self.catalog * share * self._among_catalog(users[picked[torch.from_numpy(positive)]], targets, rng)
+                share = len(positive) / len(rows)
+                loss = loss + self.recipe.catalog_weight * share * self._among_catalog(users, view_of[positive], targets, rng)
         return loss
 
     def _shown(self, rows: Places, users: Tensor, outputs: Tensor, dropping: np.random.Generator | None) -> Tensor:
@@ -92,19 +87,39 @@ class Objective:
         weight = torch.from_numpy(data.weight[rows])
         return F.binary_cross_entropy_with_logits(log_odds, accepted, weight=weight)
 
-    def _among_catalog(self, users: Tensor, targets: Places, rng: np.random.Generator) -> Tensor:
-        """Cross-entropy over the whole catalog, or over a sample of it with the logits corrected for how likely each was drawn."""
+    def _among_catalog(self, users: Tensor, view_of: Places, targets: Places, rng: np.random.Generator) -> Tensor:
+        """Cross-entropy of targets (m,) over the whole catalog, or over a sample of it; a view's logits are made once for all of its."""
         count = len(self.data.catalog)
         if count <= FULL_CATALOG_MAX:
             items = self.item(Batch.of(self.data.catalog, np.arange(count)))
-            return F.cross_entropy(users @ items.T * self.head.log_catalog_scale.exp(), torch.from_numpy(targets))
+            return self._log_loss(users, items, view_of, targets)
         drawn, place_of = np.unique(np.concatenate([targets, rng.integers(0, count, SAMPLED)]), return_inverse=True)
-        target_of = torch.from_numpy(place_of.reshape(-1)[: len(targets)])
         items = self.item(Batch.of(self.data.catalog, drawn))
-        # an offer is drawn by being a target or by the uniform draw; the target itself is always there
+        # an offer is drawn by being a target or by the uniform draw
         absent = (1 - self.frequency[drawn]) ** len(targets) * (1 - 1 / count) ** SAMPLED
-        logits = users @ items.T * self.head.log_catalog_scale.exp()
-        corrected = logits - torch.from_numpy(np.log1p(-absent).astype(np.float32))
-        here = torch.arange(len(targets)), target_of
-        corrected[here] = logits[here]
-        return F.cross_entropy(corrected, target_of)
+        drawn_log_odds = torch.from_numpy(np.log1p(-absent).astype(np.float32))
+        return self._log_loss(users, items, view_of, place_of.reshape(-1)[: len(targets)], drawn_log_odds)
+
+    def _log_loss(self, users: Tensor, items: Tensor, view_of: Places, targets: Places, drawn: Tensor | None = None) -> Tensor:
+        """Return the mean of -log p(target | view); `drawn` (N,) are the log-probabilities that an offer was among those drawn.
+
+        The target itself is always there, so that its own logit is not corrected (Khrylchenko et al. 2025, arXiv:2507.09331).
+        """
+        total = torch.zeros(())
+        step = max(1, _LOGITS_MAX // max(1, len(items)))
+        order = np.argsort(view_of, kind="stable")
+        for start in range(0, len(users), step):
+            chosen = order[np.searchsorted(view_of[order], start) : np.searchsorted(view_of[order], start + step)]
+            if not len(chosen):
+                continue
+            view, target = torch.from_numpy(view_of[chosen] - start), torch.from_numpy(targets[chosen])
+            logits = users[start : start + step] @ items.T / self.recipe.temperature
+            if drawn is None:
+                total = total - F.log_softmax(logits, dim=1)[view, target].sum()
+                continue
+            corrected = logits - drawn
+            largest = torch.logsumexp(corrected, dim=1)[view]
+            own, plain = corrected[view, target], logits[view, target]
+            rest = (1 - (own - largest).exp() + (plain - largest).exp()).clamp(min=1e-6)
+            total = total + (largest + rest.log() - plain).sum()
+        return total / len(targets)

@@ -11,27 +11,31 @@ Switch = Literal["auto", "on", "off"]
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """Sizes, optimiser and objective of one training.
+    """Sizes, optimiser and objective of one training; None: what suits the objective.
 
     `objective`: `shown` learns accepted from not accepted among the shown offers, `catalog` the accepted offer among the whole
-    catalog, `auto` the first where there are offers that were not accepted, else the second. `prior` is the strength of the
-    Gaussian prior on weights, in rows. The learning rate falls to nothing over all epochs; the last `held_out` of the rows by time
-    decide which epoch is the best, and end the training when it lies `patience` epochs back.
+    catalog, `auto` the first where there are offers that were not accepted, else the second. `temperature` divides cosines; the
+    first objective learns its own from there. `prior` is the strength of the Gaussian prior on weights, in rows. `history` lets an
+    id's embedding begin at the mean of the offers that the customer accepted. The learning rate falls to nothing over all epochs;
+    the latest `held_out` of the rows decide which epoch is the best, and end the training when it lies `patience` epochs back.
+    `refit` then learns from all rows, up to that epoch.
     """
 
-    dim: int = 32
+    dim: int | None = None
     width: int = 16
     hidden: tuple[int, ...] = ()
-    epochs: int = 12
+    epochs: int | None = None
     batch_rows: int = 2_048
-    learning_rate: float = 0.004
-    prior: float = 10.0
+    learning_rate: float | None = None
+    prior: float | None = None
     id_dropout: float = 0.1
-    patience: int = 3
+    patience: int | None = None
     held_out: float = 0.1
     objective: Objective = "auto"
     catalog_weight: float = 0.0
-    temperature: float = 0.1
+    temperature: float | None = None
+    history: bool = False
+    refit: bool = False
     customer_id: Switch = "auto"
     offer_id: Switch = "auto"
     seed: int = 42
@@ -39,13 +43,59 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Raise UsageError for what is out of bounds."""
-        for name, low, high in _BOUNDS:
+        for name, low, high in _LIMITS:
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise UsageError(f"{name} must be between {low} and {high}, got {value}")
 
+    def recipe(self, *, everything_accepted: bool) -> "Recipe":
+        """Fill in what suits the objective. Raises UsageError when `shown` has no offers that were not accepted."""
+        if self.objective == "shown" and everything_accepted:
+            raise UsageError("the objective 'shown' needs rows that were not accepted; there are none")
+        catalog = self.objective == "catalog" or (self.objective == "auto" and everything_accepted)
+        suits = _CATALOG if catalog else _SHOWN
+        return Recipe(
+            objective="catalog" if catalog else "shown",
+            dim=suits.dim if self.dim is None else self.dim,
+            epochs=suits.epochs if self.epochs is None else self.epochs,
+            learning_rate=suits.learning_rate if self.learning_rate is None else self.learning_rate,
+            prior=suits.prior if self.prior is None else self.prior,
+            patience=suits.patience if self.patience is None else self.patience,
+            temperature=suits.temperature if self.temperature is None else self.temperature,
+            catalog_weight=1.0 if catalog else self.catalog_weight,
+            **{name: getattr(self, name) for name in _SAME},
+        )
 
-_BOUNDS: tuple[tuple[str, float, float], ...] = (
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """TrainOptions with nothing left open."""
+
+    objective: Literal["shown", "catalog"]
+    dim: int
+    epochs: int
+    learning_rate: float
+    prior: float
+    patience: int
+    temperature: float
+    catalog_weight: float = 0.0
+    width: int = 16
+    hidden: tuple[int, ...] = ()
+    batch_rows: int = 2_048
+    id_dropout: float = 0.1
+    held_out: float = 0.1
+    history: bool = False
+    refit: bool = False
+    seed: int = 42
+    threads: int = 1
+
+
+# found on the simulator (shown) and on simulated sets of acceptances alone (catalog)
+_SHOWN = Recipe("shown", dim=32, epochs=20, learning_rate=0.004, prior=10.0, patience=3, temperature=0.1)
+_CATALOG = Recipe("catalog", dim=128, epochs=40, learning_rate=0.01, prior=0.0, patience=15, temperature=0.25)
+_SAME = ("width", "hidden", "batch_rows", "id_dropout", "held_out", "history", "refit", "seed", "threads")
+
+_LIMITS: tuple[tuple[str, float, float], ...] = (
     ("dim", 1, 1_024),
     ("width", 1, 1_024),
     ("epochs", 1, 10_000),

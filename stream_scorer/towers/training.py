@@ -1,183 +1,214 @@
 """Trains both towers together, with one similarity objective."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stream_scorer.core.evaluation import auc_within
+from stream_scorer.core.feature_inputs import Category
 from stream_scorer.core.features import FeatureSpec
+from stream_scorer.core.ranking_quality import Pairs
+from stream_scorer.core.splits import split_by_time, split_within_customers
 from stream_scorer.core.training_set import Places, TrainingSet
 from stream_scorer.errors import UsageError
-from stream_scorer.towers.modules import Batch, TowerModule
-from stream_scorer.towers.objective import Head, LossWeights, Objective
-from stream_scorer.towers.options import TrainOptions
+from stream_scorer.towers.held_out import held_out_auc, held_out_ndcg
+from stream_scorer.towers.modules import History, Taken, TowerModule
+from stream_scorer.towers.objective import Head, Objective
+from stream_scorer.towers.options import Recipe, TrainOptions
 
 _POSITIVES_MIN = 2
 _HELD_OUT_ROWS = 8_192
 # few rows need small steps: with fewer steps an epoch than this, training ends before it has learned
 EPOCH_STEPS = 60
 ROWS_MIN = 64
+# among the catalog a step is all acceptances of some customers: few steps of many rows
+CATALOG_STEPS = 5
+CATALOG_ROWS_MAX = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What is learned from: rows, and the specs that encoded them."""
+
+    data: TrainingSet
+    user_spec: FeatureSpec
+    item_spec: FeatureSpec
+
+    @property
+    def everything_accepted(self) -> bool:
+        """Whether there are acceptances only."""
+        return bool(self.data.accepted.all())
+
+    def split(self, recipe: Recipe) -> tuple[Places, Places]:
+        """Return the rows to learn from and those to hold out."""
+        by_id = any(isinstance(slot, Category) and slot.from_id for slot in self.user_spec.slots)
+        within = recipe.objective == "catalog" and by_id
+        return (split_within_customers if within else split_by_time)(self.data, recipe.held_out)
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """How one pass over the rows went; held-out figures are None when nothing is held out."""
+    """How one pass over the rows went; held-out figures are None where they are not measured.
+
+    `held_out_auc` is within customers; `held_out_ndcg` that of the first ten of the whole catalog, for the objective `catalog`.
+    """
 
     number: int
     epochs: int
     loss: float
-    held_out_loss: float | None
-    held_out_auc: float | None
+    held_out_loss: float | None = None
+    held_out_auc: float | None = None
+    held_out_ndcg: float | None = None
+
+    @property
+    def badness(self) -> float:
+        """What the best epoch has least of; inf when nothing is held out."""
+        if self.held_out_ndcg is not None:  # the loss rises again while the order still improves
+            return -self.held_out_ndcg
+        return float("inf") if self.held_out_loss is None else self.held_out_loss
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Trained modules, the epochs that led to them, and which rows were held out."""
+    """Trained modules, the recipe, the epochs that led to them, and which rows were held out."""
 
     user: TowerModule
     item: TowerModule
     head: Head
+    recipe: Recipe
     epochs: tuple[Epoch, ...]
     best: int
-    objective: str
     held_out: Places
 
+    @property
+    def best_epoch(self) -> Epoch:
+        """The epoch that was kept."""
+        return self.epochs[self.best - 1]
 
-def fit(
-    data: TrainingSet, user_spec: FeatureSpec, item_spec: FeatureSpec, options: TrainOptions, *, report: Callable[[Epoch], None]
-) -> Fitted:
-    """Train until the held-out loss has not improved for `patience` epochs, and return the best epoch's towers.
+
+def fit(lesson: Lesson, options: TrainOptions, *, report: Callable[[Epoch], None]) -> Fitted:
+    """Train until the held-out figure has not improved for `patience` epochs, and return the best epoch's towers.
 
     The same data, options and number of threads give the same towers. Raises UsageError when there is too little to learn from.
     """
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    positives = int(lesson.data.accepted.sum())
+    if positives < _POSITIVES_MIN:
+        raise UsageError(f"training needs at least {_POSITIVES_MIN} accepted rows, got {positives} among {len(lesson.data)}")
+    recipe = options.recipe(everything_accepted=lesson.everything_accepted)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    rows, held_out = lesson.split(recipe)
+    fitted = _trained(lesson, recipe, rows, held_out, report, end=recipe.epochs)
+    if not recipe.refit or not len(held_out):
+        return fitted
+    again = _trained(lesson, recipe, np.arange(len(lesson.data)), held_out[:0], lambda epoch: None, end=fitted.best)
+    return replace(fitted, user=again.user, item=again.item, head=again.head)
+
+
+def _trained(lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places, report: Callable[[Epoch], None], *, end: int) -> Fitted:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        return _Training(data, user_spec, item_spec, options).run(report)
+        torch.manual_seed(recipe.seed)
+        return _Training(lesson, recipe, rows, held_out).run(report, end)
 
 
 class _Training:
     """The modules, the optimiser and the rows of one training."""
 
-    def __init__(self, data: TrainingSet, user_spec: FeatureSpec, item_spec: FeatureSpec, options: TrainOptions) -> None:
-        self.data, self.options = data, options
-        self.rng = np.random.default_rng(options.seed)
-        positives = int(data.accepted.sum())
-        if positives < _POSITIVES_MIN:
-            raise UsageError(f"training needs at least {_POSITIVES_MIN} accepted rows, got {positives} among {len(data)}")
-        self.objective_name = _objective(options, positives, len(data))
-        self.rows, self.held_out = split_by_time(data, options.held_out)
-        if self.objective_name == "catalog":
-            self.rows = self.rows[data.accepted[self.rows] == 1]
-        self.user = TowerModule(user_spec, width=options.width, hidden=options.hidden, dim=options.dim)
-        self.item = TowerModule(item_spec, width=options.width, hidden=options.hidden, dim=options.dim)
+    def __init__(self, lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places) -> None:
+        data = self.data = lesson.data
+        self.recipe, self.held_out = recipe, held_out
+        self.rng = np.random.default_rng(recipe.seed)
+        self.catalog_only = recipe.objective == "catalog"
+        self.rows = rows[data.accepted[rows] == 1] if self.catalog_only else rows
+        self.user = TowerModule(lesson.user_spec, width=recipe.width, hidden=recipe.hidden, dim=recipe.dim)
+        self.item = TowerModule(lesson.item_spec, width=recipe.width, hidden=recipe.hidden, dim=recipe.dim)
+        if recipe.history and self.user.direct:
+            self.user.history = History(_taken(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim)
         rate = float(np.clip(data.accepted.mean(), 1e-6, 0.5))
-        self.head = Head(dim=options.dim, temperature=options.temperature, rate=rate)
+        self.head = Head(dim=recipe.dim, temperature=recipe.temperature, rate=rate)
         self.modules = nn.ModuleList([self.user, self.item, self.head])
-        shown, catalog = (1.0, options.catalog_weight) if self.objective_name == "shown" else (0.0, 1.0)
-        self.objective = Objective(data, self.user, self.item, self.head, LossWeights(shown, catalog, options.id_dropout))
-        self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=options.learning_rate)
-        self.batch_rows = min(options.batch_rows, max(ROWS_MIN, len(self.rows) // EPOCH_STEPS))
-        self.steps_left = self.steps = options.epochs * -(-len(self.rows) // self.batch_rows)
+        self.objective = Objective(data, self.user, self.item, self.head, recipe)
+        self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)
+        self.epoch_steps = self._epoch_steps()
+        self.steps_left = self.steps = recipe.epochs * self.epoch_steps
 
-    def run(self, report: Callable[[Epoch], None]) -> Fitted:
+    def _epoch_steps(self) -> int:
+        rows = len(self.rows)
+        if self.catalog_only:
+            return max(-(-rows // CATALOG_ROWS_MAX), min(CATALOG_STEPS, rows // ROWS_MIN), 1)
+        return max(-(-rows // self.recipe.batch_rows), min(EPOCH_STEPS, rows // ROWS_MIN), 1)
+
+    def run(self, report: Callable[[Epoch], None], end: int) -> Fitted:
         epochs: list[Epoch] = []
         best, kept = 0, self._state()
-        while len(epochs) < self.options.epochs and (not epochs or len(epochs) - best < self.options.patience):
+        while len(epochs) < end and (not best or len(epochs) - best < self.recipe.patience):
             epoch = self._epoch(len(epochs) + 1)
             epochs.append(epoch)
             report(epoch)
-            if not best or epoch.held_out_loss is None or epoch.held_out_loss < _loss(epochs[best - 1]):
+            if not best or not len(self.held_out) or epoch.badness < epochs[best - 1].badness:
                 best, kept = epoch.number, self._state()
         self.modules.load_state_dict(kept)
-        return Fitted(self.user, self.item, self.head, tuple(epochs), best, self.objective_name, self.held_out)
+        self.modules.eval()
+        return Fitted(self.user, self.item, self.head, self.recipe, tuple(epochs), best, self.held_out)
 
     def _epoch(self, number: int) -> Epoch:
         total = 0.0
         order = self._shuffled()
-        for start in range(0, len(order), self.batch_rows):
-            chosen = order[start : start + self.batch_rows]
+        self.modules.train()
+        for chosen in np.array_split(order, self.epoch_steps):  # evenly: a small last batch would step as far as a large one
             loss = self.objective.loss(chosen, self.rng, training=True)
             total += float(loss.detach()) * len(chosen)
             self._step(loss)
-        held_out_loss, held_out_auc = self._held_out()
-        return Epoch(number, self.options.epochs, total / len(order), held_out_loss, held_out_auc)
+        self.modules.eval()
+        epoch = Epoch(number, self.recipe.epochs, total / len(order))
+        return self._judged(epoch) if len(self.held_out) else epoch
 
     def _shuffled(self) -> Places:
-        """Shuffle requests rather than rows where a request has several: a customer is embedded once for all of them."""
-        if self.objective_name == "catalog":
-            return self.rng.permutation(self.rows)
-        _, request = np.unique(self.data.request[self.rows], return_inverse=True)
-        place = self.rng.permutation(int(request.max()) + 1)
-        return self.rows[np.argsort(place[request.reshape(-1)], kind="stable")]
+        """Shuffle requests, or customers among the catalog, rather than rows: a customer is embedded once for all of them."""
+        groups = self.data.customer if self.catalog_only else self.data.request
+        _, group = np.unique(groups[self.rows], return_inverse=True)
+        place = self.rng.permutation(int(group.max()) + 1)
+        return self.rows[np.argsort(place[group.reshape(-1)], kind="stable")]
 
     def _step(self, loss: Tensor) -> None:
         for group in self.optimiser.param_groups:
-            group["lr"] = self.options.learning_rate * self.steps_left / self.steps
+            group["lr"] = self.recipe.learning_rate * self.steps_left / self.steps
         self.steps_left -= 1
         self.optimiser.zero_grad()
-        penalty = sum((weight.square().sum() for weight in self._weights()), torch.zeros(()))
-        (loss + self.options.prior / len(self.rows) * penalty).backward()  # type: ignore[no-untyped-call]
+        if self.recipe.prior:
+            penalty = sum((weight.square().sum() for weight in self._weights()), torch.zeros(()))
+            loss = loss + self.recipe.prior / len(self.rows) * penalty
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
 
     def _weights(self) -> list[Tensor]:
         return [weight for module in (self.user, self.item) for weight in module.parameters() if weight.dim() > 1]
 
     @torch.no_grad()
-    def _held_out(self) -> tuple[float | None, float | None]:
+    def _judged(self, epoch: Epoch) -> Epoch:
         rows = self.held_out
-        if not len(rows):
-            return None, None
-        rng = np.random.default_rng(self.options.seed)
-        losses = [
-            (float(self.objective.loss(part, rng, training=False)), len(part))
-            for part in np.array_split(rows, -(-len(rows) // _HELD_OUT_ROWS))
-        ]
-        loss = sum(one * count for one, count in losses) / len(rows)
-        auc = auc_within(self.data.who[rows], self._cosines(rows), self.data.accepted[rows])
-        return loss, auc.auc
-
-    def _cosines(self, rows: Places) -> "np.ndarray[Any, np.dtype[np.float32]]":
-        customers, customer_of = np.unique(self.data.customer[rows], return_inverse=True)
-        offers, offer_of = np.unique(self.data.offer[rows], return_inverse=True)
-        users = self.user(Batch.of(self.data.customers, customers.astype(np.int64))).numpy()
-        items = self.item(Batch.of(self.data.offers, offers.astype(np.int64))).numpy()
-        return np.asarray(np.einsum("np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)]))
+        rng = np.random.default_rng(self.recipe.seed)
+        parts = np.array_split(rows, -(-len(rows) // _HELD_OUT_ROWS))
+        losses = [float(self.objective.loss(part, rng, training=False)) * len(part) for part in parts]
+        epoch = replace(epoch, held_out_loss=sum(losses) / len(rows))
+        if self.catalog_only:
+            return replace(epoch, held_out_ndcg=held_out_ndcg(self.data, self.rows, rows, self.user, self.item))
+        return replace(epoch, held_out_auc=held_out_auc(self.data, rows, self.user, self.item))
 
     def _state(self) -> dict[str, Any]:
         return {name: value.detach().clone() for name, value in self.modules.state_dict().items()}
 
 
-def split_by_time(data: TrainingSet, share: float) -> tuple[Places, Places]:
-    """Return the rows to learn from and the held-out ones, which are the latest; a request is never split.
-
-    Rows that all have one time are split by their request's hash.
-    """
-    rows = np.arange(len(data))
-    if not share:
-        return rows, rows[:0]
-    times = data.request_time_ms
-    if times[0] == times[-1]:
-        late = data.request % np.uint64(1_000) < np.uint64(int(1_000 * share))
-    else:
-        late = times >= max(int(times[int(len(data) * (1 - share))]), int(times[0]) + 1)
-    if not data.accepted[~late].any():
-        return rows, rows[:0]
-    return rows[~late], rows[late]
-
-
-def _objective(options: TrainOptions, positives: int, rows: int) -> str:
-    if options.objective == "shown" and positives == rows:
-        raise UsageError("the objective 'shown' needs rows that were not accepted; there are none")
-    if options.objective != "auto":
-        return options.objective
-    return "catalog" if positives == rows else "shown"
-
-
-def _loss(epoch: Epoch) -> float:
-    return float("inf") if epoch.held_out_loss is None else epoch.held_out_loss
+def _taken(data: TrainingSet, rows: Places, spec: FeatureSpec) -> Taken:
+    """Find what each known id accepted; the id is the only input, so a customer's encoding is its row of the table."""
+    customer = data.customer[rows].astype(np.int64)
+    first = data.customers.starts[customer]
+    place = data.catalog_of[data.offer[rows]].astype(np.int64)
+    kept = (data.customers.starts[customer + 1] - first == 1) & (place >= 0)
+    pairs = Pairs.of(data.customers.rows[first[kept]].astype(np.int64), place[kept], catalog=len(data.catalog))
+    known = (pairs.customer > 0) & (pairs.customer <= len(spec.slots[0].vocabulary))
+    counts = np.bincount(pairs.customer[known], minlength=spec.table_rows)
+    return Taken(pairs.offer[known], np.concatenate([[0], np.cumsum(counts)]))

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from stream_scorer.core.features import FeatureSpec
+from stream_scorer.core.splits import split_by_time
 from stream_scorer.core.training_set import TrainingSet, build_training_set
 from stream_scorer.errors import BadModel, UsageError
 from stream_scorer.services.trainer import derive_specs
 from stream_scorer.towers.export import PARITY_MAX, check_alive, export, fill_untrained, golden_rows, parity
 from stream_scorer.towers.modules import Batch, IdDropout, TowerModule
 from stream_scorer.towers.options import TrainOptions
-from stream_scorer.towers.training import Fitted, fit, split_by_time
+from stream_scorer.towers.training import Fitted, Lesson, fit
 from tests.example_samples import Chunks, snacks, tastes_meet
 
 QUICK = TrainOptions(dim=8, width=4, epochs=4, batch_rows=256, learning_rate=0.02, customer_id="on", offer_id="on")
@@ -25,8 +26,8 @@ def built(source: Chunks, options: TrainOptions = QUICK) -> tuple[TrainingSet, F
 
 
 def fitted(source: Chunks, options: TrainOptions = QUICK) -> tuple[TrainingSet, Fitted]:
-    data, user_spec, item_spec = built(source, options)
-    return data, fit(data, user_spec, item_spec, options, report=lambda epoch: None)
+    lesson = Lesson(*built(source, options))
+    return lesson.data, fit(lesson, options, report=lambda epoch: None)
 
 
 def own_taste_wins(data: TrainingSet, done: Fitted) -> float:
@@ -40,7 +41,7 @@ def own_taste_wins(data: TrainingSet, done: Fitted) -> float:
 @pytest.mark.parametrize("only_accepted", [False, True])
 def test_towers_learn_which_tastes_meet(only_accepted: bool) -> None:
     data, done = fitted(tastes_meet(only_accepted=only_accepted), replace(QUICK, epochs=10))
-    assert done.objective == ("catalog" if only_accepted else "shown")
+    assert done.recipe.objective == ("catalog" if only_accepted else "shown")
     assert own_taste_wins(data, done) > 0.95
 
 

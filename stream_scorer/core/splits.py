@@ -1,0 +1,49 @@
+"""Which rows to learn from and which to hold out: always the later ones, and never half a request."""
+
+import numpy as np
+
+from stream_scorer.core.training_set import Places, TrainingSet
+
+_HASH_STEPS = 1_000
+
+
+def split_by_time(data: TrainingSet, share: float) -> tuple[Places, Places]:
+    """Return the rows to learn from and the held-out ones, which are the latest; a request is never split.
+
+    Rows that all have one time are split by their request's hash.
+    """
+    rows = np.arange(len(data))
+    if not share:
+        return rows, rows[:0]
+    times = data.request_time_ms
+    if times[0] == times[-1]:
+        late = data.request % np.uint64(_HASH_STEPS) < np.uint64(int(_HASH_STEPS * share))
+    else:
+        late = times >= max(int(times[int(len(data) * (1 - share))]), int(times[0]) + 1)
+    return _both(data, late)
+
+
+def split_within_customers(data: TrainingSet, share: float) -> tuple[Places, Places]:
+    """Hold out the latest acceptances of each customer, so that everybody is known: for towers that know customers by their id.
+
+    Where acceptances of a customer have one time, which of them is held out depends on the offer alone.
+    """
+    rows = np.arange(len(data))
+    if not share:
+        return rows, rows[:0]
+    accepted = np.flatnonzero(data.accepted == 1)
+    scattered = data.offer[accepted].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    order = accepted[np.lexsort((scattered, data.request_time_ms[accepted], data.who[accepted]))]
+    _, first, count = np.unique(data.who[order], return_index=True, return_counts=True)
+    place = np.arange(len(order)) - np.repeat(first, count)
+    late = np.zeros(len(data), bool)
+    late[order[place >= np.repeat(np.ceil(count * (1 - share)), count)]] = True
+    return _both(data, late)
+
+
+def _both(data: TrainingSet, late: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> tuple[Places, Places]:
+    """Hold nothing out when nothing would be left to learn from."""
+    rows = np.arange(len(data))
+    if not data.accepted[~late].any():
+        return rows, rows[:0]
+    return rows[~late], rows[late]
