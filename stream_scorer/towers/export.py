@@ -23,6 +23,8 @@ _GOLDEN = 16
 
 def export(fitted: Fitted, customers: Side, offers: Side, catalog: Side, facts: Mapping[str, object]) -> Model:
     """Return the model. Raises BadModel when numpy and torch differ on golden rows, or when a tower is dead or collapsed."""
+    fitted.user.cpu()
+    fitted.item.cpu()
     for module, seen in ((fitted.user, (customers,)), (fitted.item, (offers, catalog))):
         module.settle()
         fill_untrained(module, seen)

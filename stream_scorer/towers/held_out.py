@@ -20,8 +20,8 @@ def held_out_auc(data: TrainingSet, rows: Places, user: TowerModule, item: Tower
     """Return the AUC within customers."""
     customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
     offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
-    users = user(Batch.of(data.customers, customers.astype(np.int64))).numpy()
-    items = item(Batch.of(data.offers, offers.astype(np.int64))).numpy()
+    users = user(Batch.of(data.customers, customers.astype(np.int64))).cpu().numpy()
+    items = item(Batch.of(data.offers, offers.astype(np.int64))).cpu().numpy()
     cosines: np.ndarray[Any, np.dtype[np.float32]] = np.einsum("np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)])
     return auc_within(data.who[rows], cosines, data.accepted[rows]).auc
 
@@ -45,8 +45,8 @@ def held_out_ndcg(data: TrainingSet, learned: Places, rows: Places, user: TowerM
     number[people] = np.arange(len(people))
     views = np.zeros(len(number), np.int64)
     views[data.who[rows]] = data.customer[rows]
-    users = user(Batch.of(data.customers, views[people])).numpy()
-    scores = users @ item(Batch.of(data.catalog, np.arange(catalog))).numpy().T
+    users = user(Batch.of(data.customers, views[people])).cpu().numpy()
+    scores = users @ item(Batch.of(data.catalog, np.arange(catalog))).cpu().numpy().T
     if not repeats:
         known = _of(known, number)
         scores[known.customer, known.offer] = -np.inf

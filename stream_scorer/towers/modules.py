@@ -34,6 +34,10 @@ class Batch:
         rows, starts = side.segments(chosen)
         return Batch(torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(starts[:-1].copy()), torch.from_numpy(side.numbers[chosen]))
 
+    def on(self, device: torch.device) -> "Batch":
+        """Move it to a device."""
+        return self if device.type == "cpu" else Batch(self.rows.to(device), self.starts.to(device), self.numbers.to(device))
+
 
 class IdDropout:
     """Now and then takes a value of an id for an unseen one, so that the rows which unseen values share learn what is usual."""
@@ -85,21 +89,23 @@ class History(nn.Module):
         if self.training:
             share = (torch.rand(len(offers)) < _HISTORY_KEPT).float() / _HISTORY_KEPT
         weights = share / torch.from_numpy(np.repeat(counts, counts)).float()
-        return F.embedding_bag(offers, self.table, torch.from_numpy(starts), mode="sum", per_sample_weights=weights)
+        at = self.table.device
+        return F.embedding_bag(offers.to(at), self.table, torch.from_numpy(starts).to(at), mode="sum", per_sample_weights=weights.to(at))
 
 
 class TowerModule(nn.Module):
     """Embeddings and numbers, side by side, through hidden layers to a vector of length 1.
 
-    A tower with one categorical input and nothing else needs no layers: its table holds the vectors, short of a bias.
+    A tower with one categorical input and nothing else needs no layers: its table holds the vectors, short of a bias. With
+    `rectified` the last layer is rectified too, as a hidden layer of a classifier is.
     """
 
-    def __init__(self, spec: FeatureSpec, *, width: int, hidden: tuple[int, ...], dim: int) -> None:
+    def __init__(self, spec: FeatureSpec, *, width: int, hidden: tuple[int, ...], dim: int, rectified: bool = False) -> None:
         """Draw weights from torch's generator."""
         super().__init__()
-        self.spec = spec
+        self.spec, self.rectified = spec, rectified
         self.slots = len(spec.slots)
-        self.direct = self.slots == 1 and not spec.numbers and not hidden
+        self.direct = self.slots == 1 and not spec.numbers and not hidden and not rectified
         self.history: History | None = None
         width = dim if self.direct else width
         spread = torch.tensor(DIRECT_SPREAD) if self.direct else width**-0.5 * _spread(spec)
@@ -115,20 +121,22 @@ class TowerModule(nn.Module):
 
     def outputs(self, batch: Batch) -> Tensor:
         """Return what the last layer gives (B, p)."""
+        batch = batch.on(self.table.device)
         if self.direct:
             return self._looked_up(batch) + self.bias
         hidden = torch.cat([self._looked_up(batch), batch.numbers], dim=1) if self.slots else batch.numbers
         for layer in self.layers[:-1]:
             hidden = F.relu(layer(hidden))
-        return cast("Tensor", self.layers[-1](hidden))
+        last: Tensor = self.layers[-1](hidden)
+        return F.relu(last) if self.rectified else last
 
     def _looked_up(self, batch: Batch) -> Tensor:
         """Return the slots' embeddings side by side (B, slots * width)."""
         if self.history is None:
             found = F.embedding_bag(batch.rows, self.table, batch.starts, mode="mean")
         else:
-            rows = self.table[batch.rows] + self.history(batch.rows.numpy())
-            found = F.embedding_bag(torch.arange(len(rows)), rows, batch.starts, mode="mean")
+            rows = self.table[batch.rows] + self.history(batch.rows.cpu().numpy())
+            found = F.embedding_bag(torch.arange(len(rows), device=rows.device), rows, batch.starts, mode="mean")
         return found.reshape(len(batch.numbers), -1)
 
     def settle(self) -> None:
@@ -146,10 +154,10 @@ class TowerModule(nn.Module):
         """Return the same tower in numpy; settle first."""
         linear = [cast("nn.Linear", layer) for layer in self.layers]
         layers = tuple(
-            Layer(_array(layer.weight), _array(layer.bias), "relu" if number < len(linear) - 1 else "linear")
+            Layer(_array(layer.weight), _array(layer.bias), "relu" if number < len(linear) - 1 or self.rectified else "linear")
             for number, layer in enumerate(linear)
         )
-        return Tower(spec=self.spec, table=self.table.detach().numpy().astype(np.float32), combine="concat", layers=layers)
+        return Tower(spec=self.spec, table=self.table.detach().cpu().numpy().astype(np.float32), combine="concat", layers=layers)
 
 
 def _spread(spec: FeatureSpec) -> Tensor:
@@ -162,4 +170,4 @@ def _spread(spec: FeatureSpec) -> Tensor:
 
 
 def _array(tensor: Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
-    return tensor.detach().numpy().astype(np.float64)
+    return tensor.detach().cpu().numpy().astype(np.float64)

@@ -1,8 +1,10 @@
 """The losses of joint training. What is in the head serves training and calibration only; serving ranks by the cosine alone."""
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,6 +35,7 @@ class Head(nn.Module):
         self.customer = nn.Linear(dim, 1)
         nn.init.zeros_(self.customer.weight)
         nn.init.zeros_(self.customer.bias)
+        self.alone = nn.ModuleList([nn.Linear(dim, 1), nn.Linear(dim, 1)])
 
     def log_odds(self, cosine: Tensor, outputs: Tensor, rank: Tensor) -> Tensor:
         """Return (n,) from cosines (n,), outputs of the user tower (n, p) and ranks (n,), 0 where unknown."""
@@ -64,9 +67,11 @@ class Objective:
         outputs = self.user.outputs(self.user_dropout(batch, rng) if training else batch)  # (views, p)
         users = F.normalize(outputs, dim=1)
         view_of = customer_of.reshape(-1)
-        loss = torch.zeros(())
+        picked = self._tensor(view_of)
+        if self.recipe.objective == "separate":
+            return self._separate(rows, outputs[picked])
+        loss = torch.zeros((), device=users.device)
         if self.recipe.objective == "shown":
-            picked = torch.from_numpy(view_of)
             loss = loss + self._shown(rows, users[picked], outputs[picked], rng if training else None)
         if self.recipe.catalog_weight:
             positive = np.flatnonzero((data.accepted[rows] == 1) & (data.catalog_of[data.offer[rows]] >= 0))
@@ -76,15 +81,27 @@ class Objective:
                 loss = loss + self.recipe.catalog_weight * share * self._among_catalog(users, view_of[positive], targets, rng)
         return loss
 
+    def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.user.table.device)
+
+    def _separate(self, rows: Places, outputs: Tensor) -> Tensor:
+        """Let each tower tell on its own, by one more layer, whether a row is accepted."""
+        data = self.data
+        offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
+        items = self.item.outputs(Batch.of(data.offers, offers.astype(np.int64)))[self._tensor(offer_of.reshape(-1))]
+        accepted, weight = self._tensor(data.accepted[rows].astype(np.float32)), self._tensor(data.weight[rows])
+        told = (classify(hidden)[:, 0] for classify, hidden in zip(self.head.alone, (outputs, items), strict=True))
+        losses = [F.binary_cross_entropy_with_logits(log_odds, accepted, weight=weight) for log_odds in told]
+        return losses[0] + losses[1]
+
     def _shown(self, rows: Places, users: Tensor, outputs: Tensor, dropping: np.random.Generator | None) -> Tensor:
         data = self.data
         offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
         batch = Batch.of(data.offers, offers.astype(np.int64))
         items = self.item(self.item_dropout(batch, dropping) if dropping else batch)
-        cosine = (users * items[torch.from_numpy(offer_of.reshape(-1))]).sum(dim=1)
-        log_odds = self.head.log_odds(cosine, outputs, torch.from_numpy(data.rank[rows].astype(np.int64)))
-        accepted = torch.from_numpy(data.accepted[rows].astype(np.float32))
-        weight = torch.from_numpy(data.weight[rows])
+        cosine = (users * items[self._tensor(offer_of.reshape(-1))]).sum(dim=1)
+        log_odds = self.head.log_odds(cosine, outputs, self._tensor(data.rank[rows].astype(np.int64)))
+        accepted, weight = self._tensor(data.accepted[rows].astype(np.float32)), self._tensor(data.weight[rows])
         return F.binary_cross_entropy_with_logits(log_odds, accepted, weight=weight)
 
     def _among_catalog(self, users: Tensor, view_of: Places, targets: Places, rng: np.random.Generator) -> Tensor:
@@ -97,7 +114,7 @@ class Objective:
         items = self.item(Batch.of(self.data.catalog, drawn))
         # an offer is drawn by being a target or by the uniform draw
         absent = (1 - self.frequency[drawn]) ** len(targets) * (1 - 1 / count) ** SAMPLED
-        drawn_log_odds = torch.from_numpy(np.log1p(-absent).astype(np.float32))
+        drawn_log_odds = self._tensor(np.log1p(-absent).astype(np.float32))
         return self._log_loss(users, items, view_of, place_of.reshape(-1)[: len(targets)], drawn_log_odds)
 
     def _log_loss(self, users: Tensor, items: Tensor, view_of: Places, targets: Places, drawn: Tensor | None = None) -> Tensor:
@@ -105,14 +122,14 @@ class Objective:
 
         The target itself is always there, so that its own logit is not corrected (Khrylchenko et al. 2025, arXiv:2507.09331).
         """
-        total = torch.zeros(())
+        total = torch.zeros((), device=users.device)
         step = max(1, _LOGITS_MAX // max(1, len(items)))
         order = np.argsort(view_of, kind="stable")
         for start in range(0, len(users), step):
             chosen = order[np.searchsorted(view_of[order], start) : np.searchsorted(view_of[order], start + step)]
             if not len(chosen):
                 continue
-            view, target = torch.from_numpy(view_of[chosen] - start), torch.from_numpy(targets[chosen])
+            view, target = self._tensor(view_of[chosen] - start), self._tensor(targets[chosen])
             logits = users[start : start + step] @ items.T / self.recipe.temperature
             if drawn is None:
                 total = total - F.log_softmax(logits, dim=1)[view, target].sum()

@@ -5,7 +5,8 @@ from typing import Literal
 
 from stream_scorer.errors import UsageError
 
-Objective = Literal["auto", "shown", "catalog"]
+Objective = Literal["auto", "shown", "catalog", "separate"]
+Device = Literal["auto", "cpu", "cuda"]
 Switch = Literal["auto", "on", "off"]
 
 
@@ -14,8 +15,9 @@ class TrainOptions:
     """Sizes, optimiser and objective of one training; None: what suits the objective.
 
     `objective`: `shown` learns accepted from not accepted among the shown offers, `catalog` the accepted offer among the whole
-    catalog, `auto` the first where there are offers that were not accepted, else the second. `temperature` divides cosines; the
-    first objective learns its own from there. `prior` is the strength of the Gaussian prior on weights, in rows. `history` lets an
+    catalog, `auto` the first where there are offers that were not accepted, else the second; `separate` makes each tower a
+    classifier of accepted on its own, which gives them no common space, to compare with. `temperature` divides cosines; the first
+    objective learns its own from there. `prior` is the strength of the Gaussian prior on weights, in rows. `history` lets an
     id's embedding begin at the mean of the offers that the customer accepted. The learning rate falls to nothing over all epochs;
     the latest `held_out` of the rows decide which epoch is the best, and end the training when it lies `patience` epochs back.
     `refit` then learns from all rows, up to that epoch.
@@ -40,6 +42,7 @@ class TrainOptions:
     offer_id: Switch = "auto"
     seed: int = 42
     threads: int = 1  # small steps gain nothing from more, and lose much on a busy machine; 0: as torch sees fit
+    device: Device = "auto"
 
     def __post_init__(self) -> None:
         """Raise UsageError for what is out of bounds."""
@@ -50,12 +53,12 @@ class TrainOptions:
 
     def recipe(self, *, everything_accepted: bool) -> "Recipe":
         """Fill in what suits the objective. Raises UsageError when `shown` has no offers that were not accepted."""
-        if self.objective == "shown" and everything_accepted:
-            raise UsageError("the objective 'shown' needs rows that were not accepted; there are none")
+        if self.objective in {"shown", "separate"} and everything_accepted:
+            raise UsageError(f"the objective {self.objective!r} needs rows that were not accepted; there are none")
         catalog = self.objective == "catalog" or (self.objective == "auto" and everything_accepted)
         suits = _CATALOG if catalog else _SHOWN
         return Recipe(
-            objective="catalog" if catalog else "shown",
+            objective="catalog" if catalog else "separate" if self.objective == "separate" else "shown",
             dim=suits.dim if self.dim is None else self.dim,
             epochs=suits.epochs if self.epochs is None else self.epochs,
             learning_rate=suits.learning_rate if self.learning_rate is None else self.learning_rate,
@@ -71,7 +74,7 @@ class TrainOptions:
 class Recipe:
     """TrainOptions with nothing left open."""
 
-    objective: Literal["shown", "catalog"]
+    objective: Literal["shown", "catalog", "separate"]
     dim: int
     epochs: int
     learning_rate: float
@@ -88,12 +91,13 @@ class Recipe:
     refit: bool = False
     seed: int = 42
     threads: int = 1
+    device: Device = "auto"
 
 
 # found on the simulator (shown) and on simulated sets of acceptances alone (catalog)
-_SHOWN = Recipe("shown", dim=32, epochs=20, learning_rate=0.004, prior=10.0, patience=3, temperature=0.1)
+_SHOWN = Recipe("shown", dim=32, epochs=16, learning_rate=0.004, prior=10.0, patience=6, temperature=0.1)
 _CATALOG = Recipe("catalog", dim=128, epochs=40, learning_rate=0.01, prior=0.0, patience=15, temperature=0.25)
-_SAME = ("width", "hidden", "batch_rows", "id_dropout", "held_out", "history", "refit", "seed", "threads")
+_SAME = ("width", "hidden", "batch_rows", "id_dropout", "held_out", "history", "refit", "seed", "threads", "device")
 
 _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("dim", 1, 1_024),

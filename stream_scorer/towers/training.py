@@ -123,13 +123,12 @@ class _Training:
         self.rng = np.random.default_rng(recipe.seed)
         self.catalog_only = recipe.objective == "catalog"
         self.rows = rows[data.accepted[rows] == 1] if self.catalog_only else rows
-        self.user = TowerModule(lesson.user_spec, width=recipe.width, hidden=recipe.hidden, dim=recipe.dim)
-        self.item = TowerModule(lesson.item_spec, width=recipe.width, hidden=recipe.hidden, dim=recipe.dim)
+        self.user, self.item = _towers(lesson, recipe)
         if recipe.history and self.user.direct:
             self.user.history = History(_taken(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim)
         rate = float(np.clip(data.accepted.mean(), 1e-6, 0.5))
         self.head = Head(dim=recipe.dim, temperature=recipe.temperature, rate=rate)
-        self.modules = nn.ModuleList([self.user, self.item, self.head])
+        self.modules = nn.ModuleList([self.user, self.item, self.head]).to(_device(recipe))
         self.objective = Objective(data, self.user, self.item, self.head, recipe)
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)
         self.epoch_steps = self._epoch_steps()
@@ -179,7 +178,7 @@ class _Training:
         self.steps_left -= 1
         self.optimiser.zero_grad()
         if self.recipe.prior:
-            penalty = sum((weight.square().sum() for weight in self._weights()), torch.zeros(()))
+            penalty = sum((weight.square().sum() for weight in self._weights()), torch.zeros((), device=loss.device))
             loss = loss + self.recipe.prior / len(self.rows) * penalty
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
@@ -200,6 +199,22 @@ class _Training:
 
     def _state(self) -> dict[str, Any]:
         return {name: value.detach().clone() for name, value in self.modules.state_dict().items()}
+
+
+def _towers(lesson: Lesson, recipe: Recipe) -> tuple[TowerModule, TowerModule]:
+    made = [
+        TowerModule(spec, width=recipe.width, hidden=recipe.hidden, dim=recipe.dim, rectified=recipe.objective == "separate")
+        for spec in (lesson.user_spec, lesson.item_spec)
+    ]
+    return made[0], made[1]
+
+
+def _device(recipe: Recipe) -> torch.device:
+    """Return where to train. Raises UsageError for a GPU that is not there."""
+    there = torch.cuda.is_available()
+    if recipe.device == "cuda" and not there:
+        raise UsageError("there is no GPU that torch can use; leave the device out")
+    return torch.device("cuda" if there and recipe.device != "cpu" else "cpu")
 
 
 def _taken(data: TrainingSet, rows: Places, spec: FeatureSpec) -> Taken:
