@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from stream_scorer.core.release import Model
+    from stream_scorer.services.trainer import Trained
+    from stream_scorer.services.tuner import Trial
+    from stream_scorer.towers.options import TrainOptions
     from stream_scorer.towers.training import Epoch
 
 
@@ -38,11 +41,18 @@ def train(
         float | None, typer.Option(show_default="0.1, then learned; 0.25 among the catalog", help="What cosines are divided by.")
     ] = None,
     history: Annotated[bool, typer.Option(help="Let a customer's id begin at the mean of the offers accepted.")] = False,
-    refit: Annotated[bool, typer.Option(help="Learn from all rows at last, up to the best epoch.")] = False,
+    refit: Annotated[
+        bool | None,
+        typer.Option("--refit/--no-refit", show_default="with --tune", help="Learn from all rows at last, up to the best epoch."),
+    ] = None,
+    tune: Annotated[bool, typer.Option("--tune", help="Search temperature, sizes and more on an inner split by time first.")] = False,
+    tune_seconds: Annotated[float, typer.Option(min=1, help="How long to search, at most.")] = 80.0,
+    warm_start: Annotated[Path | None, typer.Option(show_default=False, help="Go on from the model in this folder.")] = None,
     held_out: Annotated[float, typer.Option(help="Share of the rows, the latest, that decides when to stop.")] = 0.1,
-    objective: Annotated[str, typer.Option(help="auto, shown or catalog.")] = "auto",
+    objective: Annotated[str, typer.Option(help="auto, shown, catalog, or separate.")] = "auto",
     customer_id: Annotated[str, typer.Option(help="Is the customer id an input: auto, on or off.")] = "auto",
     offer_id: Annotated[str, typer.Option(help="Is the offer id an input: auto, on or off.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes a GPU where there is one.")] = "auto",
     seed: Annotated[int, typer.Option(help="Same data, options, seed and threads: same model.")] = 42,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
     engine: Annotated[
@@ -69,8 +79,6 @@ def train(
         write_model(out, model)
         _tell(model, (), out, clock.monotonic_s() - start_s, as_json)
         return
-    from stream_scorer.services.trainer import train_model
-
     options = TrainOptions(
         dim=dim,
         width=width,
@@ -80,18 +88,35 @@ def train(
         prior=prior,
         temperature=temperature,
         history=history,
-        refit=refit,
+        refit=tune if refit is None else refit,
         held_out=held_out,
-        objective=_one_of("objective", objective, ("auto", "shown", "catalog")),
+        objective=_one_of("objective", objective, ("auto", "shown", "catalog", "separate")),
         customer_id=_one_of("customer-id", customer_id, ("auto", "on", "off")),
         offer_id=_one_of("offer-id", offer_id, ("auto", "on", "off")),
+        device=_one_of("device", device, ("auto", "cpu", "cuda")),
         seed=seed,
         threads=threads,
     )
-    with _epochs_shown() as report:
-        trained = train_model(ExampleFiles.at(labels), read_offers(offers), options, report=report)
+    trained = _trained(labels, offers, options, warm_start, tune_seconds if tune else None)
     write_model(out, trained.model)
     _tell(trained.model, trained.epochs, out, clock.monotonic_s() - start_s, as_json)
+
+
+def _trained(labels: Path, offers: Path, options: "TrainOptions", earlier: Path | None, tune_s: float | None) -> "Trained":
+    from stream_scorer.adapters.clock import SystemClock
+    from stream_scorer.adapters.example_files import ExampleFiles
+    from stream_scorer.adapters.model_files import read_model
+    from stream_scorer.adapters.tables import read_offers
+    from stream_scorer.services.trainer import finish, read_lesson
+    from stream_scorer.services.tuner import tune as search
+
+    with _shown() as (tried, report):
+        known = None if earlier is None else read_model(earlier)
+        lesson = read_lesson(ExampleFiles.at(labels), read_offers(offers), options, earlier=known)
+        if tune_s is None:
+            return finish(lesson, options, report=report)
+        tuned = search(lesson, options, seconds=tune_s, clock=SystemClock(), report=tried)
+        return finish(lesson, tuned.options, tuned=tuned.facts, report=report)
 
 
 def _end(number: int, frame: "FrameType | None") -> None:
@@ -107,14 +132,23 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> Any:
 
 
 @contextmanager
-def _epochs_shown() -> "Iterator[Callable[[Epoch], None]]":
+def _shown() -> "Iterator[tuple[Callable[[Trial], None], Callable[[Epoch], None]]]":
+    """Show trials and epochs as they end."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None, said="")
-        yield lambda epoch: bar.update(task, description="training", total=epoch.epochs, completed=epoch.number, said=_said(epoch))
+
+        def tried(trial: "Trial") -> None:
+            setting = ", ".join(f"{name} {value}" for name, value in trial.setting.items()) or "as given"
+            bar.update(task, description="tuning", said=f"{setting}: {trial.badness:.4f}{' kept' if trial.kept else ''}")
+
+        def report(epoch: "Epoch") -> None:
+            bar.update(task, description="training", total=epoch.epochs, completed=epoch.number, said=_said(epoch))
+
+        yield tried, report
 
 
 def _said(epoch: "Epoch") -> str:
@@ -148,6 +182,8 @@ def _summary(facts: dict[str, Any]) -> "Iterator[str]":
         yield f"held out: {facts['held_out_rows']:,} rows, loss {facts['held_out_loss']:.4f}"
     if facts.get("held_out_ndcg_10") is not None:
         yield f"held out: {facts['held_out_rows']:,} rows, nDCG@10 over the whole catalog {facts['held_out_ndcg_10']:.4f}"
+    if facts.get("tuned"):
+        yield f"tuned over {len(facts['tuned'])} trials"
     if ours["within_customer"] is not None:
         error = f" ± {1.96 * ours['standard_error']:.3f}" if ours["standard_error"] is not None else ""
         yield f"AUC within customer {ours['within_customer']:.3f}{error}, popularity {popular['within_customer']:.3f}"

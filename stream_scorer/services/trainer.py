@@ -1,7 +1,8 @@
 """Trains a model from labelled examples: specs from the data, arrays, towers, and the facts about it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from stream_scorer.core.feature_stats import FeatureStats, SpecOptions
 from stream_scorer.core.features import FeatureSpec
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.release import Model
+from stream_scorer.core.spec_extension import extended
 from stream_scorer.core.training_set import TrainingSet, build_training_set
 from stream_scorer.towers.export import export
 from stream_scorer.towers.options import TrainOptions
@@ -30,15 +32,43 @@ class Trained:
 
 
 def train_model(
-    examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions, *, report: Callable[[Epoch], None] = lambda epoch: None
+    examples: ExampleSource,
+    offers: Sequence[Offer],
+    options: TrainOptions,
+    *,
+    earlier: Model | None = None,
+    report: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Trained:
-    """Train both towers and check them. Raises UsageError for data that cannot be learned from, BadModel for towers that must not serve."""
+    """Train both towers, going on from an earlier model where there is one, and check them.
+
+    Raises UsageError for data that cannot be learned from, BadModel for towers that must not serve.
+    """
+    return finish(read_lesson(examples, offers, options, earlier=earlier), options, report=report)
+
+
+def read_lesson(examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions, *, earlier: Model | None = None) -> Lesson:
+    """Derive the specs, and encode all examples by them."""
     user_spec, item_spec = derive_specs(examples, offers, options)
-    data = build_training_set(examples, offers, user_spec, item_spec)
-    fitted = fit(Lesson(data, user_spec, item_spec), options, report=report)
-    model = export(fitted, data.customers, data.offers, data.catalog, _facts(data, fitted))
+    if earlier is not None:
+        user_spec, item_spec = extended(earlier.user_tower.spec, user_spec), extended(earlier.item_tower.spec, item_spec)
+    return Lesson(build_training_set(examples, offers, user_spec, item_spec), user_spec, item_spec, earlier)
+
+
+def finish(
+    lesson: Lesson,
+    options: TrainOptions,
+    *,
+    tuned: Sequence[Mapping[str, Any]] = (),
+    report: Callable[[Epoch], None] = lambda epoch: None,
+) -> Trained:
+    """Train on an encoded lesson, and check and measure what came out; `tuned` are the trials behind the options, for the facts."""
+    data = lesson.data
+    fitted = fit(lesson, options, report=report)
+    model = export(fitted, data.customers, data.offers, data.catalog, _facts(lesson, fitted))
     held_out = _held_out(model, data, fitted)
-    return Trained(Model(model.model_id, model.user_tower, model.item_tower, {**model.facts, **held_out}), fitted.epochs)
+    return Trained(
+        Model(model.model_id, model.user_tower, model.item_tower, {**model.facts, **held_out, "tuned": list(tuned)}), fitted.epochs
+    )
 
 
 def derive_specs(examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions) -> tuple[FeatureSpec, FeatureSpec]:
@@ -61,10 +91,11 @@ def _wanted(switch: str, stats: FeatureStats, often: bool) -> bool:
     return often or not stats.has_features if switch == "auto" else switch == "on"
 
 
-def _facts(data: TrainingSet, fitted: Fitted) -> dict[str, object]:
-    best, head = fitted.best_epoch, fitted.head
+def _facts(lesson: Lesson, fitted: Fitted) -> dict[str, object]:
+    data, best, head = lesson.data, fitted.best_epoch, fitted.head
     return {
         "engine": "torch",
+        "earlier_model_id": None if lesson.earlier is None else lesson.earlier.model_id,
         "objective": fitted.recipe.objective,
         "options": asdict(fitted.recipe),
         "rows": len(data),
@@ -96,17 +127,18 @@ def _until_ms(data: TrainingSet, fitted: Fitted) -> int:
 def _held_out(model: Model, data: TrainingSet, fitted: Fitted) -> dict[str, object]:
     """Measure the exported towers on the held-out rows, beside popularity: how often an offer was accepted before."""
     rows = fitted.held_out
+    user_tower, item_tower = fitted.measured or (model.user_tower, model.item_tower)
     customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
     offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
-    users = model.user_tower.forward(data.customers.inputs(customers.astype(np.int64)))
-    items = model.item_tower.forward(data.offers.inputs(offers.astype(np.int64)))
+    users = user_tower.forward(data.customers.inputs(customers.astype(np.int64)))
+    items = item_tower.forward(data.offers.inputs(offers.astype(np.int64)))
     scores = np.einsum("np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)])
+    which = np.where(data.catalog_of >= 0, data.catalog_of, len(data.catalog) + np.arange(len(data.offers)))[data.offer]
     before = np.ones(len(data), bool)
     before[rows] = False
-    accepted = np.bincount(data.offer[before], data.accepted[before].astype(np.float64), minlength=len(data.offers)).astype(np.float64)
+    accepted = np.bincount(which[before & (data.accepted == 1)], minlength=int(which.max()) + 1).astype(np.float64)
     who, labels = data.who[rows], data.accepted[rows]
-    ours, popular = auc_within(who, scores, labels), auc_within(who, accepted[data.offer[rows]], labels)
-    return {"held_out_auc": _auc(ours), "popularity_auc": _auc(popular)}
+    return {"held_out_auc": _auc(auc_within(who, scores, labels)), "popularity_auc": _auc(auc_within(who, accepted[which[rows]], labels))}
 
 
 def _auc(found: WithinAuc) -> dict[str, object]:

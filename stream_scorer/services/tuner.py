@@ -1,7 +1,7 @@
 """Searches what a training is told, one thing after the other, judged on an inner split of the rows by time."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stream_scorer.ports import Clock
@@ -30,6 +30,11 @@ class Tuned:
 
     options: TrainOptions
     trials: tuple[Trial, ...]
+
+    @property
+    def facts(self) -> list[dict[str, Any]]:
+        """The trials as JSON values."""
+        return [asdict(trial) for trial in self.trials]
 
 
 def tune(lesson: Lesson, options: TrainOptions, *, seconds: float, clock: Clock, report: Callable[[Trial], None]) -> Tuned:

@@ -11,13 +11,16 @@ from torch import Tensor, nn
 from stream_scorer.core.feature_inputs import Category
 from stream_scorer.core.features import FeatureSpec
 from stream_scorer.core.ranking_quality import Pairs
+from stream_scorer.core.release import Model
 from stream_scorer.core.splits import split_by_time, split_within_customers
+from stream_scorer.core.tower import Tower
 from stream_scorer.core.training_set import Places, TrainingSet
 from stream_scorer.errors import UsageError
 from stream_scorer.towers.held_out import held_out_auc, held_out_ndcg
 from stream_scorer.towers.modules import History, Taken, TowerModule
 from stream_scorer.towers.objective import Head, Objective
 from stream_scorer.towers.options import Recipe, TrainOptions
+from stream_scorer.towers.warm_start import carry_head, carry_tower, shape_of
 
 _POSITIVES_MIN = 2
 _HELD_OUT_ROWS = 8_192
@@ -31,16 +34,23 @@ CATALOG_ROWS_MAX = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What is learned from: rows, and the specs that encoded them."""
+    """What is learned from: rows, the specs that encoded them, and the model to go on from."""
 
     data: TrainingSet
     user_spec: FeatureSpec
     item_spec: FeatureSpec
+    earlier: Model | None = None
 
     @property
     def everything_accepted(self) -> bool:
         """Whether there are acceptances only."""
         return bool(self.data.accepted.all())
+
+    def recipe(self, options: TrainOptions) -> Recipe:
+        """Leave nothing open: the objective by the labels, the shape by the earlier model."""
+        if self.earlier is not None:
+            options = replace(options, **shape_of(self.earlier.user_tower))
+        return options.recipe(everything_accepted=self.everything_accepted)
 
     def split(self, recipe: Recipe) -> tuple[Places, Places]:
         """Return the rows to learn from and those to hold out."""
@@ -73,7 +83,10 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Trained modules, the recipe, the epochs that led to them, and which rows were held out."""
+    """Trained modules, the recipe, the epochs that led to them, and which rows were held out.
+
+    `measured` are the towers that knew nothing of those rows, where the modules were refitted to all of them.
+    """
 
     user: TowerModule
     item: TowerModule
@@ -82,6 +95,7 @@ class Fitted:
     epochs: tuple[Epoch, ...]
     best: int
     held_out: Places
+    measured: tuple[Tower, Tower] | None = None
 
     @property
     def best_epoch(self) -> Epoch:
@@ -97,7 +111,7 @@ def fit(lesson: Lesson, options: TrainOptions, *, report: Callable[[Epoch], None
     positives = int(lesson.data.accepted.sum())
     if positives < _POSITIVES_MIN:
         raise UsageError(f"training needs at least {_POSITIVES_MIN} accepted rows, got {positives} among {len(lesson.data)}")
-    recipe = options.recipe(everything_accepted=lesson.everything_accepted)
+    recipe = lesson.recipe(options)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     rows, held_out = lesson.split(recipe)
@@ -105,7 +119,12 @@ def fit(lesson: Lesson, options: TrainOptions, *, report: Callable[[Epoch], None
     if not recipe.refit or not len(held_out):
         return fitted
     again = _trained(lesson, recipe, np.arange(len(lesson.data)), held_out[:0], lambda epoch: None, end=fitted.best)
-    return replace(fitted, user=again.user, item=again.item, head=again.head)
+    return replace(fitted, user=again.user, item=again.item, head=again.head, measured=(_tower(fitted.user), _tower(fitted.item)))
+
+
+def _tower(module: TowerModule) -> Tower:
+    module.cpu().settle()
+    return module.export()
 
 
 def _trained(lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places, report: Callable[[Epoch], None], *, end: int) -> Fitted:
@@ -124,10 +143,14 @@ class _Training:
         self.catalog_only = recipe.objective == "catalog"
         self.rows = rows[data.accepted[rows] == 1] if self.catalog_only else rows
         self.user, self.item = _towers(lesson, recipe)
-        if recipe.history and self.user.direct:
-            self.user.history = History(_taken(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim)
         rate = float(np.clip(data.accepted.mean(), 1e-6, 0.5))
         self.head = Head(dim=recipe.dim, temperature=recipe.temperature, rate=rate)
+        if lesson.earlier is not None:
+            carry_tower(lesson.earlier.user_tower, self.user)
+            carry_tower(lesson.earlier.item_tower, self.item)
+            carry_head(lesson.earlier.facts, self.head)
+        if recipe.history and self.user.direct and lesson.earlier is None:  # an earlier table holds its history already
+            self.user.history = History(_taken(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim)
         self.modules = nn.ModuleList([self.user, self.item, self.head]).to(_device(recipe))
         self.objective = Objective(data, self.user, self.item, self.head, recipe)
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)

@@ -1,0 +1,45 @@
+"""Lets a training go on from an earlier model: its rows, layers and head, as far as the inputs are the same."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from stream_scorer.core.spec_extension import carried_columns, carried_table
+from stream_scorer.core.tower import Tower
+from stream_scorer.errors import UsageError
+from stream_scorer.towers.modules import TowerModule
+from stream_scorer.towers.objective import Head
+
+
+def carry_tower(earlier: Tower, module: TowerModule) -> None:
+    """Copy what the earlier tower learned. Raises UsageError when the shapes differ."""
+    units = [layer.units for layer in earlier.layers] or [earlier.dim]
+    wanted = [cast("nn.Linear", layer).out_features for layer in module.layers] or [module.table.shape[1]]
+    width = earlier.table.shape[1]
+    if units != wanted or width != module.table.shape[1] or earlier.combine != "concat":
+        raise UsageError(
+            f"a training goes on from towers of its own shape: layers of {wanted} over {module.table.shape[1]}, got {units} over {width}"
+        )
+    with torch.no_grad():
+        module.table.copy_(torch.from_numpy(carried_table(earlier, module.spec, module.table.detach().numpy())))
+        for number, (layer, before) in enumerate(zip(module.layers, earlier.layers, strict=True)):
+            linear = cast("nn.Linear", layer)
+            linear.bias.copy_(torch.from_numpy(before.bias))
+            weight = before.weight
+            if not number:
+                new, old = carried_columns(earlier.spec, module.spec, width)
+                weight = linear.weight.detach().numpy().astype(np.float64) * 0
+                weight[:, new] = before.weight[:, old]
+            linear.weight.copy_(torch.from_numpy(weight))
+
+
+def carry_head(facts: Mapping[str, object], head: Head) -> None:
+    """Begin at the earlier scale and constant, where they are known."""
+    scale, bias = facts.get("scale"), facts.get("bias")
+    if isinstance(scale, float) and isinstance(bias, float) and scale > 0:
+        with torch.no_grad():
+            head.log_scale.fill_(float(np.log(scale)))
+            head.bias.fill_(bias)
