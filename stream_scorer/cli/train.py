@@ -43,7 +43,7 @@ def train(
     history: Annotated[bool, typer.Option(help="Let a customer's id begin at the mean of the offers accepted.")] = False,
     refit: Annotated[
         bool | None,
-        typer.Option("--refit/--no-refit", show_default="with --tune", help="Learn from all rows at last, up to the best epoch."),
+        typer.Option("--refit/--no-refit", show_default="with --tune", help="Learn from all rows at last."),
     ] = None,
     tune: Annotated[bool, typer.Option("--tune", help="Search temperature, sizes and more on an inner split by time first.")] = False,
     tune_seconds: Annotated[float, typer.Option(min=1, help="How long to search, at most.")] = 80.0,

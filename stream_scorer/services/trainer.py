@@ -65,10 +65,8 @@ def finish(
     data = lesson.data
     fitted = fit(lesson, options, report=report)
     model = export(fitted, data.customers, data.offers, data.catalog, _facts(lesson, fitted))
-    held_out = _held_out(model, data, fitted)
-    return Trained(
-        Model(model.model_id, model.user_tower, model.item_tower, {**model.facts, **held_out, "tuned": list(tuned)}), fitted.epochs
-    )
+    facts = {**model.facts, **_held_out(model, data, fitted), "tuned": list(tuned)}
+    return Trained(Model(model.model_id, model.user_tower, model.item_tower, facts), fitted.epochs)
 
 
 def derive_specs(examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions) -> tuple[FeatureSpec, FeatureSpec]:

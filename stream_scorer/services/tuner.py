@@ -61,7 +61,7 @@ class _Search:
     @property
     def recipe(self) -> Recipe:
         """The best so far, with nothing left open."""
-        return self.best.recipe(everything_accepted=self.lesson.everything_accepted)
+        return self.lesson.recipe(self.best)
 
     def walk(self, name: str, values: Sequence[Any]) -> None:
         """Try the values on both sides of where it stands, and go on in the direction that is better."""

@@ -1,7 +1,7 @@
 """Lets a training go on from an earlier model: its rows, layers and head, as far as the inputs are the same."""
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,15 +14,19 @@ from stream_scorer.towers.modules import TowerModule
 from stream_scorer.towers.objective import Head
 
 
+def shape_of(earlier: Tower) -> dict[str, Any]:
+    """Return the options that make a tower of the same shape."""
+    return {"dim": earlier.dim, "width": earlier.table.shape[1], "hidden": tuple(layer.units for layer in earlier.layers[:-1])}
+
+
 def carry_tower(earlier: Tower, module: TowerModule) -> None:
     """Copy what the earlier tower learned. Raises UsageError when the shapes differ."""
     units = [layer.units for layer in earlier.layers] or [earlier.dim]
     wanted = [cast("nn.Linear", layer).out_features for layer in module.layers] or [module.table.shape[1]]
     width = earlier.table.shape[1]
     if units != wanted or width != module.table.shape[1] or earlier.combine != "concat":
-        raise UsageError(
-            f"a training goes on from towers of its own shape: layers of {wanted} over {module.table.shape[1]}, got {units} over {width}"
-        )
+        shape = f"layers of {wanted} over width {module.table.shape[1]}"
+        raise UsageError(f"a training goes on from towers of its own shape, {shape}; got layers of {units} over width {width}")
     with torch.no_grad():
         module.table.copy_(torch.from_numpy(carried_table(earlier, module.spec, module.table.detach().numpy())))
         for number, (layer, before) in enumerate(zip(module.layers, earlier.layers, strict=True)):
