@@ -54,7 +54,9 @@ def train(
     offer_id: Annotated[str, typer.Option(help="Is the offer id an input: auto, on or off.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes a GPU where there is one.")] = "auto",
     seed: Annotated[int, typer.Option(help="Same data, options, seed and threads: same model.")] = 42,
-    threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(show_default="1; all with --tune", help="Processor threads; 0: as many as there are cores.")
+    ] = None,
     engine: Annotated[
         str, typer.Option(help="torch trains the towers together; h2o each on its own, and takes dim, epochs, seed.")
     ] = "torch",
@@ -95,7 +97,7 @@ def train(
         offer_id=_one_of("offer-id", offer_id, ("auto", "on", "off")),
         device=_one_of("device", device, ("auto", "cpu", "cuda")),
         seed=seed,
-        threads=threads,
+        threads=(0 if tune else 1) if threads is None else threads,
     )
     trained = _trained(labels, offers, options, warm_start, tune_seconds if tune else None)
     write_model(out, trained.model)

@@ -105,7 +105,7 @@ def _settings(recipe: Recipe, lesson: Lesson) -> list[tuple[str, Callable[[Recip
     return [
         ("temperature", lambda now: _around(now.temperature, factor=1.2)),
         ("dim", lambda now: _doubled(now.dim, most=512)),
-        *([("history", lambda now: (False, True))] if by_id_alone else []),
+        *([("id_dropout", lambda now: (0.0, 0.03, 0.1)), ("history", lambda now: (False, True))] if by_id_alone else []),
         ("learning_rate", lambda now: _around(now.learning_rate, factor=2.0)),
         ("prior", lambda now: (0.0, 1.0, 3.0, 10.0, 30.0, 100.0)),
         ("temperature", lambda now: _around(now.temperature, factor=1.08)),

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from stream_scorer.core.evaluation import auc_within
-from stream_scorer.core.ranking_quality import Pairs, ranking_quality, top_k
+from stream_scorer.core.ranking_quality import Pairs, ranking_quality
 from stream_scorer.core.training_set import Places, TrainingSet
 from stream_scorer.towers.modules import Batch, TowerModule
 
@@ -26,41 +26,48 @@ def held_out_auc(data: TrainingSet, rows: Places, user: TowerModule, item: Tower
     return auc_within(data.who[rows], cosines, data.accepted[rows]).auc
 
 
-@torch.no_grad()
-def held_out_ndcg(data: TrainingSet, learned: Places, rows: Places, user: TowerModule, item: TowerModule) -> float:
-    """Return the nDCG of the first ten of the whole catalog; of many customers, some are judged, the same ones every time.
+class HeldOutRanking:
+    """Ranks the whole catalog for customers with held-out acceptances; of many customers, for some, the same ones every time.
 
     What a customer accepted in the rows learned from is left out, unless acceptances often repeat.
     """
-    catalog, known = len(data.catalog), accepted_pairs(data, learned)
-    relevant = accepted_pairs(data, rows)
-    fresh = relevant.without(known, catalog=catalog)
-    repeats = len(fresh.offer) < (1 - _REPEATS_MIN) * len(relevant.offer)
-    relevant = relevant if repeats else fresh
-    people = np.unique(relevant.customer)
-    if not len(people):
-        return 0.0
-    people = people[np.unique(np.linspace(0, len(people) - 1, _JUDGED_MAX).astype(np.int64))]
-    number = np.full(int(data.who.max()) + 1, -1)
-    number[people] = np.arange(len(people))
-    views = np.zeros(len(number), np.int64)
-    views[data.who[rows]] = data.customer[rows]
-    users = user(Batch.of(data.customers, views[people])).cpu().numpy()
-    scores = users @ item(Batch.of(data.catalog, np.arange(catalog))).cpu().numpy().T
-    if not repeats:
-        known = _of(known, number)
-        scores[known.customer, known.offer] = -np.inf
-    return float(ranking_quality(top_k(scores, K), _of(relevant, number), catalog=catalog).ndcg.mean())
+
+    def __init__(self, data: TrainingSet, learned: Places, rows: Places) -> None:
+        """Find whom to rank for, and what is relevant."""
+        self.data, self.catalog = data, len(data.catalog)
+        known, relevant = _accepted_pairs(data, learned), _accepted_pairs(data, rows)
+        fresh = relevant.without(known, catalog=self.catalog)
+        repeats = len(fresh.offer) < (1 - _REPEATS_MIN) * len(relevant.offer)
+        relevant = relevant if repeats else fresh
+        people = np.unique(relevant.customer)
+        if len(people):
+            people = people[np.unique(np.linspace(0, len(people) - 1, _JUDGED_MAX).astype(np.int64))]
+        number = np.full(int(data.who.max()) + 1, -1)
+        number[people] = np.arange(len(people))
+        views = np.zeros(len(number), np.int64)
+        views[data.who[rows]] = data.customer[rows]
+        self.views, self.relevant = views[people], _numbered(relevant, number)
+        self.known = Pairs(people[:0], people[:0]) if repeats else _numbered(known, number)
+
+    @torch.no_grad()
+    def ndcg(self, user: TowerModule, item: TowerModule) -> float:
+        """Return the nDCG of the first ten."""
+        if not len(self.views):
+            return 0.0
+        users = user(Batch.of(self.data.customers, self.views))
+        scores = users @ item(Batch.of(self.data.catalog, np.arange(self.catalog))).T
+        scores[torch.from_numpy(self.known.customer), torch.from_numpy(self.known.offer)] = -torch.inf
+        top = scores.topk(min(K, self.catalog), dim=1).indices.cpu().numpy()
+        return float(ranking_quality(top, self.relevant, catalog=self.catalog).ndcg.mean())
 
 
-def accepted_pairs(data: TrainingSet, rows: Places) -> Pairs:
-    """Return which customers accepted which offers of the catalog."""
+def _accepted_pairs(data: TrainingSet, rows: Places) -> Pairs:
     place = data.catalog_of[data.offer[rows]].astype(np.int64)
     kept = (place >= 0) & (data.accepted[rows] == 1)
     return Pairs.of(data.who[rows[kept]].astype(np.int64), place[kept], catalog=len(data.catalog))
 
 
-def _of(pairs: Pairs, number: Places) -> Pairs:
+def _numbered(pairs: Pairs, number: Places) -> Pairs:
     """Keep those of some customers, by their numbers."""
     kept = number[pairs.customer] >= 0
     return Pairs(number[pairs.customer[kept]], pairs.offer[kept])

@@ -16,7 +16,7 @@ from stream_scorer.core.splits import split_by_time, split_within_customers
 from stream_scorer.core.tower import Tower
 from stream_scorer.core.training_set import Places, TrainingSet
 from stream_scorer.errors import UsageError
-from stream_scorer.towers.held_out import held_out_auc, held_out_ndcg
+from stream_scorer.towers.held_out import HeldOutRanking, held_out_auc
 from stream_scorer.towers.modules import History, Taken, TowerModule
 from stream_scorer.towers.objective import Head, Objective
 from stream_scorer.towers.options import Recipe, TrainOptions
@@ -154,6 +154,10 @@ class _Training:
         self.modules = nn.ModuleList([self.user, self.item, self.head]).to(_device(recipe))
         self.objective = Objective(data, self.user, self.item, self.head, recipe)
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)
+        self.ranking = HeldOutRanking(data, self.rows, held_out)
+        # requests are shuffled, or customers among the catalog, rather than rows: a customer is embedded once for all of them
+        _, group = np.unique((data.customer if self.catalog_only else data.request)[self.rows], return_inverse=True)
+        self.group = group.reshape(-1)
         self.epoch_steps = self._epoch_steps()
         self.steps_left = self.steps = recipe.epochs * self.epoch_steps
 
@@ -189,11 +193,8 @@ class _Training:
         return self._judged(epoch) if len(self.held_out) else epoch
 
     def _shuffled(self) -> Places:
-        """Shuffle requests, or customers among the catalog, rather than rows: a customer is embedded once for all of them."""
-        groups = self.data.customer if self.catalog_only else self.data.request
-        _, group = np.unique(groups[self.rows], return_inverse=True)
-        place = self.rng.permutation(int(group.max()) + 1)
-        return self.rows[np.argsort(place[group.reshape(-1)], kind="stable")]
+        place = self.rng.permutation(int(self.group.max()) + 1)
+        return self.rows[np.argsort(place[self.group], kind="stable")]
 
     def _step(self, loss: Tensor) -> None:
         for group in self.optimiser.param_groups:
@@ -217,7 +218,7 @@ class _Training:
         losses = [float(self.objective.loss(part, rng, training=False)) * len(part) for part in parts]
         epoch = replace(epoch, held_out_loss=sum(losses) / len(rows))
         if self.catalog_only:
-            return replace(epoch, held_out_ndcg=held_out_ndcg(self.data, self.rows, rows, self.user, self.item))
+            return replace(epoch, held_out_ndcg=self.ranking.ndcg(self.user, self.item))
         return replace(epoch, held_out_auc=held_out_auc(self.data, rows, self.user, self.item))
 
     def _state(self) -> dict[str, Any]:
