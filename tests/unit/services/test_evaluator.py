@@ -8,6 +8,7 @@ import pytest
 
 from stream_scorer.core.policies import ModelPolicy
 from stream_scorer.core.release import Model
+from stream_scorer.errors import UsageError
 from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
 from stream_scorer.services.judging import judge
 from stream_scorer.services.trainer import train_model
@@ -54,6 +55,13 @@ def test_the_latest_share_is_judged_when_labels_are_of_another_time(model: Model
     part = tastes_meet(1_000, seed=5).parts[0]
     later = replace(part, request_time_ms=part.request_time_ms + 10**9)
     assert len(judge(model, snacks(), Chunks((later,)), None, held_out=0.25).rows) == 250
+
+
+def test_labels_that_the_model_learned_from_cannot_judge_it() -> None:
+    options = TrainOptions(dim=8, width=4, epochs=2, batch_rows=256, learning_rate=0.02, refit=True)
+    refitted = train_model(tastes_meet(600), snacks(), options).model
+    with pytest.raises(UsageError, match="no label is later"):
+        report_of(refitted, tastes_meet(600))
 
 
 def test_new_customers_and_offers_are_judged_apart(model: Model) -> None:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from stream_scorer.core.example_chunks import Views
 from stream_scorer.core.features import FeatureSpec
-from stream_scorer.core.splits import split_by_time
+from stream_scorer.core.messages import Offer
 from stream_scorer.core.training_set import TrainingSet, build_training_set
 from stream_scorer.errors import BadModel, UsageError
-from stream_scorer.services.trainer import derive_specs
+from stream_scorer.services.trainer import derive_specs, read_lesson
 from stream_scorer.towers.export import PARITY_MAX, check_alive, export, fill_untrained, golden_rows, parity
 from stream_scorer.towers.modules import Batch, IdDropout, TowerModule
 from stream_scorer.towers.options import TrainOptions
@@ -87,21 +88,46 @@ def test_too_few_acceptances_are_refused_with_their_number() -> None:
         fitted(Chunks((replace(part, accepted=np.zeros(100, np.int8)),)))
 
 
-def test_the_latest_requests_are_held_out_whole() -> None:
-    part = tastes_meet(100).parts[0]
-    data, *_ = built(Chunks((replace(part, request_time_ms=np.arange(100) // 3),)))
-    rows, held_out = split_by_time(data, 0.2)
-    assert data.request_time_ms[rows].max() < data.request_time_ms[held_out].min()
-    assert (len(rows) + len(held_out), len(held_out) >= 20) == (100, True)
+def test_each_tower_alone_learns_no_common_space() -> None:
+    data, done = fitted(tastes_meet(), replace(QUICK, objective="separate", epochs=10, prior=0.0))
+    assert done.recipe.objective == "separate"
+    assert own_taste_wins(data, done) < 0.7
+    assert (done.user.export().outputs(data.customers.inputs(np.arange(60))) >= 0).all()
 
 
-def test_without_times_requests_are_held_out_by_their_hash() -> None:
-    part = tastes_meet(2_000).parts[0]
-    requests = np.repeat(np.random.default_rng(0).integers(0, 2**63, 200, np.uint64), 10)
-    data, *_ = built(Chunks((replace(part, request_time_ms=np.zeros(2_000, np.int64), request=requests),)))
-    rows, held_out = split_by_time(data, 0.2)
-    assert not set(data.request[rows].tolist()) & set(data.request[held_out].tolist())
-    assert 100 < len(held_out) < 800
+def test_refitting_learns_from_all_rows_and_is_measured_without_the_held_out_ones() -> None:
+    data, done = fitted(tastes_meet(), replace(QUICK, refit=True))
+    assert done.measured is not None
+    assert len(done.held_out) > 0
+    inputs = data.customers.inputs(np.arange(60))
+    assert not np.allclose(done.user.export().forward(inputs), done.measured[0].forward(inputs))
+
+
+ID_ALONE = replace(QUICK, customer_id="on", offer_id="on", objective="catalog", epochs=30)
+
+
+def ids_alone() -> Chunks:
+    part = tastes_meet(6_000, only_accepted=True).parts[0]
+    customers, offers = (Views(views.ids, [{}] * len(views.ids)) for views in (part.customers, part.offers))
+    return Chunks((replace(part, customers=customers, offers=offers),))
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_ids_alone_are_enough_where_they_come_often(history: bool) -> None:
+    bare = [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()]
+    lesson = read_lesson(ids_alone(), bare, ID_ALONE)
+    done = fit(lesson, replace(ID_ALONE, history=history), report=lambda epoch: None)
+    done.user.settle()
+    done.item.settle()
+    assert own_taste_wins(lesson.data, done) > 0.8
+    assert done.user.export().layers == ()
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    if torch.cuda.is_available():
+        return
+    with pytest.raises(UsageError, match="there is no GPU"):
+        fitted(tastes_meet(300), replace(QUICK, device="cuda"))
 
 
 def test_numpy_equals_torch_on_golden_rows_with_missing_and_unseen_values() -> None:

@@ -1,0 +1,75 @@
+"""The commands train and evaluate from files to figures, as a person or a program calls them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from stream_scorer.cli import app
+from stream_scorer.core.codec import encode
+from stream_scorer.core.world import World
+from stream_scorer.errors import UsageError
+
+WORLD = World.of(3, customers=150, offers=40, popularity_rate=0.5)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("files")
+    log = WORLD.log(np.random.default_rng(1), 1_500, start_ms=1_700_000_000_000, random_share=1.0)
+    (made / "labels.jsonl").write_bytes(b"".join(encode(example) + b"\n" for example in log))
+    (made / "offers.jsonl").write_bytes(b"".join(encode(offer) + b"\n" for offer in WORLD.offers()))
+    return made
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, words, catch_exceptions=False)
+
+
+def trained(folder: Path, *more: str) -> dict[str, Any]:
+    files = ("--labels", str(folder / "labels.jsonl"), "--offers", str(folder / "offers.jsonl"), "--out", str(folder / "model"))
+    found: dict[str, Any] = json.loads(run("train", *files, "--json", *more).stdout)
+    return found
+
+
+def evaluated(folder: Path, *more: str) -> Result:
+    files = ("--labels", str(folder / "labels.jsonl"), "--offers", str(folder / "offers.jsonl"), "--model", str(folder / "model"))
+    return run("evaluate", *files, *more)
+
+
+def test_a_model_is_trained_and_measured_by_what_it_did_not_learn_from(folder: Path) -> None:
+    told = trained(folder)
+    found = json.loads(evaluated(folder, "--json").stdout)
+    assert found["model_id"] == told["model_id"]
+    assert found["rows"] == told["facts"]["held_out_rows"]
+    assert found["within_customer"]["all"]["model"]["value"] == pytest.approx(told["facts"]["held_out_auc"]["within_customer"])
+    assert [epoch["number"] for epoch in told["history"]] == list(range(1, told["facts"]["epochs"] + 1))
+
+
+def test_people_are_told_in_words(folder: Path) -> None:
+    trained(folder, "--epochs", "2")
+    words = evaluated(folder, "--k", "5").stdout
+    assert "whole catalog, first 5" in words
+    assert "AUC within customer" in words
+    assert "off-policy, acceptances per ranking" in words
+
+
+def test_the_same_seed_gives_the_same_model(folder: Path) -> None:
+    assert trained(folder, "--epochs", "2")["model_id"] == trained(folder, "--epochs", "2")["model_id"]
+
+
+def test_a_search_and_a_warm_start_are_told_in_the_facts(folder: Path) -> None:
+    first = trained(folder, "--tune", "--tune-seconds", "1", "--epochs", "3", "--threads", "1")
+    assert len(first["facts"]["tuned"]) >= 1
+    assert first["facts"]["options"]["refit"] is True
+    second = trained(folder, "--warm-start", str(folder / "model"), "--epochs", "1")
+    assert second["facts"]["earlier_model_id"] == first["model_id"]
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--objective", "clicks"), ("--customer-id", "maybe"), ("--device", "abacus"), ("--dim", "0")])
+def test_wrong_words_are_wrong_usage(folder: Path, flag: str, value: str) -> None:
+    with pytest.raises(UsageError, match=flag.strip("-")):
+        trained(folder, flag, value)

@@ -1,0 +1,57 @@
+"""What is held out: the latest, whole requests, and of customers known by id the latest of each."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from stream_scorer.core.splits import split_by_time, split_within_customers
+from stream_scorer.core.training_set import TrainingSet, build_training_set
+from stream_scorer.services.trainer import derive_specs
+from stream_scorer.towers.options import TrainOptions
+from tests.example_samples import Chunks, snacks, tastes_meet
+
+
+def built(**columns: Any) -> TrainingSet:
+    part = replace(tastes_meet(len(next(iter(columns.values())))).parts[0], **columns)
+    source = Chunks((part,))
+    return build_training_set(source, snacks(), *derive_specs(source, snacks(), TrainOptions()))
+
+
+def test_the_latest_requests_are_held_out_whole() -> None:
+    data = built(request_time_ms=np.arange(100) // 3)
+    rows, held_out = split_by_time(data, 0.2)
+    assert data.request_time_ms[rows].max() < data.request_time_ms[held_out].min()
+    assert (len(rows) + len(held_out), len(held_out) >= 20) == (100, True)
+
+
+def test_without_times_requests_are_held_out_by_their_hash() -> None:
+    requests = np.repeat(np.random.default_rng(0).integers(0, 2**63, 200, np.uint64), 10)
+    data = built(request_time_ms=np.zeros(2_000, np.int64), request=requests)
+    rows, held_out = split_by_time(data, 0.2)
+    assert not set(data.request[rows].tolist()) & set(data.request[held_out].tolist())
+    assert 100 < len(held_out) < 800
+
+
+def test_the_latest_acceptances_of_each_customer_are_held_out() -> None:
+    data = built(request_time_ms=np.arange(3_000), accepted=np.ones(3_000, np.int8))
+    rows, held_out = split_within_customers(data, 0.2)
+    for who in np.unique(data.who[held_out]):
+        own = data.request_time_ms[rows[data.who[rows] == who]], data.request_time_ms[held_out[data.who[held_out] == who]]
+        assert own[0].max() < own[1].min()
+        assert len(own[1]) == int(0.2 * (len(own[0]) + len(own[1])))
+
+
+def test_within_customers_no_times_are_needed() -> None:
+    data = built(request_time_ms=np.zeros(3_000, np.int64), accepted=np.ones(3_000, np.int8))
+    rows, held_out = split_within_customers(data, 0.2)
+    assert 0.1 < len(held_out) / 3_000 < 0.2
+    assert set(np.unique(data.who[rows])) == set(np.unique(data.who))
+
+
+def test_nothing_is_held_out_when_no_acceptance_would_be_left() -> None:
+    accepted = np.zeros(100, np.int8)
+    accepted[-5:] = 1
+    data = built(request_time_ms=np.arange(100), accepted=accepted)
+    assert [len(part) for part in split_by_time(data, 0.2)] == [100, 0]
+    assert [len(part) for part in split_by_time(data, 0.0)] == [100, 0]
