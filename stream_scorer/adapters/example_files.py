@@ -5,8 +5,9 @@ Required are `customer_id`, `offer_id` and `accepted`; every other column of Lab
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ class ExampleFiles:
     """See ExampleSource. Raises UsageError with file, line and reason for a row that is no example."""
 
     files: tuple[Path, ...]
+    _kept: list[npt.NDArray[np.uint8]] = field(default_factory=list, repr=False, compare=False)
 
     @staticmethod
     def at(path: Path) -> "ExampleFiles":
@@ -35,13 +37,21 @@ class ExampleFiles:
 
     def chunks(self) -> Iterator[ExampleChunk]:
         """See ExampleSource."""
-        keep = _latest(self._revisions())
-        start = 0
+        keep, start = self._latest(), 0
         for raw in self._raw():
             kept = raw.kept(keep[start : start + len(raw)])
             start += len(raw)
             if len(kept):
                 yield kept.parsed()
+
+    def _latest(self) -> npt.NDArray[np.bool_]:
+        """Mark the rows to read; found once, and kept as bits."""
+        if not self._kept:
+            keep = _latest(self._revisions())
+            self._kept.extend([np.packbits(keep), np.array([len(keep) % 8], np.uint8)])
+        bits, rest = self._kept
+        unpacked = np.unpackbits(bits).view(np.bool_)
+        return unpacked[: len(unpacked) - (8 - int(rest[0])) % 8]
 
     def _raw(self) -> Iterator[RawChunk]:
         for file in self.files:
@@ -62,12 +72,23 @@ def _below(folder: Path) -> list[Path]:
 
 def _latest(revisions: Iterator[tuple[Hashes, Ints]]) -> npt.NDArray[np.bool_]:
     """Mark the row of each example with the highest revision, the last of them in reading order; rows without an id all stay."""
-    parts = list(revisions)
-    examples = np.concatenate([part[0] for part in parts]) if parts else np.zeros(0, np.uint64)
-    numbers = np.concatenate([part[1] for part in parts]) if parts else np.zeros(0, np.int64)
-    named = np.flatnonzero(examples)
-    order = named[np.lexsort((numbers[named], examples[named]))]
+    hashes, numbers = [], []
+    for part, revision in revisions:
+        hashes.append(part)
+        numbers.append(revision.astype(np.int32))
+    examples, revised = _joined(hashes), _joined(numbers)
+    several = len(revised) and revised.max() > revised.min()
+    order = np.lexsort((revised, examples)) if several else np.argsort(examples, kind="stable")
+    del revised
     in_order = examples[order]
-    keep = np.ones(len(examples), dtype=np.bool_)
-    keep[order[:-1]] = in_order[:-1] != in_order[1:]
+    last = np.append(in_order[:-1] != in_order[1:], True) | (in_order == 0)
+    keep = np.empty(len(examples), np.bool_)
+    keep[order] = last[: len(order)]
     return keep
+
+
+def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Concatenate, and let go of the parts."""
+    joined = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    parts.clear()
+    return joined

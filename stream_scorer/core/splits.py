@@ -4,7 +4,7 @@ import numpy as np
 
 from stream_scorer.core.training_set import Places, TrainingSet
 
-_HASH_STEPS = 1_000
+_SCATTER, _SCATTER_MAX = np.uint64(2_654_435_769), np.uint64(2**32)
 
 
 def split_by_time(data: TrainingSet, share: float) -> tuple[Places, Places]:
@@ -17,7 +17,7 @@ def split_by_time(data: TrainingSet, share: float) -> tuple[Places, Places]:
         return rows, rows[:0]
     times = data.request_time_ms
     if times[0] == times[-1]:
-        late = data.request % np.uint64(_HASH_STEPS) < np.uint64(int(_HASH_STEPS * share))
+        late = data.request.astype(np.uint64) * _SCATTER % _SCATTER_MAX < np.uint64(int(share * int(_SCATTER_MAX)))
     else:
         late = times >= max(int(times[int(len(data) * (1 - share))]), int(times[0]) + 1)
     return _both(data, late)
@@ -32,7 +32,7 @@ def split_within_customers(data: TrainingSet, share: float) -> tuple[Places, Pla
     if not share:
         return rows, rows[:0]
     accepted = np.flatnonzero(data.accepted == 1)
-    scattered = data.offer[accepted].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    scattered = data.offer[accepted].astype(np.uint64) * _SCATTER % _SCATTER_MAX
     order = accepted[np.lexsort((scattered, data.request_time_ms[accepted], data.who[accepted]))]
     _, first, count = np.unique(data.who[order], return_index=True, return_counts=True)
     place = np.arange(len(order)) - np.repeat(first, count)

@@ -59,7 +59,7 @@ class TrainingSet:
     customer: Ints32
     offer: Ints32
     who: Ints32  # which customer, whatever the features: a place in `customer_ids`
-    request: npt.NDArray[np.uint64]
+    request: Ints32  # which request, in no order
     accepted: npt.NDArray[np.int8]
     rank: npt.NDArray[np.int16]  # 0: unknown
     weight: npt.NDArray[np.float32]
@@ -162,6 +162,8 @@ class _Builder:
         columns: dict[str, npt.NDArray[np.generic]] = {}
         for name in list(self.columns[0]):
             columns[name] = np.concatenate([part.pop(name) for part in self.columns])[order]
+            if name == "request":
+                columns[name] = np.unique(columns[name], return_inverse=True)[1].reshape(-1).astype(np.int32)
         return TrainingSet(
             customers=self.customers.side(),
             offers=self.offers.side(),

@@ -50,7 +50,7 @@ def slates_of(judged: Judged) -> Slates | None:
     kept = place < table.shape[1]
     table[number[kept], place[kept]] = known[order][kept]
     first = table[:, 0]
-    return Slates(table, judged.data.customer[rows[first]].astype(np.int64), judged.data.request[rows[first]] % np.uint64(2) == 0)
+    return Slates(table, judged.data.customer[rows[first]].astype(np.int64), judged.data.request[rows[first]] % 2 == 0)
 
 
 def policy_value(

@@ -51,8 +51,8 @@ class TrainOptions:
             if value is not None and not low <= value <= high:
                 raise UsageError(f"{name} must be between {low} and {high}, got {value}")
 
-    def recipe(self, *, everything_accepted: bool) -> "Recipe":
-        """Fill in what suits the objective. Raises UsageError when `shown` has no offers that were not accepted."""
+    def recipe(self, *, everything_accepted: bool, rows: int) -> "Recipe":
+        """Fill in what suits the objective and the number of rows. Raises UsageError when `shown` has no offers that were not accepted."""
         if self.objective in {"shown", "separate"} and everything_accepted:
             raise UsageError(f"the objective {self.objective!r} needs rows that were not accepted; there are none")
         catalog = self.objective == "catalog" or (self.objective == "auto" and everything_accepted)
@@ -60,7 +60,7 @@ class TrainOptions:
         return Recipe(
             objective="catalog" if catalog else "separate" if self.objective == "separate" else "shown",
             dim=suits.dim if self.dim is None else self.dim,
-            epochs=suits.epochs if self.epochs is None else self.epochs,
+            epochs=min(suits.epochs, max(_EPOCHS_MIN, _VISITS // rows)) if self.epochs is None else self.epochs,
             learning_rate=suits.learning_rate if self.learning_rate is None else self.learning_rate,
             prior=suits.prior if self.prior is None else self.prior,
             patience=suits.patience if self.patience is None else self.patience,
@@ -97,6 +97,9 @@ class Recipe:
 # found on the simulator (shown) and on simulated sets of acceptances alone (catalog)
 _SHOWN = Recipe("shown", dim=32, epochs=16, learning_rate=0.004, prior=10.0, patience=6, temperature=0.1)
 _CATALOG = Recipe("catalog", dim=128, epochs=40, learning_rate=0.01, prior=0.0, patience=15, temperature=0.25)
+# many rows teach as much in fewer passes
+_VISITS = 40_000_000
+_EPOCHS_MIN = 2
 _SAME = ("width", "hidden", "batch_rows", "id_dropout", "held_out", "history", "refit", "seed", "threads", "device")
 
 _LIMITS: tuple[tuple[str, float, float], ...] = (

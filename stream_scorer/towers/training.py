@@ -50,7 +50,7 @@ class Lesson:
         """Leave nothing open: the objective by the labels, the shape by the earlier model."""
         if self.earlier is not None:
             options = replace(options, **shape_of(self.earlier.user_tower))
-        return options.recipe(everything_accepted=self.everything_accepted)
+        return options.recipe(everything_accepted=self.everything_accepted, rows=len(self.data))
 
     def split(self, recipe: Recipe) -> tuple[Places, Places]:
         """Return the rows to learn from and those to hold out."""
@@ -156,8 +156,7 @@ class _Training:
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)
         self.ranking = HeldOutRanking(data, self.rows, held_out)
         # requests are shuffled, or customers among the catalog, rather than rows: a customer is embedded once for all of them
-        _, group = np.unique((data.customer if self.catalog_only else data.request)[self.rows], return_inverse=True)
-        self.group = group.reshape(-1)
+        self.group = (data.customer if self.catalog_only else data.request)[self.rows]
         self.epoch_steps = self._epoch_steps()
         self.steps_left = self.steps = recipe.epochs * self.epoch_steps
 

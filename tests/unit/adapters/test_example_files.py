@@ -158,3 +158,16 @@ def test_nothing_to_read_is_wrong_usage(tmp_path: Path) -> None:
         ExampleFiles.at(tmp_path)
     with pytest.raises(UsageError, match="no labelled examples"):
         ExampleFiles.at(tmp_path / "absent")
+
+
+def test_an_id_that_is_a_hash_is_the_same_beside_others_and_in_any_format(tmp_path: Path) -> None:
+    name, other = "0123456789abcdef" * 2, "ffff456789abcdef" * 2
+    write_parquet(tmp_path / "a.parquet", [{**ROW, "example_id": other}, {**ROW, "example_id": name, "offer_id": "b"}])
+    write_parquet(tmp_path / "b.parquet", [{**ROW, "example_id": name, "revision": 2, "accepted": 1}, {**ROW, "example_id": "plain"}])
+    write_json(tmp_path / "c.jsonl", [{**ROW, "example_id": other, "revision": 3, "offer_id": "c"}])
+    rows = [
+        (chunk.offers.ids[offer], label)
+        for chunk in ExampleFiles.at(tmp_path).chunks()
+        for offer, label in zip(chunk.offer, chunk.accepted, strict=True)
+    ]
+    assert rows == [("a", 1), ("a", 0), ("c", 0)]
