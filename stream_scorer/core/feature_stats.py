@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,10 @@ class _Column:
         self.logs: _Moments | None = None
 
     def add(self, values: Sequence[object], weights: Sequence[int]) -> None:
+        if (one := _kind_of_all(values)) is not None:
+            self.kinds[one] += len(values)
+            self._add(one, list(values), list(weights))
+            return
         kinds = list(map(_kind, values))
         self.kinds.update(kinds)
         by_kind: dict[str, list[int]] = {}
@@ -213,6 +218,21 @@ def _vocabulary(counts: Counter[str | bool], count_min: int, options: SpecOption
 def _buckets(distinct: int, options: SpecOptions) -> int:
     """A power of two near a quarter of the distinct values: unseen values share rows, so that each row learns from several."""
     return int(min(options.buckets_max, max(4, 2 ** round(np.log2(max(distinct, 1) / 4)))))
+
+
+def _kind_of_all(values: Sequence[Any]) -> str | None:
+    """Tell the kind of a column of one kind, which is the usual case; None when it takes a closer look."""
+    types = set(map(type, values))
+    if types <= {float, int}:
+        return None if np.isnan(np.array(values, dtype=np.float64)).any() else "number"
+    if len(types) > 1 or not types:
+        return None
+    if types <= {str, bool}:
+        return _KIND[types.pop()]
+    if types != {list} or not all(values):
+        return None
+    elements = set(map(type, chain.from_iterable(values)))
+    return "list of strings" if elements == {str} else "list of numbers" if elements <= {float, int} else None
 
 
 def _kind(value: object) -> str:
