@@ -1,0 +1,50 @@
+"""How near joint training comes to the simulator's true odds, and towers that were trained apart do not."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.core.codec import encode
+from stream_scorer.core.evaluation import auc_within
+from stream_scorer.core.messages import LabelledExample
+from stream_scorer.core.world import World, customer_row, offer_row
+from stream_scorer.services.trainer import finish, read_lesson
+from stream_scorer.towers.options import TrainOptions
+from stream_scorer.towers.training import Lesson
+
+WORLD = World.of(1, customers=300, offers=200, popularity_rate=0.5)
+
+
+@pytest.fixture(scope="module")
+def log() -> list[LabelledExample]:
+    return WORLD.log(np.random.default_rng(2), 20_000, start_ms=1_700_000_000_000, places=10, random_share=1.0)
+
+
+@pytest.fixture(scope="module")
+def lesson(log: list[LabelledExample], tmp_path_factory: pytest.TempPathFactory) -> Lesson:
+    path = tmp_path_factory.mktemp("labels") / "labels.jsonl"
+    path.write_bytes(b"".join(encode(example) + b"\n" for example in log))
+    return read_lesson(ExampleFiles.at(path), WORLD.offers(), TrainOptions())
+
+
+def share_of_the_way(facts: dict[str, Any], log: Sequence[LabelledExample]) -> float:
+    """Return how far the AUC within customers of the held-out rows has come from popularity to the true odds."""
+    held_out = [example for example in log if example.request_time_ms > facts["trained_until_ms"]]
+    who = np.array([customer_row(example.customer_id) for example in held_out])
+    odds = WORLD.odds(who, np.array([[offer_row(example.offer_id)] for example in held_out]))[:, 0]
+    truth = auc_within(who, odds, np.array([example.accepted for example in held_out])).auc
+    ours, popularity = facts["held_out_auc"]["within_customer"], facts["popularity_auc"]["within_customer"]
+    assert truth is not None
+    return float((ours - popularity) / (truth - popularity))
+
+
+def test_joint_training_goes_nine_tenths_of_the_way_from_popularity_to_the_true_odds(lesson: Lesson, log: list[LabelledExample]) -> None:
+    assert share_of_the_way(finish(lesson, TrainOptions()).model.facts, log) >= 0.9
+
+
+def test_towers_trained_apart_rank_worse_than_popularity(lesson: Lesson, log: list[LabelledExample]) -> None:
+    assert share_of_the_way(finish(lesson, TrainOptions(objective="separate")).model.facts, log) < 0.0
