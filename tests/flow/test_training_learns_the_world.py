@@ -1,7 +1,6 @@
 """How near joint training comes to the simulator's true odds, and towers that were trained apart do not."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
