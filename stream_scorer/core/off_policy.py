@@ -3,7 +3,8 @@
 A ranking's places are filled one after the other, and a propensity is an offer's probability to come next given those above. So the
 weight of a place is the product of the ratios down to it (reward-interaction IPS: McInerney et al., KDD 2020, arXiv:2007.12986), and
 the doubly robust estimate corrects the direct method place by place. For rankings of one place these are the textbook estimators
-(Dudík et al., ICML 2011). An estimate is refused where the weights leave too little of the sample.
+(Dudík et al., ICML 2011). An estimate is refused where the weights leave too little of the sample, and where their mean is not 1:
+then the log has no rankings of some kind that the policy would give, and no weighting can bring them in.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from stream_scorer.core.intervals import Interval, bootstrap
 Floats = npt.NDArray[np.float64]
 
 ESS_MIN = 100.0
+MEAN_WEIGHT_OFF_MAX = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class OffPolicy:
     logged: Interval
     effective_sample_size: float
     largest_weight: float
+    mean_weight: float  # at the place where it is farthest from 1
     ips: Interval | None
     snips: Interval | None
     direct: Interval | None
@@ -62,21 +65,44 @@ def off_policy(log: LoggedPlaces, rng: np.random.Generator, *, ess_min: float = 
     assert logged is not None
     ess, largest = _effective(weight, log.present), float(weight.max(initial=0.0))
     direct = bootstrap(np.where(log.present, log.imagined, 0.0).sum(axis=1, keepdims=True), _mean, rng)
-    if ess < ess_min:
-        reason = f"the effective sample size is {ess:,.0f} of {len(weight):,} rankings, at least {ess_min:,.0f} is needed"
-        return OffPolicy(len(weight), logged, ess, largest, None, None, direct, None, reason)
+    mean, mean_off = _mean_weight(np.asarray(product, np.float64), log.present)
+    reason = _reason(ess, ess_min, len(weight), mean, mean_off)
+    if reason is not None:
+        return OffPolicy(len(weight), logged, ess, largest, mean, None, None, direct, None, reason)
     corrected = before * log.expected + weight * (reward - np.where(log.present, log.predicted, 0.0))
     return OffPolicy(
         requests=len(weight),
         logged=logged,
         effective_sample_size=ess,
         largest_weight=largest,
+        mean_weight=mean,
         ips=bootstrap((weight * reward).sum(axis=1, keepdims=True), _mean, rng),
         snips=_self_normalised(weight, reward, log.present, rng),
         direct=direct,
         doubly_robust=bootstrap(corrected.sum(axis=1, keepdims=True), _mean, rng),
         refused=None,
     )
+
+
+def _reason(ess: float, ess_min: float, requests: int, mean: float, mean_off: float) -> str | None:
+    """Say why there is no estimate."""
+    if ess < ess_min:
+        return f"the effective sample size is {ess:,.0f} of {requests:,} rankings, at least {ess_min:,.0f} is needed"
+    if mean_off > MEAN_WEIGHT_OFF_MAX:
+        return f"the log lacks rankings that the policy would give: the mean weight is {mean:.2f}, not 1"
+    return None
+
+
+def _mean_weight(product: Floats, present: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the mean weight at the place where it is farthest from 1, and how far it surely is: three standard errors taken off."""
+    worst, off = 1.0, 0.0
+    for place in range(product.shape[1]):
+        weights = product[present[:, place], place]
+        if len(weights):
+            mean, error = float(weights.mean()), float(weights.std() / np.sqrt(len(weights)))
+            if abs(mean - 1) - 3 * error > off or (not off and abs(mean - 1) > abs(worst - 1)):
+                worst, off = mean, max(off, abs(mean - 1) - 3 * error)
+    return worst, off
 
 
 def _self_normalised(weight: Floats, reward: Floats, present: npt.NDArray[np.bool_], rng: np.random.Generator) -> Interval | None:

@@ -100,11 +100,14 @@ class _SideBuilder:
         self.index: dict[int, int] = {}
         self.parts: list[Side] = []
 
-    def add(self, views: Views) -> tuple[Places, Places]:
-        """Return each view's place, -1 where it cannot be encoded; and the views that are new, in order of place."""
+    def add(self, views: Views, marks: Sequence[int] | None = None) -> tuple[Places, Places]:
+        """Return each view's place, -1 where it cannot be encoded; and the views that are new, in order of place.
+
+        Views of different marks stay apart, however alike they are.
+        """
         encoded, inputs = side_of(self.spec, views)
         known = len(self.index)
-        places = np.array([self.index.setdefault(key, len(self.index)) for key in _keys(encoded)], np.int64)
+        places = np.array([self.index.setdefault(key, len(self.index)) for key in _keys(encoded, marks)], np.int64)
         _, first = np.unique(places, return_index=True)
         fresh = first[places[first] >= known]
         self.parts.append(Side(*encoded.segments(fresh), encoded.numbers[fresh], encoded.slots))
@@ -136,8 +139,9 @@ class _Builder:
 
     def add(self, chunk: ExampleChunk) -> None:
         customer_places, _ = self.customers.add(chunk.customers)
-        offer_places, fresh = self.offers.add(chunk.offers)
-        self.catalog_of += [self.catalog_places.get(chunk.offers.ids[view], -1) for view in fresh.tolist()]
+        marks = [self.catalog_places.get(offer, -1) for offer in chunk.offers.ids]
+        offer_places, fresh = self.offers.add(chunk.offers, marks)
+        self.catalog_of += [marks[view] for view in fresh.tolist()]
         who = np.array([self.who.setdefault(one, len(self.who)) for one in chunk.customers.ids], np.int32)
         customer, offer = customer_places[chunk.customer], offer_places[chunk.offer]
         good = (customer >= 0) & (offer >= 0)
@@ -175,15 +179,16 @@ class _Builder:
         )
 
 
-def _keys(side: Side) -> list[int]:
-    """Hash each example's arrays: equal ones are one."""
+def _keys(side: Side, marks: Sequence[int] | None) -> list[int]:
+    """Hash each example's arrays, and its mark: equal ones are one."""
     ends = (side.starts[:: side.slots] if side.slots else np.zeros(len(side) + 1, np.int64)).tolist()
     rows, numbers = side.rows.tobytes(), side.numbers.tobytes()
     counts = (np.diff(side.starts).astype(np.int32).reshape(len(side), -1)).tobytes()
     wide, deep = 4 * side.numbers.shape[1], 4 * side.slots
     return [
         xxhash.xxh3_64_intdigest(
-            rows[4 * ends[one] : 4 * ends[one + 1]] + counts[deep * one : deep * (one + 1)] + numbers[wide * one : wide * (one + 1)]
+            rows[4 * ends[one] : 4 * ends[one + 1]] + counts[deep * one : deep * (one + 1)] + numbers[wide * one : wide * (one + 1)],
+            seed=0 if marks is None else marks[one] + 1,
         )
         for one in range(len(side))
     ]

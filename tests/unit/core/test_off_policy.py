@@ -94,6 +94,15 @@ def test_an_estimate_that_rests_on_a_few_rankings_is_refused_with_the_numbers() 
     assert "of 2,000 rankings, at least 100 is needed" in found.refused
 
 
+def test_a_log_without_some_of_the_policys_rankings_is_refused() -> None:
+    log = log_of(4_000, np.random.default_rng(3))
+    found = off_policy(replace(log, chance=np.where(log.propensity > 0.3, 0.0, log.propensity)), np.random.default_rng(0))
+    assert found.ips is None
+    assert found.refused is not None
+    assert "the log lacks rankings" in found.refused
+    assert found.mean_weight < 0.8
+
+
 def test_cut_weights_are_at_most_the_cut() -> None:
     found = off_policy(log_of(2_000, np.random.default_rng(4)), np.random.default_rng(0), weight_max=2.0)
     assert found.largest_weight == 2.0

@@ -55,6 +55,14 @@ def test_offers_are_found_in_the_catalog_or_not() -> None:
     assert data.catalog_of[data.offer].tolist() == [1, -1]
 
 
+def test_offers_that_look_alike_stay_apart() -> None:
+    spec = FeatureSpec("offer", (Category("colour", ("red",)),))
+    alike = Views(["a", "b", "gone"], [{"colour": "red"}] * 3)
+    source = Chunks((chunk(Views(["ann"], [ANN]), alike, [(0, 0, 1), (0, 1, 0), (0, 2, 0)]),))
+    data = build_training_set(source, CATALOG, CUSTOMER, spec)
+    assert data.catalog_of[data.offer].tolist() == [1, 0, -1]
+
+
 def test_rows_whose_features_do_not_fit_are_left_out_and_counted() -> None:
     data = built(chunk(Views(["ann", "bob"], [ANN, {"age": "old"}]), offers(), [(0, 0, 1), (1, 0, 1), (1, 1, 0)]))
     assert (len(data), data.refused) == (1, 2)

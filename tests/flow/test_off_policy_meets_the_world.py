@@ -1,0 +1,126 @@
+"""What a new model would earn, told from the labels of an exploring one, against what the simulated world says it earns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.core.catalog import Catalog
+from stream_scorer.core.codec import encode
+from stream_scorer.core.exploration import Exploration, explore
+from stream_scorer.core.messages import LabelledExample, OfferId, RankedOffer, Ranking, ReleaseId
+from stream_scorer.core.policies import ModelPolicy, Pool, drawn
+from stream_scorer.core.ranking import rank
+from stream_scorer.core.release import Model
+from stream_scorer.core.world import World, examination
+from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model
+from stream_scorer.services.trainer import train_model
+from stream_scorer.towers.options import TrainOptions
+
+WORLD = World.of(5, customers=200, offers=40, popularity_rate=0.6)
+START_MS, PLACES, REQUESTS = 1_700_000_000_000, 3, 8_000
+EXPLORING = Exploration(temperature=0.25, floor=0.2, pool=40)
+SAME_POLICY = ModelPolicy(EXPLORING.temperature, EXPLORING.floor, EXPLORING.pool)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An old and a new model, and what the old one showed while exploring."""
+
+    old: Model
+    new: Model
+    labels: Path
+    seen: Path
+
+
+def write(path: Path, examples: list[LabelledExample]) -> Path:
+    path.write_bytes(b"".join(encode(example) + b"\n" for example in examples))
+    return path
+
+
+def trained(path: Path) -> Model:
+    return train_model(ExampleFiles.at(path), WORLD.offers(), TrainOptions(dim=16)).model
+
+
+def explored(model: Model, rng: np.random.Generator) -> Iterator[LabelledExample]:
+    """Rank as the ranker does, and let the world answer."""
+    offers = WORLD.offers()
+    vectors = model.item_tower.embed([offer.features for offer in offers], [offer.offer_id for offer in offers]).vectors
+    catalog = Catalog.of(ReleaseId("r"), offers, vectors.astype(np.float32))
+    requests = WORLD.requests(rng, REQUESTS, start_ms=START_MS, rate_per_s=50.0, limit=PLACES)
+    customers = model.user_tower.embed([one.features for one in requests], [one.customer_id for one in requests]).vectors
+    ranked = explore(requests, rank(requests, customers, catalog, limits=EXPLORING.pool_sizes(requests)), catalog, EXPLORING)
+    assert ranked.propensities is not None
+    rankings = []
+    for number, request in enumerate(requests):
+        part = slice(ranked.starts[number], ranked.starts[number + 1])
+        shown = zip(ranked.rows[part].tolist(), ranked.scores[part].tolist(), ranked.propensities[part].tolist(), strict=True)
+        placed = [
+            RankedOffer(OfferId(offers[row].offer_id), place, score, chance, offers[row].features)
+            for place, (row, score, chance) in enumerate(shown, 1)
+        ]
+        rankings.append(
+            Ranking(request.request_id, request.customer_id, request.event_time_ms, "r", "ranked", 40, {}, request.features, placed)
+        )
+    taken = {(answer.request_id, answer.offer_id) for answer in WORLD.answers(rng, rankings) if answer.accepted}
+    for ranking in rankings:
+        for offer in ranking.offers:
+            yield LabelledExample(
+                f"{ranking.request_id}/{offer.offer_id}", 1, ranking.request_id, ranking.customer_id, offer.offer_id,
+                1 if (ranking.request_id, offer.offer_id) in taken else 0, "window_closed", ranking.features, offer.features,
+                offer.rank, offer.score, offer.propensity, "r", ranking.event_time_ms, ranking.event_time_ms, "shown",
+            )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Logged:
+    folder = tmp_path_factory.mktemp("labels")
+    few = write(folder / "few.jsonl", WORLD.log(np.random.default_rng(1), 120, start_ms=0, random_share=1.0))
+    many = write(folder / "many.jsonl", WORLD.log(np.random.default_rng(2), 3_000, start_ms=0, random_share=1.0))
+    old = trained(few)
+    return Logged(old, trained(many), write(folder / "explored.jsonl", list(explored(old, np.random.default_rng(3)))), few)
+
+
+def estimated(logged: Logged, model: Model, policy: ModelPolicy) -> dict[str, Any]:
+    options = EvaluateOptions(k=5, held_out=0.2, seed=0, off_policy=OffPolicyOptions(policy, 100.0, 1e9))
+    found = evaluate_model(model, WORLD.offers(), ExampleFiles.at(logged.labels), ExampleFiles.at(logged.seen), options)["off_policy"]
+    return dict(found)
+
+
+def truth(model: Model, policy: ModelPolicy) -> float:
+    """Return the mean acceptances per ranking of a policy, by the odds that only the world knows."""
+    rng = np.random.default_rng(4)
+    customers = np.repeat(np.arange(len(WORLD.tastes)), 100)
+    users = model.user_tower.embed(WORLD.customer_features, [f"customer-{row:06d}" for row in range(len(WORLD.tastes))]).vectors
+    offers = WORLD.offers()
+    items = model.item_tower.embed([offer.features for offer in offers], [offer.offer_id for offer in offers]).vectors
+    pool, placed = Pool((users @ items.T)[customers], policy), []
+    for _ in range(PLACES):
+        placed.append(drawn(pool.choices(), rng.random(len(customers))))
+        pool.remove(placed[-1])
+    return float((WORLD.odds(customers, np.stack(placed, axis=1)) * examination(PLACES)).sum(axis=1).mean())
+
+
+def test_the_logging_policy_is_recognised_by_its_own_propensities(logged: Logged) -> None:
+    found = estimated(logged, logged.old, SAME_POLICY)
+    assert found["largest_weight"] == pytest.approx(1.0, abs=1e-3)
+    assert found["effective_sample_size"] == pytest.approx(REQUESTS, rel=1e-3)
+    assert found["logged"]["low"] < truth(logged.old, SAME_POLICY) < found["logged"]["high"]
+
+
+def test_estimates_of_a_new_model_hold_what_the_world_says_it_earns(logged: Logged) -> None:
+    found, true = estimated(logged, logged.new, SAME_POLICY), truth(logged.new, SAME_POLICY)
+    assert true > found["logged"]["high"]
+    for name in ("ips", "snips", "doubly_robust"):
+        assert found[name]["low"] < true < found[name]["high"], name
+        assert found[name]["high"] - found[name]["low"] < 0.5 * true, name
+
+
+def test_a_policy_too_far_from_what_was_logged_is_refused(logged: Logged) -> None:
+    found = estimated(logged, logged.new, ModelPolicy())
+    assert found["ips"] is None
+    assert "is needed" in found["refused"]
