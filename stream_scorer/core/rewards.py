@@ -20,7 +20,7 @@ class RewardModel:
     weights: Floats  # (4,)
     offers: Floats  # (N,)
 
-    def predict(self, scores: Floats, offers: Places, place: Floats | int) -> Floats:
+    def predict(self, scores: Floats, offers: Places, place: Places) -> Floats:
         """Return probabilities of the shape of `scores`; places count from 1."""
         constant, score, offer, rank = self.weights
         own = np.where(offers >= 0, self.offers[offers], 0.0)

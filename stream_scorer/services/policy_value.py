@@ -68,9 +68,15 @@ def policy_value(
     return {"policy": stated, "places": slates.row.shape[1], "unit": "acceptances per ranking", **found}
 
 
+def _ranks(judged: Judged, slates: Slates) -> Places:
+    """Return the ranks that the log states, else the places (n, places)."""
+    stated = judged.data.rank[judged.rows][slates.row].astype(np.int64)
+    return np.where(slates.present & (stated > 0), stated, np.arange(1, slates.row.shape[1] + 1))
+
+
 def _reward_models(judged: Judged, slates: Slates, scores: Floats) -> tuple[RewardModel, RewardModel]:
     """Fit one model for each half of the requests, on the other half."""
-    places = np.broadcast_to(np.arange(1, slates.row.shape[1] + 1), slates.row.shape)
+    places = _ranks(judged, slates)
     models = []
     for half in (slates.fold, ~slates.fold):
         inside = slates.present & ~half[:, None]
@@ -87,6 +93,7 @@ class _Estimating:
     def __init__(self, judged: Judged, slates: Slates, rewards: tuple[RewardModel, RewardModel], rng: np.random.Generator) -> None:
         self.judged, self.slates, self.rewards, self.rng = judged, slates, rewards, rng
         self.offer = np.where(slates.present, judged.catalog_place[slates.row], -1)
+        self.rank = _ranks(judged, slates)
         zeros = np.zeros(slates.row.shape)
         self.logged = LoggedPlaces(
             present=slates.present,
@@ -122,15 +129,15 @@ class _Estimating:
             choices, placed = pool.choices(), self.offer[block, place]
             self.logged.chance[block, place] = chance_of(choices, placed)
             own = np.where(placed >= 0, scores[each, placed], 0.0)
-            self.logged.predicted[block, place] = model.predict(own, placed, place + 1)
-            self.logged.expected[block, place] = _expected(choices, scores, model, place + 1)
+            self.logged.predicted[block, place] = model.predict(own, placed, self.rank[block, place])
+            self.logged.expected[block, place] = _expected(choices, scores, model, self.rank[block, place])
             pool.remove(placed)
 
     def _imagine(self, block: Places, scores: Floats, pool: Pool, model: RewardModel) -> None:
         """Draw rankings of the target policy, and predict their rewards."""
         for place in range(self.offer.shape[1]):
             choices = pool.choices()
-            self.logged.imagined[block, place] = _expected(choices, scores, model, place + 1)
+            self.logged.imagined[block, place] = _expected(choices, scores, model, self.rank[block, place])
             pool.remove(drawn(choices, self.rng.random(len(block))))
 
     def _tabulate(self, block: Places, table: PolicyTable, model: RewardModel) -> None:
@@ -138,16 +145,16 @@ class _Estimating:
         catalog = len(self.judged.offers)
         each, scores, nothing = np.arange(len(block)), np.zeros((len(block), catalog)), np.zeros(catalog)
         for place in range(self.offer.shape[1]):
-            placed, rank = self.offer[block, place], self.judged.data.rank[self.judged.rows[self.slates.row[block, place]]]
-            chances = np.stack([table.get(int(one), nothing) for one in rank])
+            placed = self.offer[block, place]
+            chances = np.stack([table.get(rank, nothing) for rank in self.rank[block, place].tolist()])
             everything = Choices(np.broadcast_to(np.arange(catalog), scores.shape), chances)
             self.logged.chance[block, place] = np.where(placed >= 0, chances[each, placed], 0.0)
-            self.logged.predicted[block, place] = model.predict(np.zeros(len(block)), placed, place + 1)
-            expected = _expected(everything, scores, model, place + 1)
+            self.logged.predicted[block, place] = model.predict(np.zeros(len(block)), placed, self.rank[block, place])
+            expected = _expected(everything, scores, model, self.rank[block, place])
             self.logged.expected[block, place] = self.logged.imagined[block, place] = expected
 
 
-def _expected(choices: Choices, scores: Floats, model: RewardModel, place: int) -> Floats:
+def _expected(choices: Choices, scores: Floats, model: RewardModel, rank: Places) -> Floats:
     """Return the mean prediction (b,) over who may come next."""
-    predicted = model.predict(np.take_along_axis(scores, choices.offers, axis=1), choices.offers, place)
+    predicted = model.predict(np.take_along_axis(scores, choices.offers, axis=1), choices.offers, rank[:, None])
     return np.asarray((choices.chances * predicted).sum(axis=1))
