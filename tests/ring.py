@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from confluent_kafka import Producer
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from stream_scorer.adapters.clock import SystemClock
-from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
 from stream_scorer.adapters.kafka_client import new_producer
 from stream_scorer.adapters.kafka_log import KafkaLog
 from stream_scorer.core.messages import Offer
@@ -28,6 +28,8 @@ from stream_scorer.settings import Settings, TopicSettings
 from stream_scorer.wiring import release_store
 
 START_MS = 1_763_000_000_000
+
+_until_settled = retry(retry=retry_if_exception_type(TransientError), stop=stop_after_delay(30), wait=wait_fixed(0.2), reraise=True)
 
 
 @dataclass
@@ -106,22 +108,31 @@ class Ring:
             producer.poll(0)
         assert producer.flush(30) == 0
 
-    @retry(retry=retry_if_exception_type(TransientError), stop=stop_after_delay(30), wait=wait_fixed(0.2), reraise=True)
+    @_until_settled
     def read(self, topic: str) -> list[Record]:
-        log = KafkaLog({"bootstrap.servers": self.kafka, "group.id": f"reader-{self.tag}"}, timeout_s=30)
-        try:
-            partitions = [Partition(topic, number) for number in range(self.topics.partitions)]
+        with closing(self._log(f"reader-{self.tag}")) as log:
+            partitions = self._partitions(topic)
             return [record for one in partitions for batch in log.read(one, log.beginning(one), log.end(one)) for record in batch]
-        finally:
-            log.close()
 
     def wait_until_read(self, group: str, topics: Sequence[str], *, timeout_s: float = 60) -> None:
-        """Wait until a group has read these topics; the marker that ends a transaction may stay behind each position."""
-        admin = KafkaTopicAdmin({"bootstrap.servers": self.kafka})
+        """Wait until no committed record of these topics lies ahead of a group; markers and what was aborted may."""
         deadline_s = time.monotonic() + timeout_s
-        while max((lags := admin.lag(f"{group}-{self.tag}", topics)).values()) > 1:
-            assert time.monotonic() < deadline_s, f"{group} is behind: {lags}"
+        while ahead := self._ahead(f"{group}-{self.tag}", topics):
+            assert time.monotonic() < deadline_s, f"{group} has not read {ahead}"
             time.sleep(0.2)
+
+    @_until_settled
+    def _ahead(self, group: str, topics: Sequence[str]) -> list[Partition]:
+        with closing(self._log(group)) as log:
+            places = log.committed([one for topic in topics for one in self._partitions(topic)])
+            starts = {one: log.beginning(one) if place is None else place.offset for one, place in places.items()}
+            return [one for one, start in starts.items() if any(log.read(one, start, log.end(one)))]
+
+    def _log(self, group: str) -> KafkaLog:
+        return KafkaLog({"bootstrap.servers": self.kafka, "group.id": group}, timeout_s=30)
+
+    def _partitions(self, topic: str) -> list[Partition]:
+        return [Partition(topic, number) for number in range(self.topics.partitions)]
 
 
 def request(number: int, **changes: object) -> dict[str, Any]:
