@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from stream_scorer.core.buffer_files import Chunk
+from stream_scorer.core.buffer_files import Chunk, Sampled
 from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.messages import ReleaseId
@@ -181,6 +181,9 @@ class TrainingBuffer(Protocol):
 
     def read(self) -> Iterator[list[ExampleRow]]:
         """Yield all rows in batches, every revision, in no order."""
+
+    def sampled(self, partitions: Sequence[Partition]) -> Mapping[Partition, Sequence[Sampled]]:
+        """Return how the offsets of what is written were sampled, in order; of offsets not named nothing is known."""
 
     def erasures(self) -> Erasures:
         """Return whose rows are left out for ever."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import fs
 
 from stream_scorer.errors import TransientError, UsageError
@@ -43,6 +44,11 @@ class Folder:
         """Return the bytes of a file."""
         with _transient(f"reading {path}"), self._filesystem.open_input_file(self._at(path)) as file:
             return file.read_buffer()
+
+    def schema(self, path: str) -> pa.Schema:
+        """Return the schema of a Parquet file, of which only the end is read."""
+        with _transient(f"reading {path}"), self._filesystem.open_input_file(self._at(path)) as file:
+            return pq.read_schema(file)
 
     def find(self, path: str) -> pa.Buffer | None:
         """Return the bytes of a file, None when it is not there."""

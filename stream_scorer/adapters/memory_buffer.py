@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from stream_scorer.core.buffer_files import Chunk
+from stream_scorer.core.buffer_files import Chunk, Sampled, in_order
 from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.records import Partition
@@ -40,6 +40,10 @@ class MemoryBuffer:
         self.failures -= 1
         msg = "told to fail"
         raise TransientError(msg)
+
+    def sampled(self, partitions: Sequence[Partition]) -> Mapping[Partition, Sequence[Sampled]]:
+        """See TrainingBuffer.sampled."""
+        return {one: in_order(chunk.sampled for chunk in self.chunks if chunk.partition == one) for one in partitions}
 
     def erasures(self) -> Erasures:
         """See TrainingBuffer.erasures."""

@@ -7,8 +7,19 @@ import pyarrow.parquet as pq
 
 from stream_scorer.adapters.folders import Folder
 from stream_scorer.adapters.parquet_erasure import erase, read_erasures, rows_of, write_kept
-from stream_scorer.adapters.parquet_rows import from_table, to_parquet
-from stream_scorer.core.buffer_files import BufferFile, Chunk, Standing, files_of, is_whole, split_by_day, standing, superseded
+from stream_scorer.adapters.parquet_rows import from_table, sampled_in, to_parquet
+from stream_scorer.core.buffer_files import (
+    BufferFile,
+    Chunk,
+    Sampled,
+    Standing,
+    files_of,
+    in_order,
+    is_whole,
+    split_by_day,
+    standing,
+    superseded,
+)
 from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.records import Partition
@@ -49,12 +60,12 @@ class ParquetBuffer:
     def _write(self, chunk: Chunk, before: Standing) -> None:
         files = split_by_day(chunk)
         self._folder.delete([file.path for file in before.torn if file not in files])
-        write_kept(self._folder, lambda erasures: self._write_files(files, erasures))
+        write_kept(self._folder, lambda erasures: self._write_files(files, erasures, chunk.sampled))
 
-    def _write_files(self, files: Mapping[BufferFile, Sequence[ExampleRow]], erasures: Erasures) -> None:
+    def _write_files(self, files: Mapping[BufferFile, Sequence[ExampleRow]], erasures: Erasures, sampled: Sampled) -> None:
         # a file whose rows are all erased is written too: its name tells where to go on
         for file, rows in files.items():
-            self._folder.write(file.path, to_parquet(file, erasures.kept(rows)))
+            self._folder.write(file.path, to_parquet(file, erasures.kept(rows), sampled))
 
     def _kept(self, chunks: Sequence[Chunk]) -> set[Partition]:
         """Return the partitions whose chunk stands whole and alone; take back what another member's writing crossed."""
@@ -72,6 +83,14 @@ class ParquetBuffer:
         """See TrainingBuffer.read."""
         for file in self.files():
             yield from_table(self._table(file))
+
+    def sampled(self, partitions: Sequence[Partition]) -> Mapping[Partition, Sequence[Sampled]]:
+        """See TrainingBuffer.sampled."""
+        found: dict[Partition, list[Sampled]] = {partition: [] for partition in partitions}
+        for file in self.files():
+            if file.partition in found:
+                found[file.partition] += sampled_in(self._folder.schema(file.path).metadata)
+        return {partition: in_order(stretches) for partition, stretches in found.items()}
 
     def erasures(self) -> Erasures:
         """See TrainingBuffer.erasures."""

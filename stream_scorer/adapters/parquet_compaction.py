@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from stream_scorer.adapters.folders import Folder
 from stream_scorer.adapters.parquet_erasure import kept_table, write_kept
-from stream_scorer.adapters.parquet_rows import COLUMNS, MIXED, encode
-from stream_scorer.core.buffer_files import BufferFile, compactable, files_of, superseded
+from stream_scorer.adapters.parquet_rows import COLUMNS, MIXED, encode, sampled_in
+from stream_scorer.core.buffer_files import BufferFile, compactable, files_of, in_order, superseded
 
 ROWS_MAX = 1_000_000
 
@@ -66,8 +66,9 @@ def _replace(folder: Folder, group: Sequence[BufferFile]) -> int:
     tables = [pq.read_table(pa.BufferReader(folder.read(file.path))) for file in group]
     table, mixed = merged(tables)
     once = _once(table)
+    sampled = in_order(one for each in tables for one in sampled_in(each.schema.metadata))
     whole = group[0]._replace(next=max(file.next for file in group), part=0, parts=0)
-    write_kept(folder, lambda erasures: folder.write(whole.path, encode(kept_table(once, erasures), whole, mixed)))
+    write_kept(folder, lambda erasures: folder.write(whole.path, encode(kept_table(once, erasures), whole, mixed, sampled)))
     folder.delete([file.path for file in group])
     return int(table.num_rows - once.num_rows)
 

@@ -14,21 +14,23 @@ typed column `customer.<name>` or `offer.<name>` for each feature of the file, i
 
 A feature that comes in several kinds within a file has no typed column; the file's metadata names it. An empty list is of either kind of
 list; a feature that is null throughout has no column. `day` is in the path (hive style). Metadata of the file's schema:
-`stream_scorer.schema` (1), `.topic`, `.partition`, `.first`, `.next` (the range of offsets), `.mixed` (a JSON list of column names).
+`stream_scorer.schema` (1), `.topic`, `.partition`, `.first`, `.next` (the range of offsets), `.mixed` (a JSON list of column names),
+`.sampled` (a JSON list of [first, next, keep_prob]: the share of assumed negatives that was kept of these offsets).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stream_scorer.core.buffer_files import BufferFile
+from stream_scorer.core.buffer_files import BufferFile, Sampled
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.messages import Features
 
 MIXED = "stream_scorer.mixed"
+SAMPLED = "stream_scorer.sampled"
 _WORDS = pa.dictionary(pa.int32(), pa.string())
 COLUMNS: dict[str, pa.DataType] = {
     "example_id": pa.string(),
@@ -59,23 +61,30 @@ _TYPES: dict[str, pa.DataType] = {
 }
 _SCALARS = {float: "number", int: "number", bool: "bool", str: "string"}
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+_sampled = msgspec.json.Decoder(list[Sampled]).decode
 
 
-def to_parquet(file: BufferFile, rows: Sequence[ExampleRow]) -> bytes:
+def to_parquet(file: BufferFile, rows: Sequence[ExampleRow], sampled: Sampled) -> bytes:
     """Return the bytes of a file; the same rows give the same bytes."""
     table, mixed = to_table(rows)
-    return encode(table, file, mixed)
+    return encode(table, file, mixed, [sampled])
 
 
-def encode(table: pa.Table, file: BufferFile, mixed: Sequence[str]) -> bytes:
+def encode(table: pa.Table, file: BufferFile, mixed: Sequence[str], sampled: Sequence[Sampled]) -> bytes:
     """Return the bytes of a file that holds this table."""
     facts = {"schema": 1, "topic": file.partition.topic, "partition": file.partition.number, "first": file.first, "next": file.next}
     metadata = {f"stream_scorer.{name}": str(value) for name, value in facts.items()}
     metadata[MIXED] = msgspec.json.encode(list(mixed)).decode()
+    metadata[SAMPLED] = msgspec.json.encode(list(sampled)).decode()
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+def sampled_in(metadata: Mapping[bytes, bytes] | None) -> list[Sampled]:
+    """Return how the rows of a file were sampled, by the metadata of its schema."""
+    return _sampled((metadata or {}).get(SAMPLED.encode(), b"[]"))
 
 
 def to_table(rows: Sequence[ExampleRow]) -> tuple[pa.Table, list[str]]:

@@ -9,6 +9,7 @@ a file that replaces those of its day within its range; compaction leaves the ne
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -27,12 +28,43 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The rows of the offsets [first, next) of one partition of the labels topic."""
+    """The rows of the offsets [first, next) of one partition of the labels topic; `keep_prob` is the share kept of assumed negatives."""
 
     partition: Partition
     first: int
     next: int
     rows: Sequence[ExampleRow]
+    keep_prob: float = 1.0
+
+    @property
+    def sampled(self) -> "Sampled":
+        """Return how its offsets were sampled."""
+        return Sampled(self.first, self.next, self.keep_prob)
+
+
+class Sampled(NamedTuple):
+    """Of the offsets [first, next) this share of the assumed negatives was kept."""
+
+    first: int
+    next: int
+    keep_prob: float
+
+
+def in_order(stretches: Iterable[Sampled]) -> list[Sampled]:
+    """Return the stretches in order of offset, each once, neighbours of one share as one."""
+    joined: list[Sampled] = []
+    for one in sorted(set(stretches)):
+        if joined and (joined[-1].next, joined[-1].keep_prob) == (one.first, one.keep_prob):
+            joined[-1] = joined[-1]._replace(next=one.next)
+        else:
+            joined.append(one)
+    return joined
+
+
+def keep_prob_at(offset: int, stretches: Sequence[Sampled]) -> float | None:
+    """Return the share that was kept at an offset, by stretches in order; None where none tells."""
+    place = bisect_right(stretches, offset, key=lambda one: one.first) - 1
+    return stretches[place].keep_prob if place >= 0 and offset < stretches[place].next else None
 
 
 class BufferFile(NamedTuple):

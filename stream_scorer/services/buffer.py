@@ -168,7 +168,7 @@ class Buffer:
     def _write(self, partitions: Sequence[Partition]) -> list[Partition]:
         """Write the rows of these partitions; of those that were refused, another member's files tell where to go on."""
         held = {partition: self._held[partition] for partition in partitions if self._held[partition].rows}
-        chunks = [Chunk(partition, one.first, one.next, one.rows) for partition, one in held.items()]
+        chunks = [Chunk(partition, one.first, one.next, one.rows, self._config.keep_prob) for partition, one in held.items()]
         refused = self._retried(lambda: self._buffer.write(chunks)) if chunks else []
         for partition, one in held.items():
             if partition not in refused:

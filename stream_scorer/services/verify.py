@@ -27,7 +27,7 @@ DOUBLES = frozenset({"request_doubled", "acceptance_doubled", "dead_letter_doubl
 
 @dataclass(frozen=True, slots=True)
 class VerifyConfig:
-    """What a check is told. `partitions` counts each topic's; `keep_prob` is the buffer's."""
+    """What a check is told. `partitions` counts each topic's; `keep_prob` is the buffer's now, for what its files don't tell."""
 
     topics: VerifyTopics
     partitions: Mapping[str, int]
@@ -106,6 +106,8 @@ def _read_rows(buffer: TrainingBuffer, sorters: Sorters, config: VerifyConfig) -
     ends = buffer.ends([Partition(labels, number) for number in range(config.partitions[labels])])
     rows = RowCheck(sorters, ends, buffer.erasures(), keep_prob=config.keep_prob)
     rows.add_files(buffer.read())
+    # after the rows: a chunk that came meanwhile is known by then
+    rows.sampled = buffer.sampled(list(ends))
     return rows
 
 

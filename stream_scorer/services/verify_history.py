@@ -1,7 +1,7 @@
 """The topics' records, brought together by request, by acceptance and by row for `verify`."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from itertools import groupby
 
@@ -9,6 +9,7 @@ import msgspec
 import xxhash
 
 from stream_scorer.core import history
+from stream_scorer.core.buffer_files import Sampled, keep_prob_at
 from stream_scorer.core.codec import decode_all
 from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow, take_apart
@@ -152,6 +153,7 @@ class RowCheck:
     def __init__(self, sorters: Sorters, ends: Mapping[Partition, int | None], erasures: Erasures, *, keep_prob: float) -> None:
         self._sorters, self._ends, self._erasures, self._keep_prob = sorters, ends, erasures, keep_prob
         self.found = 0
+        self.sampled: Mapping[Partition, Sequence[Sampled]] = {}
 
     def add_files(self, batches: Iterable[list[ExampleRow]]) -> None:
         """Take in what the files hold."""
@@ -163,8 +165,10 @@ class RowCheck:
     def expect(self, record: Record) -> None:
         """Take in what a label on the topic makes due."""
         for message in decode_all([record], LabelledRanking).messages:
-            rows = self._erasures.kept(take_apart(message, keep_prob=self._keep_prob))
-            settled = record.offset < (self._ends.get(Partition(record.topic, record.partition)) or 0)
+            place = Partition(record.topic, record.partition)
+            known = keep_prob_at(record.offset, self.sampled.get(place, ()))
+            rows = self._erasures.kept(take_apart(message, keep_prob=self._keep_prob if known is None else known))
+            settled = record.offset < (self._ends.get(place) or 0)
             if rows:
                 self._put(message.request_id, message.revision, rows, found=False, settled=settled)
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pyarrow import fs
 
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
-from stream_scorer.core.buffer_files import Chunk
+from stream_scorer.core.buffer_files import Chunk, Sampled
 from stream_scorer.core.examples import ExampleRow, example_id
 from stream_scorer.core.messages import Features
 from stream_scorer.core.records import Partition
@@ -127,3 +128,17 @@ def test_erasing_again_removes_nothing_more(buffer: TrainingBuffer) -> None:
     buffer.write([chunk(0, 3)])
     assert sum(buffer.erase("c", DAY_MS).values()) == 3
     assert buffer.erase("c", DAY_MS) == {}
+
+
+def test_how_offsets_were_sampled_is_known_afterwards(buffer: TrainingBuffer) -> None:
+    buffer.write([replace(chunk(0, 3, days=2), keep_prob=0.5)])
+    buffer.write([replace(chunk(3, 5), keep_prob=0.5), chunk(2, 4, partition=Q)])
+    buffer.write([chunk(5, 6)])
+    assert buffer.sampled([P]) == {P: [Sampled(0, 5, 0.5), Sampled(5, 6, 1.0)]}
+    assert buffer.sampled([Q]) == {Q: [Sampled(2, 4, 1.0)]}
+
+
+def test_erasing_changes_nothing_in_how_offsets_were_sampled(buffer: TrainingBuffer) -> None:
+    buffer.write([replace(chunk(0, 3), keep_prob=0.25)])
+    buffer.erase("c", DAY_MS)
+    assert buffer.sampled([P]) == {P: [Sampled(0, 3, 0.25)]}

@@ -1,5 +1,7 @@
 """Small files made into large ones, whatever happens meanwhile."""
 
+from dataclasses import replace
+
 import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,16 @@ def test_files_of_a_day_become_one_beside_the_newest_chunk() -> None:
     before = requests(folder)
     assert compact(folder) == Compacted(files_before=14, files_after=4, rows_doubled=0)
     assert requests(folder) == before
+
+
+def test_how_offsets_were_sampled_survives_compaction() -> None:
+    folder = MortalFolder(fs._MockFileSystem(), "labels")
+    for first, keep_prob in enumerate([0.5, 0.5, 1.0, 0.25]):
+        ParquetBuffer(folder).write([replace(chunk(first, first + 1, 2), keep_prob=keep_prob)])
+    before = ParquetBuffer(folder).sampled([P])
+    assert [one.keep_prob for one in before[P]] == [0.5, 1.0, 0.25]
+    compact(folder)
+    assert ParquetBuffer(folder).sampled([P]) == before
 
 
 def test_compaction_again_takes_the_compacted_file_in() -> None:

@@ -3,7 +3,20 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.buffer_files import BufferFile, Chunk, Standing, day_of, files_of, parse, split_by_day, standing, superseded
+from stream_scorer.core.buffer_files import (
+    BufferFile,
+    Chunk,
+    Sampled,
+    Standing,
+    day_of,
+    files_of,
+    in_order,
+    keep_prob_at,
+    parse,
+    split_by_day,
+    standing,
+    superseded,
+)
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.records import Partition
 
@@ -46,6 +59,13 @@ def test_a_chunk_is_split_by_the_day_of_its_labels() -> None:
 
 def replace_time(time_ms: int) -> ExampleRow:
     return ROW._replace(label_time_ms=time_ms)
+
+
+def test_a_share_is_known_for_the_offsets_of_its_stretch_only() -> None:
+    stretches = in_order([Sampled(5, 8, 0.5), Sampled(0, 3, 1.0), Sampled(3, 5, 0.5), Sampled(0, 3, 1.0), Sampled(10, 11, 1.0)])
+    assert stretches == [Sampled(0, 3, 1.0), Sampled(3, 8, 0.5), Sampled(10, 11, 1.0)]
+    assert [keep_prob_at(offset, stretches) for offset in (0, 2, 3, 7, 8, 10, 11)] == [1.0, 1.0, 0.5, 0.5, None, 1.0, None]
+    assert keep_prob_at(0, []) is None
 
 
 def test_no_file_stands_nowhere() -> None:

@@ -87,12 +87,12 @@ class Ring:
         for topic in (TOPICS.requests, TOPICS.acceptances):
             self.broker.committed["rank", Partition(topic, 0)] = Position(len(self.log(topic)))
 
-    def fill(self) -> None:
+    def fill(self, keep_prob: float = 1.0) -> None:
         """Put every label into a buffer."""
         records = self.log(TOPICS.labels)
-        rows = [row for message in decode_all(records, LabelledRanking).messages for row in take_apart(message)]
+        rows = [row for message in decode_all(records, LabelledRanking).messages for row in take_apart(message, keep_prob=keep_prob)]
         self.buffer = MemoryBuffer()
-        self.buffer.write([Chunk(Partition(TOPICS.labels, 0), 0, len(records), rows)])
+        self.buffer.write([Chunk(Partition(TOPICS.labels, 0), 0, len(records), rows, keep_prob)])
 
     def relabel(self, place: int, change: Callable[[dict[str, Any]], None]) -> None:
         """Falsify a label that was written."""
@@ -302,6 +302,16 @@ def test_an_open_window_owes_no_negatives() -> None:
     ring.accept("r1", "o1")
     ring.settle(later_ms=0)
     assert ring.verify().faults == {}
+
+
+@pytest.mark.parametrize("now", [0.1, 1.0])
+def test_rows_are_judged_by_the_share_that_was_kept_when_they_were_written(ring: Ring, now: float) -> None:
+    ring.fill(keep_prob=0.5)
+    assert ring.verify(replace(CONFIG, keep_prob=now)).faults == {}
+    assert ring.buffer is not None
+    sampled = next(row for row in ring.buffer.chunks[0].rows if row.keep_prob == 0.5)
+    ring.buffer.chunks[0] = replace(ring.buffer.chunks[0], rows=[row for row in ring.buffer.chunks[0].rows if row is not sampled])
+    assert set(ring.verify(replace(CONFIG, keep_prob=now)).faults) == {"rows_missing"}
 
 
 def test_at_least_once_may_double_outputs_but_not_lose_them(ring: Ring) -> None:
