@@ -23,7 +23,7 @@ from stream_scorer.core.join_state import JoinTopics
 from stream_scorer.core.labelling import Horizons
 from stream_scorer.core.pipeline import RankTopics
 from stream_scorer.core.program_tower import Program
-from stream_scorer.errors import ReleaseError
+from stream_scorer.errors import BadModel
 from stream_scorer.ports import Telemetry
 from stream_scorer.services.join_restore import JoinConfig
 from stream_scorer.services.joiner import Joiner
@@ -41,18 +41,18 @@ ClientConfig = dict[str, str | int | float | bool]
 def release_store(settings: Settings) -> RedisReleases:
     """Return the store of releases."""
     client = connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s)
-    return RedisReleases(client, prefix=settings.redis.prefix, open_program=_open_program)
+    return RedisReleases(client, prefix=settings.redis.prefix, open_program=open_program)
 
 
-def _open_program(data: bytes) -> Program:
-    """Import torch only for a release that needs it."""
+def open_program(data: bytes) -> Program:
+    """Import torch only for a tower that needs it. Raises BadModel."""
     try:
-        from stream_scorer.towers.program import open_program
+        from stream_scorer.towers.program import open_program as run_by_torch
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise ReleaseError("the release holds a program of torch.export: pip install 'stream-scorer[train]'") from error
-    return open_program(data)
+        raise BadModel("it is a program of torch.export: pip install 'stream-scorer[train]'") from error
+    return run_by_torch(data)
 
 
 def member_config(settings: Settings, group: str) -> ClientConfig:

@@ -13,7 +13,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from stream_scorer.core.program_tower import OpenProgram
 from stream_scorer.core.release import Model
+from stream_scorer.core.stored_towers import tower_from
 from stream_scorer.core.tower import Tensors, Tower, digest_towers
 from stream_scorer.errors import BadModel, UsageError
 
@@ -21,6 +23,7 @@ FORMAT = 1
 TENSORS, MANIFEST = "model.safetensors", "manifest.json"
 
 _Side = Literal["user_tower", "item_tower"]
+_SIDES: tuple[_Side, _Side] = ("user_tower", "item_tower")
 
 
 class _Manifest(msgspec.Struct):
@@ -51,8 +54,11 @@ def write_model(folder: Path, model: Model) -> None:
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def read_model(folder: Path) -> Model:
-    """Read a model. Raises UsageError when there is none, BadModel for one that is torn, changed, or of another format."""
+def read_model(folder: Path, *, open_program: OpenProgram | None = None) -> Model:
+    """Read a model whose towers are of any kind.
+
+    Raises UsageError when there is none, BadModel for one that is torn, changed, of another format, or a program that cannot be opened.
+    """
     path = folder / MANIFEST
     if not path.is_file():
         raise UsageError(f"{folder} is not a model: it has no {MANIFEST}")
@@ -63,17 +69,17 @@ def read_model(folder: Path) -> Model:
         raise BadModel(f"the model in {folder} cannot be read: {error}") from error
     if manifest.format != FORMAT:
         raise BadModel(f"the model in {folder} has format {manifest.format}, this version reads {FORMAT}")
-    user_tower, item_tower = _tower(manifest, arrays, "user_tower"), _tower(manifest, arrays, "item_tower")
+    user_tower, item_tower = (_tower(manifest, arrays, side, open_program) for side in _SIDES)
     if (found := digest_towers(user_tower, item_tower)) != manifest.model_id:
         raise BadModel(f"the model in {folder} was changed: it says {manifest.model_id}, its contents are {found}")
     return Model(manifest.model_id, user_tower, item_tower, manifest.facts)
 
 
-def _tower(manifest: _Manifest, arrays: Tensors, side: _Side) -> Tower:
+def _tower(manifest: _Manifest, arrays: Tensors, side: _Side, open_program: OpenProgram | None) -> Tower:
     own = {name.removeprefix(f"{side}."): array for name, array in arrays.items() if name.startswith(f"{side}.")}
     if side not in manifest.towers:
         raise BadModel(f"the model has no {side}")
-    return Tower.from_tensors(manifest.towers[side], own)
+    return tower_from(manifest.towers[side], own, open_program)
 
 
 def _fill(folder: Path, model: Model) -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "publish": "Make a release of a model and its offers, and switch to it; or roll back.",
     "refresh": "Keep the current release in step with the offers topic.",
     "import-h2o": "Make a model of towers trained in H2O.",
+    "import-towers": "Make a model of programs, or of vectors alone.",
     "retrain": "Train, judge and publish again as labels come in.",
     "score": "Rank a file of requests offline.",
     "replay": "Send a file of events to a topic.",

@@ -35,8 +35,8 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled examples, beside popularity and a random order."""
     from stream_scorer.adapters.example_files import ExampleFiles
-    from stream_scorer.adapters.model_files import read_model
     from stream_scorer.adapters.tables import read_offers, read_policy
+    from stream_scorer.cli.tower_sources import stored_model
     from stream_scorer.core.policies import ModelPolicy
     from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model
 
@@ -44,7 +44,7 @@ def evaluate(
     target = read_policy(policy, stated) if policy else ModelPolicy(temperature, floor, pool)
     options = EvaluateOptions(k, held_out, seed, OffPolicyOptions(target, ess_min, weight_max))
     known = ExampleFiles.at(seen) if seen else None
-    report = evaluate_model(read_model(model), stated, ExampleFiles.at(labels), known, options)
+    report = evaluate_model(stored_model(model), stated, ExampleFiles.at(labels), known, options)
     _tell(report, as_json)
 
 

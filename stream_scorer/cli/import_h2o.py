@@ -43,7 +43,7 @@ def import_h2o(
         defaults=dict(_default(each) for each in default or ()),
     )
     write_model(out, model)
-    _tell(model, out, as_json)
+    tell_imported(model, out, as_json)
 
 
 def _default(text: str) -> tuple[str, float]:
@@ -61,7 +61,8 @@ def _default(text: str) -> tuple[str, float]:
     return name, number
 
 
-def _tell(model: "Model", out: Path, as_json: bool) -> None:
+def tell_imported(model: "Model", out: Path, as_json: bool) -> None:
+    """Print what a model that was imported reads and gives."""
     import json
 
     if as_json:

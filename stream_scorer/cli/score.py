@@ -82,11 +82,11 @@ def _stored(settings: "Settings", name: str) -> "Release":
 
 def _made(model: Path, offers: Path) -> "Release":
     from stream_scorer.adapters.clock import SystemClock
-    from stream_scorer.adapters.model_files import read_model
     from stream_scorer.adapters.tables import read_offers
+    from stream_scorer.cli.tower_sources import stored_model
     from stream_scorer.services.publisher import draft_release
 
-    draft = draft_release(read_model(model), read_offers(offers), created_ms=SystemClock().now_ms(), embedded=lambda done: None)
+    draft = draft_release(stored_model(model), read_offers(offers), created_ms=SystemClock().now_ms(), embedded=lambda done: None)
     for fault in draft.faults:
         print(f"caution: {fault}", file=sys.stderr)
     return draft.release

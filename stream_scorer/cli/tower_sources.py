@@ -33,10 +33,10 @@ class TowerSources:
 def model_from(sources: TowerSources, *, vector_feature: str) -> "Model":
     """Read the towers. Customers' vectors go before a user tower; without either, a request brings its own vector."""
     if sources.model and not sources.customer_vectors:
-        return _read(sources.model)
+        return stored_model(sources.model)
     from stream_scorer.core.given_vectors import model_of_towers
 
-    model = _read(sources.model) if sources.model else None
+    model = stored_model(sources.model) if sources.model else None
     item = model.item_tower if model else _item(sources)
     user = _user(sources, model.user_tower if model else None, item.dim, vector_feature)
     named = {one.name: str(getattr(sources, one.name)) for one in fields(sources) if getattr(sources, one.name) is not None}
@@ -62,10 +62,12 @@ def _user(sources: TowerSources, trained: "Tower | None", dim: int, feature: str
     return customer_lookup(given) if tower is None else GivenTower.of(given, tower)
 
 
-def _read(folder: Path) -> "Model":
+def stored_model(folder: Path) -> "Model":
+    """Read a model's folder, whatever its towers are."""
     from stream_scorer.adapters.model_files import read_model
+    from stream_scorer.wiring import open_program
 
-    return read_model(folder)
+    return read_model(folder, open_program=open_program)
 
 
 def _vectors(path: Path, id_column: str) -> "GivenVectors":

@@ -1,15 +1,18 @@
 """Vectors that were made elsewhere, as towers: an offer's is looked up by its id; a customer's too, or the request brings it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from stream_scorer.core.features import Category, FeatureSpec, Floats, Inputs, Side, Vector
 from stream_scorer.core.release import Model
 from stream_scorer.core.tower import Embedded, Tensors, Tower, digest_towers, normalised
 from stream_scorer.errors import BadModel
+
+Places = npt.NDArray[np.int64]
 
 VECTOR = "vector"  # the feature in which a request brings its customer's vector
 
@@ -34,23 +37,30 @@ class GivenVectors:
 
 @dataclass(frozen=True, slots=True)
 class GivenTower(Tower):
-    """See Tower. Vectors that were given for some ids go before what another tower makes of the rest."""
+    """See Tower. Vectors, of length 1, that were given for some ids go before what another tower makes of the rest.
+
+    Its inputs are the other tower's, and behind them one slot more: which of the ids it is.
+    """
 
     given: GivenVectors
     otherwise: Tower
-    _place: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse vectors of another length than the tower's, with BadModel."""
         if self.given.vectors.shape[1] != self.otherwise.dim:
             raise BadModel(f"the vectors have {self.given.vectors.shape[1]} numbers, the tower for the rest gives {self.otherwise.dim}")
-        object.__setattr__(self, "_place", {one: place for place, one in enumerate(self.given.ids)})
 
     @staticmethod
     def of(given: GivenVectors, otherwise: Tower) -> "GivenTower":
         """Put vectors before a tower."""
-        unit = GivenVectors(given.ids, normalised(given.vectors))
-        return GivenTower(otherwise.spec, otherwise.table, otherwise.combine, otherwise.layers, unit, otherwise)
+        return GivenTower.of_unit(GivenVectors(given.ids, normalised(given.vectors)), otherwise)
+
+    @staticmethod
+    def of_unit(given: GivenVectors, otherwise: Tower) -> "GivenTower":
+        """Put vectors before a tower, as they are."""
+        which = Category("given", given.ids, from_id=True)
+        spec = FeatureSpec(otherwise.spec.side, (*otherwise.spec.inputs, which))
+        return GivenTower(spec, otherwise.table, otherwise.combine, otherwise.layers, given, otherwise)
 
     @property
     def dim(self) -> int:
@@ -59,16 +69,30 @@ class GivenTower(Tower):
 
     def embed(self, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> Embedded:
         """See Tower.embed; wrong features of an id whose vector was given are no error, as nothing reads them."""
-        made = self.otherwise.embed(features, ids)
-        places = np.array([self._place.get(one, -1) for one in ids], np.int64)
-        found = places >= 0
-        vectors = made.vectors.copy()
-        vectors[found] = self.given.vectors[places[found]]
-        return Embedded(vectors, tuple(error for error in made.errors if not found[error.index]))
+        inputs = self.spec.encode(features, ids)
+        place, _ = self._split(inputs)
+        return Embedded(self.forward(inputs), tuple(error for error in inputs.errors if place[error.index] < 0))
+
+    def forward(self, inputs: Inputs) -> Floats:
+        """See Tower.forward."""
+        place, rest = self._split(inputs)
+        return self._with_given(self.otherwise.forward(rest), place)
 
     def outputs(self, inputs: Inputs) -> Floats:
-        """See Tower.outputs: of the tower for the rest, as no ids are told."""
-        return self.otherwise.outputs(inputs)
+        """See Tower.outputs."""
+        place, rest = self._split(inputs)
+        return self._with_given(self.otherwise.outputs(rest), place)
+
+    def _with_given(self, made: Floats, place: Places) -> Floats:
+        return np.where(place[:, None] >= 0, self.given.vectors[place], made)
+
+    def _split(self, inputs: Inputs) -> tuple[Places, Inputs]:
+        """Return which vector each row (B,) has, -1 for none, and the inputs of the other tower."""
+        starts = inputs.starts.reshape(len(inputs.numbers), len(self.spec.slots))
+        last = starts[:, -1]  # one row each: the slot has neither buckets nor bags
+        rest = (starts[:, :-1] - np.arange(len(starts))[:, None]).reshape(-1)
+        place = inputs.rows[last] - self.spec.first_rows[-2] - 1
+        return place, Inputs(np.delete(inputs.rows, last), rest, inputs.numbers, inputs.errors)
 
     def tensors(self) -> Tensors:
         """See Tower.tensors."""

@@ -24,7 +24,7 @@ def tower_from(structure: Mapping[str, Any], tensors: Arrays, open_program: Open
             rest = {name.removeprefix("otherwise."): array for name, array in tensors.items() if name.startswith("otherwise.")}
             otherwise = tower_from(structure["otherwise"], rest, open_program)
             given = GivenVectors(tuple(structure["given"]), np.asarray(tensors["given"], np.float64))  # of length 1 already
-            return GivenTower(otherwise.spec, otherwise.table, otherwise.combine, otherwise.layers, given, otherwise)
+            return GivenTower.of_unit(given, otherwise)
     except KeyError as error:
         raise BadModel(f"the tower lacks {error.args[0]!r}") from error
     return Tower.from_tensors(structure, tensors)

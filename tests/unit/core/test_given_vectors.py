@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from stream_scorer.core.features import Bag, Category, FeatureSpec, Vector
 from stream_scorer.core.given_vectors import GivenTower, GivenVectors, brought, customer_lookup, model_of_towers, offer_lookup
 from stream_scorer.core.stored_towers import tower_from
-from stream_scorer.core.tower import Tower
+from stream_scorer.core.tower import Layer, Tower
 from stream_scorer.errors import BadModel
 
 OFFERS = GivenVectors(("x", "y"), np.array([[3.0, 4.0], [0.0, -2.0]]))
@@ -38,6 +39,20 @@ def test_given_vectors_go_before_a_tower_for_the_rest() -> None:
     )
     assert made.vectors.tolist() == [[1.0, 0.0], [0.6, 0.8], [0.0, 0.0]]
     assert [error.index for error in made.errors] == [2]
+
+
+@pytest.mark.parametrize("slots", [(), (Bag("likes", ("a", "b")), Category("plan", ("free",), buckets=3))])
+def test_encoded_inputs_tell_whose_vector_was_given(slots: tuple[Bag | Category, ...]) -> None:
+    spec = FeatureSpec("customer", (*slots, Vector("vector", (0.0, 0.0), (1.0, 1.0))))
+    rng, width = np.random.default_rng(0), 2 + 2 * bool(slots)
+    rest = Tower(spec, rng.normal(size=(spec.table_rows, 2)), "sum", (Layer(rng.normal(size=(2, width)), np.zeros(2)),))
+    tower = GivenTower.of(CUSTOMERS, rest)
+    features = [{"vector": [3.0, 4.0], "likes": ["a", "b"][:number], "plan": "other"} for number in range(3)]
+    ids = ["new", "bob", "newer"]
+    made = tower.forward(tower.spec.encode(features, ids))
+    assert np.array_equal(made, tower.embed(features, ids).vectors)
+    assert np.array_equal(made[[0, 2]], rest.embed(features, ids).vectors[[0, 2]])
+    assert made[1].tolist() == [0.0, 1.0]
 
 
 def test_given_vectors_of_another_length_than_the_towers_are_refused() -> None:
