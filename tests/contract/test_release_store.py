@@ -21,7 +21,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[ReleaseStore]:
     if request.param == "memory":
         yield MemoryReleases()
         return
-    client = connect(request.getfixturevalue("redis_url"), timeout_s=2.0)
+    client = connect(request.getfixturevalue("redis_url"), timeout_s=10.0)
     yield RedisReleases(client, prefix=request.getfixturevalue("redis_prefix"))
     client.close()
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from stream_scorer.core.codec import encode
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking
 from stream_scorer.core.records import Partition
 from stream_scorer.settings import TopicSettings
+from tests.waiting import wait_for
 
 DAY_MS = 86_400_000
 RANKINGS, OFFERS, BAD = 4_000, 5, 7
@@ -63,7 +65,7 @@ def start(kafka: str, topics: TopicSettings, folder: Path | str, *options: str, 
 
 
 def finish(process: subprocess.Popen[str]) -> dict[str, int]:
-    said, _ = process.communicate(timeout=90)
+    said, _ = process.communicate(timeout=180)
     assert process.returncode == 0
     report: dict[str, int] = json.loads(said)
     return report
@@ -72,14 +74,11 @@ def finish(process: subprocess.Popen[str]) -> dict[str, int]:
 def kill(members: list[subprocess.Popen[str]]) -> None:
     for member in members:
         member.send_signal(signal.SIGKILL)
-        member.communicate(timeout=10)
+        member.communicate(timeout=60)
 
 
-def wait_for_more(folder: Path) -> None:
-    known, deadline = len(list(folder.rglob("*.parquet"))), time.monotonic() + 120
-    while len(list(folder.rglob("*.parquet"))) == known:
-        assert time.monotonic() < deadline, "no file was written for 120 s"
-        time.sleep(0.01)
+def has_more_than(files: int, folder: Path) -> bool:
+    return len(list(folder.rglob("*.parquet"))) > files
 
 
 def times_stored(folder: Path | str) -> Counter[str]:
@@ -126,12 +125,12 @@ def test_an_s3_bucket_is_as_good_as_a_folder(kafka: str, topics: TopicSettings, 
 def test_kills_at_random_lose_and_double_nothing(kafka: str, topics: TopicSettings, tmp_path: Path) -> None:
     send(kafka, topics)
     chance = random.Random(4)
-    slowly = {"STREAM_SCORER_LOOP__BATCH_RECORDS_MAX": "20", "STREAM_SCORER_BUFFER__FILE_ROWS_MAX": "150"}
+    slowly = {"STREAM_SCORER_LOOP__BATCH_RECORDS_MAX": "10", "STREAM_SCORER_BUFFER__FILE_ROWS_MAX": "50"}
     for _ in range(4):
         members = [start(kafka, topics, tmp_path, **slowly) for _ in range(2)]
         try:
-            wait_for_more(tmp_path)
-            time.sleep(chance.uniform(0, 0.3))
+            wait_for(partial(has_more_than, len(list(tmp_path.rglob("*.parquet"))), tmp_path), "another file", every_s=0.01)
+            time.sleep(chance.uniform(0, 0.2))
         finally:
             kill(members)
     assert len(times_stored(tmp_path)) < RANKINGS * OFFERS, "the kills came too late to interrupt anything"

@@ -12,11 +12,11 @@ import msgspec
 import psutil
 import pytest
 
-from stream_scorer.core.records import Record
 from stream_scorer.settings import TopicSettings
 from stream_scorer.wiring import join_config
 from tests.join_oracle import Event, history, latest_labels, oracle, outcome, ranking
 from tests.ring import START_MS, Ring
+from tests.waiting import wait_for
 
 REQUESTS = int(os.environ.get("CHAOS_REQUESTS", "30000"))
 KILLS = int(os.environ.get("CHAOS_ROUNDS", "5"))
@@ -83,17 +83,11 @@ def test_labels_equal_the_oracle_though_joiners_are_killed_and_frozen(ring: Ring
     put_the_end_of_time(ring, max(event.time_ms for event in events) + 120_000)
     ring.wait_until_read("join", [ring.topics.outcomes], timeout_s=300)
     labels, dead = oracle(events, horizons)
-    wait_for_labels(ring, set(labels), timeout_s=120)
+    wait_for(lambda: set(labels) <= final_requests(ring), "final labels of all requests", within_s=300, every_s=1)
     found = latest_labels([record.value or b"" for record in ring.read(ring.topics.labels)])
     assert {request_id: found[request_id] for request_id in labels} == labels
-    assert len([record for record in ring.read(ring.topics.dead_letters) if source_of(record) == ring.topics.outcomes]) == dead
-
-
-def wait_for_labels(ring: Ring, wanted: set[str], *, timeout_s: float) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while missing := wanted - final_requests(ring):
-        assert time.monotonic() < deadline_s, f"{len(missing)} requests have no final label, such as {sorted(missing)[:3]}"
-        time.sleep(1)
+    wait_for(lambda: dead_outcomes(ring) >= dead, "dead letters of outcomes", within_s=300)
+    assert dead_outcomes(ring) == dead
 
 
 def final_requests(ring: Ring) -> set[str]:
@@ -101,15 +95,16 @@ def final_requests(ring: Ring) -> set[str]:
     return {value["request_id"] for value in values if value["final"]}
 
 
-def source_of(record: Record) -> str:
-    return dict(record.headers)["source.topic"].decode()
+def dead_outcomes(ring: Ring) -> int:
+    sources = [dict(record.headers)["source.topic"].decode() for record in ring.read(ring.topics.dead_letters)]
+    return sources.count(ring.topics.outcomes)
 
 
 def test_an_idle_partition_closes_its_windows_at_the_pace_of_the_clock(ring: Ring, tmp_path: Path) -> None:
     ring.options |= {"STREAM_SCORER_JOIN__WINDOW_MS": "2000", "STREAM_SCORER_JOIN__IDLE_SLACK_MS": "500"}
     put(ring, [Event("rankings", START_MS, START_MS, ranking("q-1", "c-1", START_MS))])
     ring.start("join", log=tmp_path / "join.log")
-    wait_for_labels(ring, {"q-1"}, timeout_s=30)
+    wait_for(lambda: final_requests(ring) == {"q-1"}, "the window closes")
     [label] = latest_labels([record.value or b"" for record in ring.read(ring.topics.labels)]).values()
     assert {one.cause for one in label} == {"window_closed"}
     assert label[0].time_ms == START_MS + 2_000

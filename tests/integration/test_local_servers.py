@@ -14,18 +14,18 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from stream_scorer.adapters.local_valkey import LocalValkey
 from stream_scorer.settings import TopicSettings
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def test_topics_exist_with_their_partitions(kafka: str, topics: TopicSettings) -> None:
-    found = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics
+    found = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=30).topics
     assert {len(found[name].partitions) for name in (topics.requests, topics.rankings, topics.labels)} == {topics.partitions}
 
 
 def test_rankings_carry_the_brokers_time(kafka: str, topics: TopicSettings) -> None:
     resource = ConfigResource(ResourceType.TOPIC, topics.rankings)
     client = AdminClient({"bootstrap.servers": kafka})
-    configs = client.describe_configs([resource])[resource].result(timeout=10)
+    configs = client.describe_configs([resource])[resource].result(timeout=30)
     assert configs["message.timestamp.type"].value == "LogAppendTime"
 
 
@@ -41,7 +41,7 @@ def test_a_halted_valkey_comes_back_on_its_port_empty() -> None:
 
 def test_a_paused_valkey_keeps_what_it_holds() -> None:
     with LocalValkey() as server:
-        client = redis.Redis.from_url(server.url, socket_timeout=5)
+        client = redis.Redis.from_url(server.url, socket_timeout=20)
         client.set("key", "value")
         server.pause()
         server.unpause()

@@ -10,6 +10,8 @@ import pytest
 from stream_scorer.adapters.redis_client import at_the_edge, connect
 from stream_scorer.errors import TransientError
 
+IN_TIME_S = 5.0  # many times the time-out, for machines that are busy; without one it would be for ever
+
 
 def serve(answer: bytes | None) -> Iterator[str]:
     """Accept connections and answer everything with the same bytes, or never."""
@@ -52,7 +54,7 @@ def test_a_server_that_does_not_answer_as_redis_does_is_trouble_that_may_pass_an
     started_s = time.monotonic()
     with pytest.raises(TransientError):
         ping(odd_server)
-    assert time.monotonic() - started_s < 2.0
+    assert time.monotonic() - started_s < IN_TIME_S
 
 
 def test_a_closed_port_is_found_in_time() -> None:
@@ -61,4 +63,4 @@ def test_a_closed_port_is_found_in_time() -> None:
     started_s = time.monotonic()
     with pytest.raises(TransientError):
         ping(f"redis://127.0.0.1:{port}")
-    assert time.monotonic() - started_s < 1.0
+    assert time.monotonic() - started_s < IN_TIME_S

@@ -33,6 +33,6 @@ def test_up_has_topics_and_an_empty_store_and_ends_both_when_told(up: Up) -> Non
     assert redis.Redis.from_url(url).dbsize() == 0
 
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(90) == 0
     assert not listening(int(bootstrap.split(":")[1]))
     assert not listening(int(url.split(":")[2].split("/")[0]))
