@@ -1,7 +1,6 @@
 """The real servers that tests share: one Kafka and one Valkey for the whole run, topics of its own for each test."""
 
 import os
-import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
 
@@ -15,10 +14,14 @@ from stream_scorer.adapters.local_valkey import LocalValkey
 from stream_scorer.services.topics import create_topics
 from stream_scorer.settings import LocalSettings, Settings, TopicSettings
 from stream_scorer.topic_plan import topic_specs
+from tests.waiting import wait_for
 
-# machines are busy and slow at times: how long an example takes says nothing about it
-hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True)
-hypothesis.settings.load_profile("patient")
+# Machines are busy and slow at times: how long an example takes says nothing about it. The same examples each time, so that a change
+# and not luck turns a test red; `pytest --hypothesis-profile search` draws new ones.
+_PATIENT = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True)
+hypothesis.settings.register_profile("search", _PATIENT)
+hypothesis.settings.register_profile("same", _PATIENT, derandomize=True)
+hypothesis.settings.load_profile("same")
 
 MakeTopics = Callable[..., TopicSettings]
 
@@ -110,12 +113,9 @@ def _create(kafka: str, topics: TopicSettings) -> None:
     specs = topic_specs(Settings(topics=topics))
     create_topics(KafkaTopicAdmin({"bootstrap.servers": kafka}), specs)
     client = AdminClient({"bootstrap.servers": kafka})
-    deadline = time.monotonic() + 30
-    while not all(_led(client, spec.name) for spec in specs):
-        assert time.monotonic() < deadline, f"{[spec.name for spec in specs]} have no leaders after 30 s"
-        time.sleep(0.02)
+    wait_for(lambda: all(_led(client, spec.name) for spec in specs), f"leaders of {[spec.name for spec in specs]}", every_s=0.02)
 
 
 def _led(client: AdminClient, topic: str) -> bool:
-    partitions = client.list_topics(topic, timeout=10).topics[topic].partitions
+    partitions = client.list_topics(topic, timeout=30).topics[topic].partitions
     return bool(partitions) and all(each.leader >= 0 for each in partitions.values())

@@ -15,6 +15,8 @@ from stream_scorer.ports import TopicSpec, TopicState
 
 _PROBE_ID = "stream-scorer-doctor"
 _SEEN_EVERY_S = 0.05
+# what a broker answers until somebody's first look for a coordinator has made it one
+_NO_COORDINATOR_YET = {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
 _GRACE_S = 5.0  # the client's own time-out comes first, with a reason
 
 
@@ -88,13 +90,18 @@ class KafkaTopicAdmin:
 
     def members(self, group: str) -> int:
         """See TopicAdmin."""
-        described = self._client.describe_consumer_groups([group], request_timeout=self._timeout_s)[group]
-        try:
-            return len(described.result(self._timeout_s + _GRACE_S).members)
-        except KafkaException as error:
-            if kafka_error(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return 0
-            raise NotReady(f"the brokers did not answer: {kafka_error(error).str()}") from error
+        deadline_s = time.monotonic() + self._timeout_s
+        while True:
+            described = self._client.describe_consumer_groups([group], request_timeout=self._timeout_s)[group]
+            try:
+                return len(described.result(self._timeout_s + _GRACE_S).members)
+            except KafkaException as error:
+                code = kafka_error(error).code()
+                if code == KafkaError.GROUP_ID_NOT_FOUND:
+                    return 0
+                if code not in _NO_COORDINATOR_YET or time.monotonic() > deadline_s:
+                    raise NotReady(f"the brokers did not answer: {kafka_error(error).str()}") from error
+            time.sleep(_SEEN_EVERY_S)
 
     def _metadata(self) -> Any:
         try:
