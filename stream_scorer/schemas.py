@@ -23,6 +23,7 @@ _PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"
 MESSAGES: dict[str, type[Any]] = {
     "customer-request": messages.CustomerRequest,
     "acceptance": messages.Acceptance,
+    "erasure": messages.Erasure,
     "offer": messages.Offer,
     "ranking": messages.Ranking,
     "labelled-ranking": messages.LabelledRanking,
@@ -48,6 +49,8 @@ class _Channel:
     sent_by: tuple[str, ...]
     received_by: tuple[str, ...]
     about: str
+    beside: tuple[str, tuple[str, ...]] | None = None
+    """Another message there, and who sends it."""
 
 
 _USERS_KEY = "as you like: we choose the partitions of what we write ourselves"
@@ -55,9 +58,25 @@ _CUSTOMER_KEY = "customer_id; the partition is murmur2 of it, as Java clients ch
 _CHANNELS = (
     _Channel("requests", "customer-request", _USERS_KEY, (), ("rank",), "Customers to rank offers for."),
     _Channel("acceptances", "acceptance", _USERS_KEY, (), ("rank",), "Customers' answers to offers."),
-    _Channel("offers", "offer", "offer_id", (), ("refresh",), "Offers as their owners state them; a tombstone withdraws one."),
+    _Channel(
+        "offers",
+        "offer",
+        "offer_id",
+        (),
+        ("refresh",),
+        "Offers as their owners state them; a tombstone withdraws one.",
+        ("offer-tombstone", ()),
+    ),
     _Channel("rankings", "ranking", _CUSTOMER_KEY, ("rank",), ("join",), "One per request; its own timestamp says when it was ranked."),
-    _Channel("outcomes", "acceptance", _CUSTOMER_KEY, ("rank",), ("join",), "Acceptances, validated."),
+    _Channel(
+        "outcomes",
+        "acceptance",
+        _CUSTOMER_KEY,
+        ("rank",),
+        ("join",),
+        "Acceptances, validated; an erasure lies in every partition.",
+        ("erasure", ("erase",)),
+    ),
     _Channel("labels", "labelled-ranking", _CUSTOMER_KEY, ("join",), ("join", "buffer"), "The highest revision of a request counts."),
     _Channel("dead_letters", "dead-letter", "the source's", ("rank", "join", "refresh"), (), "Records that can never be processed."),
 )
@@ -109,7 +128,7 @@ def _channel(name: str, channel: _Channel, spec: TopicSpec) -> dict[str, Any]:
     config: dict[str, Any] = {key: int(value) if value.isdigit() else value for key, value in spec.config.items()}
     config["cleanup.policy"] = [config["cleanup.policy"]]
     binding = {"topic": name, "partitions": spec.partitions, "replicas": spec.replication_factor, "topicConfiguration": config}
-    carried = [channel.message, *(["offer-tombstone"] if channel.message == "offer" else [])]
+    carried = [channel.message, *([channel.beside[0]] if channel.beside else [])]
     return {
         "address": name,
         "description": f"{channel.about} Key: {channel.key}.",
@@ -119,11 +138,12 @@ def _channel(name: str, channel: _Channel, spec: TopicSpec) -> dict[str, Any]:
 
 
 def _operations(topic: str, channel: _Channel) -> dict[str, Any]:
-    def operation(job: str, action: Literal["send", "receive"]) -> dict[str, Any]:
-        return {"action": action, "channel": {"$ref": f"#/channels/{topic}"}, "summary": f"{job} {action}s {channel.message}s."}
+    def operation(job: str, action: Literal["send", "receive"], message: str) -> dict[str, Any]:
+        return {"action": action, "channel": {"$ref": f"#/channels/{topic}"}, "summary": f"{job} {action}s {message}s."}
 
-    sent = {f"{job}-sends-{topic}": operation(job, "send") for job in channel.sent_by}
-    return sent | {f"{job}-receives-{topic}": operation(job, "receive") for job in channel.received_by}
+    senders = [(channel.message, channel.sent_by), *([channel.beside] if channel.beside else [])]
+    sent = {f"{job}-sends-{topic}": operation(job, "send", message) for message, jobs in senders for job in jobs}
+    return sent | {f"{job}-receives-{topic}": operation(job, "receive", channel.message) for job in channel.received_by}
 
 
 def _message(name: str) -> dict[str, Any]:

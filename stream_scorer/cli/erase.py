@@ -19,18 +19,47 @@ def erase(
     *,
     customer: Annotated[str, typer.Option(help="The customer's id.")],
     folder: Annotated[str | None, typer.Option(show_default=False, help="The training buffer's folder or URI.")] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait, at most, for joiners to drop what they hold.")] = 10.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where the data lies, and remove nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say where a customer's data lies, and remove what can be removed: the training buffer's rows, now and to come."""
+    """Say where a customer's data lies, and remove what can be removed.
+
+    That is the training buffer's rows, now and to come, and what joiners hold.
+    """
     from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.parquet_buffer import ParquetBuffer
 
     settings = settings_of(ctx, {"buffer.folder": folder})
     buffer = ParquetBuffer.open(settings.buffer.folder)
     found = _locate(customer, settings, buffer)
-    removed = {} if dry_run else buffer.erase(customer, SystemClock().now_ms())
-    _tell(found, removed, as_json=as_json, dry_run=dry_run)
+    held = "left" if dry_run else "nothing"
+    removed: Mapping[str, int] = {}
+    if not dry_run:
+        if found.newest_event_ms is not None:
+            held = "dropped" if _drop_held(customer, found.newest_event_ms, settings, wait_s=wait) else "dropped once joiners read on"
+        removed = buffer.erase(customer, SystemClock().now_ms())
+    _tell(found, removed, held, as_json=as_json)
+
+
+def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wait_s: float) -> bool:
+    import contextlib
+
+    from stream_scorer.adapters.clock import SystemClock
+    from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+    from stream_scorer.adapters.kafka_feed import KafkaFeed
+    from stream_scorer.core.messages import Erasure
+    from stream_scorer.core.records import Partition
+    from stream_scorer.services.erase import tell_joiners, wait_until_heard
+    from stream_scorer.wiring import log_reader
+
+    clock, client, topic = SystemClock(), settings.kafka.client_config(), settings.topics.outcomes
+    # a time that claims to be far ahead would never be passed
+    erasure = Erasure(customer, min(newest_event_ms, clock.now_ms() + settings.join.skew_ms))
+    partitions = [Partition(topic, number) for number in range(KafkaTopicAdmin(client).describe([topic])[topic].partitions)]
+    with contextlib.closing(log_reader(settings, settings.join.group)) as reader:
+        places = tell_joiners(erasure, KafkaFeed(client, topic), reader, partitions)
+        return wait_until_heard(places, reader, clock, wait_s=wait_s)
 
 
 def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer") -> "Whereabouts":
@@ -50,22 +79,24 @@ def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer") -> "W
         return locate(customer, reader, buffer, Ground(topics, states, join_config(settings).horizons), progress=progress)
 
 
-def _tell(found: "Whereabouts", removed: "Mapping[str, int]", *, as_json: bool, dry_run: bool) -> None:
+def _tell(found: "Whereabouts", removed: "Mapping[str, int]", held: str, *, as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
     if as_json:
-        print(json.dumps({**asdict(found), "removed": removed}, indent=2))
+        print(json.dumps({**asdict(found), "removed": removed, "held": held}, indent=2))
         return
     print(f"{'topic':<24}{'records':>10}  gone by")
     for trace in found.topics:
         print(f"{trace.topic:<24}{trace.records:>10,}  {_day(trace.gone_by_ms) if trace.records else ''}")
-    held = found.open_requests
-    print(f"open requests: {held.count:,}" + (f", held until event time is past {_day(held.until_ms)}" if held.count else ""))
-    verb = "rows, left where they are" if dry_run else "rows removed"
-    for path, count in (found.rows if dry_run else removed).items():
+    held_now = found.open_requests
+    until = f", held until event time is past {_day(held_now.until_ms)}" if held_now.count and held == "left" else ""
+    print(f"open requests: {held_now.count:,}{until}")
+    verb = "rows, left where they are" if held == "left" else "rows removed"
+    for path, count in (found.rows if held == "left" else removed).items():
         print(f"{path}: {count:,} {verb}")
-    if not dry_run:
+    if held != "left":
+        print(f"held by joiners: {held}")
         print("what these requests still bring is left out of the training buffer; models trained on the rows stay until they are replaced")
 
 

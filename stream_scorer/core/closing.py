@@ -4,17 +4,20 @@ The cursor in `rankings` stays where a request's answers may still come. A ranki
 any more: W, the newest outcome time, is past its time + window + late + disorder; or outcomes are at their end and the ranking has
 lain in the log for so long. Then its labels are final, revision 1. An outcome says when its request was made (`request_time_ms`), so
 whether its ranking has passed the cursor is decided by the record alone, after a restart as before: R is the newest time among the
-rankings that were labelled, and an outcome is settled as a dead letter once R is past its request's time + disorder.
+rankings that were labelled, and an outcome is settled as a dead letter once R is past its request's time + disorder. Rankings and
+outcomes of an erased customer are read over.
 """
 
 import heapq
 import json
+from bisect import insort
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stream_scorer.core.codec import decode_all
 from stream_scorer.core.event_time import NO_TIME
+from stream_scorer.core.join_erasure import ErasedCustomers, sort_out
 from stream_scorer.core.join_state import Joined, JoinTopics
 from stream_scorer.core.labelling import (
     NO_ANSWERS,
@@ -26,7 +29,7 @@ from stream_scorer.core.labelling import (
     read_ranking_head,
     write_labelled,
 )
-from stream_scorer.core.messages import Acceptance
+from stream_scorer.core.messages import Acceptance, Erasure
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 
 BUFFERED_MAX = 5_000
@@ -70,6 +73,7 @@ class PartitionClose:
         self._labels_end = labels
         self._ahead: deque[tuple[Record, RankingHead | str]] = deque()
         self._waiting: dict[str, list[Record]] = {}
+        self._erased = ErasedCustomers()
         self._settling: list[tuple[int, int, str]] = []
         self._outcome_offsets: deque[tuple[int, int]] = deque()
         # what was labelled within the disorder allowed: id -> request time, and (offset, request time, id) in offset order
@@ -101,13 +105,20 @@ class PartitionClose:
             self._next[record.topic] = record.offset + 1
             self._at_end[record.topic] = False
             if record.topic == self._topics.rankings:
-                self._ahead.append((record, read_ranking_head(record.value)))
+                head = read_ranking_head(record.value)
+                self._ahead.append((self._bare(record, head), head))
             else:
                 outcomes.append(record)
+        self._read_outcomes(outcomes)
+
+    def _read_outcomes(self, outcomes: Sequence[Record]) -> None:
         decoded = decode_all(outcomes, Acceptance)
-        self._dead.extend(decoded.dead_letters)
+        dead, erasures = sort_out(decoded.dead_letters)
+        self._dead += dead
         for record, acceptance in zip(decoded.records, decoded.messages, strict=True):
             self._read_outcome(record, acceptance)
+        for record, erasure in erasures:
+            self._erase(record, erasure)
 
     def _read_outcome(self, record: Record, acceptance: Acceptance) -> None:
         horizons, requested_ms, time_ms = self._horizons, acceptance.request_time_ms, acceptance.event_time_ms
@@ -121,6 +132,8 @@ class PartitionClose:
             self._reject(
                 record, "outcome_too_late", f"the answer is more than {horizons.window_ms + horizons.late_ms} ms after its request"
             )
+        elif self._erased.cover(acceptance.customer_id, requested_ms):
+            self._counts["outcomes_erased"] += 1
         else:
             self._waiting.setdefault(acceptance.request_id, []).append(record)
             heapq.heappush(self._settling, (requested_ms, record.offset, acceptance.request_id))
@@ -131,6 +144,30 @@ class PartitionClose:
     def _passed(self, request_id: str, requested_ms: int) -> bool:
         """Return whether the ranking of this request, if there is one, is labelled already."""
         return self._labelled_ms > requested_ms + self._horizons.disorder_ms or self._recent.get(request_id) == requested_ms
+
+    # -- erasure -----------------------------------------------------------------------------------------------------------
+
+    def _erase(self, record: Record, erasure: Erasure) -> None:
+        if self._labelled_ms > erasure.erased_to_ms + self._horizons.disorder_ms:
+            return  # what is so old is labelled
+        self._erased.note(erasure)
+        insort(self._outcome_offsets, (record.offset, erasure.erased_to_ms))
+        self._ahead = deque((self._bare(ranking, head), head) for ranking, head in self._ahead)
+        key = erasure.customer_id.encode()
+        for request_id in [one for one, waiting in self._waiting.items() if any(outcome.key == key for outcome in waiting)]:
+            self._drop_erased(request_id)
+
+    def _bare(self, record: Record, head: RankingHead | str) -> Record:
+        if isinstance(head, str) or not self._erased.cover(head.customer_id, head.event_time_ms):
+            return record
+        return replace(record, value=None)
+
+    def _drop_erased(self, request_id: str) -> None:
+        decoded = decode_all(self._waiting.pop(request_id), Acceptance)
+        waiting = list(zip(decoded.records, decoded.messages, strict=True))
+        if left := [record for record, one in waiting if not self._erased.cover(one.customer_id, one.request_time_ms or 0)]:
+            self._waiting[request_id] = left
+        self._counts["outcomes_erased"] += len(waiting) - len(left)
 
     # -- rankings that are due ---------------------------------------------------------------------------------------------
 
@@ -147,6 +184,9 @@ class PartitionClose:
                 self._reject(record, "ranking_too_late", f"the request is more than {self._horizons.disorder_ms} ms behind those before it")
             elif (known_ms := self._recent.get(head.request_id)) is not None:
                 self._see_again(record, head, known_ms)
+            elif self._erased.cover(head.customer_id, head.event_time_ms):
+                self._remember(record, head)
+                self._counts["requests_erased"] += 1
             else:
                 self._label_one(record, head)
 
@@ -231,6 +271,7 @@ class PartitionClose:
         while self._recent_offsets and settled_ms > self._recent_offsets[0][1]:
             _, _, request_id = self._recent_offsets.popleft()
             self._recent.pop(request_id, None)
+        self._erased.forget(settled_ms)
 
     def _reject(self, record: Record, code: str, message: str) -> None:
         self._dead.append(DeadLetter(record, code, message))
@@ -308,7 +349,5 @@ class PartitionClose:
 
     def reread_outcomes(self, records: Sequence[Record]) -> None:
         """Read outcomes from before the committed position again; what was rejected of them was rejected then."""
-        decoded = decode_all(records, Acceptance)
-        for record, acceptance in zip(decoded.records, decoded.messages, strict=True):
-            self._read_outcome(record, acceptance)
+        self._read_outcomes(records)
         self._dead, self._counts = [], Counter()

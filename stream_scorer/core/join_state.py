@@ -12,7 +12,7 @@ from stream_scorer.core.records import DeadLetter, OutputRecord, Record
 
 @dataclass(slots=True)
 class OpenRequest:
-    """A ranked request whose labels may still change."""
+    """A ranked request whose labels may still change; of one that is erased no more is kept than that it was there."""
 
     value: bytes
     customer_id: str
@@ -22,6 +22,11 @@ class OpenRequest:
     emitted: tuple[Label, ...] = ()
     revision: int = 0
     final: bool = False
+    erased: bool = False
+
+    def erase(self) -> None:
+        """Forget all but the time."""
+        self.value, self.customer_id, self.offers, self.answers, self.emitted, self.erased = b"", "", (), {}, (), True
 
     def place(self, offer_id: str) -> int | None:
         """Return the offer's place in the ranking, None when it was not ranked."""

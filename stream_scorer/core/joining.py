@@ -5,14 +5,16 @@ event time. It is a function of three topics and rebuilt from them by `Partition
 settled is decided by W alone ("past t" is W > t), so the same records give the same labels however they are batched:
 
     ranking   W past time + forget -> dead letter · known request -> duplicate · else open; outcomes that waited join now
-    outcome   its request is open  -> joins, if the offer was ranked and the time is usable, else dead letter
+    outcome   its request is erased -> nothing · is open -> joins, if the offer was ranked and the time is usable, else dead letter
               else it waits, and is settled as a dead letter once W is past time + disorder (one too late for its request, too)
+    erasure   the customer's requests and outcomes up to its time are dropped, and those yet to come
     advance   close the windows that W has passed, settle, forget
 
 What is owed is what differs from what was emitted, one revision a request and batch.
 """
 
 import heapq
+from bisect import insort
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -20,6 +22,7 @@ from sys import intern
 
 from stream_scorer.core.codec import decode_all
 from stream_scorer.core.event_time import EventTime
+from stream_scorer.core.join_erasure import ErasedCustomers, sort_out
 from stream_scorer.core.join_state import Joined, JoinTopics, OpenRequest, RestorePoint, Waiting
 from stream_scorer.core.labelling import (
     NO_ANSWERS,
@@ -34,7 +37,7 @@ from stream_scorer.core.labelling import (
     read_ranking_head,
     write_labelled,
 )
-from stream_scorer.core.messages import Acceptance
+from stream_scorer.core.messages import Acceptance, Erasure
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 
 
@@ -48,6 +51,7 @@ class PartitionJoin:
         self._topics = topics
         self._horizons = horizons
         self._waiting: dict[str, list[Waiting]] = {}
+        self._erased = ErasedCustomers()
         self._time = EventTime(horizons)
         self._next = {topics.rankings: rankings, topics.outcomes: outcomes}
         self._labels_end = labels
@@ -97,9 +101,12 @@ class PartitionJoin:
                 self._time.outcomes_ended = False
                 outcomes.append(record)
         decoded = decode_all(outcomes, Acceptance)
-        self._dead.extend(decoded.dead_letters)
+        dead, erasures = sort_out(decoded.dead_letters)
+        self._dead += dead
         for record, acceptance in zip(decoded.records, decoded.messages, strict=True):
             self._read_outcome(record, acceptance)
+        for record, erasure in erasures:
+            self._erase(record, erasure)
 
     def _read_ranking(self, record: Record) -> None:
         head = read_ranking_head(record.value)
@@ -127,6 +134,9 @@ class PartitionJoin:
         if (emitted := self._emitted_before.pop(head.request_id, None)) is not None:
             request.emitted, request.revision, request.final = emitted.labels(), emitted.revision, emitted.final
         self.open[head.request_id] = request
+        if self._erased.cover(head.customer_id, head.event_time_ms):
+            request.erase()
+            self._counts["requests_erased"] += 1
         self._ranking_offsets.append((record.offset, head.event_time_ms))
         heapq.heappush(self._closing, (head.event_time_ms, head.request_id))
         heapq.heappush(self._forgetting, (head.event_time_ms, head.request_id))
@@ -143,6 +153,9 @@ class PartitionJoin:
             return
         self._time.outcome(time_ms)
         request = self.open.get(acceptance.request_id)
+        if request.erased if request is not None else self._erased and self._of_erased(acceptance):
+            self._counts["outcomes_erased"] += 1
+            return
         waiting = Waiting(record, acceptance, request is not None and self._too_late(request, acceptance))
         if request is not None and not waiting.too_late:
             self._outcome_offsets.append((record.offset, time_ms))
@@ -159,6 +172,9 @@ class PartitionJoin:
 
     def _answer(self, request: OpenRequest, waiting: Waiting) -> None:
         """Let an outcome count for its request, or say why it cannot."""
+        if request.erased:
+            self._counts["outcomes_erased"] += 1
+            return
         acceptance, horizons = waiting.acceptance, self._horizons
         place = request.place(acceptance.offer_id)
         if acceptance.customer_id != request.customer_id:
@@ -173,6 +189,32 @@ class PartitionJoin:
             self._counts["outcomes_joined" if after != before else "duplicate_outcomes"] += 1
             request.answers[place] = after
             self._touched[acceptance.request_id] = None
+
+    # -- erasure -----------------------------------------------------------------------------------------------------------
+
+    def _erase(self, record: Record, erasure: Erasure) -> None:
+        if self.watermark_ms > erasure.erased_to_ms + self._horizons.keep_ms:
+            return  # nothing so old is held, and nothing so old is taken in
+        self._erased.note(erasure)
+        insort(self._outcome_offsets, (record.offset, erasure.erased_to_ms))
+        for request in self.open.values():
+            if not request.erased and self._erased.cover(request.customer_id, request.time_ms):
+                request.erase()
+                self._counts["requests_erased"] += 1
+        for request_id in [one for one, waiting in self._waiting.items() if any(self._of_erased(each.acceptance) for each in waiting)]:
+            self._drop_erased(request_id)
+
+    def _of_erased(self, acceptance: Acceptance) -> bool:
+        """Return whether an outcome without its ranking can belong to erased requests only."""
+        requested_ms = acceptance.request_time_ms
+        asked_ms = acceptance.event_time_ms + self._horizons.back_ms if requested_ms is None else requested_ms
+        return self._erased.cover(acceptance.customer_id, asked_ms)
+
+    def _drop_erased(self, request_id: str) -> None:
+        waiting = self._waiting.pop(request_id)
+        if left := [one for one in waiting if not self._of_erased(one.acceptance)]:
+            self._waiting[request_id] = left
+        self._counts["outcomes_erased"] += len(waiting) - len(left)
 
     # -- event time --------------------------------------------------------------------------------------------------------
 
@@ -223,6 +265,7 @@ class PartitionJoin:
         ):
             while offsets and watermark_ms > offsets[0][1] + kept_ms:
                 offsets.popleft()
+        self._erased.forget(watermark_ms - horizons.keep_ms)
 
     def _reject(self, record: Record, code: str, message: str) -> None:
         self._dead.append(DeadLetter(record, code, message))

@@ -138,6 +138,14 @@ class Acceptance:
     request_time_ms: TimeMs | None = None
 
 
+@dataclass(frozen=True, slots=True, config=_WIRE)
+class Erasure:
+    """Among the outcomes: joiners forget what this customer requested up to and including that time."""
+
+    customer_id: Id
+    erased_to_ms: TimeMs
+
+
 Cause = Literal["accepted", "declined", "window_closed", "late_acceptance"]
 
 

@@ -1,10 +1,11 @@
 """Judging what became of a request, an acceptance, a label or a row, from everything that is known of it at once."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stream_scorer.core.closing import ClosePoint
 from stream_scorer.core.history import Answer, Input, Output, Ranked, Rows, Word
+from stream_scorer.core.join_erasure import ErasedCustomers
 from stream_scorer.core.join_state import RestorePoint
 from stream_scorer.core.labelling import Horizons
 
@@ -104,6 +105,7 @@ class Standpoint:
     strict: bool
     expiry: Expiry = Expiry()
     labels_expired: bool = False
+    erased: ErasedCustomers = field(default_factory=ErasedCustomers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ def judge_labels(key: str, seen: Sequence[Ranked | Answer | Word], view: Standpo
     name = _name(key)
     if first is None:
         return _without_ranking(name, words, answers, view, aborted=bool(rankings))
+    if view.erased.cover(first.customer_id, first.time_ms):
+        return Judged([*_revisions(name, words, view)], None, None, 0, 0)
     counting, waiting, faults = _usable(name, first, answers, view)
     faults += _revisions(name, words, view)
     faults += [
@@ -142,10 +146,11 @@ def _without_ranking(name: str, words: Sequence[Word], answers: Sequence[Answer]
         faults.append(Fault("label_of_aborted_ranking", f"{name}: revision {words[0].revision} at {words[0].offset}"))
     elif words and view.expiry.outputs_ms == NO_TIME:
         faults.append(Fault("label_unknown", f"{name}: revision {words[0].revision} at {words[0].offset} has no ranking"))
-    lost = [one for one in answers if one.settled and view.clock.settled(one, view.horizons)]
+    owed = [one for one in answers if not view.erased.cover(one.customer_id, one.asked_ms)]
+    lost = [one for one in owed if one.settled and view.clock.settled(one, view.horizons)]
     if view.expiry.outputs_ms == NO_TIME:
         faults += [Fault("outcome_uncounted", f"{name}: the outcome at {one.offset} has no ranking and no dead letter") for one in lost]
-    return Judged(faults, None, words[-1] if words else None, 0, len(answers) - len(lost))
+    return Judged(faults, None, words[-1] if words else None, 0, len(owed) - len(lost))
 
 
 def _usable(name: str, ranking: Ranked, answers: Sequence[Answer], view: Standpoint) -> tuple[list[Answer], int, list[Fault]]:

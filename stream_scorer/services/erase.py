@@ -1,19 +1,24 @@
 """erase: say where a customer's data lies, and remove what can be removed.
 
 Kafka's records go by retention alone. Rows of the training buffer are removed, and what open requests of the customer still bring is
-left out of it for ever. A join keeps an open request in memory until event time is past its horizon; nothing else holds customers.
+left out of it for ever. Joiners, the only ones that hold customers in memory, drop what they hold once they read an erasure, which is
+written into every partition of `outcomes` so that a state rebuilt from the topics drops it, too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from stream_scorer.core.codec import decode_all, encode
 from stream_scorer.core.labelling import Horizons
-from stream_scorer.core.records import Partition, Record
-from stream_scorer.ports import LogReader, TopicState, TrainingBuffer
+from stream_scorer.core.messages import Erasure
+from stream_scorer.core.records import OutputRecord, Partition, Record
+from stream_scorer.errors import TransientError
+from stream_scorer.ports import Clock, LogReader, RecordFeed, TopicState, TrainingBuffer
 from stream_scorer.services.verify_reading import VerifyTopics, join_positions
 
+ASK_EVERY_S = 0.25
 SEGMENT_MS = 7 * 24 * 3_600_000  # Kafka's default: retention looks at whole segments
 
 
@@ -30,7 +35,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class OpenRequests:
-    """Requests that joiners still hold, until event time has passed `until_ms`."""
+    """Requests that joiners still hold, until event time has passed `until_ms` or they are erased."""
 
     count: int
     until_ms: int | None
@@ -38,11 +43,12 @@ class OpenRequests:
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """Where a customer's data lies; `rows` by file of the training buffer."""
+    """Where a customer's data lies; `rows` by file of the training buffer, `newest_event_ms` over all topics."""
 
     topics: list[Trace]
     open_requests: OpenRequests
     rows: Mapping[str, int]
+    newest_event_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,8 @@ def locate(
     search = _Search(customer_id, reader, progress)
     found = {name: search.records(name, states[name].partitions) for name in names if name in states}
     traces = [_trace(name, records, states[name]) for name, records in found.items()]
-    return Whereabouts(traces, _open_requests(found.get(topics.rankings, []), reader, ground), buffer.rows_of(customer_id))
+    newest_event_ms = max((time_ms for records in found.values() for _, time_ms in records), default=None)
+    return Whereabouts(traces, _open_requests(found.get(topics.rankings, []), reader, ground), buffer.rows_of(customer_id), newest_event_ms)
 
 
 class _Search:
@@ -124,3 +131,35 @@ def _open_requests(rankings: list[tuple[Record, int]], reader: LogReader, ground
         or (not clock.at_close and clock.passed_ms <= time_ms + horizons.forget_ms)
     ]
     return OpenRequests(len(until), max(until, default=None))
+
+
+def tell_joiners(erasure: Erasure, feed: RecordFeed, reader: LogReader, outcomes: Sequence[Partition]) -> dict[Partition, int]:
+    """Write an erasure into every partition of `outcomes`, and return where. Raises TransientError when one is not delivered."""
+    starts = {one: reader.end(one) for one in outcomes}
+    key, value = erasure.customer_id.encode(), encode(erasure)
+    feed.send([OutputRecord(one.topic, key, value, partition=one.number) for one in outcomes])
+    feed.flush()
+    if failures := feed.failures():
+        raise TransientError(f"the erasure was not delivered: {'; '.join(failures)}; erase again")
+    return {one: _place_of(erasure, reader, one, start) for one, start in starts.items()}
+
+
+def _place_of(erasure: Erasure, reader: LogReader, partition: Partition, start: int) -> int:
+    records = [record for batch in reader.read(partition, start, reader.end(partition)) for record in batch]
+    written = decode_all(records, Erasure)
+    return max(record.offset for record, message in zip(written.records, written.messages, strict=True) if message == erasure)
+
+
+def wait_until_heard(places: Mapping[Partition, int], reader: LogReader, clock: Clock, *, wait_s: float) -> bool:
+    """Return whether the joiners have read over all of these places by then; true where none ever ran."""
+    deadline_s = clock.monotonic_s() + wait_s
+    while not _heard(places, reader):
+        if clock.monotonic_s() >= deadline_s:
+            return False
+        clock.sleep(ASK_EVERY_S)
+    return True
+
+
+def _heard(places: Mapping[Partition, int], reader: LogReader) -> bool:
+    positions = {one: position for one, position in reader.committed(list(places)).items() if position is not None}
+    return all(position.offset > places[one] for one, position in positions.items())

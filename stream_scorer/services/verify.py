@@ -148,7 +148,7 @@ def _views(config: VerifyConfig, history: History) -> dict[int, Standpoint]:
         stood = all(settled.get(one) == snapshot.settled.get(one) for one in inputs)
         still = stood and clocks.get(number) == snapshot.clocks.get(number)
         clock = snapshot.clocks.get(number, JoinClock())
-        views[number] = Standpoint(config.horizons, clock, still and config.exactly_once, expiry, expired)
+        views[number] = Standpoint(config.horizons, clock, still and config.exactly_once, expiry, expired, history.erased)
     return views
 
 

@@ -14,7 +14,8 @@ from stream_scorer.core.codec import decode_all
 from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow, take_apart
 from stream_scorer.core.history import Fate, Input, Output, Rows, Seen
-from stream_scorer.core.messages import LabelledRanking
+from stream_scorer.core.join_erasure import ErasedCustomers
+from stream_scorer.core.messages import Erasure, LabelledRanking
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.core.verifying import NO_TIME, Fault
 from stream_scorer.ports import Sorter
@@ -65,6 +66,7 @@ class History:
         self.records: Counter[str] = Counter()
         self.aborted: Counter[str] = Counter()
         self.unsettled: Counter[str] = Counter()
+        self.erased = ErasedCustomers()
         self.oldest_ms: dict[str, int] = {}
         """The broker's time of the oldest record kept, for topics of which retention has taken some."""
 
@@ -128,11 +130,18 @@ class History:
     def _take_outcome(self, record: Record, fate: Fate) -> None:
         known, key = history.answer(record, fate), history.acceptance_key(record)
         if known is None or key is None:
-            self._unreadable(record, fate)
+            self._take_erasure(record, fate)
             return
         request_id, answer = known
         self._sorters.put(self._sorters.acceptances, key, _order(record), Output(record.partition, record.offset, fate.aborted))
         self._sorters.put(self._sorters.labels, f"{request_id}\0{record.partition}", record.offset, answer)
+
+    def _take_erasure(self, record: Record, fate: Fate) -> None:
+        erasures = decode_all([record], Erasure).messages
+        for erasure in erasures:
+            self.erased.note(erasure)
+        if not erasures:
+            self._unreadable(record, fate)
 
     def _take_label(self, record: Record, fate: Fate) -> None:
         known = history.word(record, fate)

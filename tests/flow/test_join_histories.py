@@ -1,7 +1,9 @@
 """Generated histories through the join, with batches cut anywhere and the process stopped anywhere, against an oracle."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.adapters.clock import HandClock
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
+from stream_scorer.core.closing import PartitionClose
 from stream_scorer.core.join_state import JoinTopics
 from stream_scorer.core.joining import PartitionJoin
 from stream_scorer.core.labelling import Horizons, Label
@@ -55,7 +58,7 @@ class Run:
 
     def append(self, event: Event) -> None:
         self.clock.set(event.arrives_ms)
-        self.broker.append(OutputRecord(event.topic, b"c", msgspec.json.encode(event.value)))
+        self.broker.append(OutputRecord(event.topic, event.value["customer_id"].encode(), msgspec.json.encode(event.value)))
 
     def step(self, rankings: int, outcomes: int, *, crash: str, now_ms: int | None = None) -> None:
         records: list[Record] = []
@@ -92,13 +95,16 @@ def schedules(draw: st.DrawFn, crashes: list[str]) -> list[tuple[int, int, str]]
     )
 
 
-def run_through(config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]) -> Run:
+def run_through(
+    config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]], *, watch: Callable[[Run], None] = lambda run: None
+) -> Run:
     run = Run(config)
     steps = iter(schedule * 10)
     for event in events:
         run.append(event)
         rankings, outcomes, crash = next(steps)
         run.step(rankings, outcomes, crash=crash)
+        watch(run)
     run.step(1_000, 1_000, crash="no")
     run.step(0, 0, crash="no", now_ms=run.clock.now_ms() + 10_000)
     return run
@@ -146,6 +152,52 @@ def test_labels_at_the_close_are_one_final_revision_a_request(events: list[Event
     run = run_through(AT_CLOSE, events, schedule)
     emitted = [msgspec.json.decode(record.value or b"") for record in run.broker.topic("training-labels")]
     assert all(value["final"] and value["revision"] == 1 for value in emitted)
+
+
+@st.composite
+def histories_with_erasure(draw: st.DrawFn) -> tuple[list[Event], list[Event], Event]:
+    """The events of a customer c, those of a customer d, and the erasure of d up to some time, read any time after it."""
+    to_ms = draw(st.integers(START_MS, START_MS + 1_200))
+    erasure = Event("outcomes", to_ms, to_ms + draw(st.integers(0, 1_500)), {"customer_id": "d", "erased_to_ms": to_ms})
+    return draw(histories()), [about("d", event) for event in draw(histories())], erasure
+
+
+@both_ways
+@given(histories_with_erasure(), schedules(["before", "after"]))
+@settings(max_examples=300, deadline=None)
+def test_an_erased_customer_is_held_no_more_and_nobody_else_is_touched(
+    config: JoinConfig, drawn: tuple[list[Event], list[Event], Event], schedule: list[tuple[int, int, str]]
+) -> None:
+    kept, theirs, erasure = drawn
+    events = sorted([*kept, *theirs, erasure], key=lambda event: event.arrives_ms)
+    run = run_through(config, events, schedule, watch=lambda run: assert_held_no_more(run, erasure))
+    labels, dead = oracle(kept, HORIZONS)
+    later = {event.value["request_id"] for event in theirs if event.topic == "rankings" and event.time_ms > erasure.time_ms}
+    labels |= {request_id: label for request_id, label in oracle(theirs, HORIZONS)[0].items() if request_id in later}
+    assert {request_id: label for request_id, label in run.latest().items() if request_id in labels} == labels
+    assert sum(b'"customer_id":"c"' in (record.value or b"") for record in run.dead) == dead
+
+
+def about(customer_id: str, event: Event) -> Event:
+    """Return the event as one of another customer, with request ids of their own."""
+    return replace(event, value={**event.value, "customer_id": customer_id, "request_id": f"{customer_id}{event.value['request_id']}"})
+
+
+def assert_held_no_more(run: Run, erasure: Event) -> None:
+    read = run.state.progress()[Partition("outcomes", 0)].offset
+    if any(record.value == msgspec.json.encode(erasure.value) for record in run.broker.log(Partition("outcomes", 0))[:read]):
+        theirs = [value for value in held_by(run.state) if value["customer_id"] == "d"]
+        assert not [value for value in theirs if value.get("request_time_ms", value["event_time_ms"]) <= erasure.time_ms]
+
+
+def held_by(state: PartitionJoin | PartitionClose) -> list[dict[str, Any]]:
+    """Return the messages that a state holds."""
+    if isinstance(state, PartitionJoin):
+        waiting = [one.record.value for outcomes in state._waiting.values() for one in outcomes]
+        values = [request.value for request in state.open.values()] + waiting
+    else:
+        values = [record.value for record, _ in state._ahead] + [record.value for records in state._waiting.values() for record in records]
+    return [msgspec.json.decode(value) for value in values if value]
 
 
 def test_the_state_of_a_partition_forgets_what_is_over() -> None:

@@ -1,11 +1,18 @@
 """erase: where a customer's data lies."""
 
+from collections.abc import Sequence
+
 import pytest
 
+from stream_scorer.adapters.clock import HandClock
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
+from stream_scorer.adapters.memory_feed import MemoryFeed
 from stream_scorer.adapters.memory_stream import MemoryLog
+from stream_scorer.core.messages import Erasure
+from stream_scorer.core.records import OutputRecord, Partition, Position
+from stream_scorer.errors import TransientError
 from stream_scorer.ports import TopicState
-from stream_scorer.services.erase import Ground, OpenRequests, Whereabouts, locate
+from stream_scorer.services.erase import Ground, OpenRequests, Whereabouts, locate, tell_joiners, wait_until_heard
 from tests.unit.services.test_verify import HORIZONS, PARTITIONS, START_MS, TOPICS, Ring
 
 DAY_MS = 86_400_000
@@ -60,3 +67,42 @@ def test_verify_takes_an_erasure_for_right(ring: Ring) -> None:
     assert ring.buffer is not None
     ring.buffer.erase("c", START_MS)
     assert not [kind for kind in ring.verify().faults if kind.startswith("rows")]
+
+
+class BrokerFeed(MemoryFeed):
+    """Feeds a ring's topics."""
+
+    def __init__(self, ring: Ring) -> None:
+        super().__init__()
+        self._ring = ring
+
+    def send(self, records: Sequence[OutputRecord]) -> None:
+        for record in records:
+            self._ring.broker.append(record)
+
+
+OUTCOMES = Partition(TOPICS.outcomes, 0)
+
+
+def test_joiners_are_told_where_they_read_and_waited_for(ring: Ring) -> None:
+    reader = MemoryLog(ring.broker, "join")
+    places = tell_joiners(Erasure("c", START_MS), BrokerFeed(ring), reader, [OUTCOMES])
+    assert places == {OUTCOMES: len(ring.log(TOPICS.outcomes)) - 1}
+    assert not wait_until_heard(places, reader, HandClock(0), wait_s=5)
+    ring.broker.committed["join", OUTCOMES] = Position(places[OUTCOMES] + 1)
+    assert wait_until_heard(places, reader, HandClock(0), wait_s=0)
+
+
+def test_an_erasure_that_is_not_delivered_is_said(ring: Ring) -> None:
+    feed = MemoryFeed(refuse=lambda record: "the broker is gone")
+    with pytest.raises(TransientError, match="the broker is gone"):
+        tell_joiners(Erasure("c", START_MS), feed, MemoryLog(ring.broker, "join"), [OUTCOMES])
+
+
+def test_verify_takes_what_joiners_dropped_for_right(ring: Ring) -> None:
+    ring.ask("r3", START_MS + 20)
+    ring.accept("r3", "o1", START_MS + 30)
+    tell_joiners(Erasure("c", START_MS + 30), BrokerFeed(ring), MemoryLog(ring.broker, "join"), [OUTCOMES])
+    ring.settle()
+    assert not [record for record in ring.log(TOPICS.labels) if b"r3" in (record.value or b"")]
+    assert not [kind for kind in ring.verify().faults if kind.startswith(("label", "outcome"))]

@@ -1,0 +1,40 @@
+"""erase on a running ring: joiners drop what they hold, and nothing of the customer comes back."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from stream_scorer.settings import TopicSettings
+from tests.release_samples import model, offer
+from tests.ring import Ring, acceptance, request, values
+
+
+def test_joiners_drop_an_erased_customer_and_go_on_with_the_others(
+    kafka: str, redis_url: str, topics: TopicSettings, tmp_path: Path
+) -> None:
+    ring = Ring(kafka, redis_url, topics, options={"STREAM_SCORER_BUFFER__FOLDER": str(tmp_path / "buffer")})
+    ring.publish(model(1), [offer(number) for number in range(3)])
+    ring.start("serve", "--rankers", "1", "--joiners", "2", log=tmp_path / "serve.log")
+    ring.send(topics.requests, [request(number) for number in range(200)])
+    ring.wait_until_read("rank", [topics.requests])
+    ring.wait_until_read("join", [topics.rankings])
+    told = erase(ring, "c-3")
+    assert (told["held"], told["open_requests"]["count"]) == ("dropped", 3)
+    ring.send(topics.acceptances, [acceptance(number, "offer-1") for number in (3, 4, 5)])
+    ring.wait_until_read("rank", [topics.acceptances])
+    ring.wait_until_read("join", [topics.outcomes])
+    ring.stop()
+    assert {label["customer_id"] for label in values(ring.read(topics.labels))} == {"c-4", "c-5"}
+    assert ring.read(topics.dead_letters) == []
+    ring.run("buffer", "--until-idle", "1", log=tmp_path / "buffer.log")
+    ring.run("verify", log=tmp_path / "verify.log")
+
+
+def erase(ring: Ring, customer: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "stream_scorer", "erase", "--customer", customer, "--json", "--wait", "60"]
+    done = subprocess.run(command, env={**os.environ, **ring.variables()}, stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
