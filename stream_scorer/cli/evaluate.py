@@ -1,23 +1,31 @@
 """`stream-scorer evaluate`."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream_scorer.cli.options import Json
+from stream_scorer.cli.options import Json, labelled
 
 if TYPE_CHECKING:
     from stream_scorer.services.evaluator import Report
 
 
 def evaluate(
+    ctx: typer.Context,
     *,
-    model: Annotated[Path, typer.Option(help="The folder that train wrote.")],
+    model: Annotated[Path, typer.Option(help="A model's folder.")],
     offers: Annotated[Path, typer.Option(help="The catalog: JSON lines, CSV or Parquet.")],
-    labels: Annotated[Path, typer.Option(help="Labelled examples to judge by: Parquet, JSON lines, or a folder of them.")],
-    seen: Annotated[Path | None, typer.Option(show_default=False, help="Examples that the model could know, when they lie apart.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(show_default=False, help="Labelled examples to judge by: Parquet or JSON lines, a folder, or s3://bucket/prefix."),
+    ] = None,
+    from_buffer: Annotated[
+        bool, typer.Option("--from-buffer", help="In place of --labels: what the buffer wrote to buffer.folder.")
+    ] = False,
+    seen: Annotated[str | None, typer.Option(show_default=False, help="Examples that the model could know, when they lie apart.")] = None,
     k: Annotated[int, typer.Option(min=1, max=10_000, help="Places of a ranking that count.")] = 10,
     held_out: Annotated[
         float, typer.Option(min=0.001, max=0.999, help="Without --seen: the share of the labels, the latest, that is judged.")
@@ -34,7 +42,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a model on labelled examples, beside popularity and a random order."""
-    from stream_scorer.adapters.example_files import ExampleFiles
+    from stream_scorer.adapters.example_places import examples_at
     from stream_scorer.adapters.tables import read_offers, read_policy
     from stream_scorer.cli.tower_sources import stored_model
     from stream_scorer.core.policies import ModelPolicy
@@ -43,8 +51,8 @@ def evaluate(
     stated = read_offers(offers)
     target = read_policy(policy, stated) if policy else ModelPolicy(temperature, floor, pool)
     options = EvaluateOptions(k, held_out, seed, OffPolicyOptions(target, ess_min, weight_max))
-    known = ExampleFiles.at(seen) if seen else None
-    report = evaluate_model(stored_model(model), stated, ExampleFiles.at(labels), known, options)
+    with examples_at(labelled(ctx, labels, from_buffer)) as judged, examples_at(seen) if seen else nullcontext() as known:
+        report = evaluate_model(stored_model(model), stated, judged, known, options)
     _tell(report, as_json)
 
 

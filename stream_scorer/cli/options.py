@@ -28,6 +28,15 @@ def loaded_settings(ctx: typer.Context, flags: Mapping[str, object] | None = Non
     return load_settings(given, file=ctx.obj["config"])
 
 
+def labelled(ctx: typer.Context, labels: str | None, from_buffer: bool) -> str:
+    """Return where the labels lie. Raises UsageError unless just one place is named."""
+    from stream_scorer.errors import UsageError
+
+    if (labels is None) != from_buffer:
+        raise UsageError("name the labels by --labels PATH, or by --from-buffer, which reads buffer.folder")
+    return labels or settings_of(ctx).buffer.folder
+
+
 def settings_of(ctx: typer.Context, flags: Mapping[str, object] | None = None) -> "Settings":
     """Return the settings, flags first: `settings_of(ctx, {"loop.delivery": delivery})`. Sets up logging as they say.
 

@@ -9,8 +9,11 @@ from stream_scorer.cli.options import Json, settings_of
 from stream_scorer.cli.tower_sources import TowerSources, model_from
 
 if TYPE_CHECKING:
+    from stream_scorer.core.messages import Offer
     from stream_scorer.core.release import Model, ReleaseInfo
     from stream_scorer.services.publisher import Draft
+
+_HELD_OUT = 0.2  # the share of the labels, the latest, that judges a model of which nobody knows what it learned from
 
 
 def publish(
@@ -32,12 +35,16 @@ def publish(
         Path | None, typer.Option(show_default=False, help="In place of --model: the offers' tower, such a program.")
     ] = None,
     vector_feature: Annotated[str, typer.Option(help="The feature in which a request brings it.")] = "vector",
+    labels: Annotated[
+        str | None, typer.Option(show_default=False, help="Labelled examples that the gate compares with popularity by, for any model.")
+    ] = None,
     keep: Annotated[int, typer.Option(min=1, max=100, help="Releases to keep, the current one counted; older ones expire.")] = 3,
     rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the release before the current one.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Publish what the gate refuses; recorded with the release.")] = False,
     as_json: Json = False,
 ) -> None:
     """Embed offers, write a release beside the current one, verify it and switch to it at once; or roll back."""
+    from stream_scorer.adapters.tables import read_offers
     from stream_scorer.services.publisher import publish as make_current
     from stream_scorer.wiring import release_store
 
@@ -52,7 +59,9 @@ def publish(
             "publish needs --model DIR and --offers PATH, or --rollback (--item-program or --offer-vectors may stand for --model)",
         )
         made = model_from(sources, vector_feature=vector_feature)
-        make_current(store, made, _drafted(made, Path(offers or "")), keep=keep, force=force)
+        stated = read_offers(Path(offers or ""))
+        made = made if labels is None else _judged(made, stated, labels)
+        make_current(store, made, _drafted(made, stated), keep=keep, force=force)
     _tell(store.releases(), as_json)
 
 
@@ -63,13 +72,21 @@ def _refuse(wrong: bool, sentence: str) -> None:
         raise UsageError(sentence)
 
 
-def _drafted(model: "Model", offers: Path) -> "Draft":
+def _judged(model: "Model", offers: "list[Offer]", labels: str) -> "Model":
+    from dataclasses import replace
+
+    from stream_scorer.adapters.example_places import examples_at
+    from stream_scorer.services.evaluator import quality_facts
+
+    with examples_at(labels) as examples:
+        return replace(model, facts={**model.facts, **quality_facts(model, offers, examples, held_out=_HELD_OUT)})
+
+
+def _drafted(model: "Model", offers: "list[Offer]") -> "Draft":
     from stream_scorer.adapters.clock import SystemClock
-    from stream_scorer.adapters.tables import read_offers
     from stream_scorer.cli.progress import progress_of
     from stream_scorer.services.publisher import draft_release
 
-    stated = read_offers(offers)
     done = 0
 
     def embedded(count: int) -> None:
@@ -77,8 +94,8 @@ def _drafted(model: "Model", offers: Path) -> "Draft":
         done = count
         show(count)
 
-    with progress_of("offers embedded", lambda: done / len(stated)) as show:
-        return draft_release(model, stated, created_ms=SystemClock().now_ms(), embedded=embedded)
+    with progress_of("offers embedded", lambda: done / len(offers)) as show:
+        return draft_release(model, offers, created_ms=SystemClock().now_ms(), embedded=embedded)
 
 
 def _tell(releases: "list[ReleaseInfo]", as_json: bool) -> None:

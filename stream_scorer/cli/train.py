@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream_scorer.cli.options import Json
+from stream_scorer.cli.options import Json, labelled
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -21,10 +21,19 @@ if TYPE_CHECKING:
 
 
 def train(
+    ctx: typer.Context,
     *,
-    labels: Annotated[Path, typer.Option(help="Labelled examples: the training buffer's folder, Parquet, or JSON lines.")],
     offers: Annotated[Path, typer.Option(help="The catalog: JSON lines, CSV or Parquet.")],
     out: Annotated[Path, typer.Option(help="Folder to write the model to; a model there is replaced.")],
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False, help="Labelled examples: Parquet or JSON lines, a folder of them, or one such as s3://bucket/prefix."
+        ),
+    ] = None,
+    from_buffer: Annotated[
+        bool, typer.Option("--from-buffer", help="In place of --labels: what the buffer wrote to buffer.folder.")
+    ] = False,
     dim: Annotated[int | None, typer.Option(show_default="32; 128 among the catalog", help="Length of the vectors.")] = None,
     width: Annotated[int, typer.Option(help="Width of each categorical input's embedding.")] = 16,
     epochs: Annotated[
@@ -64,12 +73,13 @@ def train(
 ) -> None:
     """Train a user tower and an item tower on labelled examples."""
     from stream_scorer.adapters.clock import SystemClock
-    from stream_scorer.adapters.example_files import ExampleFiles
+    from stream_scorer.adapters.example_places import examples_at
     from stream_scorer.adapters.model_files import write_model
     from stream_scorer.adapters.tables import read_offers
     from stream_scorer.towers.options import TrainOptions
 
     clock = SystemClock()
+    place = labelled(ctx, labels, from_buffer)
     start_s = clock.monotonic_s()
     if _one_of("engine", engine, ("torch", "h2o")) == "h2o":
         from stream_scorer.services.h2o_trainer import train_h2o
@@ -77,7 +87,8 @@ def train(
 
         signal.signal(signal.SIGTERM, _end)  # by an exception, so that the JVM ends with us
         h2o_options = H2oOptions(dim=32 if dim is None else dim, epochs=5 if epochs is None else epochs, seed=seed, threads=threads or 1)
-        model = train_h2o(ExampleFiles.at(labels), read_offers(offers), h2o_options)
+        with examples_at(place) as examples:
+            model = train_h2o(examples, read_offers(offers), h2o_options)
         write_model(out, model)
         _tell(model, (), out, clock.monotonic_s() - start_s, as_json)
         return
@@ -99,22 +110,22 @@ def train(
         seed=seed,
         threads=(0 if tune else 1) if threads is None else threads,
     )
-    trained = _trained(labels, offers, options, warm_start, tune_seconds if tune else None)
+    trained = _trained(place, offers, options, warm_start, tune_seconds if tune else None)
     write_model(out, trained.model)
     _tell(trained.model, trained.epochs, out, clock.monotonic_s() - start_s, as_json)
 
 
-def _trained(labels: Path, offers: Path, options: "TrainOptions", earlier: Path | None, tune_s: float | None) -> "Trained":
+def _trained(place: str, offers: Path, options: "TrainOptions", earlier: Path | None, tune_s: float | None) -> "Trained":
     from stream_scorer.adapters.clock import SystemClock
-    from stream_scorer.adapters.example_files import ExampleFiles
+    from stream_scorer.adapters.example_places import examples_at
     from stream_scorer.adapters.model_files import read_model
     from stream_scorer.adapters.tables import read_offers
     from stream_scorer.services.trainer import finish, read_lesson
     from stream_scorer.services.tuner import tune as search
 
-    with _shown() as (tried, report):
+    with _shown() as (tried, report), examples_at(place) as examples:
         known = None if earlier is None else read_model(earlier)
-        lesson = read_lesson(ExampleFiles.at(labels), read_offers(offers), options, earlier=known)
+        lesson = read_lesson(examples, read_offers(offers), options, earlier=known)
         if tune_s is None:
             return finish(lesson, options, report=report)
         tuned = search(lesson, options, seconds=tune_s, clock=SystemClock(), report=tried)

@@ -1,5 +1,6 @@
 """What keeps bad vectors from serving: the faults that publish refuses, and the check of what was written."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ NORM_TOLERANCE = 1e-3
 PARITY_MAX = 1e-5
 GOLDEN_MAX = 1e-9
 JUDGED_CUSTOMERS_MIN = 50  # the standard error of fewer is above 0.05: it would be luck that judges
+SURE_ERRORS = 2.0  # unless the difference is so many standard errors
 COLLAPSED_COSINE = 0.9999  # mean cosine of an offer with the offers' mean direction
 _NAMED_MAX = 3
 
@@ -99,12 +101,22 @@ def _golden_faults(model: Model) -> list[str]:
 
 
 def _quality_faults(facts: Mapping[str, Any]) -> list[str]:
-    """Compare with popularity on the rows that training held out; too few customers say nothing."""
+    """Compare with popularity on the rows that training held out; few customers speak only where it is surely no luck."""
     ours, popular = facts.get("held_out_auc") or {}, facts.get("popularity_auc") or {}
     mine, its = ours.get("within_customer"), popular.get("within_customer")
-    if mine is None or its is None or ours.get("customers", 0) < JUDGED_CUSTOMERS_MIN or mine > its:
+    if mine is None or its is None:
         return []
-    return [f"held-out AUC within customer is {mine:.4f}, not above popularity's {its:.4f} ({ours['customers']} customers)"]
+    customers = ours.get("customers", 0)
+    luck = 0.0 if customers >= JUDGED_CUSTOMERS_MIN else SURE_ERRORS * _error_of(ours, popular)
+    if mine + luck > its:
+        return []
+    return [f"held-out AUC within customer is {mine:.4f}, not above popularity's {its:.4f} ({customers} customers)"]
+
+
+def _error_of(*judged: Mapping[str, Any]) -> float:
+    """Return the standard error of a difference, as if it were of unrelated samples, which is too much; infinite where unknown."""
+    errors = [math.inf if one.get("standard_error") is None else float(one["standard_error"]) for one in judged]
+    return math.hypot(*errors)
 
 
 def _named(catalog: Catalog, rows: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stream_scorer.core.calibration import calibration
-from stream_scorer.core.evaluation import auc_by_customer
+from stream_scorer.core.evaluation import auc_by_customer, auc_within
 from stream_scorer.core.example_chunks import ExampleSource
 from stream_scorer.core.intervals import Interval, mean_interval
 from stream_scorer.core.messages import Offer
@@ -123,8 +123,7 @@ def _ranked(judged: Judged, people: Places, k: int, by: Floats | np.random.Gener
 
 def within_customer(judged: Judged, rng: np.random.Generator) -> Report:
     """Return the AUC within customers of the judged rows, and of those with new customers or offers."""
-    scores, place = judged.scores(), judged.catalog_place
-    popularity = np.where(place >= 0, judged.seen.popularity[place], 0.0)
+    scores, popularity, place = judged.scores(), judged.popularity, judged.catalog_place
     new_offer = np.where(place >= 0, ~judged.seen.offers[place], True)
     groups = {"all": np.ones(len(scores), bool), "new_customers": ~judged.seen.customers[judged.who], "new_offers": new_offer}
     report: Report = {}
@@ -139,6 +138,17 @@ def within_customer(judged: Judged, rng: np.random.Generator) -> Report:
             "random": 0.5,
         }
     return report
+
+
+def quality_facts(model: Model, offers: Sequence[Offer], labels: ExampleSource, *, held_out: float) -> dict[str, object]:
+    """Return the facts by which the gate compares a model with popularity, measured on labels that it did not learn from."""
+    judged = judge(model, offers, labels, None, held_out=held_out)
+    found = {"held_out_auc": judged.scores(), "popularity_auc": judged.popularity}
+    facts: dict[str, object] = {}
+    for name, scores in found.items():
+        auc = auc_within(judged.who, scores, judged.accepted)
+        facts[name] = {"within_customer": auc.auc, "customers": auc.customers, "standard_error": auc.standard_error}
+    return facts
 
 
 def _calibration(judged: Judged) -> Report | None:

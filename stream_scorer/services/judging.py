@@ -62,6 +62,12 @@ class Judged:
         """Places of the rows' offers in the catalog (n,), -1 for none."""
         return self.data.catalog_of[self.data.offer[self.rows]].astype(np.int64)
 
+    @property
+    def popularity(self) -> Floats:
+        """How often the rows' offers had been accepted before (n,)."""
+        place = self.catalog_place
+        return np.where(place >= 0, self.seen.popularity[place], 0.0)
+
 
 def judge(model: Model, offers: Sequence[Offer], labels: ExampleSource, seen: ExampleSource | None, *, held_out: float) -> Judged:
     """Encode the labels and tell what is judged from what was seen.

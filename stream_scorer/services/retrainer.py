@@ -1,8 +1,9 @@
 """retrain: train on what the buffer holds, judge, publish; what fails leaves the release that serves alone."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 import structlog
@@ -14,31 +15,42 @@ from stream_scorer.core.release import Model
 from stream_scorer.errors import BadModel, TransientError, UsageError
 from stream_scorer.ports import Clock, ReleaseStore
 from stream_scorer.services.publisher import draft_release, publish
+from stream_scorer.towers.options import TrainOptions
 
 log = structlog.get_logger(__name__)
 
 STRETCHES_MAX = 7
+WARM_STARTS = "warm_starts"  # a fact: how many trainings lie behind a model since one began from nothing
 _GLANCE_S = 0.2
 
 Outcome = Literal["published", "held", "refused", "failed"]
+Train = Callable[[ExampleSource, Sequence[Offer], TrainOptions, Model | None], Model]
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """How one round ended; `reason` says why nothing was published."""
+    """How one round ended; `reason` says why nothing was published, `earlier_model_id` from which model the training went on."""
 
     outcome: Outcome
     reason: str | None = None
     model_id: str | None = None
     release_id: str | None = None
+    earlier_model_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainConfig:
-    """A stretch is the length of time over which acceptances are compared with those before."""
+    """A stretch is the length of time over which acceptances are compared with those before.
+
+    After `warm_starts_max` trainings that went on from the one before, the next begins from nothing: what is carried on for ever
+    keeps what has long ceased to be so.
+    """
 
     stretch_ms: int
     keep: int
+    warm_starts_max: int
+    seed: int = 42
+    threads: int = 1
 
 
 class Retrainer:
@@ -47,14 +59,15 @@ class Retrainer:
     def __init__(
         self,
         store: ReleaseStore,
-        examples: Callable[[], ExampleSource],
+        examples: Callable[[], AbstractContextManager[ExampleSource]],
         offers: Callable[[], Sequence[Offer]],
-        train: Callable[[ExampleSource, Sequence[Offer]], Model],
         config: RetrainConfig,
         *,
+        train: Train,
+        write: Callable[[Model], None],
         clock: Clock,
     ) -> None:
-        self._store, self._examples, self._offers, self._train = store, examples, offers, train
+        self._store, self._examples, self._offers, self._train, self._write = store, examples, offers, train, write
         self._config, self._clock = config, clock
 
     def run(self, *, every_s: float, stopping: Callable[[], bool]) -> None:
@@ -74,19 +87,60 @@ class Retrainer:
         except (UsageError, TransientError) as error:
             ended = Round("failed", str(error))
         say = log.info if ended.outcome == "published" else log.warning
-        say(f"retraining {ended.outcome}", reason=ended.reason, model_id=ended.model_id, release_id=ended.release_id)
+        told = {"model_id": ended.model_id, "earlier_model_id": ended.earlier_model_id, "release_id": ended.release_id}
+        say(f"retraining {ended.outcome}", reason=ended.reason, **told)
         return ended
 
     def _round(self) -> Round:
-        examples = self._examples()
-        *before, now = closed_stretches(examples, length_ms=self._config.stretch_ms) or [Stretch(0, 0)]
-        if (reason := reason_to_hold(before[-STRETCHES_MAX:], now)) is not None:
-            return Round("held", reason)
-        offers = self._offers()
-        model = self._train(examples, offers)
+        with self._examples() as examples:
+            *before, now = closed_stretches(examples, length_ms=self._config.stretch_ms) or [Stretch(0, 0)]
+            if (reason := reason_to_hold(before[-STRETCHES_MAX:], now)) is not None:
+                return Round("held", reason)
+            offers = self._offers()
+            model = self._trained(examples, offers)
+        self._write(model)
         draft = draft_release(model, offers, created_ms=self._clock.now_ms(), embedded=lambda done: None)
         release = publish(self._store, model, draft, keep=self._config.keep, force=False)
-        return Round("published", None, model.model_id, release.release_id)
+        earlier = model.facts.get("earlier_model_id")
+        return Round("published", None, model.model_id, release.release_id, None if earlier is None else str(earlier))
+
+    def _trained(self, examples: ExampleSource, offers: Sequence[Offer]) -> Model:
+        """Go on from the model that serves where it allows that, else begin from nothing."""
+        serving = self._serving()
+        options = options_like({} if serving is None else serving.facts, seed=self._config.seed, threads=self._config.threads)
+        earlier = serving if serving is not None and _warm_starts(serving) < self._config.warm_starts_max else None
+        model = self._train(examples, offers, options, earlier)
+        if earlier is not None and _until_ms(model) < _until_ms(earlier):
+            log.info(
+                "training begins from nothing: the model that serves learned from what would judge the next", model_id=earlier.model_id
+            )
+            earlier, model = None, self._train(examples, offers, options, None)
+        return replace(model, facts={**model.facts, WARM_STARTS: 0 if earlier is None else _warm_starts(earlier) + 1})
+
+    def _serving(self) -> Model | None:
+        """Return the model that serves, if it was trained here."""
+        current = self._store.current()
+        serving = None if current is None else self._store.model(current)
+        return serving if serving is not None and serving.facts.get("engine") == "torch" else None
+
+
+def options_like(facts: Mapping[str, object], *, seed: int, threads: int) -> TrainOptions:
+    """Return the options that a model was trained with, as its facts state them; the rows held out always judge it."""
+    stated: Any = facts.get("options") or {}
+    known = {one.name for one in fields(TrainOptions)} - {"refit", "device"}
+    same: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stated.items() if name in known}
+    return TrainOptions(**{**same, "seed": seed, "threads": threads})
+
+
+def _warm_starts(model: Model) -> int:
+    count = model.facts.get(WARM_STARTS, 0)
+    return count if isinstance(count, int) else 0
+
+
+def _until_ms(model: Model) -> int:
+    """Return the time of the latest row that it learned from; 0 where nobody knows."""
+    until = model.facts.get("trained_until_ms", 0)
+    return until if isinstance(until, int) else 0
 
 
 def closed_stretches(examples: ExampleSource, *, length_ms: int) -> list[Stretch]:

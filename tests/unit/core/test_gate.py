@@ -89,8 +89,9 @@ def test_vectors_of_another_dimension_are_found(made: Model, good: Release) -> N
         verify(good.catalog, narrow)
 
 
-def judged(made: Model, mine: float | None, its: float | None, customers: int = 500) -> Model:
-    aucs = {"held_out_auc": {"within_customer": mine, "customers": customers}, "popularity_auc": {"within_customer": its}}
+def judged(made: Model, mine: float | None, its: float | None, customers: int = 500, error: float | None = None) -> Model:
+    ours = {"within_customer": mine, "customers": customers, "standard_error": error}
+    aucs = {"held_out_auc": ours, "popularity_auc": {"within_customer": its, "standard_error": error}}
     return replace(made, facts={**made.facts, **aucs})
 
 
@@ -105,6 +106,11 @@ def test_a_model_that_is_better_or_cannot_be_judged_is_no_fault(
     made: Model, good: Release, mine: float | None, its: float | None, customers: int
 ) -> None:
     assert faults_of(judged(made, mine, its, customers), good.catalog, []) == []
+
+
+@pytest.mark.parametrize(("mine", "faults"), [(0.46, 0), (0.45, 1)])
+def test_few_customers_judge_a_model_that_is_surely_worse(made: Model, good: Release, mine: float, faults: int) -> None:
+    assert len(faults_of(judged(made, mine, 0.6, 49, error=0.0525), good.catalog, [])) == faults  # 2 * sqrt(2) * 0.0525 = 0.1485
 
 
 def test_towers_that_differ_from_the_trained_ones_are_a_fault(made: Model, good: Release) -> None:

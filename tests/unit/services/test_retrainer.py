@@ -1,5 +1,6 @@
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from stream_scorer.core.messages import Offer
 from stream_scorer.core.release import Model
 from stream_scorer.errors import BadModel
 from stream_scorer.services.retrainer import RetrainConfig, Retrainer, closed_stretches
-from tests.release_samples import model, offer
+from stream_scorer.towers.options import TrainOptions
+from tests.release_samples import model, offer, published
 
 HOUR_MS = 3_600_000
 
@@ -35,14 +37,33 @@ class Examples:
             )  # fmt: skip
 
 
-def retrainer(store: MemoryReleases, examples: Examples, *, broken: bool = False) -> Retrainer:
-    def train(source: ExampleSource, stated: Sequence[Offer]) -> Model:
-        if broken:
-            raise BadModel("the user tower is dead")
-        return model(3)
+@dataclass
+class Training:
+    """Stands for the towers' training: remembers what it was told, and gives a model that learned up to a time."""
 
+    until_ms: int = 0
+    broken: bool = False
+    told: list[tuple[TrainOptions, str | None]] = field(default_factory=list)
+
+    def __call__(self, source: ExampleSource, stated: Sequence[Offer], options: TrainOptions, earlier: Model | None) -> Model:
+        if self.broken:
+            raise BadModel("the user tower is dead")
+        self.told.append((options, None if earlier is None else earlier.model_id))
+        facts = {"engine": "torch", "options": {"dim": 8, "hidden": [4], "refit": True}, "trained_until_ms": self.until_ms}
+        return replace(model(len(self.told)), facts={**facts, "earlier_model_id": self.told[-1][1]})
+
+    @property
+    def earlier(self) -> list[str | None]:
+        return [model_id for _, model_id in self.told]
+
+
+def retrainer(
+    store: MemoryReleases, examples: Examples, training: Training | None = None, *, written: list[Model] | None = None, warm_starts: int = 2
+) -> Retrainer:
     offers = [offer(number) for number in range(5)]
-    return Retrainer(store, lambda: examples, lambda: offers, train, RetrainConfig(HOUR_MS, keep=3), clock=HandClock())
+    train, config = training or Training(), RetrainConfig(HOUR_MS, keep=3, warm_starts_max=warm_starts)
+    written = [] if written is None else written
+    return Retrainer(store, lambda: nullcontext(examples), lambda: offers, config, train=train, write=written.append, clock=HandClock())
 
 
 def test_a_request_counts_once_however_its_rows_are_split() -> None:
@@ -69,11 +90,45 @@ def test_what_fails_leaves_the_old_release_serving_and_says_why(away: bool) -> N
     retrainer(store, Examples(1_080)).once()
     serving = store.current()
     store.away = away
-    ended = retrainer(store, Examples(1_080), broken=not away).once()
+    ended = retrainer(store, Examples(1_080), Training(broken=not away)).once()
     store.away = False
     assert ended.outcome == ("failed" if away else "refused")
     assert ended.reason
     assert store.current() == serving
+
+
+def test_it_goes_on_from_the_model_that_serves_and_begins_from_nothing_every_so_often() -> None:
+    store, training = MemoryReleases(), Training()
+    one = retrainer(store, Examples(1_080), training, warm_starts=2)
+    rounds = [one.once() for _ in range(5)]
+    ids = [each.model_id for each in rounds]
+    assert training.earlier == [None, ids[0], ids[1], None, ids[3]]
+    assert [each.earlier_model_id for each in rounds] == training.earlier
+
+
+def test_it_goes_on_from_no_model_that_learned_from_what_would_judge_the_next() -> None:
+    store, training, written = MemoryReleases(), Training(until_ms=9_000), list[Model]()
+    one = retrainer(store, Examples(1_080), training, written=written)
+    one.once()
+    training.until_ms = 8_000
+    one.once()
+    assert training.earlier == [None, written[0].model_id, None]
+    assert (written[1].model_id, written[1].facts["earlier_model_id"]) == (model(3).model_id, None)
+
+
+def test_it_goes_on_from_no_model_of_another_engine() -> None:
+    store, training = MemoryReleases(), Training()
+    published(store)
+    retrainer(store, Examples(1_080), training).once()
+    assert training.earlier == [None]
+
+
+def test_the_options_that_the_serving_model_was_trained_with_stand() -> None:
+    store, training = MemoryReleases(), Training()
+    one = retrainer(store, Examples(1_080), training)
+    one.once()
+    one.once()
+    assert [options for options, _ in training.told] == [TrainOptions(), TrainOptions(dim=8, hidden=(4,))]
 
 
 def test_it_trains_again_every_so_often() -> None:

@@ -1,0 +1,41 @@
+"""Labelled examples wherever they lie: on this machine, or in a folder on any filesystem that pyarrow opens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.errors import UsageError
+
+_SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+
+
+@contextmanager
+def examples_at(place: str) -> Iterator[ExampleFiles]:
+    """Open a local path, or a URI such as s3://bucket/prefix, whose files lie copied on this machine meanwhile: they are read thrice.
+
+    Raises UsageError for a place that holds no examples, TransientError when it cannot be reached.
+    """
+    if "://" not in place:
+        yield ExampleFiles.at(Path(place))
+        return
+    with TemporaryDirectory(prefix="examples-") as copied:
+        _copy(place, Path(copied))
+        yield ExampleFiles.at(Path(copied))
+
+
+def _copy(place: str, into: Path) -> None:
+    from stream_scorer.adapters.folders import Folder
+
+    folder = Folder.open(place)
+    paths = [path for path in folder.paths() if path.lower().endswith(_SUFFIXES) and not _hidden(path)]
+    if not paths:
+        raise UsageError(f"no labelled examples at {place.partition('?')[0]}: expected a folder of .parquet or .jsonl files")
+    for path in paths:
+        (into / path).parent.mkdir(parents=True, exist_ok=True)
+        (into / path).write_bytes(folder.read(path))
+
+
+def _hidden(path: str) -> bool:
+    return any(part.startswith((".", "_")) for part in PurePosixPath(path).parts)

@@ -1,0 +1,116 @@
+"""`stream-scorer retrain` as a schedule runs it: labels on an S3 server, releases in a real Valkey."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
+
+from stream_scorer.adapters.redis_client import connect
+from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.core.codec import encode
+from stream_scorer.core.messages import LabelledExample
+from stream_scorer.core.world import World
+
+WORLD = World.of(3, customers=150, offers=40, popularity_rate=0.5)
+START_MS, HOUR_MS = 1_700_000_000_000, 3_600_000
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def bucket(redis_prefix: str) -> Iterator[str]:
+    """The URI of an empty folder on a real S3 server."""
+    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    query = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+    filesystem, path = fs.FileSystem.from_uri(f"s3://retrain?{query}&allow_bucket_creation=true")
+    filesystem.create_dir(path)
+    yield f"s3://retrain/{redis_prefix}?{query}"
+    server.stop()
+
+
+@pytest.fixture
+def run(redis_url: str, redis_prefix: str, bucket: str, tmp_path: Path) -> Run:
+    (tmp_path / "offers.jsonl").write_bytes(b"".join(encode(offer) + b"\n" for offer in WORLD.offers()))
+    variables = {
+        "STREAM_SCORER_REDIS__URL": redis_url,
+        "STREAM_SCORER_REDIS__PREFIX": redis_prefix,
+        "STREAM_SCORER_BUFFER__FOLDER": bucket,
+    }
+
+    def command(*words: str) -> "subprocess.CompletedProcess[str]":
+        files = ["--offers", str(tmp_path / "offers.jsonl"), "--out", str(tmp_path / "model")]
+        line = [sys.executable, "-m", "stream_scorer", *words, *files, "--json"]
+        return subprocess.run(line, env={**os.environ, **variables}, capture_output=True, text=True, timeout=250, check=False)
+
+    return command
+
+
+def hour(number: int, *, requests: int = 400, answered: bool = True) -> list[LabelledExample]:
+    """Draw an hour of labels; unanswered, nobody accepts anything."""
+    made = WORLD.log(
+        np.random.default_rng(number), requests, start_ms=START_MS + number * HOUR_MS, rate_per_s=requests / 3_600, random_share=1.0
+    )
+    return made if answered else [replace(one, accepted=0, cause="window_closed", exposure="assumed") for one in made]
+
+
+def put(bucket: str, name: str, examples: list[LabelledExample]) -> None:
+    filesystem, path = fs.FileSystem.from_uri(bucket)
+    with filesystem.open_output_stream(f"{path}/day=2023-11-14/{name}.jsonl", compression=None) as stream:
+        stream.write(b"".join(encode(example) + b"\n" for example in examples))
+
+
+def round_of(run: Run) -> dict[str, Any]:
+    said = run("retrain")
+    told: dict[str, Any] = json.load(io.StringIO(said.stdout))
+    assert said.returncode == (0 if told["outcome"] == "published" else 1), said.stderr
+    return told
+
+
+def test_rounds_go_on_from_the_model_that_serves_and_are_held_when_acceptances_go_quiet(run: Run, bucket: str) -> None:
+    for number in range(3):
+        put(bucket, f"hour-{number}", hour(number))
+    first = round_of(run)
+    assert (first["outcome"], first["earlier_model_id"]) == ("published", None)
+    put(bucket, "hour-3", hour(3))
+    second = round_of(run)
+    assert (second["outcome"], second["earlier_model_id"]) == ("published", first["model_id"])
+    put(bucket, "hour-4", hour(4, answered=False))
+    third = round_of(run)
+    assert third["outcome"] == "held"
+    assert "acceptances have gone quiet" in third["reason"]
+
+
+def current(redis_url: str, redis_prefix: str) -> str | None:
+    client = connect(redis_url, timeout_s=2.0)
+    serving = RedisReleases(client, prefix=redis_prefix).current()
+    client.close()
+    return serving
+
+
+def test_a_release_that_fails_the_gate_leaves_the_old_one_serving(run: Run, bucket: str, redis_url: str, redis_prefix: str) -> None:
+    put(bucket, "good", hour(0, requests=1_000))
+    serving = round_of(run)["release_id"]
+    put(bucket, "turned", [replace(one, accepted=1 - one.accepted, cause="declined") for one in hour(1, requests=250)])  # type: ignore[arg-type]
+    refused = round_of(run)
+    assert refused["outcome"] == "refused"
+    assert "held-out AUC within customer is" in refused["reason"]
+    assert current(redis_url, redis_prefix) == serving
+
+
+def test_training_reads_what_the_buffer_wrote(run: Run, bucket: str) -> None:
+    put(bucket, "hour-0", hour(0))
+    told = run("train", "--from-buffer", "--epochs", "1")
+    assert json.loads(told.stdout)["facts"]["rows"] == 400 * 5, told.stderr
+    assert run("train").returncode == 2
