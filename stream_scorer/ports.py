@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from stream_scorer.core.buffer_files import Chunk, Sampled
+from stream_scorer.core.compaction import CompactionPlan
 from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.messages import ReleaseId
@@ -184,6 +185,13 @@ class TrainingBuffer(Protocol):
 
     def sampled(self, partitions: Sequence[Partition]) -> Mapping[Partition, Sequence[Sampled]]:
         """Return how the offsets of what is written were sampled, in order; of offsets not named nothing is known."""
+
+    def compact(self, partitions: Sequence[Partition], plan: CompactionPlan, now_ms: int) -> int:
+        """Do a bounded step of making few files of many; return how many were replaced by one, 0 when nothing is due.
+
+        Only by the member that holds these partitions. No row is lost or read twice, whoever reads meanwhile and whatever is killed.
+        Raises TransientError, UsageError for a file that cannot be read.
+        """
 
     def erasures(self) -> Erasures:
         """Return whose rows are left out for ever."""

@@ -116,6 +116,8 @@ class BufferSettings(_Frozen):
     held_bytes_max: Annotated[Count, Field(description="bytes of labels held in memory until they are written")] = 16_000_000
     flush_s: Seconds = 10.0
     keep_prob: Annotated[float, Field(gt=0, le=1, description="share of the negatives nobody answered for that is kept")] = 1.0
+    compact_files_min: Annotated[int, Field(ge=2, description="small files of a partition and day in a row that are made one")] = 16
+    replaced_kept_s: Annotated[float, Field(ge=0, description="how long files made one stay for those who read them")] = 3600.0
 
 
 class ServeSettings(_Frozen):

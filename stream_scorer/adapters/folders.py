@@ -5,6 +5,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,14 @@ from stream_scorer.errors import TransientError, UsageError
 
 # one put makes an object appear whole there, and a rename would be a copy
 _OBJECT_STORES = {"s3", "gcs", "abfs"}
+
+
+class Entry(NamedTuple):
+    """What a listing says of a file."""
+
+    path: str
+    size_bytes: int
+    modified_ms: int
 
 
 class Folder:
@@ -36,19 +45,34 @@ class Folder:
 
     def paths(self) -> list[str]:
         """Return the paths of all files, hidden ones too, in order; none when the folder is not there."""
+        return [entry.path for entry in self.entries()]
+
+    def entries(self) -> list[Entry]:
+        """Return all files, hidden ones too, in order of path; none when the folder is not there."""
         with _transient(f"listing {self._root}"):
             infos = self._filesystem.get_file_info(fs.FileSelector(self._root, allow_not_found=True, recursive=True))
-        return sorted(posixpath.relpath(info.path, self._root) for info in infos if info.type == fs.FileType.File)
+        files = [info for info in infos if info.type == fs.FileType.File]
+        return sorted(Entry(posixpath.relpath(info.path, self._root), info.size, info.mtime_ns // 1_000_000) for info in files)
 
     def read(self, path: str) -> pa.Buffer:
         """Return the bytes of a file."""
         with _transient(f"reading {path}"), self._filesystem.open_input_file(self._at(path)) as file:
             return file.read_buffer()
 
-    def schema(self, path: str) -> pa.Schema:
-        """Return the schema of a Parquet file, of which only the end is read."""
+    def footer(self, path: str) -> pq.FileMetaData:
+        """Return what the end of a Parquet file tells of it; no more is read. Raises UsageError for another file."""
         with _transient(f"reading {path}"), self._filesystem.open_input_file(self._at(path)) as file:
-            return pq.read_schema(file)
+            try:
+                return pq.read_metadata(file)
+            except pa.ArrowInvalid as error:
+                raise _not_ours(path, error) from error
+
+    def table(self, path: str) -> pa.Table:
+        """Read a Parquet file. Raises UsageError for another file."""
+        try:
+            return pq.read_table(pa.BufferReader(self.read(path)))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise _not_ours(path, error) from error
 
     def find(self, path: str) -> pa.Buffer | None:
         """Return the bytes of a file, None when it is not there."""
@@ -96,6 +120,10 @@ class Folder:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _not_ours(path: str, error: Exception) -> UsageError:
+    return UsageError(f"{path} is no Parquet file of ours, remove it or put it right: {error}")
 
 
 @contextmanager

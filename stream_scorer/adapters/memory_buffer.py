@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from stream_scorer.core.buffer_files import Chunk, Sampled, in_order
+from stream_scorer.core.compaction import CompactionPlan
 from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.records import Partition
@@ -44,6 +45,10 @@ class MemoryBuffer:
     def sampled(self, partitions: Sequence[Partition]) -> Mapping[Partition, Sequence[Sampled]]:
         """See TrainingBuffer.sampled."""
         return {one: in_order(chunk.sampled for chunk in self.chunks if chunk.partition == one) for one in partitions}
+
+    def compact(self, partitions: Sequence[Partition], plan: CompactionPlan, now_ms: int) -> int:
+        """See TrainingBuffer.compact: chunks in memory are not files."""
+        return 0
 
     def erasures(self) -> Erasures:
         """See TrainingBuffer.erasures."""

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from stream_scorer.adapters.folders import Folder
+from stream_scorer.adapters.parquet_compaction import compact_step
 from stream_scorer.adapters.parquet_erasure import erase, read_erasures, rows_of, write_kept
 from stream_scorer.adapters.parquet_rows import from_table, sampled_in, to_parquet
 from stream_scorer.core.buffer_files import (
@@ -20,10 +18,10 @@ from stream_scorer.core.buffer_files import (
     standing,
     superseded,
 )
+from stream_scorer.core.compaction import CompactionPlan
 from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.records import Partition
-from stream_scorer.errors import UsageError
 
 
 class ParquetBuffer:
@@ -82,15 +80,19 @@ class ParquetBuffer:
     def read(self) -> Iterator[list[ExampleRow]]:
         """See TrainingBuffer.read."""
         for file in self.files():
-            yield from_table(self._table(file))
+            yield from_table(self._folder.table(file.path))
 
     def sampled(self, partitions: Sequence[Partition]) -> Mapping[Partition, Sequence[Sampled]]:
         """See TrainingBuffer.sampled."""
         found: dict[Partition, list[Sampled]] = {partition: [] for partition in partitions}
         for file in self.files():
             if file.partition in found:
-                found[file.partition] += sampled_in(self._folder.schema(file.path).metadata)
+                found[file.partition] += sampled_in(self._folder.footer(file.path).metadata)
         return {partition: in_order(stretches) for partition, stretches in found.items()}
+
+    def compact(self, partitions: Sequence[Partition], plan: CompactionPlan, now_ms: int) -> int:
+        """See TrainingBuffer.compact."""
+        return compact_step(self._folder, partitions, plan, now_ms)
 
     def erasures(self) -> Erasures:
         """See TrainingBuffer.erasures."""
@@ -109,14 +111,6 @@ class ParquetBuffer:
         files = files_of(self._folder.paths())
         gone = set(superseded(files))
         return [file for file in files if file not in gone]
-
-    def _table(self, file: BufferFile) -> pa.Table:
-        data = self._folder.read(file.path)
-        try:
-            return pq.read_table(pa.BufferReader(data))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            msg = f"{file.path} is no Parquet file of ours, remove it or put it right: {error}"
-            raise UsageError(msg) from error
 
     def _standings(self, partitions: Sequence[Partition]) -> dict[Partition, Standing]:
         files = files_of(self._folder.paths())

@@ -18,7 +18,7 @@ def buffer(
     *,
     folder: FolderOption = None,
     keep_prob: Annotated[float | None, typer.Option(show_default=False, help="Share kept of the negatives that nobody answered.")] = None,
-    compact: Annotated[bool, typer.Option("--compact", help="Make few files of many, and end; a buffer may run meanwhile.")] = False,
+    compact: Annotated[bool, typer.Option("--compact", help="Make few files of many now, and end; a buffer does it by and by.")] = False,
     delivery: Delivery = None,
     until_idle: UntilIdle = None,
     as_json: Json = False,
@@ -53,24 +53,28 @@ def _run(settings: "Settings", until_idle_s: float | None) -> dict[str, int]:
         if (work := job.finish()) is not None:
             sink.write(work.outputs, work.progress, source)
             job.written(work)
-    return {name: job.counts[name] for name in ("rows", "chunks", "dead_letters")}
+    return {name: job.counts[name] for name in ("rows", "chunks", "dead_letters", "compacted")}
 
 
 def _config(settings: "Settings", until_idle_s: float | None) -> "BufferConfig":
+    from stream_scorer.core.compaction import CompactionPlan
     from stream_scorer.services.buffer import BufferConfig
 
     own = settings.buffer
     flush_s = own.flush_s if until_idle_s is None else min(own.flush_s, until_idle_s)
-    return BufferConfig(settings.topics.dead_letters, own.file_rows_max, own.held_bytes_max, flush_s, own.keep_prob)
+    plan = CompactionPlan(own.compact_files_min, int(own.replaced_kept_s * 1000))
+    return BufferConfig(settings.topics.dead_letters, own.file_rows_max, own.held_bytes_max, flush_s, own.keep_prob, plan)
 
 
 def _compact(settings: "Settings") -> dict[str, int]:
     from dataclasses import asdict
 
+    from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.folders import Folder
     from stream_scorer.adapters.parquet_compaction import compact
 
-    return asdict(compact(Folder.open(settings.buffer.folder)))
+    replaced_before_ms = SystemClock().now_ms() - int(settings.buffer.replaced_kept_s * 1000)
+    return asdict(compact(Folder.open(settings.buffer.folder), replaced_before_ms=replaced_before_ms))
 
 
 def _tell(figures: dict[str, int], settings: "Settings", as_json: bool) -> None:

@@ -15,6 +15,7 @@ import structlog
 
 from stream_scorer.core.buffer_files import Chunk
 from stream_scorer.core.codec import dead_letter_record, decode_all
+from stream_scorer.core.compaction import CompactionPlan
 from stream_scorer.core.examples import ExampleRow, half_labelled, take_apart
 from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.records import DeadLetter, Partition, Position, Record
@@ -39,6 +40,7 @@ class BufferConfig:
     held_bytes_max: int
     flush_s: float
     keep_prob: float
+    compaction: CompactionPlan = field(default_factory=CompactionPlan)
 
 
 @dataclass(slots=True)
@@ -66,14 +68,16 @@ class Buffer:
         self._source, self._reader, self._buffer = source, reader, buffer
         self._config, self._clock = config, clock
         self._held: dict[Partition, _Held] = {}
+        self._chunks_since_compacted = 0
         self.counts: Counter[str] = Counter()
-        """What was written since the start: rows, chunks, dead_letters."""
+        """What was done since the start: rows, chunks and dead_letters written, files compacted."""
 
     def process(self, fetched: Fetched) -> Work | None:
         """See Job.process."""
         for partition in fetched.assignment.dropped:
             self._held.pop(partition, None)
         self._start(fetched.assignment.gained)
+        self._compact()
         for partition, records in _by_partition(fetched.records):
             self._take_in(partition, records)
         if fetched.assignment.gained:
@@ -173,6 +177,7 @@ class Buffer:
         for partition, one in held.items():
             if partition not in refused:
                 self.counts += Counter(rows=len(one.rows), chunks=1)
+                self._chunks_since_compacted += 1
             one.first, one.rows, one.value_bytes = one.next, [], 0
         if chunks:
             log.info("labels_buffered", chunks=len(chunks) - len(refused), rows=sum(len(chunk.rows) for chunk in chunks))
@@ -181,6 +186,22 @@ class Buffer:
             self._source.hold(refused)
             self._start(refused)
         return refused
+
+    def _compact(self) -> None:
+        """Make one file of small ones, a bounded step between two batches, as long as there is more to do."""
+        if self._chunks_since_compacted < self._config.compaction.files_min:
+            return
+        replaced = 0
+        try:
+            replaced = self._buffer.compact(list(self._held), self._config.compaction, self._clock.now_ms())
+        except (TransientError, UsageError) as error:
+            # the rows are safe in small files: the next turn tries again
+            log.warning("compaction_failed", reason=str(error))
+        if replaced:
+            self.counts += Counter(compacted=replaced)
+            log.info("files_compacted", files=replaced)
+        else:
+            self._chunks_since_compacted = 0
 
     def _work(self, partitions: Sequence[Partition]) -> Work | None:
         held = {partition: self._held[partition] for partition in partitions}

@@ -1,16 +1,18 @@
 """Small files made into large ones, whatever happens meanwhile."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pyarrow.parquet as pq
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import fs
 
 from stream_scorer.adapters.folders import Folder
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
-from stream_scorer.adapters.parquet_compaction import Compacted, compact
+from stream_scorer.adapters.parquet_compaction import Compacted, _replace, compact, compact_step
 from stream_scorer.core.buffer_files import Chunk, files_of, superseded
+from stream_scorer.core.compaction import CompactionPlan
 from tests.unit.adapters.test_parquet_buffer import Killed, MortalFolder, P, chunk, fill, row
 
 
@@ -57,6 +59,7 @@ def test_the_position_does_not_move() -> None:
 
 
 @given(st.integers(0, 16), st.integers(1, 9))
+@settings(max_examples=15)
 def test_a_kill_at_any_effect_leaves_every_row_readable_once(kill: int, length: int) -> None:
     folder = filled(length=length)
     before = requests(folder)
@@ -101,3 +104,95 @@ def test_a_feature_of_several_kinds_among_the_files_loses_its_column_and_keeps_i
         "None",
         "thirty",
     ]
+
+
+NOW_MS = 4 * 10**12
+AT_ONCE = CompactionPlan(files_min=3, replaced_kept_ms=0)
+
+
+def live(folder: Folder) -> int:
+    files = files_of(folder.paths())
+    return len(files) - len(superseded(files))
+
+
+def test_steps_leave_few_files_and_every_row() -> None:
+    folder = filled(60, 3, 2)
+    before = requests(folder)
+    assert live(folder) == 40
+    while compact_step(folder, [P], AT_ONCE, NOW_MS):
+        assert requests(folder) == before
+    assert live(folder) == 4
+    assert ParquetBuffer(folder).positions([P]) == {P: 60}
+
+
+def test_a_step_leaves_other_members_partitions_alone() -> None:
+    folder = filled()
+    assert compact_step(folder, [P._replace(number=1)], AT_ONCE, NOW_MS) == 0
+    assert live(folder) == 14
+
+
+def test_files_made_one_stay_for_readers_who_have_listed_them() -> None:
+    folder = filled()
+    listed, modified_ms = folder.paths(), folder.entries()[0].modified_ms
+    plan = CompactionPlan(files_min=3, replaced_kept_ms=1_000)
+    while compact_step(folder, [P], plan, modified_ms):
+        pass
+    assert set(listed) < set(folder.paths())
+    assert compact_step(folder, [P], plan, modified_ms + 2_000) == 0
+    assert len(folder.paths()) == 4
+
+
+@given(st.integers(0, 20), st.integers(2, 5))
+@settings(max_examples=15)
+def test_a_kill_at_any_effect_of_the_steps_leaves_every_row_readable_once(kill: int, length: int) -> None:
+    folder = filled(length=length)
+    before = requests(folder)
+    folder.effects_left = kill
+    try:
+        while compact_step(folder, [P], AT_ONCE, NOW_MS):
+            assert requests(folder) == before
+    except Killed:
+        folder.effects_left = 10**9
+    assert requests(folder) == before
+    while compact_step(folder, [P], AT_ONCE, NOW_MS):
+        pass
+    compact_step(folder, [P], AT_ONCE, NOW_MS)
+    assert requests(folder) == before
+    assert superseded(files_of(folder.paths())) == []
+
+
+class Frozen(MortalFolder):
+    """A folder whose process stands still before its next file, while another member has its way."""
+
+    meanwhile: Callable[[Folder], object] = staticmethod(lambda folder: None)
+
+    def write(self, path: str, data: bytes) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, lambda folder: None
+        meanwhile(Folder(self._filesystem, "labels"))
+        super().write(path, data)
+
+
+def test_a_member_that_stood_still_while_another_compacted_doubles_nothing() -> None:
+    def go_on(folder: Folder) -> None:
+        fill(ParquetBuffer(folder), 40, 3, 2)
+        while compact_step(folder, [P], AT_ONCE, NOW_MS):
+            pass
+        compact_step(folder, [P], AT_ONCE, NOW_MS)
+
+    frozen = Frozen(fs._MockFileSystem(), "labels")
+    fill(ParquetBuffer(Folder(frozen._filesystem, "labels")), 20, 3, 2)
+    frozen.meanwhile = go_on
+    compact_step(frozen, [P], AT_ONCE, NOW_MS)
+    assert requests(frozen) == sorted(f"r{offset}" for offset in range(40))
+
+
+def test_a_member_that_wakes_takes_back_what_crosses_anothers_file() -> None:
+    frozen = Frozen(fs._MockFileSystem(), "labels")
+    plain = Folder(frozen._filesystem, "labels")
+    fill(ParquetBuffer(plain), 20, 2, 1)
+    # the other one has read the same files, two of them on their own
+    other = files_of(plain.paths())[2:7]
+    frozen.meanwhile = lambda folder: _replace(folder, other)
+    _replace(frozen, files_of(plain.paths())[:4])
+    assert requests(plain) == sorted(f"r{offset}" for offset in range(20))
+    assert sum(file.compacted for file in files_of(plain.paths())) == 1

@@ -1,17 +1,22 @@
 """buffer: what it writes, and where it goes on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
+from stream_scorer.adapters.parquet_buffer import ParquetBuffer
 from stream_scorer.core.buffer_files import Chunk
 from stream_scorer.core.codec import decode_all, encode
+from stream_scorer.core.compaction import CompactionPlan
 from stream_scorer.core.examples import take_apart
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking
 from stream_scorer.core.records import OutputRecord, Partition, Position
 from stream_scorer.errors import BatchAborted, TransientError, UsageError
+from stream_scorer.ports import TrainingBuffer
 from stream_scorer.services.buffer import Buffer, BufferConfig
 from stream_scorer.services.loop import Work
 
@@ -40,17 +45,18 @@ class HandClock:
 class World:
     """One broker with a partition of labels, one buffer, and members that come and go."""
 
-    def __init__(self, config: BufferConfig = CONFIG) -> None:
+    def __init__(self, config: BufferConfig = CONFIG, files: TrainingBuffer | None = None) -> None:
         self.config, self.clock = config, HandClock()
         self.broker = MemoryBroker(1, self.clock)
         self.buffer = MemoryBuffer()
+        self.files = files or self.buffer
         self.sink = MemorySink(self.broker)
         self.join()
 
     def join(self) -> None:
         """Let a new member take the place of the one that was."""
         self.source = MemorySource(self.broker, GROUP, [LABELS], held=True)
-        self.job = Buffer(self.source, MemoryLog(self.broker, GROUP), self.buffer, self.config, clock=self.clock)
+        self.job = Buffer(self.source, MemoryLog(self.broker, GROUP), self.files, self.config, clock=self.clock)
 
     def label(self, *values: str | bytes, offers: int = 1) -> None:
         for value in values:
@@ -71,7 +77,7 @@ class World:
 
     @property
     def rows(self) -> list[str]:
-        return [row.request_id for batch in self.buffer.read() for row in batch]
+        return [row.request_id for batch in self.files.read() for row in batch]
 
     @property
     def committed(self) -> int:
@@ -229,3 +235,26 @@ def test_labels_that_are_not_known_yet_give_no_file_and_move_on() -> None:
     world.label(encode(LabelledRanking("r", 1, False, "c", 0, "rel", {}, [unknown])))
     world.run()
     assert (world.buffer.chunks, world.committed) == ([], 1)
+
+
+def test_a_buffer_makes_few_files_of_many_by_itself(tmp_path: Path) -> None:
+    world = World(replace(CONFIG, compaction=CompactionPlan(files_min=4, replaced_kept_ms=0)), ParquetBuffer.open(str(tmp_path)))
+    for number in range(20):
+        world.label(f"r{number}")
+        world.step()
+        world.step(seconds=11)
+    world.step()
+    assert sorted(world.rows) == sorted(f"r{number}" for number in range(20))
+    assert world.job.counts["compacted"] > 12
+
+
+def test_a_compaction_that_fails_holds_up_no_labels(tmp_path: Path) -> None:
+    world = World(replace(CONFIG, compaction=CompactionPlan(files_min=2)), ParquetBuffer.open(str(tmp_path)))
+    for number in range(9):
+        world.label(f"r{number}")
+        world.step()
+        world.step(seconds=11)
+        for path in tmp_path.rglob("*+000000000000-*.parquet"):
+            path.write_bytes(b"spoilt")
+    assert world.committed == 9
+    assert world.job.counts["compacted"] == 0
