@@ -12,7 +12,8 @@ from pathlib import Path
 
 from xxhash import xxh3_64_hexdigest
 
-from stream_scorer.core.messages import Acceptance, CustomerId, CustomerRequest, Offer, OfferId, RequestId
+from stream_scorer.core.examples import example_id
+from stream_scorer.core.messages import Acceptance, CustomerId, CustomerRequest, LabelledExample, Offer, OfferId, RequestId
 from stream_scorer.errors import UsageError
 
 _CONTEXT = "item_context.csv"
@@ -49,6 +50,13 @@ class OpenBandit:
             request = _request(row, prefix=self.log.parent.name, limit=limit)
             yield request, _acceptance(request, OfferId(row["item_id"])) if row["click"] == "1" else None
 
+    def examples(self) -> Iterator[LabelledExample]:
+        """Yield each row as it was logged: the item that was shown, its place, and the probability that it was shown there."""
+        offers = {offer.offer_id: offer for offer in self.offers()}
+        for row in _rows(self.log):
+            request = _request(row, prefix=self.log.parent.name, limit=len(offers))
+            yield _example(request, offers[OfferId(row["item_id"])], row)
+
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as lines:
@@ -69,6 +77,28 @@ def _request(row: Mapping[str, str], *, prefix: str, limit: int) -> CustomerRequ
         event_time_ms=int(datetime.fromisoformat(row["timestamp"]).timestamp() * 1000),
         features={**customer, **affinities},
         limit=limit,
+    )
+
+
+def _example(request: CustomerRequest, offer: Offer, row: Mapping[str, str]) -> LabelledExample:
+    clicked = row["click"] == "1"
+    return LabelledExample(
+        example_id=example_id(request.request_id, offer.offer_id),
+        revision=1,
+        request_id=request.request_id,
+        customer_id=request.customer_id,
+        offer_id=offer.offer_id,
+        accepted=1 if clicked else 0,
+        cause="accepted" if clicked else "window_closed",
+        customer_features=request.features,
+        offer_features=offer.features,
+        rank=int(row["position"]),
+        score=None,
+        propensity=float(row["propensity_score"]),
+        release_id=None,
+        request_time_ms=request.event_time_ms,
+        label_time_ms=request.event_time_ms + _ANSWER_MS,
+        exposure="shown" if clicked else "assumed",
     )
 
 

@@ -12,10 +12,13 @@ def convert(
     log: Annotated[Literal["open-bandit"], typer.Argument(help="What kind of log it is.")],
     path: Annotated[Path, typer.Argument(help="Its folder: a campaign, with men.csv and item_context.csv, for example.")],
     *,
-    out: Annotated[Path, typer.Option(help="The folder to write requests.jsonl, acceptances.jsonl and offers.jsonl to.")],
+    out: Annotated[Path, typer.Option(help="The folder to write requests, acceptances, offers and labels to, as .jsonl.")],
     as_json: Json = False,
 ) -> None:
-    """Make events of a public log, to replay; `stream-scorer replay OUT/requests.jsonl --topic customer-requests` sends them."""
+    """Make events of a public log, to replay; `stream-scorer replay OUT/requests.jsonl --topic customer-requests` sends them.
+
+    labels.jsonl holds what was shown, with its propensities, to train and evaluate on.
+    """
     import json
 
     from stream_scorer.adapters.open_bandit import OpenBandit
@@ -23,7 +26,7 @@ def convert(
 
     bandit = {"open-bandit": OpenBandit.at}[log](path)
     out.mkdir(parents=True, exist_ok=True)
-    counts = {"requests": 0, "acceptances": 0, "offers": 0}
+    counts = {"requests": 0, "acceptances": 0, "offers": 0, "labels": 0}
     with (out / "requests.jsonl").open("wb") as requests, (out / "acceptances.jsonl").open("wb") as acceptances:
         for request, acceptance in bandit.events():
             requests.write(encode(request) + b"\n")
@@ -34,4 +37,8 @@ def convert(
     offers = bandit.offers()
     (out / "offers.jsonl").write_bytes(b"".join(encode(offer) + b"\n" for offer in offers))
     counts["offers"] = len(offers)
+    with (out / "labels.jsonl").open("wb") as labels:
+        for example in bandit.examples():
+            labels.write(encode(example) + b"\n")
+            counts["labels"] += 1
     print(json.dumps(counts) if as_json else f"{', '.join(f'{count:,} {name}' for name, count in counts.items())} in {out}")

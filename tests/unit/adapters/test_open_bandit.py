@@ -47,6 +47,16 @@ def test_times_are_milliseconds_since_the_epoch(bandit: OpenBandit) -> None:
     assert first.event_time_ms == 1_574_553_600_000  # 2019-11-24 00:00:00 UTC
 
 
+def test_a_row_is_an_example_of_what_was_shown_with_its_place_and_propensity(bandit: OpenBandit) -> None:
+    examples, events = list(bandit.examples()), list(bandit.events())
+    assert [(one.request_id, one.customer_features) for one in examples] == [(one.request_id, one.features) for one, _ in events]
+    assert [one.accepted for one in examples] == [0 if click is None else 1 for _, click in events]
+    assert {one.rank for one in examples} == {1, 2, 3}
+    assert all(one.propensity == 1 / 34 for one in examples)
+    features = {offer.offer_id: offer.features for offer in bandit.offers()}
+    assert all(one.offer_features == features[one.offer_id] for one in examples)
+
+
 def test_every_event_is_valid_on_the_wire(bandit: OpenBandit) -> None:
     events = list(bandit.events())
     for kind, messages in ((CustomerRequest, [request for request, _ in events]), (Acceptance, [click for _, click in events if click])):
