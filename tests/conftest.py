@@ -1,6 +1,9 @@
 """The real servers that tests share: one Kafka and one Valkey for the whole run, topics of its own for each test."""
 
 import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as our commands do, before numpy comes: on busy cores its threads wait in vain
+
 import uuid
 from collections.abc import Callable, Generator, Iterator
 

@@ -1,6 +1,7 @@
 """Off-policy estimates: known answers, unbiased on simulated logs of rankings, and refused where weights eat the sample."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -43,6 +44,7 @@ def log_of(rows: int, rng: np.random.Generator, target: ModelPolicy = TARGET) ->
     return LoggedPlaces(np.ones(offers.shape, bool), reward, propensity, chances_of(target, new, offers), nothing, nothing, nothing)
 
 
+@cache
 def truth(target: ModelPolicy = TARGET) -> float:
     offers, _ = ranked(target, np.tile(2 * ODDS, (200_000, 1)), np.random.default_rng(9))
     return float((ODDS[offers] * SEEN).sum(axis=1).mean())
