@@ -9,6 +9,7 @@ from stream_scorer.core.buffer_files import Chunk, Sampled
 from stream_scorer.core.compaction import CompactionPlan
 from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record
 from stream_scorer.core.release import Model, OfferChange, Release, ReleaseInfo
@@ -242,8 +243,8 @@ class Telemetry(Protocol):
     def store_watched(self, silent_s: Callable[[], float]) -> None:
         """Take a function that says how long the store of releases has not confirmed what is held."""
 
-    def labels(self, causes: Mapping[str, int], open_requests: int) -> None:
-        """Count labels by cause, and say how many requests are open."""
+    def labels(self, tally: LabelTally, answers: Mapping[str, int], open_requests: int) -> None:
+        """Count labels, and answers by fate: joined, duplicate, erased, or why they can't count; say how many requests are open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
+import numpy as np
 import structlog
 
+from stream_scorer.core.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
 from stream_scorer.errors import UsageError
@@ -18,9 +20,14 @@ from stream_scorer.settings import LogSettings, MetricsSettings
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+    from prometheus_client.metrics_core import HistogramMetricFamily
+
+RELEASES_MAX = 50
 
 # the buckets of OpenTelemetry's messaging conventions
 _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+# one second to a day, of event time
+_DELAYS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
 _RECORDS = (1, 4, 16, 64, 128, 256, 512, 1024, 4096, 16384)
 
 
@@ -80,7 +87,12 @@ class PrometheusTelemetry:
         self._partitions = gauge("partitions", "Partitions held", "job")
         self._lag = gauge("lag_records", "Offsets between the position and the end of a partition", "job", "topic", "partition")
         self._held = gauge("release_info", "1 for the release that is held; forced: past a gate that refused it", "release_id", "forced")
-        self._labels = counter("labels_total", "Labels by cause", "cause")
+        self._labels = counter("labels_total", "Labels by cause; one that is corrected counts under each", "cause")
+        self._answers = counter("answers_total", "Answers by fate: joined, duplicate, erased, or why they can't count", "fate")
+        self._closed = counter("requests_closed_total", "Requests whose window has closed, by release", "release_id")
+        self._accepted = counter("requests_accepted_total", "Those of them with an accepted offer, by release", "release_id")
+        self._delays = DelayHistogram(registry)
+        self._releases: dict[str, None] = {}
         self._open = gauge("open_requests", "Requests whose labels may still change")
         self._silence = gauge("release_store_silent_seconds", "Time since the store last confirmed the release that is held")
         age = gauge("release_age_seconds", "Time since the release that is held was made")
@@ -128,11 +140,29 @@ class PrometheusTelemetry:
         """See Telemetry."""
         self._silence.set_function(silent_s)
 
-    def labels(self, causes: Mapping[str, int], open_requests: int) -> None:
+    def labels(self, tally: LabelTally, answers: Mapping[str, int], open_requests: int) -> None:
         """See Telemetry."""
-        for cause, count in causes.items():
+        for cause, count in tally.causes.items():
             self._labels.labels(cause).inc(count)
+        for fate, count in answers.items():
+            self._answers.labels(fate).inc(count)
+        for release_id, count in tally.closed.items():
+            self._closed.labels(release_id).inc(count)
+            self._accepted.labels(release_id).inc(tally.accepted[release_id])
+        self._forget_releases(tally.closed)
+        self._delays.add(tally.delays_ms)
         self._open.set(open_requests)
+
+    def _forget_releases(self, closed: Iterable[str]) -> None:
+        """Keep as many releases as a page can show, those seen last."""
+        for release_id in closed:
+            self._releases.pop(release_id, None)
+            self._releases[release_id] = None
+        while len(self._releases) > RELEASES_MAX:
+            oldest = next(iter(self._releases))
+            del self._releases[oldest]
+            self._closed.remove(oldest)
+            self._accepted.remove(oldest)
 
     def stalled(self, *, after_s: float) -> list[str]:
         """Return the jobs that have not polled for so long."""
@@ -141,6 +171,30 @@ class PrometheusTelemetry:
     def ready(self) -> bool:
         """Return whether a job polls, and a ranker among them holds a release."""
         return bool(self._polled_s) and ("rank" not in self._polled_s or self._release is not None)
+
+
+class DelayHistogram:
+    """A Prometheus histogram of acceptance delays in event time, filled by the batch: observing them one by one costs more than joining."""
+
+    def __init__(self, registry: "CollectorRegistry") -> None:
+        self._counts = np.zeros(len(_DELAYS) + 1, np.int64)
+        self._sum_s = 0.0
+        registry.register(self)
+
+    def add(self, delays_ms: Sequence[int]) -> None:
+        """Take delays in."""
+        if delays_ms:
+            seconds = np.array(delays_ms) / 1000
+            self._counts += np.bincount(np.searchsorted(_DELAYS, seconds), minlength=len(_DELAYS) + 1)
+            self._sum_s += float(seconds.sum())
+
+    def collect(self) -> "Iterator[HistogramMetricFamily]":
+        """Yield the histogram, as prometheus_client asks collectors for it."""
+        from prometheus_client.metrics_core import HistogramMetricFamily
+
+        below = [*zip([*map(str, map(float, _DELAYS)), "+Inf"], np.cumsum(self._counts).tolist(), strict=True)]
+        text = "Event time from request to acceptance, of offers that became accepted"
+        yield HistogramMetricFamily("stream_scorer_acceptance_delay_seconds", text, buckets=below, sum_value=self._sum_s)
 
 
 class _Quiet(WSGIRequestHandler):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from stream_scorer.core.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
 from stream_scorer.ports import Assignment, BatchReport
@@ -32,5 +33,5 @@ class SilentTelemetry:
     def store_watched(self, silent_s: Callable[[], float]) -> None:
         """See Telemetry."""
 
-    def labels(self, causes: Mapping[str, int], open_requests: int) -> None:
+    def labels(self, tally: LabelTally, answers: Mapping[str, int], open_requests: int) -> None:
         """See Telemetry."""

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import astuple, dataclass, field
 
 from stream_scorer.core.event_time import Clocks
+from stream_scorer.core.label_tally import LabelTally
 from stream_scorer.core.labelling import Answers, Label
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
@@ -52,6 +53,7 @@ class Joined:
     labels: list[OutputRecord]
     dead_letters: list[DeadLetter]
     counts: Counter[str]
+    tally: LabelTally
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,13 +186,14 @@ def read_labelled_head(value: bytes) -> LabelledHead:
     return _labelled_heads.decode(value)
 
 
-def write_labelled(ranking: bytes, labels: Sequence[Label], *, revision: int, final: bool) -> bytes:
-    """Return a LabelledRanking: the ranking's own bytes, copied, with these labels in rank order."""
+def write_labelled(ranking: bytes, labels: Sequence[Label], *, revision: int, final: bool) -> tuple[bytes, str]:
+    """Return a LabelledRanking: the ranking's own bytes, copied, with these labels in rank order; and the release that it names."""
     ranked = _rankings.decode(ranking)
     offers = [
         _LabelledOffer(offer.offer_id, offer.rank, offer.score, offer.propensity, offer.features, *label)
         for offer, label in zip(ranked.offers, labels, strict=True)
     ]
-    return _encoder.encode(
-        _Labelled(ranked.request_id, revision, final, ranked.customer_id, ranked.event_time_ms, ranked.release_id, ranked.features, offers)
+    labelled = _Labelled(
+        ranked.request_id, revision, final, ranked.customer_id, ranked.event_time_ms, ranked.release_id, ranked.features, offers
     )
+    return _encoder.encode(labelled), ranked.release_id

@@ -9,6 +9,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_rand
 from stream_scorer.core.closing import PartitionClose
 from stream_scorer.core.codec import dead_letter_record
 from stream_scorer.core.joining import PartitionJoin
+from stream_scorer.core.label_tally import LabelTally
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.errors import FatalStreamError, TransientError
 from stream_scorer.ports import Assignment, Clock, Fetched, LogReader, RecordSource, Telemetry
@@ -18,6 +19,8 @@ from stream_scorer.services.loop import Work
 State = PartitionJoin | PartitionClose
 
 ASK_EVERY_MS = 500
+# what became of answers, as the joins count it
+FATES = {"outcomes_joined": "joined", "duplicate_outcomes": "duplicate", "outcomes_erased": "erased"}
 RESTORE_TRIES_S = 60
 
 
@@ -43,6 +46,7 @@ class Joiner:
         self._committed: dict[int, dict[Partition, Position]] = {}
         self._read_ahead: set[int] = set()
         self._asked_ms: dict[int, int] = {}
+        self._tell: Callable[[], None] = lambda: None
         self._restorer = ThreadPoolExecutor(1, thread_name_prefix="restore")
 
     def process(self, fetched: Fetched) -> Work | None:
@@ -67,7 +71,7 @@ class Joiner:
     ) -> Work | None:
         outputs: list[OutputRecord] = []
         dead: list[DeadLetter] = []
-        counts: Counter[str] = Counter()
+        counts, tally = Counter[str](), LabelTally()
         progress: dict[Partition, Position] = {}
         for number in numbers:
             state = self._states[number]
@@ -75,6 +79,7 @@ class Joiner:
             outputs += joined.labels
             dead += joined.dead_letters
             counts += joined.counts
+            tally.add(joined.tally)
             if joined.labels or joined.dead_letters or (number in records and state.progress() != self._committed.get(number)):
                 self._committed[number] = state.progress()
                 progress |= self._committed[number]
@@ -82,9 +87,13 @@ class Joiner:
         self._pace()
         if not progress:
             return None
-        self._telemetry.labels(counts, sum(state.held for state in self._states.values()))
+        self._tell = lambda: self._telemetry.labels(tally, self._fates(counts, dead), sum(state.held for state in self._states.values()))
         outputs += [dead_letter_record(letter, self._config.dead_letters) for letter in dead]
         return Work([record for number in numbers for record in records.get(number, [])], outputs, dead, progress)
+
+    def _fates(self, counts: Counter[str], dead: list[DeadLetter]) -> Counter[str]:
+        fates = Counter(letter.code for letter in dead if letter.record.topic == self._config.topics.outcomes)
+        return fates + Counter({fate: counts[name] for name, fate in FATES.items()})
 
     def _check_bound(self) -> None:
         held = sum(state.held for state in self._states.values())
@@ -108,6 +117,7 @@ class Joiner:
 
     def written(self, work: Work) -> None:
         """See Job.written."""
+        self._tell()
         ends = self._sink_ends()
         for number, state in self._states.items():
             if (end := ends.get(Partition(self._config.topics.labels, number))) is not None:

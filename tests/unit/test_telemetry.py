@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
+from stream_scorer.core.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
 from stream_scorer.ports import Assignment, BatchReport
 from stream_scorer.settings import LogSettings
-from stream_scorer.telemetry import PrometheusTelemetry, pages_of, set_up_logging
+from stream_scorer.telemetry import RELEASES_MAX, PrometheusTelemetry, pages_of, set_up_logging
 
 REPORT = BatchReport(
     "rank",
@@ -92,10 +94,30 @@ def test_only_the_release_that_is_held_is_named_and_its_age_goes_on(
 
 
 def test_labels_count_by_cause_and_open_requests_are_what_they_are_now(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
-    telemetry.labels({"accepted": 2}, open_requests=5)
-    telemetry.labels({"accepted": 1, "declined": 1}, open_requests=3)
+    telemetry.labels(LabelTally(Counter(accepted=2)), {"joined": 2, "unknown_request": 1}, open_requests=5)
+    telemetry.labels(LabelTally(Counter(accepted=1, declined=1)), {"joined": 2}, open_requests=3)
     assert registry.get_sample_value("stream_scorer_labels_total", {"cause": "accepted"}) == 3
+    assert registry.get_sample_value("stream_scorer_answers_total", {"fate": "joined"}) == 4
+    assert registry.get_sample_value("stream_scorer_answers_total", {"fate": "unknown_request"}) == 1
     assert registry.get_sample_value("stream_scorer_open_requests") == 3
+
+
+def test_acceptance_delays_are_a_histogram_of_event_time(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    telemetry.labels(LabelTally(delays_ms=[400, 1_000, 70_000]), {}, 0)
+    telemetry.labels(LabelTally(delays_ms=[90_000_000]), {}, 0)
+    page = ask(pages_of(telemetry, registry, stalled_after_s=60), "/metrics")[1]
+    assert 'stream_scorer_acceptance_delay_seconds_bucket{le="1.0"} 2.0' in page
+    assert 'stream_scorer_acceptance_delay_seconds_bucket{le="86400.0"} 3.0' in page
+    assert "stream_scorer_acceptance_delay_seconds_count 4.0" in page
+    assert "stream_scorer_acceptance_delay_seconds_sum 90071.4" in page
+
+
+def test_acceptance_is_counted_by_release_and_old_releases_go(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    for number in range(RELEASES_MAX + 1):
+        telemetry.labels(LabelTally(closed=Counter({f"r{number}": 10}), accepted=Counter({f"r{number}": 3})), {}, 0)
+    assert registry.get_sample_value("stream_scorer_requests_closed_total", {"release_id": "r1"}) == 10
+    assert registry.get_sample_value("stream_scorer_requests_accepted_total", {"release_id": "r1"}) == 3
+    assert registry.get_sample_value("stream_scorer_requests_closed_total", {"release_id": "r0"}) is None
 
 
 def test_a_job_that_stands_still_is_not_live(telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: Clock) -> None:
