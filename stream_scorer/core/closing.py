@@ -8,15 +8,14 @@ rankings that were labelled, and an outcome is settled as a dead letter once R i
 outcomes of an erased customer are read over.
 """
 
-import heapq
 import json
-from bisect import insort
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from stream_scorer.core.codec import decode_all
 from stream_scorer.core.event_time import NO_TIME
+from stream_scorer.core.held_outcomes import HeldOutcomes, Reach
 from stream_scorer.core.join_erasure import ErasedCustomers, sort_out
 from stream_scorer.core.join_state import Joined, JoinTopics
 from stream_scorer.core.label_tally import LabelTally
@@ -74,10 +73,10 @@ class PartitionClose:
         self._at_end = {topics.rankings: False, topics.outcomes: False}
         self._labels_end = labels
         self._ahead: deque[tuple[Record, RankingHead | str]] = deque()
-        self._waiting: dict[str, list[Record]] = {}
+        # undecoded, since few are looked at again before their ranking comes
+        self._waiting: HeldOutcomes[Record] = HeldOutcomes(lambda one: one.offset)
         self._erased = ErasedCustomers()
-        self._settling: list[tuple[int, int, str]] = []
-        self._outcome_offsets: deque[tuple[int, int]] = deque()
+        self._outcomes_reach = Reach()  # by request time
         # what was labelled within the disorder allowed: id -> request time, and (offset, request time, id) in offset order
         self._recent: dict[str, int] = {}
         self._recent_offsets: deque[tuple[int, int, str]] = deque()
@@ -138,9 +137,8 @@ class PartitionClose:
         elif self._erased.cover(acceptance.customer_id, requested_ms):
             self._counts["outcomes_erased"] += 1
         else:
-            self._waiting.setdefault(acceptance.request_id, []).append(record)
-            heapq.heappush(self._settling, (requested_ms, record.offset, acceptance.request_id))
-            self._outcome_offsets.append((record.offset, requested_ms))
+            self._waiting.hold(acceptance.request_id, record, requested_ms)
+            self._outcomes_reach.note(record.offset, requested_ms)
         if time_ms <= record.timestamp_ms + horizons.skew_ms:
             self.watermark_ms = max(self.watermark_ms, time_ms)
 
@@ -154,23 +152,18 @@ class PartitionClose:
         if self._labelled_ms > erasure.erased_to_ms + self._horizons.disorder_ms:
             return  # what is so old is labelled
         self._erased.note(erasure)
-        insort(self._outcome_offsets, (record.offset, erasure.erased_to_ms))
+        self._outcomes_reach.note(record.offset, erasure.erased_to_ms)
         self._ahead = deque((self._bare(ranking, head), head) for ranking, head in self._ahead)
         key = erasure.customer_id.encode()
-        for request_id in [one for one, waiting in self._waiting.items() if any(outcome.key == key for outcome in waiting)]:
-            self._drop_erased(request_id)
+        self._counts["outcomes_erased"] += self._waiting.drop(lambda outcome: outcome.key == key and self._of_erased(outcome))
 
     def _bare(self, record: Record, head: RankingHead | str) -> Record:
         if isinstance(head, str) or not self._erased.cover(head.customer_id, head.event_time_ms):
             return record
         return replace(record, value=None)
 
-    def _drop_erased(self, request_id: str) -> None:
-        decoded = decode_all(self._waiting.pop(request_id), Acceptance)
-        waiting = list(zip(decoded.records, decoded.messages, strict=True))
-        if left := [record for record, one in waiting if not self._erased.cover(one.customer_id, one.request_time_ms or 0)]:
-            self._waiting[request_id] = left
-        self._counts["outcomes_erased"] += len(waiting) - len(left)
+    def _of_erased(self, outcome: Record) -> bool:
+        return any(self._erased.cover(one.customer_id, one.request_time_ms or 0) for one in decode_all([outcome], Acceptance).messages)
 
     # -- rankings that are due ---------------------------------------------------------------------------------------------
 
@@ -226,11 +219,11 @@ class PartitionClose:
     def _answers(self, head: RankingHead) -> dict[int, Answers]:
         places = {offer.offer_id: place for place, offer in enumerate(head.offers)}
         answers: dict[int, Answers] = {}
-        decoded = decode_all(self._waiting.pop(head.request_id, []), Acceptance)
+        decoded = decode_all(self._waiting.take(head.request_id), Acceptance)
         for record, acceptance in zip(decoded.records, decoded.messages, strict=True):
             place = places.get(acceptance.offer_id)
             if acceptance.request_time_ms != head.event_time_ms:
-                self._waiting.setdefault(head.request_id, []).append(record)  # another request's, by its own word
+                self._waiting.put_back(head.request_id, record)  # another request's, by its own word
             elif acceptance.customer_id != head.customer_id:
                 self._reject(record, "another_customer", "the request was another customer's")
             elif place is None:
@@ -244,33 +237,23 @@ class PartitionClose:
     # -- outcomes whose ranking never came ---------------------------------------------------------------------------------
 
     def _settle(self, now_ms: int | None) -> None:
-        while self._settling:
-            requested_ms, offset, request_id = self._settling[0]
-            orphan = next((record for record in self._waiting.get(request_id, ()) if record.offset == offset), None)
+        while (requested_ms := self._waiting.turn_ms) is not None:
+            orphan = self._waiting.next()
             if orphan is not None and self._labelled_ms <= requested_ms + self._horizons.disorder_ms:
                 if not (self._idle() and self._lay_long(orphan, now_ms)):
                     return
                 # no ranking is to come: the rankings' clock goes on to where this outcome is settled
                 self._labelled_ms = requested_ms + self._horizons.disorder_ms + 1
-            heapq.heappop(self._settling)
+            self._waiting.end_turn()
             if orphan is not None:
                 self._reject(orphan, "unknown_request", "no ranking of this request has come")
-                self._drop(request_id, orphan)
 
     def _idle(self) -> bool:
         return all(self._at_end.values()) and not self._ahead
 
-    def _drop(self, request_id: str, orphan: Record) -> None:
-        left = [record for record in self._waiting[request_id] if record is not orphan]
-        if left:
-            self._waiting[request_id] = left
-        else:
-            del self._waiting[request_id]
-
     def _forget(self) -> None:
         settled_ms = self._labelled_ms - self._horizons.disorder_ms
-        while self._outcome_offsets and settled_ms > self._outcome_offsets[0][1]:
-            self._outcome_offsets.popleft()
+        self._outcomes_reach.forget(settled_ms)
         while self._recent_offsets and settled_ms > self._recent_offsets[0][1]:
             _, _, request_id = self._recent_offsets.popleft()
             self._recent.pop(request_id, None)
@@ -284,7 +267,7 @@ class PartitionClose:
     @property
     def held(self) -> int:
         """Return how many records are held in memory."""
-        return len(self._ahead) + len(self._settling)
+        return len(self._ahead) + len(self._waiting)
 
     @property
     def full(self) -> bool:
@@ -300,8 +283,8 @@ class PartitionClose:
         """Return whether the clock alone makes something due."""
         if self._ahead:
             return self._due(*self._ahead[0], now_ms)
-        waiting = self._waiting.get(self._settling[0][2], []) if self._settling else []
-        return self._idle() and any(self._lay_long(record, now_ms) for record in waiting)
+        waiting = self._waiting.next() if self._waiting else None
+        return waiting is not None and self._idle() and self._lay_long(waiting, now_ms)
 
     def written_to(self, labels_end: int) -> None:
         """Note the offset behind the labels that are known to be written."""
@@ -319,7 +302,7 @@ class PartitionClose:
             self.watermark_ms,
             self._labelled_ms,
             min(cursor, self._recent_offsets[0][0]) if self._recent_offsets else cursor,
-            self._outcome_offsets[0][0] if self._outcome_offsets else outcomes,
+            self._outcomes_reach.start(outcomes),
             min(self._emitted_before.values(), default=self._labels_end),
         )
         return {

@@ -14,14 +14,14 @@ What is owed is what differs from what was emitted, one revision a request and b
 """
 
 import heapq
-from bisect import insort
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from sys import intern
 
 from stream_scorer.core.codec import decode_all
 from stream_scorer.core.event_time import EventTime
+from stream_scorer.core.held_outcomes import HeldOutcomes, Reach
 from stream_scorer.core.join_erasure import ErasedCustomers, sort_out
 from stream_scorer.core.join_state import Joined, JoinTopics, OpenRequest, RestorePoint, Waiting
 from stream_scorer.core.label_tally import LabelTally
@@ -51,20 +51,17 @@ class PartitionJoin:
         self.open: dict[str, OpenRequest] = {}
         self._topics = topics
         self._horizons = horizons
-        self._waiting: dict[str, list[Waiting]] = {}
+        self._waiting: HeldOutcomes[Waiting] = HeldOutcomes(lambda one: one.record.offset)
         self._erased = ErasedCustomers()
         self._time = EventTime(horizons)
         self._next = {topics.rankings: rankings, topics.outcomes: outcomes}
         self._labels_end = labels
         # read back after a restart, for requests that are not open yet
         self._emitted_before: dict[str, LabelledHead] = {}
-        # (offset, event time) in offset order: the oldest that still matters bounds what a restore must read
-        self._ranking_offsets: deque[tuple[int, int]] = deque()
-        self._outcome_offsets: deque[tuple[int, int]] = deque()
-        self._label_offsets: deque[tuple[int, int]] = deque()
+        # by event time
+        self._rankings_reach, self._outcomes_reach, self._labels_reach = Reach(), Reach(), Reach()
         self._closing: list[tuple[int, str]] = []
         self._forgetting: list[tuple[int, str]] = []
-        self._settling: list[tuple[int, int, str]] = []
         self._touched: dict[str, None] = {}
         self._dead: list[DeadLetter] = []
         self._counts: Counter[str] = Counter()
@@ -139,12 +136,12 @@ class PartitionJoin:
         if self._erased.cover(head.customer_id, head.event_time_ms):
             request.erase()
             self._counts["requests_erased"] += 1
-        self._ranking_offsets.append((record.offset, head.event_time_ms))
+        self._rankings_reach.note(record.offset, head.event_time_ms)
         heapq.heappush(self._closing, (head.event_time_ms, head.request_id))
         heapq.heappush(self._forgetting, (head.event_time_ms, head.request_id))
-        for waiting in self._waiting.pop(head.request_id, ()):
+        for waiting in self._waiting.take(head.request_id):
             if self._too_late(request, waiting.acceptance):
-                self._waiting.setdefault(head.request_id, []).append(replace(waiting, too_late=True))
+                self._waiting.put_back(head.request_id, replace(waiting, too_late=True))
             else:
                 self._answer(request, waiting)
 
@@ -160,14 +157,13 @@ class PartitionJoin:
             return
         waiting = Waiting(record, acceptance, request is not None and self._too_late(request, acceptance))
         if request is not None and not waiting.too_late:
-            self._outcome_offsets.append((record.offset, time_ms))
+            self._outcomes_reach.note(record.offset, time_ms)
             self._answer(request, waiting)
         elif self.watermark_ms > time_ms + self._horizons.disorder_ms:
             self._settle(waiting)
         else:
-            self._outcome_offsets.append((record.offset, time_ms))
-            self._waiting.setdefault(acceptance.request_id, []).append(waiting)
-            heapq.heappush(self._settling, (time_ms, record.offset, acceptance.request_id))
+            self._outcomes_reach.note(record.offset, time_ms)
+            self._waiting.hold(acceptance.request_id, waiting, time_ms)
 
     def _too_late(self, request: OpenRequest, acceptance: Acceptance) -> bool:
         return acceptance.event_time_ms > request.time_ms + self._horizons.window_ms + self._horizons.late_ms
@@ -198,25 +194,18 @@ class PartitionJoin:
         if self.watermark_ms > erasure.erased_to_ms + self._horizons.keep_ms:
             return  # nothing so old is held, and nothing so old is taken in
         self._erased.note(erasure)
-        insort(self._outcome_offsets, (record.offset, erasure.erased_to_ms))
+        self._outcomes_reach.note(record.offset, erasure.erased_to_ms)
         for request in self.open.values():
             if not request.erased and self._erased.cover(request.customer_id, request.time_ms):
                 request.erase()
                 self._counts["requests_erased"] += 1
-        for request_id in [one for one, waiting in self._waiting.items() if any(self._of_erased(each.acceptance) for each in waiting)]:
-            self._drop_erased(request_id)
+        self._counts["outcomes_erased"] += self._waiting.drop(lambda one: self._of_erased(one.acceptance))
 
     def _of_erased(self, acceptance: Acceptance) -> bool:
         """Return whether an outcome without its ranking can belong to erased requests only."""
         requested_ms = acceptance.request_time_ms
         asked_ms = acceptance.event_time_ms + self._horizons.back_ms if requested_ms is None else requested_ms
         return self._erased.cover(acceptance.customer_id, asked_ms)
-
-    def _drop_erased(self, request_id: str) -> None:
-        waiting = self._waiting.pop(request_id)
-        if left := [one for one in waiting if not self._of_erased(one.acceptance)]:
-            self._waiting[request_id] = left
-        self._counts["outcomes_erased"] += len(waiting) - len(left)
 
     # -- event time --------------------------------------------------------------------------------------------------------
 
@@ -229,7 +218,8 @@ class PartitionJoin:
         """Return whether the clock alone would make something due."""
         watermark_ms, closing_ms = self._time.would_be(now_ms)
         closing = bool(self._closing) and closing_ms > self._closing[0][0] + self._horizons.window_ms
-        settling = bool(self._settling) and watermark_ms > self._settling[0][0] + self._horizons.disorder_ms
+        turn_ms = self._waiting.turn_ms
+        settling = turn_ms is not None and watermark_ms > turn_ms + self._horizons.disorder_ms
         forgetting = bool(self._forgetting) and watermark_ms > self._forgetting[0][0] + self._horizons.forget_ms
         return closing or settling or forgetting
 
@@ -238,14 +228,10 @@ class PartitionJoin:
             self._touched[heapq.heappop(self._closing)[1]] = None
 
     def _settle_all(self) -> None:
-        while self._settling and self.watermark_ms > self._settling[0][0] + self._horizons.disorder_ms:
-            _, offset, request_id = heapq.heappop(self._settling)
-            waiting = self._waiting.get(request_id, [])
-            for outcome in [one for one in waiting if one.record.offset == offset]:
-                waiting.remove(outcome)
+        while (turn_ms := self._waiting.turn_ms) is not None and self.watermark_ms > turn_ms + self._horizons.disorder_ms:
+            if (outcome := self._waiting.next()) is not None:
                 self._settle(outcome)
-            if not waiting:
-                self._waiting.pop(request_id, None)
+            self._waiting.end_turn()
 
     def _settle(self, waiting: Waiting) -> None:
         acceptance, horizons = waiting.acceptance, self._horizons
@@ -260,13 +246,9 @@ class PartitionJoin:
         horizons, watermark_ms = self._horizons, self.watermark_ms
         while self._forgetting and watermark_ms > self._forgetting[0][0] + horizons.forget_ms:
             self.open.pop(heapq.heappop(self._forgetting)[1], None)
-        for offsets, kept_ms in (
-            (self._ranking_offsets, horizons.forget_ms),
-            (self._label_offsets, horizons.forget_ms),
-            (self._outcome_offsets, horizons.keep_ms),
-        ):
-            while offsets and watermark_ms > offsets[0][1] + kept_ms:
-                offsets.popleft()
+        self._rankings_reach.forget(watermark_ms - horizons.forget_ms)
+        self._labels_reach.forget(watermark_ms - horizons.forget_ms)
+        self._outcomes_reach.forget(watermark_ms - horizons.keep_ms)
         self._erased.forget(watermark_ms - horizons.keep_ms)
 
     def _reject(self, record: Record, code: str, message: str) -> None:
@@ -294,7 +276,7 @@ class PartitionJoin:
         if not request.offers or (labels == request.emitted and final == request.final):
             return None
         if request.revision == 0:
-            self._label_offsets.append((self._labels_end, request.time_ms))
+            self._labels_reach.note(self._labels_end, request.time_ms)
         value, release_id = write_labelled(request.value, labels, revision=request.revision + 1, final=final)
         self._tally.note(release_id, request.time_ms, request.emitted, labels, was_final=request.final, final=final)
         request.emitted, request.final, request.revision = labels, final, request.revision + 1
@@ -309,7 +291,7 @@ class PartitionJoin:
     @property
     def held(self) -> int:
         """Return how many requests and waiting outcomes are held in memory."""
-        return len(self.open) + len(self._settling)
+        return len(self.open) + len(self._waiting)
 
     @property
     def full(self) -> bool:
@@ -330,9 +312,9 @@ class PartitionJoin:
         rankings, outcomes = self._next[self._topics.rankings], self._next[self._topics.outcomes]
         point = RestorePoint(
             self._time.clocks(),
-            self._ranking_offsets[0][0] if self._ranking_offsets else rankings,
-            self._outcome_offsets[0][0] if self._outcome_offsets else outcomes,
-            self._label_offsets[0][0] if self._label_offsets else self._labels_end,
+            self._rankings_reach.start(rankings),
+            self._outcomes_reach.start(outcomes),
+            self._labels_reach.start(self._labels_end),
         )
         return {
             Partition(self._topics.rankings, self.number): Position(rankings, point.to_text()),
@@ -349,7 +331,8 @@ class PartitionJoin:
             first, known = newest.get(head.request_id, (record.offset, head))
             newest[head.request_id] = (first, head if head.revision >= known.revision else known)
         self._emitted_before = {request_id: head for request_id, (_, head) in newest.items()}
-        self._label_offsets.extend((first, head.request_time_ms) for first, head in newest.values())
+        for first, head in newest.values():
+            self._labels_reach.note(first, head.request_time_ms)
         return len(newest)
 
     def resume_at(self, point: RestorePoint) -> None:
