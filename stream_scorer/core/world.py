@@ -135,14 +135,15 @@ class World:
     ) -> list[LabelledExample]:
         """Draw the labelled history of `count` requests, `places` rows each, that were ranked before there was a model.
 
-        A `random_share` of the rankings was a random draw of offers, the others showed the most popular; propensities are exact.
+        A `random_share` of the rankings was a random draw of offers, the others showed the most popular; propensities are exact: of
+        each offer to come next, given those above.
         """
         requests = self.requests(rng, count, start_ms=start_ms, rate_per_s=rate_per_s, limit=places)
         customers = np.array([customer_row(request.customer_id) for request in requests], np.int64)
         shown = np.argsort(rng.random((count, len(self.appeals))), axis=1)[:, :places]
         popular = self.by_popularity[:places]
         shown[rng.random(count) >= random_share] = popular
-        propensity = random_share / len(self.appeals) + (1 - random_share) * (shown == popular)
+        propensity = _propensities(shown, popular, random_share, len(self.appeals))
         accepted, declined = _answered(rng, self.odds(customers, shown))
         return [
             self._example(
@@ -208,6 +209,14 @@ def _answered(rng: np.random.Generator, odds: Array) -> tuple[NDArray[np.bool_],
     looked = rng.random(odds.shape) < examination(odds.shape[1])
     accepted = looked & (rng.random(odds.shape) < odds)
     return accepted, looked & ~accepted & (rng.random(odds.shape) < DECLINE_SHARE)
+
+
+def _propensities(shown: Rows, popular: Rows, random_share: float, offers: int) -> Array:
+    """Divide the probability (B, k) of the first 1, 2, … k places by that of one place less."""
+    at_random = np.cumprod(1 / (offers - np.arange(len(popular))))
+    together = (1 - random_share) * np.cumprod(shown == popular, axis=1) + random_share * at_random
+    chances: Array = together / np.column_stack([np.ones(len(shown)), together[:, :-1]])
+    return chances
 
 
 def _cause(accepted: np.bool_, declined: np.bool_) -> Cause:

@@ -153,6 +153,16 @@ def test_the_log_says_how_likely_each_offer_was_to_be_shown() -> None:
     assert said == set()
 
 
+@pytest.mark.parametrize("random_share", [0.4, 1.0])
+def test_the_logs_propensities_multiply_to_the_chance_of_the_whole_ranking(random_share: float) -> None:
+    log = WORLD.log(np.random.default_rng(6), 200, start_ms=0, random_share=random_share, places=2)
+    rankings = np.array([[offer_row(one.offer_id) for one in log[start : start + 2]] for start in range(0, len(log), 2)])
+    said = np.array([example.propensity for example in log]).reshape(-1, 2).prod(axis=1)
+    offers = len(WORLD.offer_features)
+    popular = (rankings == WORLD.by_popularity[:2]).all(axis=1)
+    assert said == pytest.approx(random_share / (offers * (offers - 1)) + (1 - random_share) * popular)
+
+
 def test_the_log_holds_a_row_per_offer_shown_and_no_offer_twice() -> None:
     log = WORLD.log(np.random.default_rng(5), 100, start_ms=0)
     assert len({example.example_id for example in log}) == len(log) == 100 * PLACES
