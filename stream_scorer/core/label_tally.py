@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stream_scorer.core.labelling import Label
+from stream_scorer.core.labelling import UNKNOWN, Label
 
 
 @dataclass(slots=True)
@@ -24,15 +24,18 @@ class LabelTally:
         self, release_id: str, request_time_ms: int, before: Sequence[Label], after: Sequence[Label], *, was_final: bool, final: bool
     ) -> None:
         """Count what one word on a request changes."""
+        causes = self.causes
         for old, new in zip(before, after, strict=True):
-            if new != old and new.cause is not None:
-                self.causes[new.cause] += 1
-                if new.accepted and not old.accepted and new.time_ms is not None:
-                    self.delays_ms.append(new.time_ms - request_time_ms)
+            if new is old or (old is not UNKNOWN and new == old):
+                continue
+            accepted, cause, time_ms = new
+            if cause is not None:
+                causes[cause] += 1
+            if accepted and not old.accepted and time_ms is not None:
+                self.delays_ms.append(time_ms - request_time_ms)
         if final:
-            had = was_final and _any_accepted(before)
             self.closed[release_id] += not was_final
-            self.accepted[release_id] += _any_accepted(after) and not had
+            self.accepted[release_id] += _any_accepted(after) and not (was_final and _any_accepted(before))
 
     def add(self, other: "LabelTally") -> None:
         """Take another one in."""
@@ -43,4 +46,4 @@ class LabelTally:
 
 
 def _any_accepted(labels: Sequence[Label]) -> bool:
-    return any(label.accepted for label in labels)
+    return 1 in [accepted for accepted, _, _ in labels]
