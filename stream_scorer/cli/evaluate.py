@@ -39,6 +39,7 @@ def evaluate(
     ess_min: Annotated[float, typer.Option(min=1, help="Off-policy: refuse below this effective sample size.")] = 100.0,
     weight_max: Annotated[float, typer.Option(min=1, help="Off-policy: cut weights to this.")] = 1e9,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and the random order.")] = 0,
+    report: Annotated[Path | None, typer.Option(show_default=False, help="Write a page with the curves to this .html file, too.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model on labelled examples, beside popularity and a random order."""
@@ -52,8 +53,12 @@ def evaluate(
     target = read_policy(policy, stated) if policy else ModelPolicy(temperature, floor, pool)
     options = EvaluateOptions(k, held_out, seed, OffPolicyOptions(target, ess_min, weight_max))
     with examples_at(labelled(ctx, labels, from_buffer)) as judged, examples_at(seen) if seen else nullcontext() as known:
-        report = evaluate_model(stored_model(model), stated, judged, known, options)
-    _tell(report, as_json)
+        found = evaluate_model(stored_model(model), stated, judged, known, options)
+    if report is not None:
+        from stream_scorer.adapters.report_page import write_report
+
+        write_report(report, found)
+    _tell(found, as_json)
 
 
 def _tell(report: "Report", as_json: bool) -> None:

@@ -60,21 +60,35 @@ def ranking_quality(top: Places, relevant: Pairs, *, catalog: int) -> RankingQua
     Recall is hits / relevant; nDCG discounts by 1 / log2(1 + rank) and its ideal holds min(k, relevant) offers, as does the
     average precision's denominator.
     """
-    customers, k = top.shape
-    keys = np.arange(customers)[:, None] * catalog + top
-    hits = np.isin(keys, relevant.customer * catalog + relevant.offer).astype(np.float64)
-    total = np.bincount(relevant.customer, minlength=customers)
-    judged = total > 0
-    hits, total = hits[judged], total[judged]
-    discounts, reachable = 1 / np.log2(np.arange(2, k + 2)), np.minimum(total, k)
-    ideal = np.concatenate([[0.0], np.cumsum(discounts)])[reachable]
-    ranks = np.arange(1, k + 1)
+    hits, total = _hits(top, relevant, catalog)
+    recall, ndcg = _by_depth(hits, total)
+    k = hits.shape[1]
     return RankingQuality(
-        recall=hits.sum(axis=1) / total,
+        recall=recall[:, -1],
         precision=hits.sum(axis=1) / k,
-        ndcg=(hits * discounts).sum(axis=1) / ideal,
-        average_precision=(hits * np.cumsum(hits, axis=1) / ranks).sum(axis=1) / reachable,
+        ndcg=ndcg[:, -1],
+        average_precision=(hits * np.cumsum(hits, axis=1) / np.arange(1, k + 1)).sum(axis=1) / np.minimum(total, k),
     )
+
+
+def quality_by_depth(top: Places, relevant: Pairs, *, catalog: int) -> tuple[Floats, Floats]:
+    """Return recall and nDCG (C, k) of the first 1, 2, … k places of rankings (C, k), as `ranking_quality` does of all k."""
+    return _by_depth(*_hits(top, relevant, catalog))
+
+
+def _hits(top: Places, relevant: Pairs, catalog: int) -> tuple[Floats, Places]:
+    """Return which places (C, k) hold a relevant offer, and how many there are (C,), of customers who have any."""
+    keys = np.arange(len(top))[:, None] * catalog + top
+    hits = np.isin(keys, relevant.customer * catalog + relevant.offer).astype(np.float64)
+    total = np.bincount(relevant.customer, minlength=len(top))
+    return hits[total > 0], total[total > 0]
+
+
+def _by_depth(hits: Floats, total: Places) -> tuple[Floats, Floats]:
+    depths = np.arange(1, hits.shape[1] + 1)
+    discounts = 1 / np.log2(depths + 1)
+    ideal = np.cumsum(discounts)[np.minimum(total[:, None], depths) - 1]
+    return np.cumsum(hits, axis=1) / total[:, None], np.cumsum(hits * discounts, axis=1) / ideal
 
 
 def coverage(top: Places, *, catalog: int) -> float:

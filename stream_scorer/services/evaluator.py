@@ -12,7 +12,7 @@ from stream_scorer.core.example_chunks import ExampleSource
 from stream_scorer.core.intervals import Interval, mean_interval
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.policies import ModelPolicy
-from stream_scorer.core.ranking_quality import Pairs, coverage, ranking_quality, top_k
+from stream_scorer.core.ranking_quality import Pairs, coverage, quality_by_depth, ranking_quality, top_k
 from stream_scorer.core.release import Model
 from stream_scorer.services.judging import Floats, Judged, Places, judge
 from stream_scorer.services.policy_value import PolicyTable, policy_value
@@ -20,6 +20,20 @@ from stream_scorer.services.policy_value import PolicyTable, policy_value
 Report = dict[str, Any]
 
 _BLOCK = 512
+_STRETCHES = 6
+_Z95 = 1.96
+_FACTS = (
+    "engine",
+    "objective",
+    "rows",
+    "positives",
+    "epochs",
+    "best_epoch",
+    "held_out_auc",
+    "popularity_auc",
+    "options",
+    "earlier_model_id",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,7 @@ def evaluate_model(
     target = options.off_policy
     return {
         "model_id": model.model_id,
+        "facts": {name: model.facts[name] for name in _FACTS if name in model.facts},
         "rows": len(judged.rows),
         "accepted": int(judged.accepted.sum()),
         "customers": len(np.unique(judged.who)),
@@ -58,6 +73,7 @@ def evaluate_model(
         "k": options.k,
         "whole_catalog": whole_catalog(judged, options.k, rng),
         "within_customer": within_customer(judged, rng),
+        "by_time": by_time(judged, rng),
         "calibration": _calibration(judged),
         "off_policy": policy_value(judged, target.policy, rng, ess_min=target.ess_min, weight_max=target.weight_max),
     }
@@ -87,6 +103,16 @@ def whole_catalog(judged: Judged, k: int, rng: np.random.Generator) -> Report:
     report: Report = {"customers": len(people), "coverage": {name: coverage(top, catalog=catalog) for name, top in tops.items()}}
     for name, pairs in groups.items():
         report[name] = _qualities(tops, pairs, catalog, rng)
+    report["by_depth"] = {name: _by_depth(top, wanted, catalog) for name, top in tops.items()}
+    return report
+
+
+def _by_depth(top: Places, relevant: Pairs, catalog: int) -> Report:
+    """Return the means over customers for the first 1, 2, … k places, and half their 95 % intervals."""
+    report: Report = {}
+    for name, values in zip(("recall", "ndcg"), quality_by_depth(top, relevant, catalog=catalog), strict=True):
+        half = _Z95 * values.std(axis=0) / np.sqrt(len(values))
+        report[name] = {"value": values.mean(axis=0).tolist(), "half_width": half.tolist()}
     return report
 
 
@@ -138,6 +164,19 @@ def within_customer(judged: Judged, rng: np.random.Generator) -> Report:
             "random": 0.5,
         }
     return report
+
+
+def by_time(judged: Judged, rng: np.random.Generator) -> list[Report]:
+    """Return the AUC within customers of stretches of time with as many rows each: does it last?"""
+    scores, popularity, times = judged.scores(), judged.popularity, judged.data.request_time_ms[judged.rows]
+    stretches: list[Report] = []
+    for part in np.array_split(np.arange(len(scores)), _STRETCHES):  # rows are in order of time
+        who, accepted = judged.who[part], judged.accepted[part]
+        found = {"model": auc_by_customer(who, scores[part], accepted), "popularity": auc_by_customer(who, popularity[part], accepted)}
+        if len(found["model"]):
+            when = {"from_ms": int(times[part[0]]), "until_ms": int(times[part[-1]]), "customers": len(found["model"])}
+            stretches.append(when | {name: _interval(mean_interval(values, rng)) for name, values in found.items()})
+    return stretches
 
 
 def quality_facts(model: Model, offers: Sequence[Offer], labels: ExampleSource, *, held_out: float) -> dict[str, object]:

@@ -1,0 +1,182 @@
+"""The pictures of an evaluation: whole rankings, order within customers, calibration, and off-policy estimates."""
+
+import io
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+Report = Mapping[str, Any]
+
+COLOURS = {"model": "#24588f", "popularity": "#b0403a", "random": "#8a8a8a"}
+FIGURES = {"recall": "recall", "precision": "precision", "ndcg": "nDCG", "average_precision": "MAP"}
+GROUPS = {"all": "all", "new_customers": "new customers", "new_offers": "new offers"}
+ESTIMATES = {"logged": "as logged", "ips": "IPS", "snips": "SNIPS", "doubly_robust": "doubly robust", "direct": "direct method"}
+_INK = "#333333"
+
+
+def depth_plot(report: Report) -> bytes | None:
+    """Draw recall and nDCG by the number of places; None where no customer has a relevant offer."""
+    found = report["whole_catalog"].get("by_depth")
+    if not found:
+        return None
+    figure, panels = _panels(2)
+    for axes, (name, title) in zip(panels, (("recall", "recall"), ("ndcg", "nDCG")), strict=True):
+        for who, colour in COLOURS.items():
+            value, half = (np.array(found[who][name][part]) for part in ("value", "half_width"))
+            depths = np.arange(1, len(value) + 1)
+            axes.fill_between(depths, value - half, value + half, color=colour, alpha=0.15, linewidth=0)
+            axes.plot(depths, value, color=colour, linewidth=2, marker="o", markersize=3.5, label=who)
+        axes.set_xlabel("places")
+        axes.set_xlim(0.6, len(depths) + 0.4)
+        axes.set_ylim(0, None)
+        axes.set_title(f"{title} of the first places, whole catalog")
+    return _svg(figure, panels[0])
+
+
+def quality_plot(report: Report) -> bytes | None:
+    """Draw each figure of whole rankings with its interval, for all, new customers and new offers."""
+    whole = report["whole_catalog"]
+    groups = [name for name in GROUPS if whole["customers"] and whole[name]["customers"]]
+    if not groups:
+        return None
+    figure, panels = _panels(len(FIGURES), height=1.4 + 0.75 * len(groups), share_y=True)
+    for axes, (name, title) in zip(panels, FIGURES.items(), strict=True):
+        for place, group in enumerate(groups):
+            for shift, who in zip((-0.22, 0.0, 0.22), COLOURS, strict=True):
+                _whisker(axes, whole[group][name][who], place + shift, COLOURS[who], label=who if not place else None)
+        _named_rows(axes, [f"{GROUPS[group]}\n{whole[group]['customers']:,} customers" for group in groups])
+        axes.set_xlim(0, None)
+        axes.set_title(f"{title}@{report['k']}")
+    return _svg(figure, panels[0])
+
+
+def auc_plot(report: Report) -> bytes | None:
+    """Draw the AUC within customers by group, and over time."""
+    within = {name: found for name, found in report["within_customer"].items() if found["model"]}
+    if not within:
+        return None
+    figure, (left, right) = _panels(2, height=3.1)
+    for place, found in enumerate(within.values()):
+        for shift, who in zip((-0.14, 0.14), ("model", "popularity"), strict=True):
+            _whisker(left, found[who], place + shift, COLOURS[who], label=who if not place else None)
+    _named_rows(left, [f"{GROUPS[name]}\n{found['customers']:,} customers" for name, found in within.items()])
+    left.axvline(0.5, color=COLOURS["random"], linestyle="--", linewidth=1, label="random")
+    left.set_title("AUC within customer")
+    _over_time(right, report["by_time"])
+    return _svg(figure, left)
+
+
+def _over_time(axes: Any, stretches: list[Report]) -> None:
+    places = np.arange(len(stretches))
+    for shift, who in zip((-0.06, 0.06), ("model", "popularity"), strict=True):
+        value, low, high = (np.array([one[who][part] for one in stretches]) for part in ("value", "low", "high"))
+        axes.errorbar(
+            places + shift, value, [value - low, high - value], color=COLOURS[who], marker="o", markersize=4, capsize=2, label=who
+        )
+    axes.axhline(0.5, color=COLOURS["random"], linestyle="--", linewidth=1)
+    axes.set_xticks(places, [_when(one["from_ms"]) for one in stretches], fontsize=8)
+    axes.set_title("over the time that is judged (UTC)")
+
+
+def _when(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d\n%H:%M:%S")
+
+
+def calibration_plot(report: Report) -> bytes | None:
+    """Draw observed rates against predictions, and how many acceptances the best predictions hold."""
+    found = report["calibration"]
+    if not found:
+        return None
+    rows, predicted, accepted = (np.array([one[name] for one in found["bins"]], float) for name in ("rows", "predicted", "accepted"))
+    figure, (axes, gains) = _panels(2, width=9.5, height=4.2)
+    end = 1.08 * max(predicted.max(), accepted.max())
+    low, high = _wilson(accepted, rows)
+    axes.plot([0, end], [0, end], color=COLOURS["random"], linestyle="--", linewidth=1, label="perfect")
+    axes.errorbar(
+        predicted, accepted, [accepted - low, high - accepted], color=COLOURS["model"], marker="o", markersize=5, capsize=2, label="model"
+    )
+    axes.set_xlabel("predicted odds of an acceptance (tenths of the rows)")
+    axes.set_ylabel("accepted")
+    axes.set_xlim(0, end)
+    axes.set_ylim(0, max(end, 1.02 * high.max()))
+    axes.set_title("calibration")
+    _gains(gains, rows[::-1], accepted[::-1])
+    return _svg(figure, axes)
+
+
+def _gains(axes: Any, rows: Any, accepted: Any) -> None:
+    """Draw the share of all acceptances in the best predictions, bins from the best on."""
+    seen, taken = (np.concatenate([[0.0], np.cumsum(one) / one.sum()]) for one in (rows, rows * accepted))
+    axes.plot([0, 1], [0, 1], color=COLOURS["random"], linestyle="--", linewidth=1)
+    axes.plot(seen, taken, color=COLOURS["model"], linewidth=2, marker="o", markersize=4)
+    axes.set_xlabel("share of the rows, the best predictions first")
+    axes.set_ylabel("share of all acceptances")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.02)
+    axes.set_title("gains")
+
+
+def off_policy_plot(report: Report) -> bytes | None:
+    """Draw what the policy would have earned, by each estimator, beside what was logged."""
+    found = report["off_policy"]
+    if not found:
+        return None
+    names = [name for name in ESTIMATES if found[name]]
+    figure, panels = _panels(1, width=7.5, height=1.0 + 0.42 * len(names))
+    axes = panels[0]
+    for place, name in enumerate(names):
+        colour = _INK if name == "logged" else COLOURS["model"] if name != "direct" else "#7aa5cf"
+        _whisker(axes, found[name], place, colour)
+    _named_rows(axes, [ESTIMATES[name] for name in names])
+    axes.axvline(found["logged"]["value"], color=_INK, linestyle=":", linewidth=1)
+    axes.set_xlabel(found["unit"])
+    axes.set_title("what the policy would have earned")
+    return _svg(figure)
+
+
+def _panels(count: int, *, width: float = 11.0, height: float = 3.4, share_y: bool = False) -> tuple[Any, Any]:
+    import matplotlib as mpl
+
+    mpl.use("Agg")  # no display is needed, and none is opened
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(1, count, figsize=(width, height), layout="constrained", sharey=share_y, squeeze=False)
+    for axes in panels[0]:
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels[0]
+
+
+def _whisker(axes: Any, interval: Report, y: float, colour: str, *, label: str | None = None) -> None:
+    value, low, high = (interval[part] for part in ("value", "low", "high"))
+    axes.errorbar([value], [y], xerr=[[value - low], [high - value]], color=colour, marker="o", markersize=5, capsize=2.5, label=label)
+
+
+def _named_rows(axes: Any, names: list[str]) -> None:
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)  # the first on top
+
+
+def _wilson(share: Any, count: Any) -> tuple[Any, Any]:
+    """Return the 95 % interval of a share of independent rows (Wilson)."""
+    z2 = 1.96**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = 1.96 / (1 + z2 / count) * np.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    return np.minimum(middle - half, share), np.maximum(middle + half, share)
+
+
+def _svg(figure: Any, named: Any = None) -> bytes:
+    """Return the picture, the curves named below it as they are in one of its panels."""
+    from matplotlib import pyplot as plt
+
+    if named is not None:
+        handles, labels = named.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    made = io.BytesIO()
+    # the same report gives the same bytes
+    with plt.rc_context({"svg.hashsalt": "report"}):
+        figure.savefig(made, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    return made.getvalue()

@@ -1,0 +1,64 @@
+"""An evaluation's page: all pictures where there is something to draw, words where there is not, nothing from elsewhere."""
+
+import re
+from base64 import b64decode
+
+import numpy as np
+import pytest
+
+from stream_scorer.adapters.report_page import _off_policy, report_page
+from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.policies import ModelPolicy
+from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
+from tests.example_samples import Chunks, chunk
+from tests.release_samples import model, offer
+
+OFFERS = [offer(number) for number in range(6)]
+
+
+def evaluated(*, accepted: float, propensity: float, ess_min: float = 10.0) -> Report:
+    rng = np.random.default_rng(0)
+    customers = Views([f"c-{number}" for number in range(40)], [{"price": float(number % 7)} for number in range(40)])
+    offers = Views([one.offer_id for one in OFFERS], [one.features for one in OFFERS])
+    rows = [(int(rng.integers(40)), int(rng.integers(6)), int(rng.random() < accepted)) for _ in range(600)]
+    labels = Chunks((chunk(customers, offers, rows, propensity=np.full(600, propensity)),))
+    options = EvaluateOptions(k=3, held_out=0.5, seed=0, off_policy=OffPolicyOptions(ModelPolicy(0.5, 0.5, 6), ess_min, 1e9))
+    return evaluate_model(model(1), OFFERS, labels, None, options)
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return evaluated(accepted=0.4, propensity=1 / 6)
+
+
+@pytest.fixture(scope="module")
+def page(report: Report) -> str:
+    return report_page(report)
+
+
+def test_every_picture_is_in_the_page_itself(page: str) -> None:
+    pictures = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
+    assert len(pictures) == 5
+    assert all(b"</svg>" in b64decode(one) for one in pictures)
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_the_figures_and_what_they_come_to_are_there(page: str) -> None:
+    for words in ("nDCG@3, all", "MAP@3, all", "precision@3, all", "Coverage", "log loss", "doubly robust", "Effective sample size"):
+        assert words in page, words
+
+
+def test_the_same_report_gives_the_same_page(report: Report, page: str) -> None:
+    assert report_page(report) == page
+
+
+def test_where_there_is_nothing_to_draw_the_page_says_so() -> None:
+    page = report_page(evaluated(accepted=0.0, propensity=np.nan))
+    assert "<img" not in page
+    for words in ("No customer accepted an offer anew", "Too few labels of either kind", "The labels have no propensities"):
+        assert words in page
+
+
+def test_a_refused_estimate_says_why() -> None:
+    section = " ".join(_off_policy(evaluated(accepted=0.4, propensity=1 / 6, ess_min=1e6)))
+    assert "Refused: the effective sample size is" in section
