@@ -66,6 +66,8 @@ def kafka() -> Iterator[str]:
         yield given
         return
     with local_kafka() as broker:
+        # a broker makes its coordinators when first asked for one: that no test depends on who asks first
+        KafkaTopicAdmin({"bootstrap.servers": broker.bootstrap_servers}, timeout_s=60).members("nobody")
         yield broker.bootstrap_servers
 
 

@@ -79,10 +79,10 @@ class Ring:
         code = self.start(*words, log=log).wait(timeout_s)
         assert code == 0, log.read_text()[-4_000:]
 
-    def workers(self, serve: "subprocess.Popen[bytes]", count: int, *, timeout_s: float = 30) -> list[psutil.Process]:
+    def workers(self, serve: "subprocess.Popen[bytes]", count: int, *, timeout_s: float = 90) -> list[psutil.Process]:
         """Wait until `serve` runs so many workers, and return them."""
         deadline_s = time.monotonic() + timeout_s
-        while len(workers := [one for one in psutil.Process(serve.pid).children() if one.status() != psutil.STATUS_ZOMBIE]) < count:
+        while len(workers := [one for one in psutil.Process(serve.pid).children() if _works(one)]) < count:
             assert time.monotonic() < deadline_s, f"serve runs {len(workers)} of {count} workers"
             time.sleep(0.1)
         return workers
@@ -133,6 +133,13 @@ class Ring:
 
     def _partitions(self, topic: str) -> list[Partition]:
         return [Partition(topic, number) for number in range(self.topics.partitions)]
+
+
+def _works(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def request(number: int, **changes: object) -> dict[str, Any]:

@@ -79,6 +79,7 @@ class KafkaTopicAdmin:
         ]
         if not partitions:
             return {}
+        self.members(group)  # waits for a coordinator that is ready: one that still loads may crash librdkafka 2.16 in the next call
         wanted = ConsumerGroupTopicPartitions(group, partitions)
         committed = self._result(self._client.list_consumer_group_offsets([wanted], request_timeout=self._timeout_s)[group])
         earliest, latest = self._offsets(partitions, OffsetSpec.earliest()), self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # untyped there

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,10 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def ring(kafka: str, redis_url: str, topics: TopicSettings) -> Ring:
-    return Ring(kafka, redis_url, topics)
+def ring(kafka: str, redis_url: str, topics: TopicSettings) -> Iterator[Ring]:
+    one = Ring(kafka, redis_url, topics)
+    yield one
+    one.stop()
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def test_an_interrupted_replay_delivers_what_it_has_sent_and_says_how_much(ring:
     while not ring.read(ring.topics.requests):
         assert replay.poll() is None, log.read_text()
     replay.send_signal(signal.SIGINT)
-    assert replay.wait(30) == 130
+    assert replay.wait(90) == 130
     assert json.loads(log.read_text())["delivered"] == len(ring.read(ring.topics.requests))
 
 
