@@ -47,7 +47,7 @@ def train(
         float | None, typer.Option(show_default="10; 0 among the catalog", help="Strength of the prior on weights, in rows.")
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(show_default="0.1, then learned; 0.25 among the catalog", help="What cosines are divided by.")
+        float | None, typer.Option(show_default="0.1, then learned; 0.2 among the catalog", help="What cosines are divided by.")
     ] = None,
     history: Annotated[bool, typer.Option(help="Let a customer's id begin at the mean of the offers accepted.")] = False,
     refit: Annotated[
@@ -55,7 +55,10 @@ def train(
         typer.Option("--refit/--no-refit", show_default="with --tune", help="Learn from all rows at last."),
     ] = None,
     tune: Annotated[bool, typer.Option("--tune", help="Search temperature, sizes and more on an inner split by time first.")] = False,
-    tune_seconds: Annotated[float, typer.Option(min=1, help="How long to search, at most.")] = 80.0,
+    tune_seconds: Annotated[float, typer.Option(min=1, help="How long to search and then train, once all is read.")] = 90.0,
+    members: Annotated[
+        int, typer.Option(show_default="1; a few with --tune", help="Towers to average, where an id is all that is known.")
+    ] = 1,
     warm_start: Annotated[Path | None, typer.Option(show_default=False, help="Go on from the model in this folder.")] = None,
     held_out: Annotated[float, typer.Option(help="Share of the rows, the latest, that decides when to stop.")] = 0.1,
     objective: Annotated[str, typer.Option(help="auto, shown, catalog, or separate.")] = "auto",
@@ -63,9 +66,7 @@ def train(
     offer_id: Annotated[str, typer.Option(help="Is the offer id an input: auto, on or off.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes a GPU where there is one.")] = "auto",
     seed: Annotated[int, typer.Option(help="Same data, options, seed and threads: same model.")] = 42,
-    threads: Annotated[
-        int | None, typer.Option(show_default="1; all with --tune", help="Processor threads; 0: as many as there are cores.")
-    ] = None,
+    threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
     engine: Annotated[
         str, typer.Option(help="torch trains the towers together; h2o each on its own, and takes dim, epochs, seed.")
     ] = "torch",
@@ -102,13 +103,14 @@ def train(
         temperature=temperature,
         history=history,
         refit=tune if refit is None else refit,
+        members=members,
         held_out=held_out,
         objective=_one_of("objective", objective, ("auto", "shown", "catalog", "separate")),
         customer_id=_one_of("customer-id", customer_id, ("auto", "on", "off")),
         offer_id=_one_of("offer-id", offer_id, ("auto", "on", "off")),
         device=_one_of("device", device, ("auto", "cpu", "cuda")),
         seed=seed,
-        threads=(0 if tune else 1) if threads is None else threads,
+        threads=threads,
     )
     trained = _trained(place, offers, options, warm_start, tune_seconds if tune else None)
     write_model(out, trained.model)

@@ -21,7 +21,8 @@ class SpecOptions:
     """What to take in, and how far.
 
     `id_feature` makes the id an input. A value seen in fewer than `count_min` rows (`id_count_min` for ids) is unseen: the hashed
-    buckets learn from it. `buckets_max` bounds the hashed rows of one input.
+    buckets learn from it; but where nothing besides the id is known and none comes as often, all ids are kept. `buckets_max` bounds
+    the hashed rows of one input.
     """
 
     id_feature: bool = True
@@ -153,14 +154,12 @@ class FeatureStats:
 
     def spec(self, options: SpecOptions) -> FeatureSpec:
         """Return the spec. Features that never vary are left out. Raises UsageError for a feature of mixed kinds, or for none at all."""
-        inputs: list[Input] = []
-        if options.id_feature and (vocabulary := _vocabulary(self._ids, options.id_count_min, options)):
+        found = (self._input(name, column, options) for name, column in sorted(self._columns.items()))
+        inputs: list[Input] = [one for one in found if one is not None]
+        count_min = options.id_count_min if inputs or max(self._ids.values(), default=0) >= options.id_count_min else 1
+        if options.id_feature and (vocabulary := _vocabulary(self._ids, count_min, options)):
             buckets = _buckets(len(self._ids), options)
-            inputs.append(Category(f"{self.side}_id", vocabulary, buckets, options.hashes, from_id=True))
-        for name, column in sorted(self._columns.items()):
-            one = self._input(name, column, options)
-            if one is not None:
-                inputs.append(one)
+            inputs.insert(0, Category(f"{self.side}_id", vocabulary, buckets, options.hashes, from_id=True))
         if not inputs:
             raise UsageError(f"the {self.side}s have no feature that varies; add features, or use the {self.side} id as one")
         return FeatureSpec(side=self.side, inputs=tuple(inputs))

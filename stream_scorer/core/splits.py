@@ -26,7 +26,8 @@ def split_by_time(data: TrainingSet, share: float) -> tuple[Places, Places]:
 def split_within_customers(data: TrainingSet, share: float) -> tuple[Places, Places]:
     """Hold out the latest acceptances of each customer, so that everybody is known: for towers that know customers by their id.
 
-    Where acceptances of a customer have one time, which of them is held out depends on the offer alone.
+    Where acceptances of a customer have one time, which of them is held out depends on the offer alone; and where the share of a
+    customer's acceptances is no whole number, chance rounds it, by the customer. One at least is left to learn from.
     """
     rows = np.arange(len(data))
     if not share:
@@ -34,10 +35,12 @@ def split_within_customers(data: TrainingSet, share: float) -> tuple[Places, Pla
     accepted = np.flatnonzero(data.accepted == 1)
     scattered = data.offer[accepted].astype(np.uint64) * _SCATTER % _SCATTER_MAX
     order = accepted[np.lexsort((scattered, data.request_time_ms[accepted], data.who[accepted]))]
-    _, first, count = np.unique(data.who[order], return_index=True, return_counts=True)
+    who, first, count = np.unique(data.who[order], return_index=True, return_counts=True)
+    chance = (who.astype(np.uint64) * _SCATTER % _SCATTER_MAX).astype(np.float64) / float(_SCATTER_MAX)
+    held = np.minimum((count * share + chance).astype(np.int64), count - 1)
     place = np.arange(len(order)) - np.repeat(first, count)
     late = np.zeros(len(data), bool)
-    late[order[place >= np.repeat(np.ceil(count * (1 - share)), count)]] = True
+    late[order[place >= np.repeat(count - held, count)]] = True
     return _both(data, late)
 
 

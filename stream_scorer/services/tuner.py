@@ -10,6 +10,8 @@ from stream_scorer.towers.training import Lesson, fit
 
 _HELD_OUT = 0.2
 _BETTER = 0.002  # relative; less is luck
+_STRAY = 0.5  # of the nDCG's standard error: about that of a difference, since both are of the same customers
+_MEMBERS = 4
 
 Setting = Mapping[str, Any]
 
@@ -38,14 +40,14 @@ class Tuned:
 
 
 def tune(lesson: Lesson, options: TrainOptions, *, seconds: float, clock: Clock, report: Callable[[Trial], None]) -> Tuned:
-    """Move from setting to setting while it gets better, until the time is up or nothing is left to try.
+    """Move from setting to setting while it gets better, until nothing is left to try, or just what the last training needs of the time.
 
-    What is given in `options` is where the search begins. A trial is not begun when it would end too late.
+    What is given in `options` is where the search begins. Towers of ids alone get as many members as there is time for, a few.
     """
     search = _Search(lesson, options, clock.monotonic_s() + seconds, clock, report)
     for name, values_around in _settings(search.recipe, lesson):
         search.walk(name, values_around(search.recipe))
-    return Tuned(search.best, tuple(search.trials))
+    return Tuned(search.with_members(), tuple(search.trials))
 
 
 class _Search:
@@ -54,14 +56,28 @@ class _Search:
     def __init__(self, lesson: Lesson, options: TrainOptions, end_s: float, clock: Clock, report: Callable[[Trial], None]) -> None:
         self.lesson, self.best, self.end_s, self.clock, self.report = lesson, options, end_s, clock, report
         self.trials: list[Trial] = []
-        self.longest_s = 0.0
+        self.seconds: list[float] = []
         self.badness = float("inf")
+        self.averaged = lesson.ids_alone and lesson.earlier is None and self.recipe.objective == "catalog" and not options.hidden
+        self.members_max = max(options.members, _MEMBERS if self.averaged else 1)
         self._try({})
 
     @property
     def recipe(self) -> Recipe:
         """The best so far, with nothing left open."""
         return self.lesson.recipe(self.best)
+
+    @property
+    def trial_s(self) -> float:
+        """How long a trial takes; the first one sets things up, too."""
+        return max(self.seconds[1:] or self.seconds or [0.0])
+
+    def with_members(self) -> TrainOptions:
+        """Return the best options, with as many members as can be trained in the time that is left."""
+        if not self.averaged or self.best.members > 1:
+            return self.best
+        left = int((self.end_s - self.clock.monotonic_s()) / max(self.trial_s, 1e-3)) - 1
+        return replace(self.best, members=max(1, min(self.members_max, left)))
 
     def walk(self, name: str, values: Sequence[Any]) -> None:
         """Try the values on both sides of where it stands, and go on in the direction that is better."""
@@ -75,13 +91,14 @@ class _Search:
 
     def _try(self, setting: Setting) -> bool:
         begun_s = self.clock.monotonic_s()
-        if begun_s + self.longest_s > self.end_s and self.trials:
+        if begun_s + self.trial_s * (2 + self.members_max) > self.end_s and self.trials:  # one to measure by, and the members
             return False
         options = replace(self.best, **setting)
-        fitted = fit(self.lesson, replace(options, held_out=_HELD_OUT, refit=False), report=lambda epoch: None)
-        self.longest_s = max(self.longest_s, self.clock.monotonic_s() - begun_s)
+        fitted = fit(self.lesson, replace(options, held_out=_HELD_OUT, refit=False, members=1), report=lambda epoch: None)
+        self.seconds.append(self.clock.monotonic_s() - begun_s)
         badness = fitted.best_epoch.badness
-        better = badness < self.badness - _BETTER * abs(badness)
+        luck = max(_BETTER * abs(badness), _STRAY * fitted.best_epoch.held_out_ndcg_error)
+        better = badness < self.badness - luck
         if better:
             self.best, self.badness = options, badness
         trial = Trial(dict(setting), badness, fitted.best, better)
@@ -100,20 +117,24 @@ def _settings(recipe: Recipe, lesson: Lesson) -> list[tuple[str, Callable[[Recip
             ("catalog_weight", lambda now: (0.0, 0.3)),
             ("temperature", lambda now: _around(now.temperature, factor=2.0)),
             ("width", lambda now: _doubled(now.width, most=64)),
+            ("epochs", _epochs),
         ]
-    by_id_alone = len(lesson.user_spec.slots) == 1 and not lesson.user_spec.numbers
     return [
-        ("temperature", lambda now: _around(now.temperature, factor=1.2)),
-        ("dim", lambda now: _doubled(now.dim, most=512)),
-        *([("id_dropout", lambda now: (0.0, 0.03, 0.1)), ("history", lambda now: (False, True))] if by_id_alone else []),
+        ("temperature", lambda now: _around(now.temperature, factor=1.4)),
+        ("dim", lambda now: _doubled(now.dim, most=256)),
+        *([("history", lambda now: (False, True))] if lesson.ids_alone else []),
         ("learning_rate", lambda now: _around(now.learning_rate, factor=2.0)),
         ("prior", lambda now: (0.0, 1.0, 3.0, 10.0, 30.0, 100.0)),
-        ("temperature", lambda now: _around(now.temperature, factor=1.08)),
+        ("epochs", _epochs),
     ]
 
 
 def _around(value: float, *, factor: float) -> Sequence[float]:
     return tuple(value * factor**step for step in range(-4, 5))
+
+
+def _epochs(now: Recipe) -> Sequence[int]:
+    return tuple(sorted({max(1, now.epochs // 2), now.epochs, now.epochs * 2}))
 
 
 def _doubled(value: int, *, most: int) -> Sequence[int]:

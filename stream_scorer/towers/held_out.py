@@ -50,15 +50,16 @@ class HeldOutRanking:
         self.known = Pairs(people[:0], people[:0]) if repeats else _numbered(known, number)
 
     @torch.no_grad()
-    def ndcg(self, user: TowerModule, item: TowerModule) -> float:
-        """Return the nDCG of the first ten."""
+    def ndcg(self, user: TowerModule, item: TowerModule) -> tuple[float, float]:
+        """Return the nDCG of the first ten, and its standard error."""
         if not len(self.views):
-            return 0.0
+            return 0.0, 0.0
         users = user(Batch.of(self.data.customers, self.views))
         scores = users @ item(Batch.of(self.data.catalog, np.arange(self.catalog))).T
         scores[torch.from_numpy(self.known.customer), torch.from_numpy(self.known.offer)] = -torch.inf
         top = scores.topk(min(K, self.catalog), dim=1).indices.cpu().numpy()
-        return float(ranking_quality(top, self.relevant, catalog=self.catalog).ndcg.mean())
+        found = ranking_quality(top, self.relevant, catalog=self.catalog).ndcg
+        return float(found.mean()), float(found.std() / len(found) ** 0.5)
 
 
 def _accepted_pairs(data: TrainingSet, rows: Places) -> Pairs:

@@ -1,5 +1,6 @@
 """The two towers as torch modules: the architecture of `core.tower`, trainable."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
@@ -149,6 +150,15 @@ class TowerModule(nn.Module):
             if self.direct:
                 self.table.add_(self.bias)
                 self.bias.zero_()
+
+    @staticmethod
+    def side_by_side(members: "Sequence[TowerModule]") -> "TowerModule":
+        """Return a tower without layers whose cosines are the mean of the members', which have none either; settle them first."""
+        tables = [F.normalize(member.table.detach(), dim=1) for member in members]
+        joined = TowerModule(members[0].spec, width=1, hidden=(), dim=sum(table.shape[1] for table in tables))
+        with torch.no_grad():
+            joined.table.copy_(torch.cat(tables, dim=1))
+        return joined
 
     def export(self) -> Tower:
         """Return the same tower in numpy; settle first."""

@@ -17,6 +17,7 @@ RANKS_MAX = 64
 FULL_CATALOG_MAX = 10_000
 SAMPLED = 2_048
 _LOGITS_MAX = 8_000_000  # views times offers held at once
+_RIVALRY = 0.5  # how far other offers that the customer accepted count as alternatives to the one in question
 
 
 class Head(nn.Module):
@@ -120,7 +121,8 @@ class Objective:
     def _log_loss(self, users: Tensor, items: Tensor, view_of: Places, targets: Places, drawn: Tensor | None = None) -> Tensor:
         """Return the mean of -log p(target | view); `drawn` (N,) are the log-probabilities that an offer was among those drawn.
 
-        The target itself is always there, so that its own logit is not corrected (Khrylchenko et al. 2025, arXiv:2507.09331).
+        The target itself is always there, so that its own logit is not corrected (Khrylchenko et al. 2025, arXiv:2507.09331). The
+        view's other targets count for less than they would as offers that it did not take.
         """
         total = torch.zeros((), device=users.device)
         step = max(1, _LOGITS_MAX // max(1, len(items)))
@@ -129,14 +131,19 @@ class Objective:
             chosen = order[np.searchsorted(view_of[order], start) : np.searchsorted(view_of[order], start + step)]
             if not len(chosen):
                 continue
-            view, target = self._tensor(view_of[chosen] - start), self._tensor(targets[chosen])
             logits = users[start : start + step] @ items.T / self.recipe.temperature
-            if drawn is None:
-                total = total - F.log_softmax(logits, dim=1)[view, target].sum()
-                continue
-            corrected = logits - drawn
-            largest = torch.logsumexp(corrected, dim=1)[view]
-            own, plain = corrected[view, target], logits[view, target]
-            rest = (1 - (own - largest).exp() + (plain - largest).exp()).clamp(min=1e-6)
-            total = total + (largest + rest.log() - plain).sum()
+            total = total + self._surprise(logits, view_of[chosen] - start, targets[chosen], drawn)
         return total / len(targets)
+
+    def _surprise(self, logits: Tensor, view_of: Places, targets: Places, drawn: Tensor | None) -> Tensor:
+        """Return the sum of -log p(target | view) over logits (V, N)."""
+        pairs, pair_of = np.unique(view_of * logits.shape[1] + targets, return_inverse=True)
+        view, target = self._tensor(pairs // logits.shape[1]), self._tensor(pairs % logits.shape[1])
+        corrected = logits if drawn is None else logits - drawn
+        largest = corrected.detach().amax(dim=1, keepdim=True)
+        shares = (corrected - largest).exp()  # (V, N)
+        own, plain = shares[view, target], logits[view, target] - largest[view, 0]
+        taken = torch.zeros(len(logits), device=logits.device).index_add(0, view, own)[view]
+        refused = shares.sum(dim=1)[view] - own - (1 - _RIVALRY) * (taken - own)
+        surprise = (refused.clamp(min=0) + plain.exp()).clamp(min=1e-30).log() - plain
+        return surprise[self._tensor(pair_of.reshape(-1))].sum()

@@ -49,8 +49,13 @@ class Lesson:
     def recipe(self, options: TrainOptions) -> Recipe:
         """Leave nothing open: the objective by the labels, the shape by the earlier model."""
         if self.earlier is not None:
-            options = replace(options, **shape_of(self.earlier.user_tower))
+            options = replace(options, **shape_of(self.earlier.user_tower), members=1)  # members lie side by side in its vectors already
         return options.recipe(everything_accepted=self.everything_accepted, rows=len(self.data))
+
+    @property
+    def ids_alone(self) -> bool:
+        """Whether a categorical input is all that either tower reads."""
+        return all(len(spec.slots) == 1 and not spec.numbers for spec in (self.user_spec, self.item_spec))
 
     def split(self, recipe: Recipe) -> tuple[Places, Places]:
         """Return the rows to learn from and those to hold out."""
@@ -63,7 +68,8 @@ class Lesson:
 class Epoch:
     """How one pass over the rows went; held-out figures are None where they are not measured.
 
-    `held_out_auc` is within customers; `held_out_ndcg` that of the first ten of the whole catalog, for the objective `catalog`.
+    `held_out_auc` is within customers; `held_out_ndcg` that of the first ten of the whole catalog, with its standard error, for the
+    objective `catalog`.
     """
 
     number: int
@@ -72,6 +78,7 @@ class Epoch:
     held_out_loss: float | None = None
     held_out_auc: float | None = None
     held_out_ndcg: float | None = None
+    held_out_ndcg_error: float = 0.0
 
     @property
     def badness(self) -> float:
@@ -85,7 +92,7 @@ class Epoch:
 class Fitted:
     """Trained modules, the recipe, the epochs that led to them, and which rows were held out.
 
-    `measured` are the towers that knew nothing of those rows, where the modules were refitted to all of them.
+    `measured` are the towers that knew nothing of those rows, one member's, where the modules were refitted to all of them.
     """
 
     user: TowerModule
@@ -106,7 +113,8 @@ class Fitted:
 def fit(lesson: Lesson, options: TrainOptions, *, report: Callable[[Epoch], None]) -> Fitted:
     """Train until the held-out figure has not improved for `patience` epochs, and return the best epoch's towers.
 
-    The same data, options and number of threads give the same towers. Raises UsageError when there is too little to learn from.
+    The same data, options and number of threads give the same towers. Raises UsageError when there is too little to learn from, or
+    for several members where towers read more than an id.
     """
     positives = int(lesson.data.accepted.sum())
     if positives < _POSITIVES_MIN:
@@ -114,12 +122,34 @@ def fit(lesson: Lesson, options: TrainOptions, *, report: Callable[[Epoch], None
     recipe = lesson.recipe(options)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
+    if recipe.members > 1 and not (lesson.ids_alone and not recipe.hidden):
+        raise UsageError(f"members must be 1 where towers read more than an id or have hidden layers, got {recipe.members}")
     rows, held_out = lesson.split(recipe)
     fitted = _trained(lesson, recipe, rows, held_out, report, end=recipe.epochs)
     if not recipe.refit or not len(held_out):
-        return fitted
-    again = _trained(lesson, recipe, np.arange(len(lesson.data)), held_out[:0], lambda epoch: None, end=fitted.best)
-    return replace(fitted, user=again.user, item=again.item, head=again.head, measured=(_tower(fitted.user), _tower(fitted.item)))
+        return _with_others(fitted, lambda other: _trained(lesson, other, rows, held_out, report, end=other.epochs))
+    everything, nothing = np.arange(len(lesson.data)), held_out[:0]
+
+    def refit(again: Recipe) -> Fitted:
+        return _trained(lesson, again, everything, nothing, report, end=fitted.best)
+
+    measured = _tower(fitted.user), _tower(fitted.item)
+    again = _with_others(refit(recipe), refit)
+    return replace(fitted, user=again.user, item=again.item, head=again.head, measured=measured)
+
+
+def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
+    """Train the other members, and lay all side by side."""
+    recipe = first.recipe
+    if recipe.members == 1:
+        return first
+    members = [first, *(train(replace(recipe, seed=(recipe.seed + number) % 2**63)) for number in range(1, recipe.members))]
+    for module in (module for member in members for module in (member.user, member.item)):
+        module.cpu().settle()
+    with torch.random.fork_rng(devices=[]):
+        user = TowerModule.side_by_side([member.user for member in members])
+        item = TowerModule.side_by_side([member.item for member in members])
+    return replace(first, user=user, item=item)
 
 
 def _tower(module: TowerModule) -> Tower:
@@ -168,12 +198,14 @@ class _Training:
 
     def run(self, report: Callable[[Epoch], None], end: int) -> Fitted:
         epochs: list[Epoch] = []
-        best, kept = 0, self._state()
+        best, least, kept = 0, float("inf"), self._state()
         while len(epochs) < end and (not best or len(epochs) - best < self.recipe.patience):
             epoch = self._epoch(len(epochs) + 1)
             epochs.append(epoch)
             report(epoch)
-            if not best or not len(self.held_out) or epoch.badness < epochs[best - 1].badness:
+            least = min(least, epoch.badness)
+            # the steps grow smaller: what is worse by no more than luck is better
+            if not best or not len(self.held_out) or epoch.badness - epoch.held_out_ndcg_error <= least:
                 best, kept = epoch.number, self._state()
         self.modules.load_state_dict(kept)
         self.modules.eval()
@@ -217,7 +249,8 @@ class _Training:
         losses = [float(self.objective.loss(part, rng, training=False)) * len(part) for part in parts]
         epoch = replace(epoch, held_out_loss=sum(losses) / len(rows))
         if self.catalog_only:
-            return replace(epoch, held_out_ndcg=self.ranking.ndcg(self.user, self.item))
+            ndcg, error = self.ranking.ndcg(self.user, self.item)
+            return replace(epoch, held_out_ndcg=ndcg, held_out_ndcg_error=error)
         return replace(epoch, held_out_auc=held_out_auc(self.data, rows, self.user, self.item))
 
     def _state(self) -> dict[str, Any]:

@@ -100,3 +100,9 @@ def test_the_id_is_an_input_when_asked_for() -> None:
     one = spec_of([{} for _ in range(9)], SpecOptions(id_feature=True, id_count_min=2)).inputs[0]
     assert isinstance(one, Category)
     assert (one.name, one.from_id, one.vocabulary) == ("customer_id", True, ("c0", "c1", "c2"))
+
+
+def test_rare_ids_are_kept_where_nothing_else_is_known() -> None:
+    stats = FeatureStats("customer")
+    stats.add([{}, {}, {}], ["a", "b", "a"])
+    assert [one.vocabulary for one in stats.spec(SpecOptions()).inputs if isinstance(one, Category)] == [("a", "b")]

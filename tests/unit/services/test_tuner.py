@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.messages import Offer
 from stream_scorer.services.trainer import finish, read_lesson
 from stream_scorer.services.tuner import Trial, tune
 from stream_scorer.towers.options import TrainOptions
 from stream_scorer.towers.training import Lesson
-from tests.example_samples import snacks, tastes_meet
+from tests.example_samples import Chunks, snacks, tastes_meet
 
 QUICK = TrainOptions(dim=8, width=4, epochs=3, batch_rows=256, learning_rate=0.02)
 
@@ -48,6 +50,20 @@ def test_the_best_trial_is_what_is_kept(lesson: Lesson) -> None:
 def test_the_search_ends_in_time_and_tries_at_least_once(lesson: Lesson) -> None:
     assert len(tune(lesson, QUICK, seconds=0.1, clock=TickingClock(), report=lambda trial: None).trials) == 1
     assert 2 <= len(tune(lesson, QUICK, seconds=12, clock=TickingClock(), report=lambda trial: None).trials) <= 6
+
+
+@pytest.mark.parametrize(("seconds", "members"), [(1e9, 4), (0.1, 1)])
+def test_towers_of_ids_alone_get_as_many_members_as_there_is_time_for(seconds: float, members: int) -> None:
+    part = tastes_meet(300, only_accepted=True).parts[0]
+    customers, offers = (Views(views.ids, [{}] * len(views.ids)) for views in (part.customers, part.offers))
+    bare = Chunks((replace(part, customers=customers, offers=offers),))
+    lesson = read_lesson(bare, [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()], QUICK)
+    tuned = tune(lesson, replace(QUICK, epochs=1), seconds=seconds, clock=TickingClock(), report=lambda trial: None)
+    assert tuned.options.members == members
+
+
+def test_towers_with_features_have_one_member(lesson: Lesson) -> None:
+    assert tune(lesson, QUICK, seconds=0.1, clock=TickingClock(), report=lambda trial: None).options.members == 1
 
 
 def test_among_the_catalog_the_temperature_is_searched_first() -> None:

@@ -14,6 +14,7 @@ from stream_scorer.errors import BadModel, UsageError
 from stream_scorer.services.trainer import derive_specs, read_lesson
 from stream_scorer.towers.export import PARITY_MAX, check_alive, export, fill_untrained, golden_rows, parity
 from stream_scorer.towers.modules import Batch, IdDropout, TowerModule
+from stream_scorer.towers.objective import Head, Objective
 from stream_scorer.towers.options import TrainOptions
 from stream_scorer.towers.training import Fitted, Lesson, fit
 from tests.example_samples import Chunks, snacks, tastes_meet
@@ -121,6 +122,57 @@ def test_ids_alone_are_enough_where_they_come_often(history: bool) -> None:
     done.item.settle()
     assert own_taste_wins(lesson.data, done) > 0.8
     assert done.user.export().layers == ()
+
+
+def test_members_side_by_side_have_the_mean_of_their_cosines() -> None:
+    lesson = read_lesson(ids_alone(), [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()], ID_ALONE)
+
+    def cosines(options: TrainOptions) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+        done = fit(lesson, options, report=lambda epoch: None)
+        model = export(done, lesson.data.customers, lesson.data.offers, lesson.data.catalog, {})
+        assert model.user_tower.dim == options.dim * options.members if options.dim else False
+        users = model.user_tower.forward(lesson.data.customers.inputs(np.arange(60)))
+        return users @ model.item_tower.forward(lesson.data.catalog.inputs(np.arange(12))).T
+
+    quick = replace(ID_ALONE, epochs=3)
+    alone = [cosines(replace(quick, seed=seed)) for seed in (7, 8)]
+    assert np.allclose(cosines(replace(quick, seed=7, members=2)), (alone[0] + alone[1]) / 2, atol=1e-6)
+    assert not np.allclose(alone[0], alone[1])
+
+
+def test_several_members_are_refused_where_towers_read_more_than_an_id() -> None:
+    with pytest.raises(UsageError, match=r"members must be 1 .* got 3"):
+        fitted(tastes_meet(300), replace(QUICK, members=3))
+
+
+def test_among_the_catalog_the_last_epoch_that_is_not_surely_worse_is_kept() -> None:
+    _, done = fitted(tastes_meet(600, only_accepted=True), replace(QUICK, epochs=30))
+    found = np.array([epoch.held_out_ndcg for epoch in done.epochs], float)
+    errors = np.array([epoch.held_out_ndcg_error for epoch in done.epochs])
+    lowest = np.maximum.accumulate(found)
+    assert done.best == 1 + int(np.flatnonzero(found + errors >= lowest)[-1])
+    assert (errors > 0).any()
+
+
+def surprise(drawn: torch.Tensor | None) -> float:
+    """Return the loss of two offers that one customer accepted, of three offers with the logits 1, 2 and 0."""
+    lesson = Lesson(*built(tastes_meet(300)))
+    modules = [TowerModule(spec, width=2, hidden=(), dim=4) for spec in (lesson.user_spec, lesson.item_spec)]
+    objective = Objective(
+        lesson.data, modules[0], modules[1], Head(dim=4, temperature=1.0, rate=0.5), QUICK.recipe(everything_accepted=True, rows=300)
+    )
+    return float(objective._surprise(torch.tensor([[1.0, 2.0, 0.0]]), np.zeros(2, np.int64), np.array([0, 1]), drawn))
+
+
+def test_another_acceptance_counts_half_as_an_alternative() -> None:
+    first, second = np.exp(1), np.exp(2)
+    assert surprise(None) == pytest.approx(-np.log(first / (first + second / 2 + 1)) - np.log(second / (second + first / 2 + 1)))
+
+
+def test_what_was_drawn_often_counts_less_and_the_target_itself_is_not_corrected() -> None:
+    first, second, third = np.exp(1), np.exp(2), 1 / 0.25
+    expected = -np.log(first / (first + second + third)) - np.log(second / (second + first + third))
+    assert surprise(torch.tensor([0.5, 0.5, 0.25]).log()) == pytest.approx(expected)
 
 
 def test_a_gpu_that_is_not_there_is_refused() -> None:
