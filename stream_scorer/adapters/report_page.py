@@ -144,6 +144,8 @@ def _off_policy(report: Report) -> Iterator[str]:
     yield f'<p class="note">Target policy: {html.escape(stated)}; {found["requests"]:,} rankings of up to {found["places"]} places.</p>'
     if found["refused"]:
         yield f'<p class="refused">Refused: {html.escape(found["refused"])}.</p>'
+    if found["logged"] is None:
+        return
     yield _picture(off_policy_plot(report), "estimates with intervals")
     yield _table(["", found["unit"]], [[name, _interval(found[key])] for key, name in ESTIMATES.items() if found[key]])
     yield (

@@ -124,6 +124,8 @@ def off_policy_plot(report: Report) -> bytes | None:
     if not found:
         return None
     names = [name for name in ESTIMATES if found[name]]
+    if not names:
+        return None
     figure, panels = _panels(1, width=7.5, height=1.0 + 0.42 * len(names))
     axes = panels[0]
     for place, name in enumerate(names):

@@ -115,6 +115,9 @@ def _off_policy(found: dict[str, Any] | None) -> Iterator[str]:
         yield "\nno propensities, so no off-policy estimates"
         return
     yield f"\noff-policy, {found['unit']} over {found['requests']:,} rankings"
+    if found["logged"] is None:
+        yield f"  refused: {found['refused']}"
+        return
     size, largest, mean = found["effective_sample_size"], found["largest_weight"], found["mean_weight"]
     yield f"  effective sample size {size:,.0f}, largest weight {largest:,.1f}, mean weight {mean:.3f}"
     yield f"  as logged       {_interval(found['logged'])}"

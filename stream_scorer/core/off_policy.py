@@ -43,7 +43,7 @@ class OffPolicy:
     """Rewards per ranking; `refused` says why there is no estimate. The direct method's interval ignores what its model gets wrong."""
 
     requests: int
-    logged: Interval
+    logged: Interval | None
     effective_sample_size: float
     largest_weight: float
     mean_weight: float  # at the place where it is farthest from 1
@@ -52,6 +52,11 @@ class OffPolicy:
     direct: Interval | None
     doubly_robust: Interval | None
     refused: str | None
+
+
+def no_estimate(requests: int, reason: str) -> OffPolicy:
+    """Return that there is none, not even of what was logged."""
+    return OffPolicy(requests, None, 0.0, 0.0, 0.0, None, None, None, None, reason)
 
 
 def off_policy(log: LoggedPlaces, rng: np.random.Generator, *, ess_min: float = ESS_MIN, weight_max: float = np.inf) -> OffPolicy:

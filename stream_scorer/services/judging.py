@@ -1,12 +1,12 @@
 """Tells what is judged from what a model could know, and encodes it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.example_chunks import ExampleSource
+from stream_scorer.core.example_chunks import ExampleChunk, ExampleSource
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.ranking_quality import Pairs
 from stream_scorer.core.release import Model
@@ -72,18 +72,39 @@ class Judged:
 def judge(model: Model, offers: Sequence[Offer], labels: ExampleSource, seen: ExampleSource | None, *, held_out: float) -> Judged:
     """Encode the labels and tell what is judged from what was seen.
 
-    Without `seen`, the labels that are later than all that the model learned from are judged, or else a share of `held_out`, the latest.
+    A request later than every offer nobody answered for is not judged: of those only the answered offers are examples yet. Without
+    `seen`, the labels that are later than all that the model learned from are judged, or else a share of `held_out`, the latest.
     """
-    data = build_training_set(labels, offers, model.user_tower.spec, model.item_tower.spec)
-    rows = np.arange(len(data))
+    closing = _Closing(labels)
+    data = build_training_set(closing, offers, model.user_tower.spec, model.item_tower.spec)
+    closed = data.request_time_ms <= closing.until_ms
+    rows = np.flatnonzero(closed)
     if seen is None:
         judged_from_ms = _boundary_ms(data, model, held_out)
-        rows = np.flatnonzero(data.request_time_ms >= judged_from_ms)
+        rows = np.flatnonzero(closed & (data.request_time_ms >= judged_from_ms))
         known = _seen_rows(data, np.flatnonzero(data.request_time_ms < judged_from_ms))
     else:
         known = _seen_source(data, seen, [offer.offer_id for offer in offers])
     vectors = model.item_tower.forward(data.catalog.inputs(np.arange(len(data.catalog))))
     return Judged(data, rows, known, offers, vectors, model)
+
+
+class _Closing:
+    """Passes examples on, and notes how late the latest request is whose window has closed."""
+
+    def __init__(self, source: ExampleSource) -> None:
+        self.source, self.assumed_ms = source, -1
+
+    def chunks(self) -> Iterator[ExampleChunk]:
+        """See ExampleSource."""
+        for chunk in self.source.chunks():
+            self.assumed_ms = max(self.assumed_ms, int(chunk.request_time_ms[~chunk.shown].max(initial=-1)))
+            yield chunk
+
+    @property
+    def until_ms(self) -> float:
+        """The latest request with an offer that nobody answered for; where there is none at all, labels know no windows."""
+        return self.assumed_ms if self.assumed_ms >= 0 else np.inf
 
 
 def _boundary_ms(data: TrainingSet, model: Model, share: float) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.off_policy import LoggedPlaces, off_policy
+from stream_scorer.core.off_policy import LoggedPlaces, no_estimate, off_policy
 from stream_scorer.core.policies import Choices, ModelPolicy, Pool, chance_of, drawn
 from stream_scorer.core.rewards import RewardModel, fit_rewards
 from stream_scorer.services.judging import Judged
@@ -60,10 +60,13 @@ def policy_value(
     slates = slates_of(judged)
     if slates is None:
         return None
-    by_model = isinstance(policy, ModelPolicy)
-    scores = judged.scores() if by_model else np.zeros(len(judged.rows))  # a table is blind to the customer, and so are its rewards
-    logged = _Estimating(judged, slates, _reward_models(judged, slates, scores), rng).run(policy)
-    found = asdict(off_policy(logged, rng, ess_min=ess_min, weight_max=weight_max))
+    if (judged.data.weight[judged.rows] != 1).any():
+        found = asdict(no_estimate(len(slates.row), "negatives were sampled (buffer.keep_prob), so that rankings lack places"))
+    else:
+        by_model = isinstance(policy, ModelPolicy)
+        scores = judged.scores() if by_model else np.zeros(len(judged.rows))  # a table is blind to the customer, and so are its rewards
+        logged = _Estimating(judged, slates, _reward_models(judged, slates, scores), rng).run(policy)
+        found = asdict(off_policy(logged, rng, ess_min=ess_min, weight_max=weight_max))
     stated = asdict(policy) if isinstance(policy, ModelPolicy) else "table"
     return {"policy": stated, "places": slates.row.shape[1], "unit": "acceptances per ranking", **found}
 

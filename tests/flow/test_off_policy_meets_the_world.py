@@ -17,14 +17,15 @@ from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.codec import encode
 from stream_scorer.core.exploration import Exploration, explore
 from stream_scorer.core.messages import LabelledExample, OfferId, RankedOffer, Ranking, ReleaseId
-from stream_scorer.core.policies import ModelPolicy, Pool, drawn
+from stream_scorer.core.policies import ModelPolicy
 from stream_scorer.core.ranking import rank
 from stream_scorer.core.release import Model
-from stream_scorer.core.world import World, examination
+from stream_scorer.core.world import World
 from stream_scorer.services.judging import judge
 from stream_scorer.services.policy_value import policy_value
 from stream_scorer.services.trainer import train_model
 from stream_scorer.towers.options import TrainOptions
+from tests.world_truth import truth
 
 WORLD = World.of(5, customers=200, offers=40, popularity_rate=0.6)
 START_MS, PLACES, REQUESTS = 1_700_000_000_000, 3, 8_000
@@ -98,29 +99,19 @@ def estimated(logged: Logged, model: Model, policy: ModelPolicy) -> dict[str, An
     return found
 
 
-def truth(model: Model, policy: ModelPolicy) -> float:
-    """Return the mean acceptances per ranking of a policy, by the odds that only the world knows."""
-    rng = np.random.default_rng(4)
-    customers = np.repeat(np.arange(len(WORLD.tastes)), 400)
-    users = model.user_tower.embed(WORLD.customer_features, [f"customer-{row:06d}" for row in range(len(WORLD.tastes))]).vectors
-    offers = WORLD.offers()
-    items = model.item_tower.embed([offer.features for offer in offers], [offer.offer_id for offer in offers]).vectors
-    pool, placed = Pool((users @ items.T)[customers], policy), []
-    for _ in range(PLACES):
-        placed.append(drawn(pool.choices(), rng.random(len(customers))))
-        pool.remove(placed[-1])
-    return float((WORLD.odds(customers, np.stack(placed, axis=1)) * examination(PLACES)).sum(axis=1).mean())
+def true_value(model: Model, policy: ModelPolicy) -> float:
+    return truth(WORLD, model, policy, places=PLACES)
 
 
 def test_the_logging_policy_is_recognised_by_its_own_propensities(logged: Logged) -> None:
     found = estimated(logged, logged.old, SAME_POLICY)
     assert found["largest_weight"] == pytest.approx(1.0, abs=1e-3)
     assert found["effective_sample_size"] == pytest.approx(REQUESTS, rel=1e-3)
-    assert found["logged"]["low"] < truth(logged.old, SAME_POLICY) < found["logged"]["high"]
+    assert found["logged"]["low"] < true_value(logged.old, SAME_POLICY) < found["logged"]["high"]
 
 
 def test_estimates_of_a_new_model_hold_what_the_world_says_it_earns(logged: Logged) -> None:
-    found, true = estimated(logged, logged.new, SAME_POLICY), truth(logged.new, SAME_POLICY)
+    found, true = estimated(logged, logged.new, SAME_POLICY), true_value(logged.new, SAME_POLICY)
     assert true > found["logged"]["high"]
     for name in ESTIMATORS:
         assert found[name]["low"] < true < found[name]["high"], name
@@ -128,7 +119,7 @@ def test_estimates_of_a_new_model_hold_what_the_world_says_it_earns(logged: Logg
 
 
 def test_intervals_hold_the_truth_in_log_after_log(logged: Logged, tmp_path: Path) -> None:
-    true, found = truth(logged.new, SAME_POLICY), []
+    true, found = true_value(logged.new, SAME_POLICY), []
     for seed in range(10, 18):
         log = write(tmp_path / f"{seed}.jsonl", list(explored(logged.old, np.random.default_rng(seed), 3_000)))
         found.append(estimated(replace(logged, labels=log), logged.new, SAME_POLICY))

@@ -57,6 +57,7 @@ def test_estimates_of_rankings_meet_what_the_policy_would_earn() -> None:
         assert estimate is not None
         assert estimate.low < truth() < estimate.high
         assert estimate.high - estimate.low < 0.05
+    assert found.logged is not None
     assert abs(found.logged.value - truth()) > 0.05
 
 
@@ -82,6 +83,7 @@ def test_the_policy_that_logged_is_worth_what_was_logged() -> None:
     log = log_of(500, np.random.default_rng(2))
     found = off_policy(replace(log, chance=log.propensity), np.random.default_rng(0))
     assert found.ips is not None
+    assert found.logged is not None
     assert found.ips.value == pytest.approx(found.logged.value)
     assert found.effective_sample_size == pytest.approx(500)
     assert found.largest_weight == pytest.approx(1)

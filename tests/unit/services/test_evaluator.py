@@ -102,6 +102,23 @@ def test_a_table_of_probabilities_is_a_policy(model: Model) -> None:
     assert found["policy"] == "table"
 
 
+def test_requests_whose_window_is_open_are_not_judged(model: Model) -> None:
+    part = uniform_log(1_000).parts[0]
+    open_from = 700  # from there on only what was accepted is an example yet
+    shown = (part.accepted == 1) | (np.arange(1_000) >= open_from)
+    last = int(np.flatnonzero(~shown)[-1])
+    judged = judge(model, snacks(), Chunks((replace(part, shown=shown),)), tastes_meet(50, seed=6), held_out=0.2)
+    assert len(judged.rows) == last + 1 <= open_from
+
+
+def test_sampled_negatives_carry_no_off_policy_estimate(model: Model) -> None:
+    part = uniform_log(1_000).parts[0]
+    sampled = Chunks((replace(part, weight=np.where(part.accepted == 1, 1.0, 2.0)),))
+    found = report_of(model, sampled, tastes_meet(50, seed=6))["off_policy"]
+    assert (found["logged"], found["ips"], found["direct"]) == (None, None, None)
+    assert "negatives were sampled" in found["refused"]
+
+
 def test_a_sample_too_small_for_the_policy_is_refused(model: Model) -> None:
     found = report_of(model, uniform_log(600), tastes_meet(50, seed=6))["off_policy"]
     assert found["ips"] is None
