@@ -84,6 +84,23 @@ def valkey() -> Iterator[LocalValkey]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The URI of a bucket on a real S3 server; a folder's name goes in its braces."""
+    from moto.server import ThreadedMotoServer  # seconds, that most runs need not wait
+    from pyarrow import fs
+
+    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    query = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+    filesystem, bucket = fs.FileSystem.from_uri(f"s3://labels?{query}&allow_bucket_creation=true")
+    filesystem.create_dir(bucket)
+    yield f"s3://labels/{{}}?{query}"
+    server.stop()
+
+
 @pytest.fixture
 def redis_url(valkey: LocalValkey) -> str:
     return valkey.url

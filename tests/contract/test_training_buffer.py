@@ -1,14 +1,10 @@
 """What every training buffer must do: in memory, in a local folder, on a real S3 server."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
-from pyarrow import fs
 
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
@@ -20,20 +16,6 @@ from stream_scorer.ports import TrainingBuffer
 
 P, Q = Partition("training-labels", 0), Partition("training-labels", 1)
 DAY_MS = 86_400_000
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """The URI of an empty bucket on a real S3 server."""
-    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    query = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-    filesystem, bucket = fs.FileSystem.from_uri(f"s3://labels?{query}&allow_bucket_creation=true")
-    filesystem.create_dir(bucket)
-    yield f"s3://labels/{{}}?{query}"
-    server.stop()
 
 
 @pytest.fixture(params=["memory", "local", "s3"])

@@ -8,14 +8,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import pytest
 from confluent_kafka import Producer
-from moto.server import ThreadedMotoServer
-from pyarrow import fs
 
 from stream_scorer.adapters.folders import Folder
 from stream_scorer.adapters.kafka_log import KafkaLog
@@ -99,27 +95,14 @@ def test_a_drained_topic_is_in_the_files(kafka: str, topics: TopicSettings, tmp_
     assert finish(start(kafka, topics, tmp_path, "--until-idle", "0.5"))["rows"] == 0
 
 
-@pytest.fixture
-def s3() -> Iterator[str]:
-    """The URI of a folder in a bucket on a real S3 server."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
-    query = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-    filesystem, bucket = fs.FileSystem.from_uri(f"s3://labels?{query}&allow_bucket_creation=true")
-    filesystem.create_dir(bucket)
-    yield f"s3://labels/buffer?{query}"
-    server.stop()
-
-
 def test_an_s3_bucket_is_as_good_as_a_folder(kafka: str, topics: TopicSettings, s3: str) -> None:
+    folder = s3.format(topics.labels)
     send(kafka, topics, 600)
     small_files = {"STREAM_SCORER_BUFFER__FILE_ROWS_MAX": "400"}
-    assert finish(start(kafka, topics, s3, "--until-idle", "0.5", **small_files))["rows"] == 600 * OFFERS
-    compacted = finish(start(kafka, topics, s3, "--compact"))
+    assert finish(start(kafka, topics, folder, "--until-idle", "0.5", **small_files))["rows"] == 600 * OFFERS
+    compacted = finish(start(kafka, topics, folder, "--compact"))
     assert compacted["files_after"] < compacted["files_before"]
-    assert len(times_stored(s3)) == 600 * OFFERS
+    assert len(times_stored(folder)) == 600 * OFFERS
 
 
 def test_kills_at_random_lose_and_double_nothing(kafka: str, topics: TopicSettings, tmp_path: Path) -> None:

@@ -5,14 +5,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from stream_scorer.adapters.redis_client import connect
@@ -27,17 +26,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def bucket(redis_prefix: str) -> Iterator[str]:
+def bucket(s3: str, redis_prefix: str) -> str:
     """The URI of an empty folder on a real S3 server."""
-    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    query = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-    filesystem, path = fs.FileSystem.from_uri(f"s3://retrain?{query}&allow_bucket_creation=true")
-    filesystem.create_dir(path)
-    yield f"s3://retrain/{redis_prefix}?{query}"
-    server.stop()
+    return s3.format(redis_prefix)
 
 
 @pytest.fixture
