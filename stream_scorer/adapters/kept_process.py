@@ -20,12 +20,16 @@ WATCH_S = 0.5
 class KeptProcess:
     """One run of a server, in a process group of its own, so that Ctrl-C reaches us first."""
 
-    def __init__(self, command: list[str], *, folder: Path, log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: list[str], *, folder: Path, log: Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> None:
+        """Run `command` in `cwd`, by default in the folder that goes when we do."""
         with log.open("ab") as output:
             watcher = [sys.executable, "-I", __file__, str(os.getpid()), str(folder), *command]
             self._watcher = subprocess.Popen(
-                watcher, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, cwd=folder, env=environment, start_new_session=True
-            )
+                watcher, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, cwd=cwd or folder, env=environment,
+                start_new_session=True,
+            )  # fmt: skip
         assert self._watcher.stdout is not None
         self.pid = int(self._watcher.stdout.readline())
 

@@ -16,13 +16,13 @@ class OwnCommand:
     """One run, with the settings of a file and of no STREAM_SCORER_ variable: those may name another ring."""
 
     def __init__(self, arguments: Sequence[str], *, config: Path, log: Path) -> None:
-        """Start it; what it says goes to the end of `log`."""
+        """Start it where we are, so that paths mean what they mean here; what it says goes to the end of `log`."""
         self.arguments, self.log = tuple(arguments), log
         self._from = log.stat().st_size if log.exists() else 0
         self._folder = Path(tempfile.mkdtemp(prefix="stream-scorer-command-"))
         environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("STREAM_SCORER_")}
         command = [sys.executable, "-m", "stream_scorer", "--config", str(config.absolute()), *arguments]
-        self._process = KeptProcess(command, folder=self._folder, log=log.absolute(), environment=environment)
+        self._process = KeptProcess(command, folder=self._folder, log=log.absolute(), environment=environment, cwd=Path.cwd())
 
     @property
     def pid(self) -> int:
