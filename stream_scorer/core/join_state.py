@@ -2,13 +2,17 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
+from types import MappingProxyType
 
 from stream_scorer.core.event_time import Clocks
 from stream_scorer.core.label_tally import LabelTally
 from stream_scorer.core.labelling import Answers, Label
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
+
+_NONE_YET: Mapping[int, Answers] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -19,7 +23,7 @@ class OpenRequest:
     customer_id: str
     time_ms: int
     offers: tuple[str, ...]
-    answers: dict[int, Answers] = field(default_factory=dict)
+    answers: Mapping[int, Answers] = field(default_factory=lambda: _NONE_YET)
     emitted: tuple[Label, ...] = ()
     revision: int = 0
     final: bool = False
@@ -27,7 +31,11 @@ class OpenRequest:
 
     def erase(self) -> None:
         """Forget all but the time."""
-        self.value, self.customer_id, self.offers, self.answers, self.emitted, self.erased = b"", "", (), {}, (), True
+        self.value, self.customer_id, self.offers, self.answers, self.emitted, self.erased = b"", "", (), _NONE_YET, (), True
+
+    def answer(self, place: int, answers: Answers) -> None:
+        """Take over what is known of an offer; most requests never get an answer, and share the map that has none."""
+        self.answers = {**self.answers, place: answers}
 
     def place(self, offer_id: str) -> int | None:
         """Return the offer's place in the ranking, None when it was not ranked."""

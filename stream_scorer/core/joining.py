@@ -34,6 +34,7 @@ from stream_scorer.core.labelling import (
     RankingHead,
     answers_behind,
     labels_of,
+    nothing_known,
     read_labelled_head,
     read_ranking_head,
     write_labelled,
@@ -129,7 +130,7 @@ class PartitionJoin:
         # requests share their offers' ids: a million open ones would hold ten million strings
         offers = tuple(intern(offer.offer_id) for offer in head.offers)
         request = OpenRequest(record.value or b"", head.customer_id, head.event_time_ms, offers)
-        request.emitted = (UNKNOWN,) * len(head.offers)
+        request.emitted = nothing_known(len(head.offers))
         if (emitted := self._emitted_before.pop(head.request_id, None)) is not None:
             request.emitted, request.revision, request.final = emitted.labels(), emitted.revision, emitted.final
         self.open[head.request_id] = request
@@ -137,8 +138,9 @@ class PartitionJoin:
             request.erase()
             self._counts["requests_erased"] += 1
         self._rankings_reach.note(record.offset, head.event_time_ms)
-        heapq.heappush(self._closing, (head.event_time_ms, head.request_id))
-        heapq.heappush(self._forgetting, (head.event_time_ms, head.request_id))
+        turn = (head.event_time_ms, head.request_id)
+        heapq.heappush(self._closing, turn)
+        heapq.heappush(self._forgetting, turn)
         for waiting in self._waiting.take(head.request_id):
             if self._too_late(request, waiting.acceptance):
                 self._waiting.put_back(head.request_id, replace(waiting, too_late=True))
@@ -185,7 +187,7 @@ class PartitionJoin:
             before = request.answers.get(place, NO_ANSWERS)
             after = before.with_answer(acceptance.accepted, acceptance.event_time_ms)
             self._counts["outcomes_joined" if after != before else "duplicate_outcomes"] += 1
-            request.answers[place] = after
+            request.answer(place, after)
             self._touched[acceptance.request_id] = None
 
     # -- erasure -----------------------------------------------------------------------------------------------------------
@@ -357,7 +359,7 @@ class PartitionJoin:
         for request in self.open.values():
             labels, _ = self._desired(request)
             for place in [place for place in request.answers if labels[place] != request.emitted[place]]:
-                request.answers[place] = answers_behind(request.emitted[place])
+                request.answer(place, answers_behind(request.emitted[place]))
                 left_out += 1
         self._settle_all()
         self._dead, self._counts, self._touched = [], Counter(), {}

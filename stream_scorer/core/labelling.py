@@ -5,6 +5,7 @@ The label that an offer should have is a function of the answers about it and of
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -48,6 +49,12 @@ class Label(NamedTuple):
 
 
 UNKNOWN = Label(None, None, None)
+
+
+@lru_cache(maxsize=1_024)
+def nothing_known(offers: int) -> tuple[Label, ...]:
+    """Return the labels of a request nobody has answered, shared by all that have as many offers."""
+    return (UNKNOWN,) * offers
 
 
 class Answers(NamedTuple):
@@ -164,7 +171,12 @@ class LabelledHead(msgspec.Struct, frozen=True):
 
     def labels(self) -> tuple[Label, ...]:
         """Return the labels in rank order."""
-        return tuple(Label(offer.accepted, offer.cause, offer.label_time_ms) for offer in self.offers)
+        labels: list[Label] = []
+        for offer in self.offers:
+            label = Label(offer.accepted, offer.cause, offer.label_time_ms)
+            # offers nobody answered for share one label: a million requests would hold ten million
+            labels.append(labels[-1] if labels and labels[-1] == label else label)
+        return tuple(labels)
 
 
 _ranking_heads = msgspec.json.Decoder(RankingHead)
