@@ -43,12 +43,13 @@ class Ranker:
 
     def process(self, fetched: Fetched) -> Work | None:
         """See Job.process."""
+        release = self._newest()  # told on the metrics without traffic, too
         if not fetched.records:
             return None
         config = self._config
         ranked = rank_batch(
             fetched.records,
-            self._newest(),
+            release,
             topics=config.topics,
             offer_features=config.offer_features,
             ranking_bytes_max=config.ranking_bytes_max,

@@ -1,0 +1,80 @@
+"""Releases of vectors alone through a real ranker: customers from a file, from a tower for the rest, or on the request."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from stream_scorer.adapters.free_port import free_ports
+from stream_scorer.settings import TopicSettings
+from tests.integration.test_publish_vectors import CUSTOMERS, OFFERS, lines
+from tests.release_samples import offer
+from tests.ring import Ring, request, values
+
+
+@pytest.fixture
+def ring(kafka: str, redis_url: str, topics: TopicSettings) -> Iterator[Ring]:
+    one = Ring(kafka, redis_url, topics)
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    (tmp_path / "offers.jsonl").write_bytes(b"\n".join(msgspec.json.encode(offer(number)) for number in range(3)))
+    vectors = lines(tmp_path / "vectors.jsonl", [{"offer_id": name, "vector": vector} for name, vector in OFFERS.items()])
+    return ["publish", "--offers", str(tmp_path / "offers.jsonl"), "--offer-vectors", vectors]
+
+
+def ranked(ring: Ring, folder: Path, **changes: Any) -> dict[str, float]:
+    """Ask once, and return the scores by offer."""
+    number = len(ring.read(ring.topics.rankings))
+    ring.send(ring.topics.requests, [request(number, **changes)])
+    ring.run("rank", "--until-idle", "1", log=folder / "rank.log")
+    (ranking,) = [one for one in values(ring.read(ring.topics.rankings)) if one["request_id"] == f"q-{number}"]
+    return {one["offer_id"]: one["score"] for one in ranking["offers"]}
+
+
+def expected(customer: list[float]) -> dict[str, float]:
+    unit = np.array(customer) / np.linalg.norm(customer)
+    return {name: float(unit @ np.array(vector) / np.linalg.norm(vector)) for name, vector in OFFERS.items()}
+
+
+def test_customers_come_from_a_file_from_a_tower_or_on_the_request(ring: Ring, words: list[str], tmp_path: Path) -> None:
+    ring.run(*words, log=tmp_path / "publish.log")
+    assert ranked(ring, tmp_path, features={"vector": [3.0, 4.0]}) == pytest.approx(expected([3.0, 4.0]))
+    given = lines(tmp_path / "customers.jsonl", [{"customer_id": name, "vector": vector} for name, vector in CUSTOMERS.items()])
+    ring.run(*words, "--customer-vectors", given, log=tmp_path / "publish.log")
+    assert ranked(ring, tmp_path, customer_id="ann") == pytest.approx(expected(CUSTOMERS["ann"]))
+    made = tmp_path / "model"
+    ring.run("import-towers", *words[3:], "--out", str(made), log=tmp_path / "import.log")  # whose user tower reads the request's vector
+    ring.run("publish", *words[1:3], "--model", str(made), "--customer-vectors", given, log=tmp_path / "publish.log")
+    assert ranked(ring, tmp_path, customer_id="ann", features={"vector": [3.0, 4.0]}) == pytest.approx(expected(CUSTOMERS["ann"]))
+    assert ranked(ring, tmp_path, customer_id="bob", features={"vector": [3.0, 4.0]}) == pytest.approx(expected([3.0, 4.0]))
+
+
+def test_what_was_forced_past_the_gate_is_on_a_rankers_metrics(ring: Ring, words: list[str], tmp_path: Path) -> None:
+    lines(tmp_path / "vectors.jsonl", [{"offer_id": name, "vector": OFFERS[name]} for name in ("offer-0", "offer-2")])
+    ring.run(*words, "--force", "--json", log=tmp_path / "publish.log")
+    (published,) = json.loads((tmp_path / "publish.log").read_text())
+    assert published["forced"] == ["1 of 3 offer vectors are zero: offer-1"]
+    (port,) = free_ports(1)
+    ring.start("rank", "--metrics-port", str(port), log=tmp_path / "rank.log")
+    wanted = f'stream_scorer_release_info{{forced="true",release_id="{published["release_id"]}"}} 1.0'
+    deadline_s = time.monotonic() + 90
+    while wanted not in page(port):
+        assert time.monotonic() < deadline_s, (page(port), (tmp_path / "rank.log").read_text())
+        time.sleep(0.2)
+
+
+def page(port: int) -> str:
+    try:
+        return str(urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode())
+    except OSError:
+        return ""
