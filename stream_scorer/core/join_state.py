@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from types import MappingProxyType
 
+import lz4.block
+
 from stream_scorer.core.event_time import Clocks
 from stream_scorer.core.label_tally import LabelTally
 from stream_scorer.core.labelling import Answers, Label
@@ -17,9 +19,12 @@ _NONE_YET: Mapping[int, Answers] = MappingProxyType({})
 
 @dataclass(slots=True)
 class OpenRequest:
-    """A ranked request whose labels may still change; of one that is erased no more is kept than that it was there."""
+    """A ranked request whose labels may still change; of one that is erased no more is kept than that it was there.
 
-    value: bytes
+    `packed` is the ranking, compressed: many are held, for long, and each is read once or twice.
+    """
+
+    packed: bytes
     customer_id: str
     time_ms: int
     offers: tuple[str, ...]
@@ -29,9 +34,15 @@ class OpenRequest:
     final: bool = False
     erased: bool = False
 
+    @property
+    def ranking(self) -> bytes:
+        """Return the ranking as it was read."""
+        ranking: bytes = lz4.block.decompress(self.packed) if self.packed else b""
+        return ranking
+
     def erase(self) -> None:
         """Forget all but the time."""
-        self.value, self.customer_id, self.offers, self.answers, self.emitted, self.erased = b"", "", (), _NONE_YET, (), True
+        self.packed, self.customer_id, self.offers, self.answers, self.emitted, self.erased = b"", "", (), _NONE_YET, (), True
 
     def answer(self, place: int, answers: Answers) -> None:
         """Take over what is known of an offer; most requests never get an answer, and share the map that has none."""

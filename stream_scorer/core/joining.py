@@ -19,6 +19,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from sys import intern
 
+import lz4.block
+
 from stream_scorer.core.codec import decode_all
 from stream_scorer.core.event_time import EventTime
 from stream_scorer.core.held_outcomes import HeldOutcomes, Reach
@@ -129,7 +131,7 @@ class PartitionJoin:
         self._time.ranking(head.event_time_ms, record.timestamp_ms)
         # requests share their offers' ids: a million open ones would hold ten million strings
         offers = tuple(intern(offer.offer_id) for offer in head.offers)
-        request = OpenRequest(record.value or b"", head.customer_id, head.event_time_ms, offers)
+        request = OpenRequest(lz4.block.compress(record.value or b""), head.customer_id, head.event_time_ms, offers)
         request.emitted = nothing_known(len(head.offers))
         if (emitted := self._emitted_before.pop(head.request_id, None)) is not None:
             request.emitted, request.revision, request.final = emitted.labels(), emitted.revision, emitted.final
@@ -279,7 +281,7 @@ class PartitionJoin:
             return None
         if request.revision == 0:
             self._labels_reach.note(self._labels_end, request.time_ms)
-        value, release_id = write_labelled(request.value, labels, revision=request.revision + 1, final=final)
+        value, release_id = write_labelled(request.ranking, labels, revision=request.revision + 1, final=final)
         self._tally.note(release_id, request.time_ms, request.emitted, labels, was_final=request.final, final=final)
         request.emitted, request.final, request.revision = labels, final, request.revision + 1
         return OutputRecord(self._topics.labels, request.customer_id.encode(), value, partition=self.number)

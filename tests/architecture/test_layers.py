@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "adapters": {"ports", "core", "errors"},
     "services": {"ports", "towers", "core", "errors"},
 }
-PURE = {"numpy", "pydantic", "pydantic_core", "msgspec", "xxhash"}
+PURE = {"lz4", "numpy", "pydantic", "pydantic_core", "msgspec", "xxhash"}
 IMPURE = {"asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "shutil", "signal", "socket"} | {
     "subprocess",
     "tempfile",

@@ -193,7 +193,7 @@ def assert_held_no_more(run: Run, erasure: Event) -> None:
 def held_by(state: PartitionJoin | PartitionClose) -> list[dict[str, Any]]:
     """Return the messages that a state holds."""
     if isinstance(state, PartitionJoin):
-        values = [request.value for request in state.open.values()] + [one.record.value for one in state._waiting.values()]
+        values = [request.ranking for request in state.open.values()] + [one.record.value for one in state._waiting.values()]
     else:
         values = [record.value for record, _ in state._ahead] + [record.value for record in state._waiting.values()]
     return [msgspec.json.decode(value) for value in values if value]
