@@ -1,5 +1,6 @@
 """`stream-scorer publish`."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +46,7 @@ def publish(
 ) -> None:
     """Embed offers, write a release beside the current one, verify it and switch to it at once; or roll back."""
     from stream_scorer.adapters.tables import read_offers
+    from stream_scorer.core.gate import caution_of
     from stream_scorer.services.publisher import publish as make_current
     from stream_scorer.wiring import release_store
 
@@ -62,6 +64,8 @@ def publish(
         stated = read_offers(Path(offers or ""))
         made = made if labels is None else _judged(made, stated, labels)
         make_current(store, made, _drafted(made, stated), keep=keep, force=force)
+        if (caution := caution_of(made.facts)) is not None:
+            print(f"caution: {caution} (--labels)", file=sys.stderr)
     _tell(store.releases(), as_json)
 
 

@@ -31,13 +31,16 @@ class Calibration:
     bins: tuple[Bin, ...]
 
 
-def logistic_fit(features: Floats, accepted: Floats) -> Floats:
-    """Return weights (m,) of a logistic regression on features (n, m), by Newton's method, with a slight ridge."""
+def logistic_fit(features: Floats, accepted: Floats, counts: Floats | float = 1.0) -> Floats:
+    """Return weights (m,) of a logistic regression on features (n, m), by Newton's method, with a slight ridge.
+
+    `counts` (n,) says how many rows each stands for.
+    """
     weights = np.zeros(features.shape[1])
     for _ in range(_NEWTON_STEPS):
         odds = sigmoid(features @ weights)
-        gradient = features.T @ (odds - accepted) + _RIDGE * weights
-        curvature = (features * (odds * (1 - odds))[:, None]).T @ features + _RIDGE * np.eye(len(weights))
+        gradient = features.T @ (counts * (odds - accepted)) + _RIDGE * weights
+        curvature = (features * (counts * odds * (1 - odds))[:, None]).T @ features + _RIDGE * np.eye(len(weights))
         step = np.linalg.solve(curvature, gradient)
         weights -= np.clip(step, -2.0, 2.0)
         if np.abs(step).max() < 1e-9:
@@ -45,20 +48,21 @@ def logistic_fit(features: Floats, accepted: Floats) -> Floats:
     return weights
 
 
-def calibration(fold: npt.NDArray[np.bool_], scores: Floats, accepted: Floats) -> Calibration | None:
-    """Judge scores (n,); `fold` halves the rows, by customer. None where a half has only one kind of label."""
+def calibration(fold: npt.NDArray[np.bool_], scores: Floats, accepted: Floats, counts: Floats | None = None) -> Calibration | None:
+    """Judge scores (n,); `fold` halves the rows, by customer. None where a half has only one kind of label.
+
+    `counts` (n,) says how many rows each stands for: a sampled negative for several.
+    """
+    counts = np.ones(len(scores)) if counts is None else counts
     predicted = np.empty(len(scores))
     design = np.column_stack([np.ones(len(scores)), scores])
     for half in (fold, ~fold):
         if not 0 < accepted[~half].sum() < (~half).sum() or not half.any():
             return None
-        predicted[half] = sigmoid(design[half] @ logistic_fit(design[~half], accepted[~half]))
-    return Calibration(
-        log_loss=_log_loss(predicted, accepted),
-        base_log_loss=_log_loss(np.full(len(scores), accepted.mean()), accepted),
-        error=_error(bins := _bins(predicted, accepted), len(scores)),
-        bins=bins,
-    )
+        predicted[half] = sigmoid(design[half] @ logistic_fit(design[~half], accepted[~half], counts[~half]))
+    bins = _bins(predicted, accepted, counts)
+    base = np.full(len(scores), np.average(accepted, weights=counts))
+    return Calibration(_log_loss(predicted, accepted, counts), _log_loss(base, accepted, counts), _error(bins), bins)
 
 
 def sigmoid(log_odds: Floats) -> Floats:
@@ -66,16 +70,17 @@ def sigmoid(log_odds: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -60, 60))))
 
 
-def _bins(predicted: Floats, accepted: Floats) -> tuple[Bin, ...]:
+def _bins(predicted: Floats, accepted: Floats, counts: Floats) -> tuple[Bin, ...]:
     order = np.argsort(predicted, kind="stable")
     parts = [part for part in np.array_split(order, _BINS) if len(part)]
-    return tuple(Bin(len(part), float(predicted[part].mean()), float(accepted[part].mean())) for part in parts)
+    means = [np.average(np.column_stack([predicted, accepted])[part], axis=0, weights=counts[part]) for part in parts]
+    return tuple(Bin(len(part), float(mean[0]), float(mean[1])) for part, mean in zip(parts, means, strict=True))
 
 
-def _error(bins: tuple[Bin, ...], rows: int) -> float:
-    return sum(one.rows * abs(one.predicted - one.accepted) for one in bins) / rows
+def _error(bins: tuple[Bin, ...]) -> float:
+    return sum(one.rows * abs(one.predicted - one.accepted) for one in bins) / sum(one.rows for one in bins)
 
 
-def _log_loss(predicted: Floats, accepted: Floats) -> float:
+def _log_loss(predicted: Floats, accepted: Floats, counts: Floats) -> float:
     odds = np.clip(predicted, 1e-12, 1 - 1e-12)
-    return float(-(accepted * np.log(odds) + (1 - accepted) * np.log(1 - odds)).mean())
+    return float(-np.average(accepted * np.log(odds) + (1 - accepted) * np.log(1 - odds), weights=counts))

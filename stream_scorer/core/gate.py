@@ -113,6 +113,16 @@ def _quality_faults(facts: Mapping[str, Any]) -> list[str]:
     return [f"held-out AUC within customer is {mine:.4f}, not above popularity's {its:.4f} ({customers} customers)"]
 
 
+def caution_of(facts: Mapping[str, Any]) -> str | None:
+    """Say where the gate could not compare with popularity; None where it could."""
+    customers = (facts.get("held_out_auc") or {}).get("customers", 0)
+    if customers >= JUDGED_CUSTOMERS_MIN:
+        return None
+    return (
+        f"hardly compared with popularity: {customers} customers have accepted and other held-out rows, {JUDGED_CUSTOMERS_MIN} are needed"
+    )
+
+
 def _error_of(*judged: Mapping[str, Any]) -> float:
     """Return the standard error of a difference, as if it were of unrelated samples, which is too much; infinite where unknown."""
     errors = [math.inf if one.get("standard_error") is None else float(one["standard_error"]) for one in judged]

@@ -191,7 +191,8 @@ def quality_facts(model: Model, offers: Sequence[Offer], labels: ExampleSource, 
 
 
 def _calibration(judged: Judged) -> Report | None:
-    found = calibration(judged.who % 2 == 0, judged.scores(), judged.accepted.astype(np.float64))
+    counts = judged.data.weight[judged.rows].astype(np.float64)
+    found = calibration(judged.who % 2 == 0, judged.scores(), judged.accepted.astype(np.float64), counts)
     return None if found is None else asdict(found)
 
 

@@ -32,6 +32,17 @@ def test_scores_that_tell_the_odds_are_calibrated() -> None:
     assert [one.rows for one in found.bins] == [2_000] * 10
 
 
+def test_sampled_negatives_that_stand_for_several_give_the_odds_of_all_rows() -> None:
+    fold, scores, accepted = drawn(60_000)
+    kept = (accepted == 1) | (np.random.default_rng(4).random(len(scores)) < 0.25)
+    sampled = calibration(fold[kept], scores[kept], accepted[kept], np.where(accepted == 1, 1.0, 4.0)[kept])
+    every = calibration(fold, scores, accepted)
+    assert sampled is not None
+    assert every is not None
+    assert sampled.error < 0.02
+    assert (sampled.log_loss, sampled.base_log_loss) == pytest.approx((every.log_loss, every.base_log_loss), abs=0.01)
+
+
 def test_scores_that_tell_nothing_are_no_better_than_the_mean() -> None:
     fold, scores, accepted = drawn()
     found = calibration(fold, np.random.default_rng(2).permutation(scores), accepted)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.features import RowError
-from stream_scorer.core.gate import check_model, faults_of, verify
+from stream_scorer.core.gate import caution_of, check_model, faults_of, verify
 from stream_scorer.core.release import Model, Release
 from stream_scorer.core.tower import Layer, Tower
 from stream_scorer.errors import BadModel, ReleaseError
@@ -106,6 +106,12 @@ def test_a_model_that_is_better_or_cannot_be_judged_is_no_fault(
     made: Model, good: Release, mine: float | None, its: float | None, customers: int
 ) -> None:
     assert faults_of(judged(made, mine, its, customers), good.catalog, []) == []
+
+
+def test_a_model_that_too_few_customers_judge_is_published_with_a_caution(made: Model) -> None:
+    assert caution_of(judged(made, 0.7, 0.6, 50).facts) is None
+    assert "hardly compared with popularity: 49 customers" in (caution_of(judged(made, 0.7, 0.6, 49).facts) or "")
+    assert "0 customers" in (caution_of(made.facts) or "")
 
 
 @pytest.mark.parametrize(("mine", "faults"), [(0.46, 0), (0.45, 1)])
