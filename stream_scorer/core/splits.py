@@ -4,7 +4,7 @@ import numpy as np
 
 from stream_scorer.core.training_set import Places, TrainingSet
 
-_SCATTER, _SCATTER_MAX = np.uint64(2_654_435_769), np.uint64(2**32)
+_SCATTER, _SCATTER_MAX, _MIX = np.uint64(2_654_435_769), np.uint64(2**32), np.uint64(0xBF58476D1CE4E5B9)
 
 
 def split_by_time(data: TrainingSet, share: float) -> tuple[Places, Places]:
@@ -26,14 +26,16 @@ def split_by_time(data: TrainingSet, share: float) -> tuple[Places, Places]:
 def split_within_customers(data: TrainingSet, share: float) -> tuple[Places, Places]:
     """Hold out the latest acceptances of each customer, so that everybody is known: for towers that know customers by their id.
 
-    Where acceptances of a customer have one time, which of them is held out depends on the offer alone; and where the share of a
-    customer's acceptances is no whole number, chance rounds it, by the customer. One at least is left to learn from.
+    Where acceptances of a customer have one time, which of them is held out depends on customer and offer, so that no offer is held
+    out everywhere; and where the share of a customer's acceptances is no whole number, chance rounds it, by the customer. One at
+    least is left to learn from.
     """
     rows = np.arange(len(data))
     if not share:
         return rows, rows[:0]
     accepted = np.flatnonzero(data.accepted == 1)
-    scattered = data.offer[accepted].astype(np.uint64) * _SCATTER % _SCATTER_MAX
+    pair = data.who[accepted].astype(np.uint64) * _SCATTER_MAX + data.offer[accepted].astype(np.uint64)
+    scattered = ((pair ^ (pair >> np.uint64(29))) * _MIX) >> np.uint64(32)
     order = accepted[np.lexsort((scattered, data.request_time_ms[accepted], data.who[accepted]))]
     who, first, count = np.unique(data.who[order], return_index=True, return_counts=True)
     chance = (who.astype(np.uint64) * _SCATTER % _SCATTER_MAX).astype(np.float64) / float(_SCATTER_MAX)
