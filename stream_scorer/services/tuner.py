@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import median
 from typing import Any
 
 from stream_scorer.ports import Clock
@@ -69,8 +70,8 @@ class _Search:
 
     @property
     def trial_s(self) -> float:
-        """How long a trial takes; the first one sets things up, too."""
-        return max(self.seconds[1:] or self.seconds or [0.0])
+        """How long a trial takes; the first one sets things up, too, and those of other sizes take longer or shorter."""
+        return median(self.seconds or [0.0])
 
     def with_members(self) -> TrainOptions:
         """Return the best options, with as many members as can be trained in the time that is left."""

@@ -17,7 +17,7 @@ RANKS_MAX = 64
 FULL_CATALOG_MAX = 10_000
 SAMPLED = 2_048
 _LOGITS_MAX = 8_000_000  # views times offers held at once
-_RIVALRY = 0.5  # how far other offers that the customer accepted count as alternatives to the one in question
+_RIVALRY = 0.3  # how far other offers that the customer accepted count as alternatives to the one in question
 
 
 class Head(nn.Module):

@@ -164,14 +164,14 @@ def surprise(drawn: torch.Tensor | None) -> float:
     return float(objective._surprise(torch.tensor([[1.0, 2.0, 0.0]]), np.zeros(2, np.int64), np.array([0, 1]), drawn))
 
 
-def test_another_acceptance_counts_half_as_an_alternative() -> None:
+def test_another_acceptance_counts_less_as_an_alternative() -> None:
     first, second = np.exp(1), np.exp(2)
-    assert surprise(None) == pytest.approx(-np.log(first / (first + second / 2 + 1)) - np.log(second / (second + first / 2 + 1)))
+    assert surprise(None) == pytest.approx(-np.log(first / (first + 0.3 * second + 1)) - np.log(second / (second + 0.3 * first + 1)))
 
 
 def test_what_was_drawn_often_counts_less_and_the_target_itself_is_not_corrected() -> None:
     first, second, third = np.exp(1), np.exp(2), 1 / 0.25
-    expected = -np.log(first / (first + second + third)) - np.log(second / (second + first + third))
+    expected = -np.log(first / (first + 0.3 * 2 * second + third)) - np.log(second / (second + 0.3 * 2 * first + third))
     assert surprise(torch.tensor([0.5, 0.5, 0.25]).log()) == pytest.approx(expected)
 
 
