@@ -1,6 +1,7 @@
 """`stream-scorer bench`."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def bench(
     *,
-    what: Annotated[str, typer.Option(help="rank or join.")] = "rank",
+    what: Annotated[str, typer.Option(help="rank, join or train.")] = "rank",
     delivery: DeliveryOption = None,
     offers: Annotated[int, typer.Option(min=1, max=1_000_000, help="Offers of the catalog.")] = 1_000,
     events: Annotated[int, typer.Option(min=1_000, max=5_000_000, help="Requests, or rankings to join, of a throughput run.")] = 100_000,
@@ -24,17 +25,24 @@ def bench(
     batch: Annotated[int, typer.Option(min=1, max=100_000, help="Records of a batch, at most.")] = 512,
     partitions: Annotated[int, typer.Option(min=1, max=1_000, help="Partitions of each topic.")] = 8,
     held: Annotated[int, typer.Option(min=1_000, max=2_000_000, help="Open requests of the join, and outcomes that wait.")] = 200_000,
+    rows: Annotated[int, typer.Option(min=1_000, max=100_000_000, help="Labelled rows to train on.")] = 1_000_000,
+    plot: Annotated[
+        Path | None, typer.Option(show_default=False, help="With train: measure the learning curve too, and draw it to this PNG.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a ranker beside a bare consume-produce loop with the same record sizes, on a Kafka and a Valkey of its own; or a joiner."""
+    """Measure a ranker beside a bare loop with the same record sizes, on a Kafka and a Valkey of its own; or a joiner; or training."""
     from stream_scorer.errors import UsageError
 
     if what == "join":
         sizes = {"offers": offers, "events": events, "rounds": rounds, "batch": batch, "partitions": partitions, "held": held}
         _bench_join(delivery, **sizes, as_json=as_json)
         return
+    if what == "train":
+        _bench_train(rows, plot, as_json=as_json)
+        return
     if what != "rank":
-        raise UsageError(f"--what must be rank or join, got {what}")
+        raise UsageError(f"--what must be rank, join or train, got {what}")
     import json
 
     from stream_scorer.bench.measures import measure_latency, measure_throughput
@@ -65,6 +73,22 @@ def _bench_join(
     costs = measure_join(offers=offers, batch=batch, rankings=events, held=held, say=_say)
     facts = join_facts(offers=offers, batch=batch, partitions=partitions, rounds=rounds, costs=costs)
     print(json.dumps(join_data(facts, throughput, costs), indent=2) if as_json else join_page(facts, throughput, costs))
+
+
+def _bench_train(rows: int, plot: Path | None, *, as_json: bool) -> None:
+    import json
+
+    from stream_scorer.adapters.learning_plot import draw_learning
+    from stream_scorer.bench.learning import curves_of, learn
+    from stream_scorer.bench.training import measure_training
+    from stream_scorer.bench.training_report import training_data, training_facts, training_page
+
+    facts = training_facts()
+    costs = measure_training(rows=rows, say=_say)
+    points = [] if plot is None else learn(say=_say)
+    if plot is not None:
+        draw_learning([point.rows for point in points], curves_of(points), plot)
+    print(json.dumps(training_data(facts, costs, points), indent=2) if as_json else training_page(facts, costs, points))
 
 
 def _say(what: str) -> None:

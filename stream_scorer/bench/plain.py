@@ -1,0 +1,17 @@
+"""The plain training as a process: `python -m stream_scorer.bench.plain FOLDER EPOCHS BATCH_ROWS`."""
+
+import sys
+from pathlib import Path
+
+from stream_scorer.adapters.simulated_labels import read_columns
+from stream_scorer.towers.plain_loop import train_plainly
+
+
+def main() -> None:
+    """Read all rows and train."""
+    folder, epochs, batch_rows = sys.argv[1:]
+    train_plainly(*read_columns(Path(folder)), epochs=int(epochs), batch_rows=int(batch_rows))
+
+
+if __name__ == "__main__":
+    main()
