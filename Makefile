@@ -45,9 +45,10 @@ bench: $(VENV)/dev.stamp ## measure the ranker beside a bare loop
 chaos: $(VENV)/dev.stamp ## kill, pause and cut, for longer than `make test` does (CHAOS_ROUNDS=20)
 	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),20) CHAOS_REQUESTS=$(or $(CHAOS_REQUESTS),600000) $(BIN)/pytest -m chaos --timeout 3600 $(ARGS)
 
-h2o: $(VENV)/dev.stamp ## hold towers trained in H2O to what H2O itself gives (downloads 266 MB)
+h2o: $(VENV)/dev.stamp ## hold towers trained in H2O to what H2O itself gives, and write docs/h2o-parity.md (downloads 266 MB)
 	$(INSTALL) --editable '.[h2o]'
-	$(BIN)/pytest -m h2o --no-skips $(ARGS)
+	$(BIN)/pytest -m h2o --no-skips --junitxml build/h2o.xml $(ARGS)
+	$(BIN)/python -m tests.h2o_table build/h2o.xml > build/h2o-parity.md && mv build/h2o-parity.md docs/
 
 schemas: $(VENV)/dev.stamp ## write schemas/ anew from the messages and settings
 	$(BIN)/python -m stream_scorer.schemas schemas

@@ -158,6 +158,7 @@ def test_without_the_slot_of_missing_values_outputs_differ(frames: Frames, recor
     table[list(made.spec.first_rows[:-1])] = 0.0
     found = differences(frames, model, replace(made, table=table))
     record_property("differences", json.dumps(found))
+    record_property("h2o_version", frames.h2o.__version__)
     assert min(found[name] for name in ("known and missing", "unseen", "no id", "no colour")) > 0.01
 
 
