@@ -100,9 +100,13 @@ class Retrainer:
             model = self._trained(examples, offers)
         self._write(model)
         draft = draft_release(model, offers, created_ms=self._clock.now_ms(), embedded=lambda done: None)
+        stated = model.facts.get("earlier_model_id")
+        earlier = None if stated is None else str(stated)
+        if draft.faults:
+            reason = f"{'; '.join(draft.faults)}; {self._store.current() or 'no release'} serves on"
+            return Round("refused", reason, model.model_id, None, earlier)
         release = publish(self._store, model, draft, keep=self._config.keep, force=False)
-        earlier = model.facts.get("earlier_model_id")
-        return Round("published", None, model.model_id, release.release_id, None if earlier is None else str(earlier))
+        return Round("published", None, model.model_id, release.release_id, earlier)
 
     def _trained(self, examples: ExampleSource, offers: Sequence[Offer]) -> Model:
         """Go on from the model that serves where it allows that, else begin from nothing."""

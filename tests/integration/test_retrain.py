@@ -96,7 +96,8 @@ def test_a_release_that_fails_the_gate_leaves_the_old_one_serving(run: Run, buck
     put(bucket, "turned", [replace(one, accepted=1 - one.accepted, cause="declined") for one in hour(1, requests=250)])  # type: ignore[arg-type]
     refused = round_of(run)
     assert refused["outcome"] == "refused"
-    assert "held-out AUC within customer is" in refused["reason"]
+    assert refused["reason"].startswith("held-out AUC within customer is")
+    assert refused["reason"].endswith(f"; {serving} serves on")
     assert current(redis_url, redis_prefix) == serving
 
 

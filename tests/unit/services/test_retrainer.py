@@ -43,6 +43,7 @@ class Training:
 
     until_ms: int = 0
     broken: bool = False
+    difference: float = 0.0
     told: list[tuple[TrainOptions, str | None]] = field(default_factory=list)
 
     def __call__(self, source: ExampleSource, stated: Sequence[Offer], options: TrainOptions, earlier: Model | None) -> Model:
@@ -50,7 +51,8 @@ class Training:
             raise BadModel("the user tower is dead")
         self.told.append((options, None if earlier is None else earlier.model_id))
         facts = {"engine": "torch", "options": {"dim": 8, "hidden": [4], "refit": True}, "trained_until_ms": self.until_ms}
-        return replace(model(len(self.told)), facts={**facts, "earlier_model_id": self.told[-1][1]})
+        facts |= {"earlier_model_id": self.told[-1][1], "parity_max_difference": self.difference}
+        return replace(model(len(self.told)), facts=facts)
 
     @property
     def earlier(self) -> list[str | None]:
@@ -129,6 +131,16 @@ def test_the_options_that_the_serving_model_was_trained_with_stand() -> None:
     one.once()
     one.once()
     assert [options for options, _ in training.told] == [TrainOptions(), TrainOptions(dim=8, hidden=(4,))]
+
+
+def test_a_model_with_a_fault_is_refused_and_what_serves_on_is_said() -> None:
+    store, training = MemoryReleases(), Training()
+    one = retrainer(store, Examples(1_080), training)
+    serving = one.once().release_id
+    training.difference = 0.5
+    ended = one.once()
+    assert (ended.outcome, ended.release_id, store.current()) == ("refused", None, serving)
+    assert ended.reason == f"the towers differ by up to 0.5 from those that were trained, at most 1e-05; {serving} serves on"
 
 
 def test_it_trains_again_every_so_often() -> None:
