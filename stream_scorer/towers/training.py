@@ -173,7 +173,7 @@ class _Training:
         self.catalog_only = recipe.objective == "catalog"
         self.rows = rows[data.accepted[rows] == 1] if self.catalog_only else rows
         self.user, self.item = _towers(lesson, recipe)
-        rate = float(np.clip(data.accepted.mean(), 1e-6, 0.5))
+        rate = float(np.clip(np.average(data.accepted, weights=data.weight), 1e-6, 0.5))
         self.head = Head(dim=recipe.dim, temperature=recipe.temperature, rate=rate)
         if lesson.earlier is not None:
             carry_tower(lesson.earlier.user_tower, self.user)

@@ -1,0 +1,85 @@
+"""What a training takes in: features of every kind on both sides, weights of sampled negatives, and next to nothing."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.messages import Offer
+from stream_scorer.core.release import Model
+from stream_scorer.services.trainer import read_lesson, train_model
+from stream_scorer.towers.options import TrainOptions
+from stream_scorer.towers.training import fit
+from tests.example_samples import Chunks, chunk, snacks, tastes_meet
+
+QUICK = TrainOptions(dim=8, width=4, epochs=12, batch_rows=64, learning_rate=0.03, customer_id="off", offer_id="off", prior=1.0)
+
+KINDS: dict[str, Callable[[int], Any]] = {
+    "number": float,
+    "string": lambda group: ("tea", "coffee")[group],
+    "bool": bool,
+    "bag": lambda group: [("tea", "coffee")[group], "water"],
+    "vector": lambda group: [1.0, 0.0, 0.5] if group else [0.0, 1.0, 0.5],
+}
+
+
+def groups_meet(of_customers: Callable[[int], Any], of_offers: Callable[[int], Any]) -> tuple[Chunks, list[Offer]]:
+    """Make a world in which customers accept what is of their own group, which a single feature tells."""
+    customers = Views([f"c-{row}" for row in range(20)], [{"x": of_customers(row % 2)} for row in range(20)])
+    offers = [Offer(offer_id=f"o-{row}", features={"x": of_offers(row % 2)}) for row in range(10)]
+    rows = [(customer, offer, int(customer % 2 == offer % 2)) for customer in range(20) for offer in range(10)] * 3
+    return Chunks((chunk(customers, Views([one.offer_id for one in offers], [one.features for one in offers]), rows),)), offers
+
+
+def scores(model: Model, features: dict[str, Any], offers: list[Offer]) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    customer = model.user_tower.embed([features], ["nobody known"]).vectors
+    items = model.item_tower.embed([offer.features for offer in offers], [offer.offer_id for offer in offers]).vectors
+    return np.asarray((customer @ items.T)[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_feature_of_any_kind_is_learned_on_both_sides(kind: str) -> None:
+    source, offers = groups_meet(KINDS[kind], KINDS[kind])
+    model = train_model(source, offers, QUICK).model
+    for group in (0, 1):
+        found = scores(model, {"x": KINDS[kind](group)}, offers)
+        assert found[group::2].min() > found[1 - group :: 2].max()
+
+
+def test_negatives_that_were_sampled_weigh_as_much_as_all_of_them() -> None:
+    part = tastes_meet(1_500).parts[0]
+    kept = (part.accepted == 1) | (np.random.default_rng(0).random(len(part)) < 0.2)
+    rows = ("customer", "offer", "request", "accepted", "rank", "score", "propensity", "weight", "request_time_ms", "shown")
+    columns = {name: getattr(part, name)[kept] for name in rows}
+    weighted = np.where(columns["accepted"] == 1, 1.0, 5.0)
+
+    def odds_of_the_rest(source: Chunks) -> float:
+        done = fit(read_lesson(source, snacks(), QUICK), replace(QUICK, epochs=4), report=lambda epoch: None)
+        return float(done.head.bias.detach())
+
+    everything, sampled = odds_of_the_rest(Chunks((part,))), odds_of_the_rest(Chunks((replace(part, **{**columns, "weight": weighted}),)))
+    unweighted = odds_of_the_rest(Chunks((replace(part, **columns),)))
+    assert sampled == pytest.approx(everything, abs=0.3)
+    assert unweighted > everything + 0.5
+
+
+def test_the_temperature_is_learned_from_where_it_was_told_to_begin() -> None:
+    options = replace(QUICK, temperature=1.0)
+    done = fit(read_lesson(tastes_meet(500), snacks(), options), options, report=lambda epoch: None)
+    assert float(done.head.log_scale.detach()) > math.log(1.2)
+
+
+@pytest.mark.parametrize("times", ["all alike", "apart"])
+def test_next_to_nothing_still_gives_a_model_that_embeds_anybody(times: str) -> None:
+    customers, offers = Views(["a", "b", "c"], [{}] * 3), Views(["x", "y"], [{}] * 2)
+    part = chunk(customers, offers, [(0, 0, 1), (1, 1, 1), (2, 0, 1), (0, 1, 1)])
+    part = replace(part, request_time_ms=np.zeros(4, np.int64)) if times == "all alike" else part
+    catalog = [Offer(offer_id=name, features={}) for name in ("x", "y", "new")]
+    model = train_model(Chunks((part,)), catalog, TrainOptions(epochs=3)).model
+    found = scores(model, {}, catalog)
+    assert np.isfinite(found).all()
+    assert np.allclose(np.linalg.norm(model.user_tower.embed([{}] * 2, ["a", "never met"]).vectors, axis=1), 1.0)
