@@ -89,7 +89,7 @@ def _example(request: CustomerRequest, offer: Offer, row: Mapping[str, str]) -> 
         customer_id=request.customer_id,
         offer_id=offer.offer_id,
         accepted=1 if clicked else 0,
-        cause="accepted" if clicked else "window_closed",
+        cause="accepted" if clicked else "declined",
         customer_features=request.features,
         offer_features=offer.features,
         rank=int(row["position"]),
@@ -98,7 +98,7 @@ def _example(request: CustomerRequest, offer: Offer, row: Mapping[str, str]) -> 
         release_id=None,
         request_time_ms=request.event_time_ms,
         label_time_ms=request.event_time_ms + _ANSWER_MS,
-        exposure="shown" if clicked else "assumed",
+        exposure="shown",  # the log says of each row whether it was clicked: nothing is assumed
     )
 
 

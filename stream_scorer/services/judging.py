@@ -1,7 +1,7 @@
 """Tells what is judged from what a model could know, and encodes it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +38,15 @@ class Judged:
     offers: Sequence[Offer]
     vectors: Floats  # (N, p)
     model: Model
+    _scores: list[Floats] = field(default_factory=list, repr=False, compare=False)
 
     def scores(self) -> Floats:
-        """Return the scores of the judged rows, by the features that they carry (n,)."""
+        """Return the scores of the judged rows, by the features that they carry (n,); made once."""
+        if not self._scores:
+            self._scores.append(self._scored())
+        return self._scores[0]
+
+    def _scored(self) -> Floats:
         customers, customer_of = np.unique(self.data.customer[self.rows], return_inverse=True)
         offers, offer_of = np.unique(self.data.offer[self.rows], return_inverse=True)
         users = self.model.user_tower.forward(self.data.customers.inputs(customers.astype(np.int64)))
