@@ -358,7 +358,7 @@ class PartitionJoin:
         left_out = 0
         self._closing = [item for item in self._closing if self.watermark_ms <= item[0] + self._horizons.window_ms]
         heapq.heapify(self._closing)
-        for request in self.open.values():
+        for request in [one for one in self.open.values() if one.answers]:
             labels, _ = self._desired(request)
             for place in [place for place in request.answers if labels[place] != request.emitted[place]]:
                 request.answer(place, answers_behind(request.emitted[place]))
