@@ -43,6 +43,8 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a model on labelled examples, beside popularity and a random order."""
+    from rich.console import Console
+
     from stream_scorer.adapters.example_places import examples_at
     from stream_scorer.adapters.tables import read_offers, read_policy
     from stream_scorer.cli.tower_sources import stored_model
@@ -52,7 +54,9 @@ def evaluate(
     stated = read_offers(offers)
     target = read_policy(policy, stated) if policy else ModelPolicy(temperature, floor, pool)
     options = EvaluateOptions(k, held_out, seed, OffPolicyOptions(target, ess_min, weight_max))
-    with examples_at(labelled(ctx, labels, from_buffer)) as judged, examples_at(seen) if seen else nullcontext() as known:
+    place = labelled(ctx, labels, from_buffer)
+    waiting = Console(stderr=True).status("judging")
+    with waiting, examples_at(place) as judged, examples_at(seen) if seen else nullcontext() as known:
         found = evaluate_model(stored_model(model), stated, judged, known, options)
     if report is not None:
         from stream_scorer.adapters.report_page import write_report
