@@ -59,7 +59,7 @@ def test_within_customers_no_times_are_needed() -> None:
 
 def test_without_times_every_offer_is_held_out_of_some_customers_and_learned_from_others() -> None:
     data = built(request_time_ms=np.zeros(3_000, np.int64), accepted=np.ones(3_000, np.int8))
-    rows, held_out = split_within_customers(data, 0.2)
+    _, held_out = split_within_customers(data, 0.2)
     counts = np.bincount(data.catalog_of[data.offer[held_out]], minlength=12) / np.bincount(data.catalog_of[data.offer], minlength=12)
     assert counts.min() > 0.1
     assert counts.max() < 0.35
