@@ -11,6 +11,11 @@ from stream_scorer.bench.join_throughput import JoinThroughput
 
 Facts = Mapping[str, str | int]
 
+# of the throw-away prototype that came before this join: labels at once, exactly once, rankings of 10 offers and 1.2 kB, held compressed;
+# its restore was of a million over Kafka
+PROTOTYPE = {"processor_us_per_ranking": 58.0, "bytes_per_held": 1_450.0, "million_restored_s": 18.0, "longest_gap_s": 0.48}
+_SPOKEN = dict(zip(PROTOTYPE, ("processor time of the command", "memory", "time to restore", "longest gap"), strict=True))
+
 
 def join_facts(*, offers: int, batch: int, partitions: int, rounds: int, costs: Sequence[JoinCost]) -> Facts:
     """Return what the figures depend on."""
@@ -32,7 +37,21 @@ def join_data(facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequenc
     rows = [asdict(cost) for cost in costs]
     for cost, row in zip(costs, rows, strict=True):
         row["restore"]["million_extrapolated_s"] = cost.restore.million_extrapolated_s
-    return {"facts": dict(facts), "throughput": [asdict(row) for row in throughput], "join": rows}
+    told = {"prototype": PROTOTYPE, "to_prototype": to_prototype(throughput, costs)}
+    return {"facts": dict(facts), "throughput": [asdict(row) for row in throughput], "join": rows, **told}
+
+
+def to_prototype(throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost]) -> dict[str, float]:
+    """Return figures as ratios to the prototype's, for those that were measured as its were."""
+    figures: dict[str, float] = {}
+    for row in throughput:
+        if (row.emit, row.delivery) == ("at_once", "exactly_once"):
+            figures["processor_us_per_ranking"] = row.processor_us_per_ranking
+    for cost in costs:
+        if cost.emit == "at_once":
+            figures |= {"bytes_per_held": cost.memory.bytes_per_held, "million_restored_s": cost.restore.million_extrapolated_s}
+            figures["longest_gap_s"] = cost.restore.longest_gap_s
+    return {name: figure / PROTOTYPE[name] for name, figure in figures.items()}
 
 
 def join_page(facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost]) -> str:
@@ -44,6 +63,8 @@ def join_page(facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequenc
     lines += [_line(cost) for cost in costs]
     lines += ["", "held: open requests at once, waiting outcomes at the close"]
     lines += [f"{cost.emit}: a million to restore, extrapolated: {cost.restore.million_extrapolated_s:.1f} s" for cost in costs]
+    ratios = ", ".join(f"{_SPOKEN[name]} {ratio:.2f}" for name, ratio in to_prototype(throughput, costs).items())
+    lines += ["", f"to the prototype's, whose rankings were of 1.2 kB: {ratios}"]
     return "\n".join(lines)
 
 

@@ -1,9 +1,11 @@
 """The join's costs are measured on tiny numbers: the figures mean nothing, but all are there."""
 
+from dataclasses import replace
+
 import pytest
 
 from stream_scorer.bench.join_costs import HeldMemory, JoinCost, JoinPlan, JoinTime, RestoreTime, held_memory, join_time, restore_time
-from stream_scorer.bench.join_report import join_data, join_page
+from stream_scorer.bench.join_report import PROTOTYPE, join_data, join_page
 from stream_scorer.bench.join_throughput import JoinThroughput
 from stream_scorer.services.join_restore import Emit
 
@@ -47,3 +49,15 @@ def test_the_page_has_a_line_for_each_figure() -> None:
     page = join_page({"cores": 2}, [THROUGHPUT], [COST])
     assert "at_once, exactly_once          1,000       1,080        55.5     120" in page
     assert "at_once                 40.0         500       3,000        0.01               2" in page
+
+
+def test_figures_stand_beside_the_prototypes_as_ratios() -> None:
+    told = join_data({}, [THROUGHPUT], [COST])
+    assert told["prototype"] == PROTOTYPE
+    assert told["to_prototype"]["processor_us_per_ranking"] == pytest.approx(55.5 / 58)
+    assert "memory 2.07, time to restore 1.11" in join_page({"cores": 2}, [THROUGHPUT], [COST])
+
+
+def test_only_labels_at_once_and_exactly_once_stand_beside_the_prototypes() -> None:
+    others = [replace(THROUGHPUT, emit="at_close"), replace(THROUGHPUT, delivery="at_least_once")]
+    assert join_data({}, others, [replace(COST, emit="at_close")])["to_prototype"] == {}
