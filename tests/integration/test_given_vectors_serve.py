@@ -1,4 +1,4 @@
-"""Releases of vectors alone through a real ranker: customers from a file, from a tower for the rest, or on the request."""
+"""Releases of programs and of vectors alone through a real ranker: customers from a file, from a tower, or on the request."""
 
 import json
 import time
@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.free_port import free_ports
+from stream_scorer.core.features import Category, Number
 from stream_scorer.settings import TopicSettings
+from stream_scorer.towers.program import program_tower
 from tests.integration.test_publish_vectors import CUSTOMERS, OFFERS, lines
+from tests.program_samples import archive
 from tests.release_samples import offer
 from tests.ring import Ring, request, values
 
@@ -59,10 +62,23 @@ def test_customers_come_from_a_file_from_a_tower_or_on_the_request(ring: Ring, w
     assert ranked(ring, tmp_path, customer_id="bob", features={"vector": [3.0, 4.0]}) == pytest.approx(expected([3.0, 4.0]))
 
 
+def test_programs_rank_in_a_ranker(ring: Ring, words: list[str], tmp_path: Path) -> None:
+    items = archive(inputs=(Category("offer_id", ("offer-0", "offer-1"), from_id=True), Category("colour", ("red",)), Number("price")))
+    for name, data in {"item": items, "user": archive()}.items():
+        (tmp_path / f"{name}.pt2").write_bytes(data)
+    programs = ["--item-program", str(tmp_path / "item.pt2"), "--user-program", str(tmp_path / "user.pt2")]
+    ring.run(*words[:3], *programs, log=tmp_path / "publish.log")
+    customer = program_tower(archive(), "customer").embed([{"age": 30.0}], ["ann"]).vectors[0]
+    offers = [offer(number) for number in range(3)]
+    vectors = program_tower(items, "offer").embed([one.features for one in offers], [one.offer_id for one in offers]).vectors
+    found = ranked(ring, tmp_path, customer_id="ann", features={"age": 30.0})
+    assert found == pytest.approx({one.offer_id: float(customer @ vector) for one, vector in zip(offers, vectors, strict=True)}, abs=1e-6)
+
+
 def test_what_was_forced_past_the_gate_is_on_a_rankers_metrics(ring: Ring, words: list[str], tmp_path: Path) -> None:
     lines(tmp_path / "vectors.jsonl", [{"offer_id": name, "vector": OFFERS[name]} for name in ("offer-0", "offer-2")])
     ring.run(*words, "--force", "--json", log=tmp_path / "publish.log")
-    (published,) = json.loads((tmp_path / "publish.log").read_text())
+    (published,) = json.loads((tmp_path / "publish.log").read_text().splitlines()[-1])
     assert published["forced"] == ["1 of 3 offer vectors are zero: offer-1"]
     (port,) = free_ports(1)
     ring.start("rank", "--metrics-port", str(port), log=tmp_path / "rank.log")
