@@ -92,7 +92,7 @@ def _read_file(file: Path | None) -> Tree:
         raise UsageError(f"no settings file at {file}")
     try:
         return TomlConfigSettingsSource(Settings, file)()
-    except TOMLDecodeError as error:
+    except (TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not TOML: {error}") from None
 
 

@@ -16,7 +16,7 @@ from typing import IO, Any, Literal, get_args
 import msgspec
 
 from stream_scorer.adapters.cell_types import ColumnTypes
-from stream_scorer.adapters.tables import JSON_LINES, suffix_of
+from stream_scorer.adapters.tables import JSON_LINES, suffix_of, whole_gzip
 from stream_scorer.errors import UsageError
 from stream_scorer.ports import Event
 
@@ -96,7 +96,7 @@ class EventFile:
         with self._path.open("rb") as raw:
             self._share = lambda: 1.0 if raw.closed else raw.tell() / size
             if self._path.suffix == ".gz":
-                with gzip.open(raw) as lines:
+                with gzip.open(raw) as lines, whole_gzip(self._path):
                     yield lines  # type: ignore[misc]
             else:
                 yield raw

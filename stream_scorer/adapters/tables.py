@@ -10,7 +10,9 @@ import csv
 import gzip
 import math
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,11 +38,27 @@ def suffix_of(path: Path) -> str:
     return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
 
 
-def open_text(path: Path) -> IO[str]:
-    """Open for reading as UTF-8, through gzip where the name ends in .gz."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
+@contextmanager
+def open_text(path: Path) -> Iterator[IO[str]]:
+    """Open for reading as UTF-8, through gzip where the name ends in .gz. Raises UsageError for what is neither when it is read."""
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path, "rt", encoding="utf-8", newline="") as text, whole_gzip(path):
+                yield text
+        else:
+            with path.open(encoding="utf-8", newline="") as text:
+                yield text
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text: {error}") from error
+
+
+@contextmanager
+def whole_gzip(path: Path) -> Iterator[None]:
+    """Raise UsageError where a gzipped file that is read meanwhile is torn."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UsageError(f"{path} is not a whole gzip file: {error}") from error
 
 
 def read_offers(path: Path) -> list[Offer]:

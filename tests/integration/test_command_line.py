@@ -47,6 +47,7 @@ def test_version_is_the_packages() -> None:
             ["settings", "--log-level", "loud"],
             "stream-scorer: log.level: Input should be 'debug', 'info', 'warning' or 'error', got 'loud'",
         ),
+        (["serve", "--rankers", "0", "--joiners", "0"], "stream-scorer: serve needs at least one ranker or joiner"),
         (["replay", "no/such.jsonl", "--topic", "customer-requests"], "stream-scorer: no file at no/such.jsonl"),
     ],
 )

@@ -107,6 +107,14 @@ def test_the_current_release_ranks_a_file_offline(run: Run, ring: Ring, tmp_path
     assert json.loads(done.stderr.splitlines()[0]) == {"request": 2, "code": "not_json", "message": "the value is not JSON at character 1"}
 
 
+def test_a_place_that_cannot_be_written_is_wrong_usage_in_a_sentence(run: Run, ring: Ring, tmp_path: Path) -> None:
+    ring.publish(model(1), [offer(number) for number in range(9)])
+    (tmp_path / "requests.jsonl").write_text(json.dumps(request(1)))
+    nowhere = str(tmp_path / "none" / "rankings.jsonl")
+    done = run("score", "--requests", str(tmp_path / "requests.jsonl"), "--release", "current", "--out", nowhere)
+    assert (done.returncode, done.stderr) == (2, f"stream-scorer: {nowhere}: No such file or directory\n")
+
+
 def test_a_valkey_tells_its_version_policy_and_memory(valkey: LocalValkey) -> None:
     facts = RedisAdmin(connect(valkey.url, timeout_s=5)).facts()
     assert facts.version.startswith("Valkey ")

@@ -109,3 +109,9 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, senten
         (tmp_path / each).write_text("x")
     with pytest.raises(UsageError, match=sentence):
         read(tmp_path / name)
+
+
+def test_a_torn_gzip_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b"{}\n" * 10_000)[:-9])
+    with pytest.raises(UsageError, match="is not a whole gzip file"):
+        read(tmp_path / "a.jsonl.gz")

@@ -113,6 +113,20 @@ def test_other_files_are_wrong_usage(tmp_path: Path) -> None:
         read_offers(tmp_path / "none.csv")
 
 
+@pytest.mark.parametrize("name", ["offers.jsonl", "offers.csv"])
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"offer_id\n\xff\xfe\n")
+    with pytest.raises(UsageError, match=rf"{name} is not UTF-8 text"):
+        read_offers(tmp_path / name)
+
+
+def test_a_torn_gzip_is_refused(tmp_path: Path) -> None:
+    whole = gzip.compress(b'{"offer_id": "a", "features": {}}\n' * 100)
+    (tmp_path / "offers.jsonl.gz").write_bytes(whole[:-9])
+    with pytest.raises(UsageError, match="is not a whole gzip file"):
+        read_offers(tmp_path / "offers.jsonl.gz")
+
+
 def policy_rows(folder: Path, *rows: dict[str, object]) -> Path:
     path = folder / "policy.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
