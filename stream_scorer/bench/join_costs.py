@@ -18,6 +18,7 @@ from stream_scorer.bench.join_job import ANSWERED_AFTER_MS, Flow, JoinJob, held_
 from stream_scorer.core.closing import PartitionClose
 from stream_scorer.core.joining import PartitionJoin
 from stream_scorer.core.records import Partition, Record
+from stream_scorer.ports import LogReader
 from stream_scorer.services.join_restore import Emit, JoinConfig, restore
 from stream_scorer.services.joiner import State
 from stream_scorer.settings import LogSettings, Settings
@@ -64,7 +65,7 @@ class HeldMemory:
 
 @dataclass(frozen=True, slots=True)
 class RestoreTime:
-    """The time to read what is held back from a log in memory, and the longest wait of another thread meanwhile."""
+    """The time to read what is held back from a log, and the longest wait of another thread meanwhile."""
 
     restored: int
     seconds: float
@@ -93,22 +94,23 @@ def measure_join(*, offers: int, batch: int, rankings: int, held: int, say: Say)
     costs = []
     for plan in plans:
         say(f"join, {plan.emit}: time over {rankings} rankings, memory and restore of {held} held")
-        with ProcessPoolExecutor(1, spawn, _start, max_tasks_per_child=1) as fresh:
+        with ProcessPoolExecutor(1, spawn, start_fresh, max_tasks_per_child=1) as fresh:
             time, memory = fresh.submit(join_time, plan).result(), fresh.submit(held_memory, plan).result()
             costs.append(JoinCost(plan.emit, time, memory, fresh.submit(restore_time, plan).result()))
     return costs
 
 
-def _start() -> None:
+def start_fresh() -> None:
+    """Set a process up as a joiner's is."""
     gc.set_threshold(10_000, 10, 1_000_000)  # as wiring.run_join does
     set_up_logging(LogSettings())
 
 
 def join_time(plan: JoinPlan) -> JoinTime:
     """Join until as many requests are forgotten as come, then measure."""
-    config = _config(plan.emit)
-    job = _job(plan, config, held=min(STEADY_OPEN, plan.rankings))
-    state = _state(config)
+    config = config_of(plan.emit)
+    job = job_of(plan, config, held=min(STEADY_OPEN, plan.rankings))
+    state = new_state(config)
     flow = Flow(job, state, plan.batch)
     for _ in range(0, (config.horizons.forget_ms + ANSWERED_AFTER_MS) // job.step_ms + 2 * plan.batch, plan.batch):
         state.join(flow.records())
@@ -125,9 +127,9 @@ def join_time(plan: JoinPlan) -> JoinTime:
 
 def held_memory(plan: JoinPlan) -> HeldMemory:
     """Fill a state and see by how much the process grew."""
-    config = _config(plan.emit)
-    state, job = _state(config), _job(plan, config, held=plan.held)
-    held_by(job, _state(config), plan.batch).records()
+    config = config_of(plan.emit)
+    state, job = new_state(config), job_of(plan, config, held=plan.held)
+    held_by(job, new_state(config), plan.batch).records()
     before = _resident_bytes()
     given = held_by(job, state, plan.batch)
     while state.held < plan.held:
@@ -137,12 +139,17 @@ def held_memory(plan: JoinPlan) -> HeldMemory:
 
 def restore_time(plan: JoinPlan) -> RestoreTime:
     """Fill a log and a state, and restore the state from the log as the joiner does: in a thread beside the loop's."""
-    config, clock = _config(plan.emit), SystemClock()
-    broker = _filled(plan, config)
+    config = config_of(plan.emit)
+    return timed_restore(_BatchedLog(_filled(plan, config), GROUP), config)
+
+
+def timed_restore(reader: LogReader, config: JoinConfig) -> RestoreTime:
+    """Restore partition 0 in a thread, and look how long another one waits meanwhile."""
+    clock = SystemClock()
     gaps_s = []
     with ThreadPoolExecutor(1) as restorer:
         started_s = looked_s = clock.monotonic_s()
-        restoring = restorer.submit(restore, 0, _BatchedLog(broker, GROUP), config)
+        restoring = restorer.submit(restore, 0, reader, config)
         while not restoring.done():
             clock.sleep(_LOOK_EVERY_S)
             looked_s, before_s = clock.monotonic_s(), looked_s
@@ -152,7 +159,7 @@ def restore_time(plan: JoinPlan) -> RestoreTime:
 
 def _filled(plan: JoinPlan, config: JoinConfig) -> MemoryBroker:
     clock = HandClock()
-    broker, state, job = MemoryBroker(1, clock), _state(config), _job(plan, config, held=plan.held)
+    broker, state, job = MemoryBroker(1, clock), new_state(config), job_of(plan, config, held=plan.held)
     given, labels = held_by(job, state, plan.batch), Partition(config.topics.labels, 0)
     while state.held < plan.held:
         records = given.records()
@@ -175,16 +182,18 @@ class _BatchedLog(MemoryLog):
             yield from super().read(partition, first, min(first + _READ_RECORDS, end))
 
 
-def _config(emit: Emit) -> JoinConfig:
+def config_of(emit: Emit) -> JoinConfig:
+    """Return the default settings for a way to emit."""
     return replace(join_config(Settings.model_validate({})), emit=emit)
 
 
-def _state(config: JoinConfig) -> State:
+def new_state(config: JoinConfig) -> State:
+    """Return partition 0 at its beginning."""
     kind = PartitionClose if config.emit == "at_close" else PartitionJoin
     return kind(0, config.topics, config.horizons, rankings=0, outcomes=0, labels=0)
 
 
-def _job(plan: JoinPlan, config: JoinConfig, *, held: int) -> JoinJob:
+def job_of(plan: JoinPlan, config: JoinConfig, *, held: int) -> JoinJob:
     """Return a job at whose pace so many requests are open at a time."""
     return JoinJob(config.topics, ranking_kinds(plan.offers), max(1, config.horizons.forget_ms // held))
 

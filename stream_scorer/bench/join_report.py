@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from stream_scorer.bench.join_costs import JoinCost
+from stream_scorer.bench.join_costs import JoinCost, RestoreTime
 from stream_scorer.bench.join_throughput import JoinThroughput
+from stream_scorer.services.join_restore import Emit
 
 Facts = Mapping[str, str | int]
 
@@ -32,16 +33,19 @@ def join_facts(*, offers: int, batch: int, partitions: int, rounds: int, costs: 
     }
 
 
-def join_data(facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost]) -> dict[str, Any]:
+def join_data(
+    facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost], restores: Mapping[Emit, RestoreTime]
+) -> dict[str, Any]:
     """Return everything; what is extrapolated says so in its name."""
     rows = [asdict(cost) for cost in costs]
     for cost, row in zip(costs, rows, strict=True):
         row["restore"]["million_extrapolated_s"] = cost.restore.million_extrapolated_s
-    told = {"prototype": PROTOTYPE, "to_prototype": to_prototype(throughput, costs)}
+    from_broker = {emit: {**asdict(one), "million_extrapolated_s": one.million_extrapolated_s} for emit, one in restores.items()}
+    told = {"restore_from_broker": from_broker, "prototype": PROTOTYPE, "to_prototype": to_prototype(throughput, costs, restores)}
     return {"facts": dict(facts), "throughput": [asdict(row) for row in throughput], "join": rows, **told}
 
 
-def to_prototype(throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost]) -> dict[str, float]:
+def to_prototype(throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost], restores: Mapping[Emit, RestoreTime]) -> dict[str, float]:
     """Return figures as ratios to the prototype's, for those that were measured as its were."""
     figures: dict[str, float] = {}
     for row in throughput:
@@ -49,12 +53,13 @@ def to_prototype(throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost]
             figures["processor_us_per_ranking"] = row.processor_us_per_ranking
     for cost in costs:
         if cost.emit == "at_once":
-            figures |= {"bytes_per_held": cost.memory.bytes_per_held, "million_restored_s": cost.restore.million_extrapolated_s}
-            figures["longest_gap_s"] = cost.restore.longest_gap_s
+            figures["bytes_per_held"] = cost.memory.bytes_per_held
+    if (restored := restores.get("at_once")) is not None:
+        figures |= {"million_restored_s": restored.million_extrapolated_s, "longest_gap_s": restored.longest_gap_s}
     return {name: figure / PROTOTYPE[name] for name, figure in figures.items()}
 
 
-def join_page(facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost]) -> str:
+def join_page(facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost], restores: Mapping[Emit, RestoreTime]) -> str:
     """Return the figures for people."""
     lines = [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items()), ""]
     lines.append(f"{'the command':<24}{'rankings':>12}{'labels':>12}{'µs/ranking':>12}{'MiB':>8}")
@@ -63,7 +68,8 @@ def join_page(facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequenc
     lines += [_line(cost) for cost in costs]
     lines += ["", "held: open requests at once, waiting outcomes at the close"]
     lines += [f"{cost.emit}: a million to restore, extrapolated: {cost.restore.million_extrapolated_s:.1f} s" for cost in costs]
-    ratios = ", ".join(f"{_SPOKEN[name]} {ratio:.2f}" for name, ratio in to_prototype(throughput, costs).items())
+    lines += ["", *(_restore_line(emit, restored) for emit, restored in restores.items())]
+    ratios = ", ".join(f"{_SPOKEN[name]} {ratio:.2f}" for name, ratio in to_prototype(throughput, costs, restores).items())
     lines += ["", f"to the prototype's, whose rankings were of 1.2 kB: {ratios}"]
     return "\n".join(lines)
 
@@ -71,6 +77,12 @@ def join_page(facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequenc
 def _throughput_line(row: JoinThroughput) -> str:
     name = f"{row.emit}, {row.delivery}"
     return f"{name:<24}{row.rankings:>12,}{row.labels:>12,}{row.processor_us_per_ranking:>12.1f}{row.memory_mib:>8.0f}"
+
+
+def _restore_line(emit: Emit, restored: RestoreTime) -> str:
+    gap_ms, million_s = restored.longest_gap_s * 1000, restored.million_extrapolated_s
+    took = f"{restored.seconds:.1f} s (a million: {million_s:.1f} s)"
+    return f"{emit}: {restored.restored:,} restored from a broker in {took}, longest gap {gap_ms:.0f} ms"
 
 
 def _line(cost: JoinCost) -> str:

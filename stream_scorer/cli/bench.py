@@ -63,6 +63,7 @@ def _bench_join(
     import json
 
     from stream_scorer.bench.join_costs import measure_join
+    from stream_scorer.bench.join_kafka_restore import measure_kafka_restore
     from stream_scorer.bench.join_report import join_data, join_facts, join_page
     from stream_scorer.bench.join_throughput import measure_join_throughput
     from stream_scorer.bench.stand import Stand
@@ -70,9 +71,11 @@ def _bench_join(
     deliveries = _deliveries(delivery)
     with Stand(offers=offers, batch=batch, partitions=partitions) as stand:
         throughput = measure_join_throughput(stand, deliveries, offers=offers, rankings=events, rounds=rounds, say=_say)
+        restores = measure_kafka_restore(stand, offers=offers, batch=batch, held=held, say=_say)
     costs = measure_join(offers=offers, batch=batch, rankings=events, held=held, say=_say)
     facts = join_facts(offers=offers, batch=batch, partitions=partitions, rounds=rounds, costs=costs)
-    print(json.dumps(join_data(facts, throughput, costs), indent=2) if as_json else join_page(facts, throughput, costs))
+    told = facts, throughput, costs, restores
+    print(json.dumps(join_data(*told), indent=2) if as_json else join_page(*told))
 
 
 def _bench_train(rows: int, plot: Path | None, *, as_json: bool) -> None:

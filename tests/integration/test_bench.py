@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from stream_scorer.bench.join_kafka_restore import measure_kafka_restore
 from stream_scorer.bench.join_throughput import measure_join_throughput
 from stream_scorer.bench.measures import measure_latency, measure_throughput
 from stream_scorer.bench.stand import Stand
@@ -31,3 +32,8 @@ def test_the_joiner_is_measured_over_all_rankings_in_both_ways_to_emit(stand: St
     rows = measure_join_throughput(stand, ["exactly_once"], offers=20, rankings=1_500, rounds=1, say=lambda what: None)
     assert [(row.emit, row.rankings) for row in rows] == [("at_once", 1_500), ("at_close", 1_500)]
     assert all(1_000 < row.labels < 1_700 and row.memory_mib > 10 for row in rows)
+
+
+def test_all_that_was_held_is_restored_from_a_broker(stand: Stand) -> None:
+    found = measure_kafka_restore(stand, offers=20, batch=100, held=1_000, say=lambda what: None)
+    assert {emit: 1_000 <= one.restored < 1_100 for emit, one in found.items()} == {"at_once": True, "at_close": True}

@@ -11,7 +11,7 @@ from stream_scorer.services.join_restore import Emit
 
 EMITS: list[Emit] = ["at_once", "at_close"]
 COST = JoinCost("at_once", JoinTime(1_000, 2_300, 1_100, 40.0), HeldMemory(500, 3_000), RestoreTime(500, 0.01, 0.002))
-
+RESTORES: dict[Emit, RestoreTime] = {"at_once": RestoreTime(500, 0.02, 0.1)}
 THROUGHPUT = JoinThroughput("at_once", "exactly_once", 1_000, 1_080, 55.5, 120)
 
 
@@ -41,23 +41,24 @@ def test_all_that_was_held_is_restored(emit: Emit) -> None:
 
 
 def test_the_million_is_called_extrapolated() -> None:
-    assert join_data({}, [THROUGHPUT], [COST])["join"][0]["restore"]["million_extrapolated_s"] == 20.0
-    assert "at_once: a million to restore, extrapolated: 20.0 s" in join_page({"cores": 2}, [THROUGHPUT], [COST])
+    assert join_data({}, [THROUGHPUT], [COST], RESTORES)["join"][0]["restore"]["million_extrapolated_s"] == 20.0
+    assert "at_once: a million to restore, extrapolated: 20.0 s" in join_page({"cores": 2}, [THROUGHPUT], [COST], RESTORES)
 
 
 def test_the_page_has_a_line_for_each_figure() -> None:
-    page = join_page({"cores": 2}, [THROUGHPUT], [COST])
+    page = join_page({"cores": 2}, [THROUGHPUT], [COST], RESTORES)
     assert "at_once, exactly_once          1,000       1,080        55.5     120" in page
+    assert "at_once: 500 restored from a broker in 0.0 s (a million: 40.0 s), longest gap 100 ms" in page
     assert "at_once                 40.0         500       3,000        0.01               2" in page
 
 
 def test_figures_stand_beside_the_prototypes_as_ratios() -> None:
-    told = join_data({}, [THROUGHPUT], [COST])
+    told = join_data({}, [THROUGHPUT], [COST], RESTORES)
     assert told["prototype"] == PROTOTYPE
     assert told["to_prototype"]["processor_us_per_ranking"] == pytest.approx(55.5 / 58)
-    assert "memory 2.07, time to restore 1.11" in join_page({"cores": 2}, [THROUGHPUT], [COST])
+    assert "memory 2.07, time to restore 2.22, longest gap 0.21" in join_page({"cores": 2}, [THROUGHPUT], [COST], RESTORES)
 
 
 def test_only_labels_at_once_and_exactly_once_stand_beside_the_prototypes() -> None:
     others = [replace(THROUGHPUT, emit="at_close"), replace(THROUGHPUT, delivery="at_least_once")]
-    assert join_data({}, others, [replace(COST, emit="at_close")])["to_prototype"] == {}
+    assert join_data({}, others, [replace(COST, emit="at_close")], {"at_close": RESTORES["at_once"]})["to_prototype"] == {}
