@@ -11,7 +11,7 @@ from stream_scorer.core.features import FeatureSpec
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.training_set import TrainingSet, build_training_set
 from stream_scorer.errors import BadModel, UsageError
-from stream_scorer.services.trainer import derive_specs, read_lesson
+from stream_scorer.services.trainer import derive_specs, read_lesson, train_model
 from stream_scorer.towers.export import PARITY_MAX, check_alive, export, fill_untrained, golden_rows, parity
 from stream_scorer.towers.modules import Batch, IdDropout, TowerModule
 from stream_scorer.towers.objective import Head, Objective
@@ -138,6 +138,15 @@ def test_members_side_by_side_have_the_mean_of_their_cosines() -> None:
     alone = [cosines(replace(quick, seed=seed)) for seed in (7, 8)]
     assert np.allclose(cosines(replace(quick, seed=7, members=2)), (alone[0] + alone[1]) / 2, atol=1e-6)
     assert not np.allclose(alone[0], alone[1])
+
+
+def test_a_training_goes_on_from_members_as_from_one_tower() -> None:
+    bare = [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()]
+    options = replace(ID_ALONE, epochs=2, members=2)
+    first = train_model(ids_alone(), bare, options).model
+    again = train_model(ids_alone(), bare, options, earlier=first).model
+    assert (first.user_tower.dim, again.user_tower.dim) == (16, 16)
+    assert again.facts["options"]["members"] == 1  # type: ignore[index]
 
 
 def test_several_members_are_refused_where_towers_read_more_than_an_id() -> None:
