@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from stream_scorer.adapters.example_formats import Hashes, RawChunk, json_lines, parquet, parquet_revisions
 from stream_scorer.adapters.tables import JSON_LINES, suffix_of
+from stream_scorer.core.buffer_files import files_of, superseded
 from stream_scorer.core.example_chunks import ExampleChunk, Ints
 from stream_scorer.errors import UsageError
 
@@ -67,7 +68,10 @@ class ExampleFiles:
 
 def _below(folder: Path) -> list[Path]:
     found = [file for file in folder.rglob("*") if file.is_file() and suffix_of(file) in (".parquet", ".jsonl", ".ndjson")]
-    return [file for file in found if not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)]
+    shown = [file for file in found if not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)]
+    # files of the training buffer that were made one stay for a while: their rows are in that one
+    replaced = {folder / one.path for one in superseded(files_of(file.relative_to(folder).as_posix() for file in shown))}
+    return [file for file in shown if file not in replaced]
 
 
 def _latest(revisions: Iterator[tuple[Hashes, Ints]]) -> npt.NDArray[np.bool_]:

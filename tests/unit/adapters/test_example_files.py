@@ -87,6 +87,16 @@ def test_revisions_are_compared_over_all_files_of_a_folder(tmp_path: Path) -> No
     assert rows == [(["a"], [1]), (["h"], [0])]
 
 
+def test_files_of_the_buffer_that_were_made_one_are_not_read_beside_it(tmp_path: Path) -> None:
+    names = ["000000000000-000000000005+1of1", "000000000005-000000000009+1of1", "000000000000-000000000009+compacted"]
+    for name in [*names, "000000000009-000000000012+1of1"]:
+        write_parquet(tmp_path / "day=2026-11-24" / f"training-labels+0+{name}.parquet", [ROW])
+    assert [file.name.split("+")[2:] for file in ExampleFiles.at(tmp_path).files] == [
+        ["000000000000-000000000009", "compacted.parquet"],
+        ["000000000009-000000000012", "1of1.parquet"],
+    ]
+
+
 def test_files_that_are_being_written_are_not_read(tmp_path: Path) -> None:
     write_json(tmp_path / "a.jsonl", [ROW])
     (tmp_path / ".b.parquet").write_bytes(b"half")
