@@ -47,6 +47,7 @@ def publish(
     """Embed offers, write a release beside the current one, verify it and switch to it at once; or roll back."""
     from stream_scorer.adapters.tables import read_offers
     from stream_scorer.core.gate import caution_of
+    from stream_scorer.services.publisher import held_against
     from stream_scorer.services.publisher import publish as make_current
     from stream_scorer.wiring import release_store
 
@@ -63,7 +64,7 @@ def publish(
         made = model_from(sources, vector_feature=vector_feature)
         stated = read_offers(Path(offers or ""))
         made = made if labels is None else _judged(made, stated, labels)
-        make_current(store, made, _drafted(made, stated), keep=keep, force=force)
+        make_current(store, made, held_against(_drafted(made, stated), store), keep=keep, force=force)
         if (caution := caution_of(made.facts)) is not None:
             print(f"caution: {caution} (--labels)", file=sys.stderr)
     _tell(store.releases(), as_json)

@@ -19,6 +19,7 @@ NORM_TOLERANCE = 1e-3
 PARITY_MAX = 1e-5
 GOLDEN_MAX = 1e-9
 JUDGED_CUSTOMERS_MIN = 50  # the standard error of fewer is above 0.05: it would be luck that judges
+MISSING_SHARE_MAX = 0.5
 SURE_ERRORS = 2.0  # unless the difference is so many standard errors
 COLLAPSED_COSINE = 0.9999  # mean cosine of an offer with the offers' mean direction
 _NAMED_MAX = 3
@@ -39,6 +40,15 @@ def faults_of(model: Model, catalog: Catalog, errors: Sequence[RowError]) -> lis
         *_golden_faults(model),
         *_quality_faults(model.facts),
     ]
+
+
+def missing_offers(serving: Sequence[str], next_ids: Sequence[str]) -> list[str]:
+    """Say that a release would drop more than half of the offers that are served now: a catalog that was cut off looks like this."""
+    kept = set(next_ids)
+    missing = [offer_id for offer_id in serving if offer_id not in kept]
+    if len(missing) <= MISSING_SHARE_MAX * len(serving):
+        return []
+    return [f"{len(missing)} of {len(serving)} offers that are served now are missing, more than half: {_listed(missing)}"]
 
 
 def verify(catalog: Catalog, item_tower: Tower) -> None:
@@ -130,5 +140,9 @@ def _error_of(*judged: Mapping[str, Any]) -> float:
 
 
 def _named(catalog: Catalog, rows: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> str:
-    names = ", ".join(catalog.offer_ids[row] for row in rows[:_NAMED_MAX])
-    return names if len(rows) <= _NAMED_MAX else f"{names}, …"
+    return _listed([catalog.offer_ids[row] for row in rows[: _NAMED_MAX + 1]])
+
+
+def _listed(offer_ids: Sequence[str]) -> str:
+    names = ", ".join(offer_ids[:_NAMED_MAX])
+    return names if len(offer_ids) <= _NAMED_MAX else f"{names}, …"

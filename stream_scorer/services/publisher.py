@@ -7,10 +7,10 @@ import numpy as np
 
 from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.features import RowError
-from stream_scorer.core.gate import check_model, faults_of
+from stream_scorer.core.gate import check_model, faults_of, missing_offers
 from stream_scorer.core.messages import Offer, ReleaseId
 from stream_scorer.core.release import Model, Release, release_id_of
-from stream_scorer.errors import BadModel
+from stream_scorer.errors import BadModel, ReleaseError
 from stream_scorer.ports import ReleaseStore
 
 BATCH_OFFERS = 4_096
@@ -42,6 +42,16 @@ def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, emb
     release_id = release_id_of(model.model_id, catalog)
     release = Release(release_id, model.user_tower, replace(catalog, release_id=release_id, derived={}), created_ms)
     return Draft(release, faults_of(model, catalog, errors))
+
+
+def held_against(draft: Draft, store: ReleaseStore) -> Draft:
+    """Add what speaks against a release beside the one that serves; one that cannot be read any more speaks against nothing."""
+    current = store.current()
+    try:
+        serving = [] if current is None else store.load(current).catalog.offer_ids
+    except ReleaseError:
+        return draft
+    return replace(draft, faults=[*draft.faults, *missing_offers(serving, draft.release.catalog.offer_ids)])
 
 
 def publish(store: ReleaseStore, model: Model, draft: Draft, *, keep: int, force: bool) -> Release:

@@ -14,7 +14,7 @@ from stream_scorer.core.messages import Offer
 from stream_scorer.core.release import Model
 from stream_scorer.errors import BadModel, TransientError, UsageError
 from stream_scorer.ports import Clock, ReleaseStore
-from stream_scorer.services.publisher import draft_release, publish
+from stream_scorer.services.publisher import draft_release, held_against, publish
 from stream_scorer.towers.options import TrainOptions
 
 log = structlog.get_logger(__name__)
@@ -99,7 +99,8 @@ class Retrainer:
             offers = self._offers()
             model = self._trained(examples, offers)
         self._write(model)
-        draft = draft_release(model, offers, created_ms=self._clock.now_ms(), embedded=lambda done: None)
+        drafted = draft_release(model, offers, created_ms=self._clock.now_ms(), embedded=lambda done: None)
+        draft = held_against(drafted, self._store)
         stated = model.facts.get("earlier_model_id")
         earlier = None if stated is None else str(stated)
         if draft.faults:

@@ -78,6 +78,12 @@ def test_offers_that_have_no_vector_are_refused_by_name(run: Run, tmp_path: Path
     assert "2 of 7 offer vectors are zero: offer-5, offer-6" in refused.stderr
 
 
+def test_a_catalog_that_was_cut_off_is_refused(run: Run, tmp_path: Path) -> None:
+    assert run(*words_of(tmp_path, model(1))).returncode == 0
+    refused = run(*words_of(tmp_path, model(1), OFFERS[:2]))
+    assert "5 of 7 offers that are served now are missing, more than half: offer-2, offer-3, offer-4, …" in refused.stderr
+
+
 def test_labels_judge_a_model_of_any_engine(run: Run, tmp_path: Path) -> None:
     world = World.of(3, customers=150, offers=40, popularity_rate=0.5)
     log = world.log(np.random.default_rng(1), 600, start_ms=0, random_share=1.0)

@@ -9,7 +9,7 @@ from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.core.release import Model
 from stream_scorer.core.tower import Layer
 from stream_scorer.errors import BadModel
-from stream_scorer.services.publisher import BATCH_OFFERS, Draft, draft_release, publish
+from stream_scorer.services.publisher import BATCH_OFFERS, Draft, draft_release, held_against, publish
 from tests.release_samples import DIM, model, offer, release
 
 
@@ -32,6 +32,14 @@ def test_every_offer_has_the_vector_that_the_item_tower_makes() -> None:
     expected = release(made, stated).catalog
     assert draft.release.catalog.vectors.tobytes() == expected.vectors.tobytes()
     assert draft.release.release_id == draft.release.catalog.release_id == release(made, stated).release_id
+
+
+@pytest.mark.parametrize(("offers", "faults"), [(5, []), (4, ["6 of 10 offers that are served now are missing, more than half: "])])
+def test_a_release_that_drops_more_than_half_of_what_is_served_is_refused(offers: int, faults: list[str]) -> None:
+    store, made = MemoryReleases(), model(1)
+    publish(store, made, held_against(drafted(made, offers=10), store), keep=3, force=False)
+    draft = held_against(drafted(model(2), offers=offers), store)
+    assert [fault[: len(faults[0])] for fault in draft.faults] == faults
 
 
 def test_progress_is_told_as_the_count_so_far() -> None:
