@@ -35,14 +35,16 @@ class _Manifest(msgspec.Struct):
     facts: dict[str, Any]
 
 
-def write_model(folder: Path, model: Model) -> None:
-    """Write the folder whole or not at all; a model that stood there is replaced.
-
-    Raises UsageError for a folder that holds anything else.
-    """
+def make_room(folder: Path) -> None:
+    """See that a model may be written there, before hours go into it. Raises UsageError for a folder that holds anything else."""
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and is no model: name a new folder, or an empty one")
     folder.parent.mkdir(parents=True, exist_ok=True)
+
+
+def write_model(folder: Path, model: Model) -> None:
+    """Write the folder whole or not at all; a model that stood there is replaced. Raises as `make_room` does."""
+    make_room(folder)
     made, replaced = _sibling(folder, "new"), _sibling(folder, "old")
     for leftover in (made, replaced):
         shutil.rmtree(leftover, ignore_errors=True)

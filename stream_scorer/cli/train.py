@@ -75,12 +75,13 @@ def train(
     """Train a user tower and an item tower on labelled examples."""
     from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.example_places import examples_at
-    from stream_scorer.adapters.model_files import write_model
+    from stream_scorer.adapters.model_files import make_room, write_model
     from stream_scorer.adapters.tables import read_offers
     from stream_scorer.towers.options import TrainOptions
 
     clock = SystemClock()
     place = labelled(ctx, labels, from_buffer)
+    make_room(out)
     start_s = clock.monotonic_s()
     if _one_of("engine", engine, ("torch", "h2o")) == "h2o":
         from stream_scorer.services.h2o_trainer import train_h2o

@@ -14,6 +14,7 @@ from stream_scorer.core.messages import Offer
 from stream_scorer.core.release import Model
 from stream_scorer.core.spec_extension import extended
 from stream_scorer.core.training_set import TrainingSet, build_training_set
+from stream_scorer.errors import UsageError
 from stream_scorer.towers.export import export
 from stream_scorer.towers.options import TrainOptions
 from stream_scorer.towers.training import Epoch, Fitted, Lesson, fit
@@ -80,6 +81,8 @@ def derive_specs(examples: ExampleSource, offers: Sequence[Offer], options: Trai
         shown = np.bincount(chunk.offer, minlength=len(chunk.offers.ids)).tolist()
         items.add(chunk.offers.features, chunk.offers.ids, shown)
         accepted += int(chunk.accepted.sum())
+    if not customers.distinct_ids:
+        raise UsageError("there are no labelled examples to train on")
     by_customer = _wanted(options.customer_id, customers, accepted >= _ACCEPTED_PER_CUSTOMER * customers.distinct_ids)
     by_offer = _wanted(options.offer_id, items, accepted >= _ACCEPTED_PER_OFFER * items.distinct_ids)
     return customers.spec(SpecOptions(id_feature=by_customer)), items.spec(SpecOptions(id_feature=by_offer))

@@ -69,6 +69,12 @@ def test_a_search_and_a_warm_start_are_told_in_the_facts(folder: Path) -> None:
     assert second["facts"]["earlier_model_id"] == first["model_id"]
 
 
+def test_a_folder_that_holds_something_else_is_refused_before_any_training(folder: Path) -> None:
+    files = ("--labels", "s3://nowhere/labels", "--offers", "none.jsonl", "--out", str(folder))
+    with pytest.raises(UsageError, match="is there and is no model"):
+        run("train", *files)
+
+
 @pytest.mark.parametrize(("flag", "value"), [("--objective", "clicks"), ("--customer-id", "maybe"), ("--device", "abacus"), ("--dim", "0")])
 def test_wrong_words_are_wrong_usage(folder: Path, flag: str, value: str) -> None:
     with pytest.raises(UsageError, match=flag.strip("-")):

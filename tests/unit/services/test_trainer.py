@@ -56,6 +56,11 @@ def test_ids_are_inputs_or_not_when_it_is_said() -> None:
     assert input_names(tastes_meet(9_000), snacks(), options) == (["age", "likes"], ["price", "taste"])
 
 
+def test_nothing_to_learn_from_is_refused() -> None:
+    with pytest.raises(UsageError, match="no labelled examples to train on"):
+        train_model(Chunks(()), snacks(), QUICK)
+
+
 def test_a_feature_of_mixed_kinds_is_refused() -> None:
     customers = Views(["a", "b"], [{"age": 1.0}, {"age": "old"}])
     with pytest.raises(UsageError, match="feature 'age' of customers must be of one kind"):
