@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.ranking_quality import Pairs, coverage, ranking_quality, top_k
+from stream_scorer.core.ranking_quality import Pairs, coverage, quality_by_depth, ranking_quality, top_k
 
 CATALOG = 6
 
@@ -26,6 +26,16 @@ def test_figures_of_a_ranking_worked_out_by_hand() -> None:
 def test_more_relevant_offers_than_places_can_still_be_ranked_perfectly() -> None:
     found = ranking_quality(np.array([[1, 2]]), pairs((0, 1), (0, 2), (0, 3)), catalog=CATALOG)
     assert (found.ndcg[0], found.average_precision[0], found.recall[0]) == (1.0, 1.0, pytest.approx(2 / 3))
+
+
+@given(st.lists(st.permutations(range(CATALOG)), min_size=1, max_size=4), st.sets(st.tuples(st.integers(0, 3), st.integers(0, 5))))
+def test_the_first_places_are_judged_as_if_there_were_no_more(rankings: list[list[int]], drawn: set[tuple[int, int]]) -> None:
+    relevant = pairs(*[(customer, row) for customer, row in drawn if customer < len(rankings)])
+    recall, ndcg = quality_by_depth(np.array(rankings), relevant, catalog=CATALOG)
+    for depth in range(1, CATALOG + 1):
+        alone = ranking_quality(np.array(rankings)[:, :depth], relevant, catalog=CATALOG)
+        assert recall[:, depth - 1] == pytest.approx(alone.recall)
+        assert ndcg[:, depth - 1] == pytest.approx(alone.ndcg)
 
 
 def test_customers_without_a_relevant_offer_do_not_count() -> None:

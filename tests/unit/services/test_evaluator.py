@@ -36,6 +36,14 @@ def test_a_model_that_learned_is_above_popularity_and_random(model: Model) -> No
     assert found["within_customer"]["all"]["above_popularity"]["low"] > 0.2
 
 
+def test_a_model_that_ceases_to_hold_is_seen_over_time(model: Model) -> None:
+    part = tastes_meet(6_000, seed=5).parts[0]
+    turned = replace(part, accepted=np.where(np.arange(6_000) < 3_000, part.accepted, 1 - part.accepted))
+    stretches = report_of(model, Chunks((turned,)), tastes_meet(50, seed=6))["by_time"]
+    assert [one["model"]["value"] > 0.7 for one in stretches] == [True] * 3 + [False] * 3
+    assert [one["from_ms"] for one in stretches] == [1_000, 2_000, 3_000, 4_000, 5_000, 6_000]
+
+
 def test_what_a_customer_accepted_before_is_neither_ranked_nor_relevant(model: Model) -> None:
     labels = tastes_meet(1_000, seed=5)
     assert report_of(model, labels, labels)["whole_catalog"] == {"customers": 0}
