@@ -157,3 +157,12 @@ def test_a_log_line_is_json_away_from_a_terminal_and_below_the_level_is_silence(
         structlog.reset_defaults()
     said = json.loads(capsys.readouterr().err)
     assert (said["event"], said["level"], said["records"]) == ("batch_aborted", "warning", 3)
+
+
+def test_logs_go_to_the_stderr_of_the_moment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with io.StringIO() as closed_soon, monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", closed_soon)
+        set_up_logging(LogSettings())
+    structlog.get_logger().warning("later")
+    structlog.reset_defaults()
+    assert json.loads(capsys.readouterr().err)["event"] == "later"
