@@ -64,6 +64,7 @@ class PartitionJoin:
         # by event time
         self._rankings_reach, self._outcomes_reach, self._labels_reach = Reach(), Reach(), Reach()
         self._closing: list[tuple[int, str]] = []
+        self._rereading = False  # from `resume_at` to `settle_restored`
         self._forgetting: list[tuple[int, str]] = []
         self._touched: dict[str, None] = {}
         self._dead: list[DeadLetter] = []
@@ -141,7 +142,9 @@ class PartitionJoin:
             self._counts["requests_erased"] += 1
         self._rankings_reach.note(record.offset, head.event_time_ms)
         turn = (head.event_time_ms, head.request_id)
-        heapq.heappush(self._closing, turn)
+        # what had closed when the positions were committed has said so; to sift a million turns afterwards holds all threads up
+        if not (self._rereading and self.watermark_ms > head.event_time_ms + self._horizons.window_ms):
+            heapq.heappush(self._closing, turn)
         heapq.heappush(self._forgetting, turn)
         for waiting in self._waiting.take(head.request_id):
             if self._too_late(request, waiting.acceptance):
@@ -342,6 +345,7 @@ class PartitionJoin:
     def resume_at(self, point: RestorePoint) -> None:
         """Take over the watermark, before the records behind it are read again with `reread`."""
         self._time = EventTime(self._horizons, point.clocks)
+        self._rereading = True
 
     def reread(self, records: Sequence[Record]) -> None:
         """Read records from before the committed positions again; what they caused was emitted then."""
@@ -356,8 +360,7 @@ class PartitionJoin:
         An answer that would be owed here had been settled as a dead letter before its ranking came; it counts no more.
         """
         left_out = 0
-        self._closing = [item for item in self._closing if self.watermark_ms <= item[0] + self._horizons.window_ms]
-        heapq.heapify(self._closing)
+        self._rereading = False
         for request in [one for one in self.open.values() if one.answers]:
             labels, _ = self._desired(request)
             for place in [place for place in request.answers if labels[place] != request.emitted[place]]:
