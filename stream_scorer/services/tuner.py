@@ -121,7 +121,7 @@ def _settings(recipe: Recipe, lesson: Lesson) -> list[tuple[str, Callable[[Recip
             ("epochs", _epochs),
         ]
     return [
-        ("temperature", lambda now: _around(now.temperature, factor=1.4)),
+        ("temperature", lambda now: _around(now.temperature, factor=1.2)),
         ("dim", lambda now: _doubled(now.dim, most=256)),
         *([("history", lambda now: (False, True))] if lesson.ids_alone else []),
         ("learning_rate", lambda now: _around(now.learning_rate, factor=2.0)),
