@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stream_scorer.core.feature_inputs import Category
+from stream_scorer.core.feature_slots import Category
 from stream_scorer.core.features import FeatureSpec
 from stream_scorer.core.ranking_quality import Pairs
 from stream_scorer.core.release import Model
