@@ -200,6 +200,8 @@ def _summary(facts: dict[str, Any]) -> "Iterator[str]":
         yield f"held out: {facts['held_out_rows']:,} rows, nDCG@10 over the whole catalog {facts['held_out_ndcg_10']:.4f}"
     if facts.get("tuned"):
         yield f"tuned over {len(facts['tuned'])} trials"
+    if (members := facts.get("options", {}).get("members", 1)) > 1:
+        yield f"{members} towers side by side; the nDCG held out is that of one of them"
     if ours["within_customer"] is not None:
         error = f" ± {1.96 * ours['standard_error']:.3f}" if ours["standard_error"] is not None else ""
         yield f"AUC within customer {ours['within_customer']:.3f}{error}, popularity {popular['within_customer']:.3f}"
