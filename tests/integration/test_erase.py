@@ -7,15 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stream_scorer.settings import TopicSettings
 from tests.release_samples import model, offer
 from tests.ring import Ring, acceptance, request, values
 
 
-def test_joiners_drop_an_erased_customer_and_go_on_with_the_others(
-    kafka: str, redis_url: str, topics: TopicSettings, tmp_path: Path
-) -> None:
-    ring = Ring(kafka, redis_url, topics, options={"STREAM_SCORER_BUFFER__FOLDER": str(tmp_path / "buffer")})
+def test_joiners_drop_an_erased_customer_and_go_on_with_the_others(ring: Ring, tmp_path: Path) -> None:
+    topics = ring.topics
+    ring.options["STREAM_SCORER_BUFFER__FOLDER"] = str(tmp_path / "buffer")
     ring.publish(model(1), [offer(number) for number in range(3)])
     ring.start("serve", "--rankers", "1", "--joiners", "2", log=tmp_path / "serve.log")
     ring.send(topics.requests, [request(number) for number in range(200)])

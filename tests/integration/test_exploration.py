@@ -1,6 +1,5 @@
 """Exploration on the real ring: what a new model would earn, told from captured labels, against what the simulated world says."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,7 +16,6 @@ from stream_scorer.core.world import World
 from stream_scorer.services.judging import judge
 from stream_scorer.services.policy_value import policy_value
 from stream_scorer.services.trainer import train_model
-from stream_scorer.settings import TopicSettings
 from stream_scorer.towers.options import TrainOptions
 from tests.ring import START_MS, Ring
 from tests.world_truth import truth
@@ -35,10 +33,9 @@ EXPLORING = {
 
 
 @pytest.fixture
-def ring(kafka: str, redis_url: str, topics: TopicSettings, tmp_path: Path) -> Iterator[Ring]:
-    one = Ring(kafka, redis_url, topics, options={"STREAM_SCORER_BUFFER__FOLDER": str(tmp_path / "labels")})
-    yield one
-    one.stop()
+def ring(ring: Ring, tmp_path: Path) -> Ring:
+    ring.options["STREAM_SCORER_BUFFER__FOLDER"] = str(tmp_path / "labels")
+    return ring
 
 
 def trained(folder: Path, requests: int, seed: int) -> Model:

@@ -3,7 +3,6 @@
 import json
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,11 @@ import pytest
 
 from stream_scorer.adapters.free_port import free_ports
 from stream_scorer.core.features import Category, Number
-from stream_scorer.settings import TopicSettings
 from stream_scorer.towers.program import program_tower
 from tests.integration.test_publish_vectors import CUSTOMERS, OFFERS, lines
 from tests.program_samples import archive
 from tests.release_samples import offer
 from tests.ring import Ring, request, values
-
-
-@pytest.fixture
-def ring(kafka: str, redis_url: str, topics: TopicSettings) -> Iterator[Ring]:
-    one = Ring(kafka, redis_url, topics)
-    yield one
-    one.stop()
 
 
 @pytest.fixture

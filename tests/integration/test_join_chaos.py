@@ -5,14 +5,12 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
 
-from stream_scorer.settings import TopicSettings
 from stream_scorer.wiring import join_config
 from tests.join_oracle import Event, history, latest_labels, oracle, outcome, ranking
 from tests.ring import START_MS, Ring
@@ -25,10 +23,9 @@ HORIZONS = {"WINDOW_MS": "20000", "LATE_MS": "20000", "DISORDER_MS": "4000", "BA
 
 
 @pytest.fixture
-def ring(kafka: str, redis_url: str, topics: TopicSettings) -> Iterator[Ring]:
-    one = Ring(kafka, redis_url, topics, options={f"STREAM_SCORER_JOIN__{name}": value for name, value in HORIZONS.items()})
-    yield one
-    one.stop()
+def ring(ring: Ring) -> Ring:
+    ring.options |= {f"STREAM_SCORER_JOIN__{name}": value for name, value in HORIZONS.items()}
+    return ring
 
 
 def put(ring: Ring, events: list[Event], *, pause_s: float = 0.0) -> None:

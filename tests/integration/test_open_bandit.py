@@ -2,24 +2,15 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from stream_scorer.adapters.open_bandit import OpenBandit
-from stream_scorer.settings import TopicSettings
 from tests.open_bandit_samples import made_up_model, write_log
 from tests.ring import Ring, values
 
 DELIVERIES = ["exactly_once", "at_least_once"]
-
-
-@pytest.fixture
-def ring(kafka: str, redis_url: str, topics: TopicSettings) -> Iterator[Ring]:
-    one = Ring(kafka, redis_url, topics)
-    yield one
-    one.stop()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,6 @@ from tests.release_samples import model, offer
 from tests.ring import Ring, request, values
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def ring(kafka: str, redis_url: str, topics: TopicSettings) -> Iterator[Ring]:
-    one = Ring(kafka, redis_url, topics)
-    yield one
-    one.stop()
 
 
 @pytest.fixture

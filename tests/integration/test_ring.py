@@ -5,24 +5,15 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from stream_scorer.settings import TopicSettings
 from tests.release_samples import model, offer
 from tests.ring import Ring, acceptance, request, values
 
 KILLS = int(os.environ.get("CHAOS_ROUNDS", "9"))
-
-
-@pytest.fixture
-def ring(kafka: str, redis_url: str, topics: TopicSettings) -> Iterator[Ring]:
-    one = Ring(kafka, redis_url, topics)
-    yield one
-    one.stop()
 
 
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])

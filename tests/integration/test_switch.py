@@ -19,7 +19,6 @@ from stream_scorer.core.codec import encode
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.core.release import Model
-from stream_scorer.settings import TopicSettings
 from tests.release_samples import model, offer
 from tests.ring import Ring, request, values
 from tests.waiting import wait_for
@@ -35,13 +34,6 @@ def valkey() -> Iterator[LocalValkey]:
     """A server of the test's own, since it is stopped here."""
     with LocalValkey() as server:
         yield server
-
-
-@pytest.fixture
-def ring(kafka: str, valkey: LocalValkey, topics: TopicSettings) -> Iterator[Ring]:
-    one = Ring(kafka, valkey.url, topics)
-    yield one
-    one.stop()
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,20 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from stream_scorer.adapters.kafka_client import new_producer
-from stream_scorer.settings import TopicSettings
 from tests.release_samples import model, offer
 from tests.ring import Ring, acceptance, request
 
 
 @pytest.fixture
-def ring(kafka: str, redis_url: str, topics: TopicSettings, tmp_path: Path) -> Iterator[Ring]:
+def ring(ring: Ring, tmp_path: Path) -> Ring:
     """A ring after some work: answers early and late, unknown ones, bad records, a request sent twice."""
-    one = Ring(kafka, redis_url, topics, options={"STREAM_SCORER_BUFFER__FOLDER": str(tmp_path / "buffer")})
-    one.publish(model(1), [offer(number) for number in range(3)])
-    one.send(topics.requests, [*(request(number) for number in range(300)), request(7), b"{", request(8, limit=0)])
+    ring.options["STREAM_SCORER_BUFFER__FOLDER"] = str(tmp_path / "buffer")
+    ring.publish(model(1), [offer(number) for number in range(3)])
+    ring.send(ring.topics.requests, [*(request(number) for number in range(300)), request(7), b"{", request(8, limit=0)])
     answers = [acceptance(number, f"offer-{number % 3}", accepted=number % 4 > 0) for number in range(0, 300, 5)]
-    one.send(topics.acceptances, [*answers, *answers[:9], acceptance(999, "offer-1"), acceptance(3, "offer-77"), b"[]"])
-    work(one, tmp_path)
-    yield one
-    one.stop()
+    ring.send(ring.topics.acceptances, [*answers, *answers[:9], acceptance(999, "offer-1"), acceptance(3, "offer-77"), b"[]"])
+    work(ring, tmp_path)
+    return ring
 
 
 def work(ring: Ring, folder: Path) -> None:
