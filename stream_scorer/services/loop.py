@@ -92,9 +92,11 @@ class Loop(Generic[SourceT]):
         if work is None:
             return
         written = self._write(work)
-        self._quiet_since_s = self._clock.monotonic_s()
+        written_s = self._clock.monotonic_s()
+        if fetched.records or not written:  # what the clock alone brings about, as windows that close, is no sign that more will come
+            self._quiet_since_s = written_s
         if written:
-            self._telemetry.batch(self._report(work, {"compute": computed_s - started_s, "write": self._quiet_since_s - computed_s}))
+            self._telemetry.batch(self._report(work, {"compute": computed_s - started_s, "write": written_s - computed_s}))
 
     def _tell_lag(self, now_s: float) -> None:
         if now_s - self._lag_read_s >= LAG_EVERY_S:

@@ -51,9 +51,9 @@ class World:
             self.broker.append(OutputRecord("outcomes", key, msgspec.json.encode(acceptance(number, "o"))))
         self.sink = MemorySink(self.broker)
 
-    def run(self, stopping: Callable[[], bool] = lambda: False) -> None:
+    def run(self, stopping: Callable[[], bool] = lambda: False, *, held_max: int = 100) -> None:
         source = MemorySource(self.broker, "g", ["rankings", "outcomes"], held=True)
-        config = JoinConfig(TOPICS, "dead-letters", HORIZONS, held_max=100)
+        config = JoinConfig(TOPICS, "dead-letters", HORIZONS, held_max=held_max)
         telemetry = SilentTelemetry()
         joiner = Joiner(source, self.sink.end_offsets, lambda: MemoryLog(self.broker, "g"), config, clock=self.clock, telemetry=telemetry)
         loop = Loop(joiner, source, self.sink, bounds=BOUNDS, clock=self.clock, telemetry=telemetry)
@@ -75,6 +75,16 @@ def test_every_acceptance_becomes_a_label() -> None:
     world = World()
     world.run()
     assert world.labelled() == EVERY_REQUEST
+
+
+def test_windows_that_close_one_after_the_other_do_not_keep_an_idle_joiner_running() -> None:
+    world = World()
+    world.clock.set(START_MS + 120_000)
+    for second in range(1, 120):
+        world.broker.append(OutputRecord("rankings", b"c", ranking(1_000 * second)))
+    world.run(held_max=1_000)
+    assert len(EVERY_REQUEST) < len(world.labelled()) < 80
+    assert world.clock.now_ms() < START_MS + 135_000
 
 
 @pytest.mark.parametrize("lost", [False, True])
