@@ -37,7 +37,7 @@ def words(tmp_path: Path) -> list[str]:
 
 
 def served(redis_url: str, redis_prefix: str, release_id: str) -> Release:
-    client = connect(redis_url, timeout_s=2.0)
+    client = connect(redis_url, timeout_s=20.0)
     release = RedisReleases(client, prefix=redis_prefix, expiry_s=100, changes_kept=10, open_program=open_program).load(release_id)  # type: ignore[arg-type]
     client.close()
     return release

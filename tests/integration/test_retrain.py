@@ -84,7 +84,7 @@ def test_rounds_go_on_from_the_model_that_serves_and_are_held_when_acceptances_g
 
 
 def current(redis_url: str, redis_prefix: str) -> str | None:
-    client = connect(redis_url, timeout_s=2.0)
+    client = connect(redis_url, timeout_s=20.0)
     serving = RedisReleases(client, prefix=redis_prefix).current()
     client.close()
     return serving
