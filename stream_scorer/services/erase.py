@@ -7,6 +7,7 @@ written into every partition of `outcomes` so that a state rebuilt from the topi
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -63,6 +64,19 @@ class Ground:
 class _Head(msgspec.Struct):
     customer_id: str
     event_time_ms: int = 0
+    erased_to_ms: int = -1
+
+
+class _Found(NamedTuple):
+    """A record of the customer without its value; `erased_to_ms` of an erasure, else -1."""
+
+    record: Record
+    time_ms: int
+    erased_to_ms: int
+
+    @property
+    def partition(self) -> Partition:
+        return Partition(self.record.topic, self.record.partition)
 
 
 _head = msgspec.json.Decoder(_Head).decode
@@ -77,8 +91,8 @@ def locate(
     search = _Search(customer_id, reader, progress)
     found = {name: search.records(name, states[name].partitions) for name in names if name in states}
     traces = [_trace(name, records, states[name]) for name, records in found.items()]
-    newest_event_ms = max((time_ms for records in found.values() for _, time_ms in records), default=None)
-    return Whereabouts(traces, _open_requests(found.get(topics.rankings, []), reader, ground), buffer.rows_of(customer_id), newest_event_ms)
+    newest_event_ms = max((one.time_ms for records in found.values() for one in records), default=None)
+    return Whereabouts(traces, _open_requests(found, reader, ground), buffer.rows_of(customer_id), newest_event_ms)
 
 
 class _Search:
@@ -88,31 +102,30 @@ class _Search:
         self._customer_id, self._reader, self._progress = customer_id, reader, progress
         self._read = 0
 
-    def records(self, topic: str, partitions: int) -> list[tuple[Record, int]]:
-        """Return the records without their values, each with its event time."""
-        found = []
+    def records(self, topic: str, partitions: int) -> list[_Found]:
+        found: list[_Found] = []
         for number in range(partitions):
             place = Partition(topic, number)
             for batch in self._reader.read(place, self._reader.beginning(place), self._reader.end(place)):
-                found += [(_bare(record), time_ms) for record in batch if (time_ms := self._time_ms(record)) is not None]
+                found += [one for record in batch if (one := self._found(record)) is not None]
                 self._read += len(batch)
                 self._progress(self._read)
         return found
 
-    def _time_ms(self, record: Record) -> int | None:
+    def _found(self, record: Record) -> _Found | None:
         try:
             head = _head(record.value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return 0 if record.key == self._customer_id.encode() else None
-        return head.event_time_ms if head.customer_id == self._customer_id else None
+            return _Found(_bare(record), 0, -1) if record.key == self._customer_id.encode() else None
+        return _Found(_bare(record), head.event_time_ms, head.erased_to_ms) if head.customer_id == self._customer_id else None
 
 
 def _bare(record: Record) -> Record:
     return Record(record.topic, record.partition, record.offset, None, None, record.timestamp_ms)
 
 
-def _trace(topic: str, records: list[tuple[Record, int]], state: TopicState) -> Trace:
-    newest_ms = max((record.timestamp_ms for record, _ in records), default=None)
+def _trace(topic: str, records: list[_Found], state: TopicState) -> Trace:
+    newest_ms = max((one.record.timestamp_ms for one in records), default=None)
     config = state.config or {}
     retention_ms = int(config.get("retention.ms", -1))
     kept = retention_ms if retention_ms >= 0 and "delete" in config.get("cleanup.policy", "delete") else None
@@ -120,16 +133,18 @@ def _trace(topic: str, records: list[tuple[Record, int]], state: TopicState) -> 
     return Trace(topic, len(records), newest_ms, kept, gone_by_ms)
 
 
-def _open_requests(rankings: list[tuple[Record, int]], reader: LogReader, ground: Ground) -> OpenRequests:
-    horizons = ground.horizons
-    positions, clocks = join_positions(reader, ground.topics, {name: state.partitions for name, state in ground.states.items()})
-    until = [
-        time_ms + horizons.forget_ms
-        for record, time_ms in rankings
-        if (clock := clocks.get(record.partition)) is None
-        or record.offset >= positions.get(Partition(record.topic, record.partition), 0)
-        or (not clock.at_close and clock.passed_ms <= time_ms + horizons.forget_ms)
-    ]
+def _open_requests(found: Mapping[str, list[_Found]], reader: LogReader, ground: Ground) -> OpenRequests:
+    topics, forget_ms = ground.topics, ground.horizons.forget_ms
+    positions, clocks = join_positions(reader, topics, {name: state.partitions for name, state in ground.states.items()})
+    heard = [one for one in found.get(topics.outcomes, []) if one.record.offset < positions.get(one.partition, 0)]
+    until = []
+    for one in found.get(topics.rankings, []):
+        clock = clocks.get(one.record.partition)
+        erased = any(one.time_ms <= each.erased_to_ms for each in heard if each.record.partition == one.record.partition)
+        unread = clock is None or one.record.offset >= positions.get(one.partition, 0)
+        open_still = clock is not None and not clock.at_close and clock.passed_ms <= one.time_ms + forget_ms
+        if not erased and (unread or open_still):
+            until.append(one.time_ms + forget_ms)
     return OpenRequests(len(until), max(until, default=None))
 
 

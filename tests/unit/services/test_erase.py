@@ -91,6 +91,7 @@ def test_joiners_are_told_where_they_read_and_waited_for(ring: Ring) -> None:
     assert not wait_until_heard(places, reader, HandClock(0), wait_s=5)
     ring.broker.committed["join", OUTCOMES] = Position(places[OUTCOMES] + 1)
     assert wait_until_heard(places, reader, HandClock(0), wait_s=0)
+    assert find(ring, "c").open_requests == OpenRequests(0, None)
 
 
 def test_an_erasure_that_is_not_delivered_is_said(ring: Ring) -> None:
