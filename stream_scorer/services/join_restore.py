@@ -18,6 +18,7 @@ from stream_scorer.ports import LogReader
 log = structlog.get_logger(__name__)
 
 State = TypeVar("State", PartitionJoin, PartitionClose)
+Point = TypeVar("Point", RestorePoint, ClosePoint)
 Emit = Literal["at_once", "at_close"]
 
 
@@ -64,11 +65,7 @@ def restore(number: int, reader: LogReader, config: JoinConfig) -> PartitionJoin
     Raises UsageError for positions that another way to emit has written.
     """
     found = _find(number, reader, config)
-    try:
-        return _restore_close(found) if config.emit == "at_close" else _restore_join(found)
-    except ValueError as error:
-        msg = f"partition {number}: {error}; a group keeps its way to emit: choose another join.group for another one"
-        raise UsageError(msg) from error
+    return _restore_close(found) if config.emit == "at_close" else _restore_join(found)
 
 
 def _find(number: int, reader: LogReader, config: JoinConfig) -> _Found:
@@ -98,10 +95,18 @@ def _started(found: _Found, kind: type[State]) -> State:
     return state
 
 
+def _point(found: _Found, committed: Position, kind: type[Point]) -> Point:
+    try:
+        return kind.from_text(committed.metadata)
+    except ValueError as error:
+        msg = f"partition {found.number}: {error}; a group keeps its way to emit: choose another join.group for another one"
+        raise UsageError(msg) from error
+
+
 def _restore_join(found: _Found) -> PartitionJoin:
     state = _started(found, PartitionJoin)
     if found.committed is not None:
-        point = RestorePoint.from_text(found.committed.metadata)
+        point = _point(found, found.committed, RestorePoint)
         state.resume_at(point)
         state.reread_labels(found.labels(point.labels))
         for batch in chain(found.rankings(point.rankings), found.outcomes(point.outcomes)):
@@ -114,7 +119,7 @@ def _restore_join(found: _Found) -> PartitionJoin:
 def _restore_close(found: _Found) -> PartitionClose:
     state = _started(found, PartitionClose)
     if found.committed is not None:
-        point = ClosePoint.from_text(found.committed.metadata)
+        point = _point(found, found.committed, ClosePoint)
         state.resume_at(point)
         for batch in found.rankings(point.rankings):
             state.reread_rankings(batch)

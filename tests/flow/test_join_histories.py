@@ -17,6 +17,7 @@ from stream_scorer.core.join_state import JoinTopics
 from stream_scorer.core.joining import PartitionJoin
 from stream_scorer.core.labelling import Horizons, Label
 from stream_scorer.core.records import OutputRecord, Partition, Record
+from stream_scorer.errors import UsageError
 from stream_scorer.services.join_restore import JoinConfig, restore
 from tests.join_oracle import Event, latest_labels, oracle, outcome, ranking
 
@@ -204,3 +205,10 @@ def test_the_state_of_a_partition_forgets_what_is_over() -> None:
     run = run_through(AT_ONCE, requests, [(1, 1, "no")] * 50)
     assert isinstance(run.state, PartitionJoin)
     assert not run.state.open
+
+
+def test_a_group_keeps_its_way_to_emit() -> None:
+    requests = [Event("rankings", 1_000 + n, 1_000 + n, ranking(f"r{n}", "c", 1_000 + n)) for n in range(3)]
+    run = run_through(AT_CLOSE, requests, [(1, 1, "no")] * 50)
+    with pytest.raises(UsageError, match="keeps its way to emit"):
+        restore(0, MemoryLog(run.broker, GROUP), AT_ONCE)
