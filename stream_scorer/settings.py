@@ -87,6 +87,10 @@ class RankSettings(_Frozen):
     release_poll_s: Seconds = 0.2
     offer_features: list[str] | None = Field(default=None, description="offer features copied onto rankings; null: all")
     exploration: ExplorationSettings = ExplorationSettings()
+    in_step: bool = Field(
+        default=True,
+        description="rank a backlog in the order of event time over all partitions, so that the join takes no answer for late",
+    )
 
 
 class JoinSettings(_Frozen):

@@ -74,10 +74,10 @@ def member_config(settings: Settings, group: str) -> ClientConfig:
 
 
 def record_source(
-    settings: Settings, group: str, topics: Sequence[str], *, mirrored: Sequence[str] = (), held: bool = False
+    settings: Settings, group: str, topics: Sequence[str], *, mirrored: Sequence[str] = (), held: bool = False, in_step: bool = False
 ) -> KafkaSource:
     """Return a member of a group; it joins at once."""
-    return KafkaSource(member_config(settings, group), topics, mirrored=mirrored, held=held)
+    return KafkaSource(member_config(settings, group), topics, mirrored=mirrored, held=held, in_step=in_step)
 
 
 def record_sink(settings: Settings, group: str, *, note_ends: bool = False) -> TransactionalSink | AtLeastOnceSink:
@@ -104,7 +104,7 @@ def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
         if watch.wait_first(stopping) is None:
             return
         sink = record_sink(settings, settings.rank.group)
-        source = record_source(settings, settings.rank.group, [topics.requests, topics.acceptances])
+        source = record_source(settings, settings.rank.group, [topics.requests, topics.acceptances], in_step=settings.rank.in_step)
         keep_freed_memory()
         ranker = Ranker(watch, source.rewind, rank_config(settings), telemetry=telemetry)
         with contextlib.closing(source), contextlib.closing(sink):

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.release_samples import model, offer
-from tests.ring import Ring, acceptance, request, values
+from tests.ring import START_MS, Ring, acceptance, request, values
 
 KILLS = int(os.environ.get("CHAOS_ROUNDS", "9"))
 
@@ -32,6 +32,20 @@ def test_requests_become_rankings_and_acceptances_become_labels(ring: Ring, tmp_
     assert all(label["offers"][0]["accepted"] == int(int(label["request_id"][2:]) % 3 > 0) for label in labels)
     assert all(label["offers"][0]["features"]["colour"] == "red" and label["features"]["colour"] for label in labels)
     assert ring.read(ring.topics.dead_letters) == []
+
+
+def test_a_backlog_of_hours_is_joined_as_if_it_had_just_come(ring: Ring, tmp_path: Path) -> None:
+    ring.publish(model(1), [offer(number) for number in range(3)])
+    asked_ms = [START_MS + 2_000 * number for number in range(6_000)]  # more than the join keeps a request
+    ring.send(ring.topics.requests, [request(number, event_time_ms=time_ms) for number, time_ms in enumerate(asked_ms)])
+    answered = range(0, 6_000, 7)
+    answers = [acceptance(number, f"offer-{number % 3}", event_time_ms=asked_ms[number] + 9_000) for number in answered]
+    ring.send(ring.topics.acceptances, answers)
+    ring.run("rank", "--until-idle", "2", log=tmp_path / "rank.log")
+    ring.run("join", "--until-idle", "2", log=tmp_path / "join.log")
+    assert ring.read(ring.topics.dead_letters) == []
+    accepted = {label["request_id"] for label in values(ring.read(ring.topics.labels)) if any(one["accepted"] for one in label["offers"])}
+    assert accepted == {f"q-{number}" for number in answered}
 
 
 def test_serve_ends_its_workers_when_it_is_told_to_and_when_it_is_killed(ring: Ring, tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""Hands on the records of several partitions in the order of event time, as if reading had never fallen behind.
+
+A client hands over a backlog one partition after another. Ranked like that, event times would jump back by as much as the backlog is
+long, and the join would take answers for late that were not. So what comes from a partition waits while another one, with a backlog of
+its own, has not been read as far. Within a partition the order stays.
+"""
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from operator import itemgetter
+
+from stream_scorer.core.records import Partition, Record
+
+HELD_RECORDS_MAX = 50_000
+HELD_BYTES_MAX = 32 * 2**20
+SILENT_S = 0.5
+_time_of = itemgetter(0)
+_event_time_in = re.compile(rb'"event_time_ms"\s*:\s*(\d{1,15})').search
+
+
+class InStep:
+    """Records that wait for those of other partitions: so many, so many bytes, and for a partition that has been silent for so long not."""
+
+    def __init__(self) -> None:
+        self._held: list[tuple[int, Record]] = []  # by time
+        self._bytes = 0
+        self._counts: Counter[Partition] = Counter()
+        self._newest_ms: dict[Partition, int] = {}
+        self._heard_s: dict[Partition, float] = {}
+
+    def __len__(self) -> int:
+        """Return how many records wait."""
+        return len(self._held)
+
+    def held_of(self, partition: Partition) -> int:
+        """Return how many records of a partition wait."""
+        return self._counts[partition]
+
+    def expect(self, partitions: Iterable[Partition], now_s: float) -> None:
+        """Note that these are read from now on."""
+        self._heard_s.update(dict.fromkeys(partitions, now_s))
+
+    def add(self, records: Sequence[Record], now_s: float) -> None:
+        """Take records in, in offset order per partition."""
+        for record in records:
+            partition = Partition(record.topic, record.partition)
+            time_ms = max(_time_ms(record), self._newest_ms.get(partition, 0))
+            self._newest_ms[partition], self._heard_s[partition] = time_ms, now_s
+            self._counts[partition] += 1
+            self._bytes += len(record.value or b"")
+            self._held.append((time_ms, record))
+        self._held.sort(key=_time_of)  # stable, so a partition's records stay in order
+
+    def take(self, behind: Collection[Partition], *, records_max: int, now_s: float) -> list[Record]:
+        """Return what no record of the partitions with a backlog, `behind`, can come before; anything where too much is held."""
+        waited_for = [one for one in behind if now_s - self._heard_s.setdefault(one, now_s) < SILENT_S]
+        count = len(self._held)
+        if waited_for and count < HELD_RECORDS_MAX and self._bytes < HELD_BYTES_MAX:
+            count = bisect_right(self._held, min(self._newest_ms.get(one, -1) for one in waited_for), key=_time_of)
+        taken = [record for _, record in self._held[: min(count, records_max)]]
+        del self._held[: len(taken)]
+        for record in taken:
+            self._counts[Partition(record.topic, record.partition)] -= 1
+            self._bytes -= len(record.value or b"")
+        return taken
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """Forget partitions that are read no more, or again from elsewhere."""
+        self._held = [(time_ms, record) for time_ms, record in self._held if Partition(record.topic, record.partition) not in partitions]
+        self._bytes = sum(len(record.value or b"") for _, record in self._held)
+        for one in partitions:
+            self._counts.pop(one, None)
+            self._newest_ms.pop(one, None)
+            self._heard_s.pop(one, None)
+
+
+def _time_ms(record: Record) -> int:
+    """Return when it happened, without decoding it; not later than it was written, so that a bad time does little harm."""
+    found = _event_time_in(record.value or b"")
+    return record.timestamp_ms if found is None else min(int(found[1]), record.timestamp_ms)
