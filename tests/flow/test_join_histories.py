@@ -116,7 +116,7 @@ both_ways = pytest.mark.parametrize("config", [AT_ONCE, AT_CLOSE], ids=["at_once
 
 @both_ways
 @given(histories(), schedules(["before", "after"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_labels_and_dead_letters_equal_the_oracle_wherever_the_process_stops(
     config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
@@ -129,7 +129,7 @@ def test_labels_and_dead_letters_equal_the_oracle_wherever_the_process_stops(
 
 @both_ways
 @given(histories(), schedules(["before", "torn", "after"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_no_label_is_doubled_when_labels_are_written_without_their_positions(
     config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
@@ -139,7 +139,7 @@ def test_no_label_is_doubled_when_labels_are_written_without_their_positions(
 
 @both_ways
 @given(histories(jitter_ms=400), schedules(["before", "after"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_revisions_neither_skip_nor_repeat_whatever_the_disorder(
     config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
@@ -165,7 +165,7 @@ def histories_with_erasure(draw: st.DrawFn) -> tuple[list[Event], list[Event], E
 
 @both_ways
 @given(histories_with_erasure(), schedules(["before", "after"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_an_erased_customer_is_held_no_more_and_nobody_else_is_touched(
     config: JoinConfig, drawn: tuple[list[Event], list[Event], Event], schedule: list[tuple[int, int, str]]
 ) -> None:
