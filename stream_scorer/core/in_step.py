@@ -15,7 +15,7 @@ from stream_scorer.core.records import Partition, Record
 
 HELD_RECORDS_MAX = 50_000
 HELD_BYTES_MAX = 32 * 2**20
-SILENT_S = 0.5
+SILENT_S = 2.0
 _time_of = itemgetter(0)
 _event_time_in = re.compile(rb'"event_time_ms"\s*:\s*(\d{1,15})').search
 
