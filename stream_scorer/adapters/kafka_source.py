@@ -126,7 +126,6 @@ class KafkaSource:
         self, order: InStep, records: list[Record], ended: tuple[Partition, ...], records_max: int
     ) -> tuple[list[Record], tuple[Partition, ...]]:
         now_s = time.monotonic()
-        order.expect(self._gained, now_s)
         for record in records:
             self._at_end.discard(Partition(record.topic, record.partition))
             self._ended_later.pop(Partition(record.topic, record.partition), None)
@@ -135,9 +134,8 @@ class KafkaSource:
         if order or self._gained or now_s - self._looked_s >= _LOOK_EVERY_S:
             self._looked_s = now_s
             behind = [one for one in self._started if one not in self._at_end and self._behind(one)]
-            if order or behind:
-                order.add(records, now_s)
-                records = order.take(behind, records_max=records_max, now_s=now_s)
+            order.add(records, now_s)
+            records = order.take(behind, records_max=records_max, now_s=now_s)
         told = tuple(one for one in self._ended_later if not order.held_of(one))
         self._ended_later = {one: None for one in self._ended_later if order.held_of(one)}
         return records, told

@@ -46,12 +46,13 @@ class HeldOutcomes(Generic[Outcome]):
         _, offset, request_id = self._turns[0]
         return next((one for one in self._by_request.get(request_id, ()) if self._offset_of(one) == offset), None)
 
-    def end_turn(self) -> None:
-        """Let the next one go."""
+    def end_turn(self) -> Outcome | None:
+        """Let the next one go, and return it; None when it was taken."""
         outcome = self.next()
         _, _, request_id = heapq.heappop(self._turns)
         if outcome is not None:
             self._keep(request_id, [one for one in self._by_request[request_id] if one is not outcome])
+        return outcome
 
     def drop(self, unwanted: Callable[[Outcome], bool]) -> int:
         """Let go of all that are unwanted, and return how many they were."""

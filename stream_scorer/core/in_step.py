@@ -8,7 +8,7 @@ its own, has not been read as far. Within a partition the order stays.
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from operator import itemgetter
 
 from stream_scorer.core.records import Partition, Record
@@ -28,7 +28,7 @@ class InStep:
         self._bytes = 0
         self._counts: Counter[Partition] = Counter()
         self._newest_ms: dict[Partition, int] = {}
-        self._heard_s: dict[Partition, float] = {}
+        self._heard_s: dict[Partition, float] = {}  # of those behind: their newest record, else when they fell behind
 
     def __len__(self) -> int:
         """Return how many records wait."""
@@ -38,16 +38,13 @@ class InStep:
         """Return how many records of a partition wait."""
         return self._counts[partition]
 
-    def expect(self, partitions: Iterable[Partition], now_s: float) -> None:
-        """Note that these are read from now on."""
-        self._heard_s.update(dict.fromkeys(partitions, now_s))
-
     def add(self, records: Sequence[Record], now_s: float) -> None:
         """Take records in, in offset order per partition."""
         for record in records:
             partition = Partition(record.topic, record.partition)
             time_ms = max(_time_ms(record), self._newest_ms.get(partition, 0))
-            self._newest_ms[partition], self._heard_s[partition] = time_ms, now_s
+            self._newest_ms[partition] = time_ms
+            self._heard_s[partition] = now_s
             self._counts[partition] += 1
             self._bytes += len(record.value or b"")
             self._held.append((time_ms, record))
@@ -55,7 +52,8 @@ class InStep:
 
     def take(self, behind: Collection[Partition], *, records_max: int, now_s: float) -> list[Record]:
         """Return what no record of the partitions with a backlog, `behind`, can come before; anything where too much is held."""
-        waited_for = [one for one in behind if now_s - self._heard_s.setdefault(one, now_s) < SILENT_S]
+        self._heard_s = {one: self._heard_s.get(one, now_s) for one in behind}
+        waited_for = [one for one, heard_s in self._heard_s.items() if now_s - heard_s < SILENT_S]
         count = len(self._held)
         if waited_for and count < HELD_RECORDS_MAX and self._bytes < HELD_BYTES_MAX:
             count = bisect_right(self._held, min(self._newest_ms.get(one, -1) for one in waited_for), key=_time_of)

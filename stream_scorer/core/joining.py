@@ -236,9 +236,8 @@ class PartitionJoin:
 
     def _settle_all(self) -> None:
         while (turn_ms := self._waiting.turn_ms) is not None and self.watermark_ms > turn_ms + self._horizons.disorder_ms:
-            if (outcome := self._waiting.next()) is not None:
+            if (outcome := self._waiting.end_turn()) is not None:
                 self._settle(outcome)
-            self._waiting.end_turn()
 
     def _settle(self, waiting: Waiting) -> None:
         acceptance, horizons = waiting.acceptance, self._horizons

@@ -24,7 +24,7 @@ def times(taken: Sequence[Record]) -> list[int]:
 
 def in_step() -> InStep:
     order = InStep()
-    order.expect([ONE, TWO], 0.0)
+    order.take([ONE, TWO], records_max=9, now_s=0.0)
     return order
 
 
@@ -50,6 +50,14 @@ def test_a_silent_partition_is_not_waited_for() -> None:
     order = in_step()
     order.add(records(ONE, 10, 20), SILENT_S)
     assert times(order.take([TWO], records_max=9, now_s=SILENT_S)) == [10, 20]
+
+
+def test_a_partition_is_waited_for_again_whenever_it_falls_behind() -> None:
+    order = in_step()
+    order.take([], records_max=9, now_s=5 * SILENT_S)
+    order.add(records(ONE, 10), 9 * SILENT_S)
+    assert order.take([ONE, TWO], records_max=9, now_s=9 * SILENT_S) == []
+    assert times(order.take([ONE, TWO], records_max=9, now_s=10 * SILENT_S)) == [10]
 
 
 def test_what_is_held_is_bounded() -> None:
