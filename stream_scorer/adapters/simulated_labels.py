@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.codec import encode
+from stream_scorer.core.wire.codec import encode
 from stream_scorer.core.world import World, customer_id, examination, offer_id
 
 if TYPE_CHECKING:

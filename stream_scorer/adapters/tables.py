@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.strict_json import Refusal, loads_strict
+from stream_scorer.core.wire.strict_json import Refusal, loads_strict
 from stream_scorer.errors import UsageError
 
 _OFFER = TypeAdapter(Offer)

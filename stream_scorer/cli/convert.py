@@ -22,7 +22,7 @@ def convert(
     import json
 
     from stream_scorer.adapters.open_bandit import OpenBandit
-    from stream_scorer.core.codec import encode
+    from stream_scorer.core.wire.codec import encode
 
     bandit = {"open-bandit": OpenBandit.at}[log](path)
     out.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,6 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from stream_scorer.core.codec import decode_all
 from stream_scorer.core.event_time import NO_TIME
 from stream_scorer.core.held_outcomes import HeldOutcomes, Reach
 from stream_scorer.core.join_erasure import ErasedCustomers, sort_out
@@ -32,6 +31,7 @@ from stream_scorer.core.labelling import (
 )
 from stream_scorer.core.messages import Acceptance, Erasure
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
+from stream_scorer.core.wire.codec import decode_all
 
 BUFFERED_MAX = 5_000
 

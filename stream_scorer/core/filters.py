@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stream_scorer.core.catalog import Catalog, Flags
 from stream_scorer.core.messages import Filter
-from stream_scorer.core.strict_json import Refusal, path_text
+from stream_scorer.core.wire.strict_json import Refusal, path_text
 
 MISSING, NUMBER, TEXT, BOOL, BAG, VECTOR = range(6)
 _WORDS = ("missing", "number", "text", "bool", "bag", "vector")

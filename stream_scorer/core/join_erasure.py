@@ -5,9 +5,9 @@ What is erased is decided by event times alone, so the same records leave the sa
 
 from collections.abc import Iterable
 
-from stream_scorer.core.codec import decode_all
 from stream_scorer.core.messages import Erasure
 from stream_scorer.core.records import DeadLetter, Record
+from stream_scorer.core.wire.codec import decode_all
 
 
 class ErasedCustomers:

@@ -21,7 +21,6 @@ from sys import intern
 
 import lz4.block
 
-from stream_scorer.core.codec import decode_all
 from stream_scorer.core.event_time import EventTime
 from stream_scorer.core.held_outcomes import HeldOutcomes, Reach
 from stream_scorer.core.join_erasure import ErasedCustomers, sort_out
@@ -43,6 +42,7 @@ from stream_scorer.core.labelling import (
 )
 from stream_scorer.core.messages import Acceptance, Erasure
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
+from stream_scorer.core.wire.codec import decode_all
 
 
 class PartitionJoin:

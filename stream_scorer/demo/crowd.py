@@ -8,9 +8,9 @@ from heapq import heappop, heappush
 import msgspec
 import numpy as np
 
-from stream_scorer.core.codec import decode_all, encode
 from stream_scorer.core.messages import Acceptance, CustomerRequest, Ranking
 from stream_scorer.core.records import OutputRecord, Record
+from stream_scorer.core.wire.codec import decode_all, encode
 from stream_scorer.core.world import World, customer_row, offer_row
 from stream_scorer.demo.tally import Seen
 from stream_scorer.ports import Clock, RecordFeed, RecordSource

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from stream_scorer.core.codec import decode_all, encode
 from stream_scorer.core.labelling import Horizons
 from stream_scorer.core.messages import Erasure
 from stream_scorer.core.records import OutputRecord, Partition, Record
+from stream_scorer.core.wire.codec import decode_all, encode
 from stream_scorer.errors import TransientError
 from stream_scorer.ports import Clock, LogReader, RecordFeed, TopicState, TrainingBuffer
 from stream_scorer.services.verify_reading import VerifyTopics, join_positions

@@ -10,7 +10,6 @@ import xxhash
 
 from stream_scorer.core import history
 from stream_scorer.core.buffer_files import Sampled, keep_prob_at
-from stream_scorer.core.codec import decode_all
 from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow, take_apart
 from stream_scorer.core.history import Fate, Input, Output, Rows, Seen
@@ -18,6 +17,7 @@ from stream_scorer.core.join_erasure import ErasedCustomers
 from stream_scorer.core.messages import Erasure, LabelledRanking
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.core.verifying import NO_TIME, Fault
+from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.ports import Sorter
 from stream_scorer.services.verify_letters import DeadLetters
 from stream_scorer.services.verify_reading import Readers, Snapshot, with_aborted

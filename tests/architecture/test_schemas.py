@@ -7,8 +7,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from stream_scorer import schemas
-from stream_scorer.core.codec import decode_all, encode
 from stream_scorer.core.records import Record
+from stream_scorer.core.wire.codec import decode_all, encode
 
 FOLDER = Path(__file__).parents[2] / "schemas"
 EXAMPLES = sorted((FOLDER / "examples").glob("*/*.json"))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.example_files import ExampleFiles
-from stream_scorer.core.codec import encode
 from stream_scorer.core.messages import LabelledExample
+from stream_scorer.core.wire.codec import encode
 from stream_scorer.core.world import World
 from stream_scorer.demo.tally import ReleaseTally
 from stream_scorer.services.publisher import draft_release, publish

@@ -9,7 +9,7 @@ import pytest
 
 from stream_scorer.adapters.example_files import ExampleFiles
 from stream_scorer.adapters.open_bandit import OpenBandit
-from stream_scorer.core.codec import encode
+from stream_scorer.core.wire.codec import encode
 from stream_scorer.services.judging import judge
 from stream_scorer.services.policy_value import PolicyTable, policy_value
 from tests.open_bandit_policies import at_random, thompson

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stream_scorer.cli import app
-from stream_scorer.core.codec import encode
+from stream_scorer.core.wire.codec import encode
 from stream_scorer.core.world import World
 from stream_scorer.errors import UsageError
 

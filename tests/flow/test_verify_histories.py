@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from stream_scorer.adapters.memory_sorter import MemorySorter
 from stream_scorer.adapters.memory_stream import MemoryLog
-from stream_scorer.core.codec import dead_letter_record
 from stream_scorer.core.records import DeadLetter
+from stream_scorer.core.wire.codec import dead_letter_record
 from stream_scorer.services.join_restore import JoinConfig
 from stream_scorer.services.verify import VerifyConfig, verify
 from stream_scorer.services.verify_reading import Readers, VerifyTopics

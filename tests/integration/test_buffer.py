@@ -17,9 +17,9 @@ from stream_scorer.adapters.folders import Folder
 from stream_scorer.adapters.kafka_log import KafkaLog
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
 from stream_scorer.adapters.parquet_compaction import compact
-from stream_scorer.core.codec import encode
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking
 from stream_scorer.core.records import Partition
+from stream_scorer.core.wire.codec import encode
 from stream_scorer.settings import TopicSettings
 from tests.waiting import wait_for
 

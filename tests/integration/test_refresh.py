@@ -17,9 +17,9 @@ from stream_scorer.adapters.kafka_log import KafkaLog
 from stream_scorer.adapters.local_valkey import LocalValkey
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
-from stream_scorer.core.codec import encode
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import OutputRecord, Partition
+from stream_scorer.core.wire.codec import encode
 from stream_scorer.settings import TopicSettings
 from tests.release_samples import model, offer, published
 from tests.waiting import wait_for

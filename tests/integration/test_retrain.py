@@ -16,8 +16,8 @@ from pyarrow import fs
 
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
-from stream_scorer.core.codec import encode
 from stream_scorer.core.messages import LabelledExample
+from stream_scorer.core.wire.codec import encode
 from stream_scorer.core.world import World
 
 WORLD = World.of(3, customers=150, offers=40, popularity_rate=0.5)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from stream_scorer.adapters.open_bandit import OpenBandit
-from stream_scorer.core.codec import decode_all, encode
 from stream_scorer.core.messages import Acceptance, CustomerRequest
 from stream_scorer.core.records import Record
+from stream_scorer.core.wire.codec import decode_all, encode
 from stream_scorer.errors import UsageError
 from tests.open_bandit_samples import write_log
 

@@ -3,9 +3,9 @@
 from stream_scorer.bench import job
 from stream_scorer.bench.measures import Latency, Throughput
 from stream_scorer.bench.report import as_data, as_page
-from stream_scorer.core.codec import decode_all
 from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.records import Record
+from stream_scorer.core.wire.codec import decode_all
 
 ROWS = [
     Throughput("bare", "exactly_once", 1_000, 50_000, 10.0, 40),

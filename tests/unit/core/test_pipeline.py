@@ -3,11 +3,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_scorer.core.codec import decode_all, encode
 from stream_scorer.core.exploration import Exploration
 from stream_scorer.core.messages import Acceptance, Filter, Ranking
 from stream_scorer.core.pipeline import RankedBatch, rank_batch
 from stream_scorer.core.records import OutputRecord, Record
+from stream_scorer.core.wire.codec import decode_all, encode
 from tests.bad_records import BAD_REQUESTS
 from tests.ranking_worlds import TOPICS, catalog_of, offer, record_of, release_of, request, unit_vectors
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_scorer.core.codec import decode_all, encode
 from stream_scorer.core.messages import Acceptance, CustomerRequest, RankedOffer, Ranking
 from stream_scorer.core.records import Record
+from stream_scorer.core.wire.codec import decode_all, encode
 from stream_scorer.core.world import PLACES, World, customer_row, offer_id, offer_row
 
 WORLD = World.of(7, customers=400, offers=60)

@@ -9,9 +9,9 @@ import pytest
 
 from stream_scorer.adapters.clock import HandClock
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemorySource
-from stream_scorer.core.codec import encode
 from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledOffer, LabelledRanking, RankedOffer, Ranking
 from stream_scorer.core.records import OutputRecord
+from stream_scorer.core.wire.codec import encode
 from stream_scorer.core.world import World
 from stream_scorer.demo.crowd import Crowd, CrowdTopics
 

@@ -10,11 +10,11 @@ from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
 from stream_scorer.core.buffer_files import Chunk
-from stream_scorer.core.codec import decode_all, encode
 from stream_scorer.core.compaction import CompactionPlan
 from stream_scorer.core.examples import take_apart
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking
 from stream_scorer.core.records import OutputRecord, Partition, Position
+from stream_scorer.core.wire.codec import decode_all, encode
 from stream_scorer.errors import BatchAborted, TransientError, UsageError
 from stream_scorer.ports import TrainingBuffer
 from stream_scorer.services.buffer import Buffer, BufferConfig

@@ -6,9 +6,9 @@ from structlog.testing import capture_logs
 from stream_scorer.adapters.clock import HandClock
 from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
-from stream_scorer.core.codec import encode
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import OutputRecord, Partition
+from stream_scorer.core.wire.codec import encode
 from stream_scorer.services.loop import Work
 from stream_scorer.services.refresher import RefreshConfig, Refresher
 from tests.release_samples import model, offer, published

@@ -12,12 +12,12 @@ from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.memory_sorter import MemorySorter
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
 from stream_scorer.core.buffer_files import Chunk
-from stream_scorer.core.codec import dead_letter_record, decode_all
 from stream_scorer.core.examples import take_apart
 from stream_scorer.core.join_state import JoinTopics
 from stream_scorer.core.labelling import Horizons
 from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
+from stream_scorer.core.wire.codec import dead_letter_record, decode_all
 from stream_scorer.services.join_restore import JoinConfig, restore
 from stream_scorer.services.verify import Report, VerifyConfig, verify
 from stream_scorer.services.verify_reading import Readers, VerifyTopics

@@ -10,7 +10,6 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from stream_scorer.core.fast_decoding import read_acceptance, read_labels, read_request
 from stream_scorer.core.messages import (
     BAG_MAX,
     RECORD_BYTES_MAX,
@@ -22,7 +21,8 @@ from stream_scorer.core.messages import (
     Offer,
 )
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
-from stream_scorer.core.strict_json import Path, Refusal, loads_strict, path_text
+from stream_scorer.core.wire.fast_decoding import read_acceptance, read_labels, read_request
+from stream_scorer.core.wire.strict_json import Path, Refusal, loads_strict, path_text
 
 __all__ = ["Decoded", "Refusal", "dead_letter_record", "decode_all", "encode", "loads_strict", "refusal_of"]
 

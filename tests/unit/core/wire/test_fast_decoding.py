@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stream_scorer.core.codec import Refusal, _read_strictly, encode
-from stream_scorer.core.fast_decoding import read_acceptance, read_labels, read_request
 from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledRanking
+from stream_scorer.core.wire.codec import Refusal, _read_strictly, encode
+from stream_scorer.core.wire.fast_decoding import read_acceptance, read_labels, read_request
 from tests.bad_records import BAD_REQUESTS, GOOD_REQUEST
 
 ANSWER: dict[str, Any] = {

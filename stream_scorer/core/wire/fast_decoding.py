@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from stream_scorer.core import messages as contract
 from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledOffer, LabelledRanking
-from stream_scorer.core.strict_json import may_hold_nul
+from stream_scorer.core.wire.strict_json import may_hold_nul
 
 Message = TypeVar("Message")
 

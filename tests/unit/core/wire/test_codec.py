@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.codec import Decoded, Refusal, dead_letter_record, decode_all, encode, loads_strict
 from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledRanking, Offer, Ranking
 from stream_scorer.core.records import DeadLetter, Record
+from stream_scorer.core.wire.codec import Decoded, Refusal, dead_letter_record, decode_all, encode, loads_strict
 from tests.bad_records import BAD_REQUESTS, GOOD_REQUEST
 
 SECRET = "Ada Lovelace"  # what no dead letter may repeat

@@ -1,0 +1,1 @@
+"""Records as they lie on topics: strict reading, and writing."""
