@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.core.features import Category, FeatureSpec, Number, Side
+from stream_scorer.core.features.spec import Category, FeatureSpec, Number, Side
 from stream_scorer.core.messages import CustomerRequest, Offer
 from stream_scorer.core.release import Model
 from stream_scorer.core.tower import Layer, Tower, digest_towers

@@ -5,7 +5,7 @@ import io
 import msgspec
 import torch
 
-from stream_scorer.core.features import Category, FeatureSpec, Input, Number
+from stream_scorer.core.features.spec import Category, FeatureSpec, Input, Number
 
 INPUTS: tuple[Input, ...] = (Category("customer_id", ("ann", "bob"), from_id=True), Category("plan", ("free",)), Number("age", mean=40.0))
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_scorer.core.catalog import ALWAYS_MS, NEVER_MS, Catalog
-from stream_scorer.core.features import RowError
+from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.messages import CustomerRequest, Offer, OfferId, ReleaseId
 from stream_scorer.core.pipeline import RankTopics
 from stream_scorer.core.records import Record

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from stream_scorer.core.features import Category, FeatureSpec, Number, Side
+from stream_scorer.core.features.spec import Category, FeatureSpec, Number, Side
 from stream_scorer.core.messages import Features, Offer, OfferId
 from stream_scorer.core.release import Model
 from stream_scorer.core.tower import Layer, Tower, digest_towers

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from stream_scorer.core.catalog import Catalog, Vectors
-from stream_scorer.core.features import RowError
+from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.release import Model
 from stream_scorer.core.tower import Tower
 from stream_scorer.errors import BadModel, ReleaseError

@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.features import Bag, Category, FeatureSpec, Input, Number, Vector
+from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Input, Number, Vector
 from stream_scorer.core.tower import Tower
 
 Value = TypeVar("Value")

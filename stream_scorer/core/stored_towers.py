@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.features import FeatureSpec
+from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.given_vectors import GivenTower, GivenVectors
 from stream_scorer.core.program_tower import OpenProgram, ProgramTower
 from stream_scorer.core.tower import Tower

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.features import FeatureSpec, Floats, Inputs, RowError
+from stream_scorer.core.features.spec import FeatureSpec, Floats, Inputs, RowError
 from stream_scorer.errors import BadModel
 
 TILE_ROWS = 64

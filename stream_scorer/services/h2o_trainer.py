@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from stream_scorer.core.evaluation import auc_within
 from stream_scorer.core.example_chunks import ExampleSource, Ints, Views
-from stream_scorer.core.features import Floats
+from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.h2o_network import check_not_dead, defaults_of
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.release import Model

@@ -8,8 +8,8 @@ import numpy as np
 
 from stream_scorer.core.evaluation import WithinAuc, auc_within
 from stream_scorer.core.example_chunks import ExampleSource
-from stream_scorer.core.feature_stats import FeatureStats, SpecOptions
-from stream_scorer.core.features import FeatureSpec
+from stream_scorer.core.features.spec import FeatureSpec
+from stream_scorer.core.features.stats import FeatureStats, SpecOptions
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.release import Model
 from stream_scorer.core.spec_extension import extended

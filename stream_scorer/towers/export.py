@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from stream_scorer.core.example_chunks import Views
-from stream_scorer.core.features import FeatureSpec
+from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.release import Model
 from stream_scorer.core.tower import Tower, digest_towers
 from stream_scorer.core.training_set import Side, side_of

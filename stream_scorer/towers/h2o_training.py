@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.features import Floats, Side
+from stream_scorer.core.features.spec import Floats, Side
 from stream_scorer.core.h2o_network import tower_of
 from stream_scorer.core.tower import Tower
 from stream_scorer.errors import BadModel, UsageError

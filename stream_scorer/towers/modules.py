@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stream_scorer.core.feature_slots import Category, hashed_rows
-from stream_scorer.core.features import FeatureSpec
+from stream_scorer.core.features.slots import Category, hashed_rows
+from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.tower import Layer, Tower
 from stream_scorer.core.training_set import Places, Side
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from stream_scorer.core.features import FeatureSpec, Floats, Side
+from stream_scorer.core.features.spec import FeatureSpec, Floats, Side
 from stream_scorer.core.program_tower import ProgramTower
 from stream_scorer.core.tower import TILE_ROWS
 from stream_scorer.errors import BadModel

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stream_scorer.core.feature_slots import Category
-from stream_scorer.core.features import FeatureSpec
+from stream_scorer.core.features.slots import Category
+from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.ranking_quality import Pairs
 from stream_scorer.core.release import Model
 from stream_scorer.core.splits import split_by_time, split_within_customers

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from stream_scorer.adapters.model_files import read_model
 from stream_scorer.cli import app
-from stream_scorer.core.features import Category, FeatureSpec
+from stream_scorer.core.features.spec import Category, FeatureSpec
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.core.world import World, customer_id, offer_id
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stream_scorer.core.features import RowError
+from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.gate import caution_of, check_model, faults_of, verify
 from stream_scorer.core.release import Model, Release
 from stream_scorer.core.tower import Layer, Tower

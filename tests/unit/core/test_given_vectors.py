@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stream_scorer.core.features import Bag, Category, FeatureSpec, Vector
+from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Vector
 from stream_scorer.core.given_vectors import GivenTower, GivenVectors, brought, customer_lookup, model_of_towers, offer_lookup
 from stream_scorer.core.stored_towers import tower_from
 from stream_scorer.core.tower import Layer, Tower

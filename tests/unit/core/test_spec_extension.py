@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stream_scorer.core.features import Bag, Category, FeatureSpec, Number, Vector
+from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Number, Vector
 from stream_scorer.core.spec_extension import carried_columns, carried_table, extended
 from stream_scorer.core.tower import Layer, Tower
 

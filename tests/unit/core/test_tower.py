@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_scorer.core.features import Bag, Category, FeatureSpec, Number
+from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Number
 from stream_scorer.core.tower import Layer, Tower, digest_towers, normalised
 from stream_scorer.errors import BadModel
 

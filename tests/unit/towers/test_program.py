@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from stream_scorer.core.features import Category
+from stream_scorer.core.features.spec import Category
 from stream_scorer.core.program_tower import ProgramTower
 from stream_scorer.core.stored_towers import tower_from
 from stream_scorer.errors import BadModel

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stream_scorer.core.example_chunks import Views
-from stream_scorer.core.features import FeatureSpec
+from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.training_set import TrainingSet, build_training_set
 from stream_scorer.errors import BadModel, UsageError

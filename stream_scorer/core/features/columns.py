@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.feature_values import Errors, Values, kind_of, refuse
+from stream_scorer.core.features.values import Errors, Values, kind_of, refuse
 
 Floats = npt.NDArray[np.float64]
 

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from stream_scorer.core.feature_columns import Floats, Number, Vector
-from stream_scorer.core.feature_slots import Bag, Category, Rows, Slot
-from stream_scorer.core.feature_values import Errors, RowError, Values
+from stream_scorer.core.features.columns import Floats, Number, Vector
+from stream_scorer.core.features.slots import Bag, Category, Rows, Slot
+from stream_scorer.core.features.values import Errors, RowError, Values
 from stream_scorer.errors import BadModel
 
 __all__ = ["Bag", "Category", "FeatureSpec", "Floats", "Input", "Inputs", "Number", "RowError", "Side", "Vector"]

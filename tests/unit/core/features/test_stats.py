@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_scorer.core.feature_stats import FeatureStats, SpecOptions
-from stream_scorer.core.features import Bag, Category, FeatureSpec, Number, Vector
+from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Number, Vector
+from stream_scorer.core.features.stats import FeatureStats, SpecOptions
 from stream_scorer.errors import UsageError
 
 FEATURES_ONLY = SpecOptions(id_feature=False, count_min=1)

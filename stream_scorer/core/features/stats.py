@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.core.features import Bag, Category, FeatureSpec, Floats, Input, Number, Side, Vector
+from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Floats, Input, Number, Side, Vector
 from stream_scorer.errors import UsageError
 
 _KIND = {float: "number", int: "number", str: "string", bool: "bool"}

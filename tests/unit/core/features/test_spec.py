@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.feature_slots import hashed_rows
-from stream_scorer.core.features import Bag, Category, FeatureSpec, Inputs, Number, Vector
+from stream_scorer.core.features.slots import hashed_rows
+from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Inputs, Number, Vector
 from stream_scorer.errors import BadModel
 
 SPEC = FeatureSpec(

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from stream_scorer.core.feature_values import Errors, Values, kind_of, refuse
+from stream_scorer.core.features.values import Errors, Values, kind_of, refuse
 
 Rows = npt.NDArray[np.int64]
 

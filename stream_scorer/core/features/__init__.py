@@ -1,0 +1,1 @@
+"""Feature dicts of customers and offers into arrays, by a spec made from data."""
