@@ -22,7 +22,7 @@ from stream_scorer.core.exploration import Exploration
 from stream_scorer.core.join_state import JoinTopics
 from stream_scorer.core.labelling import Horizons
 from stream_scorer.core.pipeline import RankTopics
-from stream_scorer.core.program_tower import Program
+from stream_scorer.core.towers.program_tower import Program
 from stream_scorer.errors import BadModel
 from stream_scorer.ports import Telemetry
 from stream_scorer.services.join_restore import JoinConfig

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.core.h2o_network import H2oCategory, H2oNetwork
+from stream_scorer.core.towers.h2o_network import H2oCategory, H2oNetwork
 
 COLUMNS = ("customer_id", "colour", "price", "score", "accepted")
 ACTIVATIONS = ("Rectifier", "Tanh", "Maxout", "RectifierWithDropout", "TanhWithDropout", "MaxoutWithDropout")

@@ -10,7 +10,7 @@ import numpy as np
 from stream_scorer.core.features.spec import Category, FeatureSpec, Number, Side
 from stream_scorer.core.messages import CustomerRequest, Offer
 from stream_scorer.core.release import Model
-from stream_scorer.core.tower import Layer, Tower, digest_towers
+from stream_scorer.core.towers.tower import Layer, Tower, digest_towers
 
 DIM = 8
 

@@ -13,7 +13,7 @@ from stream_scorer.core.messages import CustomerRequest, Offer, OfferId, Release
 from stream_scorer.core.pipeline import RankTopics
 from stream_scorer.core.records import Record
 from stream_scorer.core.release import Release
-from stream_scorer.core.tower import Embedded
+from stream_scorer.core.towers.tower import Embedded
 
 TOPICS = RankTopics("customer-requests", "acceptances", "rankings", "outcomes")
 TIME_MS = 1_700_000_000_000

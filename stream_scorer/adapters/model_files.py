@@ -13,10 +13,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from stream_scorer.core.program_tower import OpenProgram
 from stream_scorer.core.release import Model
-from stream_scorer.core.stored_towers import tower_from
-from stream_scorer.core.tower import Tensors, Tower, digest_towers
+from stream_scorer.core.towers.program_tower import OpenProgram
+from stream_scorer.core.towers.stored_towers import tower_from
+from stream_scorer.core.towers.tower import Tensors, Tower, digest_towers
 from stream_scorer.errors import BadModel, UsageError
 
 FORMAT = 1

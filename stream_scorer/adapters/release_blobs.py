@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from stream_scorer.core.messages import ReleaseId
-from stream_scorer.core.program_tower import OpenProgram
-from stream_scorer.core.stored_towers import tower_from
-from stream_scorer.core.tower import Tensors, Tower
+from stream_scorer.core.towers.program_tower import OpenProgram
+from stream_scorer.core.towers.stored_towers import tower_from
+from stream_scorer.core.towers.tower import Tensors, Tower
 from stream_scorer.errors import BadModel, ReleaseError
 
 FORMAT = 1

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stream_scorer.core.given_vectors import GivenVectors
     from stream_scorer.core.release import Model
-    from stream_scorer.core.tower import Tower
+    from stream_scorer.core.towers.given_vectors import GivenVectors
+    from stream_scorer.core.towers.tower import Tower
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def model_from(sources: TowerSources, *, vector_feature: str) -> "Model":
     """Read the towers. Customers' vectors go before a user tower; without either, a request brings its own vector."""
     if sources.model and not sources.customer_vectors:
         return stored_model(sources.model)
-    from stream_scorer.core.given_vectors import model_of_towers
+    from stream_scorer.core.towers.given_vectors import model_of_towers
 
     model = stored_model(sources.model) if sources.model else None
     item = model.item_tower if model else _item(sources)
@@ -44,7 +44,7 @@ def model_from(sources: TowerSources, *, vector_feature: str) -> "Model":
 
 
 def _item(sources: TowerSources) -> "Tower":
-    from stream_scorer.core.given_vectors import offer_lookup
+    from stream_scorer.core.towers.given_vectors import offer_lookup
 
     if sources.item_program:
         return _program(sources.item_program, "offer")
@@ -53,7 +53,7 @@ def _item(sources: TowerSources) -> "Tower":
 
 
 def _user(sources: TowerSources, trained: "Tower | None", dim: int, feature: str) -> "Tower":
-    from stream_scorer.core.given_vectors import GivenTower, brought, customer_lookup
+    from stream_scorer.core.towers.given_vectors import GivenTower, brought, customer_lookup
 
     tower = _program(sources.user_program, "customer") if sources.user_program else trained
     if sources.customer_vectors is None:

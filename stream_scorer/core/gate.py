@@ -10,7 +10,7 @@ import numpy as np
 from stream_scorer.core.catalog import Catalog, Vectors
 from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.release import Model
-from stream_scorer.core.tower import Tower
+from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import BadModel, ReleaseError
 
 SAMPLE_OFFERS = 256

@@ -14,7 +14,7 @@ from stream_scorer.core.catalog import ALWAYS_MS, NEVER_MS, Catalog
 from stream_scorer.core.messages import Id, Offer, OfferId
 from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.release import OfferChange
-from stream_scorer.core.tower import Tower
+from stream_scorer.core.towers.tower import Tower
 from stream_scorer.core.wire.codec import decode_all, encode
 
 Fingerprints = Mapping[OfferId, int]  # of every offer that is held; an absent one is withdrawn, or was never there

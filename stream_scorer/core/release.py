@@ -7,7 +7,7 @@ import numpy as np
 
 from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
-from stream_scorer.core.tower import Tower
+from stream_scorer.core.towers.tower import Tower
 
 
 @dataclass(frozen=True, slots=True)

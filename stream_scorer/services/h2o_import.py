@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from stream_scorer.core.gate import check_model
-from stream_scorer.core.h2o_network import H2oNetwork, check_not_dead, defaults_of, probes, tower_of, with_defaults
 from stream_scorer.core.release import Model
-from stream_scorer.core.tower import Tower, digest_towers
+from stream_scorer.core.towers.h2o_network import H2oNetwork, check_not_dead, defaults_of, probes, tower_of, with_defaults
+from stream_scorer.core.towers.tower import Tower, digest_towers
 from stream_scorer.errors import UsageError
 
 CUSTOMER_COLUMNS = ("customer_id",)

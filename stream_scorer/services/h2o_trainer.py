@@ -17,10 +17,10 @@ import numpy.typing as npt
 from stream_scorer.core.evaluation import auc_within
 from stream_scorer.core.example_chunks import ExampleSource, Ints, Views
 from stream_scorer.core.features.spec import Floats
-from stream_scorer.core.h2o_network import check_not_dead, defaults_of
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.release import Model
-from stream_scorer.core.tower import Tower, digest_towers
+from stream_scorer.core.towers.h2o_network import check_not_dead, defaults_of
+from stream_scorer.core.towers.tower import Tower, digest_towers
 from stream_scorer.errors import UsageError
 from stream_scorer.towers.h2o_options import H2oOptions
 from stream_scorer.towers.h2o_server import h2o_server

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from stream_scorer.core.features.spec import Floats
-from stream_scorer.core.h2o_network import H2oCategory, H2oNetwork
+from stream_scorer.core.towers.h2o_network import H2oCategory, H2oNetwork
 from stream_scorer.errors import BadModel
 
 _DROPOUT_DEFAULT = 0.5

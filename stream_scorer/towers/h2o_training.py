@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.core.features.spec import Floats, Side
-from stream_scorer.core.h2o_network import tower_of
-from stream_scorer.core.tower import Tower
+from stream_scorer.core.towers.h2o_network import tower_of
+from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import BadModel, UsageError
 from stream_scorer.towers.h2o_api import network_of, renamed
 from stream_scorer.towers.h2o_options import H2oOptions

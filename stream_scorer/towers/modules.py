@@ -1,4 +1,4 @@
-"""The two towers as torch modules: the architecture of `core.tower`, trainable."""
+"""The two towers as torch modules: the architecture of `core.towers.tower`, trainable."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from stream_scorer.core.features.slots import Category, hashed_rows
 from stream_scorer.core.features.spec import FeatureSpec
-from stream_scorer.core.tower import Layer, Tower
+from stream_scorer.core.towers.tower import Layer, Tower
 from stream_scorer.core.training_set import Places, Side
 
 ID_SPREAD = 0.05

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import torch
 
 from stream_scorer.core.features.spec import FeatureSpec, Floats, Side
-from stream_scorer.core.program_tower import ProgramTower
-from stream_scorer.core.tower import TILE_ROWS
+from stream_scorer.core.towers.program_tower import ProgramTower
+from stream_scorer.core.towers.tower import TILE_ROWS
 from stream_scorer.errors import BadModel
 
 INPUTS = "inputs.json"

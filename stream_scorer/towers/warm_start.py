@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from stream_scorer.core.spec_extension import carried_columns, carried_table
-from stream_scorer.core.tower import Tower
+from stream_scorer.core.towers.spec_extension import carried_columns, carried_table
+from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError
 from stream_scorer.towers.modules import TowerModule
 from stream_scorer.towers.objective import Head

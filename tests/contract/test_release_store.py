@@ -10,7 +10,7 @@ from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
 from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.messages import ReleaseId
-from stream_scorer.core.tower import digest_towers
+from stream_scorer.core.towers.tower import digest_towers
 from stream_scorer.errors import ReleaseError
 from stream_scorer.ports import ReleaseStore
 from tests.release_samples import change, model, offer, published, release, withdrawal

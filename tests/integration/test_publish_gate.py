@@ -12,7 +12,7 @@ import pytest
 from stream_scorer.adapters.model_files import write_model
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.release import Model
-from stream_scorer.core.tower import Layer, Tower, digest_towers
+from stream_scorer.core.towers.tower import Layer, Tower, digest_towers
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.core.world import World
 from tests.integration.test_publish_command import Run, run

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.mojo_files import read_mojo
-from stream_scorer.core.h2o_network import H2oCategory
+from stream_scorer.core.towers.h2o_network import H2oCategory
 from stream_scorer.errors import BadModel, UsageError
 from tests.h2o_samples import network, write_mojo
 

@@ -6,7 +6,7 @@ import pytest
 
 from stream_scorer.core.records import Record
 from stream_scorer.core.refreshing import refresh
-from stream_scorer.core.tower import Layer
+from stream_scorer.core.towers.tower import Layer
 from tests.release_samples import DIM, tower
 
 

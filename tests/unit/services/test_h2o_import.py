@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_scorer.core.h2o_network import H2oCategory
+from stream_scorer.core.towers.h2o_network import H2oCategory
 from stream_scorer.errors import BadModel, UsageError
 from stream_scorer.services.h2o_import import model_of
 from tests.h2o_samples import dead, deep_features, network

@@ -7,7 +7,7 @@ import pytest
 
 from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.core.release import Model
-from stream_scorer.core.tower import Layer
+from stream_scorer.core.towers.tower import Layer
 from stream_scorer.errors import BadModel
 from stream_scorer.services.publisher import BATCH_OFFERS, Draft, draft_release, held_against, publish
 from tests.release_samples import DIM, model, offer, release

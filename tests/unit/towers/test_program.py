@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from stream_scorer.core.features.spec import Category
-from stream_scorer.core.program_tower import ProgramTower
-from stream_scorer.core.stored_towers import tower_from
+from stream_scorer.core.towers.program_tower import ProgramTower
+from stream_scorer.core.towers.stored_towers import tower_from
 from stream_scorer.errors import BadModel
 from stream_scorer.towers.program import open_program, program_tower
 from tests.program_samples import INPUTS, Net, archive

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.features.spec import Floats
-from stream_scorer.core.h2o_network import H2oCategory, H2oNetwork, check_not_dead, defaults_of, probes, tower_of, with_defaults
-from stream_scorer.core.tower import Tower
+from stream_scorer.core.towers.h2o_network import H2oCategory, H2oNetwork, check_not_dead, defaults_of, probes, tower_of, with_defaults
+from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import BadModel
 from tests.h2o_samples import ACTIVATIONS, ID, ROWS, dead, deep_features, network
 

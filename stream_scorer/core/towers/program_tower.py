@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.core.features.spec import Bag, FeatureSpec, Floats, Inputs
-from stream_scorer.core.tower import TILE_ROWS, Tensors, Tower
+from stream_scorer.core.towers.tower import TILE_ROWS, Tensors, Tower
 from stream_scorer.errors import BadModel
 
 

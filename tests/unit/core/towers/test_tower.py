@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Number
-from stream_scorer.core.tower import Layer, Tower, digest_towers, normalised
+from stream_scorer.core.towers.tower import Layer, Tower, digest_towers, normalised
 from stream_scorer.errors import BadModel
 
 COLOUR = FeatureSpec("offer", (Category("colour", ("red", "blue")), Bag("tags", ("a", "b")), Number("price")))

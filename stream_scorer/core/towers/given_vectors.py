@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from stream_scorer.core.features.spec import Category, FeatureSpec, Floats, Inputs, Side, Vector
 from stream_scorer.core.release import Model
-from stream_scorer.core.tower import Embedded, Tensors, Tower, digest_towers, normalised
+from stream_scorer.core.towers.tower import Embedded, Tensors, Tower, digest_towers, normalised
 from stream_scorer.errors import BadModel
 
 Places = npt.NDArray[np.int64]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from stream_scorer.core.features.spec import Category, FeatureSpec, Floats, Input, Number, Side
-from stream_scorer.core.tower import Activation, Layer, Tower
+from stream_scorer.core.towers.tower import Activation, Layer, Tower
 from stream_scorer.errors import BadModel
 
 ENCODINGS = ("AUTO", "OneHotInternal")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Input, Number, Vector
-from stream_scorer.core.tower import Tower
+from stream_scorer.core.towers.tower import Tower
 
 Value = TypeVar("Value")
 

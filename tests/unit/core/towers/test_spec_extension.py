@@ -3,8 +3,8 @@
 import numpy as np
 
 from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Number, Vector
-from stream_scorer.core.spec_extension import carried_columns, carried_table, extended
-from stream_scorer.core.tower import Layer, Tower
+from stream_scorer.core.towers.spec_extension import carried_columns, carried_table, extended
+from stream_scorer.core.towers.tower import Layer, Tower
 
 EARLIER = FeatureSpec("offer", (Category("colour", ("red", "blue"), buckets=2), Number("price", mean=5.0, scale=2.0), Bag("tags", ("a",))))
 DERIVED = FeatureSpec(

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.core.features.spec import FeatureSpec
-from stream_scorer.core.given_vectors import GivenTower, GivenVectors
-from stream_scorer.core.program_tower import OpenProgram, ProgramTower
-from stream_scorer.core.tower import Tower
+from stream_scorer.core.towers.given_vectors import GivenTower, GivenVectors
+from stream_scorer.core.towers.program_tower import OpenProgram, ProgramTower
+from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import BadModel
 
 Arrays = Mapping[str, npt.NDArray[Any]]

@@ -1,0 +1,1 @@
+"""Towers that serve: one forward pass, whatever engine trained them."""
