@@ -12,7 +12,7 @@ from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record
-from stream_scorer.core.release import Model, OfferChange, Release, ReleaseInfo
+from stream_scorer.core.releases.release import Model, OfferChange, Release, ReleaseInfo
 
 
 class Clock(Protocol):

@@ -7,12 +7,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_scorer.core.catalog import ALWAYS_MS, NEVER_MS, Catalog
 from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.messages import CustomerRequest, Offer, OfferId, ReleaseId
 from stream_scorer.core.pipeline import RankTopics
 from stream_scorer.core.records import Record
-from stream_scorer.core.release import Release
+from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
+from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.tower import Embedded
 
 TOPICS = RankTopics("customer-requests", "acceptances", "rankings", "outcomes")

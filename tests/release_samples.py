@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.features.spec import Category, FeatureSpec, Number
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
-from stream_scorer.core.release import Model, OfferChange, Release, release_id_of
+from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.release import Model, OfferChange, Release, release_id_of
 from stream_scorer.core.towers.tower import Layer, Tower, digest_towers
 from stream_scorer.ports import ReleaseStore
 

@@ -21,7 +21,7 @@ from stream_scorer.adapters.kafka_client import new_producer
 from stream_scorer.adapters.kafka_log import KafkaLog
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import Partition, Record
-from stream_scorer.core.release import Model, Release
+from stream_scorer.core.releases.release import Model, Release
 from stream_scorer.errors import TransientError
 from stream_scorer.services.publisher import draft_release, publish
 from stream_scorer.settings import Settings, TopicSettings

@@ -30,10 +30,10 @@ from stream_scorer.adapters.release_blobs import (
 )
 from stream_scorer.adapters.release_changes import decode_changes, encode_change, merge_changes
 from stream_scorer.adapters.release_chunks import decode_chunks, encode_chunks
-from stream_scorer.core.catalog import Catalog
-from stream_scorer.core.gate import verify
 from stream_scorer.core.messages import ReleaseId
-from stream_scorer.core.release import Model, OfferChange, Release, ReleaseInfo
+from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.gate import verify
+from stream_scorer.core.releases.release import Model, OfferChange, Release, ReleaseInfo
 from stream_scorer.core.towers.program_tower import OpenProgram
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import ReleaseError

@@ -11,7 +11,7 @@ from stream_scorer.cli.tower_sources import TowerSources, model_from
 
 if TYPE_CHECKING:
     from stream_scorer.core.messages import Offer
-    from stream_scorer.core.release import Model, ReleaseInfo
+    from stream_scorer.core.releases.release import Model, ReleaseInfo
     from stream_scorer.services.publisher import Draft
 
 _HELD_OUT = 0.2  # the share of the labels, the latest, that judges a model of which nobody knows what it learned from
@@ -46,7 +46,7 @@ def publish(
 ) -> None:
     """Embed offers, write a release beside the current one, verify it and switch to it at once; or roll back."""
     from stream_scorer.adapters.tables import read_offers
-    from stream_scorer.core.gate import caution_of
+    from stream_scorer.core.releases.gate import caution_of
     from stream_scorer.services.publisher import held_against
     from stream_scorer.services.publisher import publish as make_current
     from stream_scorer.wiring import release_store

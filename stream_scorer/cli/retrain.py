@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from stream_scorer.core.example_chunks import ExampleSource
     from stream_scorer.core.messages import Offer
-    from stream_scorer.core.release import Model
+    from stream_scorer.core.releases.release import Model
     from stream_scorer.towers.options import TrainOptions
 
 

@@ -12,7 +12,7 @@ from stream_scorer.cli.options import settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.core.records import DeadLetter
-    from stream_scorer.core.release import Release
+    from stream_scorer.core.releases.release import Release
     from stream_scorer.settings import Settings
 
 

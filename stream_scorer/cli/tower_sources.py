@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stream_scorer.core.release import Model
+    from stream_scorer.core.releases.release import Model
     from stream_scorer.core.towers.given_vectors import GivenVectors
     from stream_scorer.core.towers.tower import Tower
 

@@ -13,7 +13,7 @@ from stream_scorer.cli.options import Json, labelled
 if TYPE_CHECKING:
     from types import FrameType
 
-    from stream_scorer.core.release import Model
+    from stream_scorer.core.releases.release import Model
     from stream_scorer.services.trainer import Trained
     from stream_scorer.services.tuner import Trial
     from stream_scorer.towers.options import TrainOptions

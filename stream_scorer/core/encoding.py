@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.messages import LIMIT_MAX, CustomerRequest
 from stream_scorer.core.ranking import Ranked, Scores
+from stream_scorer.core.releases.catalog import Catalog
 
 _RANKS = [b'%d,"score":' % rank for rank in range(1, LIMIT_MAX + 1)]
 _PARTS = 5  # an offer's: head, rank, score, propensity, features

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_scorer.core.catalog import Catalog, Flags
 from stream_scorer.core.messages import Filter
+from stream_scorer.core.releases.catalog import Catalog, Flags
 from stream_scorer.core.wire.strict_json import Refusal, path_text
 
 MISSING, NUMBER, TEXT, BOOL, BAG, VECTOR = range(6)

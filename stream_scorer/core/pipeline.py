@@ -6,14 +6,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.encoding import ALL_FEATURES, OfferFeatures, encode_rankings
 from stream_scorer.core.exploration import Exploration, explore
 from stream_scorer.core.filters import filter_refusal
 from stream_scorer.core.messages import RECORD_BYTES_MAX, Acceptance, CustomerRequest
 from stream_scorer.core.ranking import Customers, Ranked, rank
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
-from stream_scorer.core.release import Release
+from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.release import Release
 from stream_scorer.core.wire.codec import Decoded, decode_all, encode
 from stream_scorer.core.wire.strict_json import Refusal
 

@@ -13,7 +13,7 @@ from stream_scorer.core.intervals import Interval, mean_interval
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.policies import ModelPolicy
 from stream_scorer.core.ranking_quality import Pairs, coverage, quality_by_depth, ranking_quality, top_k
-from stream_scorer.core.release import Model
+from stream_scorer.core.releases.release import Model
 from stream_scorer.services.judging import Floats, Judged, Places, judge
 from stream_scorer.services.policy_value import PolicyTable, policy_value
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from stream_scorer.core.example_chunks import ExampleChunk, ExampleSource
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.ranking_quality import Pairs
-from stream_scorer.core.release import Model
+from stream_scorer.core.releases.release import Model
 from stream_scorer.core.training_set import TrainingSet, build_training_set
 from stream_scorer.errors import UsageError
 

@@ -8,7 +8,7 @@ from stream_scorer.core.encoding import OfferFeatures
 from stream_scorer.core.exploration import Exploration
 from stream_scorer.core.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import progress_of
-from stream_scorer.core.release import Release
+from stream_scorer.core.releases.release import Release
 from stream_scorer.core.wire.codec import dead_letter_record
 from stream_scorer.ports import Fetched, Telemetry
 from stream_scorer.services.loop import Work

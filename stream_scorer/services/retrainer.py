@@ -11,7 +11,7 @@ import structlog
 from stream_scorer.core.example_chunks import ExampleSource
 from stream_scorer.core.label_health import Stretch, reason_to_hold, stretches
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.release import Model
+from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import BadModel, TransientError, UsageError
 from stream_scorer.ports import Clock, ReleaseStore
 from stream_scorer.services.publisher import draft_release, held_against, publish

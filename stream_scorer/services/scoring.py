@@ -7,7 +7,7 @@ from itertools import islice
 from stream_scorer.core.encoding import ALL_FEATURES, OfferFeatures
 from stream_scorer.core.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import DeadLetter, Record
-from stream_scorer.core.release import Release
+from stream_scorer.core.releases.release import Release
 
 BATCH_REQUESTS = 512
 _TOPICS = RankTopics("requests", "acceptances", "rankings", "outcomes")

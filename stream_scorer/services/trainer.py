@@ -11,7 +11,7 @@ from stream_scorer.core.example_chunks import ExampleSource
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.features.stats import FeatureStats, SpecOptions
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.release import Model
+from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.spec_extension import extended
 from stream_scorer.core.training_set import TrainingSet, build_training_set
 from stream_scorer.errors import UsageError

@@ -9,7 +9,7 @@ import torch
 
 from stream_scorer.core.example_chunks import Views
 from stream_scorer.core.features.spec import FeatureSpec
-from stream_scorer.core.release import Model
+from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.tower import Tower, digest_towers
 from stream_scorer.core.training_set import Side, side_of
 from stream_scorer.errors import BadModel

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stream_scorer.core.features.slots import Category
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.ranking_quality import Pairs
-from stream_scorer.core.release import Model
+from stream_scorer.core.releases.release import Model
 from stream_scorer.core.splits import split_by_time, split_within_customers
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.core.training_set import Places, TrainingSet

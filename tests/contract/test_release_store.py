@@ -8,8 +8,8 @@ import pytest
 from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
-from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.towers.tower import digest_towers
 from stream_scorer.errors import ReleaseError
 from stream_scorer.ports import ReleaseStore

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.example_files import ExampleFiles
-from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.exploration import Exploration, explore
 from stream_scorer.core.messages import LabelledExample, OfferId, RankedOffer, Ranking, ReleaseId
 from stream_scorer.core.policies import ModelPolicy
 from stream_scorer.core.ranking import rank
-from stream_scorer.core.release import Model
+from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.release import Model
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.core.world import World
 from stream_scorer.services.judging import judge

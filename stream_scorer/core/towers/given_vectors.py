@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.core.features.spec import Category, FeatureSpec, Floats, Inputs, Side, Vector
-from stream_scorer.core.release import Model
+from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.tower import Embedded, Tensors, Tower, digest_towers, normalised
 from stream_scorer.errors import BadModel
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.messages import Offer, ReleaseId
+from stream_scorer.core.releases.catalog import Catalog
 from tests.release_samples import change, model, offer
 
 MADE = model(1)

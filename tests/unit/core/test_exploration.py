@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.exploration import Exploration, explore
 from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.ranking import Customers, Ranked, rank
+from stream_scorer.core.releases.catalog import Catalog
 from tests.ranking_worlds import catalog_of, request, unit_vectors
 
 FOUR = catalog_of(np.array([[0.9, 0.0], [0.5, 0.0], [0.0, 0.0], [-0.5, 0.0]]))

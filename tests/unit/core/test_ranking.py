@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_scorer.core import ranking
-from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.eligibility import Pairs
 from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.ranking import Customers, Ranked, exact_scores, rank
+from stream_scorer.core.releases.catalog import Catalog
 from tests.ranking_worlds import best_offers, catalog_of, coarse_vectors, offer, request, unit_vectors
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.policies import ModelPolicy
-from stream_scorer.core.release import Model
+from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import UsageError
 from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
 from stream_scorer.services.judging import judge

@@ -10,7 +10,7 @@ from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.core.example_chunks import ExampleChunk, ExampleSource, Views
 from stream_scorer.core.label_health import Stretch
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.release import Model
+from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import BadModel
 from stream_scorer.services.retrainer import RetrainConfig, Retrainer, closed_stretches
 from stream_scorer.towers.options import TrainOptions

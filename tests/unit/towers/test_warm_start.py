@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.example_chunks import Views
-from stream_scorer.core.release import Model
+from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import UsageError
 from stream_scorer.services.trainer import read_lesson, train_model
 from stream_scorer.towers.options import TrainOptions

@@ -10,7 +10,7 @@ import pytest
 
 from stream_scorer.core.example_chunks import Views
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.release import Model
+from stream_scorer.core.releases.release import Model
 from stream_scorer.services.trainer import read_lesson, train_model
 from stream_scorer.towers.options import TrainOptions
 from stream_scorer.towers.training import fit

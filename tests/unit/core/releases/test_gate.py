@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.features.spec import RowError
-from stream_scorer.core.gate import caution_of, check_model, faults_of, verify
-from stream_scorer.core.release import Model, Release
+from stream_scorer.core.releases.gate import caution_of, check_model, faults_of, verify
+from stream_scorer.core.releases.release import Model, Release
 from stream_scorer.core.towers.tower import Layer, Tower
 from stream_scorer.errors import BadModel, ReleaseError
 from tests.release_samples import DIM, model, offer, release

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
+from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.towers.tower import Tower
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from stream_scorer.core.catalog import Catalog
 from stream_scorer.core.messages import OfferId, ReleaseId
-from stream_scorer.core.release import release_id_of
+from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.release import release_id_of
 from tests.release_samples import model, offer, release
 
 

@@ -16,7 +16,7 @@ from stream_scorer.core.messages import Offer, OfferId, ReleaseId
 from stream_scorer.errors import BadModel
 
 if TYPE_CHECKING:
-    from stream_scorer.core.release import OfferChange
+    from stream_scorer.core.releases.release import OfferChange
 
 Vectors = NDArray[np.float32]
 Flags = NDArray[np.bool_]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.records import Record
-from stream_scorer.core.refreshing import refresh
+from stream_scorer.core.releases.refreshing import refresh
 from stream_scorer.core.towers.tower import Layer
 from tests.release_samples import DIM, tower
 
