@@ -73,7 +73,7 @@ class LoopSettings(_Frozen):
 
 
 class ExplorationSettings(_Frozen):
-    """Rankings that try other offers now and then, with their propensities; see `core/exploration.py`."""
+    """Rankings that try other offers now and then, with their propensities; see `core/ranking/exploration.py`."""
 
     temperature: Annotated[float, Field(ge=0, le=1_000, description="of the softmax over scores; 0: no exploration")] = 0.0
     floor: Annotated[float, Field(ge=0, lt=1, description="probability of a draw from the pool that ignores scores")] = 0.05

@@ -17,11 +17,11 @@ from stream_scorer.adapters.kafka_sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka_source import KafkaSource
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
-from stream_scorer.core.encoding import OfferFeatures
-from stream_scorer.core.exploration import Exploration
 from stream_scorer.core.join_state import JoinTopics
 from stream_scorer.core.labelling import Horizons
-from stream_scorer.core.pipeline import RankTopics
+from stream_scorer.core.ranking.encoding import OfferFeatures
+from stream_scorer.core.ranking.exploration import Exploration
+from stream_scorer.core.ranking.pipeline import RankTopics
 from stream_scorer.core.towers.program_tower import Program
 from stream_scorer.errors import BadModel
 from stream_scorer.ports import Telemetry

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.messages import CustomerRequest, Offer, OfferId, ReleaseId
-from stream_scorer.core.pipeline import RankTopics
+from stream_scorer.core.ranking.pipeline import RankTopics
 from stream_scorer.core.records import Record
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
 from stream_scorer.core.releases.release import Release

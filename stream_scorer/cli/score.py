@@ -29,7 +29,7 @@ def score(
     """Rank a file of requests offline, byte for byte as the ranker does; exit 1 when a request was refused."""
     from stream_scorer.adapters.event_files import EventFile
     from stream_scorer.cli.progress import progress_of
-    from stream_scorer.core.encoding import OfferFeatures
+    from stream_scorer.core.ranking.encoding import OfferFeatures
     from stream_scorer.services.scoring import score as rank_all
 
     settings = settings_of(ctx)

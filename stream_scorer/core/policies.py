@@ -1,6 +1,6 @@
 """Target policies for off-policy estimates: the probability of each logged offer given those above it, and what else is needed.
 
-A policy of a model fills places one after the other, as `core/exploration.py` does when it serves: from the pool of the best offers
+A policy of a model fills places one after the other, as `core/ranking/exploration.py` does when it serves: from the pool of the best offers
 left, with probability `floor` any alike, else by the softmax of the scores at `temperature`; at temperature 0 the best.
 """
 

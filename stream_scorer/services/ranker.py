@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from stream_scorer.core.encoding import OfferFeatures
-from stream_scorer.core.exploration import Exploration
-from stream_scorer.core.pipeline import RankTopics, rank_batch
+from stream_scorer.core.ranking.encoding import OfferFeatures
+from stream_scorer.core.ranking.exploration import Exploration
+from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import progress_of
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.wire.codec import dead_letter_record

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from stream_scorer.core.encoding import ALL_FEATURES, OfferFeatures
-from stream_scorer.core.pipeline import RankTopics, rank_batch
+from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures
+from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.releases.release import Release
 

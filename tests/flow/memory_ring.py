@@ -9,11 +9,11 @@ from stream_scorer.adapters.clock import HandClock
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
-from stream_scorer.core.encoding import ALL_FEATURES
 from stream_scorer.core.examples import ExampleRow
 from stream_scorer.core.join_state import JoinTopics
 from stream_scorer.core.labelling import Horizons
-from stream_scorer.core.pipeline import RankTopics
+from stream_scorer.core.ranking.encoding import ALL_FEATURES
+from stream_scorer.core.ranking.pipeline import RankTopics
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.core.world import World
 from stream_scorer.demo.crowd import Crowd, CrowdTopics

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.example_files import ExampleFiles
-from stream_scorer.core.exploration import Exploration, explore
 from stream_scorer.core.messages import LabelledExample, OfferId, RankedOffer, Ranking, ReleaseId
 from stream_scorer.core.policies import ModelPolicy
-from stream_scorer.core.ranking import rank
+from stream_scorer.core.ranking.best_offers import rank
+from stream_scorer.core.ranking.exploration import Exploration, explore
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.wire.codec import encode

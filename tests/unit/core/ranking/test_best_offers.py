@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_scorer.core import ranking
-from stream_scorer.core.eligibility import Pairs
 from stream_scorer.core.messages import CustomerRequest
-from stream_scorer.core.ranking import Customers, Ranked, exact_scores, rank
+from stream_scorer.core.ranking import best_offers as ranking
+from stream_scorer.core.ranking.best_offers import Customers, Ranked, exact_scores, rank
+from stream_scorer.core.ranking.eligibility import Pairs
 from stream_scorer.core.releases.catalog import Catalog
 from tests.ranking_worlds import best_offers, catalog_of, coarse_vectors, offer, request, unit_vectors
 

@@ -16,9 +16,9 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from stream_scorer.core.eligibility import Numbers
 from stream_scorer.core.messages import CustomerRequest
-from stream_scorer.core.ranking import Ranked, Scores
+from stream_scorer.core.ranking.best_offers import Ranked, Scores
+from stream_scorer.core.ranking.eligibility import Numbers
 from stream_scorer.core.releases.catalog import Catalog
 
 Hashes = NDArray[np.uint64]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.in_step import HELD_RECORDS_MAX, SILENT_S, InStep
+from stream_scorer.core.ranking.alignment import HELD_RECORDS_MAX, SILENT_S, InStep
 from stream_scorer.core.records import Partition, Record
 
 ONE, TWO = Partition("t", 1), Partition("t", 2)

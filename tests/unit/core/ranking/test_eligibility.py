@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_scorer.core.eligibility import RULES, Choices, choose
 from stream_scorer.core.messages import CustomerRequest, Filter, Offer
+from stream_scorer.core.ranking.eligibility import RULES, Choices, choose
 from stream_scorer.core.releases.catalog import Catalog
 from tests.ranking_worlds import TIME_MS, catalog_of, offer, request
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.filters import column_of, filter_masks, filter_refusal
 from stream_scorer.core.messages import Filter
+from stream_scorer.core.ranking.filters import column_of, filter_masks, filter_refusal
 from stream_scorer.core.releases.catalog import Catalog
 from tests.ranking_worlds import catalog_of, offer
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from stream_scorer.core.messages import LIMIT_MAX, CustomerRequest
-from stream_scorer.core.ranking import Ranked, Scores
+from stream_scorer.core.ranking.best_offers import Ranked, Scores
 from stream_scorer.core.releases.catalog import Catalog
 
 _RANKS = [b'%d,"score":' % rank for rank in range(1, LIMIT_MAX + 1)]

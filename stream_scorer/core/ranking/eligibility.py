@@ -12,8 +12,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_scorer.core.filters import filter_masks
 from stream_scorer.core.messages import CustomerRequest
+from stream_scorer.core.ranking.filters import filter_masks
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog, Flags, Millis
 
 RULES = ("unknown_offer", "inactive", "not_yet_valid", "expired", "excluded", "filtered")

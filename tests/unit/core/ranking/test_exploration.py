@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream_scorer.core.exploration import Exploration, explore
 from stream_scorer.core.messages import CustomerRequest
-from stream_scorer.core.ranking import Customers, Ranked, rank
+from stream_scorer.core.ranking.best_offers import Customers, Ranked, rank
+from stream_scorer.core.ranking.exploration import Exploration, explore
 from stream_scorer.core.releases.catalog import Catalog
 from tests.ranking_worlds import catalog_of, request, unit_vectors
 

@@ -6,11 +6,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from stream_scorer.core.encoding import ALL_FEATURES, OfferFeatures, encode_rankings
-from stream_scorer.core.exploration import Exploration, explore
-from stream_scorer.core.filters import filter_refusal
 from stream_scorer.core.messages import RECORD_BYTES_MAX, Acceptance, CustomerRequest
-from stream_scorer.core.ranking import Customers, Ranked, rank
+from stream_scorer.core.ranking.best_offers import Customers, Ranked, rank
+from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures, encode_rankings
+from stream_scorer.core.ranking.exploration import Exploration, explore
+from stream_scorer.core.ranking.filters import filter_refusal
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.release import Release

@@ -16,8 +16,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_scorer.core.eligibility import RULES, Choices, Group, Numbers, Pairs, choose
 from stream_scorer.core.messages import CustomerRequest
+from stream_scorer.core.ranking.eligibility import RULES, Choices, Group, Numbers, Pairs, choose
 from stream_scorer.core.releases.catalog import Catalog, Vectors
 
 PASS_FLAGS_MAX = 64_000_000  # offers times requests of one pass: its masks take as many bytes at most

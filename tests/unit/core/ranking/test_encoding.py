@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.encoding import ALL_FEATURES, OfferFeatures, encode_rankings
 from stream_scorer.core.messages import Ranking
-from stream_scorer.core.ranking import rank
+from stream_scorer.core.ranking.best_offers import rank
+from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures, encode_rankings
 from stream_scorer.core.wire.codec import decode_all
 from tests.ranking_worlds import catalog_of, offer, record_of, request, unit_vectors
 

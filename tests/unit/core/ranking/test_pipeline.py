@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_scorer.core.exploration import Exploration
 from stream_scorer.core.messages import Acceptance, Filter, Ranking
-from stream_scorer.core.pipeline import RankedBatch, rank_batch
+from stream_scorer.core.ranking.exploration import Exploration
+from stream_scorer.core.ranking.pipeline import RankedBatch, rank_batch
 from stream_scorer.core.records import OutputRecord, Record
 from stream_scorer.core.wire.codec import decode_all, encode
 from tests.bad_records import BAD_REQUESTS

@@ -1,0 +1,1 @@
+"""A batch of requests to rankings."""
