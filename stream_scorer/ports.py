@@ -9,7 +9,7 @@ from stream_scorer.core.buffer_files import Chunk, Sampled
 from stream_scorer.core.compaction import CompactionPlan
 from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow
-from stream_scorer.core.label_tally import LabelTally
+from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record
 from stream_scorer.core.releases.release import Model, OfferChange, Release, ReleaseInfo

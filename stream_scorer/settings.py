@@ -94,7 +94,7 @@ class RankSettings(_Frozen):
 
 
 class JoinSettings(_Frozen):
-    """The joiner; see `core/joining.py` for what each horizon means."""
+    """The joiner; see `core/joining/at_once.py` for what each horizon means."""
 
     group: str = "stream-scorer-join"
     emit: Annotated[

@@ -11,7 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import numpy as np
 import structlog
 
-from stream_scorer.core.label_tally import LabelTally
+from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
 from stream_scorer.errors import UsageError

@@ -17,8 +17,8 @@ from stream_scorer.adapters.kafka_sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka_source import KafkaSource
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
-from stream_scorer.core.join_state import JoinTopics
-from stream_scorer.core.labelling import Horizons
+from stream_scorer.core.joining.join_state import JoinTopics
+from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.ranking.encoding import OfferFeatures
 from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics

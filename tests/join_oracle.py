@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from stream_scorer.core.labelling import Answers, Horizons, Label, label_of
+from stream_scorer.core.joining.labelling import Answers, Horizons, Label, label_of
 
 OFFERS = 3
 

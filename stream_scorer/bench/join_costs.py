@@ -15,8 +15,8 @@ from typing import get_args
 from stream_scorer.adapters.clock import HandClock, SystemClock
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
 from stream_scorer.bench.join_job import ANSWERED_AFTER_MS, Flow, JoinJob, held_by, ranking_kinds
-from stream_scorer.core.closing import PartitionClose
-from stream_scorer.core.joining import PartitionJoin
+from stream_scorer.core.joining.at_close import PartitionClose
+from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.ports import LogReader
 from stream_scorer.services.join_restore import Emit, JoinConfig, restore

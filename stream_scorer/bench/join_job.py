@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import msgspec
 
 from stream_scorer.bench import job
-from stream_scorer.core.join_state import JoinTopics
-from stream_scorer.core.joining import PartitionJoin
+from stream_scorer.core.joining.at_once import PartitionJoin
+from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.records import Record
 from stream_scorer.services.joiner import State
 from stream_scorer.services.publisher import draft_release

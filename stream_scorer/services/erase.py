@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from stream_scorer.core.labelling import Horizons
+from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.messages import Erasure
 from stream_scorer.core.records import OutputRecord, Partition, Record
 from stream_scorer.core.wire.codec import decode_all, encode

@@ -7,10 +7,10 @@ from typing import Literal, TypeVar
 
 import structlog
 
-from stream_scorer.core.closing import ClosePoint, PartitionClose
-from stream_scorer.core.join_state import JoinTopics, RestorePoint
-from stream_scorer.core.joining import PartitionJoin
-from stream_scorer.core.labelling import Horizons
+from stream_scorer.core.joining.at_close import ClosePoint, PartitionClose
+from stream_scorer.core.joining.at_once import PartitionJoin
+from stream_scorer.core.joining.join_state import JoinTopics, RestorePoint
+from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import Partition, Position, Record
 from stream_scorer.errors import UsageError
 from stream_scorer.ports import LogReader

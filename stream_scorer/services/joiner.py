@@ -6,9 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from stream_scorer.core.closing import PartitionClose
-from stream_scorer.core.joining import PartitionJoin
-from stream_scorer.core.label_tally import LabelTally
+from stream_scorer.core.joining.at_close import PartitionClose
+from stream_scorer.core.joining.at_once import PartitionJoin
+from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.core.wire.codec import dead_letter_record
 from stream_scorer.errors import FatalStreamError, TransientError

@@ -13,7 +13,7 @@ from stream_scorer.core.buffer_files import Sampled, keep_prob_at
 from stream_scorer.core.erasure import Erasures
 from stream_scorer.core.examples import ExampleRow, take_apart
 from stream_scorer.core.history import Fate, Input, Output, Rows, Seen
-from stream_scorer.core.join_erasure import ErasedCustomers
+from stream_scorer.core.joining.erasure import ErasedCustomers
 from stream_scorer.core.messages import Erasure, LabelledRanking
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.core.verifying import NO_TIME, Fault

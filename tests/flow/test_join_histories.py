@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from stream_scorer.adapters.clock import HandClock
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
-from stream_scorer.core.closing import PartitionClose
-from stream_scorer.core.join_state import JoinTopics
-from stream_scorer.core.joining import PartitionJoin
-from stream_scorer.core.labelling import Horizons, Label
+from stream_scorer.core.joining.at_close import PartitionClose
+from stream_scorer.core.joining.at_once import PartitionJoin
+from stream_scorer.core.joining.join_state import JoinTopics
+from stream_scorer.core.joining.labelling import Horizons, Label
 from stream_scorer.core.records import OutputRecord, Partition, Record
 from stream_scorer.errors import UsageError
 from stream_scorer.services.join_restore import JoinConfig, restore

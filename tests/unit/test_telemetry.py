@@ -10,7 +10,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from stream_scorer.core.label_tally import LabelTally
+from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
 from stream_scorer.ports import Assignment, BatchReport

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.closing import ClosePoint
 from stream_scorer.core.history import Input, Output
-from stream_scorer.core.labelling import Answers, label_of
+from stream_scorer.core.joining.at_close import ClosePoint
+from stream_scorer.core.joining.labelling import Answers, label_of
 from stream_scorer.core.verifying import Expiry, JoinClock, judge_pairs, right_label
 
 

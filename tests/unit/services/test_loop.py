@@ -7,8 +7,8 @@ import pytest
 
 from stream_scorer.adapters.clock import HandClock
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
-from stream_scorer.core.join_state import JoinTopics
-from stream_scorer.core.labelling import Horizons
+from stream_scorer.core.joining.join_state import JoinTopics
+from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.errors import BatchAborted, FatalStreamError
 from stream_scorer.services.join_restore import JoinConfig

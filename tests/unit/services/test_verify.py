@@ -13,8 +13,8 @@ from stream_scorer.adapters.memory_sorter import MemorySorter
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
 from stream_scorer.core.buffer_files import Chunk
 from stream_scorer.core.examples import take_apart
-from stream_scorer.core.join_state import JoinTopics
-from stream_scorer.core.labelling import Horizons
+from stream_scorer.core.joining.join_state import JoinTopics
+from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.core.wire.codec import dead_letter_record, decode_all

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 import lz4.block
 
-from stream_scorer.core.event_time import Clocks
-from stream_scorer.core.label_tally import LabelTally
-from stream_scorer.core.labelling import Answers, Label
+from stream_scorer.core.joining.event_time import Clocks
+from stream_scorer.core.joining.label_tally import LabelTally
+from stream_scorer.core.joining.labelling import Answers, Label
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
 

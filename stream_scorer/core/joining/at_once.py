@@ -21,12 +21,12 @@ from sys import intern
 
 import lz4.block
 
-from stream_scorer.core.event_time import EventTime
-from stream_scorer.core.held_outcomes import HeldOutcomes, Reach
-from stream_scorer.core.join_erasure import ErasedCustomers, sort_out
-from stream_scorer.core.join_state import Joined, JoinTopics, OpenRequest, RestorePoint, Waiting
-from stream_scorer.core.label_tally import LabelTally
-from stream_scorer.core.labelling import (
+from stream_scorer.core.joining.erasure import ErasedCustomers, sort_out
+from stream_scorer.core.joining.event_time import EventTime
+from stream_scorer.core.joining.held_outcomes import HeldOutcomes, Reach
+from stream_scorer.core.joining.join_state import Joined, JoinTopics, OpenRequest, RestorePoint, Waiting
+from stream_scorer.core.joining.label_tally import LabelTally
+from stream_scorer.core.joining.labelling import (
     NO_ANSWERS,
     UNKNOWN,
     Horizons,

@@ -13,12 +13,12 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from stream_scorer.core.event_time import NO_TIME
-from stream_scorer.core.held_outcomes import HeldOutcomes, Reach
-from stream_scorer.core.join_erasure import ErasedCustomers, sort_out
-from stream_scorer.core.join_state import Joined, JoinTopics
-from stream_scorer.core.label_tally import LabelTally
-from stream_scorer.core.labelling import (
+from stream_scorer.core.joining.erasure import ErasedCustomers, sort_out
+from stream_scorer.core.joining.event_time import NO_TIME
+from stream_scorer.core.joining.held_outcomes import HeldOutcomes, Reach
+from stream_scorer.core.joining.join_state import Joined, JoinTopics
+from stream_scorer.core.joining.label_tally import LabelTally
+from stream_scorer.core.joining.labelling import (
     NO_ANSWERS,
     UNKNOWN,
     Answers,

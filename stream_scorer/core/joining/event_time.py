@@ -8,7 +8,7 @@ on at the pace of the broker's clock. A quiet as long as everything is kept move
 from collections import deque
 from dataclasses import dataclass
 
-from stream_scorer.core.labelling import Horizons
+from stream_scorer.core.joining.labelling import Horizons
 
 NO_TIME = -1
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stream_scorer.core.labelling import UNKNOWN, Label
+from stream_scorer.core.joining.labelling import UNKNOWN, Label
 
 
 @dataclass(slots=True)
