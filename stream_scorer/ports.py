@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from stream_scorer.core.buffer_files import Chunk, Sampled
-from stream_scorer.core.compaction import CompactionPlan
-from stream_scorer.core.erasure import Erasures
-from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.buffer.buffer_files import Chunk, Sampled
+from stream_scorer.core.buffer.compaction import CompactionPlan
+from stream_scorer.core.buffer.erasure import Erasures
+from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from stream_scorer.core.buffer_files import Chunk, Sampled, in_order
-from stream_scorer.core.compaction import CompactionPlan
-from stream_scorer.core.erasure import Erasures
-from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.buffer.buffer_files import Chunk, Sampled, in_order
+from stream_scorer.core.buffer.compaction import CompactionPlan
+from stream_scorer.core.buffer.erasure import Erasures
+from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.records import Partition
 from stream_scorer.errors import TransientError
 

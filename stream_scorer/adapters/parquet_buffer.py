@@ -1,4 +1,4 @@
-"""The training buffer as Parquet files. Names and their meaning: `core.buffer_files`; the schema: `adapters.parquet_rows`."""
+"""The training buffer as Parquet files. Names and their meaning: `core.buffer.buffer_files`; the schema: `adapters.parquet_rows`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,7 +6,7 @@ from stream_scorer.adapters.folders import Folder
 from stream_scorer.adapters.parquet_compaction import compact_step
 from stream_scorer.adapters.parquet_erasure import erase, read_erasures, rows_of, write_kept
 from stream_scorer.adapters.parquet_rows import from_table, sampled_in, to_parquet
-from stream_scorer.core.buffer_files import (
+from stream_scorer.core.buffer.buffer_files import (
     BufferFile,
     Chunk,
     Sampled,
@@ -18,9 +18,9 @@ from stream_scorer.core.buffer_files import (
     standing,
     superseded,
 )
-from stream_scorer.core.compaction import CompactionPlan
-from stream_scorer.core.erasure import Erasures
-from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.buffer.compaction import CompactionPlan
+from stream_scorer.core.buffer.erasure import Erasures
+from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.records import Partition
 
 

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stream_scorer.adapters.folders import Folder
-from stream_scorer.core.buffer_files import files_of
-from stream_scorer.core.erasure import Erasures
+from stream_scorer.core.buffer.buffer_files import files_of
+from stream_scorer.core.buffer.erasure import Erasures
 
 PATH = "_erasures.json"
 

@@ -25,8 +25,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stream_scorer.core.buffer_files import BufferFile, Sampled
-from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.buffer.buffer_files import BufferFile, Sampled
+from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.messages import Features
 
 MIXED = "stream_scorer.mixed"

@@ -57,7 +57,7 @@ def _run(settings: "Settings", until_idle_s: float | None) -> dict[str, int]:
 
 
 def _config(settings: "Settings", until_idle_s: float | None) -> "BufferConfig":
-    from stream_scorer.core.compaction import CompactionPlan
+    from stream_scorer.core.buffer.compaction import CompactionPlan
     from stream_scorer.services.buffer import BufferConfig
 
     own = settings.buffer

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_scorer.core import world_making
-from stream_scorer.core.examples import example_id
+from stream_scorer.core.buffer.examples import example_id
 from stream_scorer.core.messages import Acceptance, Cause, CustomerRequest, Features, LabelledExample, Offer, Ranking
 
 Array = NDArray[np.float64]

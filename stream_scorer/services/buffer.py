@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import structlog
 
-from stream_scorer.core.buffer_files import Chunk
-from stream_scorer.core.compaction import CompactionPlan
-from stream_scorer.core.examples import ExampleRow, half_labelled, take_apart
+from stream_scorer.core.buffer.buffer_files import Chunk
+from stream_scorer.core.buffer.compaction import CompactionPlan
+from stream_scorer.core.buffer.examples import ExampleRow, half_labelled, take_apart
 from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.records import DeadLetter, Partition, Position, Record
 from stream_scorer.core.wire.codec import dead_letter_record, decode_all

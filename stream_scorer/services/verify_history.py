@@ -9,9 +9,9 @@ import msgspec
 import xxhash
 
 from stream_scorer.core import history
-from stream_scorer.core.buffer_files import Sampled, keep_prob_at
-from stream_scorer.core.erasure import Erasures
-from stream_scorer.core.examples import ExampleRow, take_apart
+from stream_scorer.core.buffer.buffer_files import Sampled, keep_prob_at
+from stream_scorer.core.buffer.erasure import Erasures
+from stream_scorer.core.buffer.examples import ExampleRow, take_apart
 from stream_scorer.core.history import Fate, Input, Output, Rows, Seen
 from stream_scorer.core.joining.erasure import ErasedCustomers
 from stream_scorer.core.messages import Erasure, LabelledRanking

@@ -8,8 +8,8 @@ import pytest
 
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
-from stream_scorer.core.buffer_files import Chunk, Sampled
-from stream_scorer.core.examples import ExampleRow, example_id
+from stream_scorer.core.buffer.buffer_files import Chunk, Sampled
+from stream_scorer.core.buffer.examples import ExampleRow, example_id
 from stream_scorer.core.messages import Features
 from stream_scorer.core.records import Partition
 from stream_scorer.ports import TrainingBuffer

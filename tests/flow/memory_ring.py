@@ -9,7 +9,7 @@ from stream_scorer.adapters.clock import HandClock
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
-from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.ranking.encoding import ALL_FEATURES

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from stream_scorer.adapters.example_files import ExampleFiles
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
-from stream_scorer.core.buffer_files import Chunk
-from stream_scorer.core.examples import take_apart
+from stream_scorer.core.buffer.buffer_files import Chunk
+from stream_scorer.core.buffer.examples import take_apart
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking
 from stream_scorer.core.records import Partition
 from stream_scorer.core.training_set import TrainingSet, build_training_set

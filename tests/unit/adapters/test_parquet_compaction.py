@@ -11,8 +11,8 @@ from pyarrow import fs
 from stream_scorer.adapters.folders import Folder
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
 from stream_scorer.adapters.parquet_compaction import Compacted, _replace, compact, compact_step
-from stream_scorer.core.buffer_files import Chunk, files_of, superseded
-from stream_scorer.core.compaction import CompactionPlan
+from stream_scorer.core.buffer.buffer_files import Chunk, files_of, superseded
+from stream_scorer.core.buffer.compaction import CompactionPlan
 from tests.unit.adapters.test_parquet_buffer import Killed, MortalFolder, P, chunk, fill, row
 
 

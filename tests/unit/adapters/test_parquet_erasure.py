@@ -12,8 +12,8 @@ from stream_scorer.adapters.folders import Folder
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
 from stream_scorer.adapters.parquet_compaction import compact
 from stream_scorer.adapters.parquet_erasure import PATH, read_erasures
-from stream_scorer.core.buffer_files import Chunk
-from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.buffer.buffer_files import Chunk
+from stream_scorer.core.buffer.examples import ExampleRow
 from tests.unit.adapters.test_parquet_buffer import Killed, MortalFolder, P, row
 
 

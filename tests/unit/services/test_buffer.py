@@ -9,9 +9,9 @@ import pytest
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
-from stream_scorer.core.buffer_files import Chunk
-from stream_scorer.core.compaction import CompactionPlan
-from stream_scorer.core.examples import take_apart
+from stream_scorer.core.buffer.buffer_files import Chunk
+from stream_scorer.core.buffer.compaction import CompactionPlan
+from stream_scorer.core.buffer.examples import take_apart
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking
 from stream_scorer.core.records import OutputRecord, Partition, Position
 from stream_scorer.core.wire.codec import decode_all, encode

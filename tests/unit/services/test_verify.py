@@ -11,8 +11,8 @@ from stream_scorer.adapters.clock import HandClock
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.memory_sorter import MemorySorter
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
-from stream_scorer.core.buffer_files import Chunk
-from stream_scorer.core.examples import take_apart
+from stream_scorer.core.buffer.buffer_files import Chunk
+from stream_scorer.core.buffer.examples import take_apart
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.messages import LabelledRanking

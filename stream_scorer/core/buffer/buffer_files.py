@@ -16,7 +16,7 @@ from datetime import date
 from itertools import groupby
 from typing import NamedTuple
 
-from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.records import Partition
 
 DAY_MS = 86_400_000

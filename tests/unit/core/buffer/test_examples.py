@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.examples import example_id, half_labelled, is_kept, take_apart
+from stream_scorer.core.buffer.examples import example_id, half_labelled, is_kept, take_apart
 from stream_scorer.core.messages import LabelledExample, LabelledOffer, LabelledRanking
 
 

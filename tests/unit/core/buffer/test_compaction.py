@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.buffer_files import BufferFile
-from stream_scorer.core.compaction import TIERS_BYTES, is_crossed, small_runs, whole_of
+from stream_scorer.core.buffer.buffer_files import BufferFile
+from stream_scorer.core.buffer.compaction import TIERS_BYTES, is_crossed, small_runs, whole_of
 from stream_scorer.core.records import Partition
 
 P = Partition("training-labels", 3)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from stream_scorer.core.buffer_files import BufferFile
+from stream_scorer.core.buffer.buffer_files import BufferFile
 
 TIERS_BYTES = (256 * 1024, 4 * 1024 * 1024)
 

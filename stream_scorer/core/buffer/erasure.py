@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.buffer.examples import ExampleRow
 
 
 @dataclass(frozen=True, slots=True)

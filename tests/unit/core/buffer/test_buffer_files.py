@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.buffer_files import (
+from stream_scorer.core.buffer.buffer_files import (
     BufferFile,
     Chunk,
     Sampled,
@@ -17,7 +17,7 @@ from stream_scorer.core.buffer_files import (
     standing,
     superseded,
 )
-from stream_scorer.core.examples import ExampleRow
+from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.records import Partition
 
 P = Partition("training-labels", 3)

@@ -1,0 +1,1 @@
+"""Labels as rows of files, and what the files' names mean."""
