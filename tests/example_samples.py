@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.core.example_chunks import ExampleChunk, Views
+from stream_scorer.core.datasets.chunks import ExampleChunk, Views
 from stream_scorer.core.messages import Offer
 
 TASTES = ("sweet", "salty", "sour")

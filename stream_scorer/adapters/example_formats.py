@@ -12,7 +12,7 @@ import numpy.typing as npt
 import xxhash
 
 from stream_scorer.adapters.tables import open_text
-from stream_scorer.core.example_chunks import ExampleChunk, Ints, Views
+from stream_scorer.core.datasets.chunks import ExampleChunk, Ints, Views
 from stream_scorer.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from stream_scorer.cli.options import Json, settings_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stream_scorer.core.example_chunks import ExampleSource
+    from stream_scorer.core.datasets.chunks import ExampleSource
     from stream_scorer.core.messages import Offer
     from stream_scorer.core.releases.release import Model
     from stream_scorer.towers.options import TrainOptions

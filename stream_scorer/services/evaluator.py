@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from stream_scorer.core.calibration import calibration
+from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.evaluation import auc_by_customer, auc_within
-from stream_scorer.core.example_chunks import ExampleSource
 from stream_scorer.core.intervals import Interval, mean_interval
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.policies import ModelPolicy

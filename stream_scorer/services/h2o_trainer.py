@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_scorer.core.datasets.chunks import ExampleSource, Ints, Views
 from stream_scorer.core.evaluation import auc_within
-from stream_scorer.core.example_chunks import ExampleSource, Ints, Views
 from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model

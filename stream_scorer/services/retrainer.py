@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import structlog
 
-from stream_scorer.core.example_chunks import ExampleSource
+from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.label_health import Stretch, reason_to_hold, stretches
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from stream_scorer.core.datasets.chunks import ExampleSource
+from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
 from stream_scorer.core.evaluation import WithinAuc, auc_within
-from stream_scorer.core.example_chunks import ExampleSource
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.features.stats import FeatureStats, SpecOptions
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.spec_extension import extended
-from stream_scorer.core.training_set import TrainingSet, build_training_set
 from stream_scorer.errors import UsageError
 from stream_scorer.towers.export import export
 from stream_scorer.towers.options import TrainOptions

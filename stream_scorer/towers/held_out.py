@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.core.evaluation import auc_within
 from stream_scorer.core.ranking_quality import Pairs, ranking_quality
-from stream_scorer.core.training_set import Places, TrainingSet
 from stream_scorer.towers.modules import Batch, TowerModule
 
 K = 10

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stream_scorer.core.datasets.training_set import Places, Side
 from stream_scorer.core.features.slots import Category, hashed_rows
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.towers.tower import Layer, Tower
-from stream_scorer.core.training_set import Places, Side
 
 ID_SPREAD = 0.05
 DIRECT_SPREAD = 0.05

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stream_scorer.core.training_set import Places, TrainingSet
+from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.towers.modules import Batch, IdDropout, TowerModule
 from stream_scorer.towers.options import Recipe
 

@@ -13,9 +13,9 @@ from stream_scorer.adapters.example_files import ExampleFiles
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.buffer.examples import take_apart
+from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking
 from stream_scorer.core.records import Partition
-from stream_scorer.core.training_set import TrainingSet, build_training_set
 from stream_scorer.services.trainer import derive_specs
 from stream_scorer.towers.modules import Batch
 from stream_scorer.towers.options import TrainOptions

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stream_scorer.adapters.example_files import ExampleFiles
-from stream_scorer.core.example_chunks import ExampleChunk
+from stream_scorer.core.datasets.chunks import ExampleChunk
 from stream_scorer.errors import UsageError
 
 ROW: dict[str, Any] = {

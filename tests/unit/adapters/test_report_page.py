@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.report_page import _off_policy, report_page
-from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.policies import ModelPolicy
 from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
 from tests.example_samples import Chunks, chunk

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.errors import UsageError
 from stream_scorer.services.h2o_trainer import item_table, rows_of, user_table
 from stream_scorer.towers.h2o_options import H2oOptions

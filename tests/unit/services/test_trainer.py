@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import UsageError
 from stream_scorer.services.trainer import derive_specs, train_model

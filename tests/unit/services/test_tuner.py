@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
 from stream_scorer.services.trainer import finish, read_lesson
 from stream_scorer.services.tuner import Trial, tune

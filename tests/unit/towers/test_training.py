@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.datasets.chunks import Views
+from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.training_set import TrainingSet, build_training_set
 from stream_scorer.errors import BadModel, UsageError
 from stream_scorer.services.trainer import derive_specs, read_lesson, train_model
 from stream_scorer.towers.export import PARITY_MAX, check_alive, export, fill_untrained, golden_rows, parity

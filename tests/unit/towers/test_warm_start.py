@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import UsageError
 from stream_scorer.services.trainer import read_lesson, train_model

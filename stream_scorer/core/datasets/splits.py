@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stream_scorer.core.training_set import Places, TrainingSet
+from stream_scorer.core.datasets.training_set import Places, TrainingSet
 
 _SCATTER, _SCATTER_MAX, _MIX = np.uint64(2_654_435_769), np.uint64(2**32), np.uint64(0xBF58476D1CE4E5B9)
 

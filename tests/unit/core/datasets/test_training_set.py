@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from stream_scorer.core.example_chunks import Views
+from stream_scorer.core.datasets.chunks import Views
+from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
 from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Number
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.training_set import TrainingSet, build_training_set
 from stream_scorer.errors import UsageError
 from tests.example_samples import Chunks, chunk
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from stream_scorer.core.example_chunks import ExampleChunk, ExampleSource, Views
+from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource, Views
 from stream_scorer.core.features.spec import FeatureSpec, Inputs
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import UsageError

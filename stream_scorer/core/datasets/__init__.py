@@ -1,0 +1,1 @@
+"""Labelled examples as arrays to learn from."""
