@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stream_scorer.adapters.example_files import ExampleFiles
 from stream_scorer.adapters.simulated_labels import Draw, draw, write_labels
-from stream_scorer.core.evaluation import auc_within
+from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.world import World, customer_id, offer_id
 from stream_scorer.services.trainer import train_model

@@ -48,7 +48,7 @@ def evaluate(
     from stream_scorer.adapters.example_places import examples_at
     from stream_scorer.adapters.tables import read_offers, read_policy
     from stream_scorer.cli.tower_sources import stored_model
-    from stream_scorer.core.policies import ModelPolicy
+    from stream_scorer.core.evaluation.policies import ModelPolicy
     from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model
 
     stated = read_offers(offers)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.core.calibration import calibration
 from stream_scorer.core.datasets.chunks import ExampleSource
-from stream_scorer.core.evaluation import auc_by_customer, auc_within
-from stream_scorer.core.intervals import Interval, mean_interval
+from stream_scorer.core.evaluation.auc import auc_by_customer, auc_within
+from stream_scorer.core.evaluation.calibration import calibration
+from stream_scorer.core.evaluation.intervals import Interval, mean_interval
+from stream_scorer.core.evaluation.policies import ModelPolicy
+from stream_scorer.core.evaluation.ranking_quality import Pairs, coverage, quality_by_depth, ranking_quality, top_k
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.policies import ModelPolicy
-from stream_scorer.core.ranking_quality import Pairs, coverage, quality_by_depth, ranking_quality, top_k
 from stream_scorer.core.releases.release import Model
 from stream_scorer.services.judging import Floats, Judged, Places, judge
 from stream_scorer.services.policy_value import PolicyTable, policy_value

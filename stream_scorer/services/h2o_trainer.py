@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.core.datasets.chunks import ExampleSource, Ints, Views
-from stream_scorer.core.evaluation import auc_within
+from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model

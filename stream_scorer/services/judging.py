@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
+from stream_scorer.core.evaluation.ranking_quality import Pairs
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.ranking_quality import Pairs
 from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import UsageError
 

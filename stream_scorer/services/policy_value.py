@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.off_policy import LoggedPlaces, no_estimate, off_policy
-from stream_scorer.core.policies import Choices, ModelPolicy, Pool, chance_of, drawn
-from stream_scorer.core.rewards import RewardModel, fit_rewards
+from stream_scorer.core.evaluation.off_policy import LoggedPlaces, no_estimate, off_policy
+from stream_scorer.core.evaluation.policies import Choices, ModelPolicy, Pool, chance_of, drawn
+from stream_scorer.core.evaluation.rewards import RewardModel, fit_rewards
 from stream_scorer.services.judging import Judged
 
 Floats = npt.NDArray[np.float64]

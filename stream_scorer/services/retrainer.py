@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 
 from stream_scorer.core.datasets.chunks import ExampleSource
-from stream_scorer.core.label_health import Stretch, reason_to_hold, stretches
+from stream_scorer.core.evaluation.label_health import Stretch, reason_to_hold, stretches
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import BadModel, TransientError, UsageError

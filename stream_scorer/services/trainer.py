@@ -8,7 +8,7 @@ import numpy as np
 
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
-from stream_scorer.core.evaluation import WithinAuc, auc_within
+from stream_scorer.core.evaluation.auc import WithinAuc, auc_within
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.features.stats import FeatureStats, SpecOptions
 from stream_scorer.core.messages import Offer

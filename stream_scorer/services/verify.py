@@ -10,9 +10,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from stream_scorer.core.evaluation.label_health import Health, HealthTally
 from stream_scorer.core.history import Answer, Input, Output, Ranked, Rows, Seen, Word
 from stream_scorer.core.joining.labelling import Horizons
-from stream_scorer.core.label_health import Health, HealthTally
 from stream_scorer.core.records import Partition
 from stream_scorer.core.verifying import NO_TIME, Expiry, Fault, JoinClock, Standpoint, judge_labels, judge_pairs, judge_rows
 from stream_scorer.ports import Sorter, TrainingBuffer

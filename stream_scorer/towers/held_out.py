@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
-from stream_scorer.core.evaluation import auc_within
-from stream_scorer.core.ranking_quality import Pairs, ranking_quality
+from stream_scorer.core.evaluation.auc import auc_within
+from stream_scorer.core.evaluation.ranking_quality import Pairs, ranking_quality
 from stream_scorer.towers.modules import Batch, TowerModule
 
 K = 10

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from stream_scorer.core.datasets.splits import split_by_time, split_within_customers
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
+from stream_scorer.core.evaluation.ranking_quality import Pairs
 from stream_scorer.core.features.slots import Category
 from stream_scorer.core.features.spec import FeatureSpec
-from stream_scorer.core.ranking_quality import Pairs
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.messages import LabelledExample, OfferId, RankedOffer, Ranking, ReleaseId
-from stream_scorer.core.policies import ModelPolicy
 from stream_scorer.core.ranking.best_offers import rank
 from stream_scorer.core.ranking.exploration import Exploration, explore
 from stream_scorer.core.releases.catalog import Catalog

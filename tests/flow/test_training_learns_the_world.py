@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.example_files import ExampleFiles
-from stream_scorer.core.evaluation import auc_within
+from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.messages import LabelledExample
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.core.world import World, customer_row, offer_row

@@ -8,8 +8,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.messages import Ranking
-from stream_scorer.core.policies import ModelPolicy
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.core.world import World

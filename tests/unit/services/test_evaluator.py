@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_scorer.core.policies import ModelPolicy
+from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import UsageError
 from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model

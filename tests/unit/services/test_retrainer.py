@@ -8,7 +8,7 @@ import pytest
 from stream_scorer.adapters.clock import HandClock
 from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource, Views
-from stream_scorer.core.label_health import Stretch
+from stream_scorer.core.evaluation.label_health import Stretch
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import BadModel

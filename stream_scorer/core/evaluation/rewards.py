@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.calibration import logistic_fit, sigmoid
+from stream_scorer.core.evaluation.calibration import logistic_fit, sigmoid
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]

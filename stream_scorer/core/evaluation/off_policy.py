@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.intervals import Interval, bootstrap
+from stream_scorer.core.evaluation.intervals import Interval, bootstrap
 
 Floats = npt.NDArray[np.float64]
 

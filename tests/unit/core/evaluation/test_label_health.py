@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_scorer.core.evaluation.label_health import HealthTally, Stretch, reason_to_hold, stretches
 from stream_scorer.core.history import Ranked, Word
-from stream_scorer.core.label_health import HealthTally, Stretch, reason_to_hold, stretches
 from stream_scorer.core.verifying import Judged
 
 Labels = tuple[tuple[int | None, str | None, int | None], ...]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.ranking_quality import Pairs, coverage, quality_by_depth, ranking_quality, top_k
+from stream_scorer.core.evaluation.ranking_quality import Pairs, coverage, quality_by_depth, ranking_quality, top_k
 
 CATALOG = 6
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stream_scorer.core.calibration import calibration, logistic_fit, sigmoid
-from stream_scorer.core.intervals import bootstrap, mean_interval
+from stream_scorer.core.evaluation.calibration import calibration, logistic_fit, sigmoid
+from stream_scorer.core.evaluation.intervals import bootstrap, mean_interval
 
 
 def drawn(rows: int = 20_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

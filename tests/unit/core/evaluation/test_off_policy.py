@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from stream_scorer.core.off_policy import LoggedPlaces, off_policy
-from stream_scorer.core.policies import ModelPolicy, Pool, chance_of, drawn
+from stream_scorer.core.evaluation.off_policy import LoggedPlaces, off_policy
+from stream_scorer.core.evaluation.policies import ModelPolicy, Pool, chance_of, drawn
 
 OFFERS, PLACES = 5, 3
 ODDS = np.array([0.6, 0.1, 0.3, 0.5, 0.2])

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.evaluation import auc_by_customer, auc_within
+from stream_scorer.core.evaluation.auc import auc_by_customer, auc_within
 
 
 def test_a_perfect_order_is_one_and_its_reverse_zero() -> None:

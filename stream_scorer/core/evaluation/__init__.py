@@ -1,0 +1,1 @@
+"""Measures of models, rankings and policies."""
