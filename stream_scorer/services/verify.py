@@ -1,7 +1,7 @@
 """verify: read the topics and say, in the manner of a Jepsen checker, what was lost, doubled, torn or wrong.
 
 Everything that is known of one request, one acceptance or one row is brought together by sorting on disk, and judged at once
-(`core.verifying`); so memory is bounded whatever the topics hold. Records that nobody has settled yet are no fault.
+(`core.verifying.judgements`); so memory is bounded whatever the topics hold. Records that nobody has settled yet are no fault.
 """
 
 from collections import Counter
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from stream_scorer.core.evaluation.label_health import Health, HealthTally
-from stream_scorer.core.history import Answer, Input, Output, Ranked, Rows, Seen, Word
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import Partition
-from stream_scorer.core.verifying import NO_TIME, Expiry, Fault, JoinClock, Standpoint, judge_labels, judge_pairs, judge_rows
+from stream_scorer.core.verifying.history import Answer, Input, Output, Ranked, Rows, Seen, Word
+from stream_scorer.core.verifying.judgements import NO_TIME, Expiry, Fault, JoinClock, Standpoint, judge_labels, judge_pairs, judge_rows
 from stream_scorer.ports import Sorter, TrainingBuffer
 from stream_scorer.services.verify_history import History, RowCheck, Sorters
 from stream_scorer.services.verify_reading import Readers, VerifyTopics, join_positions, take_snapshot

@@ -8,15 +8,15 @@ from itertools import groupby
 import msgspec
 import xxhash
 
-from stream_scorer.core import history
 from stream_scorer.core.buffer.buffer_files import Sampled, keep_prob_at
 from stream_scorer.core.buffer.erasure import Erasures
 from stream_scorer.core.buffer.examples import ExampleRow, take_apart
-from stream_scorer.core.history import Fate, Input, Output, Rows, Seen
 from stream_scorer.core.joining.erasure import ErasedCustomers
 from stream_scorer.core.messages import Erasure, LabelledRanking
 from stream_scorer.core.records import Partition, Record
-from stream_scorer.core.verifying import NO_TIME, Fault
+from stream_scorer.core.verifying import history
+from stream_scorer.core.verifying.history import Fate, Input, Output, Rows, Seen
+from stream_scorer.core.verifying.judgements import NO_TIME, Fault
 from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.ports import Sorter
 from stream_scorer.services.verify_letters import DeadLetters

@@ -7,7 +7,7 @@ import msgspec
 import xxhash
 
 from stream_scorer.core.records import Partition, Record
-from stream_scorer.core.verifying import Fault
+from stream_scorer.core.verifying.judgements import Fault
 from stream_scorer.ports import Sorter
 from stream_scorer.services.verify_reading import Snapshot
 

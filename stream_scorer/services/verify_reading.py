@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from stream_scorer.core.records import Partition, Record
-from stream_scorer.core.verifying import JoinClock
+from stream_scorer.core.verifying.judgements import JoinClock
 from stream_scorer.ports import LogReader
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.verifying import Judged
+from stream_scorer.core.verifying.judgements import Judged
 
 Ints = npt.NDArray[np.integer[Any]]
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.core.evaluation.label_health import HealthTally, Stretch, reason_to_hold, stretches
-from stream_scorer.core.history import Ranked, Word
-from stream_scorer.core.verifying import Judged
+from stream_scorer.core.verifying.history import Ranked, Word
+from stream_scorer.core.verifying.judgements import Judged
 
 Labels = tuple[tuple[int | None, str | None, int | None], ...]
 

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.history import Input, Output
 from stream_scorer.core.joining.at_close import ClosePoint
 from stream_scorer.core.joining.labelling import Answers, label_of
-from stream_scorer.core.verifying import Expiry, JoinClock, judge_pairs, right_label
+from stream_scorer.core.verifying.history import Input, Output
+from stream_scorer.core.verifying.judgements import Expiry, JoinClock, judge_pairs, right_label
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=6), st.booleans())

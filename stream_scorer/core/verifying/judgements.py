@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from stream_scorer.core.history import Answer, Input, Output, Ranked, Rows, Word
 from stream_scorer.core.joining.at_close import ClosePoint
 from stream_scorer.core.joining.erasure import ErasedCustomers
 from stream_scorer.core.joining.join_state import RestorePoint
 from stream_scorer.core.joining.labelling import Horizons
+from stream_scorer.core.verifying.history import Answer, Input, Output, Ranked, Rows, Word
 
 NO_TIME = -1
 RightLabel = tuple[int | None, str | None, int | None]

@@ -1,0 +1,1 @@
+"""Judges what became of every record of the ring."""
