@@ -4,7 +4,7 @@ import numpy as np
 
 from stream_scorer.core.evaluation.policies import ModelPolicy, Pool, drawn
 from stream_scorer.core.releases.release import Model
-from stream_scorer.core.world import World, customer_id, examination
+from stream_scorer.simulation.world import World, customer_id, examination
 
 DRAWS = 400  # rankings a customer
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.adapters.example_files import ExampleFiles
-from stream_scorer.adapters.simulated_labels import Draw, draw, write_labels
 from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.releases.release import Model
-from stream_scorer.core.world import World, customer_id, offer_id
 from stream_scorer.services.trainer import train_model
+from stream_scorer.simulation.labels import Draw, draw, write_labels
+from stream_scorer.simulation.world import World, customer_id, offer_id
 from stream_scorer.towers.options import TrainOptions
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from stream_scorer.adapters.simulated_labels import read_columns
+from stream_scorer.simulation.labels import read_columns
 from stream_scorer.towers.plain_loop import train_plainly
 
 

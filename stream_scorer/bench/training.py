@@ -11,8 +11,8 @@ import numpy as np
 from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.measured_process import MeasuredProcess, Usage
 from stream_scorer.adapters.model_files import read_model
-from stream_scorer.adapters.simulated_labels import write_labels
-from stream_scorer.core.world import World
+from stream_scorer.simulation.labels import write_labels
+from stream_scorer.simulation.world import World
 
 CUSTOMERS, OFFERS, PLACES = 20_000, 500, 10
 _FEWER = 10

@@ -11,9 +11,9 @@ import numpy as np
 from stream_scorer.core.messages import Acceptance, CustomerRequest, Ranking
 from stream_scorer.core.records import OutputRecord, Record
 from stream_scorer.core.wire.codec import decode_all, encode
-from stream_scorer.core.world import World, customer_row, offer_row
 from stream_scorer.demo.tally import Seen
 from stream_scorer.ports import Clock, RecordFeed, RecordSource
+from stream_scorer.simulation.world import World, customer_row, offer_row
 
 DRAWN_AT_ONCE = 500
 RECORDS_MAX = 2_000

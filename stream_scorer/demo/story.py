@@ -12,13 +12,13 @@ from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.own_command import OwnCommand
 from stream_scorer.adapters.plot import Series, draw_acceptance
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.core.world import World
 from stream_scorer.demo.ring import Ring, ended, prepare, refusal
 from stream_scorer.demo.screen import Screen
 from stream_scorer.demo.summary import Summary
 from stream_scorer.demo.tally import Tally
 from stream_scorer.demo.traffic import START_S_MAX, Traffic
 from stream_scorer.errors import NotReady
+from stream_scorer.simulation.world import World
 
 COMMAND_S_MAX = 300.0
 END_S = 15.0

@@ -12,11 +12,11 @@ import numpy as np
 from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.kafka_feed import KafkaFeed
 from stream_scorer.adapters.kafka_source import KafkaSource
-from stream_scorer.core.world import World
 from stream_scorer.demo.crowd import Crowd, CrowdTopics
 from stream_scorer.demo.ring import STEP_S, Ring
 from stream_scorer.demo.screen import Moment, Screen
 from stream_scorer.demo.tally import RECENT_S, Tally
+from stream_scorer.simulation.world import World
 from stream_scorer.wiring import member_config
 
 START_S_MAX = 60.0

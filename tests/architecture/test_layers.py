@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "ports": {"core", "errors"},
     "towers": {"core", "errors"},
     "adapters": {"ports", "core", "errors"},
+    "simulation": {"core", "errors"},
     "services": {"ports", "towers", "core", "errors"},
 }
 PURE = {"lz4", "numpy", "pydantic", "pydantic_core", "msgspec", "xxhash"}

@@ -15,7 +15,6 @@ from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.ranking.encoding import ALL_FEATURES
 from stream_scorer.core.ranking.pipeline import RankTopics
 from stream_scorer.core.records import OutputRecord
-from stream_scorer.core.world import World
 from stream_scorer.demo.crowd import Crowd, CrowdTopics
 from stream_scorer.demo.tally import Tally
 from stream_scorer.services.buffer import Buffer, BufferConfig
@@ -24,6 +23,7 @@ from stream_scorer.services.joiner import Joiner
 from stream_scorer.services.loop import Loop, LoopBounds
 from stream_scorer.services.ranker import RankConfig, Ranker
 from stream_scorer.services.release_watch import ReleaseWatch
+from stream_scorer.simulation.world import World
 from tests.doubles import SilentTelemetry
 
 PARTITIONS = 2

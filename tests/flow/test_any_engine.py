@@ -15,7 +15,7 @@ from stream_scorer.adapters.model_files import read_model
 from stream_scorer.cli import app
 from stream_scorer.core.features.spec import Category, FeatureSpec
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.core.world import World, customer_id, offer_id
+from stream_scorer.simulation.world import World, customer_id, offer_id
 
 WORLD = World.of(3, customers=80, offers=20, popularity_rate=0.5)
 SIDES = {

@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 
 from stream_scorer.cli import app
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.core.world import World
 from stream_scorer.errors import UsageError
+from stream_scorer.simulation.world import World
 
 WORLD = World.of(3, customers=150, offers=40, popularity_rate=0.5)
 

@@ -14,7 +14,7 @@ from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.tower import Layer, Tower, digest_towers
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.core.world import World
+from stream_scorer.simulation.world import World
 from tests.integration.test_publish_command import Run, run
 from tests.integration.test_publish_vectors import lines
 from tests.release_samples import DIM, model, offer

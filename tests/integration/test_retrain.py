@@ -18,7 +18,7 @@ from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
 from stream_scorer.core.messages import LabelledExample
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.core.world import World
+from stream_scorer.simulation.world import World
 
 WORLD = World.of(3, customers=150, offers=40, popularity_rate=0.5)
 START_MS, HOUR_MS = 1_700_000_000_000, 3_600_000

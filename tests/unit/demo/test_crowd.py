@@ -12,8 +12,8 @@ from stream_scorer.adapters.memory_stream import MemoryBroker, MemorySource
 from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledOffer, LabelledRanking, RankedOffer, Ranking
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.core.world import World
 from stream_scorer.demo.crowd import Crowd, CrowdTopics
+from stream_scorer.simulation.world import World
 
 TOPICS = CrowdTopics("requests", "acceptances", "rankings", "labels", "dead")
 WORLD = World.of(3, customers=50, offers=20)

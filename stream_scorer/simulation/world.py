@@ -12,9 +12,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_scorer.core import world_making
 from stream_scorer.core.buffer.examples import example_id
 from stream_scorer.core.messages import Acceptance, Cause, CustomerRequest, Features, LabelledExample, Offer, Ranking
+from stream_scorer.simulation import world_making
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.core.world import World, customer_id, examination, offer_id
+from stream_scorer.simulation.world import World, customer_id, examination, offer_id
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream_scorer.adapters import simulated_labels
 from stream_scorer.adapters.example_files import ExampleFiles
-from stream_scorer.adapters.simulated_labels import draw, read_columns, write_labels
-from stream_scorer.core.world import World
+from stream_scorer.simulation import labels as simulated_labels
+from stream_scorer.simulation.labels import draw, read_columns, write_labels
+from stream_scorer.simulation.world import World
 
 WORLD = World.of(1, customers=50, offers=20, popularity_rate=0.5)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from stream_scorer.core.messages import Acceptance, CustomerRequest, RankedOffer, Ranking
 from stream_scorer.core.records import Record
 from stream_scorer.core.wire.codec import decode_all, encode
-from stream_scorer.core.world import PLACES, World, customer_row, offer_id, offer_row
+from stream_scorer.simulation.world import PLACES, World, customer_row, offer_id, offer_row
 
 WORLD = World.of(7, customers=400, offers=60)
 

@@ -1,0 +1,1 @@
+"""A simulated shop whose acceptance odds are known."""
