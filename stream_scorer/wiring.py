@@ -47,7 +47,7 @@ def release_store(settings: Settings) -> RedisReleases:
 def open_program(data: bytes) -> Program:
     """Import torch only for a tower that needs it. Raises BadModel."""
     try:
-        from stream_scorer.towers.program import open_program as run_by_torch
+        from stream_scorer.training.program import open_program as run_by_torch
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

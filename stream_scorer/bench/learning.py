@@ -15,7 +15,7 @@ from stream_scorer.core.releases.release import Model
 from stream_scorer.services.trainer import train_model
 from stream_scorer.simulation.labels import Draw, draw, write_labels
 from stream_scorer.simulation.world import World, customer_id, offer_id
-from stream_scorer.towers.options import TrainOptions
+from stream_scorer.training.options import TrainOptions
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 _CUSTOMERS, _OFFERS, _PLACES = 1_000, 200, 10

@@ -78,7 +78,7 @@ def _vectors(path: Path, id_column: str) -> "GivenVectors":
 
 def _program(path: Path, side: str) -> "Tower":
     from stream_scorer.errors import UsageError
-    from stream_scorer.towers.program import program_tower
+    from stream_scorer.training.program import program_tower
 
     if not path.is_file():
         raise UsageError(f"{path} is not a file: a program is a .pt2 archive of torch.export")

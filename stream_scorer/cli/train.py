@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from stream_scorer.core.releases.release import Model
     from stream_scorer.services.trainer import Trained
     from stream_scorer.services.tuner import Trial
-    from stream_scorer.towers.options import TrainOptions
-    from stream_scorer.towers.training import Epoch
+    from stream_scorer.training.joint import Epoch
+    from stream_scorer.training.options import TrainOptions
 
 
 def train(
@@ -77,7 +77,7 @@ def train(
     from stream_scorer.adapters.example_places import examples_at
     from stream_scorer.adapters.model_files import make_room, write_model
     from stream_scorer.adapters.tables import read_offers
-    from stream_scorer.towers.options import TrainOptions
+    from stream_scorer.training.options import TrainOptions
 
     clock = SystemClock()
     place = labelled(ctx, labels, from_buffer)
@@ -85,7 +85,7 @@ def train(
     start_s = clock.monotonic_s()
     if _one_of("engine", engine, ("torch", "h2o")) == "h2o":
         from stream_scorer.services.h2o_trainer import train_h2o
-        from stream_scorer.towers.h2o_options import H2oOptions
+        from stream_scorer.training.h2o.options import H2oOptions
 
         signal.signal(signal.SIGTERM, _end)  # by an exception, so that the JVM ends with us
         h2o_options = H2oOptions(dim=32 if dim is None else dim, epochs=5 if epochs is None else epochs, seed=seed, threads=threads or 1)

@@ -22,9 +22,9 @@ from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.h2o_network import check_not_dead, defaults_of
 from stream_scorer.core.towers.tower import Tower, digest_towers
 from stream_scorer.errors import UsageError
-from stream_scorer.towers.h2o_options import H2oOptions
-from stream_scorer.towers.h2o_server import h2o_server
-from stream_scorer.towers.h2o_training import H2oTable, H2oTrained, train_tower
+from stream_scorer.training.h2o.options import H2oOptions
+from stream_scorer.training.h2o.server import h2o_server
+from stream_scorer.training.h2o.training import H2oTable, H2oTrained, train_tower
 
 PRICE = "price"
 

@@ -15,9 +15,9 @@ from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.spec_extension import extended
 from stream_scorer.errors import UsageError
-from stream_scorer.towers.export import export
-from stream_scorer.towers.options import TrainOptions
-from stream_scorer.towers.training import Epoch, Fitted, Lesson, fit
+from stream_scorer.training.export import export
+from stream_scorer.training.joint import Epoch, Fitted, Lesson, fit
+from stream_scorer.training.options import TrainOptions
 
 # from so many acceptances each, on average, an id tells more than the noise it adds; an offer's are of many customers
 _ACCEPTED_PER_CUSTOMER = 30

@@ -6,8 +6,8 @@ from statistics import median
 from typing import Any
 
 from stream_scorer.ports import Clock
-from stream_scorer.towers.options import Recipe, TrainOptions
-from stream_scorer.towers.training import Lesson, fit
+from stream_scorer.training.joint import Lesson, fit
+from stream_scorer.training.options import Recipe, TrainOptions
 
 _HELD_OUT = 0.2
 _BETTER = 0.002  # relative; less is luck

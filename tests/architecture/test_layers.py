@@ -13,10 +13,10 @@ MODULES = sorted(ROOT.rglob("*.py"))
 MAY_IMPORT = {
     "core": {"errors"},
     "ports": {"core", "errors"},
-    "towers": {"core", "errors"},
+    "training": {"core", "errors"},
     "adapters": {"ports", "core", "errors"},
     "simulation": {"core", "errors"},
-    "services": {"ports", "towers", "core", "errors"},
+    "services": {"ports", "training", "core", "errors"},
 }
 PURE = {"lz4", "numpy", "pydantic", "pydantic_core", "msgspec", "xxhash"}
 IMPURE = {"asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "shutil", "signal", "socket"} | {
@@ -30,10 +30,10 @@ OUTSIDE = {"now", "today", "utcnow", "argv", "stdin", "stdout", "stderr"}  # of 
 FOUND_IN = {
     "confluent_kafka": {"adapters"},
     "redis": {"adapters"},
-    "torch": {"towers"},
+    "torch": {"training"},
     "pyarrow": {"adapters"},
     "matplotlib": {"adapters"},
-    "h2o": {"towers"},
+    "h2o": {"training"},
 }
 WORDS = {"utils", "helpers", "common", "manager", "base", "misc"}
 

@@ -13,7 +13,7 @@ from stream_scorer.demo.tally import ReleaseTally
 from stream_scorer.services.publisher import draft_release, publish
 from stream_scorer.services.trainer import train_model
 from stream_scorer.simulation.world import World
-from stream_scorer.towers.options import TrainOptions
+from stream_scorer.training.options import TrainOptions
 from tests.flow.memory_ring import START_MS, MemoryRing
 
 WORLD = World.of(4, customers=400, offers=60)

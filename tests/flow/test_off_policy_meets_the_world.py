@@ -24,7 +24,7 @@ from stream_scorer.services.judging import judge
 from stream_scorer.services.policy_value import policy_value
 from stream_scorer.services.trainer import train_model
 from stream_scorer.simulation.world import World
-from stream_scorer.towers.options import TrainOptions
+from stream_scorer.training.options import TrainOptions
 from tests.world_truth import truth
 
 WORLD = World.of(5, customers=200, offers=40, popularity_rate=0.6)

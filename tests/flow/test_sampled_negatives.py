@@ -17,9 +17,9 @@ from stream_scorer.core.datasets.training_set import TrainingSet, build_training
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking
 from stream_scorer.core.records import Partition
 from stream_scorer.services.trainer import derive_specs
-from stream_scorer.towers.modules import Batch
-from stream_scorer.towers.options import TrainOptions
-from stream_scorer.towers.training import Fitted, Lesson, fit
+from stream_scorer.training.joint import Fitted, Lesson, fit
+from stream_scorer.training.modules import Batch
+from stream_scorer.training.options import TrainOptions
 from tests.example_samples import TASTES, snacks
 
 ODDS = {True: 0.6, False: 0.05}  # of an offer of the customer's own taste, and of another

@@ -12,7 +12,7 @@ import pytest
 
 from stream_scorer.adapters.free_port import free_ports
 from stream_scorer.core.features.spec import Category, Number
-from stream_scorer.towers.program import program_tower
+from stream_scorer.training.program import program_tower
 from tests.integration.test_publish_vectors import CUSTOMERS, OFFERS, lines
 from tests.program_samples import archive
 from tests.release_samples import offer

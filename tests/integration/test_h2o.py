@@ -20,9 +20,9 @@ from stream_scorer.core.towers.tower import Tower, normalised
 from stream_scorer.errors import BadModel, UsageError
 from stream_scorer.services.h2o_trainer import train_h2o
 from stream_scorer.services.publisher import draft_release
-from stream_scorer.towers.h2o_api import network_of
-from stream_scorer.towers.h2o_options import H2oOptions
-from stream_scorer.towers.h2o_server import h2o_server
+from stream_scorer.training.h2o.api import network_of
+from stream_scorer.training.h2o.options import H2oOptions
+from stream_scorer.training.h2o.server import h2o_server
 from tests.example_samples import Chunks, snacks, tastes_meet
 from tests.integration.test_command_line import run
 

@@ -11,7 +11,7 @@ from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
 from stream_scorer.core.features.spec import Category, Number
 from stream_scorer.core.releases.release import Release
-from stream_scorer.towers.program import open_program, program_tower
+from stream_scorer.training.program import open_program, program_tower
 from tests.integration.test_publish_command import Run, good, run
 from tests.program_samples import archive
 from tests.release_samples import DIM, model, offer

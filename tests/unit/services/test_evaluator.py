@@ -12,7 +12,7 @@ from stream_scorer.errors import UsageError
 from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
 from stream_scorer.services.judging import judge
 from stream_scorer.services.trainer import train_model
-from stream_scorer.towers.options import TrainOptions
+from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, snacks, tastes_meet
 
 OPTIONS = EvaluateOptions(k=4, held_out=0.2, seed=0, off_policy=OffPolicyOptions(ModelPolicy(), 100.0, 1e9))

@@ -9,7 +9,7 @@ import pytest
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.errors import UsageError
 from stream_scorer.services.h2o_trainer import item_table, rows_of, user_table
-from stream_scorer.towers.h2o_options import H2oOptions
+from stream_scorer.training.h2o.options import H2oOptions
 from tests.example_samples import Chunks, chunk
 
 LABELS = [(row % 2, row % 3, row % 2) for row in range(60)]

@@ -10,8 +10,8 @@ from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import UsageError
 from stream_scorer.services.trainer import derive_specs, train_model
-from stream_scorer.towers.options import TrainOptions
-from stream_scorer.towers.training import Epoch
+from stream_scorer.training.joint import Epoch
+from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, chunk, snacks, tastes_meet
 
 QUICK = TrainOptions(dim=8, width=4, epochs=8, batch_rows=256, learning_rate=0.02)

@@ -8,8 +8,8 @@ from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
 from stream_scorer.services.trainer import finish, read_lesson
 from stream_scorer.services.tuner import Trial, tune
-from stream_scorer.towers.options import TrainOptions
-from stream_scorer.towers.training import Lesson
+from stream_scorer.training.joint import Lesson
+from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, snacks, tastes_meet
 
 QUICK = TrainOptions(dim=8, width=4, epochs=3, batch_rows=256, learning_rate=0.02)

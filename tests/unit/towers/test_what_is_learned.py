@@ -12,8 +12,8 @@ from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model
 from stream_scorer.services.trainer import read_lesson, train_model
-from stream_scorer.towers.options import TrainOptions
-from stream_scorer.towers.training import fit
+from stream_scorer.training.joint import fit
+from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, chunk, snacks, tastes_meet
 
 QUICK = TrainOptions(dim=8, width=4, epochs=12, batch_rows=64, learning_rate=0.03, customer_id="off", offer_id="off", prior=1.0)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
-from stream_scorer.towers.modules import Batch, IdDropout, TowerModule
-from stream_scorer.towers.options import Recipe
+from stream_scorer.training.modules import Batch, IdDropout, TowerModule
+from stream_scorer.training.options import Recipe
 
 RANKS_MAX = 64
 FULL_CATALOG_MAX = 10_000

@@ -8,7 +8,7 @@ import torch
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.evaluation.ranking_quality import Pairs, ranking_quality
-from stream_scorer.towers.modules import Batch, TowerModule
+from stream_scorer.training.modules import Batch, TowerModule
 
 K = 10
 _JUDGED_MAX = 2_000

@@ -13,8 +13,8 @@ from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.tower import Tower, digest_towers
 from stream_scorer.errors import BadModel
-from stream_scorer.towers.modules import Batch, TowerModule
-from stream_scorer.towers.training import Fitted
+from stream_scorer.training.joint import Fitted
+from stream_scorer.training.modules import Batch, TowerModule
 
 PARITY_MAX = 1e-5
 COLLAPSED_COSINE = 0.999

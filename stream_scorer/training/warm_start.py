@@ -10,8 +10,8 @@ from torch import nn
 from stream_scorer.core.towers.spec_extension import carried_columns, carried_table
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError
-from stream_scorer.towers.modules import TowerModule
-from stream_scorer.towers.objective import Head
+from stream_scorer.training.modules import TowerModule
+from stream_scorer.training.objective import Head
 
 
 def shape_of(earlier: Tower) -> dict[str, Any]:

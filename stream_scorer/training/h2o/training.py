@@ -17,8 +17,8 @@ from stream_scorer.core.features.spec import Floats, Side
 from stream_scorer.core.towers.h2o_network import tower_of
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import BadModel, UsageError
-from stream_scorer.towers.h2o_api import network_of, renamed
-from stream_scorer.towers.h2o_options import H2oOptions
+from stream_scorer.training.h2o.api import network_of, renamed
+from stream_scorer.training.h2o.options import H2oOptions
 
 DIFFERENCE_MAX = 1e-9
 _ACCEPTED, _WEIGHT = "accepted", "weight"

@@ -12,11 +12,11 @@ from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import BadModel, UsageError
 from stream_scorer.services.trainer import derive_specs, read_lesson, train_model
-from stream_scorer.towers.export import PARITY_MAX, check_alive, export, fill_untrained, golden_rows, parity
-from stream_scorer.towers.modules import Batch, IdDropout, TowerModule
-from stream_scorer.towers.objective import Head, Objective
-from stream_scorer.towers.options import TrainOptions
-from stream_scorer.towers.training import Fitted, Lesson, fit
+from stream_scorer.training.export import PARITY_MAX, check_alive, export, fill_untrained, golden_rows, parity
+from stream_scorer.training.joint import Fitted, Lesson, fit
+from stream_scorer.training.modules import Batch, IdDropout, TowerModule
+from stream_scorer.training.objective import Head, Objective
+from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, snacks, tastes_meet
 
 QUICK = TrainOptions(dim=8, width=4, epochs=4, batch_rows=256, learning_rate=0.02, customer_id="on", offer_id="on")
@@ -48,8 +48,8 @@ def test_towers_learn_which_tastes_meet(only_accepted: bool) -> None:
 
 
 def test_a_catalog_too_large_to_rank_whole_is_learned_from_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream_scorer.towers.objective.FULL_CATALOG_MAX", 5)
-    monkeypatch.setattr("stream_scorer.towers.objective.SAMPLED", 4)
+    monkeypatch.setattr("stream_scorer.training.objective.FULL_CATALOG_MAX", 5)
+    monkeypatch.setattr("stream_scorer.training.objective.SAMPLED", 4)
     data, done = fitted(tastes_meet(only_accepted=True), replace(QUICK, epochs=10))
     assert own_taste_wins(data, done) > 0.95
 

@@ -16,11 +16,11 @@ from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError
-from stream_scorer.towers.held_out import HeldOutRanking, held_out_auc
-from stream_scorer.towers.modules import History, Taken, TowerModule
-from stream_scorer.towers.objective import Head, Objective
-from stream_scorer.towers.options import Recipe, TrainOptions
-from stream_scorer.towers.warm_start import carry_head, carry_tower, shape_of
+from stream_scorer.training.held_out import HeldOutRanking, held_out_auc
+from stream_scorer.training.modules import History, Taken, TowerModule
+from stream_scorer.training.objective import Head, Objective
+from stream_scorer.training.options import Recipe, TrainOptions
+from stream_scorer.training.warm_start import carry_head, carry_tower, shape_of
 
 _POSITIVES_MIN = 2
 _HELD_OUT_ROWS = 8_192

@@ -14,7 +14,7 @@ from stream_scorer.core.features.spec import Category
 from stream_scorer.core.towers.program_tower import ProgramTower
 from stream_scorer.core.towers.stored_towers import tower_from
 from stream_scorer.errors import BadModel
-from stream_scorer.towers.program import open_program, program_tower
+from stream_scorer.training.program import open_program, program_tower
 from tests.program_samples import INPUTS, Net, archive
 
 ROWS: list[dict[str, Any]] = [{"plan": "free", "age": 41.0}, {"age": 38.0}, {}]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import UsageError
-from stream_scorer.towers.h2o_options import H2oOptions
+from stream_scorer.training.h2o.options import H2oOptions
 
 
 @contextmanager

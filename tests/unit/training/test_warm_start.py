@@ -9,9 +9,9 @@ from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import UsageError
 from stream_scorer.services.trainer import read_lesson, train_model
-from stream_scorer.towers.options import TrainOptions
-from stream_scorer.towers.training import fit
-from stream_scorer.towers.warm_start import carry_tower
+from stream_scorer.training.joint import fit
+from stream_scorer.training.options import TrainOptions
+from stream_scorer.training.warm_start import carry_tower
 from tests.example_samples import Chunks, snacks, tastes_meet
 
 QUICK = TrainOptions(dim=8, width=4, hidden=(6,), epochs=8, batch_rows=256, learning_rate=0.02, prior=0.5, customer_id="on", offer_id="on")

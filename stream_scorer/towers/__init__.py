@@ -1,1 +1,0 @@
-"""Training of towers: needs the `train` extra (torch)."""

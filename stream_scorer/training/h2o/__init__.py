@@ -1,0 +1,1 @@
+"""Trains towers in H2O, and reads them through its interface. Needs the extra `h2o`."""
