@@ -12,9 +12,9 @@ from pathlib import Path
 
 from stream_scorer.adapters.allocator import keep_freed_memory
 from stream_scorer.adapters.clock import SystemClock
-from stream_scorer.adapters.kafka_log import KafkaLog
-from stream_scorer.adapters.kafka_sink import AtLeastOnceSink, TransactionalSink
-from stream_scorer.adapters.kafka_source import KafkaSource
+from stream_scorer.adapters.kafka.log import KafkaLog
+from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
+from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases
 from stream_scorer.core.joining.join_state import JoinTopics

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
 from stream_scorer.adapters.local_kafka import LocalKafka
 from stream_scorer.adapters.local_valkey import LocalValkey
 from stream_scorer.services.topics import create_topics

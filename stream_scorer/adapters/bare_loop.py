@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
-from stream_scorer.adapters.kafka_client import ClientConfig, new_consumer, new_producer
+from stream_scorer.adapters.kafka.client import ClientConfig, new_consumer, new_producer
 
 _TIMEOUT_S = 20.0
 _POLL_S = 0.2

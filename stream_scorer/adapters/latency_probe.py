@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
-from stream_scorer.adapters.kafka_client import ClientConfig, new_consumer, new_producer
+from stream_scorer.adapters.kafka.client import ClientConfig, new_consumer, new_producer
 from stream_scorer.errors import TransientError
 
 _WAIT_S = 30.0

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import get_args
 
-from stream_scorer.adapters.kafka_feed import KafkaFeed
+from stream_scorer.adapters.kafka.feed import KafkaFeed
 from stream_scorer.bench.join_costs import JoinPlan, RestoreTime, job_of, new_state, start_fresh, timed_restore
 from stream_scorer.bench.join_job import held_by
 from stream_scorer.bench.stand import Stand

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import get_args
 
-from stream_scorer.adapters.kafka_log import KafkaLog
+from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.measured_process import Usage
 from stream_scorer.bench.join_job import JoinJob, ranking_kinds
 from stream_scorer.bench.stand import Run, Stand

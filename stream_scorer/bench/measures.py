@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 
-from stream_scorer.adapters.kafka_log import KafkaLog
+from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.latency_probe import LatencyProbe
 from stream_scorer.adapters.measured_process import Usage
 from stream_scorer.bench import job

@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Literal, Self
 
 from stream_scorer.adapters.clock import SystemClock
-from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
-from stream_scorer.adapters.kafka_client import PRODUCER
-from stream_scorer.adapters.kafka_feed import KafkaFeed
+from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
+from stream_scorer.adapters.kafka.client import PRODUCER
+from stream_scorer.adapters.kafka.feed import KafkaFeed
 from stream_scorer.adapters.local_kafka import LocalKafka
 from stream_scorer.adapters.local_valkey import LocalValkey
 from stream_scorer.adapters.measured_process import MeasuredProcess

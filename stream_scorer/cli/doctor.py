@@ -20,7 +20,7 @@ def doctor(
 ) -> None:
     """Check brokers, topics, groups, Redis and the release, and say what to do about every fault; exit 1 when there is one."""
     from stream_scorer.adapters.clock import SystemClock
-    from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+    from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.adapters.redis_admin import RedisAdmin
     from stream_scorer.adapters.redis_client import connect
     from stream_scorer.adapters.redis_releases import RedisReleases

@@ -46,8 +46,8 @@ def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wai
     import contextlib
 
     from stream_scorer.adapters.clock import SystemClock
-    from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
-    from stream_scorer.adapters.kafka_feed import KafkaFeed
+    from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
+    from stream_scorer.adapters.kafka.feed import KafkaFeed
     from stream_scorer.core.messages import Erasure
     from stream_scorer.core.records import Partition
     from stream_scorer.services.erase import tell_joiners, wait_until_heard
@@ -65,7 +65,7 @@ def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wai
 def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer") -> "Whereabouts":
     import contextlib
 
-    from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+    from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.cli.progress import progress_of
     from stream_scorer.services.erase import Ground, locate
     from stream_scorer.services.verify_reading import VerifyTopics

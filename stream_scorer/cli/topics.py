@@ -17,7 +17,7 @@ def topics(
     """Create the topics that are missing, and say what differs in those that exist; nothing is changed or deleted."""
     import json
 
-    from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+    from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.services.topics import create_topics
     from stream_scorer.topic_plan import topic_specs
 

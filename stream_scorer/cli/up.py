@@ -18,7 +18,7 @@ def up(
     """Start a real Kafka with all topics, and a Valkey; print the settings to paste; stop both on Ctrl-C. What they hold goes with them."""
     from threading import Event
 
-    from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+    from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.adapters.local_kafka import LocalKafka
     from stream_scorer.adapters.local_valkey import LocalValkey
     from stream_scorer.cli.stopping import stop_signals

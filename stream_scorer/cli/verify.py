@@ -37,7 +37,7 @@ def verify(
 
 
 def _config(settings: "Settings", examples: int) -> "VerifyConfig":
-    from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+    from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.errors import NotReady
     from stream_scorer.services.verify import VerifyConfig
     from stream_scorer.services.verify_reading import VerifyTopics
@@ -60,7 +60,7 @@ def _config(settings: "Settings", examples: int) -> "VerifyConfig":
 
 
 def _readers(settings: "Settings") -> "Readers":
-    from stream_scorer.adapters.kafka_log import KafkaLog
+    from stream_scorer.adapters.kafka.log import KafkaLog
     from stream_scorer.services.verify_reading import Readers
     from stream_scorer.wiring import log_reader
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.embedded import FETCH_WAIT_MAX_MS, SESSION_TIMEOUT_MS, EmbeddedBroker
-from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
 from stream_scorer.adapters.local_kafka import LocalKafka
 from stream_scorer.adapters.local_valkey import LocalValkey
 from stream_scorer.adapters.own_command import OwnCommand

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Producer
 
 from stream_scorer.adapters.embedded import EmbeddedBroker
-from stream_scorer.adapters.kafka_admin import KafkaTopicAdmin
+from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
 from stream_scorer.adapters.memory_admin import MemoryTopicAdmin
 from stream_scorer.core.records import Partition
 from stream_scorer.errors import NotReady, UsageError

@@ -14,7 +14,7 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 from stream_scorer.adapters.folders import Folder
-from stream_scorer.adapters.kafka_log import KafkaLog
+from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.parquet_buffer import ParquetBuffer
 from stream_scorer.adapters.parquet_compaction import compact
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking

@@ -12,8 +12,8 @@ from functools import partial
 
 import pytest
 
-from stream_scorer.adapters.kafka_feed import KafkaFeed
-from stream_scorer.adapters.kafka_log import KafkaLog
+from stream_scorer.adapters.kafka.feed import KafkaFeed
+from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.local_valkey import LocalValkey
 from stream_scorer.adapters.redis_client import connect
 from stream_scorer.adapters.redis_releases import RedisReleases

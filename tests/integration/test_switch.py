@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.kafka_feed import KafkaFeed
+from stream_scorer.adapters.kafka.feed import KafkaFeed
 from stream_scorer.adapters.local_valkey import LocalValkey
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import OutputRecord

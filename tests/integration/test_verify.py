@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from stream_scorer.adapters.kafka_client import new_producer
+from stream_scorer.adapters.kafka.client import new_producer
 from tests.release_samples import model, offer
 from tests.ring import Ring, acceptance, request
 

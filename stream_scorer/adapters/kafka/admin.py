@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
 
-from stream_scorer.adapters.kafka_client import ClientConfig, kafka_error
+from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error
 from stream_scorer.core.records import Partition
 from stream_scorer.errors import NotReady, UsageError
 from stream_scorer.ports import TopicSpec, TopicState

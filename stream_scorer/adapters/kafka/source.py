@@ -7,7 +7,7 @@ from threading import Thread
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream_scorer.adapters.kafka_client import ClientConfig, kafka_error, new_consumer, record_of, transient
+from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_consumer, record_of, transient
 from stream_scorer.core.ranking.alignment import InStep
 from stream_scorer.core.records import Partition, Position, Progress, Record
 from stream_scorer.errors import FatalStreamError, TransientError

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from stream_scorer.adapters.kafka_client import ClientConfig, kafka_error, new_producer
-from stream_scorer.adapters.kafka_source import KafkaSource
+from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_producer
+from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.core.records import OutputRecord, Partition, Progress
 from stream_scorer.errors import BatchAborted, FatalStreamError, NotReady, TransientError
 

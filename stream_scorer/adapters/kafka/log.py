@@ -7,7 +7,7 @@ from contextlib import suppress
 from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from stream_scorer.adapters.kafka_client import ClientConfig, new_consumer, record_of, transient
+from stream_scorer.adapters.kafka.client import ClientConfig, new_consumer, record_of, transient
 from stream_scorer.core.records import Partition, Position, Record
 from stream_scorer.errors import TransientError
 

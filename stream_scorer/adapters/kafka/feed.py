@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from stream_scorer.adapters.kafka_client import ClientConfig, kafka_error, new_producer
+from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_producer
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.errors import NotReady, UsageError
 
