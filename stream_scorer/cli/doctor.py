@@ -21,9 +21,9 @@ def doctor(
     """Check brokers, topics, groups, Redis and the release, and say what to do about every fault; exit 1 when there is one."""
     from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
-    from stream_scorer.adapters.redis_admin import RedisAdmin
-    from stream_scorer.adapters.redis_client import connect
-    from stream_scorer.adapters.redis_releases import RedisReleases
+    from stream_scorer.adapters.redis.admin import RedisAdmin
+    from stream_scorer.adapters.redis.client import connect
+    from stream_scorer.adapters.redis.releases import RedisReleases
     from stream_scorer.services.doctor import examine
 
     settings = settings_of(ctx)

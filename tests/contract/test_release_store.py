@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from stream_scorer.adapters.memory_releases import MemoryReleases
-from stream_scorer.adapters.redis_client import connect
-from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.adapters.redis.client import connect
+from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.towers.tower import digest_towers

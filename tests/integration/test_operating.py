@@ -14,8 +14,8 @@ import pytest
 
 from stream_scorer.adapters.free_port import free_ports
 from stream_scorer.adapters.local_valkey import LocalValkey
-from stream_scorer.adapters.redis_admin import RedisAdmin
-from stream_scorer.adapters.redis_client import connect
+from stream_scorer.adapters.redis.admin import RedisAdmin
+from stream_scorer.adapters.redis.client import connect
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.settings import MetricsSettings, TopicSettings
 from stream_scorer.telemetry import serve_metrics

@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.redis_client import connect
-from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.adapters.redis.client import connect
+from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.features.spec import Category, Number
 from stream_scorer.core.releases.release import Release
 from stream_scorer.training.program import open_program, program_tower

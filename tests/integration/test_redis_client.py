@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from stream_scorer.adapters.redis_client import at_the_edge, connect
+from stream_scorer.adapters.redis.client import at_the_edge, connect
 from stream_scorer.errors import TransientError
 
 IN_TIME_S = 5.0  # many times the time-out, for machines that are busy; without one it would be for ever

@@ -8,9 +8,9 @@ import pytest
 import redis
 
 from stream_scorer.adapters.local_valkey import LocalValkey
-from stream_scorer.adapters.redis_client import connect
-from stream_scorer.adapters.redis_releases import RedisReleases
-from stream_scorer.adapters.release_blobs import encode_manifest
+from stream_scorer.adapters.redis.blobs import encode_manifest
+from stream_scorer.adapters.redis.client import connect
+from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.errors import ReleaseError, TransientError
 from stream_scorer.ports import ReleaseStore

@@ -15,8 +15,8 @@ import pytest
 from stream_scorer.adapters.kafka.feed import KafkaFeed
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.local_valkey import LocalValkey
-from stream_scorer.adapters.redis_client import connect
-from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.adapters.redis.client import connect
+from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.core.wire.codec import encode

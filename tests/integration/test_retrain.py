@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from pyarrow import fs
 
-from stream_scorer.adapters.redis_client import connect
-from stream_scorer.adapters.redis_releases import RedisReleases
+from stream_scorer.adapters.redis.client import connect
+from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import LabelledExample
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.simulation.world import World

@@ -5,7 +5,7 @@ import inspect
 import pytest
 from redis import exceptions
 
-from stream_scorer.adapters.redis_client import TRANSIENT, at_the_edge, connect
+from stream_scorer.adapters.redis.client import TRANSIENT, at_the_edge, connect
 from stream_scorer.errors import ReleaseError, TransientError, UsageError
 
 ERRORS = [kind for _, kind in inspect.getmembers(exceptions, inspect.isclass) if issubclass(kind, exceptions.RedisError)]

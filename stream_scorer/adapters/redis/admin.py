@@ -1,6 +1,6 @@
 """The Redis (or Valkey) under the store of releases. See StoreAdmin."""
 
-from stream_scorer.adapters.redis_client import RedisClient, at_the_edge
+from stream_scorer.adapters.redis.client import RedisClient, at_the_edge
 from stream_scorer.ports import StoreFacts
 
 

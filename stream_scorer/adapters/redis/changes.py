@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from stream_scorer.adapters.release_blobs import Manifest, decode_json
+from stream_scorer.adapters.redis.blobs import Manifest, decode_json
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
 from stream_scorer.core.releases.release import OfferChange

@@ -15,9 +15,7 @@ release:{id}:changes     a stream of the ids of changed offers, for rankers to f
 import secrets
 from collections.abc import Mapping, Sequence
 
-from stream_scorer.adapters.redis_client import RedisClient, at_the_edge
-from stream_scorer.adapters.redis_scripts import CHANGE, EXPIRE, FLIP
-from stream_scorer.adapters.release_blobs import (
+from stream_scorer.adapters.redis.blobs import (
     FORMAT,
     Manifest,
     checked,
@@ -28,8 +26,10 @@ from stream_scorer.adapters.release_blobs import (
     encode_manifest,
     encode_tower,
 )
-from stream_scorer.adapters.release_changes import decode_changes, encode_change, merge_changes
-from stream_scorer.adapters.release_chunks import decode_chunks, encode_chunks
+from stream_scorer.adapters.redis.changes import decode_changes, encode_change, merge_changes
+from stream_scorer.adapters.redis.chunks import decode_chunks, encode_chunks
+from stream_scorer.adapters.redis.client import RedisClient, at_the_edge
+from stream_scorer.adapters.redis.scripts import CHANGE, EXPIRE, FLIP
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.gate import verify

@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 import msgspec
 import numpy as np
 
-from stream_scorer.adapters.release_blobs import Manifest, as_array, checked, decode_json, load_tensors, save_tensors
+from stream_scorer.adapters.redis.blobs import Manifest, as_array, checked, decode_json, load_tensors, save_tensors
 from stream_scorer.core.messages import OfferId, ReleaseId
 from stream_scorer.core.releases.catalog import Catalog, Vectors
 from stream_scorer.core.towers.tower import Tensors
