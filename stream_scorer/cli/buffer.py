@@ -32,7 +32,7 @@ def _run(settings: "Settings", until_idle_s: float | None) -> dict[str, int]:
     import contextlib
 
     from stream_scorer.adapters.clock import SystemClock
-    from stream_scorer.adapters.parquet_buffer import ParquetBuffer
+    from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.services.buffer import Buffer
     from stream_scorer.services.loop import Loop, LoopBounds
@@ -71,7 +71,7 @@ def _compact(settings: "Settings") -> dict[str, int]:
 
     from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.folders import Folder
-    from stream_scorer.adapters.parquet_compaction import compact
+    from stream_scorer.adapters.parquet.compaction import compact
 
     replaced_before_ms = SystemClock().now_ms() - int(settings.buffer.replaced_kept_s * 1000)
     return asdict(compact(Folder.open(settings.buffer.folder), replaced_before_ms=replaced_before_ms))

@@ -28,7 +28,7 @@ def erase(
     That is the training buffer's rows, now and to come, and what joiners hold.
     """
     from stream_scorer.adapters.clock import SystemClock
-    from stream_scorer.adapters.parquet_buffer import ParquetBuffer
+    from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 
     settings = settings_of(ctx, {"buffer.folder": folder})
     buffer = ParquetBuffer.open(settings.buffer.folder)

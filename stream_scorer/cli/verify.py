@@ -71,7 +71,7 @@ def _readers(settings: "Settings") -> "Readers":
 
 
 def _buffer(settings: "Settings") -> "TrainingBuffer":
-    from stream_scorer.adapters.parquet_buffer import ParquetBuffer
+    from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 
     return ParquetBuffer.open(settings.buffer.folder)
 

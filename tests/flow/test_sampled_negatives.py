@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from stream_scorer.adapters.example_files import ExampleFiles
-from stream_scorer.adapters.parquet_buffer import ParquetBuffer
+from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.buffer.examples import take_apart
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set

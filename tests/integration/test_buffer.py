@@ -15,8 +15,8 @@ from confluent_kafka import Producer
 
 from stream_scorer.adapters.folders import Folder
 from stream_scorer.adapters.kafka.log import KafkaLog
-from stream_scorer.adapters.parquet_buffer import ParquetBuffer
-from stream_scorer.adapters.parquet_compaction import compact
+from stream_scorer.adapters.parquet.buffer import ParquetBuffer
+from stream_scorer.adapters.parquet.compaction import compact
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking
 from stream_scorer.core.records import Partition
 from stream_scorer.core.wire.codec import encode

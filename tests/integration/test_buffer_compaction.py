@@ -4,7 +4,7 @@ import random
 import time
 from pathlib import Path
 
-from stream_scorer.adapters.parquet_buffer import ParquetBuffer
+from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.settings import TopicSettings
 from tests.integration.test_buffer import OFFERS, finish, kill, send, start, times_stored
 

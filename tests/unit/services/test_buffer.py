@@ -8,7 +8,7 @@ import pytest
 
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
-from stream_scorer.adapters.parquet_buffer import ParquetBuffer
+from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.buffer.compaction import CompactionPlan
 from stream_scorer.core.buffer.examples import take_apart

@@ -7,14 +7,14 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
+from tests.unit.adapters.test_parquet_buffer import Killed, MortalFolder, P, row
 
 from stream_scorer.adapters.folders import Folder
-from stream_scorer.adapters.parquet_buffer import ParquetBuffer
-from stream_scorer.adapters.parquet_compaction import compact
-from stream_scorer.adapters.parquet_erasure import PATH, read_erasures
+from stream_scorer.adapters.parquet.buffer import ParquetBuffer
+from stream_scorer.adapters.parquet.compaction import compact
+from stream_scorer.adapters.parquet.erasure import PATH, read_erasures
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.buffer.examples import ExampleRow
-from tests.unit.adapters.test_parquet_buffer import Killed, MortalFolder, P, row
 
 
 def theirs(offset: int) -> ExampleRow:

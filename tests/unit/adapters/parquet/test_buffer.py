@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pyarrow import fs
 
 from stream_scorer.adapters.folders import Folder
-from stream_scorer.adapters.parquet_buffer import ParquetBuffer
-from stream_scorer.adapters.parquet_rows import to_table
+from stream_scorer.adapters.parquet.buffer import ParquetBuffer
+from stream_scorer.adapters.parquet.rows import to_table
 from stream_scorer.core.buffer.buffer_files import Chunk, parse
 from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.records import Partition

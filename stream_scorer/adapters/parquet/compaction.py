@@ -13,8 +13,8 @@ import msgspec
 import pyarrow as pa
 
 from stream_scorer.adapters.folders import Entry, Folder
-from stream_scorer.adapters.parquet_erasure import kept_table, write_kept
-from stream_scorer.adapters.parquet_rows import COLUMNS, MIXED, encode, sampled_in
+from stream_scorer.adapters.parquet.erasure import kept_table, write_kept
+from stream_scorer.adapters.parquet.rows import COLUMNS, MIXED, encode, sampled_in
 from stream_scorer.core.buffer.buffer_files import BufferFile, compactable, files_of, in_order, parse, superseded
 from stream_scorer.core.buffer.compaction import CompactionPlan, is_crossed, small_runs, whole_of
 from stream_scorer.core.records import Partition

@@ -1,11 +1,11 @@
-"""The training buffer as Parquet files. Names and their meaning: `core.buffer.buffer_files`; the schema: `adapters.parquet_rows`."""
+"""The training buffer as Parquet files. Names and their meaning: `core.buffer.buffer_files`; the schema: `adapters.parquet.rows`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from stream_scorer.adapters.folders import Folder
-from stream_scorer.adapters.parquet_compaction import compact_step
-from stream_scorer.adapters.parquet_erasure import erase, read_erasures, rows_of, write_kept
-from stream_scorer.adapters.parquet_rows import from_table, sampled_in, to_parquet
+from stream_scorer.adapters.parquet.compaction import compact_step
+from stream_scorer.adapters.parquet.erasure import erase, read_erasures, rows_of, write_kept
+from stream_scorer.adapters.parquet.rows import from_table, sampled_in, to_parquet
 from stream_scorer.core.buffer.buffer_files import (
     BufferFile,
     Chunk,
