@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.releases.release import Model
 from stream_scorer.services.trainer import train_model

@@ -70,7 +70,7 @@ def _compact(settings: "Settings") -> dict[str, int]:
     from dataclasses import asdict
 
     from stream_scorer.adapters.clock import SystemClock
-    from stream_scorer.adapters.folders import Folder
+    from stream_scorer.adapters.files.folders import Folder
     from stream_scorer.adapters.parquet.compaction import compact
 
     replaced_before_ms = SystemClock().now_ms() - int(settings.buffer.replaced_kept_s * 1000)

@@ -21,7 +21,7 @@ def convert(
     """
     import json
 
-    from stream_scorer.adapters.open_bandit import OpenBandit
+    from stream_scorer.adapters.files.open_bandit import OpenBandit
     from stream_scorer.core.wire.codec import encode
 
     bandit = {"open-bandit": OpenBandit.at}[log](path)

@@ -45,8 +45,8 @@ def evaluate(
     """Measure a model on labelled examples, beside popularity and a random order."""
     from rich.console import Console
 
-    from stream_scorer.adapters.example_places import examples_at
-    from stream_scorer.adapters.tables import read_offers, read_policy
+    from stream_scorer.adapters.files.example_places import examples_at
+    from stream_scorer.adapters.files.tables import read_offers, read_policy
     from stream_scorer.cli.tower_sources import stored_model
     from stream_scorer.core.evaluation.policies import ModelPolicy
     from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model

@@ -30,8 +30,8 @@ def import_h2o(
 
     Towers that were trained apart share no space: measure with evaluate before publishing.
     """
-    from stream_scorer.adapters.model_files import write_model
-    from stream_scorer.adapters.mojo_files import read_mojo
+    from stream_scorer.adapters.files.model_files import write_model
+    from stream_scorer.adapters.files.mojo_files import read_mojo
     from stream_scorer.services.h2o_import import OFFER_COLUMNS, model_of
 
     model = model_of(

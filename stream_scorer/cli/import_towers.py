@@ -25,7 +25,7 @@ def import_towers(
     as_json: Json = False,
 ) -> None:
     """Make a model of programs or of vectors alone, to evaluate, score and publish as any other."""
-    from stream_scorer.adapters.model_files import write_model
+    from stream_scorer.adapters.files.model_files import write_model
     from stream_scorer.errors import UsageError
 
     sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors)

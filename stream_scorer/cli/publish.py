@@ -45,7 +45,7 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Embed offers, write a release beside the current one, verify it and switch to it at once; or roll back."""
-    from stream_scorer.adapters.tables import read_offers
+    from stream_scorer.adapters.files.tables import read_offers
     from stream_scorer.core.releases.gate import caution_of
     from stream_scorer.services.publisher import held_against
     from stream_scorer.services.publisher import publish as make_current
@@ -80,7 +80,7 @@ def _refuse(wrong: bool, sentence: str) -> None:
 def _judged(model: "Model", offers: "list[Offer]", labels: str) -> "Model":
     from dataclasses import replace
 
-    from stream_scorer.adapters.example_places import examples_at
+    from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.services.evaluator import quality_facts
 
     with examples_at(labels) as examples:

@@ -27,7 +27,7 @@ def score(
     dead_letters: Annotated[Path | None, typer.Option(show_default=False, help="Refused requests as JSON lines; else stderr.")] = None,
 ) -> None:
     """Rank a file of requests offline, byte for byte as the ranker does; exit 1 when a request was refused."""
-    from stream_scorer.adapters.event_files import EventFile
+    from stream_scorer.adapters.files.event_files import EventFile
     from stream_scorer.cli.progress import progress_of
     from stream_scorer.core.ranking.encoding import OfferFeatures
     from stream_scorer.services.scoring import score as rank_all
@@ -82,7 +82,7 @@ def _stored(settings: "Settings", name: str) -> "Release":
 
 def _made(model: Path, offers: Path) -> "Release":
     from stream_scorer.adapters.clock import SystemClock
-    from stream_scorer.adapters.tables import read_offers
+    from stream_scorer.adapters.files.tables import read_offers
     from stream_scorer.cli.tower_sources import stored_model
     from stream_scorer.services.publisher import draft_release
 

@@ -64,14 +64,14 @@ def _user(sources: TowerSources, trained: "Tower | None", dim: int, feature: str
 
 def stored_model(folder: Path) -> "Model":
     """Read a model's folder, whatever its towers are."""
-    from stream_scorer.adapters.model_files import read_model
+    from stream_scorer.adapters.files.model_files import read_model
     from stream_scorer.wiring import open_program
 
     return read_model(folder, open_program=open_program)
 
 
 def _vectors(path: Path, id_column: str) -> "GivenVectors":
-    from stream_scorer.adapters.vector_files import read_vectors
+    from stream_scorer.adapters.files.vector_files import read_vectors
 
     return read_vectors(path, id_column)
 

@@ -23,7 +23,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check the topics and the training buffer: nothing lost, doubled, torn or wrong; exit 1 if anything is. Changes nothing."""
-    from stream_scorer.adapters.sqlite_sorter import SqliteSorter
+    from stream_scorer.adapters.files.sqlite_sorter import SqliteSorter
     from stream_scorer.cli.progress import progress_of
     from stream_scorer.services.verify import verify as check
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from stream_scorer.adapters.model_files import read_model
+from stream_scorer.adapters.files.model_files import read_model
 from stream_scorer.cli import app
 from stream_scorer.core.features.spec import Category, FeatureSpec
 from stream_scorer.core.wire.codec import encode

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.messages import LabelledExample, OfferId, RankedOffer, Ranking, ReleaseId
 from stream_scorer.core.ranking.best_offers import rank

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.example_files import ExampleFiles
-from stream_scorer.adapters.open_bandit import OpenBandit
+from stream_scorer.adapters.files.example_files import ExampleFiles
+from stream_scorer.adapters.files.open_bandit import OpenBandit
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.services.judging import judge
 from stream_scorer.services.policy_value import PolicyTable, policy_value

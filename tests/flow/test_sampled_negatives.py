@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.buffer.examples import take_apart

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.messages import LabelledExample
 from stream_scorer.core.wire.codec import encode

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from stream_scorer.adapters.folders import Folder
+from stream_scorer.adapters.files.folders import Folder
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.adapters.parquet.compaction import compact

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.messages import Ranking
 from stream_scorer.core.releases.release import Model

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.model_files import read_model
-from stream_scorer.adapters.mojo_files import read_mojo
+from stream_scorer.adapters.files.model_files import read_model
+from stream_scorer.adapters.files.mojo_files import read_mojo
 from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.releases.gate import faults_of
 from stream_scorer.core.towers.h2o_network import H2oNetwork, tower_of

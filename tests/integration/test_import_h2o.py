@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.model_files import read_model
+from stream_scorer.adapters.files.model_files import read_model
 from tests.h2o_samples import deep_features, network, write_mojo
 from tests.integration.test_command_line import run
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_scorer.adapters.open_bandit import OpenBandit
+from stream_scorer.adapters.files.open_bandit import OpenBandit
 from tests.open_bandit_samples import made_up_model, write_log
 from tests.ring import Ring, values
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stream_scorer.adapters.model_files import write_model
+from stream_scorer.adapters.files.model_files import write_model
 from stream_scorer.core.messages import Offer
 from tests.release_samples import model, offer
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.model_files import write_model
+from stream_scorer.adapters.files.model_files import write_model
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.tower import Layer, Tower, digest_towers

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from stream_scorer.adapters.folders import Folder
+from stream_scorer.adapters.files.folders import Folder
 from stream_scorer.adapters.parquet.compaction import compact_step
 from stream_scorer.adapters.parquet.erasure import erase, read_erasures, rows_of, write_kept
 from stream_scorer.adapters.parquet.rows import from_table, sampled_in, to_parquet

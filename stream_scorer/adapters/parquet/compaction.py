@@ -12,7 +12,7 @@ from itertools import groupby
 import msgspec
 import pyarrow as pa
 
-from stream_scorer.adapters.folders import Entry, Folder
+from stream_scorer.adapters.files.folders import Entry, Folder
 from stream_scorer.adapters.parquet.erasure import kept_table, write_kept
 from stream_scorer.adapters.parquet.rows import COLUMNS, MIXED, encode, sampled_in
 from stream_scorer.core.buffer.buffer_files import BufferFile, compactable, files_of, in_order, parse, superseded

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stream_scorer.adapters.folders import Folder
+from stream_scorer.adapters.files.folders import Folder
 from stream_scorer.core.buffer.buffer_files import files_of
 from stream_scorer.core.buffer.erasure import Erasures
 

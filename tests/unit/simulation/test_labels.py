@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.simulation import labels as simulated_labels
 from stream_scorer.simulation.labels import draw, read_columns, write_labels
 from stream_scorer.simulation.world import World

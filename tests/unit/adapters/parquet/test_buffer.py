@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
 
-from stream_scorer.adapters.folders import Folder
+from stream_scorer.adapters.files.folders import Folder
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.adapters.parquet.rows import to_table
 from stream_scorer.core.buffer.buffer_files import Chunk, parse

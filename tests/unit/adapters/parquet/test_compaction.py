@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pyarrow import fs
 from tests.unit.adapters.test_parquet_buffer import Killed, MortalFolder, P, chunk, fill, row
 
-from stream_scorer.adapters.folders import Folder
+from stream_scorer.adapters.files.folders import Folder
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.adapters.parquet.compaction import Compacted, _replace, compact, compact_step
 from stream_scorer.core.buffer.buffer_files import Chunk, files_of, superseded

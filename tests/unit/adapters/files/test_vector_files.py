@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stream_scorer.adapters.vector_files import read_vectors
+from stream_scorer.adapters.files.vector_files import read_vectors
 from stream_scorer.errors import UsageError
 
 LINES = '{"offer_id": "x", "vector": [1, 2.5]}\n\n{"offer_id": "y", "vector": [0.0, -1.0], "other": true}\n'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_scorer.adapters.open_bandit import OpenBandit
+from stream_scorer.adapters.files.open_bandit import OpenBandit
 from stream_scorer.core.messages import Acceptance, CustomerRequest
 from stream_scorer.core.records import Record
 from stream_scorer.core.wire.codec import decode_all, encode

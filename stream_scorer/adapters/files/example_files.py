@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.adapters.example_formats import Hashes, RawChunk, json_lines, parquet, parquet_revisions
-from stream_scorer.adapters.tables import JSON_LINES, suffix_of
+from stream_scorer.adapters.files.example_formats import Hashes, RawChunk, json_lines, parquet, parquet_revisions
+from stream_scorer.adapters.files.tables import JSON_LINES, suffix_of
 from stream_scorer.core.buffer.buffer_files import files_of, superseded
 from stream_scorer.core.datasets.chunks import ExampleChunk, Ints
 from stream_scorer.errors import UsageError

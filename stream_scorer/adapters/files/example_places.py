@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from stream_scorer.adapters.example_files import ExampleFiles
+from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.errors import UsageError
 
 _SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
@@ -26,7 +26,7 @@ def examples_at(place: str) -> Iterator[ExampleFiles]:
 
 
 def _copy(place: str, into: Path) -> None:
-    from stream_scorer.adapters.folders import Folder
+    from stream_scorer.adapters.files.folders import Folder
 
     folder = Folder.open(place)
     paths = [path for path in folder.paths() if path.lower().endswith(_SUFFIXES) and not _hidden(path)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_scorer.adapters.example_places import examples_at
+from stream_scorer.adapters.files.example_places import examples_at
 from stream_scorer.errors import UsageError
 
 ROW = b'{"customer_id": "c", "offer_id": "o", "accepted": 1}\n'

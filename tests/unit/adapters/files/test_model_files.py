@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from stream_scorer.adapters.model_files import MANIFEST, TENSORS, read_model, write_model
+from stream_scorer.adapters.files.model_files import MANIFEST, TENSORS, read_model, write_model
 from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import BadModel, UsageError
 from tests.release_samples import model

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stream_scorer.adapters.event_files import EventFile
+from stream_scorer.adapters.files.event_files import EventFile
 from stream_scorer.errors import UsageError
 
 REQUEST = frozenset({"request_id", "customer_id", "event_time_ms", "features", "offers", "limit"})

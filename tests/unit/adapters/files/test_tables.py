@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stream_scorer.adapters.tables import read_offers, read_policy
+from stream_scorer.adapters.files.tables import read_offers, read_policy
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import UsageError
 

@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 import msgspec
 import numpy as np
 
-from stream_scorer.adapters.tables import JSON_LINES, open_text, suffix_of
+from stream_scorer.adapters.files.tables import JSON_LINES, open_text, suffix_of
 from stream_scorer.core.towers.given_vectors import VECTOR, GivenVectors
 from stream_scorer.errors import BadModel, UsageError
 

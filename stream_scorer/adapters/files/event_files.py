@@ -15,8 +15,8 @@ from typing import IO, Any, Literal, get_args
 
 import msgspec
 
-from stream_scorer.adapters.cell_types import ColumnTypes
-from stream_scorer.adapters.tables import JSON_LINES, suffix_of, whole_gzip
+from stream_scorer.adapters.files.cell_types import ColumnTypes
+from stream_scorer.adapters.files.tables import JSON_LINES, suffix_of, whole_gzip
 from stream_scorer.errors import UsageError
 from stream_scorer.ports import Event
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from stream_scorer.adapters.tables import open_text
+from stream_scorer.adapters.files.tables import open_text
 from stream_scorer.core.datasets.chunks import ExampleChunk, Ints, Views
 from stream_scorer.errors import UsageError
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stream_scorer.adapters.cell_types import ColumnTypes
+from stream_scorer.adapters.files.cell_types import ColumnTypes
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.mojo_files import read_mojo
+from stream_scorer.adapters.files.mojo_files import read_mojo
 from stream_scorer.core.towers.h2o_network import H2oCategory
 from stream_scorer.errors import BadModel, UsageError
 from tests.h2o_samples import network, write_mojo
