@@ -10,11 +10,11 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from stream_scorer.adapters.allocator import keep_freed_memory
-from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka.source import KafkaSource
+from stream_scorer.adapters.local.allocator import keep_freed_memory
+from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.adapters.redis.client import connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.joining.join_state import JoinTopics

@@ -16,9 +16,9 @@ import psutil
 from confluent_kafka import Producer
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.kafka.client import new_producer
 from stream_scorer.adapters.kafka.log import KafkaLog
+from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.core.releases.release import Model, Release

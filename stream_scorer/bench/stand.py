@@ -12,12 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
 from stream_scorer.adapters.kafka.client import PRODUCER
 from stream_scorer.adapters.kafka.feed import KafkaFeed
-from stream_scorer.adapters.local_kafka import LocalKafka
-from stream_scorer.adapters.local_valkey import LocalValkey
+from stream_scorer.adapters.local.clock import SystemClock
+from stream_scorer.adapters.local.kafka import LocalKafka
+from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.adapters.measured_process import MeasuredProcess
 from stream_scorer.bench import job
 from stream_scorer.core.records import OutputRecord

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.files.model_files import read_model
+from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.adapters.measured_process import MeasuredProcess, Usage
 from stream_scorer.simulation.labels import write_labels
 from stream_scorer.simulation.world import World

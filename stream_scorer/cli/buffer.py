@@ -31,7 +31,7 @@ def buffer(
 def _run(settings: "Settings", until_idle_s: float | None) -> dict[str, int]:
     import contextlib
 
-    from stream_scorer.adapters.clock import SystemClock
+    from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.services.buffer import Buffer
@@ -69,8 +69,8 @@ def _config(settings: "Settings", until_idle_s: float | None) -> "BufferConfig":
 def _compact(settings: "Settings") -> dict[str, int]:
     from dataclasses import asdict
 
-    from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.files.folders import Folder
+    from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.adapters.parquet.compaction import compact
 
     replaced_before_ms = SystemClock().now_ms() - int(settings.buffer.replaced_kept_s * 1000)

@@ -19,8 +19,8 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check brokers, topics, groups, Redis and the release, and say what to do about every fault; exit 1 when there is one."""
-    from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
+    from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.adapters.redis.admin import RedisAdmin
     from stream_scorer.adapters.redis.client import connect
     from stream_scorer.adapters.redis.releases import RedisReleases

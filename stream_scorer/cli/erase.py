@@ -27,7 +27,7 @@ def erase(
 
     That is the training buffer's rows, now and to come, and what joiners hold.
     """
-    from stream_scorer.adapters.clock import SystemClock
+    from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 
     settings = settings_of(ctx, {"buffer.folder": folder})
@@ -45,9 +45,9 @@ def erase(
 def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wait_s: float) -> bool:
     import contextlib
 
-    from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.adapters.kafka.feed import KafkaFeed
+    from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.core.messages import Erasure
     from stream_scorer.core.records import Partition
     from stream_scorer.services.erase import tell_joiners, wait_until_heard

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from stream_scorer.adapters.clock import SystemClock
+from stream_scorer.adapters.local.clock import SystemClock
 
 _LINE_EVERY_S = 10.0
 

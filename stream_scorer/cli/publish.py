@@ -88,7 +88,7 @@ def _judged(model: "Model", offers: "list[Offer]", labels: str) -> "Model":
 
 
 def _drafted(model: "Model", offers: "list[Offer]") -> "Draft":
-    from stream_scorer.adapters.clock import SystemClock
+    from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.cli.progress import progress_of
     from stream_scorer.services.publisher import draft_release
 

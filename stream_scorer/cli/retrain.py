@@ -41,10 +41,10 @@ def retrain(
     import json
     from dataclasses import asdict
 
-    from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.model_files import write_model
     from stream_scorer.adapters.files.tables import read_offers
+    from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.services.retrainer import RetrainConfig, Retrainer
     from stream_scorer.services.trainer import train_model

@@ -81,8 +81,8 @@ def _stored(settings: "Settings", name: str) -> "Release":
 
 
 def _made(model: Path, offers: Path) -> "Release":
-    from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.files.tables import read_offers
+    from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.cli.tower_sources import stored_model
     from stream_scorer.services.publisher import draft_release
 

@@ -73,10 +73,10 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a user tower and an item tower on labelled examples."""
-    from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.model_files import make_room, write_model
     from stream_scorer.adapters.files.tables import read_offers
+    from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.training.options import TrainOptions
 
     clock = SystemClock()
@@ -119,10 +119,10 @@ def train(
 
 
 def _trained(place: str, offers: Path, options: "TrainOptions", earlier: Path | None, tune_s: float | None) -> "Trained":
-    from stream_scorer.adapters.clock import SystemClock
     from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.model_files import read_model
     from stream_scorer.adapters.files.tables import read_offers
+    from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.services.trainer import finish, read_lesson
     from stream_scorer.services.tuner import tune as search
 

@@ -19,8 +19,8 @@ def up(
     from threading import Event
 
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
-    from stream_scorer.adapters.local_kafka import LocalKafka
-    from stream_scorer.adapters.local_valkey import LocalValkey
+    from stream_scorer.adapters.local.kafka import LocalKafka
+    from stream_scorer.adapters.local.valkey import LocalValkey
     from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.errors import NotReady
     from stream_scorer.services.topics import create_topics

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stream_scorer.adapters.clock import SystemClock
-from stream_scorer.adapters.embedded import FETCH_WAIT_MAX_MS, SESSION_TIMEOUT_MS, EmbeddedBroker
 from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
-from stream_scorer.adapters.local_kafka import LocalKafka
-from stream_scorer.adapters.local_valkey import LocalValkey
-from stream_scorer.adapters.own_command import OwnCommand
+from stream_scorer.adapters.local.clock import SystemClock
+from stream_scorer.adapters.local.embedded import FETCH_WAIT_MAX_MS, SESSION_TIMEOUT_MS, EmbeddedBroker
+from stream_scorer.adapters.local.kafka import LocalKafka
+from stream_scorer.adapters.local.own_command import OwnCommand
+from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.errors import NotReady, StreamScorerError, UsageError
 from stream_scorer.services.topics import create_topics
 from stream_scorer.settings import LocalSettings, Settings

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stream_scorer.adapters.clock import SystemClock
-from stream_scorer.adapters.own_command import OwnCommand
+from stream_scorer.adapters.local.clock import SystemClock
+from stream_scorer.adapters.local.own_command import OwnCommand
 from stream_scorer.adapters.plot import Series, draw_acceptance
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.demo.ring import Ring, ended, prepare, refusal

@@ -9,9 +9,9 @@ from typing import Self
 
 import numpy as np
 
-from stream_scorer.adapters.clock import SystemClock
 from stream_scorer.adapters.kafka.feed import KafkaFeed
 from stream_scorer.adapters.kafka.source import KafkaSource
+from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.demo.crowd import Crowd, CrowdTopics
 from stream_scorer.demo.ring import STEP_S, Ring
 from stream_scorer.demo.screen import Moment, Screen

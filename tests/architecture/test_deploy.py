@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stream_scorer.adapters.kafka_jars import kafka_pom
+from stream_scorer.adapters.local.kafka_jars import kafka_pom
 from stream_scorer.cli import COMMANDS
 from stream_scorer.settings_sources import setting_names
 

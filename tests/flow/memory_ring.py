@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from stream_scorer.adapters.clock import HandClock
+from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource

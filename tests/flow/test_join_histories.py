@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_scorer.adapters.clock import HandClock
+from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from stream_scorer.adapters.own_command import OwnCommand
+from stream_scorer.adapters.local.own_command import OwnCommand
 from stream_scorer.demo.ring import prepare
 from stream_scorer.errors import UsageError
 from tests.processes import heed_ctrl_c

@@ -6,7 +6,7 @@ import sys
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from stream_scorer.adapters.embedded import EmbeddedBroker
+from stream_scorer.adapters.local.embedded import EmbeddedBroker
 
 
 def test_topics_have_the_partitions_asked_for() -> None:

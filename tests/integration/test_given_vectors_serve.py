@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.free_port import free_ports
+from stream_scorer.adapters.local.free_port import free_ports
 from stream_scorer.core.features.spec import Category, Number
 from stream_scorer.training.program import program_tower
 from tests.integration.test_publish_vectors import CUSTOMERS, OFFERS, lines

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from stream_scorer.adapters.kafka_jars import kafka_jars
-from stream_scorer.adapters.local_kafka import LocalKafka
+from stream_scorer.adapters.local.kafka import LocalKafka
+from stream_scorer.adapters.local.kafka_jars import kafka_jars
 from stream_scorer.errors import NotReady
 from stream_scorer.settings import LocalSettings
 

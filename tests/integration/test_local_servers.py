@@ -11,7 +11,7 @@ from pathlib import Path
 import redis
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from stream_scorer.adapters.local_valkey import LocalValkey
+from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.settings import TopicSettings
 
 DEADLINE_S = 60.0
@@ -50,7 +50,7 @@ def test_a_paused_valkey_keeps_what_it_holds() -> None:
 
 def test_a_server_ends_and_its_folder_goes_when_its_owner_is_killed() -> None:
     lines = [
-        "from stream_scorer.adapters.local_valkey import LocalValkey",
+        "from stream_scorer.adapters.local.valkey import LocalValkey",
         "server = LocalValkey()",
         "server.start()",
         "print(server._process.pid, server._folder, flush=True)",

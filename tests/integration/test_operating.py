@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from stream_scorer.adapters.free_port import free_ports
-from stream_scorer.adapters.local_valkey import LocalValkey
+from stream_scorer.adapters.local.free_port import free_ports
+from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.adapters.redis.admin import RedisAdmin
 from stream_scorer.adapters.redis.client import connect
 from stream_scorer.core.messages import ReleaseId

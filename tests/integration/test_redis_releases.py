@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from stream_scorer.adapters.local_valkey import LocalValkey
+from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.adapters.redis.blobs import encode_manifest
 from stream_scorer.adapters.redis.client import connect
 from stream_scorer.adapters.redis.releases import RedisReleases

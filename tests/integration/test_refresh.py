@@ -14,7 +14,7 @@ import pytest
 
 from stream_scorer.adapters.kafka.feed import KafkaFeed
 from stream_scorer.adapters.kafka.log import KafkaLog
-from stream_scorer.adapters.local_valkey import LocalValkey
+from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.adapters.redis.client import connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import Offer

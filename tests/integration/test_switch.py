@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.kafka.feed import KafkaFeed
-from stream_scorer.adapters.local_valkey import LocalValkey
+from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.core.releases.release import Model

@@ -11,7 +11,7 @@ import pytest
 import redis
 from confluent_kafka.admin import AdminClient
 
-from stream_scorer.adapters.free_port import listening
+from stream_scorer.adapters.local.free_port import listening
 
 Up = tuple["subprocess.Popen[str]", dict[str, str]]
 

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.clock import HandClock
+from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemorySource
 from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledOffer, LabelledRanking, RankedOffer, Ranking
 from stream_scorer.core.records import OutputRecord

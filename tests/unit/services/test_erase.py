@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from stream_scorer.adapters.clock import HandClock
+from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.memory_feed import MemoryFeed
 from stream_scorer.adapters.memory_stream import MemoryLog

@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from stream_scorer.adapters.clock import HandClock
+from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
 from stream_scorer.core.messages import Offer

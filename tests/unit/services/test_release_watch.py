@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from stream_scorer.adapters.clock import HandClock
+from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.core.releases.release import Release
 from stream_scorer.errors import BadModel, TransientError

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.clock import HandClock
+from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory_releases import MemoryReleases
 from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource, Views
 from stream_scorer.core.evaluation.label_health import Stretch

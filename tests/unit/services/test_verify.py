@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream_scorer.adapters.clock import HandClock
+from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory_buffer import MemoryBuffer
 from stream_scorer.adapters.memory_sorter import MemorySorter
 from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stream_scorer.adapters.free_port import free_ports, listening
-from stream_scorer.adapters.kept_process import KeptProcess
+from stream_scorer.adapters.local.free_port import free_ports, listening
+from stream_scorer.adapters.local.kept_process import KeptProcess
 from stream_scorer.errors import NotReady
 
 START_S = 10.0

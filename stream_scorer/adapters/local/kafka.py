@@ -13,9 +13,9 @@ from typing import Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from stream_scorer.adapters.free_port import free_ports, listening
-from stream_scorer.adapters.kafka_jars import java, kafka_jars
-from stream_scorer.adapters.kept_process import KeptProcess
+from stream_scorer.adapters.local.free_port import free_ports, listening
+from stream_scorer.adapters.local.kafka_jars import java, kafka_jars
+from stream_scorer.adapters.local.kept_process import KeptProcess
 from stream_scorer.errors import NotReady
 
 START_S = 60.0

@@ -6,7 +6,7 @@ import pytest
 TOUCH = """
 import resource
 import numpy as np
-from stream_scorer.adapters.allocator import keep_freed_memory
+from stream_scorer.adapters.local.allocator import keep_freed_memory
 if {kept}:
     keep_freed_memory()
 def faults():

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stream_scorer.adapters.kept_process import KeptProcess
+from stream_scorer.adapters.local.kept_process import KeptProcess
 
 
 class OwnCommand:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_scorer.adapters.kafka_jars import java, kafka_jars, kafka_pom
+from stream_scorer.adapters.local.kafka_jars import java, kafka_jars, kafka_pom
 from stream_scorer.errors import NotReady
 
 COPIES = """#!/bin/sh
