@@ -81,7 +81,7 @@ def _bench_join(
 def _bench_train(rows: int, plot: Path | None, *, as_json: bool) -> None:
     import json
 
-    from stream_scorer.adapters.learning_plot import draw_learning
+    from stream_scorer.adapters.plots.learning import draw_learning
     from stream_scorer.bench.learning import curves_of, learn
     from stream_scorer.bench.training import measure_training
     from stream_scorer.bench.training_report import training_data, training_facts, training_page

@@ -59,7 +59,7 @@ def evaluate(
     with waiting, examples_at(place) as judged, examples_at(seen) if seen else nullcontext() as known:
         found = evaluate_model(stored_model(model), stated, judged, known, options)
     if report is not None:
-        from stream_scorer.adapters.report_page import write_report
+        from stream_scorer.adapters.plots.report_page import write_report
 
         write_report(report, found)
     _tell(found, as_json)

@@ -10,7 +10,7 @@ import numpy as np
 
 from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.adapters.local.own_command import OwnCommand
-from stream_scorer.adapters.plot import Series, draw_acceptance
+from stream_scorer.adapters.plots.acceptance import Series, draw_acceptance
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.demo.ring import Ring, ended, prepare, refusal
 from stream_scorer.demo.screen import Screen

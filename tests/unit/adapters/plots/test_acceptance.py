@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.plot import SETTLED_S, Series, _smoothed, _spans, draw_acceptance
+from stream_scorer.adapters.plots.acceptance import SETTLED_S, Series, _smoothed, _spans, draw_acceptance
 
 
 def series(shown: list[int], accepted: list[int], *starts: float) -> Series:

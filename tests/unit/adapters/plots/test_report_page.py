@@ -6,7 +6,7 @@ from base64 import b64decode
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.report_page import _off_policy, report_page
+from stream_scorer.adapters.plots.report_page import _off_policy, report_page
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stream_scorer.adapters.learning_plot import draw_learning
+from stream_scorer.adapters.plots.learning import draw_learning
 
 
 def test_a_picture_of_any_lines_is_a_png(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stream_scorer.adapters.report_plots import (
+from stream_scorer.adapters.plots.report_plots import (
     ESTIMATES,
     FIGURES,
     GROUPS,
