@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from stream_scorer.adapters.local.clock import HandClock, SystemClock
-from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
+from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog
 from stream_scorer.bench.join_job import ANSWERED_AFTER_MS, Flow, JoinJob, held_by, ranking_kinds
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin

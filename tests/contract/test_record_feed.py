@@ -7,7 +7,7 @@ from confluent_kafka import murmur2
 
 from stream_scorer.adapters.kafka.feed import KafkaFeed
 from stream_scorer.adapters.kafka.log import KafkaLog
-from stream_scorer.adapters.memory_feed import MemoryFeed
+from stream_scorer.adapters.memory.feed import MemoryFeed
 from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.errors import NotReady, UsageError
 from stream_scorer.ports import RecordFeed

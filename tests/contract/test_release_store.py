@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from stream_scorer.adapters.memory_releases import MemoryReleases
+from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.adapters.redis.client import connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import ReleaseId

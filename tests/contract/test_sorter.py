@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream_scorer.adapters.files.sqlite_sorter import SqliteSorter
-from stream_scorer.adapters.memory_sorter import MemorySorter
+from stream_scorer.adapters.memory.sorter import MemorySorter
 from stream_scorer.ports import Sorter
 
 KINDS = pytest.mark.parametrize("kind", [MemorySorter, SqliteSorter])

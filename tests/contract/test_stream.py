@@ -11,7 +11,7 @@ from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
+from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
 from stream_scorer.core.records import OutputRecord, Partition, Position, Record, progress_of
 from stream_scorer.settings import TopicSettings
 

@@ -8,7 +8,7 @@ from confluent_kafka import Producer
 
 from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
 from stream_scorer.adapters.local.embedded import EmbeddedBroker
-from stream_scorer.adapters.memory_admin import MemoryTopicAdmin
+from stream_scorer.adapters.memory.admin import MemoryTopicAdmin
 from stream_scorer.core.records import Partition
 from stream_scorer.errors import NotReady, UsageError
 from stream_scorer.ports import TopicAdmin, TopicSpec

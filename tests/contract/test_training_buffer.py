@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream_scorer.adapters.memory_buffer import MemoryBuffer
+from stream_scorer.adapters.memory.buffer import MemoryBuffer
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.core.buffer.buffer_files import Chunk, Sampled
 from stream_scorer.core.buffer.examples import ExampleRow, example_id

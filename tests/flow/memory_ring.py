@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.adapters.memory_buffer import MemoryBuffer
-from stream_scorer.adapters.memory_releases import MemoryReleases
-from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
+from stream_scorer.adapters.memory.buffer import MemoryBuffer
+from stream_scorer.adapters.memory.releases import MemoryReleases
+from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
 from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
+from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.joining.join_state import JoinTopics

@@ -5,8 +5,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_scorer.adapters.memory_sorter import MemorySorter
-from stream_scorer.adapters.memory_stream import MemoryLog
+from stream_scorer.adapters.memory.sorter import MemorySorter
+from stream_scorer.adapters.memory.stream import MemoryLog
 from stream_scorer.core.records import DeadLetter
 from stream_scorer.core.wire.codec import dead_letter_record
 from stream_scorer.services.join_restore import JoinConfig

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.adapters.memory_stream import MemoryBroker, MemorySource
+from stream_scorer.adapters.memory.stream import MemoryBroker, MemorySource
 from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledOffer, LabelledRanking, RankedOffer, Ranking
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.core.wire.codec import encode

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stream_scorer.adapters.memory_buffer import MemoryBuffer
-from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
+from stream_scorer.adapters.memory.buffer import MemoryBuffer
+from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.buffer.compaction import CompactionPlan

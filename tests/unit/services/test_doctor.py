@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from stream_scorer.adapters.memory_admin import MemoryStoreAdmin, MemoryTopicAdmin
-from stream_scorer.adapters.memory_releases import MemoryReleases
+from stream_scorer.adapters.memory.admin import MemoryStoreAdmin, MemoryTopicAdmin
+from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.cli.doctor import expected_of
 from stream_scorer.core.records import Partition
 from stream_scorer.ports import StoreFacts, TopicState

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.adapters.memory_buffer import MemoryBuffer
-from stream_scorer.adapters.memory_feed import MemoryFeed
-from stream_scorer.adapters.memory_stream import MemoryLog
+from stream_scorer.adapters.memory.buffer import MemoryBuffer
+from stream_scorer.adapters.memory.feed import MemoryFeed
+from stream_scorer.adapters.memory.stream import MemoryLog
 from stream_scorer.core.messages import Erasure
 from stream_scorer.core.records import OutputRecord, Partition, Position
 from stream_scorer.errors import TransientError

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
+from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import OutputRecord, Partition

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.memory_releases import MemoryReleases
+from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.tower import Layer
 from stream_scorer.errors import BadModel

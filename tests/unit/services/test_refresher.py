@@ -4,8 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.adapters.memory_releases import MemoryReleases
-from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
+from stream_scorer.adapters.memory.releases import MemoryReleases
+from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.core.wire.codec import encode

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.adapters.memory_releases import MemoryReleases
+from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.core.releases.release import Release
 from stream_scorer.errors import BadModel, TransientError
 from stream_scorer.services.release_watch import BACK_OFF_MAX_S, ReleaseWatch

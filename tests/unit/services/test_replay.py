@@ -3,7 +3,7 @@
 import pytest
 
 from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.adapters.memory_feed import MemoryFeed
+from stream_scorer.adapters.memory.feed import MemoryFeed
 from stream_scorer.errors import UsageError
 from stream_scorer.ports import Event
 from stream_scorer.services.replay import Pace, Replayed, replay

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.adapters.memory_releases import MemoryReleases
+from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource, Views
 from stream_scorer.core.evaluation.label_health import Stretch
 from stream_scorer.core.messages import Offer

@@ -1,6 +1,6 @@
 """Topics: created where missing, compared where not."""
 
-from stream_scorer.adapters.memory_admin import MemoryTopicAdmin
+from stream_scorer.adapters.memory.admin import MemoryTopicAdmin
 from stream_scorer.ports import TopicSpec, TopicState
 from stream_scorer.services.topics import create_topics, differences
 from stream_scorer.settings import Settings

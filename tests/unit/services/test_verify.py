@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.adapters.memory_buffer import MemoryBuffer
-from stream_scorer.adapters.memory_sorter import MemorySorter
-from stream_scorer.adapters.memory_stream import MemoryBroker, MemoryLog
+from stream_scorer.adapters.memory.buffer import MemoryBuffer
+from stream_scorer.adapters.memory.sorter import MemorySorter
+from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.buffer.examples import take_apart
 from stream_scorer.core.joining.join_state import JoinTopics
