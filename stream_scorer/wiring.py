@@ -25,13 +25,13 @@ from stream_scorer.core.ranking.pipeline import RankTopics
 from stream_scorer.core.towers.program_tower import Program
 from stream_scorer.errors import BadModel
 from stream_scorer.ports import Telemetry
-from stream_scorer.services.join_restore import JoinConfig
-from stream_scorer.services.joiner import Joiner
-from stream_scorer.services.loop import Loop, LoopBounds
-from stream_scorer.services.ranker import RankConfig, Ranker
-from stream_scorer.services.refresher import RefreshConfig, Refresher
-from stream_scorer.services.release_watch import ReleaseWatch
-from stream_scorer.services.serve import ServeBounds, Supervisor
+from stream_scorer.services.streaming.join_restore import JoinConfig
+from stream_scorer.services.streaming.joiner import Joiner
+from stream_scorer.services.streaming.loop import Loop, LoopBounds
+from stream_scorer.services.streaming.ranker import RankConfig, Ranker
+from stream_scorer.services.streaming.refresher import RefreshConfig, Refresher
+from stream_scorer.services.streaming.release_watch import ReleaseWatch
+from stream_scorer.services.streaming.serve import ServeBounds, Supervisor
 from stream_scorer.settings import Settings
 from stream_scorer.telemetry import serve_metrics
 

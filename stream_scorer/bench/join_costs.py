@@ -19,8 +19,8 @@ from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.ports import LogReader
-from stream_scorer.services.join_restore import Emit, JoinConfig, restore
-from stream_scorer.services.joiner import State
+from stream_scorer.services.streaming.join_restore import Emit, JoinConfig, restore
+from stream_scorer.services.streaming.joiner import State
 from stream_scorer.settings import LogSettings, Settings
 from stream_scorer.telemetry import set_up_logging
 from stream_scorer.wiring import join_config

@@ -13,7 +13,7 @@ from stream_scorer.bench.join_job import held_by
 from stream_scorer.bench.stand import Stand
 from stream_scorer.core.records import OutputRecord, Partition, Position, Record
 from stream_scorer.errors import StreamScorerError
-from stream_scorer.services.join_restore import Emit, JoinConfig
+from stream_scorer.services.streaming.join_restore import Emit, JoinConfig
 from stream_scorer.settings import Settings
 from stream_scorer.wiring import join_config, log_reader, record_source
 

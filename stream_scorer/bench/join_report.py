@@ -8,7 +8,7 @@ from typing import Any
 
 from stream_scorer.bench.join_costs import JoinCost, RestoreTime
 from stream_scorer.bench.join_throughput import JoinThroughput
-from stream_scorer.services.join_restore import Emit
+from stream_scorer.services.streaming.join_restore import Emit
 
 Facts = Mapping[str, str | int]
 

@@ -11,7 +11,7 @@ from stream_scorer.bench.join_job import JoinJob, ranking_kinds
 from stream_scorer.bench.stand import Run, Stand
 from stream_scorer.core.records import OutputRecord, Partition, Record
 from stream_scorer.errors import StreamScorerError
-from stream_scorer.services.join_restore import Emit
+from stream_scorer.services.streaming.join_restore import Emit
 from stream_scorer.settings import Delivery
 from stream_scorer.wiring import join_config
 

@@ -7,7 +7,7 @@ import typer
 from stream_scorer.cli.options import Delivery, Json, UntilIdle, settings_of
 
 if TYPE_CHECKING:
-    from stream_scorer.services.buffer import BufferConfig
+    from stream_scorer.services.streaming.buffer import BufferConfig
     from stream_scorer.settings import Settings
 
 FolderOption = Annotated[str | None, typer.Option(show_default=False, help="A local folder, or a URI such as s3://bucket/prefix.")]
@@ -34,8 +34,8 @@ def _run(settings: "Settings", until_idle_s: float | None) -> dict[str, int]:
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.cli.stopping import stop_signals
-    from stream_scorer.services.buffer import Buffer
-    from stream_scorer.services.loop import Loop, LoopBounds
+    from stream_scorer.services.streaming.buffer import Buffer
+    from stream_scorer.services.streaming.loop import Loop, LoopBounds
     from stream_scorer.telemetry import serve_metrics
     from stream_scorer.wiring import log_reader, record_sink, record_source
 
@@ -58,7 +58,7 @@ def _run(settings: "Settings", until_idle_s: float | None) -> dict[str, int]:
 
 def _config(settings: "Settings", until_idle_s: float | None) -> "BufferConfig":
     from stream_scorer.core.buffer.compaction import CompactionPlan
-    from stream_scorer.services.buffer import BufferConfig
+    from stream_scorer.services.streaming.buffer import BufferConfig
 
     own = settings.buffer
     flush_s = own.flush_s if until_idle_s is None else min(own.flush_s, until_idle_s)

@@ -17,12 +17,12 @@ from stream_scorer.core.ranking.pipeline import RankTopics
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.demo.crowd import Crowd, CrowdTopics
 from stream_scorer.demo.tally import Tally
-from stream_scorer.services.buffer import Buffer, BufferConfig
-from stream_scorer.services.join_restore import JoinConfig
-from stream_scorer.services.joiner import Joiner
-from stream_scorer.services.loop import Loop, LoopBounds
-from stream_scorer.services.ranker import RankConfig, Ranker
-from stream_scorer.services.release_watch import ReleaseWatch
+from stream_scorer.services.streaming.buffer import Buffer, BufferConfig
+from stream_scorer.services.streaming.join_restore import JoinConfig
+from stream_scorer.services.streaming.joiner import Joiner
+from stream_scorer.services.streaming.loop import Loop, LoopBounds
+from stream_scorer.services.streaming.ranker import RankConfig, Ranker
+from stream_scorer.services.streaming.release_watch import ReleaseWatch
 from stream_scorer.simulation.world import World
 from tests.doubles import SilentTelemetry
 

@@ -18,7 +18,7 @@ from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons, Label
 from stream_scorer.core.records import OutputRecord, Partition, Record
 from stream_scorer.errors import UsageError
-from stream_scorer.services.join_restore import JoinConfig, restore
+from stream_scorer.services.streaming.join_restore import JoinConfig, restore
 from tests.join_oracle import Event, latest_labels, oracle, outcome, ranking
 
 TOPICS = JoinTopics("rankings", "outcomes", "training-labels")

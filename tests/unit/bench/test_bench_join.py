@@ -7,7 +7,7 @@ import pytest
 from stream_scorer.bench.join_costs import HeldMemory, JoinCost, JoinPlan, JoinTime, RestoreTime, held_memory, join_time, restore_time
 from stream_scorer.bench.join_report import PROTOTYPE, join_data, join_page
 from stream_scorer.bench.join_throughput import JoinThroughput
-from stream_scorer.services.join_restore import Emit
+from stream_scorer.services.streaming.join_restore import Emit
 
 EMITS: list[Emit] = ["at_once", "at_close"]
 COST = JoinCost("at_once", JoinTime(1_000, 2_300, 1_100, 40.0), HeldMemory(500, 3_000), RestoreTime(500, 0.01, 0.002))

@@ -18,7 +18,7 @@ from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.core.wire.codec import dead_letter_record, decode_all
-from stream_scorer.services.join_restore import JoinConfig, restore
+from stream_scorer.services.streaming.join_restore import JoinConfig, restore
 from stream_scorer.services.verify import Report, VerifyConfig, verify
 from stream_scorer.services.verify_reading import Readers, VerifyTopics
 

@@ -21,7 +21,7 @@ from stream_scorer.core.records import DeadLetter, Partition, Position, Record
 from stream_scorer.core.wire.codec import dead_letter_record, decode_all
 from stream_scorer.errors import TransientError, UsageError
 from stream_scorer.ports import Clock, Fetched, LogReader, RecordSource, TrainingBuffer
-from stream_scorer.services.loop import Work
+from stream_scorer.services.streaming.loop import Work
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +59,7 @@ class _Held:
 
 
 class Buffer:
-    """The buffer's part of the loop; see services.loop.Job."""
+    """The buffer's part of the loop; see services.streaming.loop.Job."""
 
     name = "buffer"
 

@@ -11,9 +11,9 @@ from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.errors import BatchAborted, FatalStreamError
-from stream_scorer.services.join_restore import JoinConfig
-from stream_scorer.services.joiner import Joiner
-from stream_scorer.services.loop import ABORTS_IN_A_ROW_MAX, Loop, LoopBounds
+from stream_scorer.services.streaming.join_restore import JoinConfig
+from stream_scorer.services.streaming.joiner import Joiner
+from stream_scorer.services.streaming.loop import ABORTS_IN_A_ROW_MAX, Loop, LoopBounds
 from tests.doubles import SilentTelemetry
 from tests.ring import START_MS, acceptance
 

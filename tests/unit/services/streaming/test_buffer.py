@@ -17,8 +17,8 @@ from stream_scorer.core.records import OutputRecord, Partition, Position
 from stream_scorer.core.wire.codec import decode_all, encode
 from stream_scorer.errors import BatchAborted, TransientError, UsageError
 from stream_scorer.ports import TrainingBuffer
-from stream_scorer.services.buffer import Buffer, BufferConfig
-from stream_scorer.services.loop import Work
+from stream_scorer.services.streaming.buffer import Buffer, BufferConfig
+from stream_scorer.services.streaming.loop import Work
 
 GROUP, LABELS, DEAD = "buffer", "training-labels", "dead-letters"
 P = Partition(LABELS, 0)

@@ -9,7 +9,7 @@ from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.core.releases.release import Release
 from stream_scorer.errors import BadModel, TransientError
-from stream_scorer.services.release_watch import BACK_OFF_MAX_S, ReleaseWatch
+from stream_scorer.services.streaming.release_watch import BACK_OFF_MAX_S, ReleaseWatch
 from tests.release_samples import change, model, offer, published, withdrawal
 
 POLL_S = 0.2

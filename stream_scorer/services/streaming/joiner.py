@@ -13,8 +13,8 @@ from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Posi
 from stream_scorer.core.wire.codec import dead_letter_record
 from stream_scorer.errors import FatalStreamError, TransientError
 from stream_scorer.ports import Assignment, Clock, Fetched, LogReader, RecordSource, Telemetry
-from stream_scorer.services.join_restore import JoinConfig, restore
-from stream_scorer.services.loop import Work
+from stream_scorer.services.streaming.join_restore import JoinConfig, restore
+from stream_scorer.services.streaming.loop import Work
 
 State = PartitionJoin | PartitionClose
 
@@ -25,7 +25,7 @@ RESTORE_TRIES_S = 60
 
 
 class Joiner:
-    """The join's part of the loop; see services.loop.Job."""
+    """The join's part of the loop; see services.streaming.loop.Job."""
 
     name = "join"
 

@@ -9,8 +9,8 @@ from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, Memory
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.services.loop import Work
-from stream_scorer.services.refresher import RefreshConfig, Refresher
+from stream_scorer.services.streaming.loop import Work
+from stream_scorer.services.streaming.refresher import RefreshConfig, Refresher
 from tests.release_samples import model, offer, published
 
 GROUP, OFFERS, DEAD = "refresh", "offers", "dead-letters"

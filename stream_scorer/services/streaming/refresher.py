@@ -19,7 +19,7 @@ from stream_scorer.core.towers.tower import Tower
 from stream_scorer.core.wire.codec import dead_letter_record
 from stream_scorer.errors import ReleaseError, TransientError
 from stream_scorer.ports import Clock, Fetched, LogReader, RecordSource, ReleaseStore
-from stream_scorer.services.loop import Work
+from stream_scorer.services.streaming.loop import Work
 
 CHANGES_PER_CALL = 256  # a call holds up every other client of the store while it runs
 BACK_OFF_S = (0.2, 5.0)
@@ -48,7 +48,7 @@ class _Followed:
 
 
 class Refresher:
-    """The refresh job's part of the loop; see services.loop.Job. Its source is a held one."""
+    """The refresh job's part of the loop; see services.streaming.loop.Job. Its source is a held one."""
 
     name = "refresh"
 

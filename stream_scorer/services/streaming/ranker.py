@@ -11,7 +11,7 @@ from stream_scorer.core.records import progress_of
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.wire.codec import dead_letter_record
 from stream_scorer.ports import Fetched, Telemetry
-from stream_scorer.services.loop import Work
+from stream_scorer.services.streaming.loop import Work
 
 
 class Releases(Protocol):
@@ -33,7 +33,7 @@ class RankConfig:
 
 
 class Ranker:
-    """The rank job's part of the loop; see services.loop.Job. It holds nothing but the release."""
+    """The rank job's part of the loop; see services.streaming.loop.Job. It holds nothing but the release."""
 
     name = "rank"
 
