@@ -23,7 +23,7 @@ from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.core.releases.release import Model, Release
 from stream_scorer.errors import TransientError
-from stream_scorer.services.publisher import draft_release, publish
+from stream_scorer.services.learning.publisher import draft_release, publish
 from stream_scorer.settings import Settings, TopicSettings
 from stream_scorer.wiring import release_store
 

@@ -9,7 +9,7 @@ from stream_scorer.bench import job
 from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.records import Record
-from stream_scorer.services.publisher import draft_release
+from stream_scorer.services.learning.publisher import draft_release
 from stream_scorer.services.scoring import score
 from stream_scorer.services.streaming.joiner import State
 

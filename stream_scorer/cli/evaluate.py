@@ -10,7 +10,7 @@ import typer
 from stream_scorer.cli.options import Json, labelled
 
 if TYPE_CHECKING:
-    from stream_scorer.services.evaluator import Report
+    from stream_scorer.services.learning.evaluator import Report
 
 
 def evaluate(
@@ -49,7 +49,7 @@ def evaluate(
     from stream_scorer.adapters.files.tables import read_offers, read_policy
     from stream_scorer.cli.tower_sources import stored_model
     from stream_scorer.core.evaluation.policies import ModelPolicy
-    from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model
+    from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model
 
     stated = read_offers(offers)
     target = read_policy(policy, stated) if policy else ModelPolicy(temperature, floor, pool)

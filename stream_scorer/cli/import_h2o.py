@@ -32,7 +32,7 @@ def import_h2o(
     """
     from stream_scorer.adapters.files.model_files import write_model
     from stream_scorer.adapters.files.mojo_files import read_mojo
-    from stream_scorer.services.h2o_import import OFFER_COLUMNS, model_of
+    from stream_scorer.services.learning.h2o_import import OFFER_COLUMNS, model_of
 
     model = model_of(
         read_mojo(user),

@@ -12,7 +12,7 @@ from stream_scorer.cli.tower_sources import TowerSources, model_from
 if TYPE_CHECKING:
     from stream_scorer.core.messages import Offer
     from stream_scorer.core.releases.release import Model, ReleaseInfo
-    from stream_scorer.services.publisher import Draft
+    from stream_scorer.services.learning.publisher import Draft
 
 _HELD_OUT = 0.2  # the share of the labels, the latest, that judges a model of which nobody knows what it learned from
 
@@ -47,8 +47,8 @@ def publish(
     """Embed offers, write a release beside the current one, verify it and switch to it at once; or roll back."""
     from stream_scorer.adapters.files.tables import read_offers
     from stream_scorer.core.releases.gate import caution_of
-    from stream_scorer.services.publisher import held_against
-    from stream_scorer.services.publisher import publish as make_current
+    from stream_scorer.services.learning.publisher import held_against
+    from stream_scorer.services.learning.publisher import publish as make_current
     from stream_scorer.wiring import release_store
 
     store = release_store(settings_of(ctx))
@@ -81,7 +81,7 @@ def _judged(model: "Model", offers: "list[Offer]", labels: str) -> "Model":
     from dataclasses import replace
 
     from stream_scorer.adapters.files.example_places import examples_at
-    from stream_scorer.services.evaluator import quality_facts
+    from stream_scorer.services.learning.evaluator import quality_facts
 
     with examples_at(labels) as examples:
         return replace(model, facts={**model.facts, **quality_facts(model, offers, examples, held_out=_HELD_OUT)})
@@ -90,7 +90,7 @@ def _judged(model: "Model", offers: "list[Offer]", labels: str) -> "Model":
 def _drafted(model: "Model", offers: "list[Offer]") -> "Draft":
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.cli.progress import progress_of
-    from stream_scorer.services.publisher import draft_release
+    from stream_scorer.services.learning.publisher import draft_release
 
     done = 0
 

@@ -46,8 +46,8 @@ def retrain(
     from stream_scorer.adapters.files.tables import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.cli.stopping import stop_signals
-    from stream_scorer.services.retrainer import RetrainConfig, Retrainer
-    from stream_scorer.services.trainer import train_model
+    from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer
+    from stream_scorer.services.learning.trainer import train_model
     from stream_scorer.wiring import release_store
 
     settings = settings_of(ctx)

@@ -84,7 +84,7 @@ def _made(model: Path, offers: Path) -> "Release":
     from stream_scorer.adapters.files.tables import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.cli.tower_sources import stored_model
-    from stream_scorer.services.publisher import draft_release
+    from stream_scorer.services.learning.publisher import draft_release
 
     draft = draft_release(stored_model(model), read_offers(offers), created_ms=SystemClock().now_ms(), embedded=lambda done: None)
     for fault in draft.faults:

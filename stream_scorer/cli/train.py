@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from stream_scorer.core.releases.release import Model
-    from stream_scorer.services.trainer import Trained
-    from stream_scorer.services.tuner import Trial
+    from stream_scorer.services.learning.trainer import Trained
+    from stream_scorer.services.learning.tuner import Trial
     from stream_scorer.training.joint import Epoch
     from stream_scorer.training.options import TrainOptions
 
@@ -84,7 +84,7 @@ def train(
     make_room(out)
     start_s = clock.monotonic_s()
     if _one_of("engine", engine, ("torch", "h2o")) == "h2o":
-        from stream_scorer.services.h2o_trainer import train_h2o
+        from stream_scorer.services.learning.h2o_trainer import train_h2o
         from stream_scorer.training.h2o.options import H2oOptions
 
         signal.signal(signal.SIGTERM, _end)  # by an exception, so that the JVM ends with us
@@ -123,8 +123,8 @@ def _trained(place: str, offers: Path, options: "TrainOptions", earlier: Path | 
     from stream_scorer.adapters.files.model_files import read_model
     from stream_scorer.adapters.files.tables import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
-    from stream_scorer.services.trainer import finish, read_lesson
-    from stream_scorer.services.tuner import tune as search
+    from stream_scorer.services.learning.trainer import finish, read_lesson
+    from stream_scorer.services.learning.tuner import tune as search
 
     with _shown() as (tried, report), examples_at(place) as examples:
         known = None if earlier is None else read_model(earlier)

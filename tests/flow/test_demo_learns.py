@@ -10,8 +10,8 @@ from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.core.messages import LabelledExample
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.demo.tally import ReleaseTally
-from stream_scorer.services.publisher import draft_release, publish
-from stream_scorer.services.trainer import train_model
+from stream_scorer.services.learning.publisher import draft_release, publish
+from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.simulation.world import World
 from stream_scorer.training.options import TrainOptions
 from tests.flow.memory_ring import START_MS, MemoryRing

@@ -20,9 +20,9 @@ from stream_scorer.core.ranking.exploration import Exploration, explore
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.services.judging import judge
-from stream_scorer.services.policy_value import policy_value
-from stream_scorer.services.trainer import train_model
+from stream_scorer.services.learning.judging import judge
+from stream_scorer.services.learning.policy_value import policy_value
+from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.simulation.world import World
 from stream_scorer.training.options import TrainOptions
 from tests.world_truth import truth

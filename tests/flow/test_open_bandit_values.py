@@ -10,8 +10,8 @@ import pytest
 from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.adapters.files.open_bandit import OpenBandit
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.services.judging import judge
-from stream_scorer.services.policy_value import PolicyTable, policy_value
+from stream_scorer.services.learning.judging import judge
+from stream_scorer.services.learning.policy_value import PolicyTable, policy_value
 from tests.open_bandit_policies import at_random, thompson
 from tests.open_bandit_samples import made_up_model, write_log
 

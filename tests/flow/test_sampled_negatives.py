@@ -16,7 +16,7 @@ from stream_scorer.core.buffer.examples import take_apart
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking
 from stream_scorer.core.records import Partition
-from stream_scorer.services.trainer import derive_specs
+from stream_scorer.services.learning.trainer import derive_specs
 from stream_scorer.training.joint import Fitted, Lesson, fit
 from stream_scorer.training.modules import Batch
 from stream_scorer.training.options import TrainOptions

@@ -10,7 +10,7 @@ from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.messages import LabelledExample
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.services.trainer import finish, read_lesson
+from stream_scorer.services.learning.trainer import finish, read_lesson
 from stream_scorer.simulation.world import World, customer_row, offer_row
 from stream_scorer.training.joint import Lesson
 from stream_scorer.training.options import TrainOptions

@@ -12,9 +12,9 @@ from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.messages import Ranking
 from stream_scorer.core.releases.release import Model
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.services.judging import judge
-from stream_scorer.services.policy_value import policy_value
-from stream_scorer.services.trainer import train_model
+from stream_scorer.services.learning.judging import judge
+from stream_scorer.services.learning.policy_value import policy_value
+from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.simulation.world import World
 from stream_scorer.training.options import TrainOptions
 from tests.ring import START_MS, Ring

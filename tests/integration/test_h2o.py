@@ -18,8 +18,8 @@ from stream_scorer.core.releases.gate import faults_of
 from stream_scorer.core.towers.h2o_network import H2oNetwork, tower_of
 from stream_scorer.core.towers.tower import Tower, normalised
 from stream_scorer.errors import BadModel, UsageError
-from stream_scorer.services.h2o_trainer import train_h2o
-from stream_scorer.services.publisher import draft_release
+from stream_scorer.services.learning.h2o_trainer import train_h2o
+from stream_scorer.services.learning.publisher import draft_release
 from stream_scorer.training.h2o.api import network_of
 from stream_scorer.training.h2o.options import H2oOptions
 from stream_scorer.training.h2o.server import h2o_server

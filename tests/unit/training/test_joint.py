@@ -11,7 +11,7 @@ from stream_scorer.core.datasets.training_set import TrainingSet, build_training
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import BadModel, UsageError
-from stream_scorer.services.trainer import derive_specs, read_lesson, train_model
+from stream_scorer.services.learning.trainer import derive_specs, read_lesson, train_model
 from stream_scorer.training.export import PARITY_MAX, check_alive, export, fill_untrained, golden_rows, parity
 from stream_scorer.training.joint import Fitted, Lesson, fit
 from stream_scorer.training.modules import Batch, IdDropout, TowerModule

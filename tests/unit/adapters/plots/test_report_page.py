@@ -9,7 +9,7 @@ import pytest
 from stream_scorer.adapters.plots.report_page import _off_policy, report_page
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.evaluation.policies import ModelPolicy
-from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
+from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
 from tests.example_samples import Chunks, chunk
 from tests.release_samples import model, offer
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from stream_scorer.core.datasets.splits import split_by_time, split_within_customers
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
-from stream_scorer.services.trainer import derive_specs
+from stream_scorer.services.learning.trainer import derive_specs
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, snacks, tastes_meet
 

@@ -9,9 +9,9 @@ import pytest
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import UsageError
-from stream_scorer.services.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
-from stream_scorer.services.judging import judge
-from stream_scorer.services.trainer import train_model
+from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
+from stream_scorer.services.learning.judging import judge
+from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, snacks, tastes_meet
 

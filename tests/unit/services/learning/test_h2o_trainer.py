@@ -8,7 +8,7 @@ import pytest
 
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.errors import UsageError
-from stream_scorer.services.h2o_trainer import item_table, rows_of, user_table
+from stream_scorer.services.learning.h2o_trainer import item_table, rows_of, user_table
 from stream_scorer.training.h2o.options import H2oOptions
 from tests.example_samples import Chunks, chunk
 

@@ -8,7 +8,7 @@ import pytest
 
 from stream_scorer.core.towers.h2o_network import H2oCategory
 from stream_scorer.errors import BadModel, UsageError
-from stream_scorer.services.h2o_import import model_of
+from stream_scorer.services.learning.h2o_import import model_of
 from tests.h2o_samples import dead, deep_features, network
 
 ITEM = replace(network(seed=1), categories=(H2oCategory("offer", ("x", "y", "z")), H2oCategory("colour", ("blue", "red"))))

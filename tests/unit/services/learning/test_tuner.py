@@ -6,8 +6,8 @@ import pytest
 
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
-from stream_scorer.services.trainer import finish, read_lesson
-from stream_scorer.services.tuner import Trial, tune
+from stream_scorer.services.learning.trainer import finish, read_lesson
+from stream_scorer.services.learning.tuner import Trial, tune
 from stream_scorer.training.joint import Lesson
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, snacks, tastes_meet

@@ -9,7 +9,7 @@ import pytest
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import UsageError
-from stream_scorer.services.trainer import derive_specs, train_model
+from stream_scorer.services.learning.trainer import derive_specs, train_model
 from stream_scorer.training.joint import Epoch
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, chunk, snacks, tastes_meet

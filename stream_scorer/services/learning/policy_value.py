@@ -10,7 +10,7 @@ import numpy.typing as npt
 from stream_scorer.core.evaluation.off_policy import LoggedPlaces, no_estimate, off_policy
 from stream_scorer.core.evaluation.policies import Choices, ModelPolicy, Pool, chance_of, drawn
 from stream_scorer.core.evaluation.rewards import RewardModel, fit_rewards
-from stream_scorer.services.judging import Judged
+from stream_scorer.services.learning.judging import Judged
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]

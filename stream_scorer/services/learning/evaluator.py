@@ -14,8 +14,8 @@ from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.evaluation.ranking_quality import Pairs, coverage, quality_by_depth, ranking_quality, top_k
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model
-from stream_scorer.services.judging import Floats, Judged, Places, judge
-from stream_scorer.services.policy_value import PolicyTable, policy_value
+from stream_scorer.services.learning.judging import Floats, Judged, Places, judge
+from stream_scorer.services.learning.policy_value import PolicyTable, policy_value
 
 Report = dict[str, Any]
 

@@ -14,7 +14,7 @@ from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import BadModel, TransientError, UsageError
 from stream_scorer.ports import Clock, ReleaseStore
-from stream_scorer.services.publisher import draft_release, held_against, publish
+from stream_scorer.services.learning.publisher import draft_release, held_against, publish
 from stream_scorer.training.options import TrainOptions
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from stream_scorer.core.evaluation.label_health import Stretch
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.releases.release import Model
 from stream_scorer.errors import BadModel
-from stream_scorer.services.retrainer import RetrainConfig, Retrainer, closed_stretches
+from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer, closed_stretches
 from stream_scorer.training.options import TrainOptions
 from tests.release_samples import model, offer, published
 

@@ -1,0 +1,1 @@
+"""From labels to a release: train, evaluate, publish, retrain."""
