@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
 from stream_scorer.adapters.local.kafka import LocalKafka
 from stream_scorer.adapters.local.valkey import LocalValkey
-from stream_scorer.services.topics import create_topics
+from stream_scorer.services.operating.topics import create_topics
 from stream_scorer.settings import LocalSettings, Settings, TopicSettings
 from stream_scorer.topic_plan import topic_specs
 from tests.waiting import wait_for

@@ -10,7 +10,7 @@ from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.records import Record
 from stream_scorer.services.learning.publisher import draft_release
-from stream_scorer.services.scoring import score
+from stream_scorer.services.operating.scoring import score
 from stream_scorer.services.streaming.joiner import State
 
 REQUESTS_PER_ACCEPTANCE = 10

@@ -23,7 +23,7 @@ from stream_scorer.bench import job
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.ports import TopicSpec
 from stream_scorer.services.learning.publisher import draft_release, publish
-from stream_scorer.services.scoring import score
+from stream_scorer.services.operating.scoring import score
 from stream_scorer.settings import Delivery, LocalSettings, Settings
 from stream_scorer.topic_plan import topic_specs
 from stream_scorer.wiring import member_config, release_store

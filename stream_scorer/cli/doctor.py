@@ -8,7 +8,7 @@ import typer
 from stream_scorer.cli.options import Json, settings_of
 
 if TYPE_CHECKING:
-    from stream_scorer.services.doctor import Expected, Finding
+    from stream_scorer.services.operating.doctor import Expected, Finding
     from stream_scorer.settings import Settings
 
 
@@ -24,7 +24,7 @@ def doctor(
     from stream_scorer.adapters.redis.admin import RedisAdmin
     from stream_scorer.adapters.redis.client import connect
     from stream_scorer.adapters.redis.releases import RedisReleases
-    from stream_scorer.services.doctor import examine
+    from stream_scorer.services.operating.doctor import examine
 
     settings = settings_of(ctx)
     redis = connect(settings.redis.url.get_secret_value(), timeout_s=timeout)
@@ -36,7 +36,7 @@ def doctor(
 
 def expected_of(settings: "Settings") -> "Expected":
     """Return what the settings ask of the outside."""
-    from stream_scorer.services.doctor import Expected
+    from stream_scorer.services.operating.doctor import Expected
     from stream_scorer.topic_plan import horizon_ms, topic_specs
 
     topics = settings.topics
@@ -56,7 +56,7 @@ def expected_of(settings: "Settings") -> "Expected":
 
 def _cautions(settings: "Settings") -> "list[Finding]":
     """Say what is unsafe in the settings themselves."""
-    from stream_scorer.services.doctor import Finding
+    from stream_scorer.services.operating.doctor import Finding
 
     config = settings.kafka.client_config()
     hosts = {server.rpartition(":")[0] for server in settings.kafka.bootstrap_servers.split(",")}

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stream_scorer.ports import TrainingBuffer
-    from stream_scorer.services.erase import Whereabouts
+    from stream_scorer.services.operating.erase import Whereabouts
     from stream_scorer.settings import Settings
 
 
@@ -50,7 +50,7 @@ def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wai
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.core.messages import Erasure
     from stream_scorer.core.records import Partition
-    from stream_scorer.services.erase import tell_joiners, wait_until_heard
+    from stream_scorer.services.operating.erase import tell_joiners, wait_until_heard
     from stream_scorer.wiring import log_reader
 
     clock, client, topic = SystemClock(), settings.kafka.client_config(), settings.topics.outcomes
@@ -67,8 +67,8 @@ def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer") -> "W
 
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.cli.progress import progress_of
-    from stream_scorer.services.erase import Ground, locate
-    from stream_scorer.services.verify_reading import VerifyTopics
+    from stream_scorer.services.operating.erase import Ground, locate
+    from stream_scorer.services.operating.verify_reading import VerifyTopics
     from stream_scorer.wiring import join_config, log_reader
 
     own = settings.topics

@@ -9,7 +9,7 @@ import typer
 from stream_scorer.cli.options import Json, settings_of
 
 if TYPE_CHECKING:
-    from stream_scorer.services.replay import Replayed
+    from stream_scorer.services.operating.replay import Replayed
     from stream_scorer.settings import TopicSettings
 
 
@@ -34,8 +34,8 @@ def replay(
     from stream_scorer.cli.progress import progress_of
     from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.errors import UsageError
-    from stream_scorer.services.replay import Pace
-    from stream_scorer.services.replay import replay as send
+    from stream_scorer.services.operating.replay import Pace
+    from stream_scorer.services.operating.replay import replay as send
 
     settings = settings_of(ctx)
     if rate and speed:

@@ -30,7 +30,7 @@ def score(
     from stream_scorer.adapters.files.event_files import EventFile
     from stream_scorer.cli.progress import progress_of
     from stream_scorer.core.ranking.encoding import OfferFeatures
-    from stream_scorer.services.scoring import score as rank_all
+    from stream_scorer.services.operating.scoring import score as rank_all
 
     settings = settings_of(ctx)
     events = EventFile(requests, own=_request_fields())

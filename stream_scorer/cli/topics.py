@@ -18,7 +18,7 @@ def topics(
     import json
 
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
-    from stream_scorer.services.topics import create_topics
+    from stream_scorer.services.operating.topics import create_topics
     from stream_scorer.topic_plan import topic_specs
 
     settings = settings_of(ctx, {"topics.partitions": partitions, "topics.replication_factor": replication_factor})

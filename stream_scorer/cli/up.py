@@ -23,7 +23,7 @@ def up(
     from stream_scorer.adapters.local.valkey import LocalValkey
     from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.errors import NotReady
-    from stream_scorer.services.topics import create_topics
+    from stream_scorer.services.operating.topics import create_topics
     from stream_scorer.settings import LocalSettings
     from stream_scorer.topic_plan import topic_specs
 

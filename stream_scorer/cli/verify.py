@@ -8,8 +8,8 @@ from stream_scorer.cli.options import Delivery, Json, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.ports import TrainingBuffer
-    from stream_scorer.services.verify import Report, VerifyConfig
-    from stream_scorer.services.verify_reading import Readers
+    from stream_scorer.services.operating.verify import Report, VerifyConfig
+    from stream_scorer.services.operating.verify_reading import Readers
     from stream_scorer.settings import Settings
 
 
@@ -25,7 +25,7 @@ def verify(
     """Check the topics and the training buffer: nothing lost, doubled, torn or wrong; exit 1 if anything is. Changes nothing."""
     from stream_scorer.adapters.files.sqlite_sorter import SqliteSorter
     from stream_scorer.cli.progress import progress_of
-    from stream_scorer.services.verify import verify as check
+    from stream_scorer.services.operating.verify import verify as check
 
     settings = settings_of(ctx, {"buffer.folder": folder, "loop.delivery": delivery})
     config = _config(settings, examples)
@@ -39,8 +39,8 @@ def verify(
 def _config(settings: "Settings", examples: int) -> "VerifyConfig":
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.errors import NotReady
-    from stream_scorer.services.verify import VerifyConfig
-    from stream_scorer.services.verify_reading import VerifyTopics
+    from stream_scorer.services.operating.verify import VerifyConfig
+    from stream_scorer.services.operating.verify_reading import VerifyTopics
     from stream_scorer.wiring import join_config
 
     own = settings.topics
@@ -61,7 +61,7 @@ def _config(settings: "Settings", examples: int) -> "VerifyConfig":
 
 def _readers(settings: "Settings") -> "Readers":
     from stream_scorer.adapters.kafka.log import KafkaLog
-    from stream_scorer.services.verify_reading import Readers
+    from stream_scorer.services.operating.verify_reading import Readers
     from stream_scorer.wiring import log_reader
 
     timeout_s = 2 * settings.kafka.transaction_timeout_ms / 1000

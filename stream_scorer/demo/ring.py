@@ -16,7 +16,7 @@ from stream_scorer.adapters.local.kafka import LocalKafka
 from stream_scorer.adapters.local.own_command import OwnCommand
 from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.errors import NotReady, StreamScorerError, UsageError
-from stream_scorer.services.topics import create_topics
+from stream_scorer.services.operating.topics import create_topics
 from stream_scorer.settings import LocalSettings, Settings
 from stream_scorer.topic_plan import topic_specs
 

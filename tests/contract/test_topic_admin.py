@@ -12,7 +12,7 @@ from stream_scorer.adapters.memory.admin import MemoryTopicAdmin
 from stream_scorer.core.records import Partition
 from stream_scorer.errors import NotReady, UsageError
 from stream_scorer.ports import TopicAdmin, TopicSpec
-from stream_scorer.services.topics import create_topics
+from stream_scorer.services.operating.topics import create_topics
 
 
 @pytest.fixture(params=["memory", "kafka"])

@@ -9,9 +9,9 @@ from stream_scorer.adapters.memory.sorter import MemorySorter
 from stream_scorer.adapters.memory.stream import MemoryLog
 from stream_scorer.core.records import DeadLetter
 from stream_scorer.core.wire.codec import dead_letter_record
+from stream_scorer.services.operating.verify import VerifyConfig, verify
+from stream_scorer.services.operating.verify_reading import Readers, VerifyTopics
 from stream_scorer.services.streaming.join_restore import JoinConfig
-from stream_scorer.services.verify import VerifyConfig, verify
-from stream_scorer.services.verify_reading import Readers, VerifyTopics
 from tests.flow.test_join_histories import AT_ONCE, GROUP, HORIZONS, Run, both_ways, histories, run_through, schedules
 from tests.join_oracle import Event
 

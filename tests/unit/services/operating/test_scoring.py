@@ -4,7 +4,7 @@ import msgspec
 
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import Record
-from stream_scorer.services.scoring import BATCH_REQUESTS, score
+from stream_scorer.services.operating.scoring import BATCH_REQUESTS, score
 from tests.release_samples import model, offer, release
 from tests.ring import request
 

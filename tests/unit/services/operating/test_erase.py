@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from tests.unit.services.test_verify import HORIZONS, PARTITIONS, START_MS, TOPICS, Ring
 
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.buffer import MemoryBuffer
@@ -12,8 +13,7 @@ from stream_scorer.core.messages import Erasure
 from stream_scorer.core.records import OutputRecord, Partition, Position
 from stream_scorer.errors import TransientError
 from stream_scorer.ports import TopicState
-from stream_scorer.services.erase import Ground, OpenRequests, Whereabouts, locate, tell_joiners, wait_until_heard
-from tests.unit.services.test_verify import HORIZONS, PARTITIONS, START_MS, TOPICS, Ring
+from stream_scorer.services.operating.erase import Ground, OpenRequests, Whereabouts, locate, tell_joiners, wait_until_heard
 
 DAY_MS = 86_400_000
 STATES = {name: TopicState(1, 1, {"retention.ms": str(7 * DAY_MS), "segment.ms": str(DAY_MS)}) for name in PARTITIONS}

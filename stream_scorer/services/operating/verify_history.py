@@ -19,8 +19,8 @@ from stream_scorer.core.verifying.history import Fate, Input, Output, Rows, Seen
 from stream_scorer.core.verifying.judgements import NO_TIME, Fault
 from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.ports import Sorter
-from stream_scorer.services.verify_letters import DeadLetters
-from stream_scorer.services.verify_reading import Readers, Snapshot, with_aborted
+from stream_scorer.services.operating.verify_letters import DeadLetters
+from stream_scorer.services.operating.verify_reading import Readers, Snapshot, with_aborted
 
 PENDING_MAX = 10_000
 _encode = msgspec.json.Encoder().encode

@@ -6,7 +6,7 @@ from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.feed import MemoryFeed
 from stream_scorer.errors import UsageError
 from stream_scorer.ports import Event
-from stream_scorer.services.replay import Pace, Replayed, replay
+from stream_scorer.services.operating.replay import Pace, Replayed, replay
 
 EVENTS = [Event(b"%d" % number, b"value %d" % number, 1_000 * number) for number in range(2_500)]
 

@@ -9,8 +9,8 @@ from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.cli.doctor import expected_of
 from stream_scorer.core.records import Partition
 from stream_scorer.ports import StoreFacts, TopicState
-from stream_scorer.services.doctor import Finding, examine
-from stream_scorer.services.topics import create_topics
+from stream_scorer.services.operating.doctor import Finding, examine
+from stream_scorer.services.operating.topics import create_topics
 from stream_scorer.settings import Settings
 from tests.release_samples import published
 

@@ -2,7 +2,7 @@
 
 from stream_scorer.adapters.memory.admin import MemoryTopicAdmin
 from stream_scorer.ports import TopicSpec, TopicState
-from stream_scorer.services.topics import create_topics, differences
+from stream_scorer.services.operating.topics import create_topics, differences
 from stream_scorer.settings import Settings
 from stream_scorer.topic_plan import horizon_ms, topic_specs
 

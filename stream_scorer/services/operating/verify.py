@@ -16,8 +16,8 @@ from stream_scorer.core.records import Partition
 from stream_scorer.core.verifying.history import Answer, Input, Output, Ranked, Rows, Seen, Word
 from stream_scorer.core.verifying.judgements import NO_TIME, Expiry, Fault, JoinClock, Standpoint, judge_labels, judge_pairs, judge_rows
 from stream_scorer.ports import Sorter, TrainingBuffer
-from stream_scorer.services.verify_history import History, RowCheck, Sorters
-from stream_scorer.services.verify_reading import Readers, VerifyTopics, join_positions, take_snapshot
+from stream_scorer.services.operating.verify_history import History, RowCheck, Sorters
+from stream_scorer.services.operating.verify_reading import Readers, VerifyTopics, join_positions, take_snapshot
 
 Kind = TypeVar("Kind", Input, Output, Rows)
 

@@ -18,9 +18,9 @@ from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.core.wire.codec import dead_letter_record, decode_all
+from stream_scorer.services.operating.verify import Report, VerifyConfig, verify
+from stream_scorer.services.operating.verify_reading import Readers, VerifyTopics
 from stream_scorer.services.streaming.join_restore import JoinConfig, restore
-from stream_scorer.services.verify import Report, VerifyConfig, verify
-from stream_scorer.services.verify_reading import Readers, VerifyTopics
 
 TOPICS = VerifyTopics("customer-requests", "acceptances", "rankings", "outcomes", "training-labels", "dead-letters")
 HORIZONS = Horizons(window_ms=100, late_ms=80, disorder_ms=40, back_ms=20, tick_ms=10, skew_ms=1_000, idle_slack_ms=0)

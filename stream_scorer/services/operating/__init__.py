@@ -1,0 +1,1 @@
+"""What operators run: topics, doctor, verify, erase, replay."""
