@@ -45,8 +45,8 @@ def bench(
         raise UsageError(f"--what must be rank, join or train, got {what}")
     import json
 
-    from stream_scorer.bench.measures import measure_latency, measure_throughput
-    from stream_scorer.bench.report import as_data, as_page, facts_of
+    from stream_scorer.bench.rank.measures import measure_latency, measure_throughput
+    from stream_scorer.bench.rank.report import as_data, as_page, facts_of
     from stream_scorer.bench.stand import Stand
 
     deliveries = _deliveries(delivery)
@@ -62,10 +62,10 @@ def _bench_join(
 ) -> None:
     import json
 
-    from stream_scorer.bench.join_costs import measure_join
-    from stream_scorer.bench.join_kafka_restore import measure_kafka_restore
-    from stream_scorer.bench.join_report import join_data, join_facts, join_page
-    from stream_scorer.bench.join_throughput import measure_join_throughput
+    from stream_scorer.bench.join.costs import measure_join
+    from stream_scorer.bench.join.kafka_restore import measure_kafka_restore
+    from stream_scorer.bench.join.report import join_data, join_facts, join_page
+    from stream_scorer.bench.join.throughput import measure_join_throughput
     from stream_scorer.bench.stand import Stand
 
     deliveries = _deliveries(delivery)
@@ -82,9 +82,9 @@ def _bench_train(rows: int, plot: Path | None, *, as_json: bool) -> None:
     import json
 
     from stream_scorer.adapters.plots.learning import draw_learning
-    from stream_scorer.bench.learning import curves_of, learn
-    from stream_scorer.bench.training import measure_training
-    from stream_scorer.bench.training_report import training_data, training_facts, training_page
+    from stream_scorer.bench.train.costs import measure_training
+    from stream_scorer.bench.train.learning import curves_of, learn
+    from stream_scorer.bench.train.report import training_data, training_facts, training_page
 
     facts = training_facts()
     costs = measure_training(rows=rows, say=_say)

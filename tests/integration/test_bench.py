@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream_scorer.bench.join_kafka_restore import measure_kafka_restore
-from stream_scorer.bench.join_throughput import measure_join_throughput
-from stream_scorer.bench.measures import measure_latency, measure_throughput
+from stream_scorer.bench.join.kafka_restore import measure_kafka_restore
+from stream_scorer.bench.join.throughput import measure_join_throughput
+from stream_scorer.bench.rank.measures import measure_latency, measure_throughput
 from stream_scorer.bench.stand import Stand
 
 

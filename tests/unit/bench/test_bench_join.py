@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from stream_scorer.bench.join_costs import HeldMemory, JoinCost, JoinPlan, JoinTime, RestoreTime, held_memory, join_time, restore_time
-from stream_scorer.bench.join_report import PROTOTYPE, join_data, join_page
-from stream_scorer.bench.join_throughput import JoinThroughput
+from stream_scorer.bench.join.costs import HeldMemory, JoinCost, JoinPlan, JoinTime, RestoreTime, held_memory, join_time, restore_time
+from stream_scorer.bench.join.report import PROTOTYPE, join_data, join_page
+from stream_scorer.bench.join.throughput import JoinThroughput
 from stream_scorer.services.streaming.join_restore import Emit
 
 EMITS: list[Emit] = ["at_once", "at_close"]

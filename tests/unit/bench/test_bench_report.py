@@ -1,8 +1,8 @@
 """The figures as they are shown."""
 
 from stream_scorer.bench import job
-from stream_scorer.bench.measures import Latency, Throughput
-from stream_scorer.bench.report import as_data, as_page
+from stream_scorer.bench.rank.measures import Latency, Throughput
+from stream_scorer.bench.rank.report import as_data, as_page
 from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.records import Record
 from stream_scorer.core.wire.codec import decode_all

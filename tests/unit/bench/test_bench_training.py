@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from stream_scorer.bench.learning import Point, curves_of, learn
-from stream_scorer.bench.training import TrainingCost, bytes_per_row
-from stream_scorer.bench.training_report import training_data, training_page
-from stream_scorer.towers.plain_loop import train_plainly
+from stream_scorer.bench.train.costs import TrainingCost, bytes_per_row
+from stream_scorer.bench.train.learning import Point, curves_of, learn
+from stream_scorer.bench.train.plain_loop import train_plainly
+from stream_scorer.bench.train.report import training_data, training_page
 
 COSTS = [
     TrainingCost("train", 1_000, 4, 10.0, 0.008, 300.0),

@@ -14,7 +14,7 @@ from typing import get_args
 
 from stream_scorer.adapters.local.clock import HandClock, SystemClock
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog
-from stream_scorer.bench.join_job import ANSWERED_AFTER_MS, Flow, JoinJob, held_by, ranking_kinds
+from stream_scorer.bench.join.job import ANSWERED_AFTER_MS, Flow, JoinJob, held_by, ranking_kinds
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.records import Partition, Record

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import get_args
 
 from stream_scorer.adapters.kafka.feed import KafkaFeed
-from stream_scorer.bench.join_costs import JoinPlan, RestoreTime, job_of, new_state, start_fresh, timed_restore
-from stream_scorer.bench.join_job import held_by
+from stream_scorer.bench.join.costs import JoinPlan, RestoreTime, job_of, new_state, start_fresh, timed_restore
+from stream_scorer.bench.join.job import held_by
 from stream_scorer.bench.stand import Stand
 from stream_scorer.core.records import OutputRecord, Partition, Position, Record
 from stream_scorer.errors import StreamScorerError

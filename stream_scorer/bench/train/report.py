@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from stream_scorer.bench.learning import Point
-from stream_scorer.bench.training import CUSTOMERS, OFFERS, TrainingCost, bytes_per_row
+from stream_scorer.bench.train.costs import CUSTOMERS, OFFERS, TrainingCost, bytes_per_row
+from stream_scorer.bench.train.learning import Point
 
 Facts = Mapping[str, str | int]
 

@@ -7,9 +7,9 @@ from statistics import median
 import numpy as np
 
 from stream_scorer.adapters.kafka.log import KafkaLog
-from stream_scorer.adapters.latency_probe import LatencyProbe
-from stream_scorer.adapters.measured_process import Usage
 from stream_scorer.bench import job
+from stream_scorer.bench.measured_process import Usage
+from stream_scorer.bench.rank.latency_probe import LatencyProbe
 from stream_scorer.bench.stand import Run, Stand, Worker
 from stream_scorer.core.records import Partition
 from stream_scorer.errors import StreamScorerError

@@ -1,10 +1,10 @@
-"""The plain training as a process: `python -m stream_scorer.bench.plain FOLDER EPOCHS BATCH_ROWS`."""
+"""The plain training as a process: `python -m stream_scorer.bench.train.plain FOLDER EPOCHS BATCH_ROWS`."""
 
 import sys
 from pathlib import Path
 
+from stream_scorer.bench.train.plain_loop import train_plainly
 from stream_scorer.simulation.labels import read_columns
-from stream_scorer.towers.plain_loop import train_plainly
 
 
 def main() -> None:

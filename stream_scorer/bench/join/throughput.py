@@ -6,8 +6,8 @@ from statistics import median
 from typing import get_args
 
 from stream_scorer.adapters.kafka.log import KafkaLog
-from stream_scorer.adapters.measured_process import Usage
-from stream_scorer.bench.join_job import JoinJob, ranking_kinds
+from stream_scorer.bench.join.job import JoinJob, ranking_kinds
+from stream_scorer.bench.measured_process import Usage
 from stream_scorer.bench.stand import Run, Stand
 from stream_scorer.core.records import OutputRecord, Partition, Record
 from stream_scorer.errors import StreamScorerError

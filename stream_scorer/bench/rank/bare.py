@@ -1,10 +1,10 @@
-"""The bare loop as a process: `python -m stream_scorer.bench.bare '{"consumer": …}'`."""
+"""The bare loop as a process: `python -m stream_scorer.bench.rank.bare '{"consumer": …}'`."""
 
 import json
 import sys
 from pathlib import Path
 
-from stream_scorer.adapters.bare_loop import BareLoop
+from stream_scorer.bench.rank.bare_loop import BareLoop
 from stream_scorer.cli.stopping import stop_signals
 
 

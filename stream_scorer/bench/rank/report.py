@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from stream_scorer.bench import job
-from stream_scorer.bench.measures import Latency, Throughput
+from stream_scorer.bench.rank.measures import Latency, Throughput
 from stream_scorer.bench.stand import Stand
 
 Facts = Mapping[str, str | int]

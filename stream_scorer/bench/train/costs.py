@@ -10,7 +10,7 @@ import numpy as np
 
 from stream_scorer.adapters.files.model_files import read_model
 from stream_scorer.adapters.local.clock import SystemClock
-from stream_scorer.adapters.measured_process import MeasuredProcess, Usage
+from stream_scorer.bench.measured_process import MeasuredProcess, Usage
 from stream_scorer.simulation.labels import write_labels
 from stream_scorer.simulation.world import World
 
@@ -71,7 +71,7 @@ def _trained(folder: Path, options: Sequence[str]) -> TrainingCost:
 def _plain(folder: Path, beside: TrainingCost) -> TrainingCost:
     batch_rows: Any = read_model(folder / "model").facts["options"]
     words = [str(folder / "labels"), str(beside.epochs), str(batch_rows["batch_rows"])]
-    seconds, usage = _run("stream_scorer.bench.plain", words, folder / "log")
+    seconds, usage = _run("stream_scorer.bench.train.plain", words, folder / "log")
     return TrainingCost("plain", beside.rows, beside.epochs, seconds, usage.processor_s, usage.memory_max_bytes / _MIB)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from stream_scorer.bench.join_costs import JoinCost, RestoreTime
-from stream_scorer.bench.join_throughput import JoinThroughput
+from stream_scorer.bench.join.costs import JoinCost, RestoreTime
+from stream_scorer.bench.join.throughput import JoinThroughput
 from stream_scorer.services.streaming.join_restore import Emit
 
 Facts = Mapping[str, str | int]

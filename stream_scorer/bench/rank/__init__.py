@@ -1,0 +1,1 @@
+"""The ranker beside a bare loop."""

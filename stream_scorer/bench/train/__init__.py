@@ -1,0 +1,1 @@
+"""What training costs, and how near it comes to the truth."""
