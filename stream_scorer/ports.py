@@ -145,7 +145,9 @@ class ReleaseStore(Protocol):
     def progress(self, release_id: ReleaseId) -> dict[int, int]:
         """Return how far each partition of the offers topic is applied to the release: the next offset; absent: nothing yet."""
 
-    def change(self, release_id: ReleaseId, changes: Sequence[OfferChange], *, progress: Mapping[int, tuple[int, int]]) -> int:
+    def change(
+        self, release_id: ReleaseId, changes: Sequence[OfferChange], *, progress: Mapping[int, tuple[int, int]]
+    ) -> int:
         """Apply offers' changes to the current release, and with them its progress: partition -> (from, to).
 
         Of one offer only a later offset of the partition replaces what is stored. Returns how many were applied. Raises ReleaseError, and

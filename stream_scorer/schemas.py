@@ -67,7 +67,14 @@ _CHANNELS = (
         "Offers as their owners state them; a tombstone withdraws one.",
         ("offer-tombstone", ()),
     ),
-    _Channel("rankings", "ranking", _CUSTOMER_KEY, ("rank",), ("join",), "One per request; its own timestamp says when it was ranked."),
+    _Channel(
+        "rankings",
+        "ranking",
+        _CUSTOMER_KEY,
+        ("rank",),
+        ("join",),
+        "One per request; its own timestamp says when it was ranked.",
+    ),
     _Channel(
         "outcomes",
         "acceptance",
@@ -77,8 +84,22 @@ _CHANNELS = (
         "Acceptances, validated; an erasure lies in every partition.",
         ("erasure", ("erase",)),
     ),
-    _Channel("labels", "labelled-ranking", _CUSTOMER_KEY, ("join",), ("join", "buffer"), "The highest revision of a request counts."),
-    _Channel("dead_letters", "dead-letter", "the source's", ("rank", "join", "refresh"), (), "Records that can never be processed."),
+    _Channel(
+        "labels",
+        "labelled-ranking",
+        _CUSTOMER_KEY,
+        ("join",),
+        ("join", "buffer"),
+        "The highest revision of a request counts.",
+    ),
+    _Channel(
+        "dead_letters",
+        "dead-letter",
+        "the source's",
+        ("rank", "join", "refresh"),
+        (),
+        "Records that can never be processed.",
+    ),
 )
 
 
@@ -91,7 +112,11 @@ def documents() -> dict[str, str]:
 
 def _json_schema(name: str, message: type[Any]) -> dict[str, Any]:
     schema = TypeAdapter(message).json_schema()
-    about = f"A record's value has {RECORD_BYTES_MAX:,} bytes at most. Unknown fields are ignored." if name != "labelled-example" else ""
+    about = (
+        f"A record's value has {RECORD_BYTES_MAX:,} bytes at most. Unknown fields are ignored."
+        if name != "labelled-example"
+        else ""
+    )
     if about:
         schema["description"] = f"{schema['description']}\n\n{about}"
     portable: dict[str, Any] = _portable({"$schema": _DIALECT, "$id": f"urn:stream-scorer:{name}", **schema})
@@ -119,7 +144,9 @@ def _asyncapi(settings: Settings) -> dict[str, Any]:
         },
         "defaultContentType": "application/json",
         "channels": {name: _channel(name, each, specs[name]) for name, each in channels.items()},
-        "operations": {name: each for topic, channel in channels.items() for name, each in _operations(topic, channel).items()},
+        "operations": {
+            name: each for topic, channel in channels.items() for name, each in _operations(topic, channel).items()
+        },
         "components": {"messages": {**{name: _message(name) for name in MESSAGES}, **_special_messages()}},
     }
 
@@ -127,7 +154,12 @@ def _asyncapi(settings: Settings) -> dict[str, Any]:
 def _channel(name: str, channel: _Channel, spec: TopicSpec) -> dict[str, Any]:
     config: dict[str, Any] = {key: int(value) if value.isdigit() else value for key, value in spec.config.items()}
     config["cleanup.policy"] = [config["cleanup.policy"]]
-    binding = {"topic": name, "partitions": spec.partitions, "replicas": spec.replication_factor, "topicConfiguration": config}
+    binding = {
+        "topic": name,
+        "partitions": spec.partitions,
+        "replicas": spec.replication_factor,
+        "topicConfiguration": config,
+    }
     carried = [channel.message, *([channel.beside[0]] if channel.beside else [])]
     return {
         "address": name,

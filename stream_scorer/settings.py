@@ -21,7 +21,9 @@ class KafkaSettings(_Frozen):
 
     bootstrap_servers: str = "localhost:9092"
     client: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    secrets: dict[str, SecretStr] = Field(default_factory=dict, description="librdkafka keys whose values are masked: sasl.password, …")
+    secrets: dict[str, SecretStr] = Field(
+        default_factory=dict, description="librdkafka keys whose values are masked: sasl.password, …"
+    )
     group_protocol: Literal["classic", "consumer"] = "classic"
     session_timeout_ms: Count = 10_000
     transaction_timeout_ms: Count = 15_000
@@ -68,15 +70,23 @@ class LoopSettings(_Frozen):
     poll_s: Seconds = 0.2
     write_attempts_max: Count = 5
     instance: Annotated[
-        str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$", description="name of this worker, the same after a restart; null: a new one")
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9._-]{1,100}$",
+            description="name of this worker, the same after a restart; null: a new one",
+        ),
     ] = None
 
 
 class ExplorationSettings(_Frozen):
     """Rankings that try other offers now and then, with their propensities; see `core/ranking/exploration.py`."""
 
-    temperature: Annotated[float, Field(ge=0, le=1_000, description="of the softmax over scores; 0: no exploration")] = 0.0
-    floor: Annotated[float, Field(ge=0, lt=1, description="probability of a draw from the pool that ignores scores")] = 0.05
+    temperature: Annotated[
+        float, Field(ge=0, le=1_000, description="of the softmax over scores; 0: no exploration")
+    ] = 0.0
+    floor: Annotated[
+        float, Field(ge=0, lt=1, description="probability of a draw from the pool that ignores scores")
+    ] = 0.05
     pool: Annotated[int, Field(ge=1, le=1_000, description="how many of a request's best offers take part")] = 100
 
 
@@ -117,11 +127,19 @@ class BufferSettings(_Frozen):
     group: str = "stream-scorer-buffer"
     folder: str = "training-buffer"
     file_rows_max: Count = 100_000
-    held_bytes_max: Annotated[Count, Field(description="bytes of labels held in memory until they are written")] = 16_000_000
+    held_bytes_max: Annotated[Count, Field(description="bytes of labels held in memory until they are written")] = (
+        16_000_000
+    )
     flush_s: Seconds = 10.0
-    keep_prob: Annotated[float, Field(gt=0, le=1, description="share of the negatives nobody answered for that is kept")] = 1.0
-    compact_files_min: Annotated[int, Field(ge=2, description="small files of a partition and day in a row that are made one")] = 16
-    replaced_kept_s: Annotated[float, Field(ge=0, description="how long files made one stay for those who read them")] = 3600.0
+    keep_prob: Annotated[
+        float, Field(gt=0, le=1, description="share of the negatives nobody answered for that is kept")
+    ] = 1.0
+    compact_files_min: Annotated[
+        int, Field(ge=2, description="small files of a partition and day in a row that are made one")
+    ] = 16
+    replaced_kept_s: Annotated[
+        float, Field(ge=0, description="how long files made one stay for those who read them")
+    ] = 3600.0
 
 
 class ServeSettings(_Frozen):
@@ -157,7 +175,9 @@ class LogSettings(_Frozen):
 class Settings(BaseSettings):
     """All of it. Made by hand it reads nothing: see `settings_sources.load_settings`."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="STREAM_SCORER_", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="STREAM_SCORER_", env_nested_delimiter="__"
+    )
 
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicSettings = TopicSettings()

@@ -30,7 +30,12 @@ class Loaded:
 
 def load_settings(flags: Mapping[str, object], *, file: Path | None = None) -> Loaded:
     """Merge the sources, nearest first. Raises UsageError that names the setting, its source, and the bound or nearest name."""
-    sources = [("default", {}), (str(file), _read_file(file)), ("environment", _read_environment()), ("flag", _tree_of(flags))]
+    sources = [
+        ("default", {}),
+        (str(file), _read_file(file)),
+        ("environment", _read_environment()),
+        ("flag", _tree_of(flags)),
+    ]
     merged: Tree = {}
     origins = dict.fromkeys(setting_names(), "default")
     for origin, tree in sources:
@@ -99,7 +104,9 @@ def _read_file(file: Path | None) -> Tree:
 def _read_environment() -> Tree:
     try:
         source = EnvSettingsSource(Settings)
-        _refuse_unknown_variables([name for name in source.env_vars if name.startswith(_PREFIX) and name != _CONFIG_VARIABLE])
+        _refuse_unknown_variables(
+            [name for name in source.env_vars if name.startswith(_PREFIX) and name != _CONFIG_VARIABLE]
+        )
         return source()
     except SettingsError as error:
         raise UsageError(f"environment: {error}; a table is given as JSON") from None
@@ -145,7 +152,9 @@ def _refuse_unknown(name: str, origin: str) -> None:
         raise UsageError(f"{name} must be a table (from {origin})")
     names = setting_names()
     if name not in names and not name.startswith(tuple(f"{table}." for table in _OPEN)):
-        raise UsageError(f"no such setting: {name} (from {origin}); the nearest is {get_close_matches(name, names, n=1, cutoff=0)[0]}")
+        raise UsageError(
+            f"no such setting: {name} (from {origin}); the nearest is {get_close_matches(name, names, n=1, cutoff=0)[0]}"
+        )
 
 
 def _sentence(error: ValidationError, origins: Mapping[str, str]) -> str:

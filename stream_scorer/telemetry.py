@@ -35,7 +35,9 @@ def set_up_logging(settings: LogSettings) -> None:
     """Log events with fields to stderr: as JSON lines, or for people when stderr is a terminal."""
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
     renderer = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback) if console else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if console
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[
@@ -46,7 +48,9 @@ def set_up_logging(settings: LogSettings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # of the moment: whoever calls us as a library may change it
+        logger_factory=lambda *_: structlog.PrintLogger(
+            sys.stderr
+        ),  # of the moment: whoever calls us as a library may change it
     )
 
 
@@ -77,24 +81,47 @@ class PrometheusTelemetry:
         self._consumed = counter("records_consumed_total", "Records read, in batches that were written", "job", "topic")
         self._produced = counter("records_produced_total", "Records written", "job", "topic")
         self._dead = counter(
-            "dead_letters_total", "Records that can never be processed, by source topic and reason", "job", "topic", "code"
+            "dead_letters_total",
+            "Records that can never be processed, by source topic and reason",
+            "job",
+            "topic",
+            "code",
         )
         self._batch = histogram("batch_records", "Records of a batch", _RECORDS, "job")
-        self._stage = histogram("stage_seconds", "Time of a batch in one stage; `write` ends with the commit", _SECONDS, "job", "stage")
-        self._oldest = histogram("end_to_end_seconds", "Age of a batch's oldest record when its outputs were written", _SECONDS, "job")
-        self._aborted = counter("batches_aborted_total", "Batches of which nothing was written, to be read again", "job")
+        self._stage = histogram(
+            "stage_seconds", "Time of a batch in one stage; `write` ends with the commit", _SECONDS, "job", "stage"
+        )
+        self._oldest = histogram(
+            "end_to_end_seconds", "Age of a batch's oldest record when its outputs were written", _SECONDS, "job"
+        )
+        self._aborted = counter(
+            "batches_aborted_total", "Batches of which nothing was written, to be read again", "job"
+        )
         self._rebalances = counter("rebalances_total", "Changes of the partitions held", "job")
         self._partitions = gauge("partitions", "Partitions held", "job")
-        self._lag = gauge("lag_records", "Offsets between the position and the end of a partition", "job", "topic", "partition")
-        self._held = gauge("release_info", "1 for the release that is held; forced: past a gate that refused it", "release_id", "forced")
+        self._lag = gauge(
+            "lag_records", "Offsets between the position and the end of a partition", "job", "topic", "partition"
+        )
+        self._held = gauge(
+            "release_info",
+            "1 for the release that is held; forced: past a gate that refused it",
+            "release_id",
+            "forced",
+        )
         self._labels = counter("labels_total", "Labels by cause; one that is corrected counts under each", "cause")
-        self._answers = counter("answers_total", "Answers by fate: joined, duplicate, erased, or why they can't count", "fate")
+        self._answers = counter(
+            "answers_total", "Answers by fate: joined, duplicate, erased, or why they can't count", "fate"
+        )
         self._closed = counter("requests_closed_total", "Requests whose window has closed, by release", "release_id")
-        self._accepted = counter("requests_accepted_total", "Those of them with an accepted offer, by release", "release_id")
+        self._accepted = counter(
+            "requests_accepted_total", "Those of them with an accepted offer, by release", "release_id"
+        )
         self._delays = DelayHistogram(registry)
         self._releases: dict[str, None] = {}
         self._open = gauge("open_requests", "Requests whose labels may still change")
-        self._silence = gauge("release_store_silent_seconds", "Time since the store last confirmed the release that is held")
+        self._silence = gauge(
+            "release_store_silent_seconds", "Time since the store last confirmed the release that is held"
+        )
         age = gauge("release_age_seconds", "Time since the release that is held was made")
         age.set_function(lambda: now_s() - self._created_ms / 1000 if self._release else 0.0)
 
@@ -194,7 +221,9 @@ class DelayHistogram:
 
         below = [*zip([*map(str, map(float, _DELAYS)), "+Inf"], np.cumsum(self._counts).tolist(), strict=True)]
         text = "Event time from request to acceptance, of offers that became accepted"
-        yield HistogramMetricFamily("stream_scorer_acceptance_delay_seconds", text, buckets=below, sum_value=self._sum_s)
+        yield HistogramMetricFamily(
+            "stream_scorer_acceptance_delay_seconds", text, buckets=below, sum_value=self._sum_s
+        )
 
 
 class _Quiet(WSGIRequestHandler):
@@ -215,12 +244,16 @@ def serve_metrics(settings: MetricsSettings) -> PrometheusTelemetry:
         try:
             server = make_server(settings.address, settings.port, pages, handler_class=_Quiet)
         except OSError as error:
-            raise UsageError(f"metrics.port {settings.port} on {settings.address} cannot be used: {error.strerror}") from None
+            raise UsageError(
+                f"metrics.port {settings.port} on {settings.address} cannot be used: {error.strerror}"
+            ) from None
         Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return telemetry
 
 
-def pages_of(telemetry: PrometheusTelemetry, registry: "CollectorRegistry", *, stalled_after_s: float) -> Callable[..., Iterable[bytes]]:
+def pages_of(
+    telemetry: PrometheusTelemetry, registry: "CollectorRegistry", *, stalled_after_s: float
+) -> Callable[..., Iterable[bytes]]:
     """Return a WSGI application. /livez fails when a job stands still, not when a broker is away; /readyz until it can work."""
     from prometheus_client import make_wsgi_app
 

@@ -22,7 +22,12 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         (topics.dead_letters, long),
     ]
     return [
-        TopicSpec(name, topics.partitions, topics.replication_factor, {**config, "max.message.bytes": str(_bytes_max(name, settings))})
+        TopicSpec(
+            name,
+            topics.partitions,
+            topics.replication_factor,
+            {**config, "max.message.bytes": str(_bytes_max(name, settings))},
+        )
         for name, config in plan
     ]
 

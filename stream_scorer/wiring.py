@@ -74,7 +74,13 @@ def member_config(settings: Settings, group: str) -> ClientConfig:
 
 
 def record_source(
-    settings: Settings, group: str, topics: Sequence[str], *, mirrored: Sequence[str] = (), held: bool = False, in_step: bool = False
+    settings: Settings,
+    group: str,
+    topics: Sequence[str],
+    *,
+    mirrored: Sequence[str] = (),
+    held: bool = False,
+    in_step: bool = False,
 ) -> KafkaSource:
     """Return a member of a group; it joins at once."""
     return KafkaSource(member_config(settings, group), topics, mirrored=mirrored, held=held, in_step=in_step)
@@ -87,13 +93,19 @@ def record_sink(settings: Settings, group: str, *, note_ends: bool = False) -> T
     if settings.loop.delivery == "at_least_once":
         return AtLeastOnceSink(config, timeout_s=timeout_s, note_ends=note_ends)
     instance = settings.loop.instance or uuid.uuid4().hex[:12]
-    config |= {"transactional.id": f"{group}-{instance}", "transaction.timeout.ms": settings.kafka.transaction_timeout_ms}
+    config |= {
+        "transactional.id": f"{group}-{instance}",
+        "transaction.timeout.ms": settings.kafka.transaction_timeout_ms,
+    }
     return TransactionalSink(config, timeout_s=timeout_s, note_ends=note_ends)
 
 
 def log_reader(settings: Settings, group: str) -> KafkaLog:
     """Return a reader of stretches of partitions that knows a group's positions."""
-    return KafkaLog({**settings.kafka.client_config(), "group.id": group}, timeout_s=2 * settings.kafka.transaction_timeout_ms / 1000)
+    return KafkaLog(
+        {**settings.kafka.client_config(), "group.id": group},
+        timeout_s=2 * settings.kafka.transaction_timeout_ms / 1000,
+    )
 
 
 def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
@@ -104,7 +116,9 @@ def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
         if watch.wait_first(stopping) is None:
             return
         sink = record_sink(settings, settings.rank.group)
-        source = record_source(settings, settings.rank.group, [topics.requests, topics.acceptances], in_step=settings.rank.in_step)
+        source = record_source(
+            settings, settings.rank.group, [topics.requests, topics.acceptances], in_step=settings.rank.in_step
+        )
         keep_freed_memory()
         ranker = Ranker(watch, source.rewind, rank_config(settings), telemetry=telemetry)
         with contextlib.closing(source), contextlib.closing(sink):
@@ -141,7 +155,12 @@ def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
     sink = record_sink(settings, group, note_ends=True)
     source = record_source(settings, group, [topics.rankings], mirrored=[topics.outcomes], held=True)
     joiner = Joiner(
-        source, sink.end_offsets, lambda: log_reader(settings, group), join_config(settings), clock=SystemClock(), telemetry=telemetry
+        source,
+        sink.end_offsets,
+        lambda: log_reader(settings, group),
+        join_config(settings),
+        clock=SystemClock(),
+        telemetry=telemetry,
     )
     with contextlib.closing(source), contextlib.closing(sink), contextlib.closing(joiner):
         _loop(settings, joiner, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
@@ -150,13 +169,21 @@ def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
 def join_config(settings: Settings) -> JoinConfig:
     """Return what a joiner is told."""
     join, topics = settings.join, settings.topics
-    horizons = Horizons(join.window_ms, join.late_ms, join.disorder_ms, join.back_ms, join.tick_ms, join.skew_ms, join.idle_slack_ms)
+    horizons = Horizons(
+        join.window_ms, join.late_ms, join.disorder_ms, join.back_ms, join.tick_ms, join.skew_ms, join.idle_slack_ms
+    )
     return JoinConfig(
-        JoinTopics(topics.rankings, topics.outcomes, topics.labels), topics.dead_letters, horizons, join.open_requests_max, join.emit
+        JoinTopics(topics.rankings, topics.outcomes, topics.labels),
+        topics.dead_letters,
+        horizons,
+        join.open_requests_max,
+        join.emit,
     )
 
 
-def run_refresh(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> dict[str, int]:
+def run_refresh(
+    settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None
+) -> dict[str, int]:
     """Refresh until told to stop; return what was done."""
     telemetry = serve_metrics(settings.metrics)
     group, topics = settings.refresh.group, settings.topics
@@ -171,11 +198,19 @@ def run_refresh(settings: Settings, *, stopping: Callable[[], bool], until_idle_
 
 
 def run_serve(
-    settings: Settings, *, rankers: int, joiners: int, config: Path | None, stopping: Callable[[], bool], until_idle_s: float | None = None
+    settings: Settings,
+    *,
+    rankers: int,
+    joiners: int,
+    config: Path | None,
+    stopping: Callable[[], bool],
+    until_idle_s: float | None = None,
 ) -> None:
     """Run workers as processes until told to stop; they read the same settings, and each has a name and a metrics port of its own."""
     names = [f"rank-{number}" for number in range(rankers)] + [f"join-{number}" for number in range(joiners)]
-    ports = {name: settings.metrics.port + 1 + place if settings.metrics.port else 0 for place, name in enumerate(names)}
+    ports = {
+        name: settings.metrics.port + 1 + place if settings.metrics.port else 0 for place, name in enumerate(names)
+    }
     instance = settings.loop.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:6]}"
 
     def start(name: str) -> subprocess.Popen[bytes]:
@@ -188,7 +223,11 @@ def run_serve(
             "--parent",
             str(os.getpid()),
         ]
-        words += ["--delivery", settings.loop.delivery, *(["--until-idle", str(until_idle_s)] if until_idle_s is not None else [])]
+        words += [
+            "--delivery",
+            settings.loop.delivery,
+            *(["--until-idle", str(until_idle_s)] if until_idle_s is not None else []),
+        ]
         words += ["--instance", f"{instance}-{name}", "--metrics-port", str(ports[name])]
         # a session of its own: Ctrl-C reaches us alone, and we pass it on once
         return subprocess.Popen(words, start_new_session=True)

@@ -3,7 +3,14 @@
 import json
 from typing import Any
 
-from stream_scorer.core.messages import BAG_MAX, FEATURE_NAMES_MAX, FILTERS_MAX, OFFERS_MAX, RECORD_BYTES_MAX, VECTOR_MAX
+from stream_scorer.core.messages import (
+    BAG_MAX,
+    FEATURE_NAMES_MAX,
+    FILTERS_MAX,
+    OFFERS_MAX,
+    RECORD_BYTES_MAX,
+    VECTOR_MAX,
+)
 
 GOOD_REQUEST: dict[str, Any] = {
     "request_id": "r-1",

@@ -2,7 +2,9 @@
 
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as our commands do, before numpy comes: on busy cores its threads wait in vain
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # as our commands do, before numpy comes: on busy cores its threads wait in vain
 
 import uuid
 from collections.abc import Callable, Generator, Iterator
@@ -32,7 +34,9 @@ _SKIPPED = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--no-skips", action="store_true", help="count a skipped test as a failure, unless it is marked may_skip")
+    parser.addoption(
+        "--no-skips", action="store_true", help="count a skipped test as a failure, unless it is marked may_skip"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,7 +52,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if session.config.getoption("no_skips") and session.config.stash[_SKIPPED] and session.exitstatus == pytest.ExitCode.OK:
+    if (
+        session.config.getoption("no_skips")
+        and session.config.stash[_SKIPPED]
+        and session.exitstatus == pytest.ExitCode.OK
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -135,7 +143,11 @@ def _create(kafka: str, topics: TopicSettings) -> None:
     specs = topic_specs(Settings(topics=topics))
     create_topics(KafkaTopicAdmin({"bootstrap.servers": kafka}), specs)
     client = AdminClient({"bootstrap.servers": kafka})
-    wait_for(lambda: all(_led(client, spec.name) for spec in specs), f"leaders of {[spec.name for spec in specs]}", every_s=0.02)
+    wait_for(
+        lambda: all(_led(client, spec.name) for spec in specs),
+        f"leaders of {[spec.name for spec in specs]}",
+        every_s=0.02,
+    )
 
 
 def _led(client: AdminClient, topic: str) -> bool:

@@ -43,13 +43,18 @@ def chunk(customers: Views, offers: Views, rows: Sequence[tuple[int, int, int]],
 
 def snacks() -> list[Offer]:
     """Return twelve offers, four of each taste."""
-    return [Offer(offer_id=f"snack-{number}", features={"taste": TASTES[number % 3], "price": float(number)}) for number in range(12)]
+    return [
+        Offer(offer_id=f"snack-{number}", features={"taste": TASTES[number % 3], "price": float(number)})
+        for number in range(12)
+    ]
 
 
 def tastes_meet(rows: int = 3_000, seed: int = 0, *, only_accepted: bool = False) -> Chunks:
     """Draw a world in which customers accept offers of their own taste, and hardly any other."""
     rng = np.random.default_rng(seed)
-    customers = Views([f"c-{row}" for row in range(60)], [{"likes": TASTES[row % 3], "age": float(row)} for row in range(60)])
+    customers = Views(
+        [f"c-{row}" for row in range(60)], [{"likes": TASTES[row % 3], "age": float(row)} for row in range(60)]
+    )
     offers = Views([offer.offer_id for offer in snacks()], [offer.features for offer in snacks()])
     customer, offer = rng.integers(60, size=rows), rng.integers(12, size=rows)
     accepted = rng.random(rows) < np.where(customer % 3 == offer % 3, 0.6, 0.03)

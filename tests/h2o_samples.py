@@ -24,7 +24,9 @@ ROWS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def network(*, activation: str = "Rectifier", use_all: bool = True, standardised: bool = True, units: int = 3, seed: int = 0) -> H2oNetwork:
+def network(
+    *, activation: str = "Rectifier", use_all: bool = True, standardised: bool = True, units: int = 3, seed: int = 0
+) -> H2oNetwork:
     """Draw a network of two hidden layers on an id, a colour and two numbers."""
     rng = np.random.default_rng(seed)
     spare = 1 if use_all else 0
@@ -48,7 +50,9 @@ def network(*, activation: str = "Rectifier", use_all: bool = True, standardised
 
 def dead(like: H2oNetwork) -> H2oNetwork:
     """Return a network whose rectifiers never open."""
-    return replace(like, weights=tuple(-np.abs(one) * 0 for one in like.weights), biases=tuple(one * 0 - 1 for one in like.biases))
+    return replace(
+        like, weights=tuple(-np.abs(one) * 0 for one in like.weights), biases=tuple(one * 0 - 1 for one in like.biases)
+    )
 
 
 def deep_features(net: H2oNetwork, features: Mapping[str, Any], identity: str, *, layer: int = 0) -> list[float]:
@@ -82,7 +86,10 @@ def _activated(activation: str, flat: list[float], bias: list[float], x: list[fl
     width = len(x)
     if activation.startswith("Maxout"):
         sums = [
-            [sum(flat[2 * (unit * width + k) + channel] * x[k] for k in range(width)) + bias[2 * unit + channel] for channel in (0, 1)]
+            [
+                sum(flat[2 * (unit * width + k) + channel] * x[k] for k in range(width)) + bias[2 * unit + channel]
+                for channel in (0, 1)
+            ]
             for unit in range(len(bias) // 2)
         ]
         return [max(both) for both in sums]
@@ -93,16 +100,25 @@ def _activated(activation: str, flat: list[float], bias: list[float], x: list[fl
 
 
 def write_mojo(
-    path: Path, net: H2oNetwork, changes: Mapping[str, str | None] | None = None, levels: Mapping[int, str] | None = None
+    path: Path,
+    net: H2oNetwork,
+    changes: Mapping[str, str | None] | None = None,
+    levels: Mapping[int, str] | None = None,
 ) -> Path:
     """Write what H2O 3.46 writes; a change to None leaves a line out."""
     info = {**_info(net), **(changes or {})}
     lines = [f"{name} = {value}" for name, value in info.items() if value is not None]
-    domains = {place: "\n".join(one.levels) + "\n" for place, one in enumerate(net.categories)} | dict(levels or {}) | {4: "n\ny\n"}
+    domains = (
+        {place: "\n".join(one.levels) + "\n" for place, one in enumerate(net.categories)}
+        | dict(levels or {})
+        | {4: "n\ny\n"}
+    )
     counts = {place: text.count("\n") for place, text in domains.items()}
     with zipfile.ZipFile(path, "w") as archive:
         listed = [f"{place}: {count} d00{place}.txt" for place, count in counts.items()]
-        archive.writestr("model.ini", "\n".join(["[info]", *lines, "", "[columns]", *COLUMNS, "", "[domains]", *listed, ""]))
+        archive.writestr(
+            "model.ini", "\n".join(["[info]", *lines, "", "[columns]", *COLUMNS, "", "[domains]", *listed, ""])
+        )
         for place, text in domains.items():
             archive.writestr(f"domains/d00{place}.txt", text)
     return path

@@ -19,7 +19,10 @@ Measured = Mapping[str, Mapping[str, str]]
 def measured(path: Path) -> dict[str, dict[str, str]]:
     """Read what each test recorded."""
     cases = ET.parse(path).iter("testcase")
-    return {str(case.get("name")): {str(one.get("name")): str(one.get("value")) for one in case.iter("property")} for case in cases}
+    return {
+        str(case.get("name")): {str(one.get("name")): str(one.get("value")) for one in case.iter("property")}
+        for case in cases
+    }
 
 
 def page(found: Measured) -> Iterator[str]:

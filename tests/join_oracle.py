@@ -37,21 +37,27 @@ def oracle(events: Sequence[Event], horizons: Horizons) -> tuple[dict[str, tuple
             answers[request_id, place] = known.with_answer(event.value["accepted"], event.time_ms)
     return {
         request_id: tuple(
-            label_of(answers.get((request_id, place), Answers()), asked_ms + horizons.window_ms, closed=True) for place in range(OFFERS)
+            label_of(answers.get((request_id, place), Answers()), asked_ms + horizons.window_ms, closed=True)
+            for place in range(OFFERS)
         )
         for request_id, asked_ms in times.items()
     }, dead
 
 
 def ranking(request_id: str, customer_id: str, time_ms: int) -> dict[str, Any]:
-    offers = [{"offer_id": f"o{n}", "rank": n + 1, "score": 0.5, "propensity": 1.0, "features": {"price": 1.5}} for n in range(OFFERS)]
+    offers = [
+        {"offer_id": f"o{n}", "rank": n + 1, "score": 0.5, "propensity": 1.0, "features": {"price": 1.5}}
+        for n in range(OFFERS)
+    ]
     return {
         "request_id": request_id, "customer_id": customer_id, "event_time_ms": time_ms, "release_id": "r", "status": "ranked",
         "eligible_count": OFFERS, "excluded": {}, "features": {"age": 3.0}, "offers": offers,
     }  # fmt: skip
 
 
-def outcome(number: str, request_id: str, customer_id: str, place: int, *, accepted: bool, time_ms: int, asked_ms: int) -> dict[str, Any]:
+def outcome(
+    number: str, request_id: str, customer_id: str, place: int, *, accepted: bool, time_ms: int, asked_ms: int
+) -> dict[str, Any]:
     return {
         "acceptance_id": f"a-{number}", "request_id": request_id, "customer_id": customer_id, "offer_id": f"o{place}",
         "accepted": accepted, "event_time_ms": time_ms, "request_time_ms": asked_ms,
@@ -74,9 +80,13 @@ def history(seed: int, requests: int, horizons: Horizons, *, start_ms: int, gap_
 def _about(rng: np.random.Generator, number: int, time_ms: int, horizons: Horizons, jitter_ms: int) -> Iterator[Event]:
     request_id, customer_id = f"q-{number}", f"c-{number % 4_999}"
     for _ in range(1 + int(rng.random() < 0.03)):
-        yield Event("rankings", time_ms, time_ms + int(rng.integers(0, jitter_ms)), ranking(request_id, customer_id, time_ms))
+        yield Event(
+            "rankings", time_ms, time_ms + int(rng.integers(0, jitter_ms)), ranking(request_id, customer_id, time_ms)
+        )
     for answer in range(int(rng.choice(4, p=[0.6, 0.25, 0.1, 0.05]))):
-        answered_ms = time_ms + int(rng.integers(-horizons.back_ms, horizons.window_ms + horizons.late_ms + horizons.disorder_ms))
+        answered_ms = time_ms + int(
+            rng.integers(-horizons.back_ms, horizons.window_ms + horizons.late_ms + horizons.disorder_ms)
+        )
         value = outcome(
             f"{number}-{answer}", request_id if rng.random() > 0.02 else f"lost-{number}", customer_id,
             int(rng.choice(OFFERS + 1, p=[0.4, 0.3, 0.28, 0.02])), accepted=bool(rng.random() < 0.5), time_ms=answered_ms, asked_ms=time_ms,
@@ -92,7 +102,9 @@ def latest_labels(values: Sequence[bytes]) -> dict[str, tuple[Label, ...]]:
         value = msgspec.json.decode(raw)
         known = revisions.setdefault(value["request_id"], {})
         assert value["revision"] not in known, f"revision {value['revision']} of {value['request_id']} is doubled"
-        known[value["revision"]] = tuple(Label(one["accepted"], one["cause"], one["label_time_ms"]) for one in value["offers"])
+        known[value["revision"]] = tuple(
+            Label(one["accepted"], one["cause"], one["label_time_ms"]) for one in value["offers"]
+        )
     for request_id, known in revisions.items():
         assert sorted(known) == list(range(1, len(known) + 1)), f"revisions of {request_id} are {sorted(known)}"
     return {request_id: known[len(known)] for request_id, known in revisions.items()}

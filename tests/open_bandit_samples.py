@@ -20,7 +20,8 @@ def write_log(folder: Path, *, rows: int, clicks: int, items: int = 34, seed: in
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     contexts = [
-        {"": item, "item_id": item, "item_feature_0": rng.normal(), **_hashes("item_feature", (1, 2, 3), rng)} for item in range(items)
+        {"": item, "item_id": item, "item_feature_0": rng.normal(), **_hashes("item_feature", (1, 2, 3), rng)}
+        for item in range(items)
     ]
     _write(folder / "item_context.csv", contexts)
     clicked = set(np.linspace(0, rows - 1, clicks).astype(int).tolist())
@@ -63,7 +64,9 @@ def _tower(side: Side, features: Sequence[Mapping[str, Any]], *, seed: int) -> T
     inputs: list[Number | Category] = []
     for name in features[0]:
         values = [row[name] for row in features]
-        inputs.append(Number(name) if isinstance(values[0], float) else Category(name, tuple(sorted(set(values))), buckets=4))
+        inputs.append(
+            Number(name) if isinstance(values[0], float) else Category(name, tuple(sorted(set(values))), buckets=4)
+        )
     spec = FeatureSpec(side, tuple(inputs))
     table = rng.normal(size=(spec.table_rows, 4)).astype(np.float32)
     width = 4 * len(spec.slots) + spec.numbers

@@ -7,7 +7,11 @@ import torch
 
 from stream_scorer.core.features.spec import Category, FeatureSpec, Input, Number
 
-INPUTS: tuple[Input, ...] = (Category("customer_id", ("ann", "bob"), from_id=True), Category("plan", ("free",)), Number("age", mean=40.0))
+INPUTS: tuple[Input, ...] = (
+    Category("customer_id", ("ann", "bob"), from_id=True),
+    Category("plan", ("free",)),
+    Number("age", mean=40.0),
+)
 
 
 class Net(torch.nn.Module):
@@ -27,5 +31,7 @@ def archive(net: torch.nn.Module | None = None, inputs: tuple[Input, ...] = INPU
     declared = msgspec.json.encode({"inputs": FeatureSpec("customer", inputs).to_json()["inputs"]}).decode()
     example = (torch.zeros(64, 2, dtype=torch.int64), torch.zeros(64, 1))
     made = io.BytesIO()
-    torch.export.save(torch.export.export(net or Net(), example), made, extra_files=extra_files or {"inputs.json": declared})
+    torch.export.save(
+        torch.export.export(net or Net(), example), made, extra_files=extra_files or {"inputs.json": declared}
+    )
     return made.getvalue()

@@ -53,7 +53,9 @@ def catalog_of(vectors: NDArray[np.floating[Any]], offers: Sequence[Offer] | Non
 
 def request(number: int = 0, **fields: Any) -> CustomerRequest:
     """Return a request for ten offers of the whole catalog."""
-    return CustomerRequest(**{"request_id": f"r{number}", "customer_id": f"c{number}", "event_time_ms": TIME_MS, "features": {}, **fields})
+    return CustomerRequest(
+        **{"request_id": f"r{number}", "customer_id": f"c{number}", "event_time_ms": TIME_MS, "features": {}, **fields}
+    )
 
 
 def record_of(message: object, topic: str = TOPICS.requests, offset: int = 0) -> Record:
@@ -70,7 +72,9 @@ class FixedTower:
 
     def embed(self, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> Embedded:
         errors = tuple(
-            RowError(row, "feature_kind", "feature 'bad' must be a number") for row, named in enumerate(features) if "bad" in named
+            RowError(row, "feature_kind", "feature 'bad' must be a number")
+            for row, named in enumerate(features)
+            if "bad" in named
         )
         return Embedded(np.array([self.vectors[one] for one in ids]).reshape(len(ids), self.dim), errors)
 
@@ -81,7 +85,9 @@ def release_of(catalog: Catalog, customers: NDArray[np.float64]) -> Release:
     return Release(catalog.release_id, tower, catalog, 0)  # type: ignore[arg-type]
 
 
-def best_offers(customer: NDArray[np.float64], catalog: Catalog, eligible: Sequence[str], limit: int) -> list[tuple[str, float]]:
+def best_offers(
+    customer: NDArray[np.float64], catalog: Catalog, eligible: Sequence[str], limit: int
+) -> list[tuple[str, float]]:
     """Return what the ranking must be: every eligible offer scored in float64, sorted by score, then offer id."""
     index: Mapping[str, int] = {str(offer_id): row for row, offer_id in enumerate(catalog.offer_ids)}
     vectors = catalog.vectors[[index[offer_id] for offer_id in eligible]].astype(np.float64)

@@ -31,7 +31,9 @@ def offer(number: int, **changes: object) -> Offer:
 
 
 def release(made: Model, offers: list[Offer], created_ms: int = 1_000) -> Release:
-    vectors = made.item_tower.embed([one.features for one in offers], [one.offer_id for one in offers]).vectors.astype(np.float32)
+    vectors = made.item_tower.embed([one.features for one in offers], [one.offer_id for one in offers]).vectors.astype(
+        np.float32
+    )
     catalog = Catalog.of(ReleaseId(""), offers, vectors)
     release_id = release_id_of(made.model_id, catalog)
     return Release(release_id, made.user_tower, replace(catalog, release_id=release_id), created_ms)

@@ -29,7 +29,9 @@ from stream_scorer.wiring import release_store
 
 START_MS = 1_763_000_000_000
 
-_until_settled = retry(retry=retry_if_exception_type(TransientError), stop=stop_after_delay(30), wait=wait_fixed(0.2), reraise=True)
+_until_settled = retry(
+    retry=retry_if_exception_type(TransientError), stop=stop_after_delay(30), wait=wait_fixed(0.2), reraise=True
+)
 
 
 @dataclass
@@ -44,7 +46,9 @@ class Ring:
     _running: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def variables(self) -> dict[str, str]:
-        names = {f"STREAM_SCORER_TOPICS__{name.upper()}": str(value) for name, value in self.topics.model_dump().items()}
+        names = {
+            f"STREAM_SCORER_TOPICS__{name.upper()}": str(value) for name, value in self.topics.model_dump().items()
+        }
         return {
             "STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS": self.kafka,
             "STREAM_SCORER_KAFKA__SESSION_TIMEOUT_MS": "6000",
@@ -70,7 +74,10 @@ class Ring:
     def start(self, *words: str, log: Path) -> "subprocess.Popen[bytes]":
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "stream_scorer", *words], env={**os.environ, **self.variables()}, stdout=output, stderr=output
+                [sys.executable, "-m", "stream_scorer", *words],
+                env={**os.environ, **self.variables()},
+                stdout=output,
+                stderr=output,
             )
         self._running.append(process)
         return process
@@ -104,7 +111,9 @@ class Ring:
     def send(self, topic: str, values: Iterable[bytes | dict[str, Any]]) -> None:
         producer = self.producer()
         for number, value in enumerate(values):
-            producer.produce(topic, value if isinstance(value, bytes) else msgspec.json.encode(value), key=f"{number}".encode())
+            producer.produce(
+                topic, value if isinstance(value, bytes) else msgspec.json.encode(value), key=f"{number}".encode()
+            )
             producer.poll(0)
         assert producer.flush(30) == 0
 
@@ -112,7 +121,12 @@ class Ring:
     def read(self, topic: str) -> list[Record]:
         with closing(self._log(f"reader-{self.tag}")) as log:
             partitions = self._partitions(topic)
-            return [record for one in partitions for batch in log.read(one, log.beginning(one), log.end(one)) for record in batch]
+            return [
+                record
+                for one in partitions
+                for batch in log.read(one, log.beginning(one), log.end(one))
+                for record in batch
+            ]
 
     def wait_until_read(self, group: str, topics: Sequence[str], *, timeout_s: float = 60) -> None:
         """Wait until no committed record of these topics lies ahead of a group; markers and what was aborted may."""

@@ -13,7 +13,9 @@ def truth(world: World, model: Model, policy: ModelPolicy, *, places: int) -> fl
     """Return the mean acceptances per ranking."""
     rng = np.random.default_rng(4)
     customers, offers = np.repeat(np.arange(len(world.tastes)), DRAWS), world.offers()
-    users = model.user_tower.embed(world.customer_features, [customer_id(row) for row in range(len(world.tastes))]).vectors
+    users = model.user_tower.embed(
+        world.customer_features, [customer_id(row) for row in range(len(world.tastes))]
+    ).vectors
     items = model.item_tower.embed([offer.features for offer in offers], [offer.offer_id for offer in offers]).vectors
     pool, placed = Pool((users @ items.T)[customers], policy), []
     for _ in range(places):

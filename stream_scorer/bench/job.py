@@ -20,13 +20,18 @@ OFFER_TEXTS, OFFER_NUMBERS = ("category", "brand", "shape", "colour"), ("price",
 def model(seed: int = 1) -> Model:
     """Return towers of random weights: the work is the same as with learned ones."""
     rng = np.random.default_rng(seed)
-    user, item = _tower("customer", CUSTOMER_TEXTS, CUSTOMER_NUMBERS, rng), _tower("offer", OFFER_TEXTS, OFFER_NUMBERS, rng)
+    user, item = (
+        _tower("customer", CUSTOMER_TEXTS, CUSTOMER_NUMBERS, rng),
+        _tower("offer", OFFER_TEXTS, OFFER_NUMBERS, rng),
+    )
     return Model(digest_towers(user, item), user, item, {"note": "random weights, for measuring"})
 
 
 def _tower(side: Side, texts: Sequence[str], numbers: Sequence[str], rng: np.random.Generator) -> Tower:
     vocabulary = tuple(f"value {number}" for number in range(VALUES))
-    spec = FeatureSpec(side, (*(Category(name, vocabulary, buckets=16) for name in texts), *(Number(name) for name in numbers)))
+    spec = FeatureSpec(
+        side, (*(Category(name, vocabulary, buckets=16) for name in texts), *(Number(name) for name in numbers))
+    )
     table = rng.normal(size=(spec.table_rows, EMBEDDED)).astype(np.float32)
     width = EMBEDDED * len(texts) + len(numbers)
     layers = (_layer(width, HIDDEN, "relu", rng), _layer(HIDDEN, DIM, "linear", rng))
@@ -40,7 +45,10 @@ def _layer(width: int, units: int, activation: str, rng: np.random.Generator) ->
 def offers(count: int, seed: int = 2) -> list[Offer]:
     """Return a catalog."""
     rng = np.random.default_rng(seed)
-    return [Offer(offer_id=OfferId(f"offer-{number}"), features=_features(OFFER_TEXTS, OFFER_NUMBERS, rng)) for number in range(count)]
+    return [
+        Offer(offer_id=OfferId(f"offer-{number}"), features=_features(OFFER_TEXTS, OFFER_NUMBERS, rng))
+        for number in range(count)
+    ]
 
 
 def requests(count: int, seed: int = 3) -> list[bytes]:
@@ -51,7 +59,11 @@ def requests(count: int, seed: int = 3) -> list[bytes]:
 
 
 def _request(number: int, features: Mapping[str, object]) -> bytes:
-    context = {"page": "home", "session": f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}", "recent": ["offer-1", "offer-2", "offer-3"]}
+    context = {
+        "page": "home",
+        "session": f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}",
+        "recent": ["offer-1", "offer-2", "offer-3"],
+    }
     return msgspec.json.encode(
         {
             "request_id": f"request-{number:09}",
@@ -72,4 +84,6 @@ def _features(texts: Sequence[str], numbers: Sequence[str], rng: np.random.Gener
 
 def warm_up() -> bytes:
     """Return a request that is no part of any measurement."""
-    return _request(0, dict.fromkeys(CUSTOMER_TEXTS, "value 1")).replace(b'"customer_id":"0"', b'"customer_id":"warm-up"')
+    return _request(0, dict.fromkeys(CUSTOMER_TEXTS, "value 1")).replace(
+        b'"customer_id":"0"', b'"customer_id":"warm-up"'
+    )

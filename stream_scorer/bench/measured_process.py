@@ -29,10 +29,14 @@ class MeasuredProcess:
 
     def __init__(self, module: str, arguments: Sequence[str], *, log: Path) -> None:
         """Start it; what it says goes to the end of `log`."""
-        environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("STREAM_SCORER_")}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.upper().startswith("STREAM_SCORER_")
+        }
         self._log = log
         with log.open("ab") as output:
-            self._process = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=output, stderr=output, env=environment)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments], stdout=output, stderr=output, env=environment
+            )
 
     def wait(self, timeout_s: float) -> Usage:
         """Wait for its end. Raises TransientError, with the end of its log, when it fails or is not done in time."""

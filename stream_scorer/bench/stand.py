@@ -66,11 +66,15 @@ class Stand:
         kafka = self._open.enter_context(LocalKafka(cache=places.cache, kafka_home=places.kafka_home))
         return kafka.bootstrap_servers, self._open.enter_context(LocalValkey()).url
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._open.close()
 
     def _publish(self) -> None:
-        draft = draft_release(job.model(), job.offers(self._offers), created_ms=SystemClock().now_ms(), embedded=lambda done: None)
+        draft = draft_release(
+            job.model(), job.offers(self._offers), created_ms=SystemClock().now_ms(), embedded=lambda done: None
+        )
         settings = self._settings({})
         publish(release_store(settings), job.model(), draft, keep=1, force=False)
         ranked = [
@@ -120,8 +124,19 @@ class Stand:
         """Start the run's worker; `options` are more of its command's."""
         log = run.config.with_suffix(".log")
         if run.worker == "bare":
-            return MeasuredProcess("stream_scorer.bench.rank.bare", [json.dumps(self._bare(run, until_idle_s))], log=log)
-        words = ["--config", str(run.config), run.worker, "--delivery", run.delivery, "--parent", str(os.getpid()), *options]
+            return MeasuredProcess(
+                "stream_scorer.bench.rank.bare", [json.dumps(self._bare(run, until_idle_s))], log=log
+            )
+        words = [
+            "--config",
+            str(run.config),
+            run.worker,
+            "--delivery",
+            run.delivery,
+            "--parent",
+            str(os.getpid()),
+            *options,
+        ]
         words += ["--until-idle", str(until_idle_s)] if until_idle_s is not None else []
         return MeasuredProcess("stream_scorer", words, log=log)
 

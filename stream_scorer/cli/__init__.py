@@ -44,10 +44,18 @@ _USAGE = 2
 _INTERRUPTED = 130
 _WRONG_PLACE = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
-Config = Annotated[Path | None, typer.Option(envvar="STREAM_SCORER_CONFIG", show_default=False, help="Settings in a TOML file.")]
+Config = Annotated[
+    Path | None, typer.Option(envvar="STREAM_SCORER_CONFIG", show_default=False, help="Settings in a TOML file.")
+]
 LogLevel = Annotated[str | None, typer.Option(show_default=False, help="debug, info, warning or error.")]
 
-app = typer.Typer(name="stream-scorer", rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+app = typer.Typer(
+    name="stream-scorer",
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
 
 
 def _print_version(wanted: bool) -> None:
@@ -64,7 +72,9 @@ def _stream_scorer(
     *,
     config: Config = None,
     log_level: LogLevel = None,
-    _version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Rank offers for customers as events arrive, and capture what they accept."""
     ctx.obj = {"config": config, "log_level": log_level}

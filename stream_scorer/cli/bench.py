@@ -18,16 +18,21 @@ def bench(
     what: Annotated[str, typer.Option(help="rank, join or train.")] = "rank",
     delivery: DeliveryOption = None,
     offers: Annotated[int, typer.Option(min=1, max=1_000_000, help="Offers of the catalog.")] = 1_000,
-    events: Annotated[int, typer.Option(min=1_000, max=5_000_000, help="Requests, or rankings to join, of a throughput run.")] = 100_000,
+    events: Annotated[
+        int, typer.Option(min=1_000, max=5_000_000, help="Requests, or rankings to join, of a throughput run.")
+    ] = 100_000,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="Throughput runs of each kind; their median counts.")] = 3,
     rate: Annotated[float, typer.Option(min=1, max=100_000, help="Requests a second of a latency run.")] = 500,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="Seconds of a latency run.")] = 10,
     batch: Annotated[int, typer.Option(min=1, max=100_000, help="Records of a batch, at most.")] = 512,
     partitions: Annotated[int, typer.Option(min=1, max=1_000, help="Partitions of each topic.")] = 8,
-    held: Annotated[int, typer.Option(min=1_000, max=2_000_000, help="Open requests of the join, and outcomes that wait.")] = 200_000,
+    held: Annotated[
+        int, typer.Option(min=1_000, max=2_000_000, help="Open requests of the join, and outcomes that wait.")
+    ] = 200_000,
     rows: Annotated[int, typer.Option(min=1_000, max=100_000_000, help="Labelled rows to train on.")] = 1_000_000,
     plot: Annotated[
-        Path | None, typer.Option(show_default=False, help="With train: measure the learning curve too, and draw it to this PNG.")
+        Path | None,
+        typer.Option(show_default=False, help="With train: measure the learning curve too, and draw it to this PNG."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -35,7 +40,14 @@ def bench(
     from stream_scorer.errors import UsageError
 
     if what == "join":
-        sizes = {"offers": offers, "events": events, "rounds": rounds, "batch": batch, "partitions": partitions, "held": held}
+        sizes = {
+            "offers": offers,
+            "events": events,
+            "rounds": rounds,
+            "batch": batch,
+            "partitions": partitions,
+            "held": held,
+        }
         _bench_join(delivery, **sizes, as_json=as_json)
         return
     if what == "train":
@@ -58,7 +70,15 @@ def bench(
 
 
 def _bench_join(
-    delivery: str | None, *, offers: int, events: int, rounds: int, batch: int, partitions: int, held: int, as_json: bool
+    delivery: str | None,
+    *,
+    offers: int,
+    events: int,
+    rounds: int,
+    batch: int,
+    partitions: int,
+    held: int,
+    as_json: bool,
 ) -> None:
     import json
 

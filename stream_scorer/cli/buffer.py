@@ -10,15 +10,21 @@ if TYPE_CHECKING:
     from stream_scorer.services.streaming.buffer import BufferConfig
     from stream_scorer.settings import Settings
 
-FolderOption = Annotated[str | None, typer.Option(show_default=False, help="A local folder, or a URI such as s3://bucket/prefix.")]
+FolderOption = Annotated[
+    str | None, typer.Option(show_default=False, help="A local folder, or a URI such as s3://bucket/prefix.")
+]
 
 
 def buffer(
     ctx: typer.Context,
     *,
     folder: FolderOption = None,
-    keep_prob: Annotated[float | None, typer.Option(show_default=False, help="Share kept of the negatives that nobody answered.")] = None,
-    compact: Annotated[bool, typer.Option("--compact", help="Make few files of many now, and end; a buffer does it by and by.")] = False,
+    keep_prob: Annotated[
+        float | None, typer.Option(show_default=False, help="Share kept of the negatives that nobody answered.")
+    ] = None,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Make few files of many now, and end; a buffer does it by and by.")
+    ] = False,
     delivery: Delivery = None,
     until_idle: UntilIdle = None,
     as_json: Json = False,
@@ -49,7 +55,9 @@ def _run(settings: "Settings", until_idle_s: float | None) -> dict[str, int]:
         contextlib.closing(log_reader(settings, group)) as reader,
     ):
         job = Buffer(source, reader, files, _config(settings, until_idle_s), clock=SystemClock())
-        Loop(job, source, sink, bounds=bounds, clock=SystemClock(), telemetry=telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
+        Loop(job, source, sink, bounds=bounds, clock=SystemClock(), telemetry=telemetry).run(
+            stopping=stopping, until_idle_s=until_idle_s
+        )
         if (work := job.finish()) is not None:
             sink.write(work.outputs, work.progress, source)
             job.written(work)
@@ -63,7 +71,9 @@ def _config(settings: "Settings", until_idle_s: float | None) -> "BufferConfig":
     own = settings.buffer
     flush_s = own.flush_s if until_idle_s is None else min(own.flush_s, until_idle_s)
     plan = CompactionPlan(own.compact_files_min, int(own.replaced_kept_s * 1000))
-    return BufferConfig(settings.topics.dead_letters, own.file_rows_max, own.held_bytes_max, flush_s, own.keep_prob, plan)
+    return BufferConfig(
+        settings.topics.dead_letters, own.file_rows_max, own.held_bytes_max, flush_s, own.keep_prob, plan
+    )
 
 
 def _compact(settings: "Settings") -> dict[str, int]:
@@ -83,4 +93,7 @@ def _tell(figures: dict[str, int], settings: "Settings", as_json: bool) -> None:
     if as_json:
         print(json.dumps({"folder": settings.buffer.folder, **figures}))
     else:
-        print(f"{settings.buffer.folder}: " + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in figures.items()))
+        print(
+            f"{settings.buffer.folder}: "
+            + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in figures.items())
+        )

@@ -10,9 +10,13 @@ from stream_scorer.cli.options import Json
 
 def convert(
     log: Annotated[Literal["open-bandit"], typer.Argument(help="What kind of log it is.")],
-    path: Annotated[Path, typer.Argument(help="Its folder: a campaign, with men.csv and item_context.csv, for example.")],
+    path: Annotated[
+        Path, typer.Argument(help="Its folder: a campaign, with men.csv and item_context.csv, for example.")
+    ],
     *,
-    out: Annotated[Path, typer.Option(help="The folder to write requests, acceptances, offers and labels to, as .jsonl.")],
+    out: Annotated[
+        Path, typer.Option(help="The folder to write requests, acceptances, offers and labels to, as .jsonl.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Make events of a public log, to replay; `stream-scorer replay OUT/requests.jsonl --topic customer-requests` sends them.
@@ -41,4 +45,8 @@ def convert(
         for example in bandit.examples():
             labels.write(encode(example) + b"\n")
             counts["labels"] += 1
-    print(json.dumps(counts) if as_json else f"{', '.join(f'{count:,} {name}' for name, count in counts.items())} in {out}")
+    print(
+        json.dumps(counts)
+        if as_json
+        else f"{', '.join(f'{count:,} {name}' for name, count in counts.items())} in {out}"
+    )

@@ -10,10 +10,16 @@ from stream_scorer.cli.options import Json
 
 def demo(
     *,
-    kafka: Annotated[bool, typer.Option("--kafka", help="A real Apache Kafka (needs Java 17) instead of the embedded broker.")] = False,
-    seconds: Annotated[float, typer.Option(min=15, max=3_600, help="How long customers come, besides the trainings.")] = 75.0,
+    kafka: Annotated[
+        bool, typer.Option("--kafka", help="A real Apache Kafka (needs Java 17) instead of the embedded broker.")
+    ] = False,
+    seconds: Annotated[
+        float, typer.Option(min=15, max=3_600, help="How long customers come, besides the trainings.")
+    ] = 75.0,
     retrainings: Annotated[int, typer.Option(min=1, max=20, help="How often to train on what customers answered.")] = 2,
-    out: Annotated[Path, typer.Option(help="A folder for plot, labels, models and logs; emptied of an earlier demo.")] = Path("out/demo"),
+    out: Annotated[
+        Path, typer.Option(help="A folder for plot, labels, models and logs; emptied of an earlier demo.")
+    ] = Path("out/demo"),
     seed: Annotated[int, typer.Option(min=0, help="Of the simulated world.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -26,7 +32,9 @@ def demo(
     from stream_scorer.demo.screen import Screen
     from stream_scorer.demo.story import Plan, Story
 
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was started is stopped in order
+    signal.signal(
+        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
+    )  # so that what was started is stopped in order
     screen = Screen(sys.stderr if as_json else sys.stdout)
     summary = Story(Plan(out=out, seed=seed, seconds=seconds, retrainings=retrainings, kafka=kafka), screen).run()
     if as_json:

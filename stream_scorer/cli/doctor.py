@@ -61,11 +61,18 @@ def _cautions(settings: "Settings") -> "list[Finding]":
     config = settings.kafka.client_config()
     hosts = {server.rpartition(":")[0] for server in settings.kafka.bootstrap_servers.split(",")}
     found = []
-    if hosts - {"localhost", "127.0.0.1", "[::1]"} and "ssl" not in str(config.get("security.protocol", "plaintext")).lower():
+    if (
+        hosts - {"localhost", "127.0.0.1", "[::1]"}
+        and "ssl" not in str(config.get("security.protocol", "plaintext")).lower()
+    ):
         says = f"security.protocol is {config.get('security.protocol', 'plaintext')}, and the brokers are elsewhere"
         found.append(Finding("encryption", "warning", says, 'set kafka.client."security.protocol" to ssl or sasl_ssl'))
     if str(config.get("enable.ssl.certificate.verification", "true")).lower() == "false":
-        found.append(Finding("encryption", "warning", "the brokers' certificates are not verified", "set ssl.ca.location instead"))
+        found.append(
+            Finding(
+                "encryption", "warning", "the brokers' certificates are not verified", "set ssl.ca.location instead"
+            )
+        )
     return found
 
 

@@ -19,7 +19,9 @@ def erase(
     *,
     customer: Annotated[str, typer.Option(help="The customer's id.")],
     folder: Annotated[str | None, typer.Option(show_default=False, help="The training buffer's folder or URI.")] = None,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait, at most, for joiners to drop what they hold.")] = 10.0,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait, at most, for joiners to drop what they hold.")
+    ] = 10.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where the data lies, and remove nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -37,7 +39,11 @@ def erase(
     removed: Mapping[str, int] = {}
     if not dry_run:
         if found.newest_event_ms is not None:
-            held = "dropped" if _drop_held(customer, found.newest_event_ms, settings, wait_s=wait) else "dropped once joiners read on"
+            held = (
+                "dropped"
+                if _drop_held(customer, found.newest_event_ms, settings, wait_s=wait)
+                else "dropped once joiners read on"
+            )
         removed = buffer.erase(customer, SystemClock().now_ms())
     _tell(found, removed, held, as_json=as_json)
 
@@ -56,7 +62,9 @@ def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wai
     clock, client, topic = SystemClock(), settings.kafka.client_config(), settings.topics.outcomes
     # a time that claims to be far ahead would never be passed
     erasure = Erasure(customer, min(newest_event_ms, clock.now_ms() + settings.join.skew_ms))
-    partitions = [Partition(topic, number) for number in range(KafkaTopicAdmin(client).describe([topic])[topic].partitions)]
+    partitions = [
+        Partition(topic, number) for number in range(KafkaTopicAdmin(client).describe([topic])[topic].partitions)
+    ]
     with contextlib.closing(log_reader(settings, settings.join.group)) as reader:
         places = tell_joiners(erasure, KafkaFeed(client, topic), reader, partitions)
         return wait_until_heard(places, reader, clock, wait_s=wait_s)
@@ -75,8 +83,13 @@ def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer") -> "W
     topics = VerifyTopics(own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters)
     names = [own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters]
     states = KafkaTopicAdmin(settings.kafka.client_config()).describe(names)
-    with contextlib.closing(log_reader(settings, settings.join.group)) as reader, progress_of("searched", lambda: 0.0) as progress:
-        return locate(customer, reader, buffer, Ground(topics, states, join_config(settings).horizons), progress=progress)
+    with (
+        contextlib.closing(log_reader(settings, settings.join.group)) as reader,
+        progress_of("searched", lambda: 0.0) as progress,
+    ):
+        return locate(
+            customer, reader, buffer, Ground(topics, states, join_config(settings).horizons), progress=progress
+        )
 
 
 def _tell(found: "Whereabouts", removed: "Mapping[str, int]", held: str, *, as_json: bool) -> None:
@@ -97,10 +110,16 @@ def _tell(found: "Whereabouts", removed: "Mapping[str, int]", held: str, *, as_j
         print(f"{path}: {count:,} {verb}")
     if held != "left":
         print(f"held by joiners: {held}")
-        print("what these requests still bring is left out of the training buffer; models trained on the rows stay until they are replaced")
+        print(
+            "what these requests still bring is left out of the training buffer; models trained on the rows stay until they are replaced"
+        )
 
 
 def _day(time_ms: int | None) -> str:
     from datetime import UTC, datetime
 
-    return "never: no retention" if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        "never: no retention"
+        if time_ms is None
+        else datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    )

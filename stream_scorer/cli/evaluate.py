@@ -20,26 +20,40 @@ def evaluate(
     offers: Annotated[Path, typer.Option(help="The catalog: JSON lines, CSV or Parquet.")],
     labels: Annotated[
         str | None,
-        typer.Option(show_default=False, help="Labelled examples to judge by: Parquet or JSON lines, a folder, or s3://bucket/prefix."),
+        typer.Option(
+            show_default=False,
+            help="Labelled examples to judge by: Parquet or JSON lines, a folder, or s3://bucket/prefix.",
+        ),
     ] = None,
     from_buffer: Annotated[
         bool, typer.Option("--from-buffer", help="In place of --labels: what the buffer wrote to buffer.folder.")
     ] = False,
-    seen: Annotated[str | None, typer.Option(show_default=False, help="Examples that the model could know, when they lie apart.")] = None,
+    seen: Annotated[
+        str | None, typer.Option(show_default=False, help="Examples that the model could know, when they lie apart.")
+    ] = None,
     k: Annotated[int, typer.Option(min=1, max=10_000, help="Places of a ranking that count.")] = 10,
     held_out: Annotated[
-        float, typer.Option(min=0.001, max=0.999, help="Without --seen: the share of the labels, the latest, that is judged.")
+        float,
+        typer.Option(min=0.001, max=0.999, help="Without --seen: the share of the labels, the latest, that is judged."),
     ] = 0.2,
     policy: Annotated[
         Path | None, typer.Option(show_default=False, help="Judge this table (offer_id, rank, probability) off-policy.")
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0, help="Off-policy: softmax over the model's scores; 0: always the best.")] = 0.0,
-    floor: Annotated[float, typer.Option(min=0, max=1, help="Off-policy: probability of a draw that ignores scores.")] = 0.0,
-    pool: Annotated[int, typer.Option(min=1, max=10_000, help="Off-policy: how many of the best offers take part.")] = 100,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Off-policy: softmax over the model's scores; 0: always the best.")
+    ] = 0.0,
+    floor: Annotated[
+        float, typer.Option(min=0, max=1, help="Off-policy: probability of a draw that ignores scores.")
+    ] = 0.0,
+    pool: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Off-policy: how many of the best offers take part.")
+    ] = 100,
     ess_min: Annotated[float, typer.Option(min=1, help="Off-policy: refuse below this effective sample size.")] = 100.0,
     weight_max: Annotated[float, typer.Option(min=1, help="Off-policy: cut weights to this.")] = 1e9,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and the random order.")] = 0,
-    report: Annotated[Path | None, typer.Option(show_default=False, help="Write a page with the curves to this .html file, too.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(show_default=False, help="Write a page with the curves to this .html file, too.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model on labelled examples, beside popularity and a random order."""
@@ -99,7 +113,12 @@ def _group(found: dict[str, Any], name: str, k: int) -> Iterator[str]:
     if not found["customers"]:
         return
     yield f"  {name}: {found['customers']:,} customers"
-    names = {"ndcg": f"nDCG@{k}", "recall": f"recall@{k}", "precision": f"precision@{k}", "average_precision": f"MAP@{k}"}
+    names = {
+        "ndcg": f"nDCG@{k}",
+        "recall": f"recall@{k}",
+        "precision": f"precision@{k}",
+        "average_precision": f"MAP@{k}",
+    }
     for figure, title in names.items():
         yield f"    {title:<13} {_both(found[figure])}, random {found[figure]['random']['value']:.4f}"
 

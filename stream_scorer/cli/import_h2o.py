@@ -16,13 +16,17 @@ def import_h2o(
     user: Annotated[Path, typer.Option(help="MOJO of the customers' model.")],
     item: Annotated[Path, typer.Option(help="MOJO of the offers' model.")],
     out: Annotated[Path, typer.Option(help="Folder to write the model to; a model there is replaced.")],
-    customer_column: Annotated[str, typer.Option(help="The column of the customers' model that holds the customer id.")] = "customer_id",
+    customer_column: Annotated[
+        str, typer.Option(help="The column of the customers' model that holds the customer id.")
+    ] = "customer_id",
     offer_column: Annotated[
-        str | None, typer.Option(show_default="offer_id or offer", help="The column of the offers' model that holds the offer id.")
+        str | None,
+        typer.Option(show_default="offer_id or offer", help="The column of the offers' model that holds the offer id."),
     ] = None,
     layer: Annotated[int, typer.Option(min=0, help="The hidden layer whose outputs are the vectors, from 0.")] = 0,
     default: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=NUMBER", show_default=False, help="What a number counts as where none is stated.")
+        list[str] | None,
+        typer.Option(metavar="NAME=NUMBER", show_default=False, help="What a number counts as where none is stated."),
     ] = None,
     as_json: Json = False,
 ) -> None:

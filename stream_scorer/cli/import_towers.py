@@ -13,14 +13,25 @@ from stream_scorer.cli.tower_sources import TowerSources, model_from
 def import_towers(
     *,
     out: Annotated[Path, typer.Option(help="Folder to write the model to; a model there is replaced.")],
-    model: Annotated[Path | None, typer.Option(show_default=False, help="A model's folder, to put --customer-vectors before.")] = None,
-    offer_vectors: Annotated[Path | None, typer.Option(show_default=False, help="Offers' vectors: JSON lines, Parquet or .npz.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(show_default=False, help="A model's folder, to put --customer-vectors before.")
+    ] = None,
+    offer_vectors: Annotated[
+        Path | None, typer.Option(show_default=False, help="Offers' vectors: JSON lines, Parquet or .npz.")
+    ] = None,
     customer_vectors: Annotated[
         Path | None,
-        typer.Option(show_default=False, help="Customers' vectors; the user tower makes the rest. With neither, a request brings its own."),
+        typer.Option(
+            show_default=False,
+            help="Customers' vectors; the user tower makes the rest. With neither, a request brings its own.",
+        ),
     ] = None,
-    user_program: Annotated[Path | None, typer.Option(show_default=False, help="The customers' tower, a torch.export program.")] = None,
-    item_program: Annotated[Path | None, typer.Option(show_default=False, help="The offers' tower, such a program.")] = None,
+    user_program: Annotated[
+        Path | None, typer.Option(show_default=False, help="The customers' tower, a torch.export program.")
+    ] = None,
+    item_program: Annotated[
+        Path | None, typer.Option(show_default=False, help="The offers' tower, such a program.")
+    ] = None,
     vector_feature: Annotated[str, typer.Option(help="The feature in which a request brings it.")] = "vector",
     as_json: Json = False,
 ) -> None:
@@ -30,7 +41,9 @@ def import_towers(
 
     sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors)
     if not sources.complete():
-        raise UsageError("import-towers needs one of --item-program, --offer-vectors or --model, and no --user-program beside --model")
+        raise UsageError(
+            "import-towers needs one of --item-program, --offer-vectors or --model, and no --user-program beside --model"
+        )
     made = model_from(sources, vector_feature=vector_feature)
     write_model(out, made)
     tell_imported(made, out, as_json)

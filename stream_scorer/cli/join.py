@@ -11,7 +11,9 @@ def join(
     ctx: typer.Context,
     *,
     delivery: Delivery = None,
-    emit: Annotated[str | None, typer.Option(show_default=False, help="at_once, or at_close: one final revision a request.")] = None,
+    emit: Annotated[
+        str | None, typer.Option(show_default=False, help="at_once, or at_close: one final revision a request.")
+    ] = None,
     until_idle: UntilIdle = None,
     instance: Instance = None,
     metrics_port: MetricsPort = None,
@@ -21,5 +23,7 @@ def join(
     from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.wiring import run_join
 
-    settings = settings_of(ctx, {"loop.delivery": delivery, "join.emit": emit, "loop.instance": instance, "metrics.port": metrics_port})
+    settings = settings_of(
+        ctx, {"loop.delivery": delivery, "join.emit": emit, "loop.instance": instance, "metrics.port": metrics_port}
+    )
     run_join(settings, stopping=stop_signals(parent=parent), until_idle_s=until_idle)

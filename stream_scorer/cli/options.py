@@ -11,10 +11,16 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Delivery = Annotated[str | None, typer.Option(show_default=False, help="exactly_once or at_least_once.")]
-UntilIdle = Annotated[float | None, typer.Option(min=0, show_default=False, help="End after so many seconds without a record.")]
+UntilIdle = Annotated[
+    float | None, typer.Option(min=0, show_default=False, help="End after so many seconds without a record.")
+]
 
-Instance = Annotated[str | None, typer.Option(show_default=False, help="Name of this worker: unique, and the same after a restart.")]
-MetricsPort = Annotated[int | None, typer.Option(min=0, max=65_535, show_default=False, help="Port of metrics and health pages.")]
+Instance = Annotated[
+    str | None, typer.Option(show_default=False, help="Name of this worker: unique, and the same after a restart.")
+]
+MetricsPort = Annotated[
+    int | None, typer.Option(min=0, max=65_535, show_default=False, help="Port of metrics and health pages.")
+]
 Parent = Annotated[int | None, typer.Option(hidden=True, help="End once this is no longer the process above.")]
 
 

@@ -23,25 +23,41 @@ def publish(
     model: Annotated[Path | None, typer.Option(show_default=False, help="The folder that train wrote.")] = None,
     offers: Annotated[Path | None, typer.Option(show_default=False, help="JSON lines, CSV or Parquet.")] = None,
     offer_vectors: Annotated[
-        Path | None, typer.Option(show_default=False, help="In place of --model: offers' vectors, JSON lines, Parquet or .npz.")
+        Path | None,
+        typer.Option(show_default=False, help="In place of --model: offers' vectors, JSON lines, Parquet or .npz."),
     ] = None,
     customer_vectors: Annotated[
         Path | None,
-        typer.Option(show_default=False, help="Customers' vectors; the user tower makes the rest. With neither, a request brings its own."),
+        typer.Option(
+            show_default=False,
+            help="Customers' vectors; the user tower makes the rest. With neither, a request brings its own.",
+        ),
     ] = None,
     user_program: Annotated[
-        Path | None, typer.Option(show_default=False, help="In place of --model: the customers' tower, a torch.export program (.pt2).")
+        Path | None,
+        typer.Option(
+            show_default=False, help="In place of --model: the customers' tower, a torch.export program (.pt2)."
+        ),
     ] = None,
     item_program: Annotated[
         Path | None, typer.Option(show_default=False, help="In place of --model: the offers' tower, such a program.")
     ] = None,
     vector_feature: Annotated[str, typer.Option(help="The feature in which a request brings it.")] = "vector",
     labels: Annotated[
-        str | None, typer.Option(show_default=False, help="Labelled examples that the gate compares with popularity by, for any model.")
+        str | None,
+        typer.Option(
+            show_default=False, help="Labelled examples that the gate compares with popularity by, for any model."
+        ),
     ] = None,
-    keep: Annotated[int, typer.Option(min=1, max=100, help="Releases to keep, the current one counted; older ones expire.")] = 3,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the release before the current one.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Publish what the gate refuses; recorded with the release.")] = False,
+    keep: Annotated[
+        int, typer.Option(min=1, max=100, help="Releases to keep, the current one counted; older ones expire.")
+    ] = 3,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back to the release before the current one.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish what the gate refuses; recorded with the release.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Embed offers, write a release beside the current one, verify it and switch to it at once; or roll back."""
@@ -54,7 +70,10 @@ def publish(
     store = release_store(settings_of(ctx))
     sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors)
     if rollback:
-        _refuse(force or offers is not None or sources.named(), "--rollback takes no --model, --offers, --force, programs or vectors")
+        _refuse(
+            force or offers is not None or sources.named(),
+            "--rollback takes no --model, --offers, --force, programs or vectors",
+        )
         store.roll_back(keep=keep)
     else:
         _refuse(

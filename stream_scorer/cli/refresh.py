@@ -5,14 +5,18 @@ import typer
 from stream_scorer.cli.options import Delivery, Json, UntilIdle, settings_of
 
 
-def refresh(ctx: typer.Context, *, delivery: Delivery = None, until_idle: UntilIdle = None, as_json: Json = False) -> None:
+def refresh(
+    ctx: typer.Context, *, delivery: Delivery = None, until_idle: UntilIdle = None, as_json: Json = False
+) -> None:
     """Keep the current release in step with the offers topic: changed, new and withdrawn offers, within a second."""
     import json
 
     from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.wiring import run_refresh
 
-    counts = run_refresh(settings_of(ctx, {"loop.delivery": delivery}), stopping=stop_signals(), until_idle_s=until_idle)
+    counts = run_refresh(
+        settings_of(ctx, {"loop.delivery": delivery}), stopping=stop_signals(), until_idle_s=until_idle
+    )
     if as_json:
         print(json.dumps(counts))
     else:

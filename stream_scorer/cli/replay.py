@@ -21,10 +21,18 @@ def replay(
     path: Annotated[Path, typer.Argument(help="JSON lines, CSV or Parquet; .gz for the first two.")],
     *,
     topic: Annotated[str, typer.Option(help="Where to send the events.")],
-    key: Annotated[str | None, typer.Option(show_default=False, help="Field for the key; else customer_id, offer_id for offers.")] = None,
-    rate: Annotated[float | None, typer.Option(min=0.001, show_default=False, help="Records a second; else full speed.")] = None,
-    speed: Annotated[float | None, typer.Option(min=0.001, show_default=False, help="Times as fast as the events' own times.")] = None,
-    format: Annotated[Literal["jsonl", "csv", "parquet"] | None, typer.Option(show_default=False, help="Else by the name.")] = None,
+    key: Annotated[
+        str | None, typer.Option(show_default=False, help="Field for the key; else customer_id, offer_id for offers.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, show_default=False, help="Records a second; else full speed.")
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=0.001, show_default=False, help="Times as fast as the events' own times.")
+    ] = None,
+    format: Annotated[
+        Literal["jsonl", "csv", "parquet"] | None, typer.Option(show_default=False, help="Else by the name.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Send a file of events to a topic; exit 1 when a record could not be delivered. Ctrl-C ends it with what is sent."""

@@ -22,12 +22,24 @@ def retrain(
     offers: Annotated[Path, typer.Option(help="The catalog: JSON lines, CSV or Parquet; read anew each time.")],
     out: Annotated[Path, typer.Option(help="Folder to write the newest model to.")],
     labels: Annotated[
-        str | None, typer.Option(show_default="buffer.folder", help="Labelled examples: a path, or a URI such as s3://bucket/prefix.")
+        str | None,
+        typer.Option(
+            show_default="buffer.folder", help="Labelled examples: a path, or a URI such as s3://bucket/prefix."
+        ),
     ] = None,
-    every: Annotated[float | None, typer.Option(min=1, show_default="once", help="Seconds from one training to the next.")] = None,
-    stretch: Annotated[float, typer.Option(min=1, help="Seconds over which acceptances are compared with those before.")] = 3_600,
+    every: Annotated[
+        float | None, typer.Option(min=1, show_default="once", help="Seconds from one training to the next.")
+    ] = None,
+    stretch: Annotated[
+        float, typer.Option(min=1, help="Seconds over which acceptances are compared with those before.")
+    ] = 3_600,
     warm_starts: Annotated[
-        int, typer.Option(min=0, max=1_000, help="Trainings that go on from the model that serves, until one begins from nothing; 0: none.")
+        int,
+        typer.Option(
+            min=0,
+            max=1_000,
+            help="Trainings that go on from the model that serves, until one begins from nothing; 0: none.",
+        ),
     ] = 9,
     keep: Annotated[int, typer.Option(min=1, max=100, help="Releases to keep, the current one counted.")] = 3,
     seed: Annotated[int, typer.Option(help="Of the training.")] = 42,
@@ -53,7 +65,9 @@ def retrain(
     settings = settings_of(ctx)
     place = labels or settings.buffer.folder
 
-    def train(examples: "ExampleSource", stated: "Sequence[Offer]", options: "TrainOptions", earlier: "Model | None") -> "Model":
+    def train(
+        examples: "ExampleSource", stated: "Sequence[Offer]", options: "TrainOptions", earlier: "Model | None"
+    ) -> "Model":
         return train_model(examples, stated, options, earlier=earlier).model
 
     retrainer = Retrainer(

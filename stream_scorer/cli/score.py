@@ -20,11 +20,17 @@ def score(
     ctx: typer.Context,
     *,
     requests: Annotated[Path, typer.Option(help="JSON lines, CSV or Parquet.")],
-    model: Annotated[Path | None, typer.Option(show_default=False, help="A folder that train wrote; with --offers.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(show_default=False, help="A folder that train wrote; with --offers.")
+    ] = None,
     offers: Annotated[Path | None, typer.Option(show_default=False, help="JSON lines, CSV or Parquet.")] = None,
-    release: Annotated[str | None, typer.Option(show_default=False, help="A release in Redis: its id, or current.")] = None,
+    release: Annotated[
+        str | None, typer.Option(show_default=False, help="A release in Redis: its id, or current.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(show_default=False, help="Rankings as JSON lines; else stdout.")] = None,
-    dead_letters: Annotated[Path | None, typer.Option(show_default=False, help="Refused requests as JSON lines; else stderr.")] = None,
+    dead_letters: Annotated[
+        Path | None, typer.Option(show_default=False, help="Refused requests as JSON lines; else stderr.")
+    ] = None,
 ) -> None:
     """Rank a file of requests offline, byte for byte as the ranker does; exit 1 when a request was refused."""
     from stream_scorer.adapters.files.event_files import EventFile
@@ -38,7 +44,11 @@ def score(
     names = settings.rank.offer_features
     kept = OfferFeatures(None if names is None else tuple(names))
     ranked = refused = 0
-    with _writing(out, sys.stdout) as rankings, _writing(dead_letters, sys.stderr) as letters, progress_of("ranked", events.share) as say:
+    with (
+        _writing(out, sys.stdout) as rankings,
+        _writing(dead_letters, sys.stderr) as letters,
+        progress_of("ranked", events.share) as say,
+    ):
         values = (event.value for event in events)
         for scored in rank_all(values, held, offer_features=kept, ranking_bytes_max=settings.topics.record_bytes_max):
             rankings.write(b"".join(ranking + b"\n" for ranking in scored.rankings))
@@ -86,7 +96,9 @@ def _made(model: Path, offers: Path) -> "Release":
     from stream_scorer.cli.tower_sources import stored_model
     from stream_scorer.services.learning.publisher import draft_release
 
-    draft = draft_release(stored_model(model), read_offers(offers), created_ms=SystemClock().now_ms(), embedded=lambda done: None)
+    draft = draft_release(
+        stored_model(model), read_offers(offers), created_ms=SystemClock().now_ms(), embedded=lambda done: None
+    )
     for fault in draft.faults:
         print(f"caution: {fault}", file=sys.stderr)
     return draft.release
@@ -105,4 +117,6 @@ def _writing(path: Path | None, standard: IO[str]) -> Iterator[IO[bytes]]:
 def _line(letter: "DeadLetter") -> bytes:
     import json
 
-    return json.dumps({"request": letter.record.offset, "code": letter.code, "message": letter.message}).encode() + b"\n"
+    return (
+        json.dumps({"request": letter.record.offset, "code": letter.code, "message": letter.message}).encode() + b"\n"
+    )

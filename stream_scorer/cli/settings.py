@@ -13,7 +13,12 @@ def settings(ctx: typer.Context, *, as_json: Json = False) -> None:
 
     loaded = loaded_settings(ctx)
     if as_json:
-        print(json.dumps({name: {"value": value, "from": loaded.origins[name]} for name, value in shown(loaded.settings)}, indent=2))
+        print(
+            json.dumps(
+                {name: {"value": value, "from": loaded.origins[name]} for name, value in shown(loaded.settings)},
+                indent=2,
+            )
+        )
         return
     for name, value in shown(loaded.settings):
         print(f"{name:<28} {json.dumps(value):<40} {loaded.origins[name]}")

@@ -11,7 +11,9 @@ def topics(
     ctx: typer.Context,
     *,
     partitions: Annotated[int | None, typer.Option(min=1, show_default=False, help="Partitions of each topic.")] = None,
-    replication_factor: Annotated[int | None, typer.Option(min=1, show_default=False, help="Copies of each partition.")] = None,
+    replication_factor: Annotated[
+        int | None, typer.Option(min=1, show_default=False, help="Copies of each partition.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Create the topics that are missing, and say what differs in those that exist; nothing is changed or deleted."""
@@ -24,7 +26,10 @@ def topics(
     settings = settings_of(ctx, {"topics.partitions": partitions, "topics.replication_factor": replication_factor})
     results = create_topics(KafkaTopicAdmin(settings.kafka.client_config()), topic_specs(settings))
     if as_json:
-        rows = [{"topic": result.spec.name, "action": result.action, "differences": result.differences} for result in results]
+        rows = [
+            {"topic": result.spec.name, "action": result.action, "differences": result.differences}
+            for result in results
+        ]
         print(json.dumps(rows, indent=2))
         return
     for result in results:

@@ -39,7 +39,9 @@ def model_from(sources: TowerSources, *, vector_feature: str) -> "Model":
     model = stored_model(sources.model) if sources.model else None
     item = model.item_tower if model else _item(sources)
     user = _user(sources, model.user_tower if model else None, item.dim, vector_feature)
-    named = {one.name: str(getattr(sources, one.name)) for one in fields(sources) if getattr(sources, one.name) is not None}
+    named = {
+        one.name: str(getattr(sources, one.name)) for one in fields(sources) if getattr(sources, one.name) is not None
+    }
     return model_of_towers(user, item, {**(model.facts if model else {"engine": "given"}), "given": named})
 
 

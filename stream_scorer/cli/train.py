@@ -28,38 +28,58 @@ def train(
     labels: Annotated[
         str | None,
         typer.Option(
-            show_default=False, help="Labelled examples: Parquet or JSON lines, a folder of them, or one such as s3://bucket/prefix."
+            show_default=False,
+            help="Labelled examples: Parquet or JSON lines, a folder of them, or one such as s3://bucket/prefix.",
         ),
     ] = None,
     from_buffer: Annotated[
         bool, typer.Option("--from-buffer", help="In place of --labels: what the buffer wrote to buffer.folder.")
     ] = False,
-    dim: Annotated[int | None, typer.Option(show_default="32; 128 among the catalog", help="Length of the vectors.")] = None,
+    dim: Annotated[
+        int | None, typer.Option(show_default="32; 128 among the catalog", help="Length of the vectors.")
+    ] = None,
     width: Annotated[int, typer.Option(help="Width of each categorical input's embedding.")] = 16,
     epochs: Annotated[
-        int | None, typer.Option(show_default="20; 40 among the catalog; 5 with h2o", help="Passes over the rows, at most.")
+        int | None,
+        typer.Option(show_default="20; 40 among the catalog; 5 with h2o", help="Passes over the rows, at most."),
     ] = None,
-    batch_rows: Annotated[int, typer.Option(help="Rows of one optimiser step, at most; fewer where rows are few.")] = 2_048,
+    batch_rows: Annotated[
+        int, typer.Option(help="Rows of one optimiser step, at most; fewer where rows are few.")
+    ] = 2_048,
     learning_rate: Annotated[
-        float | None, typer.Option(show_default="0.004; 0.01 among the catalog", help="Adam's step size at first; it falls to nothing.")
+        float | None,
+        typer.Option(
+            show_default="0.004; 0.01 among the catalog", help="Adam's step size at first; it falls to nothing."
+        ),
     ] = None,
     prior: Annotated[
-        float | None, typer.Option(show_default="10; 0 among the catalog", help="Strength of the prior on weights, in rows.")
+        float | None,
+        typer.Option(show_default="10; 0 among the catalog", help="Strength of the prior on weights, in rows."),
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(show_default="0.1, then learned; 0.2 among the catalog", help="What cosines are divided by.")
+        float | None,
+        typer.Option(show_default="0.1, then learned; 0.2 among the catalog", help="What cosines are divided by."),
     ] = None,
-    history: Annotated[bool, typer.Option(help="Let a customer's id begin at the mean of the offers accepted.")] = False,
+    history: Annotated[
+        bool, typer.Option(help="Let a customer's id begin at the mean of the offers accepted.")
+    ] = False,
     refit: Annotated[
         bool | None,
         typer.Option("--refit/--no-refit", show_default="with --tune", help="Learn from all rows at last."),
     ] = None,
-    tune: Annotated[bool, typer.Option("--tune", help="Search temperature, sizes and more on an inner split by time first.")] = False,
-    tune_seconds: Annotated[float, typer.Option(min=1, help="How long to search and then train, once all is read.")] = 90.0,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Search temperature, sizes and more on an inner split by time first.")
+    ] = False,
+    tune_seconds: Annotated[
+        float, typer.Option(min=1, help="How long to search and then train, once all is read.")
+    ] = 90.0,
     members: Annotated[
-        int, typer.Option(show_default="1; a few with --tune", help="Towers to average, where an id is all that is known.")
+        int,
+        typer.Option(show_default="1; a few with --tune", help="Towers to average, where an id is all that is known."),
     ] = 1,
-    warm_start: Annotated[Path | None, typer.Option(show_default=False, help="Go on from the model in this folder.")] = None,
+    warm_start: Annotated[
+        Path | None, typer.Option(show_default=False, help="Go on from the model in this folder.")
+    ] = None,
     held_out: Annotated[float, typer.Option(help="Share of the rows, the latest, that decides when to stop.")] = 0.1,
     objective: Annotated[str, typer.Option(help="auto, shown, catalog, or separate.")] = "auto",
     customer_id: Annotated[str, typer.Option(help="Is the customer id an input: auto, on or off.")] = "auto",
@@ -88,7 +108,9 @@ def train(
         from stream_scorer.training.h2o.options import H2oOptions
 
         signal.signal(signal.SIGTERM, _end)  # by an exception, so that the JVM ends with us
-        h2o_options = H2oOptions(dim=32 if dim is None else dim, epochs=5 if epochs is None else epochs, seed=seed, threads=threads or 1)
+        h2o_options = H2oOptions(
+            dim=32 if dim is None else dim, epochs=5 if epochs is None else epochs, seed=seed, threads=threads or 1
+        )
         with examples_at(place) as examples:
             model = train_h2o(examples, read_offers(offers), h2o_options)
         write_model(out, model)
@@ -118,7 +140,9 @@ def train(
     _tell(trained.model, trained.epochs, out, clock.monotonic_s() - start_s, as_json)
 
 
-def _trained(place: str, offers: Path, options: "TrainOptions", earlier: Path | None, tune_s: float | None) -> "Trained":
+def _trained(
+    place: str, offers: Path, options: "TrainOptions", earlier: Path | None, tune_s: float | None
+) -> "Trained":
     from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.model_files import read_model
     from stream_scorer.adapters.files.tables import read_offers
@@ -159,7 +183,9 @@ def _shown() -> "Iterator[tuple[Callable[[Trial], None], Callable[[Epoch], None]
 
         def tried(trial: "Trial") -> None:
             setting = ", ".join(f"{name} {value}" for name, value in trial.setting.items()) or "as given"
-            bar.update(task, description="tuning", said=f"{setting}: {trial.badness:.4f}{' kept' if trial.kept else ''}")
+            bar.update(
+                task, description="tuning", said=f"{setting}: {trial.badness:.4f}{' kept' if trial.kept else ''}"
+            )
 
         def report(epoch: "Epoch") -> None:
             bar.update(task, description="training", total=epoch.epochs, completed=epoch.number, said=_said(epoch))
@@ -181,7 +207,17 @@ def _tell(model: "Model", epochs: "Sequence[Epoch]", out: Path, seconds: float, 
     facts = model.facts
     if as_json:
         history = [asdict(epoch) for epoch in epochs]
-        print(json.dumps({"model_id": model.model_id, "out": str(out), "seconds": round(seconds, 3), "facts": facts, "history": history}))
+        print(
+            json.dumps(
+                {
+                    "model_id": model.model_id,
+                    "out": str(out),
+                    "seconds": round(seconds, 3),
+                    "facts": facts,
+                    "history": history,
+                }
+            )
+        )
         return
     for line in _summary(facts):
         print(line)

@@ -30,7 +30,9 @@ def verify(
     settings = settings_of(ctx, {"buffer.folder": folder, "loop.delivery": delivery})
     config = _config(settings, examples)
     with progress_of("verified", lambda: 0.0) as progress:
-        report = check(_readers(settings), None if topics_only else _buffer(settings), SqliteSorter, config, progress=progress)
+        report = check(
+            _readers(settings), None if topics_only else _buffer(settings), SqliteSorter, config, progress=progress
+        )
     _tell(report, as_json)
     if not report.passed:
         raise typer.Exit(1)
@@ -109,6 +111,8 @@ def _tell_health(report: "Report") -> None:
     if health.negatives_per_positive is not None:
         print(f"negatives per positive: {health.negatives_per_positive:.1f}")
     if health.delay_ms:
-        print("acceptance delay: " + ", ".join(f"{name} {value / 1000:,.1f} s" for name, value in health.delay_ms.items()))
+        print(
+            "acceptance delay: " + ", ".join(f"{name} {value / 1000:,.1f} s" for name, value in health.delay_ms.items())
+        )
     for release, rate in health.acceptance_rate.items():
         print(f"acceptance rate of {release}: {rate:.2%}")

@@ -113,7 +113,9 @@ class Crowd:
 
     def _send_requests(self, now_ms: int) -> None:
         if not self._upcoming:
-            self._upcoming.extend(self._world.requests(self._rng, DRAWN_AT_ONCE, start_ms=now_ms, rate_per_s=self._rate_per_s))
+            self._upcoming.extend(
+                self._world.requests(self._rng, DRAWN_AT_ONCE, start_ms=now_ms, rate_per_s=self._rate_per_s)
+            )
         due: list[CustomerRequest] = []
         while self._upcoming and self._upcoming[0].event_time_ms <= now_ms:
             due.append(self._upcoming.popleft())

@@ -93,12 +93,16 @@ class Screen:
             "acceptance": f"{tally.recent_rate(now_ms).value:.3f}",
             "now": moment.note,
         }
-        table = Table(*figures, title="the last 10 s: latency from request to ranking, lag in requests", title_justify="left")
+        table = Table(
+            *figures, title="the last 10 s: latency from request to ranking, lag in requests", title_justify="left"
+        )
         table.add_row(*figures.values())
         return table
 
     def _releases(self, tally: Tally) -> Table:
-        table = Table("release", "rankings", "accepted", "acceptance rate (95 %)", title="releases", title_justify="left")
+        table = Table(
+            "release", "rankings", "accepted", "acceptance rate (95 %)", title="releases", title_justify="left"
+        )
         for release in tally.releases.values():
             table.add_row(
                 tally.name_of(release.release_id),
@@ -114,7 +118,9 @@ class Screen:
     def _last(self, tally: Tally) -> Table:
         table = Table(title="last rankings", title_justify="left")
         for name in ("customer", "release", "offers, best first (score)", "took one", "ms"):
-            table.add_column(name, no_wrap=not name.startswith("offers"))  # what may wrap is what a narrow terminal cuts
+            table.add_column(
+                name, no_wrap=not name.startswith("offers")
+            )  # what may wrap is what a narrow terminal cuts
         for seen in tally.last:
             table.add_row(
                 seen.ranking.customer_id,
@@ -133,5 +139,6 @@ def _rate(rate: Rate) -> str:
 
 def _offers(seen: Seen) -> str:
     return "  ".join(
-        f"{offer.offer_id.removeprefix('offer-').lstrip('0') or '0'} ({offer.score:+.2f})" for offer in seen.ranking.offers[:5]
+        f"{offer.offer_id.removeprefix('offer-').lstrip('0') or '0'} ({offer.score:+.2f})"
+        for offer in seen.ranking.offers[:5]
     )

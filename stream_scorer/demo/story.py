@@ -68,7 +68,9 @@ class Story:
             if not self._release(ring, 1, ring.until):
                 raise NotReady("the first model is no better than popularity: try another --seed")
             self._serve(ring)
-            with Traffic(self._world, self._rng, ring, self._screen, rate_per_s=plan.rate_per_s, delay_ms=plan.delay_ms) as traffic:
+            with Traffic(
+                self._world, self._rng, ring, self._screen, rate_per_s=plan.rate_per_s, delay_ms=plan.delay_ms
+            ) as traffic:
                 self._live(ring, traffic)
             ring.stop_steady()
         return self._summary(ring, traffic)
@@ -78,7 +80,9 @@ class Story:
             self._screen.step("starting Apache Kafka and Valkey (exactly once)")
         else:
             self._screen.step("starting librdkafka's mock broker and Valkey, both embedded")
-            self._screen.say("the mock broker keeps nothing on disk and knows no transactions, so the ring runs at least once here;")
+            self._screen.say(
+                "the mock broker keeps nothing on disk and knows no transactions, so the ring runs at least once here;"
+            )
             self._screen.say("`stream-scorer demo --kafka` runs it on Apache Kafka, exactly once")
         ring.start()
         self._screen.say(f"broker {ring.settings.kafka.bootstrap_servers}, settings {ring.config}")
@@ -87,7 +91,9 @@ class Story:
         plan, world, screen = self._plan, self._world, self._screen
         screen.step(f"a simulated world: {plan.customers:,} customers, {plan.offers} offers, odds of acceptance known")
         screen.bounds = {"popularity ranking": world.popularity(), "best possible": world.best_possible()}
-        screen.say("acceptance rate of the " + ", of the ".join(f"{name} {rate:.3f}" for name, rate in screen.bounds.items()))
+        screen.say(
+            "acceptance rate of the " + ", of the ".join(f"{name} {rate:.3f}" for name, rate in screen.bounds.items())
+        )
         history = world.log(self._rng, plan.history, start_ms=self._clock.now_ms() - DAY_MS)
         ring.labels.mkdir(parents=True, exist_ok=True)
         (ring.labels / "history.jsonl").write_bytes(b"".join(encode(example) + b"\n" for example in history))
@@ -98,7 +104,17 @@ class Story:
         model = str(self._plan.out / "models" / str(number))
         # one thread: the ring needs the cores too, and so small a model gains nothing by a second
         trained = self._command(
-            ring, until, "train", "--labels", str(ring.labels), "--offers", str(ring.offers), "--out", model, "--threads", "1"
+            ring,
+            until,
+            "train",
+            "--labels",
+            str(ring.labels),
+            "--offers",
+            str(ring.offers),
+            "--out",
+            model,
+            "--threads",
+            "1",
         )
         for line in trained.said().splitlines():
             self._screen.say(line)

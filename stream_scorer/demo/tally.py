@@ -97,7 +97,9 @@ class Tally:
             self.started_ms = seen[0].seen_ms
         for one in seen:
             second = (one.seen_ms - self.started_ms) // 1_000
-            release = self.releases.setdefault(one.ranking.release_id, ReleaseTally(one.ranking.release_id, one.seen_ms))
+            release = self.releases.setdefault(
+                one.ranking.release_id, ReleaseTally(one.ranking.release_id, one.seen_ms)
+            )
             release.shown += 1
             release.accepted += one.accepted
             release.expected += one.expected
@@ -118,7 +120,9 @@ class Tally:
 
     def seconds(self) -> list[Second]:
         """Return the series, every second from the first to the last."""
-        return [Second(at_s, self._shown[at_s], self._accepted[at_s]) for at_s in range(max(self._shown, default=-1) + 1)]
+        return [
+            Second(at_s, self._shown[at_s], self._accepted[at_s]) for at_s in range(max(self._shown, default=-1) + 1)
+        ]
 
     def recent_rate(self, now_ms: int) -> Rate:
         """Return the rate of the last `RECENT_S` seconds."""
@@ -129,7 +133,9 @@ class Tally:
     def recent_latency_ms(self, now_ms: int) -> tuple[float, float]:
         """Return p50 and p99 of the last `RECENT_S` seconds."""
         now_s = (now_ms - self.started_ms) // 1_000
-        return percentiles([latency for at_s in range(now_s - RECENT_S, now_s + 1) for latency in self._latencies.get(at_s, ())])
+        return percentiles(
+            [latency for at_s in range(now_s - RECENT_S, now_s + 1) for latency in self._latencies.get(at_s, ())]
+        )
 
     def latency_ms(self) -> tuple[float, float]:
         """Return p50 and p99 of all."""

@@ -27,27 +27,45 @@ class Traffic:
     """Customers that come while somebody waits in `until`, between `with` and its end."""
 
     def __init__(
-        self, world: World, rng: np.random.Generator, ring: Ring, screen: Screen, *, rate_per_s: float, delay_ms: tuple[int, int]
+        self,
+        world: World,
+        rng: np.random.Generator,
+        ring: Ring,
+        screen: Screen,
+        *,
+        rate_per_s: float,
+        delay_ms: tuple[int, int],
     ) -> None:
         """Connect the customers."""
         self._ring, self._screen, self._clock = ring, screen, SystemClock()
         self.tally = Tally()
         self._events: deque[tuple[int, int]] = deque()
         topics, kafka = ring.settings.topics, ring.settings.kafka
-        self._topics = CrowdTopics(topics.requests, topics.acceptances, topics.rankings, topics.labels, topics.dead_letters)
+        self._topics = CrowdTopics(
+            topics.requests, topics.acceptances, topics.rankings, topics.labels, topics.dead_letters
+        )
         quiet = {"log_level": 0}  # a broker that goes away at the end is no news
         # a client's linger would count as the ring's latency
         self._feed = KafkaFeed(kafka.client_config() | quiet | {"linger.ms": 1}, topics.requests)
         read = [topics.rankings, topics.labels, topics.dead_letters]
         self._source = KafkaSource(member_config(ring.settings, "demo-customers") | quiet, read)
         self.crowd = Crowd(
-            world, rng, self._feed, self._source, topics=self._topics, rate_per_s=rate_per_s, delay_ms=delay_ms, clock=self._clock
+            world,
+            rng,
+            self._feed,
+            self._source,
+            topics=self._topics,
+            rate_per_s=rate_per_s,
+            delay_ms=delay_ms,
+            clock=self._clock,
         )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with ExitStack() as clients:
             clients.callback(self._source.close)
             if error is None:
@@ -73,7 +91,9 @@ class Traffic:
     def drain(self) -> None:
         """Let rankings, answers and labels arrive until the last window has closed; what does not in time is counted."""
         crowd, late = self.crowd, self._past(DRAIN_S_MAX)
-        self.until(lambda: late() or not (crowd.waiting or crowd.unanswered), "last answers", 2 * DRAIN_S_MAX, sending=False)
+        self.until(
+            lambda: late() or not (crowd.waiting or crowd.unanswered), "last answers", 2 * DRAIN_S_MAX, sending=False
+        )
         self.until(lambda: late() or not crowd.open_labels, "last windows close", 2 * DRAIN_S_MAX, sending=False)
 
     def _past(self, seconds: float) -> Callable[[], bool]:

@@ -39,7 +39,9 @@ class World:
     by_popularity: Rows
 
     @classmethod
-    def of(cls, seed: int, *, customers: int = 2_000, offers: int = 200, popularity_rate: float = POPULARITY_RATE) -> "World":
+    def of(
+        cls, seed: int, *, customers: int = 2_000, offers: int = 200, popularity_rate: float = POPULARITY_RATE
+    ) -> "World":
         """Make the world of a seed, in which the popularity ranking of five offers has an acceptance rate of `popularity_rate`."""
         rng = np.random.default_rng(seed)
         customer_side, offer_side = world_making.customers(rng, customers), world_making.offers(rng, offers)
@@ -47,7 +49,14 @@ class World:
         offer_ids = [offer_id(row) for row in range(offers)]
         features = world_making.with_lately(rng, customer_side.features, tastes @ appeals.T, offer_ids)
         constant, popular = _constant(tastes[:SAMPLE_MAX] @ appeals.T, popularity_rate)
-        return cls(cast(list[Features], features), cast(list[Features], offer_side.features), tastes, appeals, constant, popular)
+        return cls(
+            cast(list[Features], features),
+            cast(list[Features], offer_side.features),
+            tastes,
+            appeals,
+            constant,
+            popular,
+        )
 
     def offers(self) -> list[Offer]:
         """Return the catalog."""
@@ -147,13 +156,19 @@ class World:
         accepted, declined = _answered(rng, self.odds(customers, shown))
         return [
             self._example(
-                request, int(shown[row, place]), place, float(propensity[row, place]), _cause(accepted[row, place], declined[row, place])
+                request,
+                int(shown[row, place]),
+                place,
+                float(propensity[row, place]),
+                _cause(accepted[row, place], declined[row, place]),
             )
             for row, request in enumerate(requests)
             for place in range(places)
         ]
 
-    def _example(self, request: CustomerRequest, column: int, place: int, propensity: float, cause: Cause) -> LabelledExample:
+    def _example(
+        self, request: CustomerRequest, column: int, place: int, propensity: float, cause: Cause
+    ) -> LabelledExample:
         return LabelledExample(
             example_id=example_id(request.request_id, offer_id(column)),
             revision=1,

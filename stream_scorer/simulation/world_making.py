@@ -17,7 +17,14 @@ SEGMENTS = ("student", "family", "traveller", "gamer", "retired", "professional"
 REGIONS = ("north", "east", "south", "west", "islands")
 CATEGORIES = ("books", "garden", "games", "fashion", "travel", "food", "sport", "home")
 BRANDS = tuple(f"brand-{number}" for number in range(12))
-TAGS = (("indoor", "outdoor"), ("classic", "new"), ("shared", "solo"), ("quiet", "loud"), ("light", "sturdy"), ("plain", "fancy"))
+TAGS = (
+    ("indoor", "outdoor"),
+    ("classic", "new"),
+    ("shared", "solo"),
+    ("quiet", "loud"),
+    ("light", "sturdy"),
+    ("plain", "fancy"),
+)
 VECTOR = 8
 LATELY = 5
 TASTE_STRENGTH = 2.4
@@ -95,16 +102,28 @@ def coordinates(customer: Side, offer: Side) -> tuple[Array, Array]:
     budget, price = customer.money - 3.5, offer.money - 3.5
     member = 2 * customer.flag - 1
     ones, one = np.ones_like(budget), np.ones_like(price)
-    tastes = [scale * customer.latent, ones, 2 * PRICE_STRENGTH * budget, -PRICE_STRENGTH * budget**2, ones, EXCLUSIVE_STRENGTH * member]
+    tastes = [
+        scale * customer.latent,
+        ones,
+        2 * PRICE_STRENGTH * budget,
+        -PRICE_STRENGTH * budget**2,
+        ones,
+        EXCLUSIVE_STRENGTH * member,
+    ]
     appeals = [offer.latent, POPULARITY_STRENGTH * offer.popularity, price, one, -PRICE_STRENGTH * price**2, offer.flag]
     return np.column_stack(tastes), np.column_stack(appeals)
 
 
-def with_lately(rng: np.random.Generator, features: list[Features], log_odds: Array, offer_ids: list[str]) -> list[Features]:
+def with_lately(
+    rng: np.random.Generator, features: list[Features], log_odds: Array, offer_ids: list[str]
+) -> list[Features]:
     """Give customers the bag of offers that they took lately, likely ones by `log_odds` (C, N), without repetition (Gumbel top-k)."""
     count = min(LATELY, len(offer_ids))
     taken = np.argsort(-(log_odds + rng.gumbel(size=log_odds.shape)), axis=1)[:, :count]
-    return [{**known, "lately": [offer_ids[column] for column in columns]} for known, columns in zip(features, taken, strict=True)]
+    return [
+        {**known, "lately": [offer_ids[column] for column in columns]}
+        for known, columns in zip(features, taken, strict=True)
+    ]
 
 
 def _mixed(rng: np.random.Generator, count: int, groups: tuple[tuple[NDArray[np.int64], int, float], ...]) -> Array:

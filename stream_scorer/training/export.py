@@ -35,7 +35,9 @@ def export(fitted: Fitted, customers: Side, offers: Side, catalog: Side, facts: 
     }
     for name, difference in differences.items():
         if not difference <= PARITY_MAX:
-            raise BadModel(f"the {name} differs from torch by {difference:.2g} on golden rows, at most {PARITY_MAX} is allowed")
+            raise BadModel(
+                f"the {name} differs from torch by {difference:.2g} on golden rows, at most {PARITY_MAX} is allowed"
+            )
     check_alive("user_tower", user_tower, customers)
     check_alive("item_tower", item_tower, catalog)
     model_id = digest_towers(user_tower, item_tower)
@@ -44,7 +46,9 @@ def export(fitted: Fitted, customers: Side, offers: Side, catalog: Side, facts: 
 
 def fill_untrained(module: TowerModule, seen: Sequence[Side]) -> None:
     """Give rows that no example used the mean of their slot's used ones, so that a value never met is an average one."""
-    counts = sum((np.bincount(side.rows, minlength=module.spec.table_rows) for side in seen), np.zeros(module.spec.table_rows))
+    counts = sum(
+        (np.bincount(side.rows, minlength=module.spec.table_rows) for side in seen), np.zeros(module.spec.table_rows)
+    )
     table = module.table.detach().numpy()
     for first, end in zip(module.spec.first_rows[:-1], module.spec.first_rows[1:], strict=True):
         weight = counts[first:end, None]
@@ -56,7 +60,9 @@ def fill_untrained(module: TowerModule, seen: Sequence[Side]) -> None:
 def golden_rows(side: Side, spec: FeatureSpec) -> Side:
     """Return some examples: seen ones, one with everything missing, one with unseen values."""
     chosen = np.unique(np.linspace(0, len(side) - 1, _GOLDEN).astype(np.int64))
-    unseen: dict[str, Any] = {slot.name: ["\x00unseen"] if type(slot).__name__ == "Bag" else "\x00unseen" for slot in spec.slots}
+    unseen: dict[str, Any] = {
+        slot.name: ["\x00unseen"] if type(slot).__name__ == "Bag" else "\x00unseen" for slot in spec.slots
+    }
     made, _ = side_of(spec, Views(["\x00unseen", "\x00missing"], [unseen, {}]))
     rows, starts = side.segments(chosen)
     return replace(
@@ -85,4 +91,6 @@ def check_alive(name: str, tower: Tower, side: Side) -> None:
         raise BadModel(f"the {name} is dead: {dead} of {len(vectors)} vectors are zero")
     cosine = float(np.linalg.norm(vectors.mean(axis=0)))
     if len(vectors) > 1 and cosine > COLLAPSED_COSINE:
-        raise BadModel(f"the {name} has collapsed: its vectors' mean has length {cosine:.6f}, at most {COLLAPSED_COSINE} is allowed")
+        raise BadModel(
+            f"the {name} has collapsed: its vectors' mean has length {cosine:.6f}, at most {COLLAPSED_COSINE} is allowed"
+        )

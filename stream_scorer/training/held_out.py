@@ -22,7 +22,9 @@ def held_out_auc(data: TrainingSet, rows: Places, user: TowerModule, item: Tower
     offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
     users = user(Batch.of(data.customers, customers.astype(np.int64))).cpu().numpy()
     items = item(Batch.of(data.offers, offers.astype(np.int64))).cpu().numpy()
-    cosines: np.ndarray[Any, np.dtype[np.float32]] = np.einsum("np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)])
+    cosines: np.ndarray[Any, np.dtype[np.float32]] = np.einsum(
+        "np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)]
+    )
     return auc_within(data.who[rows], cosines, data.accepted[rows]).auc
 
 

@@ -49,7 +49,9 @@ class Lesson:
     def recipe(self, options: TrainOptions) -> Recipe:
         """Leave nothing open: the objective by the labels, the shape by the earlier model."""
         if self.earlier is not None:
-            options = replace(options, **shape_of(self.earlier.user_tower), members=1)  # members lie side by side in its vectors already
+            options = replace(
+                options, **shape_of(self.earlier.user_tower), members=1
+            )  # members lie side by side in its vectors already
         return options.recipe(everything_accepted=self.everything_accepted, rows=len(self.data))
 
     @property
@@ -118,12 +120,16 @@ def fit(lesson: Lesson, options: TrainOptions, *, report: Callable[[Epoch], None
     """
     positives = int(lesson.data.accepted.sum())
     if positives < _POSITIVES_MIN:
-        raise UsageError(f"training needs at least {_POSITIVES_MIN} accepted rows, got {positives} among {len(lesson.data)}")
+        raise UsageError(
+            f"training needs at least {_POSITIVES_MIN} accepted rows, got {positives} among {len(lesson.data)}"
+        )
     recipe = lesson.recipe(options)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     if recipe.members > 1 and not (lesson.ids_alone and not recipe.hidden):
-        raise UsageError(f"members must be 1 where towers read more than an id or have hidden layers, got {recipe.members}")
+        raise UsageError(
+            f"members must be 1 where towers read more than an id or have hidden layers, got {recipe.members}"
+        )
     rows, held_out = lesson.split(recipe)
     fitted = _trained(lesson, recipe, rows, held_out, report, end=recipe.epochs)
     if not recipe.refit or not len(held_out):
@@ -143,7 +149,10 @@ def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
     recipe = first.recipe
     if recipe.members == 1:
         return first
-    members = [first, *(train(replace(recipe, seed=(recipe.seed + number) % 2**63)) for number in range(1, recipe.members))]
+    members = [
+        first,
+        *(train(replace(recipe, seed=(recipe.seed + number) % 2**63)) for number in range(1, recipe.members)),
+    ]
     for module in (module for member in members for module in (member.user, member.item)):
         module.cpu().settle()
     with torch.random.fork_rng(devices=[]):
@@ -157,7 +166,9 @@ def _tower(module: TowerModule) -> Tower:
     return module.export()
 
 
-def _trained(lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places, report: Callable[[Epoch], None], *, end: int) -> Fitted:
+def _trained(
+    lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places, report: Callable[[Epoch], None], *, end: int
+) -> Fitted:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return _Training(lesson, recipe, rows, held_out).run(report, end)
@@ -180,7 +191,9 @@ class _Training:
             carry_tower(lesson.earlier.item_tower, self.item)
             carry_head(lesson.earlier.facts, self.head)
         if recipe.history and self.user.direct and lesson.earlier is None:  # an earlier table holds its history already
-            self.user.history = History(_taken(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim)
+            self.user.history = History(
+                _taken(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim
+            )
         self.modules = nn.ModuleList([self.user, self.item, self.head]).to(_device(recipe))
         self.objective = Objective(data, self.user, self.item, self.head, recipe)
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)
@@ -215,7 +228,9 @@ class _Training:
         total = 0.0
         order = self._shuffled()
         self.modules.train()
-        for chosen in np.array_split(order, self.epoch_steps):  # evenly: a small last batch would step as far as a large one
+        for chosen in np.array_split(
+            order, self.epoch_steps
+        ):  # evenly: a small last batch would step as far as a large one
             loss = self.objective.loss(chosen, self.rng, training=True)
             total += float(loss.detach()) * len(chosen)
             self._step(loss)
@@ -259,7 +274,9 @@ class _Training:
 
 def _towers(lesson: Lesson, recipe: Recipe) -> tuple[TowerModule, TowerModule]:
     made = [
-        TowerModule(spec, width=recipe.width, hidden=recipe.hidden, dim=recipe.dim, rectified=recipe.objective == "separate")
+        TowerModule(
+            spec, width=recipe.width, hidden=recipe.hidden, dim=recipe.dim, rectified=recipe.objective == "separate"
+        )
         for spec in (lesson.user_spec, lesson.item_spec)
     ]
     return made[0], made[1]

@@ -33,11 +33,19 @@ class Batch:
     def of(side: Side, chosen: Places) -> "Batch":
         """Gather them."""
         rows, starts = side.segments(chosen)
-        return Batch(torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(starts[:-1].copy()), torch.from_numpy(side.numbers[chosen]))
+        return Batch(
+            torch.from_numpy(rows.astype(np.int64)),
+            torch.from_numpy(starts[:-1].copy()),
+            torch.from_numpy(side.numbers[chosen]),
+        )
 
     def on(self, device: torch.device) -> "Batch":
         """Move it to a device."""
-        return self if device.type == "cpu" else Batch(self.rows.to(device), self.starts.to(device), self.numbers.to(device))
+        return (
+            self
+            if device.type == "cpu"
+            else Batch(self.rows.to(device), self.starts.to(device), self.numbers.to(device))
+        )
 
 
 class IdDropout:
@@ -91,7 +99,9 @@ class History(nn.Module):
             share = (torch.rand(len(offers)) < _HISTORY_KEPT).float() / _HISTORY_KEPT
         weights = share / torch.from_numpy(np.repeat(counts, counts)).float()
         at = self.table.device
-        return F.embedding_bag(offers.to(at), self.table, torch.from_numpy(starts).to(at), mode="sum", per_sample_weights=weights.to(at))
+        return F.embedding_bag(
+            offers.to(at), self.table, torch.from_numpy(starts).to(at), mode="sum", per_sample_weights=weights.to(at)
+        )
 
 
 class TowerModule(nn.Module):
@@ -101,7 +111,9 @@ class TowerModule(nn.Module):
     `rectified` the last layer is rectified too, as a hidden layer of a classifier is.
     """
 
-    def __init__(self, spec: FeatureSpec, *, width: int, hidden: tuple[int, ...], dim: int, rectified: bool = False) -> None:
+    def __init__(
+        self, spec: FeatureSpec, *, width: int, hidden: tuple[int, ...], dim: int, rectified: bool = False
+    ) -> None:
         """Draw weights from torch's generator."""
         super().__init__()
         self.spec, self.rectified = spec, rectified
@@ -164,10 +176,16 @@ class TowerModule(nn.Module):
         """Return the same tower in numpy; settle first."""
         linear = [cast("nn.Linear", layer) for layer in self.layers]
         layers = tuple(
-            Layer(_array(layer.weight), _array(layer.bias), "relu" if number < len(linear) - 1 or self.rectified else "linear")
+            Layer(
+                _array(layer.weight),
+                _array(layer.bias),
+                "relu" if number < len(linear) - 1 or self.rectified else "linear",
+            )
             for number, layer in enumerate(linear)
         )
-        return Tower(spec=self.spec, table=self.table.detach().cpu().numpy().astype(np.float32), combine="concat", layers=layers)
+        return Tower(
+            spec=self.spec, table=self.table.detach().cpu().numpy().astype(np.float32), combine="concat", layers=layers
+        )
 
 
 def _spread(spec: FeatureSpec) -> Tensor:

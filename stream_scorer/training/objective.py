@@ -56,7 +56,10 @@ class Objective:
     def __init__(self, data: TrainingSet, user: TowerModule, item: TowerModule, head: Head, recipe: Recipe) -> None:
         """Weigh the two losses."""
         self.data, self.user, self.item, self.head, self.recipe = data, user, item, head, recipe
-        self.user_dropout, self.item_dropout = IdDropout(user.spec, recipe.id_dropout), IdDropout(item.spec, recipe.id_dropout)
+        self.user_dropout, self.item_dropout = (
+            IdDropout(user.spec, recipe.id_dropout),
+            IdDropout(item.spec, recipe.id_dropout),
+        )
         accepted = data.catalog_of[data.offer[data.accepted == 1]]
         self.frequency = np.bincount(accepted[accepted >= 0], minlength=len(data.catalog)) / max(1, len(accepted))
 
@@ -79,7 +82,9 @@ class Objective:
             if len(positive):
                 targets = data.catalog_of[data.offer[rows[positive]]].astype(np.int64)
                 share = len(positive) / len(rows)
-                loss = loss + self.recipe.catalog_weight * share * self._among_catalog(users, view_of[positive], targets, rng)
+                loss = loss + self.recipe.catalog_weight * share * self._among_catalog(
+                    users, view_of[positive], targets, rng
+                )
         return loss
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
@@ -118,7 +123,9 @@ class Objective:
         drawn_log_odds = self._tensor(np.log1p(-absent).astype(np.float32))
         return self._log_loss(users, items, view_of, place_of.reshape(-1)[: len(targets)], drawn_log_odds)
 
-    def _log_loss(self, users: Tensor, items: Tensor, view_of: Places, targets: Places, drawn: Tensor | None = None) -> Tensor:
+    def _log_loss(
+        self, users: Tensor, items: Tensor, view_of: Places, targets: Places, drawn: Tensor | None = None
+    ) -> Tensor:
         """Return the mean of -log p(target | view); `drawn` (N,) are the log-probabilities that an offer was among those drawn.
 
         The target itself is always there, so that its own logit is not corrected (Khrylchenko et al. 2025, arXiv:2507.09331). The

@@ -101,7 +101,9 @@ class Recipe:
 
 # found on the simulator (shown) and on simulated sets of acceptances alone (catalog)
 _SHOWN = Recipe("shown", dim=32, epochs=16, learning_rate=0.004, prior=10.0, patience=6, temperature=0.1)
-_CATALOG = Recipe("catalog", dim=128, epochs=40, learning_rate=0.01, prior=0.0, patience=15, temperature=0.2, id_dropout=0.03)
+_CATALOG = Recipe(
+    "catalog", dim=128, epochs=40, learning_rate=0.01, prior=0.0, patience=15, temperature=0.2, id_dropout=0.03
+)
 # many rows teach as much in fewer passes
 _VISITS = 40_000_000
 _EPOCHS_MIN = 2

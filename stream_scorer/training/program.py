@@ -36,7 +36,9 @@ class TorchProgram:
         self.data, self.spec = data, spec
         self._module = module
         try:
-            made = self.run(np.zeros((TILE_ROWS, len(spec.slots)), np.int64), np.zeros((TILE_ROWS, spec.numbers), np.float32))
+            made = self.run(
+                np.zeros((TILE_ROWS, len(spec.slots)), np.int64), np.zeros((TILE_ROWS, spec.numbers), np.float32)
+            )
         except (RuntimeError, TypeError, ValueError, AssertionError, IndexError) as error:
             raise BadModel(f"the program does not run on the inputs that it declares: {error}") from error
         if made.ndim != 2 or len(made) != TILE_ROWS or not made.shape[1]:
@@ -69,7 +71,9 @@ def program_tower(data: bytes, side: Side) -> ProgramTower:
 
 def _declared(text: str, side: Side) -> FeatureSpec:
     try:
-        return FeatureSpec.from_json({**msgspec.json.decode(text or "{}", type=dict[str, list[dict[str, object]]]), "side": side})
+        return FeatureSpec.from_json(
+            {**msgspec.json.decode(text or "{}", type=dict[str, list[dict[str, object]]]), "side": side}
+        )
     except msgspec.DecodeError as error:
         raise BadModel(f"{INPUTS} of the program cannot be read: {error}") from error
 
@@ -94,7 +98,9 @@ def _unsafe(archive: zipfile.ZipFile) -> Iterator[str]:
             yield name
         elif name.endswith(("_weights_config.json", "_constants_config.json")):
             config = msgspec.json.decode(archive.read(name), type=dict[str, dict[str, dict[str, object]]])
-            yield from (f"{key} in {name}" for key, one in config.get("config", {}).items() if one.get("use_pickle", True))
+            yield from (
+                f"{key} in {name}" for key, one in config.get("config", {}).items() if one.get("use_pickle", True)
+            )
         elif name.endswith(".pt") and not _plain(archive.read(name)):
             yield name
 

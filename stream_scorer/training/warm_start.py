@@ -16,7 +16,11 @@ from stream_scorer.training.objective import Head
 
 def shape_of(earlier: Tower) -> dict[str, Any]:
     """Return the options that make a tower of the same shape."""
-    return {"dim": earlier.dim, "width": earlier.table.shape[1], "hidden": tuple(layer.units for layer in earlier.layers[:-1])}
+    return {
+        "dim": earlier.dim,
+        "width": earlier.table.shape[1],
+        "hidden": tuple(layer.units for layer in earlier.layers[:-1]),
+    }
 
 
 def carry_tower(earlier: Tower, module: TowerModule) -> None:
@@ -26,7 +30,9 @@ def carry_tower(earlier: Tower, module: TowerModule) -> None:
     width = earlier.table.shape[1]
     if units != wanted or width != module.table.shape[1] or earlier.combine != "concat":
         shape = f"layers of {wanted} over width {module.table.shape[1]}"
-        raise UsageError(f"a training goes on from towers of its own shape, {shape}; got layers of {units} over width {width}")
+        raise UsageError(
+            f"a training goes on from towers of its own shape, {shape}; got layers of {units} over width {width}"
+        )
     with torch.no_grad():
         module.table.copy_(torch.from_numpy(carried_table(earlier, module.spec, module.table.detach().numpy())))
         for number, (layer, before) in enumerate(zip(module.layers, earlier.layers, strict=True)):

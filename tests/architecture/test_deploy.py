@@ -22,7 +22,11 @@ JOBS = {name: service for name, service in SERVICES.items() if service["image"] 
 
 def commands_of(service: dict[str, Any]) -> str:
     """Return the words behind `stream-scorer` when the container starts."""
-    return str(service["entrypoint"][-1]).split("stream-scorer ")[1] if "entrypoint" in service else shlex.join(service["command"])
+    return (
+        str(service["entrypoint"][-1]).split("stream-scorer ")[1]
+        if "entrypoint" in service
+        else shlex.join(service["command"])
+    )
 
 
 def instructions() -> Iterator[tuple[str, str]]:

@@ -7,12 +7,19 @@ import stream_scorer
 from stream_scorer.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "docker-compose.yml", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "ARCHITECTURE.md",
+    ROOT / "docker-compose.yml",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 def test_every_command_a_document_names_exists() -> None:
     named = {
-        name for each in DOCUMENTS for name in re.findall(r"(?:`|^|[$] )stream-scorer ([a-z][a-z0-9-]*)", each.read_text(), re.MULTILINE)
+        name
+        for each in DOCUMENTS
+        for name in re.findall(r"(?:`|^|[$] )stream-scorer ([a-z][a-z0-9-]*)", each.read_text(), re.MULTILINE)
     }
     assert named <= set(COMMANDS)
 
@@ -24,7 +31,11 @@ def test_the_readme_names_every_command() -> None:
 
 def test_every_target_a_document_names_exists() -> None:
     targets = set(re.findall(r"^([a-z][a-z0-9]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {name for each in DOCUMENTS for name in re.findall(r"(?:`|^|[$] )make ([a-z][a-z0-9]*)", each.read_text(), re.MULTILINE)}
+    named = {
+        name
+        for each in DOCUMENTS
+        for name in re.findall(r"(?:`|^|[$] )make ([a-z][a-z0-9]*)", each.read_text(), re.MULTILINE)
+    }
     assert named <= targets
 
 

@@ -19,7 +19,19 @@ MAY_IMPORT = {
     "services": {"ports", "training", "core", "errors"},
 }
 PURE = {"lz4", "numpy", "pydantic", "pydantic_core", "msgspec", "xxhash"}
-IMPURE = {"asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "shutil", "signal", "socket"} | {
+IMPURE = {
+    "asyncio",
+    "io",
+    "logging",
+    "multiprocessing",
+    "os",
+    "pathlib",
+    "random",
+    "secrets",
+    "shutil",
+    "signal",
+    "socket",
+} | {
     "subprocess",
     "tempfile",
     "threading",
@@ -28,10 +40,10 @@ IMPURE = {"asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "rando
 }
 OUTSIDE = {"now", "today", "utcnow", "argv", "stdin", "stdout", "stderr"}  # of modules that are pure otherwise
 FOUND_IN = {
-    "confluent_kafka": {"adapters"},
+    "confluent_kafka": {"adapters", "bench"},
     "redis": {"adapters"},
-    "torch": {"training"},
-    "pyarrow": {"adapters"},
+    "torch": {"training", "bench"},
+    "pyarrow": {"adapters", "bench"},
     "matplotlib": {"adapters"},
     "h2o": {"training"},
 }

@@ -35,14 +35,21 @@ def read(kafka: str, topics: TopicSettings) -> Callable[[], dict[bytes, int]]:
     def read_all() -> dict[bytes, int]:
         log = KafkaLog({"bootstrap.servers": kafka, "group.id": "feed-reader"}, timeout_s=30)
         places = [Partition(topics.requests, number) for number in range(topics.partitions)]
-        found = {record.key or b"": record.partition for one in places for batch in log.read(one, 0, log.end(one)) for record in batch}
+        found = {
+            record.key or b"": record.partition
+            for one in places
+            for batch in log.read(one, 0, log.end(one))
+            for record in batch
+        }
         log.close()
         return found
 
     return read_all
 
 
-def test_keys_go_where_java_would_send_them(kafka: str, topics: TopicSettings, read: Callable[[], dict[bytes, int]]) -> None:
+def test_keys_go_where_java_would_send_them(
+    kafka: str, topics: TopicSettings, read: Callable[[], dict[bytes, int]]
+) -> None:
     feed = KafkaFeed({"bootstrap.servers": kafka}, topics.requests)
     keys = [f"customer-{number}".encode() for number in range(50)]
     feed.send([OutputRecord(topics.requests, key, b"v") for key in keys])

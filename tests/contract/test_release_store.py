@@ -50,12 +50,19 @@ def test_a_written_release_serves_nobody_until_it_is_activated(store: ReleaseSto
 @pytest.mark.parametrize("offers", [0, 1, 4_096, 4_097])
 def test_what_is_loaded_is_what_was_written(store: ReleaseStore, offers: int) -> None:
     made = model(1)
-    mixed = [offer(number, active=number % 3 > 0, valid_from_ms=number or None, valid_until_ms=None) for number in range(offers)]
+    mixed = [
+        offer(number, active=number % 3 > 0, valid_from_ms=number or None, valid_until_ms=None)
+        for number in range(offers)
+    ]
     written = replace(release(made, mixed), forced=("a fault",))
     store.write(written, made)
     loaded = store.load(written.release_id)
     assert_same(loaded.catalog, written.catalog)
-    assert (loaded.release_id, loaded.created_ms, loaded.forced) == (written.release_id, written.created_ms, ("a fault",))
+    assert (loaded.release_id, loaded.created_ms, loaded.forced) == (
+        written.release_id,
+        written.created_ms,
+        ("a fault",),
+    )
 
 
 def test_the_towers_come_back_as_they_were(store: ReleaseStore) -> None:
@@ -124,7 +131,9 @@ def test_a_release_activated_again_after_a_rollback_is_rolled_back_to_its_predec
 def test_changes_are_in_what_is_loaded_afterwards(store: ReleaseStore) -> None:
     made, written = published(store)
     dearer, new = offer(1, features={"price": 99.5, "tags": ["a"]}, active=False), offer(77, valid_until_ms=5)
-    applied = store.change(written.release_id, [change(made, dearer, 3), withdrawal(2, 4), change(made, new, 5)], progress={0: (0, 6)})
+    applied = store.change(
+        written.release_id, [change(made, dearer, 3), withdrawal(2, 4), change(made, new, 5)], progress={0: (0, 6)}
+    )
     catalog = store.load(written.release_id).catalog
     assert applied == 3
     assert catalog.offer_ids == ["offer-0", "offer-1", "offer-3", "offer-4", "offer-77"]

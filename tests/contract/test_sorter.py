@@ -15,7 +15,11 @@ KINDS = pytest.mark.parametrize("kind", [MemorySorter, SqliteSorter])
 
 
 @KINDS
-@given(st.lists(st.tuples(st.text(st.characters(codec="utf-8")), st.integers(0, 2**62), st.binary(max_size=5)), max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.text(st.characters(codec="utf-8")), st.integers(0, 2**62), st.binary(max_size=5)), max_size=20
+    )
+)
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_groups_come_by_key_and_rows_by_place(kind: type[Sorter], rows: list[tuple[str, int, bytes]]) -> None:
     rows = list({row[:2]: row for row in rows}.values())

@@ -42,7 +42,10 @@ def stream(request: pytest.FixtureRequest) -> Iterator[Stream]:
         broker = MemoryBroker(4, HandClock())
         topics = TopicSettings()
         yield Stream(
-            lambda names, **options: MemorySource(broker, group, names, **options), MemorySink(broker), MemoryLog(broker, group), topics
+            lambda names, **options: MemorySource(broker, group, names, **options),
+            MemorySink(broker),
+            MemoryLog(broker, group),
+            topics,
         )
         return
     servers = request.getfixturevalue("kafka")
@@ -50,7 +53,9 @@ def stream(request: pytest.FixtureRequest) -> Iterator[Stream]:
     client: dict[str, str | int | float | bool] = {"bootstrap.servers": servers}
     sink: TransactionalSink | AtLeastOnceSink
     if request.param == "exactly_once":
-        sink = TransactionalSink({**client, "transactional.id": group, "transaction.timeout.ms": 60_000}, timeout_s=30, note_ends=True)
+        sink = TransactionalSink(
+            {**client, "transactional.id": group, "transaction.timeout.ms": 60_000}, timeout_s=30, note_ends=True
+        )
     else:
         sink = AtLeastOnceSink(client, timeout_s=30, note_ends=True)
     log = KafkaLog({**client, "group.id": group}, timeout_s=30)
@@ -85,7 +90,11 @@ def assigned(source: MemorySource | KafkaSource, count: int) -> list[Partition]:
 
 
 def put(stream: Stream, topic: str, *values: bytes, partition: int = 1) -> None:
-    source = stream.source([stream.topics.offers]) if isinstance(stream.sink, TransactionalSink | AtLeastOnceSink) else stream.source([])
+    source = (
+        stream.source([stream.topics.offers])
+        if isinstance(stream.sink, TransactionalSink | AtLeastOnceSink)
+        else stream.source([])
+    )
     assigned(source, 0)
     outputs = [OutputRecord(topic, b"k", value, [("h", b"1")], partition=partition) for value in values]
     stream.sink.write(outputs, {}, source)  # type: ignore[arg-type]
@@ -158,7 +167,11 @@ def test_a_log_reads_a_stretch(stream: Stream) -> None:
     partition = Partition(stream.topics.rankings, 1)
     records = [record for batch in stream.log.read(partition, 2, 5) for record in batch]
     assert [record.offset for record in records] == [2, 3, 4]
-    whole = [record for batch in stream.log.read(partition, stream.log.beginning(partition), stream.log.end(partition)) for record in batch]
+    whole = [
+        record
+        for batch in stream.log.read(partition, stream.log.beginning(partition), stream.log.end(partition))
+        for record in batch
+    ]
     assert len(whole) == 10
 
 

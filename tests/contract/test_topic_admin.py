@@ -62,7 +62,11 @@ def test_a_group_that_never_committed_is_behind_by_all_there_is(kafka: str, spec
     for number in range(5):
         producer.produce(spec.name, b"v", key=f"{number}", partition=1)
     assert producer.flush(30) == 0
-    assert admin.lag("nobody", [spec.name]) == {Partition(spec.name, 0): 0, Partition(spec.name, 1): 5, Partition(spec.name, 2): 0}
+    assert admin.lag("nobody", [spec.name]) == {
+        Partition(spec.name, 0): 0,
+        Partition(spec.name, 1): 5,
+        Partition(spec.name, 2): 0,
+    }
 
 
 def test_what_a_broker_refuses_is_told_with_its_reason(kafka: str, spec: TopicSpec) -> None:
@@ -76,7 +80,12 @@ def nobody() -> KafkaTopicAdmin:
 
 
 def test_without_a_broker_every_question_ends_in_time(nobody: KafkaTopicAdmin, spec: TopicSpec) -> None:
-    for ask in (nobody.brokers, lambda: nobody.describe([spec.name]), lambda: nobody.create([spec]), lambda: nobody.lag("g", [spec.name])):
+    for ask in (
+        nobody.brokers,
+        lambda: nobody.describe([spec.name]),
+        lambda: nobody.create([spec]),
+        lambda: nobody.lag("g", [spec.name]),
+    ):
         with pytest.raises(NotReady, match=r"no Kafka broker answers at 127\.0\.0\.1:1 within 0\.3 s"):
             ask()
 

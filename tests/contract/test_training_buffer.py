@@ -52,7 +52,10 @@ def row(request: str, *, day: int = 0, **features: Any) -> ExampleRow:
 
 def chunk(first: int, following: int, *, partition: Partition = P, days: int = 1) -> Chunk:
     return Chunk(
-        partition, first, following, [row(f"{partition.number}-{offset}", day=offset % days) for offset in range(first, following)]
+        partition,
+        first,
+        following,
+        [row(f"{partition.number}-{offset}", day=offset % days) for offset in range(first, following)],
     )
 
 
@@ -66,7 +69,11 @@ def test_an_empty_buffer_stands_nowhere(buffer: TrainingBuffer) -> None:
 
 
 def test_rows_read_back_exactly(buffer: TrainingBuffer) -> None:
-    rows = [row("r1", age=30.0, city="Köln"), row("r2", age=None, bag=[], vector=[1e-300]), row("r3", age="thirty", flag=True)]
+    rows = [
+        row("r1", age=30.0, city="Köln"),
+        row("r2", age=None, bag=[], vector=[1e-300]),
+        row("r3", age="thirty", flag=True),
+    ]
     buffer.write([Chunk(P, 0, 3, rows)])
     assert [one for batch in buffer.read() for one in batch] == rows
 
@@ -84,7 +91,9 @@ def test_the_same_chunk_again_changes_nothing(buffer: TrainingBuffer) -> None:
 
 
 @pytest.mark.parametrize("late", [(0, 4), (0, 6), (2, 5), (3, 8), (6, 8)], ids=str)
-def test_a_chunk_that_does_not_begin_where_the_last_one_ends_is_refused(buffer: TrainingBuffer, late: tuple[int, int]) -> None:
+def test_a_chunk_that_does_not_begin_where_the_last_one_ends_is_refused(
+    buffer: TrainingBuffer, late: tuple[int, int]
+) -> None:
     buffer.write([chunk(0, 5)])
     assert buffer.write([chunk(*late), chunk(0, 1, partition=Q)]) == [P]
     assert stored(buffer) == [*(f"0-{offset}" for offset in range(5)), "1-0"]

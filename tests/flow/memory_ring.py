@@ -28,7 +28,9 @@ from tests.doubles import SilentTelemetry
 
 PARTITIONS = 2
 START_MS = 1_800_000_000_000
-HORIZONS = Horizons(window_ms=3_000, late_ms=1_000, disorder_ms=1_000, back_ms=1_000, tick_ms=100, skew_ms=60_000, idle_slack_ms=100)
+HORIZONS = Horizons(
+    window_ms=3_000, late_ms=1_000, disorder_ms=1_000, back_ms=1_000, tick_ms=100, skew_ms=60_000, idle_slack_ms=100
+)
 TOPICS = CrowdTopics("customer-requests", "acceptances", "rankings", "training-labels", "dead-letters")
 BOUNDS = LoopBounds(batch_records_max=200, linger_s=0.0, poll_s=0.005, write_attempts_max=1)
 
@@ -94,21 +96,43 @@ class MemoryRing:
         source = MemorySource(self.broker, "rank", [TOPICS.requests, TOPICS.acceptances])
         topics = RankTopics(TOPICS.requests, TOPICS.acceptances, TOPICS.rankings, "outcomes")
         ranker = Ranker(
-            self._watch, source.rewind, RankConfig(topics, TOPICS.dead_letters, ALL_FEATURES, 1_000_000), telemetry=SilentTelemetry()
+            self._watch,
+            source.rewind,
+            RankConfig(topics, TOPICS.dead_letters, ALL_FEATURES, 1_000_000),
+            telemetry=SilentTelemetry(),
         )
         return self._loop(ranker, source, MemorySink(self.broker))
 
     def _join(self) -> tuple[Joiner, Loop[MemorySource]]:
-        source, sink = MemorySource(self.broker, "join", [TOPICS.rankings, "outcomes"], held=True), MemorySink(self.broker)
-        config = JoinConfig(JoinTopics(TOPICS.rankings, "outcomes", TOPICS.labels), TOPICS.dead_letters, HORIZONS, 1_000_000)
+        source, sink = (
+            MemorySource(self.broker, "join", [TOPICS.rankings, "outcomes"], held=True),
+            MemorySink(self.broker),
+        )
+        config = JoinConfig(
+            JoinTopics(TOPICS.rankings, "outcomes", TOPICS.labels), TOPICS.dead_letters, HORIZONS, 1_000_000
+        )
         joiner = Joiner(
-            source, sink.end_offsets, lambda: MemoryLog(self.broker, "join"), config, clock=self.clock, telemetry=SilentTelemetry()
+            source,
+            sink.end_offsets,
+            lambda: MemoryLog(self.broker, "join"),
+            config,
+            clock=self.clock,
+            telemetry=SilentTelemetry(),
         )
         return joiner, self._loop(joiner, source, sink)
 
     def _buffer(self) -> Loop[MemorySource]:
-        source, reader = MemorySource(self.broker, "buffer", [TOPICS.labels], held=True), MemoryLog(self.broker, "buffer")
-        buffer = Buffer(source, reader, self.files, BufferConfig(TOPICS.dead_letters, 10_000, 10_000_000, 0.5, 1.0), clock=self.clock)
+        source, reader = (
+            MemorySource(self.broker, "buffer", [TOPICS.labels], held=True),
+            MemoryLog(self.broker, "buffer"),
+        )
+        buffer = Buffer(
+            source,
+            reader,
+            self.files,
+            BufferConfig(TOPICS.dead_letters, 10_000, 10_000_000, 0.5, 1.0),
+            clock=self.clock,
+        )
         return self._loop(buffer, source, MemorySink(self.broker))
 
     def _loop(self, job: Ranker | Joiner | Buffer, source: MemorySource, sink: MemorySink) -> Loop[MemorySource]:

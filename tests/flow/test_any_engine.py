@@ -76,7 +76,10 @@ def figures(folder: Path, words: list[str]) -> dict[str, Any]:
 
 def ranked(folder: Path, words: list[str]) -> list[list[str]]:
     run("score", *words, "--requests", str(folder / "requests.jsonl"), "--out", str(folder / "out.jsonl"))
-    return [[one["offer_id"] for one in json.loads(line)["offers"]] for line in (folder / "out.jsonl").read_text().splitlines()]
+    return [
+        [one["offer_id"] for one in json.loads(line)["offers"]]
+        for line in (folder / "out.jsonl").read_text().splitlines()
+    ]
 
 
 def given(folder: Path) -> list[str]:
@@ -87,7 +90,9 @@ def test_vectors_and_the_program_that_looks_them_up_are_judged_and_ranked_alike(
     vectors = imported(folder, *given(folder))
     by_vectors, order = figures(folder, vectors), ranked(folder, vectors)
     assert by_vectors["within_customer"]["all"]["above_popularity"]["low"] > 0
-    programs = imported(folder, "--item-program", str(folder / "offer.pt2"), "--user-program", str(folder / "customer.pt2"))
+    programs = imported(
+        folder, "--item-program", str(folder / "offer.pt2"), "--user-program", str(folder / "customer.pt2")
+    )
     by_programs = figures(folder, programs)
     for part, figure in (("whole_catalog", "ndcg"), ("within_customer", "model")):
         assert by_programs[part]["all"][figure] == by_vectors[part]["all"][figure], part

@@ -38,12 +38,26 @@ def histories(draw: st.DrawFn, *, jitter_ms: int = HORIZONS.disorder_ms // 2 - 2
     for request in range(draw(st.integers(1, 8))):
         time_ms += draw(st.integers(0, 120))
         times = draw(st.sampled_from([1, 1, 1, 2]))
-        events += [Event("rankings", time_ms, time_ms + draw(jitter), ranking(f"r{request}", "c", time_ms)) for _ in range(times)]
+        events += [
+            Event("rankings", time_ms, time_ms + draw(jitter), ranking(f"r{request}", "c", time_ms))
+            for _ in range(times)
+        ]
         for answer in range(draw(st.integers(0, 4))):
             answered_ms = time_ms + draw(st.integers(-HORIZONS.back_ms - 5, HORIZONS.window_ms + HORIZONS.late_ms + 30))
             name, asked = f"{request}-{answer}", f"r{draw(st.sampled_from([request] * 6 + [99]))}"
-            value = outcome(name, asked, "c", draw(st.integers(0, 3)), accepted=draw(st.booleans()), time_ms=answered_ms, asked_ms=time_ms)
-            events += [Event("outcomes", answered_ms, answered_ms + draw(jitter), value) for _ in range(draw(st.sampled_from([1, 1, 2])))]
+            value = outcome(
+                name,
+                asked,
+                "c",
+                draw(st.integers(0, 3)),
+                accepted=draw(st.booleans()),
+                time_ms=answered_ms,
+                asked_ms=time_ms,
+            )
+            events += [
+                Event("outcomes", answered_ms, answered_ms + draw(jitter), value)
+                for _ in range(draw(st.sampled_from([1, 1, 2])))
+            ]
     return sorted(events, key=lambda event: event.arrives_ms)
 
 
@@ -59,7 +73,9 @@ class Run:
 
     def append(self, event: Event) -> None:
         self.clock.set(event.arrives_ms)
-        self.broker.append(OutputRecord(event.topic, event.value["customer_id"].encode(), msgspec.json.encode(event.value)))
+        self.broker.append(
+            OutputRecord(event.topic, event.value["customer_id"].encode(), msgspec.json.encode(event.value))
+        )
 
     def step(self, rankings: int, outcomes: int, *, crash: str, now_ms: int | None = None) -> None:
         records: list[Record] = []
@@ -69,7 +85,9 @@ class Run:
             records += log[position : position + count]
             if position + count >= len(log):
                 ended.append(topic)
-        joined = self.state.join(records, ended=ended, now_ms=(now_ms or self.clock.now_ms()) if "outcomes" in ended else None)
+        joined = self.state.join(
+            records, ended=ended, now_ms=(now_ms or self.clock.now_ms()) if "outcomes" in ended else None
+        )
         if crash != "before":
             for output in joined.labels:
                 self.broker.append(output)
@@ -92,12 +110,20 @@ class Run:
 @st.composite
 def schedules(draw: st.DrawFn, crashes: list[str]) -> list[tuple[int, int, str]]:
     return draw(
-        st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.sampled_from(["no", "no", *crashes])), min_size=30, max_size=60)
+        st.lists(
+            st.tuples(st.integers(0, 4), st.integers(0, 4), st.sampled_from(["no", "no", *crashes])),
+            min_size=30,
+            max_size=60,
+        )
     )
 
 
 def run_through(
-    config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]], *, watch: Callable[[Run], None] = lambda run: None
+    config: JoinConfig,
+    events: list[Event],
+    schedule: list[tuple[int, int, str]],
+    *,
+    watch: Callable[[Run], None] = lambda run: None,
 ) -> Run:
     run = Run(config)
     steps = iter(schedule * 10)
@@ -149,7 +175,9 @@ def test_revisions_neither_skip_nor_repeat_whatever_the_disorder(
 
 @given(histories(), schedules(["before", "after"]))
 @settings(max_examples=100, deadline=None)
-def test_labels_at_the_close_are_one_final_revision_a_request(events: list[Event], schedule: list[tuple[int, int, str]]) -> None:
+def test_labels_at_the_close_are_one_final_revision_a_request(
+    events: list[Event], schedule: list[tuple[int, int, str]]
+) -> None:
     run = run_through(AT_CLOSE, events, schedule)
     emitted = [msgspec.json.decode(record.value or b"") for record in run.broker.topic("training-labels")]
     assert all(value["final"] and value["revision"] == 1 for value in emitted)
@@ -173,7 +201,9 @@ def test_an_erased_customer_is_held_no_more_and_nobody_else_is_touched(
     events = sorted([*kept, *theirs, erasure], key=lambda event: event.arrives_ms)
     run = run_through(config, events, schedule, watch=lambda run: assert_held_no_more(run, erasure))
     labels, dead = oracle(kept, HORIZONS)
-    later = {event.value["request_id"] for event in theirs if event.topic == "rankings" and event.time_ms > erasure.time_ms}
+    later = {
+        event.value["request_id"] for event in theirs if event.topic == "rankings" and event.time_ms > erasure.time_ms
+    }
     labels |= {request_id: label for request_id, label in oracle(theirs, HORIZONS)[0].items() if request_id in later}
     assert {request_id: label for request_id, label in run.latest().items() if request_id in labels} == labels
     assert sum(b'"customer_id":"c"' in (record.value or b"") for record in run.dead) == dead
@@ -181,20 +211,29 @@ def test_an_erased_customer_is_held_no_more_and_nobody_else_is_touched(
 
 def about(customer_id: str, event: Event) -> Event:
     """Return the event as one of another customer, with request ids of their own."""
-    return replace(event, value={**event.value, "customer_id": customer_id, "request_id": f"{customer_id}{event.value['request_id']}"})
+    return replace(
+        event,
+        value={**event.value, "customer_id": customer_id, "request_id": f"{customer_id}{event.value['request_id']}"},
+    )
 
 
 def assert_held_no_more(run: Run, erasure: Event) -> None:
     read = run.state.progress()[Partition("outcomes", 0)].offset
-    if any(record.value == msgspec.json.encode(erasure.value) for record in run.broker.log(Partition("outcomes", 0))[:read]):
+    if any(
+        record.value == msgspec.json.encode(erasure.value) for record in run.broker.log(Partition("outcomes", 0))[:read]
+    ):
         theirs = [value for value in held_by(run.state) if value["customer_id"] == "d"]
-        assert not [value for value in theirs if value.get("request_time_ms", value["event_time_ms"]) <= erasure.time_ms]
+        assert not [
+            value for value in theirs if value.get("request_time_ms", value["event_time_ms"]) <= erasure.time_ms
+        ]
 
 
 def held_by(state: PartitionJoin | PartitionClose) -> list[dict[str, Any]]:
     """Return the messages that a state holds."""
     if isinstance(state, PartitionJoin):
-        values = [request.ranking for request in state.open.values()] + [one.record.value for one in state._waiting.values()]
+        values = [request.ranking for request in state.open.values()] + [
+            one.record.value for one in state._waiting.values()
+        ]
     else:
         values = [record.value for record, _ in state._ahead] + [record.value for record in state._waiting.values()]
     return [msgspec.json.decode(value) for value in values if value]

@@ -59,19 +59,35 @@ def explored(model: Model, rng: np.random.Generator, requests_count: int = REQUE
     vectors = model.item_tower.embed([offer.features for offer in offers], [offer.offer_id for offer in offers]).vectors
     catalog = Catalog.of(ReleaseId("r"), offers, vectors.astype(np.float32))
     requests = WORLD.requests(rng, requests_count, start_ms=START_MS, rate_per_s=50.0, limit=PLACES)
-    customers = model.user_tower.embed([one.features for one in requests], [one.customer_id for one in requests]).vectors
-    ranked = explore(requests, rank(requests, customers, catalog, limits=EXPLORING.pool_sizes(requests)), catalog, EXPLORING)
+    customers = model.user_tower.embed(
+        [one.features for one in requests], [one.customer_id for one in requests]
+    ).vectors
+    ranked = explore(
+        requests, rank(requests, customers, catalog, limits=EXPLORING.pool_sizes(requests)), catalog, EXPLORING
+    )
     assert ranked.propensities is not None
     rankings = []
     for number, request in enumerate(requests):
         part = slice(ranked.starts[number], ranked.starts[number + 1])
-        shown = zip(ranked.rows[part].tolist(), ranked.scores[part].tolist(), ranked.propensities[part].tolist(), strict=True)
+        shown = zip(
+            ranked.rows[part].tolist(), ranked.scores[part].tolist(), ranked.propensities[part].tolist(), strict=True
+        )
         placed = [
             RankedOffer(OfferId(offers[row].offer_id), place, score, chance, offers[row].features)
             for place, (row, score, chance) in enumerate(shown, 1)
         ]
         rankings.append(
-            Ranking(request.request_id, request.customer_id, request.event_time_ms, "r", "ranked", 40, {}, request.features, placed)
+            Ranking(
+                request.request_id,
+                request.customer_id,
+                request.event_time_ms,
+                "r",
+                "ranked",
+                40,
+                {},
+                request.features,
+                placed,
+            )
         )
     taken = {(answer.request_id, answer.offer_id) for answer in WORLD.answers(rng, rankings) if answer.accepted}
     for ranking in rankings:
@@ -89,7 +105,9 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Logged:
     few = write(folder / "few.jsonl", WORLD.log(np.random.default_rng(1), 120, start_ms=0, random_share=1.0))
     many = write(folder / "many.jsonl", WORLD.log(np.random.default_rng(2), 3_000, start_ms=0, random_share=1.0))
     old = trained(few)
-    return Logged(old, trained(many), write(folder / "explored.jsonl", list(explored(old, np.random.default_rng(3)))), few)
+    return Logged(
+        old, trained(many), write(folder / "explored.jsonl", list(explored(old, np.random.default_rng(3)))), few
+    )
 
 
 def estimated(logged: Logged, model: Model, policy: ModelPolicy) -> dict[str, Any]:
@@ -124,8 +142,13 @@ def test_intervals_hold_the_truth_in_log_after_log(logged: Logged, tmp_path: Pat
         log = write(tmp_path / f"{seed}.jsonl", list(explored(logged.old, np.random.default_rng(seed), 3_000)))
         found.append(estimated(replace(logged, labels=log), logged.new, SAME_POLICY))
     for name in ESTIMATORS:
-        assert sum(one[name]["low"] < true < one[name]["high"] for one in found) >= 6, name  # 7.6 of 8 are to be expected
-        values, width = np.array([one[name]["value"] for one in found]), np.mean([one[name]["high"] - one[name]["low"] for one in found])
+        assert sum(one[name]["low"] < true < one[name]["high"] for one in found) >= 6, (
+            name
+        )  # 7.6 of 8 are to be expected
+        values, width = (
+            np.array([one[name]["value"] for one in found]),
+            np.mean([one[name]["high"] - one[name]["low"] for one in found]),
+        )
         assert abs(values.mean() - true) < 0.3 * width, name  # three standard errors of the mean of eight
 
 

@@ -45,8 +45,20 @@ def test_a_policy_that_is_the_logging_one_is_worth_what_was_logged(tmp_path: Pat
 
 # measured apart from this code, on the same two files: value and interval in percent, effective sample size, largest weight
 PUBLISHED: dict[str, dict[str, Any]] = {
-    "random-men": {"logged": 0.460, "ips": (0.453, 0.249, 0.708), "snips": (0.460, 0.253, 0.712), "ess": 2470, "weight": 10.7},
-    "bts-men": {"logged": 0.690, "ips": (0.301, 0.169, 0.464), "snips": (0.319, 0.176, 0.498), "ess": 656, "weight": 178},
+    "random-men": {
+        "logged": 0.460,
+        "ips": (0.453, 0.249, 0.708),
+        "snips": (0.460, 0.253, 0.712),
+        "ess": 2470,
+        "weight": 10.7,
+    },
+    "bts-men": {
+        "logged": 0.690,
+        "ips": (0.301, 0.169, 0.464),
+        "snips": (0.319, 0.176, 0.498),
+        "ess": 656,
+        "weight": 178,
+    },
 }
 
 

@@ -32,14 +32,20 @@ def rankings() -> Iterator[LabelledRanking]:
     rng = np.random.default_rng(3)
     for number in range(2_000):
         taste = number % 90 % 3
-        offers = [labelled(int(place), rank, taste, rng) for rank, place in enumerate(rng.choice(12, 3, replace=False), 1)]
-        yield LabelledRanking(f"q{number}", 1, True, f"c{number % 90}", 1_000 + number, "rel", {"likes": TASTES[taste]}, offers)
+        offers = [
+            labelled(int(place), rank, taste, rng) for rank, place in enumerate(rng.choice(12, 3, replace=False), 1)
+        ]
+        yield LabelledRanking(
+            f"q{number}", 1, True, f"c{number % 90}", 1_000 + number, "rel", {"likes": TASTES[taste]}, offers
+        )
 
 
 def labelled(place: int, rank: int, taste: int, rng: np.random.Generator) -> LabelledOffer:
     offer = snacks()[place]
     accepted: Literal[0, 1] = 1 if rng.random() < ODDS[place % 3 == taste] else 0
-    return LabelledOffer(offer.offer_id, rank, 0.5, 1.0, offer.features, accepted, "accepted" if accepted else "window_closed", 5_000)
+    return LabelledOffer(
+        offer.offer_id, rank, 0.5, 1.0, offer.features, accepted, "accepted" if accepted else "window_closed", 5_000
+    )
 
 
 def learned_from(folder: Path, keep_prob: float) -> tuple[TrainingSet, Fitted]:
@@ -58,7 +64,9 @@ def odds(data: TrainingSet, done: Fitted) -> dict[bool, float]:
         outputs = done.user.outputs(Batch.of(data.customers, data.customer.astype(np.int64)))
         items = done.item(Batch.of(data.offers, data.offer.astype(np.int64)))
         cosine = (functional.normalize(outputs, dim=1) * items).sum(dim=1)
-        learned = torch.sigmoid(done.head.log_odds(cosine, outputs, torch.from_numpy(data.rank.astype(np.int64)))).numpy()
+        learned = torch.sigmoid(
+            done.head.log_odds(cosine, outputs, torch.from_numpy(data.rank.astype(np.int64)))
+        ).numpy()
     own = np.array([int(name[1:]) % 3 for name in data.customer_ids])[data.who] == data.catalog_of[data.offer] % 3
     return {kind: float(np.average(learned[own == kind], weights=data.weight[own == kind])) for kind in (True, False)}
 

@@ -30,13 +30,27 @@ def run(*words: str) -> Result:
 
 
 def trained(folder: Path, *more: str) -> dict[str, Any]:
-    files = ("--labels", str(folder / "labels.jsonl"), "--offers", str(folder / "offers.jsonl"), "--out", str(folder / "model"))
+    files = (
+        "--labels",
+        str(folder / "labels.jsonl"),
+        "--offers",
+        str(folder / "offers.jsonl"),
+        "--out",
+        str(folder / "model"),
+    )
     found: dict[str, Any] = json.loads(run("train", *files, "--json", *more).stdout)
     return found
 
 
 def evaluated(folder: Path, *more: str) -> Result:
-    files = ("--labels", str(folder / "labels.jsonl"), "--offers", str(folder / "offers.jsonl"), "--model", str(folder / "model"))
+    files = (
+        "--labels",
+        str(folder / "labels.jsonl"),
+        "--offers",
+        str(folder / "offers.jsonl"),
+        "--model",
+        str(folder / "model"),
+    )
     return run("evaluate", *files, *more)
 
 
@@ -45,7 +59,9 @@ def test_a_model_is_trained_and_measured_by_what_it_did_not_learn_from(folder: P
     found = json.loads(evaluated(folder, "--json").stdout)
     assert found["model_id"] == told["model_id"]
     assert found["rows"] == told["facts"]["held_out_rows"]
-    assert found["within_customer"]["all"]["model"]["value"] == pytest.approx(told["facts"]["held_out_auc"]["within_customer"])
+    assert found["within_customer"]["all"]["model"]["value"] == pytest.approx(
+        told["facts"]["held_out_auc"]["within_customer"]
+    )
     assert [epoch["number"] for epoch in told["history"]] == list(range(1, told["facts"]["epochs"] + 1))
 
 
@@ -75,7 +91,9 @@ def test_a_folder_that_holds_something_else_is_refused_before_any_training(folde
         run("train", *files)
 
 
-@pytest.mark.parametrize(("flag", "value"), [("--objective", "clicks"), ("--customer-id", "maybe"), ("--device", "abacus"), ("--dim", "0")])
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--objective", "clicks"), ("--customer-id", "maybe"), ("--device", "abacus"), ("--dim", "0")]
+)
 def test_wrong_words_are_wrong_usage(folder: Path, flag: str, value: str) -> None:
     with pytest.raises(UsageError, match=flag.strip("-")):
         trained(folder, flag, value)

@@ -16,7 +16,9 @@ from tests.flow.test_join_histories import AT_ONCE, GROUP, HORIZONS, Run, both_w
 from tests.join_oracle import Event
 
 TOPICS = VerifyTopics("customer-requests", "acceptances", "rankings", "outcomes", "training-labels", "dead-letters")
-PARTITIONS = dict.fromkeys([TOPICS.requests, TOPICS.acceptances, TOPICS.rankings, TOPICS.outcomes, TOPICS.labels, TOPICS.dead_letters], 1)
+PARTITIONS = dict.fromkeys(
+    [TOPICS.requests, TOPICS.acceptances, TOPICS.rankings, TOPICS.outcomes, TOPICS.labels, TOPICS.dead_letters], 1
+)
 CONFIG = VerifyConfig(TOPICS, PARTITIONS, HORIZONS, exactly_once=True)
 # these histories begin with rankings and outcomes: nobody asked for them
 UNASKED = {"request_unknown", "acceptance_unknown"}
@@ -24,7 +26,9 @@ UNASKED = {"request_unknown", "acceptance_unknown"}
 
 def faults(run: Run) -> set[str]:
     for record in run.dead:
-        run.broker.append(replace(dead_letter_record(DeadLetter(record, "code", "why"), TOPICS.dead_letters), partition=0))
+        run.broker.append(
+            replace(dead_letter_record(DeadLetter(record, "code", "why"), TOPICS.dead_letters), partition=0)
+        )
     log = MemoryLog(run.broker, GROUP)
     return set(verify(Readers(log, log, log), None, MemorySorter, CONFIG).faults) - UNASKED
 
@@ -32,7 +36,9 @@ def faults(run: Run) -> set[str]:
 @both_ways
 @given(histories(), schedules(["before", "after"]))
 @settings(max_examples=60, deadline=None)
-def test_a_join_that_is_stopped_anywhere_passes(config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]) -> None:
+def test_a_join_that_is_stopped_anywhere_passes(
+    config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
+) -> None:
     assert faults(run_through(config, events, schedule)) == set()
 
 
@@ -47,7 +53,9 @@ def test_whatever_the_disorder_every_answer_counts_or_is_a_dead_letter(
 
 @given(histories(), schedules([]), st.data())
 @settings(max_examples=60, deadline=None)
-def test_a_label_that_is_taken_away_is_missed(events: list[Event], schedule: list[tuple[int, int, str]], data: st.DataObject) -> None:
+def test_a_label_that_is_taken_away_is_missed(
+    events: list[Event], schedule: list[tuple[int, int, str]], data: st.DataObject
+) -> None:
     run = run_through(AT_ONCE, events, schedule)
     labels = run.broker.topic(TOPICS.labels)
     if labels:

@@ -18,7 +18,10 @@ def stand(kafka: str, redis_url: str) -> Iterator[Stand]:
 
 def test_throughput_counts_every_event_of_both_workers(stand: Stand) -> None:
     rows = measure_throughput(stand, ["exactly_once"], events=1_500, rounds=1, say=lambda what: None)
-    assert [(row.worker, row.delivery, row.events) for row in rows] == [("bare", "exactly_once", 1_500), ("rank", "exactly_once", 1_500)]
+    assert [(row.worker, row.delivery, row.events) for row in rows] == [
+        ("bare", "exactly_once", 1_500),
+        ("rank", "exactly_once", 1_500),
+    ]
     assert all(row.events_per_s > 0 and row.memory_mib > 10 for row in rows)
 
 

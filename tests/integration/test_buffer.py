@@ -30,7 +30,10 @@ RUN = "from stream_scorer.cli import main; main()"
 
 def labelled(number: int) -> bytes:
     time_ms = number % 3 * DAY_MS
-    offers = [LabelledOffer(f"o{rank}", rank, 0.5, 1.0, {"price": 1.5}, 0, "declined", time_ms) for rank in range(1, OFFERS + 1)]
+    offers = [
+        LabelledOffer(f"o{rank}", rank, 0.5, 1.0, {"price": 1.5}, 0, "declined", time_ms)
+        for rank in range(1, OFFERS + 1)
+    ]
     return encode(LabelledRanking(f"r{number}", 1, True, f"c{number % 90}", time_ms, "rel", {"age": 30.0}, offers))
 
 
@@ -44,7 +47,9 @@ def send(kafka: str, topics: TopicSettings, rankings: int = RANKINGS) -> None:
     assert producer.flush(30) == 0
 
 
-def start(kafka: str, topics: TopicSettings, folder: Path | str, *options: str, **settings: str) -> subprocess.Popen[str]:
+def start(
+    kafka: str, topics: TopicSettings, folder: Path | str, *options: str, **settings: str
+) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
         "STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS": kafka,
@@ -112,7 +117,9 @@ def test_kills_at_random_lose_and_double_nothing(kafka: str, topics: TopicSettin
     for _ in range(4):
         members = [start(kafka, topics, tmp_path, **slowly) for _ in range(2)]
         try:
-            wait_for(partial(has_more_than, len(list(tmp_path.rglob("*.parquet"))), tmp_path), "another file", every_s=0.01)
+            wait_for(
+                partial(has_more_than, len(list(tmp_path.rglob("*.parquet"))), tmp_path), "another file", every_s=0.01
+            )
             time.sleep(chance.uniform(0, 0.2))
         finally:
             kill(members)

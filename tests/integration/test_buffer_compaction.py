@@ -24,7 +24,9 @@ def wait_for_compaction(folder: Path, known: int) -> None:
         time.sleep(0.01)
 
 
-def test_buffers_killed_while_they_compact_lose_and_double_nothing(kafka: str, topics: TopicSettings, tmp_path: Path) -> None:
+def test_buffers_killed_while_they_compact_lose_and_double_nothing(
+    kafka: str, topics: TopicSettings, tmp_path: Path
+) -> None:
     send(kafka, topics, RANKINGS)
     chance = random.Random(7)
     for _ in range(3):
@@ -40,9 +42,15 @@ def test_buffers_killed_while_they_compact_lose_and_double_nothing(kafka: str, t
     assert len(times_stored(tmp_path)) == RANKINGS * OFFERS
 
 
-def test_who_has_listed_the_files_reads_them_though_they_are_made_one(kafka: str, topics: TopicSettings, tmp_path: Path) -> None:
+def test_who_has_listed_the_files_reads_them_though_they_are_made_one(
+    kafka: str, topics: TopicSettings, tmp_path: Path
+) -> None:
     send(kafka, topics, 900)
-    finish(start(kafka, topics, tmp_path, "--until-idle", "0.5", **BUSY | {"STREAM_SCORER_BUFFER__COMPACT_FILES_MIN": "1000"}))
+    finish(
+        start(
+            kafka, topics, tmp_path, "--until-idle", "0.5", **BUSY | {"STREAM_SCORER_BUFFER__COMPACT_FILES_MIN": "1000"}
+        )
+    )
     reading = ParquetBuffer.open(str(tmp_path)).read()
     first = next(reading)
     compacted = finish(start(kafka, topics, tmp_path, "--compact"))

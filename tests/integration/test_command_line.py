@@ -21,14 +21,20 @@ def run(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
 
 def test_help_lists_every_command_that_is_there() -> None:
     shown = run("--help").stdout
-    there = [name for name in COMMANDS if (Path(stream_scorer.__file__).parent / "cli" / f"{name.replace('-', '_')}.py").is_file()]
+    there = [
+        name
+        for name in COMMANDS
+        if (Path(stream_scorer.__file__).parent / "cli" / f"{name.replace('-', '_')}.py").is_file()
+    ]
     assert {"rank", "topics", "settings"} <= set(there)
     assert all(f"\n  {name} " in shown for name in there)
 
 
 def test_help_imports_nothing_heavy() -> None:
     words = "import sys; sys.argv = ['stream-scorer', '--help']\nfrom stream_scorer.cli import main\ntry:\n  main()\nfinally:\n  "
-    shown = subprocess.run([sys.executable, "-c", f"{words}print(*sys.modules, sep='|')"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", f"{words}print(*sys.modules, sep='|')"], capture_output=True, text=True, check=True
+    )
     assert not set(HEAVY) & set(shown.stdout.splitlines()[-1].split("|"))
 
 

@@ -85,7 +85,9 @@ def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path, number: signa
     assert left(tmp_path / "out") == []
 
 
-def test_no_variable_leads_a_command_of_the_demo_to_another_ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_variable_leads_a_command_of_the_demo_to_another_ring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS", "production:9092")
     (tmp_path / "settings.toml").write_text('[kafka]\nbootstrap_servers = "demo:1"\n')
     with OwnCommand(["settings"], config=tmp_path / "settings.toml", log=tmp_path / "log") as command:

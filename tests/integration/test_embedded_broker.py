@@ -42,7 +42,12 @@ def test_a_committed_offset_is_kept_while_the_broker_lives() -> None:
 
 
 def _read(broker: EmbeddedBroker, count: int) -> list[bytes | None]:
-    options = {"bootstrap.servers": broker.bootstrap_servers, "group.id": "g", "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    options = {
+        "bootstrap.servers": broker.bootstrap_servers,
+        "group.id": "g",
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+    }
     consumer = Consumer({**options, "session.timeout.ms": 1500, "heartbeat.interval.ms": 300})
     consumer.subscribe(["offers"])
     records = consumer.consume(count, timeout=60)

@@ -48,10 +48,15 @@ def trained(folder: Path, requests: int, seed: int) -> Model:
 def capture(ring: Ring, logs: Path) -> None:
     """Let customers ask, be shown what the ranker tries, and answer; label that and write it to files."""
     rng = np.random.default_rng(3)
-    ring.send(ring.topics.requests, map(encode, WORLD.requests(rng, REQUESTS, start_ms=START_MS, rate_per_s=50.0, limit=PLACES)))
+    ring.send(
+        ring.topics.requests,
+        map(encode, WORLD.requests(rng, REQUESTS, start_ms=START_MS, rate_per_s=50.0, limit=PLACES)),
+    )
     ring.run("rank", "--until-idle", "2", log=logs / "rank.log")
     ranked = [msgspec.json.decode(record.value or b"") for record in ring.read(ring.topics.rankings)]
-    rankings = sorted(TypeAdapter(list[Ranking]).validate_python(ranked), key=lambda one: one.request_id)  # the answers are drawn in order
+    rankings = sorted(
+        TypeAdapter(list[Ranking]).validate_python(ranked), key=lambda one: one.request_id
+    )  # the answers are drawn in order
     ring.send(ring.topics.acceptances, map(encode, WORLD.answers(rng, rankings)))
     for job in ("rank", "join", "buffer"):
         ring.run(job, "--until-idle", "2", log=logs / f"{job}.log")

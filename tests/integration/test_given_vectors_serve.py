@@ -22,7 +22,9 @@ from tests.ring import Ring, request, values
 @pytest.fixture
 def words(tmp_path: Path) -> list[str]:
     (tmp_path / "offers.jsonl").write_bytes(b"\n".join(msgspec.json.encode(offer(number)) for number in range(3)))
-    vectors = lines(tmp_path / "vectors.jsonl", [{"offer_id": name, "vector": vector} for name, vector in OFFERS.items()])
+    vectors = lines(
+        tmp_path / "vectors.jsonl", [{"offer_id": name, "vector": vector} for name, vector in OFFERS.items()]
+    )
     return ["publish", "--offers", str(tmp_path / "offers.jsonl"), "--offer-vectors", vectors]
 
 
@@ -40,30 +42,50 @@ def expected(customer: list[float]) -> dict[str, float]:
     return {name: float(unit @ np.array(vector) / np.linalg.norm(vector)) for name, vector in OFFERS.items()}
 
 
-def test_customers_come_from_a_file_from_a_tower_or_on_the_request(ring: Ring, words: list[str], tmp_path: Path) -> None:
+def test_customers_come_from_a_file_from_a_tower_or_on_the_request(
+    ring: Ring, words: list[str], tmp_path: Path
+) -> None:
     ring.run(*words, log=tmp_path / "publish.log")
     assert ranked(ring, tmp_path, features={"vector": [3.0, 4.0]}) == pytest.approx(expected([3.0, 4.0]))
-    given = lines(tmp_path / "customers.jsonl", [{"customer_id": name, "vector": vector} for name, vector in CUSTOMERS.items()])
+    given = lines(
+        tmp_path / "customers.jsonl", [{"customer_id": name, "vector": vector} for name, vector in CUSTOMERS.items()]
+    )
     ring.run(*words, "--customer-vectors", given, log=tmp_path / "publish.log")
     assert ranked(ring, tmp_path, customer_id="ann") == pytest.approx(expected(CUSTOMERS["ann"]))
     made = tmp_path / "model"
-    ring.run("import-towers", *words[3:], "--out", str(made), log=tmp_path / "import.log")  # whose user tower reads the request's vector
+    ring.run(
+        "import-towers", *words[3:], "--out", str(made), log=tmp_path / "import.log"
+    )  # whose user tower reads the request's vector
     ring.run("publish", *words[1:3], "--model", str(made), "--customer-vectors", given, log=tmp_path / "publish.log")
-    assert ranked(ring, tmp_path, customer_id="ann", features={"vector": [3.0, 4.0]}) == pytest.approx(expected(CUSTOMERS["ann"]))
-    assert ranked(ring, tmp_path, customer_id="bob", features={"vector": [3.0, 4.0]}) == pytest.approx(expected([3.0, 4.0]))
+    assert ranked(ring, tmp_path, customer_id="ann", features={"vector": [3.0, 4.0]}) == pytest.approx(
+        expected(CUSTOMERS["ann"])
+    )
+    assert ranked(ring, tmp_path, customer_id="bob", features={"vector": [3.0, 4.0]}) == pytest.approx(
+        expected([3.0, 4.0])
+    )
 
 
 def test_programs_rank_in_a_ranker(ring: Ring, words: list[str], tmp_path: Path) -> None:
-    items = archive(inputs=(Category("offer_id", ("offer-0", "offer-1"), from_id=True), Category("colour", ("red",)), Number("price")))
+    items = archive(
+        inputs=(
+            Category("offer_id", ("offer-0", "offer-1"), from_id=True),
+            Category("colour", ("red",)),
+            Number("price"),
+        )
+    )
     for name, data in {"item": items, "user": archive()}.items():
         (tmp_path / f"{name}.pt2").write_bytes(data)
     programs = ["--item-program", str(tmp_path / "item.pt2"), "--user-program", str(tmp_path / "user.pt2")]
     ring.run(*words[:3], *programs, log=tmp_path / "publish.log")
     customer = program_tower(archive(), "customer").embed([{"age": 30.0}], ["ann"]).vectors[0]
     offers = [offer(number) for number in range(3)]
-    vectors = program_tower(items, "offer").embed([one.features for one in offers], [one.offer_id for one in offers]).vectors
+    vectors = (
+        program_tower(items, "offer").embed([one.features for one in offers], [one.offer_id for one in offers]).vectors
+    )
     found = ranked(ring, tmp_path, customer_id="ann", features={"age": 30.0})
-    assert found == pytest.approx({one.offer_id: float(customer @ vector) for one, vector in zip(offers, vectors, strict=True)}, abs=1e-6)
+    assert found == pytest.approx(
+        {one.offer_id: float(customer @ vector) for one, vector in zip(offers, vectors, strict=True)}, abs=1e-6
+    )
 
 
 def test_what_was_forced_past_the_gate_is_on_a_rankers_metrics(ring: Ring, words: list[str], tmp_path: Path) -> None:

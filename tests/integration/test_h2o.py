@@ -29,7 +29,9 @@ from tests.integration.test_command_line import run
 pytestmark = [
     pytest.mark.h2o,
     # H2O's client leaves files open, and warns of columns that are unseen or lacking, which is what is tested
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::UserWarning"),
+    pytest.mark.filterwarnings(
+        "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::UserWarning"
+    ),
 ]
 
 DIFFERENCE_MAX = 1e-9
@@ -62,7 +64,9 @@ class Frames:
             writer = csv.writer(file)
             writer.writerow(columns)
             writer.writerows([["" if row[name] is None else row[name] for name in columns] for row in rows])
-        return self.h2o.import_file(str(path), header=1, col_types={name: "enum" if name in ENUMS else "numeric" for name in columns})
+        return self.h2o.import_file(
+            str(path), header=1, col_types={name: "enum" if name in ENUMS else "numeric" for name in columns}
+        )
 
     def deep(self, model: Any, rows: list[Row], columns: tuple[str, ...] = INPUTS) -> Floats:
         """Ask H2O for its deep features."""
@@ -100,13 +104,26 @@ def strange_rows() -> list[Row]:
     """Return rows with unseen levels, numbers far off, and nothing at all."""
     row = {**known_rows(1)[0], "customer_id": "001", "colour": "red", "price": 5.0}
     nothing: Row = dict.fromkeys(row)
-    return [{**row, "customer_id": "unseen"}, {**row, "colour": "unseen"}, {**row, "price": 1e6}, {**row, "score": -1e6}, nothing]
+    return [
+        {**row, "customer_id": "unseen"},
+        {**row, "colour": "unseen"},
+        {**row, "price": 1e6},
+        {**row, "score": -1e6},
+        nothing,
+    ]
 
 
 def trained(frames: Frames, **options: Any) -> Any:
     from h2o.estimators import H2ODeepLearningEstimator
 
-    chosen = {"hidden": [8], "epochs": 1, "seed": 1, "reproducible": True, "categorical_encoding": "one_hot_internal", **options}
+    chosen = {
+        "hidden": [8],
+        "epochs": 1,
+        "seed": 1,
+        "reproducible": True,
+        "categorical_encoding": "one_hot_internal",
+        **options,
+    }
     model = H2ODeepLearningEstimator(export_weights_and_biases=True, **chosen)
     model.train(x=list(INPUTS), y="accepted", training_frame=frames.frame(known_rows(), (*INPUTS, "accepted")))
     return model
@@ -135,7 +152,9 @@ def differences(frames: Frames, model: Any, made: Tower) -> dict[str, float]:
         mine, theirs = ours(made, rows, columns), frames.deep(model, rows, columns)
         lengths = np.linalg.norm(theirs, axis=1, keepdims=True)
         vectors = theirs / np.where(lengths > 0, lengths, 1)
-        found[name] = float(max(np.abs(mine - theirs).max() / max(1.0, np.abs(theirs).max()), np.abs(normalised(mine) - vectors).max()))
+        found[name] = float(
+            max(np.abs(mine - theirs).max() / max(1.0, np.abs(theirs).max()), np.abs(normalised(mine) - vectors).max())
+        )
     return found
 
 
@@ -151,7 +170,9 @@ def test_outputs_are_h2os_own(
     assert max(found.values()) < DIFFERENCE_MAX, found
 
 
-def test_without_the_slot_of_missing_values_outputs_differ(frames: Frames, record_property: Callable[[str, object], None]) -> None:
+def test_without_the_slot_of_missing_values_outputs_differ(
+    frames: Frames, record_property: Callable[[str, object], None]
+) -> None:
     model = trained(frames, activation="tanh")
     made = tower(network_of(model, version=frames.h2o.__version__))
     table = made.table.copy()
@@ -169,11 +190,15 @@ def test_encodings_that_h2o_makes_beforehand_are_refused(frames: Frames, encodin
         network_of(model, version=frames.h2o.__version__)
 
 
-def test_a_jvms_cosines_of_exported_vectors_are_our_dot_products(frames: Frames, record_property: Callable[[str, object], None]) -> None:
+def test_a_jvms_cosines_of_exported_vectors_are_our_dot_products(
+    frames: Frames, record_property: Callable[[str, object], None]
+) -> None:
     made = [tower(network_of(trained(frames, activation="tanh", seed=seed), version="")) for seed in (1, 2)]
     vectors = [normalised(ours(one, known_rows(40))) for one in made]
     names = tuple(f"v{place}" for place in range(vectors[0].shape[1]))
-    users, items = (frames.frame([dict(zip(names, row, strict=True)) for row in each.tolist()], names) for each in vectors)
+    users, items = (
+        frames.frame([dict(zip(names, row, strict=True)) for row in each.tolist()], names) for each in vectors
+    )
     cells = users.distance(items, "cosine").as_data_frame(use_pandas=False, header=False)
     difference = np.abs(np.array(cells, np.float64) - vectors[0] @ vectors[1].T).max()
     record_property("difference", float(difference))
@@ -190,8 +215,16 @@ def test_a_mojo_is_the_same_network(frames: Frames, activation: str, use_all: bo
     model = trained(frames, activation=activation, use_all_factor_levels=use_all, standardize=standardize)
     path = Path(model.download_mojo(str(frames.folder / "model.zip")))
     mojo, api = read_mojo(path), network_of(model, version=frames.h2o.__version__)
-    assert (mojo.categories, mojo.offsets, mojo.norm_mul, mojo.norm_sub) == (api.categories, api.offsets, api.norm_mul, api.norm_sub)
-    assert all(np.array_equal(one, other) for one, other in zip((*mojo.weights, *mojo.biases), (*api.weights, *api.biases), strict=True))
+    assert (mojo.categories, mojo.offsets, mojo.norm_mul, mojo.norm_sub) == (
+        api.categories,
+        api.offsets,
+        api.norm_mul,
+        api.norm_sub,
+    )
+    assert all(
+        np.array_equal(one, other)
+        for one, other in zip((*mojo.weights, *mojo.biases), (*api.weights, *api.biases), strict=True)
+    )
     assert max(differences(frames, model, tower(mojo)).values()) < DIFFERENCE_MAX
 
 
@@ -210,7 +243,9 @@ def test_a_training_gives_a_model_that_the_gate_has_no_parity_fault_with() -> No
     draft = draft_release(model, snacks(), created_ms=0, embedded=lambda done: None)
     assert not [fault for fault in draft.faults if "AUC" not in fault]
     facts["golden"]["user_tower"]["outputs"][0][0] += 1e-6
-    assert any("the user_tower differs by up to 1e-06" in fault for fault in faults_of(model, draft.release.catalog, []))
+    assert any(
+        "the user_tower differs by up to 1e-06" in fault for fault in faults_of(model, draft.release.catalog, [])
+    )
 
 
 def test_the_same_data_and_seed_give_the_same_model() -> None:
@@ -223,13 +258,25 @@ def test_train_with_the_h2o_engine_writes_a_model(tmp_path: Path) -> None:
     with (tmp_path / "labels.jsonl").open("wb") as labels:
         for row in range(2_000):
             customer, offer = rng.integers(60), rng.integers(12)
-            shown = {"customer_id": f"c-{customer}", "offer_id": f"snack-{offer}", "rank": row % 5 + 1, "request_id": str(row // 5)}
+            shown = {
+                "customer_id": f"c-{customer}",
+                "offer_id": f"snack-{offer}",
+                "rank": row % 5 + 1,
+                "request_id": str(row // 5),
+            }
             accepted = int(rng.random() < (0.6 if offer % 3 == 0 else 0.1))
             labels.write(msgspec.json.encode({**shown, "score": float(0.5 - offer / 24), "accepted": accepted}) + b"\n")
     (tmp_path / "offers.jsonl").write_bytes(
         b"\n".join(msgspec.json.encode({"offer_id": offer.offer_id, "features": offer.features}) for offer in snacks())
     )
-    words = ["--labels", str(tmp_path / "labels.jsonl"), "--offers", str(tmp_path / "offers.jsonl"), "--out", str(tmp_path / "model")]
+    words = [
+        "--labels",
+        str(tmp_path / "labels.jsonl"),
+        "--offers",
+        str(tmp_path / "offers.jsonl"),
+        "--out",
+        str(tmp_path / "model"),
+    ]
     done = run("train", "--engine", "h2o", "--json", *words)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["model_id"] == read_model(tmp_path / "model").model_id

@@ -23,7 +23,9 @@ def test_two_mojos_become_a_model(words: list[str], tmp_path: Path) -> None:
     assert said.returncode == 0, said.stderr
     model = read_model(tmp_path / "model")
     assert json.loads(said.stdout)["model_id"] == model.model_id
-    expected = np.array(deep_features(network(seed=2, activation="Tanh"), {"colour": "red", "price": 1.0, "score": 0.75}, "bob"))
+    expected = np.array(
+        deep_features(network(seed=2, activation="Tanh"), {"colour": "red", "price": 1.0, "score": 0.75}, "bob")
+    )
     made = model.item_tower.embed([{"colour": "red", "price": 1.0}], ["bob"]).vectors[0]
     assert np.allclose(made, expected / np.linalg.norm(expected), rtol=0, atol=1e-6)  # a MOJO's weights are float32
 

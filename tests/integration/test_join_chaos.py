@@ -45,7 +45,9 @@ def put_the_end_of_time(ring: Ring, end_ms: int) -> None:
     for number in range(ring.topics.partitions):
         for time_ms in (end_ms, end_ms + 120_000):
             name = f"end-{number}-{time_ms}"
-            producer.produce(ring.topics.rankings, msgspec.json.encode(ranking(name, "c", time_ms)), key=b"c", partition=number)
+            producer.produce(
+                ring.topics.rankings, msgspec.json.encode(ranking(name, "c", time_ms)), key=b"c", partition=number
+            )
             answer = outcome(name, name, "c", 0, accepted=True, time_ms=time_ms, asked_ms=time_ms)
             producer.produce(ring.topics.outcomes, msgspec.json.encode(answer), key=b"c", partition=number)
     assert producer.flush(60) == 0

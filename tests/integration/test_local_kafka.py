@@ -43,11 +43,15 @@ def test_a_frozen_broker_answers_again_when_it_may(broker: LocalKafka) -> None:
 
 def test_a_broker_that_cannot_start_says_why() -> None:
     with pytest.raises(NotReady, match=r"no\.such\.role|process\.roles"):
-        LocalKafka(cache=PLACES.cache, kafka_home=PLACES.kafka_home, properties={"process.roles": "no.such.role"}).start()
+        LocalKafka(
+            cache=PLACES.cache, kafka_home=PLACES.kafka_home, properties={"process.roles": "no.such.role"}
+        ).start()
 
 
 def write(broker: LocalKafka, value: bytes, *, wait_s: float = 30) -> None:
-    producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0, "message.timeout.ms": int(wait_s * 1000)})
+    producer = Producer(
+        {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0, "message.timeout.ms": int(wait_s * 1000)}
+    )
     faults: list[object] = []
     producer.produce("kept", value, partition=0, on_delivery=lambda error, _: faults.append(error))
     producer.flush(wait_s + 5)

@@ -19,7 +19,9 @@ DEADLINE_S = 60.0
 
 def test_topics_exist_with_their_partitions(kafka: str, topics: TopicSettings) -> None:
     found = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=30).topics
-    assert {len(found[name].partitions) for name in (topics.requests, topics.rankings, topics.labels)} == {topics.partitions}
+    assert {len(found[name].partitions) for name in (topics.requests, topics.rankings, topics.labels)} == {
+        topics.partitions
+    }
 
 
 def test_rankings_carry_the_brokers_time(kafka: str, topics: TopicSettings) -> None:
@@ -56,7 +58,9 @@ def test_a_server_ends_and_its_folder_goes_when_its_owner_is_killed() -> None:
         "print(server._process.pid, server._folder, flush=True)",
         "input()",
     ]
-    owner = subprocess.Popen([sys.executable, "-c", "\n".join(lines)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    owner = subprocess.Popen(
+        [sys.executable, "-c", "\n".join(lines)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert owner.stdout is not None
     pid, folder = owner.stdout.readline().split()
     owner.send_signal(signal.SIGKILL)

@@ -19,7 +19,9 @@ def random_men() -> Path:
     named = os.environ.get("OPEN_BANDIT_DIR")
     folder = (Path(named) if named else Path(__file__).parents[3] / "shared" / "data" / "open-bandit") / "random-men"
     if not folder.is_dir():
-        pytest.skip(f"the Open Bandit Dataset is not at {folder}: set OPEN_BANDIT_DIR to the folder that holds random-men")
+        pytest.skip(
+            f"the Open Bandit Dataset is not at {folder}: set OPEN_BANDIT_DIR to the folder that holds random-men"
+        )
     return folder
 
 
@@ -54,7 +56,9 @@ def run_log(ring: Ring, log: Path, folder: Path, *, delivery: str) -> None:
     events = folder / "events"
     ring.run("convert", "open-bandit", str(log), "--out", str(events), log=folder / "convert.log")
     for name in ("requests", "acceptances"):
-        ring.run("replay", str(events / f"{name}.jsonl"), "--topic", getattr(ring.topics, name), log=folder / "replay.log")
+        ring.run(
+            "replay", str(events / f"{name}.jsonl"), "--topic", getattr(ring.topics, name), log=folder / "replay.log"
+        )
     for job in ("rank", "join"):
         ring.run(job, "--delivery", delivery, "--until-idle", "2", log=folder / f"{job}.log")
 
@@ -71,4 +75,6 @@ def check_labels(labels: list[dict[str, object]], bandit: OpenBandit, clicks: in
     shown = {offer.offer_id: offer.features for offer in bandit.offers()}
     clicked = [(request, click) for request, click in bandit.events() if click is not None]
     assert len(clicked) == clicks
-    assert accepted == {(request.request_id, click.offer_id): (request.features, shown[click.offer_id]) for request, click in clicked}
+    assert accepted == {
+        (request.request_id, click.offer_id): (request.features, shown[click.offer_id]) for request, click in clicked
+    }

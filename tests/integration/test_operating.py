@@ -30,7 +30,12 @@ def run(ring: Ring) -> Run:
     def run_command(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         environment = {**os.environ, **ring.variables(), **variables}
         return subprocess.run(
-            [sys.executable, "-m", "stream_scorer", *words], capture_output=True, text=True, check=False, timeout=120, env=environment
+            [sys.executable, "-m", "stream_scorer", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env=environment,
         )
 
     return run_command
@@ -65,7 +70,9 @@ def test_a_replayed_file_arrives_whole(run: Run, ring: Ring, tmp_path: Path) -> 
     (tmp_path / "requests.jsonl").write_text("\n".join(lines))
     done = run("replay", str(tmp_path / "requests.jsonl"), "--topic", ring.topics.requests, "--json")
     assert json.loads(done.stdout)["delivered"] == 2_000
-    assert {value["request_id"] for value in values(ring.read(ring.topics.requests))} == {f"q-{number}" for number in range(2_000)}
+    assert {value["request_id"] for value in values(ring.read(ring.topics.requests))} == {
+        f"q-{number}" for number in range(2_000)
+    }
 
 
 def test_a_record_that_cannot_be_delivered_makes_replay_end_with_1(run: Run, ring: Ring, tmp_path: Path) -> None:
@@ -79,7 +86,9 @@ def test_a_record_that_cannot_be_delivered_makes_replay_end_with_1(run: Run, rin
 def test_an_interrupted_replay_delivers_what_it_has_sent_and_says_how_much(ring: Ring, tmp_path: Path) -> None:
     (tmp_path / "requests.jsonl").write_text("{}\n" * 10_000)
     log = tmp_path / "replay.log"
-    replay = ring.start("replay", str(tmp_path / "requests.jsonl"), "--topic", ring.topics.requests, "--rate", "50", "--json", log=log)
+    replay = ring.start(
+        "replay", str(tmp_path / "requests.jsonl"), "--topic", ring.topics.requests, "--rate", "50", "--json", log=log
+    )
     while not ring.read(ring.topics.requests):
         assert replay.poll() is None, log.read_text()
     replay.send_signal(signal.SIGINT)
@@ -97,7 +106,11 @@ def test_the_current_release_ranks_a_file_offline(run: Run, ring: Ring, tmp_path
         ("q-1", release.release_id),
         ("q-2", release.release_id),
     ]
-    assert json.loads(done.stderr.splitlines()[0]) == {"request": 2, "code": "not_json", "message": "the value is not JSON at character 1"}
+    assert json.loads(done.stderr.splitlines()[0]) == {
+        "request": 2,
+        "code": "not_json",
+        "message": "the value is not JSON at character 1",
+    }
 
 
 def test_a_place_that_cannot_be_written_is_wrong_usage_in_a_sentence(run: Run, ring: Ring, tmp_path: Path) -> None:
@@ -120,6 +133,9 @@ def test_metrics_and_health_are_served_over_http() -> None:
     telemetry = serve_metrics(MetricsSettings(port=port))
     telemetry.polled("rank", {})
     telemetry.release(ReleaseId("r"), 0, forced=False)
-    pages = {path: urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10).read().decode() for path in ("metrics", "readyz")}
+    pages = {
+        path: urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10).read().decode()
+        for path in ("metrics", "readyz")
+    }
     assert 'stream_scorer_release_info{forced="false",release_id="r"} 1.0' in pages["metrics"]
     assert pages["readyz"] == "ready\n"

@@ -23,7 +23,9 @@ def run(redis_url: str, redis_prefix: str) -> Run:
 
     def publish(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "stream_scorer", "publish", *words]
-        return subprocess.run(command, env={**environment, **variables}, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            command, env={**environment, **variables}, capture_output=True, text=True, timeout=60, check=False
+        )
 
     return publish
 

@@ -44,16 +44,31 @@ def golden(tower: Tower, *, off: float) -> dict[str, Any]:
 
 
 REFUSED = {
-    "wrong dimensions": (with_items(weight=np.ones((3, 4)), bias=np.ones(3)), "the user tower gives 4 numbers, the item tower 3"),
+    "wrong dimensions": (
+        with_items(weight=np.ones((3, 4)), bias=np.ones(3)),
+        "the user tower gives 4 numbers, the item tower 3",
+    ),
     "not finite": (with_items(bias=np.full(DIM, np.nan)), "7 of 7 are not finite or longer than 1.001"),
-    "zero": (with_items(weight=np.zeros((DIM, 4)), bias=np.zeros(DIM)), "7 of 7 offer vectors are zero: offer-0, offer-1, offer-2, …"),
-    "collapsed": (with_items(weight=np.full((DIM, 4), 1e-9), bias=np.ones(DIM)), "their mean cosine with their mean is 1.000000, at most"),
-    "parity with training": (with_facts(parity_max_difference=0.003), "differ by up to 0.003 from those that were trained, at most 1e-05"),
+    "zero": (
+        with_items(weight=np.zeros((DIM, 4)), bias=np.zeros(DIM)),
+        "7 of 7 offer vectors are zero: offer-0, offer-1, offer-2, …",
+    ),
+    "collapsed": (
+        with_items(weight=np.full((DIM, 4), 1e-9), bias=np.ones(DIM)),
+        "their mean cosine with their mean is 1.000000, at most",
+    ),
+    "parity with training": (
+        with_facts(parity_max_difference=0.003),
+        "differ by up to 0.003 from those that were trained, at most 1e-05",
+    ),
     "parity with the engine": (
         with_facts(golden={"item_tower": golden(model(1).item_tower, off=1e-6)}),
         "the item_tower differs by up to 1e-06 on golden rows from the engine's own, at most 1e-09",
     ),
-    "worse than popularity": (with_facts(**WORSE), "held-out AUC within customer is 0.6100, not above popularity's 0.6400 (500 customers)"),
+    "worse than popularity": (
+        with_facts(**WORSE),
+        "held-out AUC within customer is 0.6100, not above popularity's 0.6400 (500 customers)",
+    ),
 }
 
 
@@ -73,7 +88,9 @@ def test_what_is_refused_is_said_with_its_figure(run: Run, tmp_path: Path, name:
 
 def test_offers_that_have_no_vector_are_refused_by_name(run: Run, tmp_path: Path) -> None:
     words = words_of(tmp_path, model(1))[2:]
-    vectors = lines(tmp_path / "vectors.jsonl", [{"offer_id": f"offer-{number}", "vector": [1.0, number]} for number in range(5)])
+    vectors = lines(
+        tmp_path / "vectors.jsonl", [{"offer_id": f"offer-{number}", "vector": [1.0, number]} for number in range(5)]
+    )
     refused = run(*words, "--offer-vectors", vectors)
     assert "2 of 7 offer vectors are zero: offer-5, offer-6" in refused.stderr
 
@@ -81,7 +98,9 @@ def test_offers_that_have_no_vector_are_refused_by_name(run: Run, tmp_path: Path
 def test_a_catalog_that_was_cut_off_is_refused(run: Run, tmp_path: Path) -> None:
     assert run(*words_of(tmp_path, model(1))).returncode == 0
     refused = run(*words_of(tmp_path, model(1), OFFERS[:2]))
-    assert "5 of 7 offers that are served now are missing, more than half: offer-2, offer-3, offer-4, …" in refused.stderr
+    assert (
+        "5 of 7 offers that are served now are missing, more than half: offer-2, offer-3, offer-4, …" in refused.stderr
+    )
 
 
 def test_labels_judge_a_model_of_any_engine(run: Run, tmp_path: Path) -> None:
@@ -93,7 +112,9 @@ def test_labels_judge_a_model_of_any_engine(run: Run, tmp_path: Path) -> None:
     ids = [one.offer_id for one in world.offers()]
     for name, vectors in {"good": world.appeals, "turned": -world.appeals}.items():
         np.savez(tmp_path / f"{name}.npz", ids=np.array(ids), vectors=vectors)
-    np.savez(tmp_path / "customers.npz", ids=np.array([f"customer-{row:06d}" for row in range(150)]), vectors=world.tastes)
+    np.savez(
+        tmp_path / "customers.npz", ids=np.array([f"customer-{row:06d}" for row in range(150)]), vectors=world.tastes
+    )
     words += ["--customer-vectors", str(tmp_path / "customers.npz"), "--labels", str(labels), "--json"]
     refused = run(*words, "--offer-vectors", str(tmp_path / "turned.npz"))
     assert "held-out AUC within customer is" in refused.stderr

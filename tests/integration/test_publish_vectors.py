@@ -32,19 +32,25 @@ def words(tmp_path: Path) -> list[str]:
     """Flags that name three offers and their vectors."""
     offers = tmp_path / "offers.jsonl"
     offers.write_bytes(b"\n".join(msgspec.json.encode(offer(number)) for number in range(3)))
-    vectors = lines(tmp_path / "vectors.jsonl", [{"offer_id": name, "vector": vector} for name, vector in OFFERS.items()])
+    vectors = lines(
+        tmp_path / "vectors.jsonl", [{"offer_id": name, "vector": vector} for name, vector in OFFERS.items()]
+    )
     return ["--offers", str(offers), "--offer-vectors", vectors]
 
 
 def served(redis_url: str, redis_prefix: str, release_id: str) -> Release:
     client = connect(redis_url, timeout_s=20.0)
-    release = RedisReleases(client, prefix=redis_prefix, expiry_s=100, changes_kept=10, open_program=open_program).load(release_id)  # type: ignore[arg-type]
+    release = RedisReleases(client, prefix=redis_prefix, expiry_s=100, changes_kept=10, open_program=open_program).load(
+        release_id
+    )  # type: ignore[arg-type]
     client.close()
     return release
 
 
 def test_customers_are_looked_up(run: Run, words: list[str], tmp_path: Path, redis_url: str, redis_prefix: str) -> None:
-    given = lines(tmp_path / "customers.jsonl", [{"customer_id": name, "vector": vector} for name, vector in CUSTOMERS.items()])
+    given = lines(
+        tmp_path / "customers.jsonl", [{"customer_id": name, "vector": vector} for name, vector in CUSTOMERS.items()]
+    )
     done = run(*words, "--customer-vectors", given, "--json")
     assert done.returncode == 0, done.stderr
     release = served(redis_url, redis_prefix, json.loads(done.stdout)[0]["release_id"])
@@ -67,7 +73,9 @@ def test_an_offer_without_a_vector_is_named(run: Run, words: list[str], tmp_path
     assert "1 of 3 offer vectors are zero: offer-1" in refused.stderr
 
 
-def test_a_models_tower_makes_the_customers_that_have_no_vector(run: Run, tmp_path: Path, redis_url: str, redis_prefix: str) -> None:
+def test_a_models_tower_makes_the_customers_that_have_no_vector(
+    run: Run, tmp_path: Path, redis_url: str, redis_prefix: str
+) -> None:
     made = model(1)
     given = lines(tmp_path / "customers.jsonl", [{"customer_id": "ann", "vector": [1.0] + [0.0] * (DIM - 1)}])
     done = run(*good(tmp_path, 1), "--customer-vectors", given, "--json")
@@ -79,9 +87,17 @@ def test_a_models_tower_makes_the_customers_that_have_no_vector(run: Run, tmp_pa
     assert np.array_equal(vectors[1], made.user_tower.embed(features, ["ann", "bob"]).vectors[1])
 
 
-def test_programs_are_published_and_read_back(run: Run, words: list[str], tmp_path: Path, redis_url: str, redis_prefix: str) -> None:
+def test_programs_are_published_and_read_back(
+    run: Run, words: list[str], tmp_path: Path, redis_url: str, redis_prefix: str
+) -> None:
     (tmp_path / "item.pt2").write_bytes(
-        archive(inputs=(Category("offer_id", ("offer-0", "offer-1"), from_id=True), Category("colour", ("red",)), Number("price")))
+        archive(
+            inputs=(
+                Category("offer_id", ("offer-0", "offer-1"), from_id=True),
+                Category("colour", ("red",)),
+                Number("price"),
+            )
+        )
     )
     (tmp_path / "user.pt2").write_bytes(archive())
     programs = ["--item-program", str(tmp_path / "item.pt2"), "--user-program", str(tmp_path / "user.pt2")]

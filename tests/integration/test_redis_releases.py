@@ -52,7 +52,9 @@ def test_an_altered_chunk_is_refused_by_name(store: RedisReleases, client: redis
 
 
 @pytest.mark.parametrize("name", ["manifest", "user_tower", "chunk:1"])
-def test_a_release_that_lacks_a_part_is_refused(store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str) -> None:
+def test_a_release_that_lacks_a_part_is_refused(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str
+) -> None:
     _, written = published(store, offers=5_000)
     client.delete(key(redis_prefix, written.release_id, name))
     with pytest.raises(ReleaseError, match=written.release_id):
@@ -60,7 +62,9 @@ def test_a_release_that_lacks_a_part_is_refused(store: RedisReleases, client: re
 
 
 @pytest.mark.parametrize("name", ["chunk:0", "user_tower", "item_tower", "manifest"])
-def test_a_part_of_another_release_is_refused(store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str) -> None:
+def test_a_part_of_another_release_is_refused(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str
+) -> None:
     (_, first), (_, second) = published(store, 1), published(store, 2)
     client.copy(key(redis_prefix, first.release_id, name), key(redis_prefix, second.release_id, name), replace=True)
     with pytest.raises(ReleaseError, match=second.release_id):
@@ -74,22 +78,29 @@ def test_a_chunk_of_another_release_is_refused_though_the_manifest_names_it(
     left, right = (store._manifest(one.release_id).chunks[0].encode() for one in (first, second))
     lying = encode_manifest(store._manifest(second.release_id)).replace(right, left)
     client.set(key(redis_prefix, second.release_id, "manifest"), lying)
-    client.copy(key(redis_prefix, first.release_id, "chunk:0"), key(redis_prefix, second.release_id, "chunk:0"), replace=True)
+    client.copy(
+        key(redis_prefix, first.release_id, "chunk:0"), key(redis_prefix, second.release_id, "chunk:0"), replace=True
+    )
     with pytest.raises(ReleaseError, match=f"says that it is chunk 0 of release {first.release_id}"):
         store.load(second.release_id)
 
 
-def test_nothing_that_is_kept_expires_and_everything_that_is_old_does(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
+def test_nothing_that_is_kept_expires_and_everything_that_is_old_does(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str
+) -> None:
     old, kept, now = [published(store, seed, keep=2)[1] for seed in (1, 2, 3)]
     store.change(now.release_id, [withdrawal(1, 1)], progress={})
     lifetimes = {
-        one.release_id: {client.ttl(name) for name in client.scan_iter(key(redis_prefix, one.release_id, "*"))} for one in (old, kept, now)
+        one.release_id: {client.ttl(name) for name in client.scan_iter(key(redis_prefix, one.release_id, "*"))}
+        for one in (old, kept, now)
     }
     assert lifetimes[kept.release_id] == lifetimes[now.release_id] == {-1}
     assert all(0 < seconds <= 100 for seconds in lifetimes[old.release_id])
 
 
-def test_an_old_release_that_is_published_again_expires_no_more(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
+def test_an_old_release_that_is_published_again_expires_no_more(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str
+) -> None:
     _, old = published(store, 1, keep=1)
     store.change(old.release_id, [withdrawal(1, 1)], progress={})
     published(store, 2, keep=1)
@@ -97,7 +108,9 @@ def test_an_old_release_that_is_published_again_expires_no_more(store: RedisRele
     assert {client.ttl(name) for name in client.scan_iter(key(redis_prefix, old.release_id, "*"))} == {-1}
 
 
-def test_rollback_to_a_release_that_is_not_whole_changes_nothing(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
+def test_rollback_to_a_release_that_is_not_whole_changes_nothing(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str
+) -> None:
     (_, first), (_, second) = published(store, 1), published(store, 2)
     client.delete(key(redis_prefix, first.release_id, "chunk:0"))
     with pytest.raises(ReleaseError, match=first.release_id):

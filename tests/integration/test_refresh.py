@@ -51,7 +51,9 @@ def store(redis_url: str, redis_prefix: str) -> Iterator[RedisReleases]:
 
 
 @pytest.fixture
-def start(kafka: str, topics: TopicSettings, redis_url: str, redis_prefix: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(
+    kafka: str, topics: TopicSettings, redis_url: str, redis_prefix: str
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Run `stream-scorer refresh` as a process."""
     running: list[subprocess.Popen[str]] = []
 
@@ -96,7 +98,9 @@ def dead_letters(kafka: str, topics: TopicSettings) -> list[bytes | None]:
 
 
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
-def test_a_change_is_in_the_release_within_a_second(say: Say, store: RedisReleases, start: Callable[..., object], delivery: str) -> None:
+def test_a_change_is_in_the_release_within_a_second(
+    say: Say, store: RedisReleases, start: Callable[..., object], delivery: str
+) -> None:
     published(store, offers=OFFERS)
     start("--delivery", delivery)
     say(priced(0, 0.5))
@@ -170,7 +174,9 @@ def note(expected: dict[str, object], word: Offer | int) -> None:
         expected[word.offer_id] = word.features
 
 
-def test_a_server_that_comes_back_empty_is_filled_again(say: Say, start: Callable[..., subprocess.Popen[str]], redis_prefix: str) -> None:
+def test_a_server_that_comes_back_empty_is_filled_again(
+    say: Say, start: Callable[..., subprocess.Popen[str]], redis_prefix: str
+) -> None:
     with LocalValkey() as server:
         store = RedisReleases(connect(server.url, timeout_s=20.0), prefix=redis_prefix)
         published(store, offers=OFFERS)
@@ -181,7 +187,10 @@ def test_a_server_that_comes_back_empty_is_filled_again(say: Say, start: Callabl
         say(priced(2, 8.0))
         server.resume()
         published(store, offers=OFFERS)
-        wait_for(lambda: (held(store)["offer-1"], held(store)["offer-2"]) == ({"price": 7.0}, {"price": 8.0}), "it is in step again")
+        wait_for(
+            lambda: (held(store)["offer-1"], held(store)["offer-2"]) == ({"price": 7.0}, {"price": 8.0}),
+            "it is in step again",
+        )
 
 
 def test_the_vectors_in_the_store_are_what_the_item_tower_makes_of_the_features(

@@ -43,7 +43,9 @@ def run(redis_url: str, redis_prefix: str, bucket: str, tmp_path: Path) -> Run:
     def command(*words: str) -> "subprocess.CompletedProcess[str]":
         files = ["--offers", str(tmp_path / "offers.jsonl"), "--out", str(tmp_path / "model")]
         line = [sys.executable, "-m", "stream_scorer", *words, *files, "--json"]
-        return subprocess.run(line, env={**os.environ, **variables}, capture_output=True, text=True, timeout=250, check=False)
+        return subprocess.run(
+            line, env={**os.environ, **variables}, capture_output=True, text=True, timeout=250, check=False
+        )
 
     return command
 
@@ -51,7 +53,11 @@ def run(redis_url: str, redis_prefix: str, bucket: str, tmp_path: Path) -> Run:
 def hour(number: int, *, requests: int = 400, answered: bool = True) -> list[LabelledExample]:
     """Draw an hour of labels; unanswered, nobody accepts anything."""
     made = WORLD.log(
-        np.random.default_rng(number), requests, start_ms=START_MS + number * HOUR_MS, rate_per_s=requests / 3_600, random_share=1.0
+        np.random.default_rng(number),
+        requests,
+        start_ms=START_MS + number * HOUR_MS,
+        rate_per_s=requests / 3_600,
+        random_share=1.0,
     )
     return made if answered else [replace(one, accepted=0, cause="window_closed", exposure="assumed") for one in made]
 
@@ -90,7 +96,9 @@ def current(redis_url: str, redis_prefix: str) -> str | None:
     return serving
 
 
-def test_a_release_that_fails_the_gate_leaves_the_old_one_serving(run: Run, bucket: str, redis_url: str, redis_prefix: str) -> None:
+def test_a_release_that_fails_the_gate_leaves_the_old_one_serving(
+    run: Run, bucket: str, redis_url: str, redis_prefix: str
+) -> None:
     put(bucket, "good", hour(0, requests=1_000))
     serving = round_of(run)["release_id"]
     put(bucket, "turned", [replace(one, accepted=1 - one.accepted, cause="declined") for one in hour(1, requests=250)])  # type: ignore[arg-type]

@@ -24,7 +24,10 @@ def test_requests_become_rankings_and_acceptances_become_labels(ring: Ring, tmp_
     rankings = values(ring.read(ring.topics.rankings))
     assert Counter(ranking["request_id"] for ranking in rankings) == Counter(f"q-{number}" for number in range(500))
     best = {ranking["request_id"]: ranking["offers"][0]["offer_id"] for ranking in rankings}
-    ring.send(ring.topics.acceptances, [acceptance(number, best[f"q-{number}"], accepted=number % 3 > 0) for number in range(0, 500, 5)])
+    ring.send(
+        ring.topics.acceptances,
+        [acceptance(number, best[f"q-{number}"], accepted=number % 3 > 0) for number in range(0, 500, 5)],
+    )
     ring.run("rank", "--delivery", delivery, "--until-idle", "2", log=tmp_path / "rank.log")
     ring.run("join", "--delivery", delivery, "--until-idle", "2", log=tmp_path / "join.log")
     labels = values(ring.read(ring.topics.labels))
@@ -44,7 +47,11 @@ def test_a_backlog_of_hours_is_joined_as_if_it_had_just_come(ring: Ring, tmp_pat
     ring.run("rank", "--until-idle", "2", log=tmp_path / "rank.log")
     ring.run("join", "--until-idle", "2", log=tmp_path / "join.log")
     assert ring.read(ring.topics.dead_letters) == []
-    accepted = {label["request_id"] for label in values(ring.read(ring.topics.labels)) if any(one["accepted"] for one in label["offers"])}
+    accepted = {
+        label["request_id"]
+        for label in values(ring.read(ring.topics.labels))
+        if any(one["accepted"] for one in label["offers"])
+    }
     assert accepted == {f"q-{number}" for number in answered}
 
 
@@ -68,14 +75,19 @@ def test_killed_workers_lose_nothing_and_double_nothing(ring: Ring, tmp_path: Pa
     for block in range(KILLS + 3):
         numbers = range(1_000 * block, 1_000 * (block + 1))
         ring.send(ring.topics.requests, [request(number) for number in numbers])
-        ring.send(ring.topics.acceptances, [acceptance(number, f"offer-{number % 3}") for number in numbers if number % 10 == 0])
+        ring.send(
+            ring.topics.acceptances,
+            [acceptance(number, f"offer-{number % 3}") for number in numbers if number % 10 == 0],
+        )
         if block < KILLS:
             rng.choice(ring.workers(serve, 4)).kill()
             time.sleep(rng.uniform(0.3, 1.5))
     ring.wait_until_read("rank", [ring.topics.requests, ring.topics.acceptances], timeout_s=120)
     ring.wait_until_read("join", [ring.topics.rankings, ring.topics.outcomes], timeout_s=120)
     rankings, labels = values(ring.read(ring.topics.rankings)), values(ring.read(ring.topics.labels))
-    assert Counter(ranking["request_id"] for ranking in rankings) == Counter(f"q-{number}" for number in range(1_000 * KILLS + 3_000))
+    assert Counter(ranking["request_id"] for ranking in rankings) == Counter(
+        f"q-{number}" for number in range(1_000 * KILLS + 3_000)
+    )
     assert Counter((label["request_id"], label["revision"]) for label in labels) == Counter(
         (f"q-{n}", 1) for n in range(0, 1_000 * KILLS + 3_000, 10)
     )

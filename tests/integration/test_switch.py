@@ -45,7 +45,9 @@ def load(ring: Ring, *, each: int = 25, pause_s: float = 0.05) -> Iterator[list[
         producer = ring.producer()
         for start in count(0, each):
             for number in range(start, start + each):
-                producer.produce(ring.topics.requests, msgspec.json.encode(request(number, **_matrix(number))), key=f"{number}")
+                producer.produce(
+                    ring.topics.requests, msgspec.json.encode(request(number, **_matrix(number))), key=f"{number}"
+                )
             assert producer.flush(60) == 0
             sent[0] = start + each
             if stop.wait(pause_s):
@@ -87,7 +89,10 @@ def mixed(models: Mapping[str, Model], rankings: Sequence[dict[str, Any]]) -> li
     return [
         ranking
         for ranking in rankings
-        if np.abs(recomputed(models[ranking["release_id"]], ranking) - [one["score"] for one in ranking["offers"]]).max() > SCORE_TOLERANCE
+        if np.abs(
+            recomputed(models[ranking["release_id"]], ranking) - [one["score"] for one in ranking["offers"]]
+        ).max()
+        > SCORE_TOLERANCE
     ]
 
 
@@ -100,8 +105,14 @@ def out_of_order(models: Mapping[str, Model], rankings: Sequence[dict[str, Any]]
     """Return the rankings of the whole catalog that are not its best offers in order, ties by offer id."""
     stated = sorted(offers_of_a_catalog(), key=lambda one: one.offer_id)
     ids = [one.offer_id for one in stated]
-    vectors = {name: made.item_tower.embed([one.features for one in stated], ids).vectors for name, made in models.items()}
-    return [ranking for ranking in rankings if not _is_best(models[ranking["release_id"]], vectors[ranking["release_id"]], ids, ranking)]
+    vectors = {
+        name: made.item_tower.embed([one.features for one in stated], ids).vectors for name, made in models.items()
+    }
+    return [
+        ranking
+        for ranking in rankings
+        if not _is_best(models[ranking["release_id"]], vectors[ranking["release_id"]], ids, ranking)
+    ]
 
 
 def _is_best(made: Model, vectors: Scores, ids: Sequence[str], ranking: Mapping[str, Any]) -> bool:
@@ -140,7 +151,9 @@ def test_twenty_switches_under_load_mix_nothing_and_lose_nothing(ring: Ring, tmp
 
 
 @pytest.mark.timeout(300)
-def test_offers_that_change_under_load_leave_every_score_that_of_the_features_beside_it(ring: Ring, tmp_path: Path) -> None:
+def test_offers_that_change_under_load_leave_every_score_that_of_the_features_beside_it(
+    ring: Ring, tmp_path: Path
+) -> None:
     made = model(1)
     released = ring.publish(made, offers_of_a_catalog())
     ring.start("rank", log=tmp_path / "rank.log")
@@ -162,7 +175,9 @@ def test_offers_that_change_under_load_leave_every_score_that_of_the_features_be
 
 
 @pytest.mark.timeout(300)
-def test_rankings_go_on_while_redis_is_away_and_switch_when_it_is_back(ring: Ring, valkey: LocalValkey, tmp_path: Path) -> None:
+def test_rankings_go_on_while_redis_is_away_and_switch_when_it_is_back(
+    ring: Ring, valkey: LocalValkey, tmp_path: Path
+) -> None:
     first, second = model(1), model(2)
     before = ring.publish(first, offers_of_a_catalog()).release_id
     ring.start("serve", "--rankers", "1", "--joiners", "0", log=tmp_path / "serve.log")

@@ -26,14 +26,18 @@ def up() -> Iterator[Up]:
     process.communicate()
 
 
-def test_up_has_topics_and_an_empty_store_in_which_the_doctor_misses_a_release_alone_and_ends_both_when_told(up: Up) -> None:
+def test_up_has_topics_and_an_empty_store_in_which_the_doctor_misses_a_release_alone_and_ends_both_when_told(
+    up: Up,
+) -> None:
     process, variables = up
     bootstrap, url = variables["STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS"], variables["STREAM_SCORER_REDIS__URL"]
     topics = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
     assert len(topics["customer-requests"].partitions) == int(variables["STREAM_SCORER_TOPICS__PARTITIONS"]) == 3
     assert redis.Redis.from_url(url).dbsize() == 0
     doctor = [sys.executable, "-m", "stream_scorer", "doctor", "--json"]
-    done = subprocess.run(doctor, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        doctor, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True, timeout=120, check=False
+    )
     assert {finding["check"] for finding in json.loads(done.stdout) if finding["state"] == "fault"} == {"release"}
 
     process.send_signal(signal.SIGTERM)

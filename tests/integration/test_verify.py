@@ -21,9 +21,13 @@ def ring(ring: Ring, tmp_path: Path) -> Ring:
     """A ring after some work: answers early and late, unknown ones, bad records, a request sent twice."""
     ring.options["STREAM_SCORER_BUFFER__FOLDER"] = str(tmp_path / "buffer")
     ring.publish(model(1), [offer(number) for number in range(3)])
-    ring.send(ring.topics.requests, [*(request(number) for number in range(300)), request(7), b"{", request(8, limit=0)])
+    ring.send(
+        ring.topics.requests, [*(request(number) for number in range(300)), request(7), b"{", request(8, limit=0)]
+    )
     answers = [acceptance(number, f"offer-{number % 3}", accepted=number % 4 > 0) for number in range(0, 300, 5)]
-    ring.send(ring.topics.acceptances, [*answers, *answers[:9], acceptance(999, "offer-1"), acceptance(3, "offer-77"), b"[]"])
+    ring.send(
+        ring.topics.acceptances, [*answers, *answers[:9], acceptance(999, "offer-1"), acceptance(3, "offer-77"), b"[]"]
+    )
     work(ring, tmp_path)
     return ring
 
@@ -35,7 +39,9 @@ def work(ring: Ring, folder: Path) -> None:
 
 def verify(ring: Ring) -> tuple[int, dict[str, Any]]:
     command = [sys.executable, "-m", "stream_scorer", "verify", "--json"]
-    done = subprocess.run(command, env={**os.environ, **ring.variables()}, stdout=subprocess.PIPE, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, env={**os.environ, **ring.variables()}, stdout=subprocess.PIPE, text=True, timeout=120, check=False
+    )
     return done.returncode, json.loads(done.stdout)
 
 
@@ -89,5 +95,11 @@ def test_faults_planted_in_topics_and_files_are_found(ring: Ring, tmp_path: Path
     lose_a_row(tmp_path / "buffer")
     code, report = verify(ring)
     assert code == 1
-    assert report["faults"] == {"request_doubled": 1, "revision_doubled": 1, "dead_letter_doubled": 1, "request_lost": 1, "rows_missing": 1}
+    assert report["faults"] == {
+        "request_doubled": 1,
+        "revision_doubled": 1,
+        "dead_letter_doubled": 1,
+        "request_lost": 1,
+        "rows_missing": 1,
+    }
     assert report["examples"]["request_lost"][0].startswith("q-5000")

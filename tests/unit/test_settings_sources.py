@@ -51,7 +51,9 @@ def test_a_flag_goes_before_a_variable_and_that_before_the_file(toml: Path, monk
         ("loop", r"is not TOML"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_named_with_the_bound_or_the_nearest_name(toml: Path, text: str, sentence: str) -> None:
+def test_what_is_wrong_in_the_file_is_named_with_the_bound_or_the_nearest_name(
+    toml: Path, text: str, sentence: str
+) -> None:
     toml.write_text(text)
     with pytest.raises(UsageError, match=sentence):
         load_settings({}, file=toml)
@@ -59,9 +61,14 @@ def test_what_is_wrong_in_the_file_is_named_with_the_bound_or_the_nearest_name(t
 
 @pytest.mark.parametrize(
     ("variable", "nearest"),
-    [("STREAM_SCORER_LOOP__POL_S", "STREAM_SCORER_LOOP__POLL_S"), ("STREAM_SCORER_REDIS_URL", "STREAM_SCORER_REDIS__URL")],
+    [
+        ("STREAM_SCORER_LOOP__POL_S", "STREAM_SCORER_LOOP__POLL_S"),
+        ("STREAM_SCORER_REDIS_URL", "STREAM_SCORER_REDIS__URL"),
+    ],
 )
-def test_an_unknown_variable_is_refused_with_the_nearest_name(variable: str, nearest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable_is_refused_with_the_nearest_name(
+    variable: str, nearest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(variable, "1")
     with pytest.raises(UsageError, match=f"{variable}; the nearest is {nearest}"):
         load_settings({})
@@ -77,7 +84,11 @@ def test_any_key_of_the_kafka_client_passes_from_every_source(toml: Path, monkey
     monkeypatch.setenv("STREAM_SCORER_KAFKA__CLIENT", '{"client.id": "variable"}')
     monkeypatch.setenv("STREAM_SCORER_KAFKA__SECRETS", '{"sasl.password": "hush"}')
     config = load_settings({}, file=toml).settings.kafka.client_config()
-    assert (config["security.protocol"], config["client.id"], config["sasl.password"]) == ("sasl_ssl", "variable", "hush")
+    assert (config["security.protocol"], config["client.id"], config["sasl.password"]) == (
+        "sasl_ssl",
+        "variable",
+        "hush",
+    )
 
 
 def test_no_secret_is_shown(toml: Path) -> None:

@@ -56,7 +56,9 @@ def ask(pages: Callable[..., Any], path: str) -> tuple[str, str]:
     return told[0], body.decode()
 
 
-def test_a_batch_counts_under_its_job_topic_and_code(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+def test_a_batch_counts_under_its_job_topic_and_code(
+    telemetry: PrometheusTelemetry, registry: CollectorRegistry
+) -> None:
     telemetry.batch(REPORT)
     telemetry.batch(REPORT)
     value = registry.get_sample_value
@@ -68,11 +70,19 @@ def test_a_batch_counts_under_its_job_topic_and_code(telemetry: PrometheusTeleme
     assert value("stream_scorer_end_to_end_seconds_bucket", {"job": "rank", "le": "0.5"}) == 2
 
 
-def test_a_partition_that_is_no_longer_held_has_no_lag(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+def test_a_partition_that_is_no_longer_held_has_no_lag(
+    telemetry: PrometheusTelemetry, registry: CollectorRegistry
+) -> None:
     telemetry.polled("rank", {Partition("requests", 0): 7, Partition("requests", 1): 9})
     telemetry.polled("rank", {Partition("requests", 1): 3})
-    assert registry.get_sample_value("stream_scorer_lag_records", {"job": "rank", "topic": "requests", "partition": "1"}) == 3
-    assert registry.get_sample_value("stream_scorer_lag_records", {"job": "rank", "topic": "requests", "partition": "0"}) is None
+    assert (
+        registry.get_sample_value("stream_scorer_lag_records", {"job": "rank", "topic": "requests", "partition": "1"})
+        == 3
+    )
+    assert (
+        registry.get_sample_value("stream_scorer_lag_records", {"job": "rank", "topic": "requests", "partition": "0"})
+        is None
+    )
 
 
 def test_partitions_held_follow_the_rebalances(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
@@ -93,7 +103,9 @@ def test_only_the_release_that_is_held_is_named_and_its_age_goes_on(
     assert registry.get_sample_value("stream_scorer_release_age_seconds") == 20
 
 
-def test_labels_count_by_cause_and_open_requests_are_what_they_are_now(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+def test_labels_count_by_cause_and_open_requests_are_what_they_are_now(
+    telemetry: PrometheusTelemetry, registry: CollectorRegistry
+) -> None:
     telemetry.labels(LabelTally(Counter(accepted=2)), {"joined": 2, "unknown_request": 1}, open_requests=5)
     telemetry.labels(LabelTally(Counter(accepted=1, declined=1)), {"joined": 2}, open_requests=3)
     assert registry.get_sample_value("stream_scorer_labels_total", {"cause": "accepted"}) == 3
@@ -102,7 +114,9 @@ def test_labels_count_by_cause_and_open_requests_are_what_they_are_now(telemetry
     assert registry.get_sample_value("stream_scorer_open_requests") == 3
 
 
-def test_acceptance_delays_are_a_histogram_of_event_time(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+def test_acceptance_delays_are_a_histogram_of_event_time(
+    telemetry: PrometheusTelemetry, registry: CollectorRegistry
+) -> None:
     telemetry.labels(LabelTally(delays_ms=[400, 1_000, 70_000]), {}, 0)
     telemetry.labels(LabelTally(delays_ms=[90_000_000]), {}, 0)
     page = ask(pages_of(telemetry, registry, stalled_after_s=60), "/metrics")[1]
@@ -112,7 +126,9 @@ def test_acceptance_delays_are_a_histogram_of_event_time(telemetry: PrometheusTe
     assert "stream_scorer_acceptance_delay_seconds_sum 90071.4" in page
 
 
-def test_acceptance_is_counted_by_release_and_old_releases_go(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+def test_acceptance_is_counted_by_release_and_old_releases_go(
+    telemetry: PrometheusTelemetry, registry: CollectorRegistry
+) -> None:
     for number in range(RELEASES_MAX + 1):
         telemetry.labels(LabelTally(closed=Counter({f"r{number}": 10}), accepted=Counter({f"r{number}": 3})), {}, 0)
     assert registry.get_sample_value("stream_scorer_requests_closed_total", {"release_id": "r1"}) == 10
@@ -120,7 +136,9 @@ def test_acceptance_is_counted_by_release_and_old_releases_go(telemetry: Prometh
     assert registry.get_sample_value("stream_scorer_requests_closed_total", {"release_id": "r0"}) is None
 
 
-def test_a_job_that_stands_still_is_not_live(telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: Clock) -> None:
+def test_a_job_that_stands_still_is_not_live(
+    telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: Clock
+) -> None:
     pages = pages_of(telemetry, registry, stalled_after_s=60)
     telemetry.polled("rank", {})
     assert ask(pages, "/livez")[0] == "200 OK"
@@ -128,7 +146,9 @@ def test_a_job_that_stands_still_is_not_live(telemetry: PrometheusTelemetry, reg
     assert ask(pages, "/livez") == ("503 Service Unavailable", "stalled: rank\n")
 
 
-def test_a_ranker_is_ready_when_it_polls_and_holds_a_release(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+def test_a_ranker_is_ready_when_it_polls_and_holds_a_release(
+    telemetry: PrometheusTelemetry, registry: CollectorRegistry
+) -> None:
     pages = pages_of(telemetry, registry, stalled_after_s=60)
     assert ask(pages, "/readyz")[0] == "503 Service Unavailable"
     telemetry.polled("rank", {})
@@ -148,7 +168,9 @@ def test_metrics_are_shown_with_the_version(telemetry: PrometheusTelemetry, regi
     assert "stream_scorer_build_info{version=" in page
 
 
-def test_a_log_line_is_json_away_from_a_terminal_and_below_the_level_is_silence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_line_is_json_away_from_a_terminal_and_below_the_level_is_silence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     set_up_logging(LogSettings(level="warning", format="auto"))
     try:
         structlog.get_logger().info("unheard")
@@ -159,7 +181,9 @@ def test_a_log_line_is_json_away_from_a_terminal_and_below_the_level_is_silence(
     assert (said["event"], said["level"], said["records"]) == ("batch_aborted", "warning", 3)
 
 
-def test_logs_go_to_the_stderr_of_the_moment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_go_to_the_stderr_of_the_moment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with io.StringIO() as closed_soon, monkeypatch.context() as patch:
         patch.setattr("sys.stderr", closed_soon)
         set_up_logging(LogSettings())

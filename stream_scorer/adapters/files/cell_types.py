@@ -49,7 +49,13 @@ class _Kind(NamedTuple):
 
 _INTEGERS, _NUMBERS = _Kind(_is_integer, int), _Kind(_is_number, float)
 _TEXT = _Kind(lambda cell: True, str)
-_KINDS = (_INTEGERS, _NUMBERS, _Kind(_is_bool, lambda cell: _BOOLS[cell.lower()]), _Kind(_is_json, msgspec.json.decode), _TEXT)
+_KINDS = (
+    _INTEGERS,
+    _NUMBERS,
+    _Kind(_is_bool, lambda cell: _BOOLS[cell.lower()]),
+    _Kind(_is_json, msgspec.json.decode),
+    _TEXT,
+)
 
 
 class ColumnTypes:

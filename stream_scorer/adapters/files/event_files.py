@@ -44,7 +44,9 @@ class EventFile:
     Iterating raises UsageError, with the line, for a row that cannot be read as its format.
     """
 
-    def __init__(self, path: Path, *, format: Format | None = None, key: str | None = None, own: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, path: Path, *, format: Format | None = None, key: str | None = None, own: frozenset[str] = frozenset()
+    ) -> None:
         """Look at the name only. Raises UsageError."""
         if not path.is_file():
             raise UsageError(f"no file at {path}")

@@ -67,10 +67,14 @@ class ExampleFiles:
 
 
 def _below(folder: Path) -> list[Path]:
-    found = [file for file in folder.rglob("*") if file.is_file() and suffix_of(file) in (".parquet", ".jsonl", ".ndjson")]
+    found = [
+        file for file in folder.rglob("*") if file.is_file() and suffix_of(file) in (".parquet", ".jsonl", ".ndjson")
+    ]
     shown = [file for file in found if not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)]
     # files of the training buffer that were made one stay for a while: their rows are in that one
-    replaced = {folder / one.path for one in superseded(files_of(file.relative_to(folder).as_posix() for file in shown))}
+    replaced = {
+        folder / one.path for one in superseded(files_of(file.relative_to(folder).as_posix() for file in shown))
+    }
     return [file for file in shown if file not in replaced]
 
 

@@ -229,8 +229,13 @@ def _distinct(batch: "pa.RecordBatch", name: str) -> tuple[list[Any], Ints]:
     if name not in batch.schema.names:
         return [None], np.zeros(batch.num_rows, np.int64)
     column = batch.column(name)
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_dictionary(column.type)):
-        column = pa.array([None if value is None else msgspec.json.encode(value).decode() for value in column.to_pylist()], pa.string())
+    if not (
+        pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_dictionary(column.type)
+    ):
+        column = pa.array(
+            [None if value is None else msgspec.json.encode(value).decode() for value in column.to_pylist()],
+            pa.string(),
+        )
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode(null_encoding="encode")
     return column.dictionary.to_pylist(), column.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -268,7 +273,10 @@ def _hex_hashes(column: "pa.Array") -> Hashes:
 
 def _example_hashes(values: Sequence[str | None]) -> Hashes:
     """Hash ids; one that is a hash already is itself, so that it is the same wherever it stands."""
-    return np.array([max(1, int(value[:16], 16)) if value and _HEX.fullmatch(value) else _hash(value) for value in values], np.uint64)
+    return np.array(
+        [max(1, int(value[:16], 16)) if value and _HEX.fullmatch(value) else _hash(value) for value in values],
+        np.uint64,
+    )
 
 
 def _request_of(batch: "pa.RecordBatch", times: Ints) -> Hashes:

@@ -31,7 +31,9 @@ def _copy(place: str, into: Path) -> None:
     folder = Folder.open(place)
     paths = [path for path in folder.paths() if path.lower().endswith(_SUFFIXES) and not _hidden(path)]
     if not paths:
-        raise UsageError(f"no labelled examples at {place.partition('?')[0]}: expected a folder of .parquet or .jsonl files")
+        raise UsageError(
+            f"no labelled examples at {place.partition('?')[0]}: expected a folder of .parquet or .jsonl files"
+        )
     for path in paths:
         (into / path).parent.mkdir(parents=True, exist_ok=True)
         (into / path).write_bytes(folder.read(path))

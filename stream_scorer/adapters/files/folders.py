@@ -52,7 +52,9 @@ class Folder:
         with _transient(f"listing {self._root}"):
             infos = self._filesystem.get_file_info(fs.FileSelector(self._root, allow_not_found=True, recursive=True))
         files = [info for info in infos if info.type == fs.FileType.File]
-        return sorted(Entry(posixpath.relpath(info.path, self._root), info.size, info.mtime_ns // 1_000_000) for info in files)
+        return sorted(
+            Entry(posixpath.relpath(info.path, self._root), info.size, info.mtime_ns // 1_000_000) for info in files
+        )
 
     def read(self, path: str) -> pa.Buffer:
         """Return the bytes of a file."""

@@ -86,7 +86,11 @@ def _tower(manifest: _Manifest, arrays: Tensors, side: _Side, open_program: Open
 
 def _fill(folder: Path, model: Model) -> None:
     towers = {"user_tower": model.user_tower, "item_tower": model.item_tower}
-    arrays = {f"{side}.{name}": np.ascontiguousarray(array) for side, tower in towers.items() for name, array in tower.tensors().items()}
+    arrays = {
+        f"{side}.{name}": np.ascontiguousarray(array)
+        for side, tower in towers.items()
+        for name, array in tower.tensors().items()
+    }
     save_file(arrays, folder / TENSORS)
     manifest = {
         "format": FORMAT,

@@ -103,7 +103,9 @@ def _network(ini: _Ini, levels: Sequence[tuple[str, ...]]) -> H2oNetwork:
         activation=values["activation"],
         dropout=tuple(_array(values["hidden_dropout_ratios"])[: len(hidden)]),
         encoding=values.get("_genmodel_encoding", "AUTO"),
-        weights=tuple(_matrix(values[f"weight_layer{layer}"], len(bias)) for layer, bias in zip(hidden, biases, strict=True)),
+        weights=tuple(
+            _matrix(values[f"weight_layer{layer}"], len(bias)) for layer, bias in zip(hidden, biases, strict=True)
+        ),
         biases=tuple(biases),
         version=values["h2o_version"],
     )

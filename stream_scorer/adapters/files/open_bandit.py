@@ -13,7 +13,15 @@ from pathlib import Path
 from xxhash import xxh3_64_hexdigest
 
 from stream_scorer.core.buffer.examples import example_id
-from stream_scorer.core.messages import Acceptance, CustomerId, CustomerRequest, LabelledExample, Offer, OfferId, RequestId
+from stream_scorer.core.messages import (
+    Acceptance,
+    CustomerId,
+    CustomerRequest,
+    LabelledExample,
+    Offer,
+    OfferId,
+    RequestId,
+)
 from stream_scorer.errors import UsageError
 
 _CONTEXT = "item_context.csv"

@@ -7,7 +7,13 @@ from itertools import groupby
 from pathlib import Path
 
 CACHE_KIB = 16_384
-_NO_SAFETY = ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE", "temp_store = FILE", f"cache_size = -{CACHE_KIB}")
+_NO_SAFETY = (
+    "journal_mode = OFF",
+    "synchronous = OFF",
+    "locking_mode = EXCLUSIVE",
+    "temp_store = FILE",
+    f"cache_size = -{CACHE_KIB}",
+)
 
 
 class SqliteSorter:

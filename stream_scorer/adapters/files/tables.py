@@ -113,7 +113,9 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         reader = csv.reader(lines)
         header = [name.strip().removeprefix("\ufeff") for name in next(reader, [])]
         if "offer_id" not in header or len(set(header)) != len(header):
-            raise UsageError(f"{path}, line 1: the header must name every column once, offer_id among them, got {header}")
+            raise UsageError(
+                f"{path}, line 1: the header must name every column once, offer_id among them, got {header}"
+            )
         rows = [(reader.line_num, row) for row in reader if row]
     for line, row in rows:
         if len(row) != len(header):

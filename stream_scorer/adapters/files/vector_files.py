@@ -35,11 +35,15 @@ def read_vectors(path: Path, id_column: str) -> GivenVectors:
         raise UsageError(f"{path}: {error}") from error
 
 
-def _matrix(path: Path, ids: Sequence[str], vectors: Sequence[Any]) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+def _matrix(
+    path: Path, ids: Sequence[str], vectors: Sequence[Any]
+) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
     lengths = {len(one) for one in vectors}
     if len(lengths) > 1:
         odd = next(row for row, one in enumerate(vectors) if len(one) != len(vectors[0]))
-        raise UsageError(f"{path}: the vector of {ids[odd]!r} has {len(vectors[odd])} numbers, the first one {len(vectors[0])}")
+        raise UsageError(
+            f"{path}: the vector of {ids[odd]!r} has {len(vectors[odd])} numbers, the first one {len(vectors[0])}"
+        )
     return np.array(vectors, np.float64)
 
 
@@ -54,7 +58,9 @@ def _json_lines(path: Path, id_column: str) -> tuple[list[str], list[list[float]
                 ids.append(msgspec.convert(row.get(id_column), str))
                 vectors.append(msgspec.convert(row.get(VECTOR), _VECTOR))
             except (msgspec.DecodeError, msgspec.ValidationError) as error:
-                raise UsageError(f"{path}, line {number}: expected {id_column!r} and {VECTOR!r}, a list of numbers: {error}") from error
+                raise UsageError(
+                    f"{path}, line {number}: expected {id_column!r} and {VECTOR!r}, a list of numbers: {error}"
+                ) from error
     return ids, vectors
 
 
@@ -67,7 +73,9 @@ def _parquet(path: Path, id_column: str) -> tuple[list[str], list[Any]]:
     except pa.ArrowInvalid as error:
         raise UsageError(f"{path} is not a Parquet file: {error}") from error
     if lacking := {id_column, VECTOR} - set(file.schema_arrow.names):
-        raise UsageError(f"{path} must have the columns {id_column} and {VECTOR}, it lacks {', '.join(sorted(lacking))}")
+        raise UsageError(
+            f"{path} must have the columns {id_column} and {VECTOR}, it lacks {', '.join(sorted(lacking))}"
+        )
     table = file.read(columns=[id_column, VECTOR])
     if table[id_column].null_count or table[VECTOR].null_count or table[VECTOR].combine_chunks().flatten().null_count:
         raise UsageError(f"{path}: {id_column} and {VECTOR} must not be null")

@@ -16,7 +16,11 @@ from stream_scorer.ports import TopicSpec, TopicState
 _PROBE_ID = "stream-scorer-doctor"
 _SEEN_EVERY_S = 0.05
 # what a broker answers until somebody's first look for a coordinator has made it one
-_NO_COORDINATOR_YET = {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
+_NO_COORDINATOR_YET = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
 _GRACE_S = 5.0  # the client's own time-out comes first, with a reason
 
 
@@ -45,7 +49,9 @@ class KafkaTopicAdmin:
         states = {}
         for name in existing:
             partitions = metadata.topics[name].partitions
-            states[name] = TopicState(len(partitions), min(len(each.replicas) for each in partitions.values()), configs.get(name))
+            states[name] = TopicState(
+                len(partitions), min(len(each.replicas) for each in partitions.values()), configs.get(name)
+            )
         return states
 
     def create(self, specs: Sequence[TopicSpec]) -> None:
@@ -55,7 +61,10 @@ class KafkaTopicAdmin:
             for spec in specs:
                 producer.list_topics(spec.name, timeout=self._timeout_s)
         elif specs:
-            topics = [NewTopic(spec.name, spec.partitions, spec.replication_factor, config=dict(spec.config)) for spec in specs]
+            topics = [
+                NewTopic(spec.name, spec.partitions, spec.replication_factor, config=dict(spec.config))
+                for spec in specs
+            ]
             for name, future in self._client.create_topics(topics, request_timeout=self._timeout_s).items():
                 self._created(name, future)
         self._wait_until_seen([spec.name for spec in specs])
@@ -75,14 +84,24 @@ class KafkaTopicAdmin:
         if not _has_controller(metadata):
             raise NotReady("the broker does not tell how far groups are")
         partitions = [
-            TopicPartition(name, number) for name in topics if name in metadata.topics for number in metadata.topics[name].partitions
+            TopicPartition(name, number)
+            for name in topics
+            if name in metadata.topics
+            for number in metadata.topics[name].partitions
         ]
         if not partitions:
             return {}
-        self.members(group)  # waits for a coordinator that is ready: one that still loads may crash librdkafka 2.16 in the next call
+        self.members(
+            group
+        )  # waits for a coordinator that is ready: one that still loads may crash librdkafka 2.16 in the next call
         wanted = ConsumerGroupTopicPartitions(group, partitions)
-        committed = self._result(self._client.list_consumer_group_offsets([wanted], request_timeout=self._timeout_s)[group])
-        earliest, latest = self._offsets(partitions, OffsetSpec.earliest()), self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # untyped there
+        committed = self._result(
+            self._client.list_consumer_group_offsets([wanted], request_timeout=self._timeout_s)[group]
+        )
+        earliest, latest = (
+            self._offsets(partitions, OffsetSpec.earliest()),
+            self._offsets(partitions, OffsetSpec.latest()),
+        )  # type: ignore[no-untyped-call]  # untyped there
         behind = {}
         for each in committed.topic_partitions:
             partition = Partition(each.topic, each.partition)
@@ -109,14 +128,19 @@ class KafkaTopicAdmin:
             return self._client.list_topics(timeout=self._timeout_s)
         except KafkaException as error:
             servers = self._config["bootstrap.servers"]
-            raise NotReady(f"no Kafka broker answers at {servers} within {self._timeout_s:g} s: {kafka_error(error).str()}") from error
+            raise NotReady(
+                f"no Kafka broker answers at {servers} within {self._timeout_s:g} s: {kafka_error(error).str()}"
+            ) from error
 
     def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         if not names:
             return {}
         resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
         futures = self._client.describe_configs(resources, request_timeout=self._timeout_s)
-        return {resource.name: {key: entry.value for key, entry in self._result(future).items()} for resource, future in futures.items()}
+        return {
+            resource.name: {key: entry.value for key, entry in self._result(future).items()}
+            for resource, future in futures.items()
+        }
 
     def _offsets(self, partitions: Sequence[TopicPartition], spec: OffsetSpec) -> dict[Partition, int]:
         futures = self._client.list_offsets(dict.fromkeys(partitions, spec), request_timeout=self._timeout_s)
@@ -139,5 +163,7 @@ class KafkaTopicAdmin:
         deadline_s = time.monotonic() + self._timeout_s
         while missing := set(names) - self._metadata().topics.keys():
             if time.monotonic() > deadline_s:
-                raise NotReady(f"topics created but not seen within {self._timeout_s:g} s: {', '.join(sorted(missing))}")
+                raise NotReady(
+                    f"topics created but not seen within {self._timeout_s:g} s: {', '.join(sorted(missing))}"
+                )
             time.sleep(_SEEN_EVERY_S)

@@ -31,7 +31,9 @@ class KafkaFeed:
             found = self._producer.list_topics(topic, timeout=timeout_s).topics[topic]
         except KafkaException as error:
             servers = config["bootstrap.servers"]
-            raise NotReady(f"no Kafka broker answers at {servers} within {timeout_s:g} s: {kafka_error(error).str()}") from error
+            raise NotReady(
+                f"no Kafka broker answers at {servers} within {timeout_s:g} s: {kafka_error(error).str()}"
+            ) from error
         if found.error is not None:
             raise UsageError(f"topic {topic}: {found.error.str()}; `stream-scorer topics` makes those of the ring")
 
@@ -46,7 +48,12 @@ class KafkaFeed:
         while True:
             try:
                 self._producer.produce(
-                    record.topic, record.value, record.key, partition, on_delivery=self._note, headers=list(record.headers)
+                    record.topic,
+                    record.value,
+                    record.key,
+                    partition,
+                    on_delivery=self._note,
+                    headers=list(record.headers),
                 )
             except BufferError:
                 self._producer.poll(_FULL_WAIT_S)

@@ -25,7 +25,9 @@ class KafkaLog:
         """
         # a stretch ends with the broker's word that nothing follows, which waits as long as a fetch does
         self._consumer = new_consumer({"fetch.wait.max.ms": 10, **config, "isolation.level": isolation})
-        self._admin = AdminClient({key: value for key, value in config.items() if not key.startswith(("group.", "isolation."))})
+        self._admin = AdminClient(
+            {key: value for key, value in config.items() if not key.startswith(("group.", "isolation."))}
+        )
         self._timeout_s = timeout_s
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
@@ -79,7 +81,9 @@ class KafkaLog:
             elif not over and self._position(partition) >= end:
                 return
             elif not over and time.monotonic() > deadline_s:
-                raise TransientError(f"{partition.topic}[{partition.number}] stayed silent for {self._timeout_s} s before offset {end}")
+                raise TransientError(
+                    f"{partition.topic}[{partition.number}] stayed silent for {self._timeout_s} s before offset {end}"
+                )
 
     def _next_batch(self, end: int) -> tuple[list[Record], bool]:
         """Return what has come, and whether the stretch is over."""

@@ -27,7 +27,9 @@ class _Outputs:
     def queue(self, outputs: Sequence[OutputRecord]) -> None:
         """Hand all records to the client. Raises BatchAborted when its queue stays full."""
         self._failed = []
-        last = {(output.topic, output.partition): place for place, output in enumerate(outputs)} if self._note_ends else {}
+        last = (
+            {(output.topic, output.partition): place for place, output in enumerate(outputs)} if self._note_ends else {}
+        )
         noted = set(last.values())
         for place, output in enumerate(outputs):
             self._queue(output, self._note if place in noted else self._note_failure)
@@ -38,7 +40,12 @@ class _Outputs:
         while True:
             try:
                 self.producer.produce(
-                    output.topic, output.value, output.key, partition, on_delivery=on_delivery, headers=list(output.headers) or None
+                    output.topic,
+                    output.value,
+                    output.key,
+                    partition,
+                    on_delivery=on_delivery,
+                    headers=list(output.headers) or None,
                 )
             except BufferError:
                 if time.monotonic() > deadline_s:
@@ -93,11 +100,15 @@ class TransactionalSink:
 
     def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: KafkaSource) -> None:
         """See RecordSink.write."""
-        offsets = [TopicPartition(*partition, position.offset, position.metadata) for partition, position in progress.items()]
+        offsets = [
+            TopicPartition(*partition, position.offset, position.metadata) for partition, position in progress.items()
+        ]
         try:
             self._producer.begin_transaction()
             self._outputs.queue(outputs)
-            self._retried(lambda: self._producer.send_offsets_to_transaction(offsets, source.group_metadata(), self._timeout_s))
+            self._retried(
+                lambda: self._producer.send_offsets_to_transaction(offsets, source.group_metadata(), self._timeout_s)
+            )
             # -1: what is left of the transaction's own time; other values may leave the client out of step with the broker
             self._retried(lambda: self._producer.commit_transaction(-1))
         except KafkaException as error:

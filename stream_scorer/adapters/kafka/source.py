@@ -29,7 +29,13 @@ class KafkaSource:
     """
 
     def __init__(
-        self, config: ClientConfig, topics: Sequence[str], *, mirrored: Sequence[str] = (), held: bool = False, in_step: bool = False
+        self,
+        config: ClientConfig,
+        topics: Sequence[str],
+        *,
+        mirrored: Sequence[str] = (),
+        held: bool = False,
+        in_step: bool = False,
     ) -> None:
         """Join the group of `config` (group.id)."""
         self._consumer = new_consumer(config)
@@ -169,7 +175,11 @@ class KafkaSource:
 
     def start(self, positions: Progress) -> None:
         """See RecordSource.start."""
-        places = [TopicPartition(*partition, position.offset) for partition, position in positions.items() if partition in self._owned]
+        places = [
+            TopicPartition(*partition, position.offset)
+            for partition, position in positions.items()
+            if partition in self._owned
+        ]
         deadline_s = time.monotonic() + _TIMEOUT_S
         for place in places:
             self._seek(place, deadline_s)
@@ -185,7 +195,10 @@ class KafkaSource:
             try:
                 self._consumer.seek(place)
             except KafkaException as error:
-                if kafka_error(error).code() not in (KafkaError._STATE, KafkaError._TIMED_OUT) or time.monotonic() > deadline_s:
+                if (
+                    kafka_error(error).code() not in (KafkaError._STATE, KafkaError._TIMED_OUT)
+                    or time.monotonic() > deadline_s
+                ):
                     msg = f"seeking {place.topic}[{place.partition}] to {place.offset}: {kafka_error(error).str()}"
                     raise TransientError(msg) from error
                 time.sleep(0.01)
@@ -208,7 +221,9 @@ class KafkaSource:
 
         Raises TransientError when they are refused, FatalStreamError when nobody answers: the client waits for a broker for ever.
         """
-        offsets = [TopicPartition(*partition, position.offset, position.metadata) for partition, position in progress.items()]
+        offsets = [
+            TopicPartition(*partition, position.offset, position.metadata) for partition, position in progress.items()
+        ]
         if not offsets:
             return
         refused: list[str] = []

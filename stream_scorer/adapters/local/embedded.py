@@ -51,7 +51,9 @@ class EmbeddedBroker:
         self._client = library.rd_kafka_new(_PRODUCER, options, error, _ERROR_BYTES)
         self._cluster = library.rd_kafka_mock_cluster_new(self._client, 1) if self._client else None
         if self._cluster is None:
-            raise NotReady(f"librdkafka {confluent_kafka.libversion()[0]} could not start its mock cluster: {error.value.decode()}")
+            raise NotReady(
+                f"librdkafka {confluent_kafka.libversion()[0]} could not start its mock cluster: {error.value.decode()}"
+            )
         library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
         for name, partitions in self._topics.items():
             code = library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
@@ -71,7 +73,9 @@ class EmbeddedBroker:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
 
@@ -102,5 +106,7 @@ def _library_path() -> str:
     carried = [str(file) for folder in folders for file in sorted(folder.glob("librdkafka*"))]
     found = carried[0] if carried else ctypes.util.find_library("rdkafka")
     if found is None:
-        raise NotReady("the embedded broker needs librdkafka, which confluent-kafka's wheels carry: install it from PyPI")
+        raise NotReady(
+            "the embedded broker needs librdkafka, which confluent-kafka's wheels carry: install it from PyPI"
+        )
     return found

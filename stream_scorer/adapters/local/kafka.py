@@ -64,7 +64,12 @@ class LocalKafka:
     """One broker, from `start` to `stop`; what it holds goes with it. Ends with us, however we end."""
 
     def __init__(
-        self, *, cache: Path, kafka_home: Path | None = None, properties: Mapping[str, str] | None = None, heap: str = "768m"
+        self,
+        *,
+        cache: Path,
+        kafka_home: Path | None = None,
+        properties: Mapping[str, str] | None = None,
+        heap: str = "768m",
     ) -> None:
         self._cache = cache
         self._kafka_home = kafka_home
@@ -86,7 +91,15 @@ class LocalKafka:
             self._folder = Path(tempfile.mkdtemp(prefix="stream-scorer-kafka-"))
             self.port, controller_port = free_ports(2)
             self._configure(self._folder, controller_port)
-            self._run(jars, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._folder / "server.properties"))
+            self._run(
+                jars,
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                CLUSTER_ID,
+                "-c",
+                str(self._folder / "server.properties"),
+            )
             try:
                 self.resume()
             except NotReady as trouble:
@@ -136,7 +149,9 @@ class LocalKafka:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _configure(self, folder: Path, controller_port: int) -> None:
@@ -156,7 +171,9 @@ class LocalKafka:
         return [java(), f"-Xmx{self._heap}", "-XX:-UsePerfData", logging, "-cp", f"{jars}/*", main, *arguments]
 
     def _run(self, jars: Path, main: str, *arguments: str) -> None:
-        done = subprocess.run(self._command(jars, main, *arguments), capture_output=True, text=True, timeout=START_S, check=False)
+        done = subprocess.run(
+            self._command(jars, main, *arguments), capture_output=True, text=True, timeout=START_S, check=False
+        )
         if done.returncode != 0:
             self.stop()
             raise NotReady(f"{main} failed: {_said(done.stdout + done.stderr)}")

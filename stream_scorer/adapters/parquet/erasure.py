@@ -41,7 +41,9 @@ def kept_table(table: pa.Table, erasures: Erasures) -> pa.Table:
     for customer in pc.unique(table["customer_id"]).to_pylist():
         if erasures.cover(customer, 0):
             erased_ms = erasures.until(customer)
-            theirs = pc.and_(pc.equal(table["customer_id"], customer), pc.less_equal(table["request_time_ms"], erased_ms))
+            theirs = pc.and_(
+                pc.equal(table["customer_id"], customer), pc.less_equal(table["request_time_ms"], erased_ms)
+            )
             table = table.filter(pc.invert(theirs))
     return _encoded_anew(table)
 

@@ -72,7 +72,13 @@ def to_parquet(file: BufferFile, rows: Sequence[ExampleRow], sampled: Sampled) -
 
 def encode(table: pa.Table, file: BufferFile, mixed: Sequence[str], sampled: Sequence[Sampled]) -> bytes:
     """Return the bytes of a file that holds this table."""
-    facts = {"schema": 1, "topic": file.partition.topic, "partition": file.partition.number, "first": file.first, "next": file.next}
+    facts = {
+        "schema": 1,
+        "topic": file.partition.topic,
+        "partition": file.partition.number,
+        "first": file.first,
+        "next": file.next,
+    }
     metadata = {f"stream_scorer.{name}": str(value) for name, value in facts.items()}
     metadata[MIXED] = msgspec.json.encode(list(mixed)).decode()
     metadata[SAMPLED] = msgspec.json.encode(list(sampled)).decode()

@@ -34,15 +34,38 @@ def draw_acceptance(series: Series, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(10, 5.2), layout="constrained")
-    axes.axhline(series.best_possible, color="#2a9d5c", linestyle="--", linewidth=1.5, label=f"best possible ({series.best_possible:.2f})")
-    axes.axhline(series.popularity, color="#b0403a", linestyle="--", linewidth=1.5, label=f"popularity ({series.popularity:.2f})")
+    axes.axhline(
+        series.best_possible,
+        color="#2a9d5c",
+        linestyle="--",
+        linewidth=1.5,
+        label=f"best possible ({series.best_possible:.2f})",
+    )
+    axes.axhline(
+        series.popularity, color="#b0403a", linestyle="--", linewidth=1.5, label=f"popularity ({series.popularity:.2f})"
+    )
     for number, (start_s, end_s, name) in enumerate(_spans(series)):
         seconds, rate, half = _smoothed(series, start_s, end_s)
         first = number == 0  # one entry in the legend
-        axes.fill_between(seconds, rate - half, rate + half, color=BLUE, alpha=0.2, linewidth=0, label="95 % interval" if first else None)
+        axes.fill_between(
+            seconds,
+            rate - half,
+            rate + half,
+            color=BLUE,
+            alpha=0.2,
+            linewidth=0,
+            label="95 % interval" if first else None,
+        )
         axes.plot(seconds, rate, color=BLUE, linewidth=2.2, label=f"measured, last {SMOOTHED_S} s" if first else None)
         axes.axvline(start_s, color="#555555", linewidth=1, linestyle=":")
-        axes.annotate(name, (start_s, 0.98), xycoords=("data", "axes fraction"), xytext=(5, 0), textcoords="offset points", va="top")
+        axes.annotate(
+            name,
+            (start_s, 0.98),
+            xycoords=("data", "axes fraction"),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="top",
+        )
     axes.set_xlim(0, max(len(series.shown) - 1, 1))
     axes.set_ylim(0, min(1.0, 1.35 * max(series.best_possible, series.popularity)))
     axes.set_xlabel("seconds of traffic")

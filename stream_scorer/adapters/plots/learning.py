@@ -21,7 +21,15 @@ def draw_learning(rows: Sequence[int], curves: Mapping[str, Sequence[float]], pa
     figure, axes = plt.subplots(figsize=(10, 5.2), layout="constrained")
     for name, values in curves.items():
         colour, line, marker = _STYLES.get(name, ("#555555", "-", "."))
-        axes.plot(rows, values, color=colour, linestyle=line, marker=marker or None, linewidth=2, label=f"{name} ({values[-1]:.3f})")
+        axes.plot(
+            rows,
+            values,
+            color=colour,
+            linestyle=line,
+            marker=marker or None,
+            linewidth=2,
+            label=f"{name} ({values[-1]:.3f})",
+        )
     axes.set_xscale("log")
     axes.set_xticks(rows, [f"{count:,}" for count in rows])
     axes.minorticks_off()

@@ -41,17 +41,24 @@ def report_page(report: Report) -> str:
     """Return the page."""
     title = f"Evaluation of {html.escape(str(report['model_id']))}"
     sections = "\n".join(
-        [*_summary(report), *_catalog(report), *_within(report), *_calibration(report), *_off_policy(report), *_model(report)]
+        [
+            *_summary(report),
+            *_catalog(report),
+            *_within(report),
+            *_calibration(report),
+            *_off_policy(report),
+            *_model(report),
+        ]
     )
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body><h1>{title}</h1>\n{sections}\n</body></html>\n'
 
 
 def _summary(report: Report) -> Iterator[str]:
-    counts = (
-        f"{report['rows']:,} rows, {report['accepted']:,} accepted, {report['customers']:,} customers, {report['catalog_offers']:,} offers"
+    counts = f"{report['rows']:,} rows, {report['accepted']:,} accepted, {report['customers']:,} customers, {report['catalog_offers']:,} offers"
+    refused = (
+        f"; {report['refused_rows']:,} rows left out, as their features do not fit" if report["refused_rows"] else ""
     )
-    refused = f"; {report['refused_rows']:,} rows left out, as their features do not fit" if report["refused_rows"] else ""
     yield f'<p class="note">Judged by {counts}{refused}. Intervals are 95 %, by bootstrap over customers, or requests.</p>'
     yield '<div class="tiles">'
     whole = report["whole_catalog"]
@@ -66,7 +73,9 @@ def _summary(report: Report) -> Iterator[str]:
 
 def _tile(name: str, found: Report) -> str:
     above, popularity = found["above_popularity"], found["popularity"]["value"]
-    kind, word = ("better", "above") if above["low"] > 0 else ("worse", "below") if above["high"] < 0 else ("", "not told from")
+    kind, word = (
+        ("better", "above") if above["low"] > 0 else ("worse", "below") if above["high"] < 0 else ("", "not told from")
+    )
     said = f"{word} popularity's {popularity:.4f}: {above['value']:+.4f} [{above['low']:+.4f}, {above['high']:+.4f}]"
     return f'<div class="tile {kind}"><span>{name}</span><b>{found["model"]["value"]:.4f}</b><span>{said}</span></div>'
 
@@ -140,7 +149,11 @@ def _off_policy(report: Report) -> Iterator[str]:
         yield '<p class="note">The labels have no propensities (rank.exploration logs them).</p>'
         return
     policy = found["policy"]
-    stated = policy if isinstance(policy, str) else ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in policy.items())
+    stated = (
+        policy
+        if isinstance(policy, str)
+        else ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in policy.items())
+    )
     yield f'<p class="note">Target policy: {html.escape(stated)}; {found["requests"]:,} rankings of up to {found["places"]} places.</p>'
     if found["refused"]:
         yield f'<p class="refused">Refused: {html.escape(found["refused"])}.</p>'

@@ -12,7 +12,13 @@ Report = Mapping[str, Any]
 COLOURS = {"model": "#24588f", "popularity": "#b0403a", "random": "#8a8a8a"}
 FIGURES = {"recall": "recall", "precision": "precision", "ndcg": "nDCG", "average_precision": "MAP"}
 GROUPS = {"all": "all", "new_customers": "new customers", "new_offers": "new offers"}
-ESTIMATES = {"logged": "as logged", "ips": "IPS", "snips": "SNIPS", "doubly_robust": "doubly robust", "direct": "direct method"}
+ESTIMATES = {
+    "logged": "as logged",
+    "ips": "IPS",
+    "snips": "SNIPS",
+    "doubly_robust": "doubly robust",
+    "direct": "direct method",
+}
 _INK = "#333333"
 
 
@@ -73,7 +79,14 @@ def _over_time(axes: Any, stretches: list[Report]) -> None:
     for shift, who in zip((-0.06, 0.06), ("model", "popularity"), strict=True):
         value, low, high = (np.array([one[who][part] for one in stretches]) for part in ("value", "low", "high"))
         axes.errorbar(
-            places + shift, value, [value - low, high - value], color=COLOURS[who], marker="o", markersize=4, capsize=2, label=who
+            places + shift,
+            value,
+            [value - low, high - value],
+            color=COLOURS[who],
+            marker="o",
+            markersize=4,
+            capsize=2,
+            label=who,
         )
     axes.axhline(0.5, color=COLOURS["random"], linestyle="--", linewidth=1)
     axes.set_xticks(places, [_when(one["from_ms"]) for one in stretches], fontsize=8)
@@ -89,13 +102,22 @@ def calibration_plot(report: Report) -> bytes | None:
     found = report["calibration"]
     if not found:
         return None
-    rows, predicted, accepted = (np.array([one[name] for one in found["bins"]], float) for name in ("rows", "predicted", "accepted"))
+    rows, predicted, accepted = (
+        np.array([one[name] for one in found["bins"]], float) for name in ("rows", "predicted", "accepted")
+    )
     figure, (axes, gains) = _panels(2, width=9.5, height=4.2)
     end = 1.08 * max(predicted.max(), accepted.max())
     low, high = _wilson(accepted, rows)
     axes.plot([0, end], [0, end], color=COLOURS["random"], linestyle="--", linewidth=1, label="perfect")
     axes.errorbar(
-        predicted, accepted, [accepted - low, high - accepted], color=COLOURS["model"], marker="o", markersize=5, capsize=2, label="model"
+        predicted,
+        accepted,
+        [accepted - low, high - accepted],
+        color=COLOURS["model"],
+        marker="o",
+        markersize=5,
+        capsize=2,
+        label="model",
     )
     axes.set_xlabel("predicted odds of an acceptance (tenths of the rows)")
     axes.set_ylabel("accepted")
@@ -144,7 +166,9 @@ def _panels(count: int, *, width: float = 11.0, height: float = 3.4, share_y: bo
     mpl.use("Agg")  # no display is needed, and none is opened
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(1, count, figsize=(width, height), layout="constrained", sharey=share_y, squeeze=False)
+    figure, panels = plt.subplots(
+        1, count, figsize=(width, height), layout="constrained", sharey=share_y, squeeze=False
+    )
     for axes in panels[0]:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
@@ -153,7 +177,16 @@ def _panels(count: int, *, width: float = 11.0, height: float = 3.4, share_y: bo
 
 def _whisker(axes: Any, interval: Report, y: float, colour: str, *, label: str | None = None) -> None:
     value, low, high = (interval[part] for part in ("value", "low", "high"))
-    axes.errorbar([value], [y], xerr=[[value - low], [high - value]], color=colour, marker="o", markersize=5, capsize=2.5, label=label)
+    axes.errorbar(
+        [value],
+        [y],
+        xerr=[[value - low], [high - value]],
+        color=colour,
+        marker="o",
+        markersize=5,
+        capsize=2.5,
+        label=label,
+    )
 
 
 def _named_rows(axes: Any, names: list[str]) -> None:

@@ -14,5 +14,9 @@ class RedisAdmin:
     def facts(self) -> StoreFacts:
         """See StoreAdmin. INFO tells all of it, so that no right to CONFIG is needed."""
         info = self._client.info()
-        name, version = ("Valkey", info["valkey_version"]) if "valkey_version" in info else ("Redis", info["redis_version"])
-        return StoreFacts(f"{name} {version}", info.get("maxmemory_policy"), info.get("used_memory"), info.get("maxmemory"))
+        name, version = (
+            ("Valkey", info["valkey_version"]) if "valkey_version" in info else ("Redis", info["redis_version"])
+        )
+        return StoreFacts(
+            f"{name} {version}", info.get("maxmemory_policy"), info.get("used_memory"), info.get("maxmemory")
+        )

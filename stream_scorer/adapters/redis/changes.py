@@ -52,7 +52,10 @@ def decode_changes(release_id: ReleaseId, values: Sequence[bytes | None]) -> lis
         offers = _offers.validate_python([change.offer for change in changes])
     except ValidationError as error:
         raise ReleaseError(f"{what} cannot be read: {error}") from error
-    return [OfferChange(change.offer_id, offer, change.vector, change.source) for change, offer in zip(changes, offers, strict=True)]
+    return [
+        OfferChange(change.offer_id, offer, change.vector, change.source)
+        for change, offer in zip(changes, offers, strict=True)
+    ]
 
 
 def merge_changes(manifest: Manifest, catalog: Catalog, values: Sequence[bytes | None]) -> Catalog:
@@ -66,7 +69,9 @@ def merge_changes(manifest: Manifest, catalog: Catalog, values: Sequence[bytes |
         changed = Catalog.from_columns(
             manifest.release_id,
             offer_ids=[offer_id for offer_id, _, _ in stated],
-            vectors=np.frombuffer(b"".join(vector for _, _, vector in stated), np.float32).reshape(len(stated), manifest.p),
+            vectors=np.frombuffer(b"".join(vector for _, _, vector in stated), np.float32).reshape(
+                len(stated), manifest.p
+            ),
             fragments=[bytes(offer.features) for _, offer, _ in stated],
             active=np.array([offer.active for _, offer, _ in stated], bool),
             valid_from_ms=np.array([_bound(offer.valid_from_ms, ALWAYS_MS) for _, offer, _ in stated], np.int64),

@@ -67,8 +67,13 @@ def decode_chunks(manifest: Manifest, blobs: Iterable[bytes | None]) -> Catalog:
 
 def _joined(manifest: Manifest, offer_ids: list[OfferId], vectors: Vectors, chunks: Sequence[Tensors]) -> Catalog:
     if len(offer_ids) != manifest.offers:
-        raise ReleaseError(f"release {manifest.release_id} has {len(offer_ids)} offers, its manifest says {manifest.offers}")
-    columns = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in ("active", "valid_from_ms", "valid_until_ms")}
+        raise ReleaseError(
+            f"release {manifest.release_id} has {len(offer_ids)} offers, its manifest says {manifest.offers}"
+        )
+    columns = {
+        name: np.concatenate([chunk[name] for chunk in chunks])
+        for name in ("active", "valid_from_ms", "valid_until_ms")
+    }
     try:
         return Catalog.from_columns(
             manifest.release_id,

@@ -12,7 +12,9 @@ from redis.retry import Retry
 
 from stream_scorer.errors import ReleaseError, TransientError, UsageError
 
-READ_BYTES = 1 << 20  # large replies in few reads: each gives up the interpreter, which a busy loop is slow to give back
+READ_BYTES = (
+    1 << 20
+)  # large replies in few reads: each gives up the interpreter, which a busy loop is slow to give back
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -94,7 +96,11 @@ def connect(url: str, *, timeout_s: float) -> RedisClient:
     """
     try:
         client = redis.Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, socket_read_size=READ_BYTES, retry=Retry(NoBackoff(), 0)
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            socket_read_size=READ_BYTES,
+            retry=Retry(NoBackoff(), 0),
         )
     except ValueError as error:
         raise UsageError(f"redis.url must be redis://, rediss:// or unix://: {error}") from None

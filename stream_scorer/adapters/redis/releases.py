@@ -86,7 +86,10 @@ class RedisReleases:
     def write(self, release: Release, model: Model) -> None:
         """See ReleaseStore. The manifest comes first, so that what was begun and not ended can be found, and expires."""
         release_id = release.release_id
-        towers = {"user_tower": encode_tower(release_id, model.user_tower), "item_tower": encode_tower(release_id, model.item_tower)}
+        towers = {
+            "user_tower": encode_tower(release_id, model.user_tower),
+            "item_tower": encode_tower(release_id, model.item_tower),
+        }
         manifest = Manifest(
             format=FORMAT,
             release_id=release_id,
@@ -121,7 +124,9 @@ class RedisReleases:
     def model(self, release_id: ReleaseId) -> Model:
         """See ReleaseStore."""
         manifest = self._manifest(release_id)
-        return Model(manifest.model_id, self._tower(manifest, "user_tower"), self._tower(manifest, "item_tower"), manifest.facts)
+        return Model(
+            manifest.model_id, self._tower(manifest, "user_tower"), self._tower(manifest, "item_tower"), manifest.facts
+        )
 
     @at_the_edge
     def activate(self, release_id: ReleaseId, *, keep: int) -> None:
@@ -144,7 +149,9 @@ class RedisReleases:
         return decode_json(progress, dict[int, int], f"the progress of release {release_id}") if progress else {}
 
     @at_the_edge
-    def change(self, release_id: ReleaseId, changes: Sequence[OfferChange], *, progress: Mapping[int, tuple[int, int]]) -> int:
+    def change(
+        self, release_id: ReleaseId, changes: Sequence[OfferChange], *, progress: Mapping[int, tuple[int, int]]
+    ) -> int:
         """See ReleaseStore."""
         stretches = [number for partition, (start, end) in progress.items() for number in (partition, start, end)]
         stated = [word for change in changes for word in (change.offer_id, *change.source, encode_change(change))]
@@ -199,7 +206,11 @@ class RedisReleases:
     def _catalog(self, manifest: Manifest) -> Catalog:
         """Read the offers as they were written, without the changes since."""
         keys = [self._key(manifest.release_id, f"chunk:{number}") for number in range(len(manifest.chunks))]
-        blobs = (blob for start in range(0, len(keys), _READ_KEYS) for blob in self._client.mget(keys[start : start + _READ_KEYS]))
+        blobs = (
+            blob
+            for start in range(0, len(keys), _READ_KEYS)
+            for blob in self._client.mget(keys[start : start + _READ_KEYS])
+        )
         return decode_chunks(manifest, blobs)
 
     def _mark(self, release_id: ReleaseId) -> str:
@@ -218,7 +229,9 @@ class RedisReleases:
         keys = [*self._shared, *needed, *self._followed(release_id)]
         word, what = self._flip(keys=keys, args=[release_id, len(needed), keep, expected, int(bool(expected))])
         if word == b"POINTER":
-            raise ReleaseError(f"the pointer moved from {expected} to {what.decode() or 'none'} meanwhile; nothing was rolled back")
+            raise ReleaseError(
+                f"the pointer moved from {expected} to {what.decode() or 'none'} meanwhile; nothing was rolled back"
+            )
         if word == b"ABSENT":
             raise ReleaseError(f"release {release_id} is not whole: {what.decode()} is gone")
         for old in what:
@@ -238,5 +251,10 @@ def _parts(mark: str) -> tuple[str, int]:
 
 def _info(manifest: Manifest, *, current: bool) -> ReleaseInfo:
     return ReleaseInfo(
-        manifest.release_id, manifest.model_id, manifest.offers, manifest.created_ms, current=current, forced=tuple(manifest.forced)
+        manifest.release_id,
+        manifest.model_id,
+        manifest.offers,
+        manifest.created_ms,
+        current=current,
+        forced=tuple(manifest.forced),
     )

@@ -84,7 +84,9 @@ class JoinJob:
             "event_time_ms": asked_ms + ANSWERED_AFTER_MS,
             "request_time_ms": asked_ms,
         }
-        return Record(self.topics.outcomes, 0, number, key.encode(), msgspec.json.encode(said), asked_ms + ANSWERED_AFTER_MS)
+        return Record(
+            self.topics.outcomes, 0, number, key.encode(), msgspec.json.encode(said), asked_ms + ANSWERED_AFTER_MS
+        )
 
 
 class Flow:

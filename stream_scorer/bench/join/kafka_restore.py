@@ -41,7 +41,11 @@ def _fill(settings: Settings, plan: JoinPlan) -> None:
     """Join until as much is held, write what was read and what was labelled, and commit where that stands."""
     config = replace(join_config(settings), emit=plan.emit)
     state, job = new_state(config), job_of(plan, config, held=plan.held)
-    given, feed, labels = held_by(job, state, plan.batch), KafkaFeed(settings.kafka.client_config(), config.topics.rankings), 0
+    given, feed, labels = (
+        held_by(job, state, plan.batch),
+        KafkaFeed(settings.kafka.client_config(), config.topics.rankings),
+        0,
+    )
     while state.held < plan.held:
         records = given.records()
         joined = state.join(records)

@@ -14,8 +14,15 @@ Facts = Mapping[str, str | int]
 
 # of the throw-away prototype that came before this join: labels at once, exactly once, rankings of 10 offers and 1.2 kB, held compressed;
 # its restore was of a million over Kafka
-PROTOTYPE = {"processor_us_per_ranking": 58.0, "bytes_per_held": 1_450.0, "million_restored_s": 18.0, "longest_gap_s": 0.48}
-_SPOKEN = dict(zip(PROTOTYPE, ("processor time of the command", "memory", "time to restore", "longest gap"), strict=True))
+PROTOTYPE = {
+    "processor_us_per_ranking": 58.0,
+    "bytes_per_held": 1_450.0,
+    "million_restored_s": 18.0,
+    "longest_gap_s": 0.48,
+}
+_SPOKEN = dict(
+    zip(PROTOTYPE, ("processor time of the command", "memory", "time to restore", "longest gap"), strict=True)
+)
 
 
 def join_facts(*, offers: int, batch: int, partitions: int, rounds: int, costs: Sequence[JoinCost]) -> Facts:
@@ -40,12 +47,20 @@ def join_data(
     rows = [asdict(cost) for cost in costs]
     for cost, row in zip(costs, rows, strict=True):
         row["restore"]["million_extrapolated_s"] = cost.restore.million_extrapolated_s
-    from_broker = {emit: {**asdict(one), "million_extrapolated_s": one.million_extrapolated_s} for emit, one in restores.items()}
-    told = {"restore_from_broker": from_broker, "prototype": PROTOTYPE, "to_prototype": to_prototype(throughput, costs, restores)}
+    from_broker = {
+        emit: {**asdict(one), "million_extrapolated_s": one.million_extrapolated_s} for emit, one in restores.items()
+    }
+    told = {
+        "restore_from_broker": from_broker,
+        "prototype": PROTOTYPE,
+        "to_prototype": to_prototype(throughput, costs, restores),
+    }
     return {"facts": dict(facts), "throughput": [asdict(row) for row in throughput], "join": rows, **told}
 
 
-def to_prototype(throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost], restores: Mapping[Emit, RestoreTime]) -> dict[str, float]:
+def to_prototype(
+    throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost], restores: Mapping[Emit, RestoreTime]
+) -> dict[str, float]:
     """Return figures as ratios to the prototype's, for those that were measured as its were."""
     figures: dict[str, float] = {}
     for row in throughput:
@@ -59,17 +74,27 @@ def to_prototype(throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost]
     return {name: figure / PROTOTYPE[name] for name, figure in figures.items()}
 
 
-def join_page(facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost], restores: Mapping[Emit, RestoreTime]) -> str:
+def join_page(
+    facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost], restores: Mapping[Emit, RestoreTime]
+) -> str:
     """Return the figures for people."""
     lines = [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items()), ""]
     lines.append(f"{'the command':<24}{'rankings':>12}{'labels':>12}{'µs/ranking':>12}{'MiB':>8}")
     lines += [_throughput_line(row) for row in throughput]
-    lines += ["", f"{'the join alone':<16}{'µs/ranking':>12}{'held':>12}{'bytes each':>12}{'restore s':>12}{'longest gap ms':>16}"]
+    lines += [
+        "",
+        f"{'the join alone':<16}{'µs/ranking':>12}{'held':>12}{'bytes each':>12}{'restore s':>12}{'longest gap ms':>16}",
+    ]
     lines += [_line(cost) for cost in costs]
     lines += ["", "held: open requests at once, waiting outcomes at the close"]
-    lines += [f"{cost.emit}: a million to restore, extrapolated: {cost.restore.million_extrapolated_s:.1f} s" for cost in costs]
+    lines += [
+        f"{cost.emit}: a million to restore, extrapolated: {cost.restore.million_extrapolated_s:.1f} s"
+        for cost in costs
+    ]
     lines += ["", *(_restore_line(emit, restored) for emit, restored in restores.items())]
-    ratios = ", ".join(f"{_SPOKEN[name]} {ratio:.2f}" for name, ratio in to_prototype(throughput, costs, restores).items())
+    ratios = ", ".join(
+        f"{_SPOKEN[name]} {ratio:.2f}" for name, ratio in to_prototype(throughput, costs, restores).items()
+    )
     lines += ["", f"to the prototype's, whose rankings were of 1.2 kB: {ratios}"]
     return "\n".join(lines)
 

@@ -58,7 +58,9 @@ def _filled(stand: Stand, *, offers: int, rankings: int) -> dict[str, str]:
     """Write the join's two topics; return their names by what they hold."""
     settings = stand.new_run("join", "at_least_once").settings
     config = join_config(settings)
-    job = JoinJob(config.topics, ranking_kinds(offers), max(1, int(config.horizons.forget_ms / (_OPEN_SHARE * rankings))))
+    job = JoinJob(
+        config.topics, ranking_kinds(offers), max(1, int(config.horizons.forget_ms / (_OPEN_SHARE * rankings)))
+    )
     stand.send(job.topics.rankings, _outputs(job.ranking, rankings))
     stand.send(job.topics.outcomes, _outputs(job.acceptance, job.acceptances(rankings)))
     return {"rankings": job.topics.rankings, "outcomes": job.topics.outcomes}
@@ -87,4 +89,6 @@ def _summed_up(kind: Kind, used: list[Usage], idle: Usage, rankings: int, labels
     if labels < rankings / 2:
         raise StreamScorerError(f"join {kind[0]} ({kind[1]}) wrote {labels} labelled rankings of {rankings} rankings")
     processor_s = median(usage.processor_s for usage in used) - idle.processor_s
-    return JoinThroughput(*kind, rankings, labels, processor_s / rankings * 1e6, max(usage.memory_max_bytes for usage in used) / 2**20)
+    return JoinThroughput(
+        *kind, rankings, labels, processor_s / rankings * 1e6, max(usage.memory_max_bytes for usage in used) / 2**20
+    )

@@ -14,7 +14,9 @@ _POLL_S = 0.2
 class BareLoop:
     """Answers each record with the next of some ready values, under the record's own key, batch by batch."""
 
-    def __init__(self, consumer: ClientConfig, producer: ClientConfig, *, source: str, target: str, values: Sequence[bytes]) -> None:
+    def __init__(
+        self, consumer: ClientConfig, producer: ClientConfig, *, source: str, target: str, values: Sequence[bytes]
+    ) -> None:
         """Join; transactions are used where the producer has a transactional.id."""
         self._producer: Producer = new_producer(producer)
         self._transactional = "transactional.id" in producer
@@ -33,7 +35,11 @@ class BareLoop:
             if good := [message for message in messages if message.error() is None]:
                 self._answer(good)
                 quiet_since_s = time.monotonic()
-            if until_idle_s is not None and quiet_since_s is not None and time.monotonic() - quiet_since_s > until_idle_s:
+            if (
+                until_idle_s is not None
+                and quiet_since_s is not None
+                and time.monotonic() - quiet_since_s > until_idle_s
+            ):
                 break
         self._consumer.close()
 

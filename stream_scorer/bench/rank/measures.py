@@ -47,7 +47,9 @@ class Latency:
     p99_ms: float
 
 
-def measure_throughput(stand: Stand, deliveries: list[Delivery], *, events: int, rounds: int, say: Say) -> list[Throughput]:
+def measure_throughput(
+    stand: Stand, deliveries: list[Delivery], *, events: int, rounds: int, say: Say
+) -> list[Throughput]:
     """Run bare and rank in turn, round by round, each over the same full topic."""
     full = stand.new_run("bare", "at_least_once").settings.topics.requests
     stand.fill(full, job.requests(events))
@@ -83,7 +85,9 @@ def _append_times(run: Run) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
     log = KafkaLog({**run.settings.kafka.client_config(), "group.id": "bench-reader"}, timeout_s=30)
     partitions = [Partition(topics.rankings, number) for number in range(topics.partitions)]
     try:
-        read = [record.timestamp_ms for one in partitions for batch in log.read(one, 0, log.end(one)) for record in batch]
+        read = [
+            record.timestamp_ms for one in partitions for batch in log.read(one, 0, log.end(one)) for record in batch
+        ]
         return np.array(read, np.int64)
     finally:
         log.close()
@@ -95,7 +99,9 @@ def _summed_up(kind: tuple[Worker, Delivery], rows: list[tuple[float, Usage]], i
     return Throughput(*kind, events, median(rate for rate, _ in rows), processor_s / events * 1e6, memory_mib)
 
 
-def measure_latency(stand: Stand, deliveries: list[Delivery], *, rate: float, seconds: float, say: Say) -> list[Latency]:
+def measure_latency(
+    stand: Stand, deliveries: list[Delivery], *, rate: float, seconds: float, say: Say
+) -> list[Latency]:
     """Load each worker evenly; the first fifth of the answers counts as warm-up."""
     measured = []
     for delivery in deliveries:
@@ -114,7 +120,9 @@ def _latency(stand: Stand, run: Run, rate: float, seconds: float) -> Latency:
     probe.close()
     worker.stop()
     if missing := int(np.isnan(taken).sum()):
-        raise StreamScorerError(f"{run.worker} ({run.delivery}) left {missing} of {len(taken)} requests without an answer")
+        raise StreamScorerError(
+            f"{run.worker} ({run.delivery}) left {missing} of {len(taken)} requests without an answer"
+        )
     steady_ms = 1000 * taken[int(_WARM_SHARE * len(taken)) :]
     p50, p99 = np.quantile(steady_ms, (0.5, 0.99))
     return Latency(run.worker, run.delivery, rate, len(steady_ms), float(p50), float(p99))

@@ -31,7 +31,10 @@ def facts_of(stand: Stand, *, offers: int, batch: int, partitions: int, rounds: 
 def as_data(facts: Facts, throughput: Sequence[Throughput], latency: Sequence[Latency]) -> dict[str, Any]:
     """Return everything, with each ranker's ratio to the bare loop beside it."""
     bare = {row.delivery: row for row in throughput if row.worker == "bare"}
-    rows = [{**asdict(row), "ratio_to_bare": row.processor_us_per_event / bare[row.delivery].processor_us_per_event} for row in throughput]
+    rows = [
+        {**asdict(row), "ratio_to_bare": row.processor_us_per_event / bare[row.delivery].processor_us_per_event}
+        for row in throughput
+    ]
     return {"facts": dict(facts), "throughput": rows, "latency": [asdict(row) for row in latency]}
 
 
@@ -46,5 +49,8 @@ def as_page(facts: Facts, throughput: Sequence[Throughput], latency: Sequence[La
             f"{name:<24}{row['events_per_s']:>12,.0f}{row['processor_us_per_event']:>12.1f}{ratio:>10.2f}{row['memory_mib']:>8.0f}"
         )
     lines += ["", f"{'':<24}{'requests/s':>12}{'p50 ms':>12}{'p99 ms':>10}"]
-    lines += [f"{f'{row.worker}, {row.delivery}':<24}{row.rate:>12,.0f}{row.p50_ms:>12.1f}{row.p99_ms:>10.1f}" for row in latency]
+    lines += [
+        f"{f'{row.worker}, {row.delivery}':<24}{row.rate:>12,.0f}{row.p50_ms:>12.1f}{row.p99_ms:>10.1f}"
+        for row in latency
+    ]
     return "\n".join(lines)

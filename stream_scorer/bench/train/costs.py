@@ -11,7 +11,7 @@ import numpy as np
 from stream_scorer.adapters.files.model_files import read_model
 from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.bench.measured_process import MeasuredProcess, Usage
-from stream_scorer.simulation.labels import write_labels
+from stream_scorer.bench.train.simulated_labels import write_labels
 from stream_scorer.simulation.world import World
 
 CUSTOMERS, OFFERS, PLACES = 20_000, 500, 10
@@ -62,10 +62,21 @@ def measure_training(*, rows: int, say: Say) -> list[TrainingCost]:
 
 def _trained(folder: Path, options: Sequence[str]) -> TrainingCost:
     out = folder / "model"
-    words = ["train", "--labels", str(folder / "labels"), "--offers", str(folder / "offers.jsonl"), "--out", str(out), *options]
+    words = [
+        "train",
+        "--labels",
+        str(folder / "labels"),
+        "--offers",
+        str(folder / "offers.jsonl"),
+        "--out",
+        str(out),
+        *options,
+    ]
     seconds, usage = _run("stream_scorer", words, folder / "log")
     facts: Any = read_model(out).facts
-    return TrainingCost("train", facts["rows"], facts["epochs"], seconds, usage.processor_s, usage.memory_max_bytes / _MIB)
+    return TrainingCost(
+        "train", facts["rows"], facts["epochs"], seconds, usage.processor_s, usage.memory_max_bytes / _MIB
+    )
 
 
 def _plain(folder: Path, beside: TrainingCost) -> TrainingCost:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.adapters.files.example_files import ExampleFiles
+from stream_scorer.bench.train.simulated_labels import Draw, draw, write_labels
 from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.releases.release import Model
 from stream_scorer.services.learning.trainer import train_model
-from stream_scorer.simulation.labels import Draw, draw, write_labels
 from stream_scorer.simulation.world import World, customer_id, offer_id
 from stream_scorer.training.options import TrainOptions
 
@@ -88,6 +88,8 @@ def _accepted(examples: ExampleFiles) -> Floats:
 
 def _auc(judged: Draw, scores: Floats) -> float:
     found = auc_within(
-        np.repeat(judged.customer, _PLACES), scores[judged.customer[:, None], judged.shown].reshape(-1), judged.accepted.reshape(-1)
+        np.repeat(judged.customer, _PLACES),
+        scores[judged.customer[:, None], judged.shown].reshape(-1),
+        judged.accepted.reshape(-1),
     )
     return float(found.auc or 0.0)

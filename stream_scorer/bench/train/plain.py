@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from stream_scorer.bench.train.plain_loop import train_plainly
-from stream_scorer.simulation.labels import read_columns
+from stream_scorer.bench.train.simulated_labels import read_columns
 
 
 def main() -> None:

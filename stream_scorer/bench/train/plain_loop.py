@@ -11,7 +11,12 @@ _LEARNING_RATE = 0.004
 
 
 def train_plainly(
-    customer: npt.NDArray[np.int64], offer: npt.NDArray[np.int64], accepted: npt.NDArray[np.float32], *, epochs: int, batch_rows: int
+    customer: npt.NDArray[np.int64],
+    offer: npt.NDArray[np.int64],
+    accepted: npt.NDArray[np.float32],
+    *,
+    epochs: int,
+    batch_rows: int,
 ) -> float:
     """Pass over the rows (n,) and return the mean loss of the last pass."""
     torch.set_num_threads(1)

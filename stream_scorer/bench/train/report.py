@@ -26,8 +26,15 @@ def training_facts() -> Facts:
 
 def training_data(facts: Facts, costs: Sequence[TrainingCost], curve: Sequence[Point]) -> dict[str, Any]:
     """Return everything."""
-    rows = [{**asdict(cost), "rows_per_s": cost.rows_per_s, "passes_us_per_row": cost.passes_us_per_row} for cost in costs]
-    return {"facts": dict(facts), "training": rows, "bytes_per_row": bytes_per_row(costs), "learning": [_point(point) for point in curve]}
+    rows = [
+        {**asdict(cost), "rows_per_s": cost.rows_per_s, "passes_us_per_row": cost.passes_us_per_row} for cost in costs
+    ]
+    return {
+        "facts": dict(facts),
+        "training": rows,
+        "bytes_per_row": bytes_per_row(costs),
+        "learning": [_point(point) for point in curve],
+    }
 
 
 def _point(point: Point) -> dict[str, Any]:
@@ -48,9 +55,7 @@ def training_page(facts: Facts, costs: Sequence[TrainingCost], curve: Sequence[P
 
 
 def _cost_line(cost: TrainingCost) -> str:
-    return (
-        f"{cost.trainer:<10}{cost.rows:>12,}{cost.epochs:>8}{cost.rows_per_s:>10,.0f}{cost.passes_us_per_row:>14.2f}{cost.memory_mib:>8.0f}"
-    )
+    return f"{cost.trainer:<10}{cost.rows:>12,}{cost.epochs:>8}{cost.rows_per_s:>10,.0f}{cost.passes_us_per_row:>14.2f}{cost.memory_mib:>8.0f}"
 
 
 def _point_line(point: Point) -> str:

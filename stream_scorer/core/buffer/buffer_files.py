@@ -115,7 +115,8 @@ def split_by_day(chunk: Chunk) -> dict[BufferFile, list[ExampleRow]]:
     for row in chunk.rows:
         days.setdefault(day_of(row.label_time_ms), []).append(row)
     return {
-        BufferFile(chunk.partition, chunk.first, chunk.next, day, part, len(days)): days[day] for part, day in enumerate(sorted(days), 1)
+        BufferFile(chunk.partition, chunk.first, chunk.next, day, part, len(days)): days[day]
+        for part, day in enumerate(sorted(days), 1)
     }
 
 

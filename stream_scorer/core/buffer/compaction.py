@@ -50,7 +50,11 @@ def _order(file: BufferFile) -> tuple[object, ...]:
 
 def is_crossed(whole: BufferFile, files: Iterable[BufferFile]) -> bool:
     """Return whether another compacted file of the place holds some of the same offsets, and neither holds all of the other's."""
-    others = [file for file in files if file.compacted and file != whole and (file.partition, file.day) == (whole.partition, whole.day)]
+    others = [
+        file
+        for file in files
+        if file.compacted and file != whole and (file.partition, file.day) == (whole.partition, whole.day)
+    ]
     return any(_overlap(whole, other) and not _nested(whole, other) for other in others)
 
 

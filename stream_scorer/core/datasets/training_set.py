@@ -80,7 +80,9 @@ def side_of(spec: FeatureSpec, views: Views) -> tuple[Side, Inputs]:
     return Side(inputs.rows.astype(np.int32), starts, inputs.numbers.astype(np.float32), len(spec.slots)), inputs
 
 
-def build_training_set(source: ExampleSource, catalog: Sequence[Offer], user_spec: FeatureSpec, item_spec: FeatureSpec) -> TrainingSet:
+def build_training_set(
+    source: ExampleSource, catalog: Sequence[Offer], user_spec: FeatureSpec, item_spec: FeatureSpec
+) -> TrainingSet:
     """Encode all examples. Raises UsageError when an offer of the catalog cannot be encoded."""
     ranked = Views([offer.offer_id for offer in catalog], [offer.features for offer in catalog])
     catalog_side, encoded = side_of(item_spec, ranked)
@@ -187,7 +189,9 @@ def _keys(side: Side, marks: Sequence[int] | None) -> list[int]:
     wide, deep = 4 * side.numbers.shape[1], 4 * side.slots
     return [
         xxhash.xxh3_64_intdigest(
-            rows[4 * ends[one] : 4 * ends[one + 1]] + counts[deep * one : deep * (one + 1)] + numbers[wide * one : wide * (one + 1)],
+            rows[4 * ends[one] : 4 * ends[one + 1]]
+            + counts[deep * one : deep * (one + 1)]
+            + numbers[wide * one : wide * (one + 1)],
             seed=0 if marks is None else marks[one] + 1,
         )
         for one in range(len(side))

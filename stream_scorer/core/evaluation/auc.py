@@ -17,7 +17,9 @@ class WithinAuc:
     standard_error: float | None
 
 
-def auc_by_customer(who: npt.NDArray[np.integer], scores: npt.NDArray[np.floating], accepted: npt.NDArray[np.integer]) -> Floats:
+def auc_by_customer(
+    who: npt.NDArray[np.integer], scores: npt.NDArray[np.floating], accepted: npt.NDArray[np.integer]
+) -> Floats:
     """Return the AUC of each customer that has both labels; ties count a half.
 
     The probability that an accepted row of a customer scores above another row of theirs (Mann-Whitney).
@@ -37,7 +39,9 @@ def auc_by_customer(who: npt.NDArray[np.integer], scores: npt.NDArray[np.floatin
     return np.asarray(above[both] / (positives * (sizes - positives))[both])
 
 
-def auc_within(who: npt.NDArray[np.integer], scores: npt.NDArray[np.floating], accepted: npt.NDArray[np.integer]) -> WithinAuc:
+def auc_within(
+    who: npt.NDArray[np.integer], scores: npt.NDArray[np.floating], accepted: npt.NDArray[np.integer]
+) -> WithinAuc:
     """Return the mean AUC within customers."""
     each = auc_by_customer(who, scores, accepted)
     if not len(each):

@@ -48,7 +48,9 @@ def logistic_fit(features: Floats, accepted: Floats, counts: Floats | float = 1.
     return weights
 
 
-def calibration(fold: npt.NDArray[np.bool_], scores: Floats, accepted: Floats, counts: Floats | None = None) -> Calibration | None:
+def calibration(
+    fold: npt.NDArray[np.bool_], scores: Floats, accepted: Floats, counts: Floats | None = None
+) -> Calibration | None:
     """Judge scores (n,); `fold` halves the rows, by customer. None where a half has only one kind of label.
 
     `counts` (n,) says how many rows each stands for: a sampled negative for several.

@@ -70,7 +70,9 @@ class HealthTally:
             orphans=dict(self.orphans),
             causes=dict(self.causes),
             negatives_per_positive=negatives / positives if positives else None,
-            acceptance_rate={release: self._accepted[release] / closed for release, closed in sorted(self._closed.items())},
+            acceptance_rate={
+                release: self._accepted[release] / closed for release, closed in sorted(self._closed.items())
+            },
         )
 
     def _quantiles(self) -> dict[str, int]:
@@ -119,7 +121,12 @@ def stretches(request: Ints, accepted: Ints, request_time_ms: Ints, *, length_ms
 
 
 def reason_to_hold(
-    recent: Sequence[Stretch], now: Stretch, *, least_share: float = 0.5, chance_max: float = 1e-3, requests_min: int = 100
+    recent: Sequence[Stretch],
+    now: Stretch,
+    *,
+    least_share: float = 0.5,
+    chance_max: float = 1e-3,
+    requests_min: int = 100,
 ) -> str | None:
     """Return why retraining must be held, None when it need not be.
 

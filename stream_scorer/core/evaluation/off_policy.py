@@ -59,12 +59,16 @@ def no_estimate(requests: int, reason: str) -> OffPolicy:
     return OffPolicy(requests, None, 0.0, 0.0, 0.0, None, None, None, None, reason)
 
 
-def off_policy(log: LoggedPlaces, rng: np.random.Generator, *, ess_min: float = ESS_MIN, weight_max: float = np.inf) -> OffPolicy:
+def off_policy(
+    log: LoggedPlaces, rng: np.random.Generator, *, ess_min: float = ESS_MIN, weight_max: float = np.inf
+) -> OffPolicy:
     """Estimate the reward per ranking; weights above `weight_max` are cut to it."""
     ratio = np.where(log.present, log.chance / np.where(log.present, log.propensity, 1.0), 1.0)
     product = np.cumprod(ratio, axis=1)
     weight = np.where(log.present, np.minimum(product, weight_max), 0.0)
-    before = np.where(log.present, np.minimum(np.column_stack([np.ones(len(product)), product[:, :-1]]), weight_max), 0.0)
+    before = np.where(
+        log.present, np.minimum(np.column_stack([np.ones(len(product)), product[:, :-1]]), weight_max), 0.0
+    )
     reward = np.where(log.present, log.reward, 0.0)
     logged = bootstrap(reward.sum(axis=1, keepdims=True), _mean, rng)
     assert logged is not None
@@ -110,7 +114,9 @@ def _mean_weight(product: Floats, present: npt.NDArray[np.bool_]) -> tuple[float
     return worst, off
 
 
-def _self_normalised(weight: Floats, reward: Floats, present: npt.NDArray[np.bool_], rng: np.random.Generator) -> Interval | None:
+def _self_normalised(
+    weight: Floats, reward: Floats, present: npt.NDArray[np.bool_], rng: np.random.Generator
+) -> Interval | None:
     """Divide by the mean weight, place by place."""
     places = weight.shape[1]
     parts = np.concatenate([weight * reward, weight, present.astype(np.float64)], axis=1)

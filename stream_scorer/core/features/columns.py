@@ -89,16 +89,23 @@ class Vector:
         if not {list, tuple}.issuperset(map(type, values)):
             return False
         vectors = cast("Sequence[Sequence[object]]", values)
-        if not {len(self.means)}.issuperset(map(len, vectors)) or not {float, int}.issuperset(map(type, chain.from_iterable(vectors))):
+        if not {len(self.means)}.issuperset(map(len, vectors)) or not {float, int}.issuperset(
+            map(type, chain.from_iterable(vectors))
+        ):
             return False
         return bool(np.isfinite(np.array(vectors, dtype=np.float64)).all())
 
     def _fits(self, index: int, value: object, errors: Errors) -> bool:
         if not isinstance(value, list | tuple) or not {float, int}.issuperset(map(type, value)):
-            return refuse(errors, index, "feature_kind", f"feature {self.name!r} must be a list of numbers, got {kind_of(value)}")
+            return refuse(
+                errors, index, "feature_kind", f"feature {self.name!r} must be a list of numbers, got {kind_of(value)}"
+            )
         if len(value) != len(self.means):
             return refuse(
-                errors, index, "feature_vector_length", f"feature {self.name!r} must have {len(self.means)} numbers, got {len(value)}"
+                errors,
+                index,
+                "feature_vector_length",
+                f"feature {self.name!r} must have {len(self.means)} numbers, got {len(value)}",
             )
         return _finite(value) or refuse(errors, index, "feature_kind", f"feature {self.name!r} must be finite")
 

@@ -64,7 +64,9 @@ class Category:
         hashed = {index: self._unseen(index, values[index], known, first, errors) for index in unseen}
         return _spliced(rows, hashed)
 
-    def _unseen(self, index: int, value: object, known: Mapping[object, int], first: int, errors: Errors) -> tuple[int, ...]:
+    def _unseen(
+        self, index: int, value: object, known: Mapping[object, int], first: int, errors: Errors
+    ) -> tuple[int, ...]:
         if value is None or (isinstance(value, str) and value in known):
             return (known[value],)
         if not isinstance(value, str):
@@ -107,12 +109,21 @@ class Bag:
             counts = np.array([len(rows) for rows in lists], dtype=np.int64)
         return Slot(flat, counts)
 
-    def _unseen(self, index: int, bag: Sequence[object], known: Mapping[object, int], first: int, errors: Errors) -> list[int]:
+    def _unseen(
+        self, index: int, bag: Sequence[object], known: Mapping[object, int], first: int, errors: Errors
+    ) -> list[int]:
         if not {str}.issuperset(map(type, bag)):
             wrong = next(element for element in bag if type(element) is not str)
-            refuse(errors, index, "feature_kind", f"feature {self.name!r} must be a list of strings, got one with {kind_of(wrong)}")
+            refuse(
+                errors,
+                index,
+                "feature_kind",
+                f"feature {self.name!r} must be a list of strings, got one with {kind_of(wrong)}",
+            )
             return [first]
-        rows = [(known[element],) if element in known else _hashed(self, first, cast("str", element)) for element in bag]
+        rows = [
+            (known[element],) if element in known else _hashed(self, first, cast("str", element)) for element in bag
+        ]
         # every element weighs the same, however many rows it has
         most = max(map(len, rows))
         return [row for some in rows for row in (some if len(some) == most else some * most)]

@@ -79,7 +79,9 @@ class FeatureSpec:
             name = one.name
             if isinstance(one, Category | Bag):
                 known, first = self._known[len(slots)], self._firsts[len(slots)]
-                values: Values = ids if isinstance(one, Category) and one.from_id else [row.get(name) for row in features]
+                values: Values = (
+                    ids if isinstance(one, Category) and one.from_id else [row.get(name) for row in features]
+                )
                 slots.append(one.slot(values, known, first, errors))
             else:
                 columns.append(one.columns([row.get(name) for row in features], errors))
@@ -105,7 +107,9 @@ _KIND_OF = {made: kind for kind, made in _KINDS.items()}
 
 
 def _input_from_json(data: Mapping[str, Any]) -> Input:
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name != "kind"}
+    fields = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name != "kind"
+    }
     return _KINDS[data["kind"]](**fields)
 
 

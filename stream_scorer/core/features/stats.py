@@ -70,7 +70,9 @@ class _Moments:
     @property
     def scale(self) -> Floats:
         deviation = self.deviation
-        return np.where(deviation > 1e-12 * np.maximum(np.abs(self.mean), 1e-30), 1.0 / np.maximum(deviation, 1e-300), 0.0)
+        return np.where(
+            deviation > 1e-12 * np.maximum(np.abs(self.mean), 1e-30), 1.0 / np.maximum(deviation, 1e-300), 0.0
+        )
 
 
 class _Column:
@@ -132,7 +134,9 @@ class FeatureStats:
         self._columns: dict[str, _Column] = {}
         self._ids: Counter[str | bool] = Counter()
 
-    def add(self, features: Sequence[Mapping[str, Any]], ids: Sequence[str], weights: Sequence[int] | None = None) -> None:
+    def add(
+        self, features: Sequence[Mapping[str, Any]], ids: Sequence[str], weights: Sequence[int] | None = None
+    ) -> None:
         """Count a batch; `weights` is how many rows each of it stands for."""
         counts = [1] * len(ids) if weights is None else weights
         self.rows += len(ids)
@@ -161,7 +165,9 @@ class FeatureStats:
             buckets = _buckets(len(self._ids), options)
             inputs.insert(0, Category(f"{self.side}_id", vocabulary, buckets, options.hashes, from_id=True))
         if not inputs:
-            raise UsageError(f"the {self.side}s have no feature that varies; add features, or use the {self.side} id as one")
+            raise UsageError(
+                f"the {self.side}s have no feature that varies; add features, or use the {self.side} id as one"
+            )
         return FeatureSpec(side=self.side, inputs=tuple(inputs))
 
     def _input(self, name: str, column: _Column, options: SpecOptions) -> Input | None:
@@ -186,7 +192,9 @@ class FeatureStats:
 
     def _vector(self, name: str, column: _Column, *, missing: bool) -> Vector:
         if len(column.lengths) > 1 or column.vectors is None:
-            raise UsageError(f"feature {name!r} of {self.side}s must be a vector of one length, got {sorted(column.lengths)[:5]}")
+            raise UsageError(
+                f"feature {name!r} of {self.side}s must be a vector of one length, got {sorted(column.lengths)[:5]}"
+            )
         means, scales = column.vectors.mean, column.vectors.scale
         return Vector(name, tuple(means.tolist()), tuple(scales.tolist()), indicator=missing, clip=_CLIP)
 
@@ -205,7 +213,12 @@ def _category(name: str, column: _Column, options: SpecOptions, *, missing: bool
         return None
     if "bool" in column.kinds:
         return Category(name, (False, True))
-    return Category(name, _vocabulary(column.values, options.count_min, options), _buckets(len(column.values), options), options.hashes)
+    return Category(
+        name,
+        _vocabulary(column.values, options.count_min, options),
+        _buckets(len(column.values), options),
+        options.hashes,
+    )
 
 
 def _vocabulary(counts: Counter[str | bool], count_min: int, options: SpecOptions) -> tuple[str | bool, ...]:

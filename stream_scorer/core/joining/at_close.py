@@ -63,7 +63,9 @@ class ClosePoint:
 class PartitionClose:
     """The state of one partition; does no I/O and reads no clock. Has the methods of `joining.PartitionJoin`."""
 
-    def __init__(self, number: int, topics: JoinTopics, horizons: Horizons, *, rankings: int, outcomes: int, labels: int) -> None:
+    def __init__(
+        self, number: int, topics: JoinTopics, horizons: Horizons, *, rankings: int, outcomes: int, labels: int
+    ) -> None:
         """Start with nothing, at these offsets."""
         self.number = number
         self._topics, self._horizons = topics, horizons
@@ -127,12 +129,22 @@ class PartitionClose:
         if requested_ms is None:
             self._reject(record, "request_time_missing", "labels at the close need request_time_ms on every acceptance")
         elif max(time_ms, requested_ms) > record.timestamp_ms + horizons.skew_ms:
-            self._reject(record, "from_the_future", f"event_time_ms must be at most {horizons.skew_ms} ms after the broker's time")
-        elif time_ms < requested_ms - horizons.back_ms:
-            self._reject(record, "before_its_request", f"the answer is more than {horizons.back_ms} ms before its request")
-        elif time_ms > requested_ms + horizons.window_ms + horizons.late_ms or self._passed(acceptance.request_id, requested_ms):
             self._reject(
-                record, "outcome_too_late", f"the answer is more than {horizons.window_ms + horizons.late_ms} ms after its request"
+                record,
+                "from_the_future",
+                f"event_time_ms must be at most {horizons.skew_ms} ms after the broker's time",
+            )
+        elif time_ms < requested_ms - horizons.back_ms:
+            self._reject(
+                record, "before_its_request", f"the answer is more than {horizons.back_ms} ms before its request"
+            )
+        elif time_ms > requested_ms + horizons.window_ms + horizons.late_ms or self._passed(
+            acceptance.request_id, requested_ms
+        ):
+            self._reject(
+                record,
+                "outcome_too_late",
+                f"the answer is more than {horizons.window_ms + horizons.late_ms} ms after its request",
             )
         elif self._erased.cover(acceptance.customer_id, requested_ms):
             self._counts["outcomes_erased"] += 1
@@ -144,7 +156,10 @@ class PartitionClose:
 
     def _passed(self, request_id: str, requested_ms: int) -> bool:
         """Return whether the ranking of this request, if there is one, is labelled already."""
-        return self._labelled_ms > requested_ms + self._horizons.disorder_ms or self._recent.get(request_id) == requested_ms
+        return (
+            self._labelled_ms > requested_ms + self._horizons.disorder_ms
+            or self._recent.get(request_id) == requested_ms
+        )
 
     # -- erasure -----------------------------------------------------------------------------------------------------------
 
@@ -155,7 +170,9 @@ class PartitionClose:
         self._outcomes_reach.note(record.offset, erasure.erased_to_ms)
         self._ahead = deque((self._bare(ranking, head), head) for ranking, head in self._ahead)
         key = erasure.customer_id.encode()
-        self._counts["outcomes_erased"] += self._waiting.drop(lambda outcome: outcome.key == key and self._of_erased(outcome))
+        self._counts["outcomes_erased"] += self._waiting.drop(
+            lambda outcome: outcome.key == key and self._of_erased(outcome)
+        )
 
     def _bare(self, record: Record, head: RankingHead | str) -> Record:
         if isinstance(head, str) or not self._erased.cover(head.customer_id, head.event_time_ms):
@@ -163,7 +180,10 @@ class PartitionClose:
         return replace(record, value=None)
 
     def _of_erased(self, outcome: Record) -> bool:
-        return any(self._erased.cover(one.customer_id, one.request_time_ms or 0) for one in decode_all([outcome], Acceptance).messages)
+        return any(
+            self._erased.cover(one.customer_id, one.request_time_ms or 0)
+            for one in decode_all([outcome], Acceptance).messages
+        )
 
     # -- rankings that are due ---------------------------------------------------------------------------------------------
 
@@ -174,10 +194,16 @@ class PartitionClose:
                 self._reject(record, "bad_ranking", head)
             elif head.event_time_ms > record.timestamp_ms + self._horizons.skew_ms:
                 self._reject(
-                    record, "from_the_future", f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time"
+                    record,
+                    "from_the_future",
+                    f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time",
                 )
             elif self._labelled_ms > head.event_time_ms + self._horizons.disorder_ms:
-                self._reject(record, "ranking_too_late", f"the request is more than {self._horizons.disorder_ms} ms behind those before it")
+                self._reject(
+                    record,
+                    "ranking_too_late",
+                    f"the request is more than {self._horizons.disorder_ms} ms behind those before it",
+                )
             elif (known_ms := self._recent.get(head.request_id)) is not None:
                 self._see_again(record, head, known_ms)
             elif self._erased.cover(head.customer_id, head.event_time_ms):
@@ -192,7 +218,10 @@ class PartitionClose:
         return self._at_end[self._topics.outcomes] and self._lay_long(record, now_ms)
 
     def _lay_long(self, record: Record, now_ms: int | None) -> bool:
-        return now_ms is not None and now_ms - record.timestamp_ms > self._horizons.forget_ms + self._horizons.idle_slack_ms
+        return (
+            now_ms is not None
+            and now_ms - record.timestamp_ms > self._horizons.forget_ms + self._horizons.idle_slack_ms
+        )
 
     def _see_again(self, record: Record, head: RankingHead, known_ms: int) -> None:
         if known_ms == head.event_time_ms:
@@ -330,7 +359,10 @@ class PartitionClose:
             head = read_ranking_head(record.value)
             if isinstance(head, str) or head.event_time_ms > record.timestamp_ms + self._horizons.skew_ms:
                 continue
-            if head.request_id not in self._recent and self._labelled_ms <= head.event_time_ms + self._horizons.disorder_ms:
+            if (
+                head.request_id not in self._recent
+                and self._labelled_ms <= head.event_time_ms + self._horizons.disorder_ms
+            ):
                 self._remember(record, head)
 
     def reread_outcomes(self, records: Sequence[Record]) -> None:

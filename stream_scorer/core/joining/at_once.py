@@ -48,7 +48,9 @@ from stream_scorer.core.wire.codec import decode_all
 class PartitionJoin:
     """The state of one partition; does no I/O and reads no clock."""
 
-    def __init__(self, number: int, topics: JoinTopics, horizons: Horizons, *, rankings: int, outcomes: int, labels: int) -> None:
+    def __init__(
+        self, number: int, topics: JoinTopics, horizons: Horizons, *, rankings: int, outcomes: int, labels: int
+    ) -> None:
         """Start with nothing, at these offsets and at the beginning of event time."""
         self.number = number
         self.open: dict[str, OpenRequest] = {}
@@ -118,9 +120,17 @@ class PartitionJoin:
         elif len({offer.offer_id for offer in head.offers}) < len(head.offers):
             self._reject(record, "bad_ranking", "an offer stands twice in the ranking")
         elif head.event_time_ms > record.timestamp_ms + self._horizons.skew_ms:
-            self._reject(record, "from_the_future", f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time")
+            self._reject(
+                record,
+                "from_the_future",
+                f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time",
+            )
         elif self.watermark_ms > head.event_time_ms + self._horizons.forget_ms:
-            self._reject(record, "ranking_too_late", f"the request is more than {self._horizons.forget_ms} ms behind the watermark")
+            self._reject(
+                record,
+                "ranking_too_late",
+                f"the request is more than {self._horizons.forget_ms} ms behind the watermark",
+            )
         elif (known := self.open.get(head.request_id)) is None:
             self._open(record, head)
         elif known.time_ms == head.event_time_ms:
@@ -155,7 +165,11 @@ class PartitionJoin:
     def _read_outcome(self, record: Record, acceptance: Acceptance) -> None:
         time_ms = acceptance.event_time_ms
         if time_ms > record.timestamp_ms + self._horizons.skew_ms:
-            self._reject(record, "from_the_future", f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time")
+            self._reject(
+                record,
+                "from_the_future",
+                f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time",
+            )
             return
         self._time.outcome(time_ms)
         request = self.open.get(acceptance.request_id)
@@ -187,7 +201,11 @@ class PartitionJoin:
         elif place is None:
             self._reject(waiting.record, "offer_not_ranked", "the offer was not in the ranking of this request")
         elif acceptance.event_time_ms < request.time_ms - horizons.back_ms:
-            self._reject(waiting.record, "before_its_request", f"the answer is more than {horizons.back_ms} ms before its request")
+            self._reject(
+                waiting.record,
+                "before_its_request",
+                f"the answer is more than {horizons.back_ms} ms before its request",
+            )
         else:
             before = request.answers.get(place, NO_ANSWERS)
             after = before.with_answer(acceptance.accepted, acceptance.event_time_ms)
@@ -235,7 +253,9 @@ class PartitionJoin:
             self._touched[heapq.heappop(self._closing)[1]] = None
 
     def _settle_all(self) -> None:
-        while (turn_ms := self._waiting.turn_ms) is not None and self.watermark_ms > turn_ms + self._horizons.disorder_ms:
+        while (
+            turn_ms := self._waiting.turn_ms
+        ) is not None and self.watermark_ms > turn_ms + self._horizons.disorder_ms:
             if (outcome := self._waiting.end_turn()) is not None:
                 self._settle(outcome)
 
@@ -244,9 +264,13 @@ class PartitionJoin:
         usable_ms = horizons.window_ms + horizons.late_ms
         requested_ms = acceptance.request_time_ms
         if waiting.too_late or (requested_ms is not None and acceptance.event_time_ms > requested_ms + usable_ms):
-            self._reject(waiting.record, "outcome_too_late", f"the answer is more than {usable_ms} ms after its request")
+            self._reject(
+                waiting.record, "outcome_too_late", f"the answer is more than {usable_ms} ms after its request"
+            )
         else:
-            self._reject(waiting.record, "unknown_request", "no ranking of this request is known, or it is forgotten by now")
+            self._reject(
+                waiting.record, "unknown_request", "no ranking of this request is known, or it is forgotten by now"
+            )
 
     def _forget(self) -> None:
         horizons, watermark_ms = self._horizons, self.watermark_ms
@@ -263,7 +287,9 @@ class PartitionJoin:
     # -- what is owed ------------------------------------------------------------------------------------------------------
 
     def _owed(self) -> Joined:
-        labels = [output for request_id in self._touched if (output := self._reconcile(request_id, self.open[request_id]))]
+        labels = [
+            output for request_id in self._touched if (output := self._reconcile(request_id, self.open[request_id]))
+        ]
         joined = Joined(labels, self._dead, self._counts, self._tally)
         self._touched, self._dead, self._counts, self._tally = {}, [], Counter(), LabelTally()
         self._forget()

@@ -42,7 +42,14 @@ class OpenRequest:
 
     def erase(self) -> None:
         """Forget all but the time."""
-        self.packed, self.customer_id, self.offers, self.answers, self.emitted, self.erased = b"", "", (), _NONE_YET, (), True
+        self.packed, self.customer_id, self.offers, self.answers, self.emitted, self.erased = (
+            b"",
+            "",
+            (),
+            _NONE_YET,
+            (),
+            True,
+        )
 
     def answer(self, place: int, answers: Answers) -> None:
         """Take over what is known of an offer; most requests never get an answer, and share the map that has none."""

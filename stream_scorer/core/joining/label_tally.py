@@ -21,7 +21,14 @@ class LabelTally:
     accepted: Counter[str] = field(default_factory=Counter)
 
     def note(
-        self, release_id: str, request_time_ms: int, before: Sequence[Label], after: Sequence[Label], *, was_final: bool, final: bool
+        self,
+        release_id: str,
+        request_time_ms: int,
+        before: Sequence[Label],
+        after: Sequence[Label],
+        *,
+        was_final: bool,
+        final: bool,
     ) -> None:
         """Count what one word on a request changes."""
         causes = self.causes

@@ -206,6 +206,13 @@ def write_labelled(ranking: bytes, labels: Sequence[Label], *, revision: int, fi
         for offer, label in zip(ranked.offers, labels, strict=True)
     ]
     labelled = _Labelled(
-        ranked.request_id, revision, final, ranked.customer_id, ranked.event_time_ms, ranked.release_id, ranked.features, offers
+        ranked.request_id,
+        revision,
+        final,
+        ranked.customer_id,
+        ranked.event_time_ms,
+        ranked.release_id,
+        ranked.features,
+        offers,
     )
     return _encoder.encode(labelled), ranked.release_id

@@ -66,7 +66,11 @@ class InStep:
 
     def drop(self, partitions: Collection[Partition]) -> None:
         """Forget partitions that are read no more, or again from elsewhere."""
-        self._held = [(time_ms, record) for time_ms, record in self._held if Partition(record.topic, record.partition) not in partitions]
+        self._held = [
+            (time_ms, record)
+            for time_ms, record in self._held
+            if Partition(record.topic, record.partition) not in partitions
+        ]
         self._bytes = sum(len(record.value or b"") for _, record in self._held)
         for one in partitions:
             self._counts.pop(one, None)

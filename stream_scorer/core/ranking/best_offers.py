@@ -48,11 +48,15 @@ class Ranked:
         return {rule: count for rule, count in zip(RULES, self.taken_counts[request].tolist(), strict=True) if count}
 
 
-def rank(requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, *, limits: Numbers | None = None) -> Ranked:
+def rank(
+    requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, *, limits: Numbers | None = None
+) -> Ranked:
     """Rank for each request the offers it may choose from, cut at its own limit or the one given; `customers` is (B, p)."""
     if limits is None:
         limits = np.array([request.limit for request in requests], np.int64)
-    passes = [_rank_pass(requests[part], customers[part], catalog, limits[part]) for part in _passes(requests, len(catalog))]
+    passes = [
+        _rank_pass(requests[part], customers[part], catalog, limits[part]) for part in _passes(requests, len(catalog))
+    ]
     if len(passes) == 1:
         return passes[0]
     lengths = np.concatenate([np.diff(ranked.starts) for ranked in passes])

@@ -101,7 +101,9 @@ def _alike(case: _Case) -> list[Numbers]:
     bounds_ms = case.catalog.once(_bounds_ms)
     epochs = repeat(0)
     if len(bounds_ms):
-        epochs = iter(np.searchsorted(bounds_ms, [request.event_time_ms for request in case.requests], side="right").tolist())
+        epochs = iter(
+            np.searchsorted(bounds_ms, [request.event_time_ms for request in case.requests], side="right").tolist()
+        )
     alike: dict[tuple[int, int], list[int]] = {}
     for number, (request, epoch, match) in enumerate(zip(case.requests, epochs, case.matches, strict=False)):
         if request.offers is None:

@@ -45,13 +45,18 @@ class OfferFeatures:
         if self.names is None:
             return catalog.fragments
         decode = msgspec.json.decode
-        return [_encode({name: value for name, value in decode(text).items() if name in self.names}) for text in catalog.fragments]
+        return [
+            _encode({name: value for name, value in decode(text).items() if name in self.names})
+            for text in catalog.fragments
+        ]
 
 
 ALL_FEATURES = OfferFeatures()
 
 
-def encode_rankings(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalog, offer_features: OfferFeatures) -> list[bytes]:
+def encode_rankings(
+    requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalog, offer_features: OfferFeatures
+) -> list[bytes]:
     """Write one ranking per request."""
     parts = _offer_parts(ranked, catalog.once(_heads), catalog.once(offer_features))
     starts = ranked.starts.tolist()
@@ -86,7 +91,9 @@ def _offer_parts(ranked: Ranked, heads: list[bytes], features: list[bytes]) -> l
     parts[1::_PARTS] = chain.from_iterable(_RANKS[:count] for count in counts)
     parts[2::_PARTS] = _numbers(ranked.scores)
     if ranked.propensities is not None:
-        parts[3::_PARTS] = [b',"propensity":%b,"features":' % propensity for propensity in _numbers(ranked.propensities)]
+        parts[3::_PARTS] = [
+            b',"propensity":%b,"features":' % propensity for propensity in _numbers(ranked.propensities)
+        ]
     parts[4::_PARTS] = map(features.__getitem__, rows)
     return parts
 

@@ -25,7 +25,9 @@ Hashes = NDArray[np.uint64]
 
 # the finaliser of SplitMix64 (Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014)
 _GAMMA, _MIX_1, _MIX_2 = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
-_RACE, _ALIKE, _COIN = np.array([0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0], np.uint64)  # a stream of hashes each
+_RACE, _ALIKE, _COIN = np.array(
+    [0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0], np.uint64
+)  # a stream of hashes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,18 @@ def explore(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalo
     salts = np.array([xxhash.xxh3_64_intdigest(request.request_id.encode()) for request in requests], np.uint64)
     shape = (len(requests), int(kept.max(initial=0)))
     columns, chances = np.zeros(shape, np.int64), np.ones(shape)
-    for width in np.unique(widths[kept > 0]).tolist():  # the width decides the order of summation: it must not depend on the batch
+    for width in np.unique(
+        widths[kept > 0]
+    ).tolist():  # the width decides the order of summation: it must not depend on the batch
         numbers = np.flatnonzero((widths == width) & (kept > 0))
         pools = _pools(ranked, numbers, width, salts[numbers], catalog.once(_offer_hashes))
         columns[numbers], chances[numbers] = _drawn(*pools, salts[numbers], exploration, places=shape[1])
     filled = np.arange(shape[1]) < kept[:, None]
     drawn = (ranked.starts[:-1, None] + columns)[filled]
     starts = np.concatenate([[0], np.cumsum(kept)])
-    return replace(ranked, starts=starts, rows=ranked.rows[drawn], scores=ranked.scores[drawn], propensities=chances[filled])
+    return replace(
+        ranked, starts=starts, rows=ranked.rows[drawn], scores=ranked.scores[drawn], propensities=chances[filled]
+    )
 
 
 def _pools(ranked: Ranked, numbers: Numbers, width: int, salts: Hashes, offers: Hashes) -> tuple[Scores, Hashes]:
@@ -67,7 +73,9 @@ def _pools(ranked: Ranked, numbers: Numbers, width: int, salts: Hashes, offers: 
     return scores, salts[:, None] + offers[ranked.rows[places]] * _GAMMA
 
 
-def _drawn(scores: Scores, hashes: Hashes, salts: Hashes, exploration: Exploration, *, places: int) -> tuple[Numbers, Scores]:
+def _drawn(
+    scores: Scores, hashes: Hashes, salts: Hashes, exploration: Exploration, *, places: int
+) -> tuple[Numbers, Scores]:
     """Fill the places one after the other; return the columns that were drawn and their chances, (b, places)."""
     temperature, floor = exploration.temperature, exploration.floor
     logits = scores / temperature
@@ -79,7 +87,9 @@ def _drawn(scores: Scores, hashes: Hashes, salts: Hashes, exploration: Explorati
     for place in range(places):
         column = np.where(by_floor[:, place], alike.argmin(axis=1), race.argmin(axis=1))
         columns[:, place] = column
-        chances[:, place] = (1 - floor) * _softmax_at(logits, column) + floor / np.maximum(np.isfinite(alike).sum(axis=1), 1)
+        chances[:, place] = (1 - floor) * _softmax_at(logits, column) + floor / np.maximum(
+            np.isfinite(alike).sum(axis=1), 1
+        )
         logits[each, column], race[each, column], alike[each, column] = -np.inf, np.inf, np.inf
     return columns, chances
 
@@ -88,7 +98,9 @@ def _softmax_at(logits: Scores, column: Numbers) -> Scores:
     """Return the softmax of each row (b, width) at one of its columns; 0 where a row has nothing left."""
     largest = np.maximum(logits.max(axis=1, keepdims=True), np.finfo(np.float64).min)
     weights = np.exp(logits - largest)
-    chances: Scores = weights[np.arange(len(column)), column] / np.maximum(weights.sum(axis=1), np.finfo(np.float64).tiny)
+    chances: Scores = weights[np.arange(len(column)), column] / np.maximum(
+        weights.sum(axis=1), np.finfo(np.float64).tiny
+    )
     return chances
 
 

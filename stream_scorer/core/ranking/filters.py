@@ -20,7 +20,12 @@ from stream_scorer.core.wire.strict_json import Refusal, path_text
 
 MISSING, NUMBER, TEXT, BOOL, BAG, VECTOR = range(6)
 _WORDS = ("missing", "number", "text", "bool", "bag", "vector")
-_ORDERED: dict[str, Callable[[Any, Any], Any]] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_ORDERED: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _NEEDS = {float: (NUMBER,), str: (TEXT, BAG), bool: (BOOL,)}
 _PARSED_AT_ONCE = 10_000
 
@@ -63,7 +68,8 @@ def filter_refusal(filters: Sequence[Filter], catalog: Catalog) -> Refusal | Non
             where = f"{path_text(('filters', place))}: {path_text((condition.attribute,))} {condition.op}"
             found = [_WORDS[kind] for kind in sorted(kinds_found)]
             return Refusal(
-                "filter_kind_mismatch", f"{where} cannot compare {' or '.join(found) or 'anything'} with {_value_word(condition)}"
+                "filter_kind_mismatch",
+                f"{where} cannot compare {' or '.join(found) or 'anything'} with {_value_word(condition)}",
             )
     return None
 

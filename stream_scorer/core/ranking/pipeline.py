@@ -58,7 +58,9 @@ def rank_batch(
     values = encode_rankings(requests.messages, ranked, release.catalog, offer_features)  # B
     requests, values = _fitting(requests, values, ranking_bytes_max)
 
-    rankings = [_output(topics.rankings, message, value) for message, value in zip(requests.messages, values, strict=True)]
+    rankings = [
+        _output(topics.rankings, message, value) for message, value in zip(requests.messages, values, strict=True)
+    ]
     outcomes = [_output(topics.outcomes, message, encode(message)) for message in acceptances.messages]
     dead_letters = requests.dead_letters + acceptances.dead_letters
     counts = {"rankings": len(rankings), "outcomes": len(outcomes), "dead_letters": len(dead_letters)}
@@ -91,16 +93,23 @@ def _embed(requests: Decoded[CustomerRequest], release: Release) -> tuple[Decode
     return _without(requests, refusals), np.delete(embedded.vectors, list(refusals), axis=0)
 
 
-def _ranked(requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, exploration: Exploration | None) -> Ranked:
+def _ranked(
+    requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, exploration: Exploration | None
+) -> Ranked:
     if exploration is None:
         return rank(requests, customers, catalog)
     pools = rank(requests, customers, catalog, limits=exploration.pool_sizes(requests))
     return explore(requests, pools, catalog, exploration)
 
 
-def _fitting(requests: Decoded[CustomerRequest], values: list[bytes], bytes_max: int) -> tuple[Decoded[CustomerRequest], list[bytes]]:
+def _fitting(
+    requests: Decoded[CustomerRequest], values: list[bytes], bytes_max: int
+) -> tuple[Decoded[CustomerRequest], list[bytes]]:
     refusals = {
-        number: Refusal("ranking_too_large", f"the ranking must be at most {bytes_max} bytes, got {len(value)}: ask for fewer offers")
+        number: Refusal(
+            "ranking_too_large",
+            f"the ranking must be at most {bytes_max} bytes, got {len(value)}: ask for fewer offers",
+        )
         for number, value in enumerate(values)
         if len(value) > bytes_max
     }
@@ -112,7 +121,11 @@ def _without(decoded: Decoded[Message], refusals: Mapping[int, Refusal]) -> Deco
     if not refusals:
         return decoded
     kept = [number for number in range(len(decoded.messages)) if number not in refusals]
-    refused = [DeadLetter(decoded.records[number], refusal.code, refusal.message) for number, refusal in refusals.items()]
+    refused = [
+        DeadLetter(decoded.records[number], refusal.code, refusal.message) for number, refusal in refusals.items()
+    ]
     return Decoded(
-        [decoded.messages[number] for number in kept], [decoded.records[number] for number in kept], decoded.dead_letters + refused
+        [decoded.messages[number] for number in kept],
+        [decoded.records[number] for number in kept],
+        decoded.dead_letters + refused,
     )

@@ -134,7 +134,9 @@ class Catalog:
         fragments = self.fragments.copy()
         for row, fragment in zip(rows, stated.fragments, strict=True):
             fragments[row] = fragment
-        columns = {name: getattr(self, name).copy() for name in ("vectors", "active", "valid_from_ms", "valid_until_ms")}
+        columns = {
+            name: getattr(self, name).copy() for name in ("vectors", "active", "valid_from_ms", "valid_until_ms")
+        }
         for name, column in columns.items():
             column[rows] = getattr(stated, name)
         return replace(self, fragments=fragments, derived={}, **columns)
@@ -145,7 +147,10 @@ def _bounds(bounds_ms: Sequence[int | None], open_ms: int) -> Millis:
 
 
 def _check(
-    index: dict[OfferId, int], offer_ids: list[OfferId], vectors: Vectors, columns: tuple[Sequence[bytes] | NDArray[np.generic], ...]
+    index: dict[OfferId, int],
+    offer_ids: list[OfferId],
+    vectors: Vectors,
+    columns: tuple[Sequence[bytes] | NDArray[np.generic], ...],
 ) -> None:
     rows = len(offer_ids)
     if len(index) < rows:

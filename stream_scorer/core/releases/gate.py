@@ -48,7 +48,9 @@ def missing_offers(serving: Sequence[str], next_ids: Sequence[str]) -> list[str]
     missing = [offer_id for offer_id in serving if offer_id not in kept]
     if len(missing) <= MISSING_SHARE_MAX * len(serving):
         return []
-    return [f"{len(missing)} of {len(serving)} offers that are served now are missing, more than half: {_listed(missing)}"]
+    return [
+        f"{len(missing)} of {len(serving)} offers that are served now are missing, more than half: {_listed(missing)}"
+    ]
 
 
 def verify(catalog: Catalog, item_tower: Tower) -> None:
@@ -56,11 +58,17 @@ def verify(catalog: Catalog, item_tower: Tower) -> None:
     lengths = np.linalg.norm(catalog.vectors, axis=1)
     wrong = np.flatnonzero((np.abs(lengths - 1) > NORM_TOLERANCE) & (lengths > 0))
     if wrong.size:
-        raise ReleaseError(f"{wrong.size} of {len(catalog)} stored vectors are not of length 1: {_named(catalog, wrong)}")
+        raise ReleaseError(
+            f"{wrong.size} of {len(catalog)} stored vectors are not of length 1: {_named(catalog, wrong)}"
+        )
     rows = np.unique(np.linspace(0, len(catalog) - 1, min(len(catalog), SAMPLE_OFFERS)).astype(int))
     features = [msgspec.json.decode(catalog.fragments[row], type=dict[str, Any]) for row in rows]
     made = item_tower.embed(features, [catalog.offer_ids[row] for row in rows]).vectors
-    apart = np.abs(made - catalog.vectors[rows]).max(axis=1, initial=0.0) if made.shape[1] == catalog.dim else np.full(len(rows), np.inf)
+    apart = (
+        np.abs(made - catalog.vectors[rows]).max(axis=1, initial=0.0)
+        if made.shape[1] == catalog.dim
+        else np.full(len(rows), np.inf)
+    )
     different = apart > VECTOR_TOLERANCE
     if different.any():
         named = _named(catalog, rows[different])
@@ -75,7 +83,9 @@ def _offer_faults(catalog: Catalog, errors: Sequence[RowError]) -> list[str]:
         faults.append("there are no offers")
     if errors:
         first = f"{catalog.offer_ids[errors[0].index]}: {errors[0].message}"
-        faults.append(f"{len(errors)} of {len(catalog)} offers have features that the item tower cannot read; the first is {first}")
+        faults.append(
+            f"{len(errors)} of {len(catalog)} offers have features that the item tower cannot read; the first is {first}"
+        )
     return faults
 
 
@@ -86,7 +96,9 @@ def _vector_faults(catalog: Catalog) -> list[str]:
         return [f"{zero.size} of {len(catalog)} offer vectors are zero: {_named(catalog, zero)}"]
     cosine = float(np.linalg.norm(vectors.mean(axis=0, dtype=np.float64))) if len(catalog) else 0.0
     if cosine > COLLAPSED_COSINE and len(set(catalog.fragments)) > 1:
-        return [f"the offer vectors have collapsed: their mean cosine with their mean is {cosine:.6f}, at most {COLLAPSED_COSINE}"]
+        return [
+            f"the offer vectors have collapsed: their mean cosine with their mean is {cosine:.6f}, at most {COLLAPSED_COSINE}"
+        ]
     return []
 
 
@@ -106,7 +118,9 @@ def _golden_faults(model: Model) -> list[str]:
             made = tower.outputs(tower.spec.encode(rows["features"], rows["ids"]))
             difference = float(np.abs(made - np.array(rows["outputs"])).max())
             if not difference <= GOLDEN_MAX:
-                faults.append(f"the {name} differs by up to {difference:.2g} on golden rows from the engine's own, at most {GOLDEN_MAX}")
+                faults.append(
+                    f"the {name} differs by up to {difference:.2g} on golden rows from the engine's own, at most {GOLDEN_MAX}"
+                )
     return faults
 
 
@@ -128,9 +142,7 @@ def caution_of(facts: Mapping[str, Any]) -> str | None:
     customers = (facts.get("held_out_auc") or {}).get("customers", 0)
     if customers >= JUDGED_CUSTOMERS_MIN:
         return None
-    return (
-        f"hardly compared with popularity: {customers} customers have accepted and other held-out rows, {JUDGED_CUSTOMERS_MIN} are needed"
-    )
+    return f"hardly compared with popularity: {customers} customers have accepted and other held-out rows, {JUDGED_CUSTOMERS_MIN} are needed"
 
 
 def _error_of(*judged: Mapping[str, Any]) -> float:

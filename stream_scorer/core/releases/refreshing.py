@@ -101,13 +101,18 @@ def _keyed(record: Record, offer: Offer | None) -> _Stated | DeadLetter:
 
 def _embed(stated: Sequence[_Stated], item_tower: Tower) -> tuple[dict[tuple[int, int], bytes], list[DeadLetter]]:
     stated = [one for one in stated if one.offer is not None]
-    made = item_tower.embed([one.offer.features for one in stated if one.offer is not None], [one.offer_id for one in stated])
+    made = item_tower.embed(
+        [one.offer.features for one in stated if one.offer is not None], [one.offer_id for one in stated]
+    )
     vectors = made.vectors.astype(np.float32)
     faults = {error.index: (error.code, error.message) for error in made.errors}
     for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
         faults.setdefault(row, ("vector_not_finite", "the item tower gives no finite vector for these features"))
     for row in np.flatnonzero(~vectors.any(axis=1)).tolist():
-        faults.setdefault(row, ("vector_zero", "the item tower gives a zero vector for this offer, which every customer would score 0"))
+        faults.setdefault(
+            row,
+            ("vector_zero", "the item tower gives a zero vector for this offer, which every customer would score 0"),
+        )
     dead_letters = [DeadLetter(stated[row].record, code, message) for row, (code, message) in sorted(faults.items())]
     return {one.source: vectors[row].tobytes() for row, one in enumerate(stated) if row not in faults}, dead_letters
 

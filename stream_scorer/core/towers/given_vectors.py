@@ -32,7 +32,9 @@ class GivenVectors:
             raise BadModel(f"{len(self.ids) - len(set(self.ids))} of {len(self.ids)} ids are there twice")
         wrong = np.flatnonzero(~np.isfinite(self.vectors).all(axis=1) | (np.abs(self.vectors).max(axis=1) == 0))
         if wrong.size:
-            raise BadModel(f"{wrong.size} of {len(self.ids)} vectors are zero or not finite; the first is of {self.ids[wrong[0]]!r}")
+            raise BadModel(
+                f"{wrong.size} of {len(self.ids)} vectors are zero or not finite; the first is of {self.ids[wrong[0]]!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,9 @@ class GivenTower(Tower):
     def __post_init__(self) -> None:
         """Refuse vectors of another length than the tower's, with BadModel."""
         if self.given.vectors.shape[1] != self.otherwise.dim:
-            raise BadModel(f"the vectors have {self.given.vectors.shape[1]} numbers, the tower for the rest gives {self.otherwise.dim}")
+            raise BadModel(
+                f"the vectors have {self.given.vectors.shape[1]} numbers, the tower for the rest gives {self.otherwise.dim}"
+            )
 
     @staticmethod
     def of(given: GivenVectors, otherwise: Tower) -> "GivenTower":
@@ -96,7 +100,9 @@ class GivenTower(Tower):
 
     def tensors(self) -> Tensors:
         """See Tower.tensors."""
-        return {"given": self.given.vectors} | {f"otherwise.{name}": array for name, array in self.otherwise.tensors().items()}
+        return {"given": self.given.vectors} | {
+            f"otherwise.{name}": array for name, array in self.otherwise.tensors().items()
+        }
 
     def structure(self) -> dict[str, Any]:
         """See Tower.structure."""

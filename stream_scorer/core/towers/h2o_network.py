@@ -56,7 +56,9 @@ class H2oNetwork:
         if self.encoding not in ENCODINGS:
             raise BadModel(f"the categorical encoding must be one of {', '.join(ENCODINGS)}, got {self.encoding}")
         if self.activation.removesuffix(_DROPOUT) not in _ACTIVATIONS:
-            raise BadModel(f"the activation must be one of {', '.join(_ACTIVATIONS)}, with or without dropout, got {self.activation}")
+            raise BadModel(
+                f"the activation must be one of {', '.join(_ACTIVATIONS)}, with or without dropout, got {self.activation}"
+            )
         _check_offsets(self)
         _check_norms(self)
         _check_arrays(self)
@@ -96,7 +98,9 @@ def with_defaults(tower: Tower, defaults: Mapping[str, float]) -> Tower:
         column += one.width if isinstance(one, Number) else 0
     if unknown := set(defaults) - {one.name for one in inputs if isinstance(one, Number)}:
         raise BadModel(f"the {tower.spec.side}s' tower reads no number named {', '.join(sorted(unknown))}")
-    return replace(tower, spec=replace(tower.spec, inputs=tuple(inputs)), layers=(replace(first, bias=bias), *tower.layers[1:]))
+    return replace(
+        tower, spec=replace(tower.spec, inputs=tuple(inputs)), layers=(replace(first, bias=bias), *tower.layers[1:])
+    )
 
 
 def defaults_of(tower: Tower) -> dict[str, float]:
@@ -128,7 +132,9 @@ def check_not_dead(name: str, tower: Tower, features: Sequence[Mapping[str, Any]
 
 
 def _check_offsets(network: H2oNetwork) -> None:
-    spare = 1 if network.use_all_factor_levels else 0  # the slot of missing values; else the first level's slot is left out for it
+    spare = (
+        1 if network.use_all_factor_levels else 0
+    )  # the slot of missing values; else the first level's slot is left out for it
     expected = [len(one.levels) + spare for one in network.categories]
     found = [after - before for before, after in pairwise(network.offsets)]
     if network.offsets[:1] != (0,) or found != expected:
@@ -146,10 +152,14 @@ def _check_norms(network: H2oNetwork) -> None:
 def _check_arrays(network: H2oNetwork) -> None:
     width, per_unit = network.offsets[-1] + len(network.numbers), 2 if network.activation.startswith("Maxout") else 1
     if not len(network.weights) == len(network.biases) == len(network.dropout) > 0:
-        raise BadModel(f"{len(network.weights)} layers of weights, {len(network.biases)} of biases, {len(network.dropout)} dropout ratios")
+        raise BadModel(
+            f"{len(network.weights)} layers of weights, {len(network.biases)} of biases, {len(network.dropout)} dropout ratios"
+        )
     for number, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
         if weight.shape != (len(bias), width) or len(bias) % per_unit:
-            raise BadModel(f"layer {number} must have {width} weights per row, got shape {weight.shape} and {len(bias)} biases")
+            raise BadModel(
+                f"layer {number} must have {width} weights per row, got shape {weight.shape} and {len(bias)} biases"
+            )
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise BadModel(f"layer {number} has weights that are not finite")
         width = len(bias) // per_unit

@@ -57,7 +57,9 @@ def carried_table(earlier: Tower, spec: FeatureSpec, fresh: npt.NDArray[np.float
     return table
 
 
-def carried_columns(earlier: FeatureSpec, spec: FeatureSpec, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def carried_columns(
+    earlier: FeatureSpec, spec: FeatureSpec, width: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return which columns of a first layer carry on: their places in the new one, and in the earlier one."""
     old, new = _columns(earlier, width), _columns(spec, width)
     shared = [name for name in new if name in old]

@@ -21,9 +21,15 @@ def tower_from(structure: Mapping[str, Any], tensors: Arrays, open_program: Open
         if "program" in structure:
             return _program(structure, tensors, open_program)
         if "given" in structure:
-            rest = {name.removeprefix("otherwise."): array for name, array in tensors.items() if name.startswith("otherwise.")}
+            rest = {
+                name.removeprefix("otherwise."): array
+                for name, array in tensors.items()
+                if name.startswith("otherwise.")
+            }
             otherwise = tower_from(structure["otherwise"], rest, open_program)
-            given = GivenVectors(tuple(structure["given"]), np.asarray(tensors["given"], np.float64))  # of length 1 already
+            given = GivenVectors(
+                tuple(structure["given"]), np.asarray(tensors["given"], np.float64)
+            )  # of length 1 already
             return GivenTower.of_unit(given, otherwise)
     except KeyError as error:
         raise BadModel(f"the tower lacks {error.args[0]!r}") from error

@@ -152,7 +152,9 @@ def _reader(kind: type[Any]) -> Any:
     return read
 
 
-_request_of, _acceptance_of, _ranking_of, _labelled_of = map(_reader, (_RequestHead, _AcceptanceHead, _Ranking, _Labelled))
+_request_of, _acceptance_of, _ranking_of, _labelled_of = map(
+    _reader, (_RequestHead, _AcceptanceHead, _Ranking, _Labelled)
+)
 
 
 def request_key(record: Record) -> str | None:
@@ -164,7 +166,9 @@ def request_key(record: Record) -> str | None:
 def acceptance_key(record: Record) -> str | None:
     """Return what an acceptance and its outcome share; None when these bytes are neither."""
     head = _acceptance_of(record.value)
-    return head and "\0".join((head.acceptance_id, head.request_id, head.offer_id, str(head.accepted), str(head.event_time_ms)))
+    return head and "\0".join(
+        (head.acceptance_id, head.request_id, head.offer_id, str(head.accepted), str(head.event_time_ms))
+    )
 
 
 def ranked(record: Record, fate: Fate) -> tuple[str, Ranked] | None:
@@ -174,7 +178,9 @@ def ranked(record: Record, fate: Fate) -> tuple[str, Ranked] | None:
         return None
     offers = tuple(offer.offer_id for offer in head.offers)
     digest = _digest(head.customer_id, head.event_time_ms, head)
-    seen = Ranked(record.offset, record.timestamp_ms, *fate, head.event_time_ms, head.customer_id, head.release_id, offers, digest)
+    seen = Ranked(
+        record.offset, record.timestamp_ms, *fate, head.event_time_ms, head.customer_id, head.release_id, offers, digest
+    )
     return head.request_id, seen
 
 

@@ -29,7 +29,9 @@ class Expiry:
     outputs_ms: int = NO_TIME
 
 
-def judge_pairs(noun: str, key: str, inputs: Sequence[Input], outputs: Sequence[Output], expiry: Expiry) -> Iterator[Fault]:
+def judge_pairs(
+    noun: str, key: str, inputs: Sequence[Input], outputs: Sequence[Output], expiry: Expiry
+) -> Iterator[Fault]:
     """Find requests or acceptances without exactly one output or dead letter: lost, torn (the output was aborted), doubled."""
     alive = [one for one in inputs if not one.dead]
     owed = [one for one in alive if one.settled and one.timestamp_ms > expiry.outputs_ms]
@@ -38,11 +40,14 @@ def judge_pairs(noun: str, key: str, inputs: Sequence[Input], outputs: Sequence[
     if len(made) < len(owed):
         # the position was committed and the output was not: a transaction in two halves
         kind = f"{noun}_torn" if len(outputs) > len(made) else f"{noun}_lost"
-        yield Fault(kind, f"{name}: {len(owed)} records, {len(made)} outputs, no dead letter for the rest{_places(owed)}")
+        yield Fault(
+            kind, f"{name}: {len(owed)} records, {len(made)} outputs, no dead letter for the rest{_places(owed)}"
+        )
     if len(made) > len(alive) and (inputs or expiry.inputs_ms == NO_TIME):
         kind = f"{noun}_doubled" if inputs else f"{noun}_unknown"
         yield Fault(
-            kind, f"{name}: {len(alive)} records, {len(inputs) - len(alive)} of them dead letters, {len(made)} outputs{_places(made)}"
+            kind,
+            f"{name}: {len(alive)} records, {len(inputs) - len(alive)} of them dead letters, {len(made)} outputs{_places(made)}",
         )
 
 
@@ -133,36 +138,53 @@ def judge_labels(key: str, seen: Sequence[Ranked | Answer | Word], view: Standpo
     counting, waiting, faults = _usable(name, first, answers, view)
     faults += _revisions(name, words, view)
     faults += [
-        Fault("label_altered", f"{name}: revision {one.revision} differs from the ranking") for one in words if one.digest != first.digest
+        Fault("label_altered", f"{name}: revision {one.revision} differs from the ranking")
+        for one in words
+        if one.digest != first.digest
     ]
     if first.settled and first.timestamp_ms > view.expiry.outputs_ms:
         faults += _compare(name, first, counting, words[-1] if words else None, view)
     return Judged(faults, first, words[-1] if words else None, len(counting), waiting)
 
 
-def _without_ranking(name: str, words: Sequence[Word], answers: Sequence[Answer], view: Standpoint, *, aborted: bool) -> Judged:
+def _without_ranking(
+    name: str, words: Sequence[Word], answers: Sequence[Answer], view: Standpoint, *, aborted: bool
+) -> Judged:
     faults: list[Fault] = []
     if words and aborted:
         faults.append(Fault("label_of_aborted_ranking", f"{name}: revision {words[0].revision} at {words[0].offset}"))
     elif words and view.expiry.outputs_ms == NO_TIME:
-        faults.append(Fault("label_unknown", f"{name}: revision {words[0].revision} at {words[0].offset} has no ranking"))
+        faults.append(
+            Fault("label_unknown", f"{name}: revision {words[0].revision} at {words[0].offset} has no ranking")
+        )
     owed = [one for one in answers if not view.erased.cover(one.customer_id, one.asked_ms)]
     lost = [one for one in owed if one.settled and view.clock.settled(one, view.horizons)]
     if view.expiry.outputs_ms == NO_TIME:
-        faults += [Fault("outcome_uncounted", f"{name}: the outcome at {one.offset} has no ranking and no dead letter") for one in lost]
+        faults += [
+            Fault("outcome_uncounted", f"{name}: the outcome at {one.offset} has no ranking and no dead letter")
+            for one in lost
+        ]
     return Judged(faults, None, words[-1] if words else None, 0, len(owed) - len(lost))
 
 
-def _usable(name: str, ranking: Ranked, answers: Sequence[Answer], view: Standpoint) -> tuple[list[Answer], int, list[Fault]]:
+def _usable(
+    name: str, ranking: Ranked, answers: Sequence[Answer], view: Standpoint
+) -> tuple[list[Answer], int, list[Fault]]:
     horizons = view.horizons
     first_ms, last_ms = ranking.time_ms - horizons.back_ms, ranking.time_ms + horizons.window_ms + horizons.late_ms
     counting, faults, waiting = [], [], 0
     for one in answers:
-        if one.customer_id == ranking.customer_id and one.offer_id in ranking.offers and first_ms <= one.time_ms <= last_ms:
+        if (
+            one.customer_id == ranking.customer_id
+            and one.offer_id in ranking.offers
+            and first_ms <= one.time_ms <= last_ms
+        ):
             counting.append(one)
             waiting += not one.settled
         elif one.settled and ranking.settled:
-            faults.append(Fault("outcome_uncounted", f"{name}: the outcome at {one.offset} cannot count and has no dead letter"))
+            faults.append(
+                Fault("outcome_uncounted", f"{name}: the outcome at {one.offset} cannot count and has no dead letter")
+            )
     return counting, waiting, faults
 
 
@@ -178,7 +200,9 @@ def _revisions(name: str, words: Sequence[Word], view: Standpoint) -> Iterator[F
         last = max(last, one.revision)
 
 
-def _compare(name: str, ranking: Ranked, answers: Sequence[Answer], latest: Word | None, view: Standpoint) -> Iterator[Fault]:
+def _compare(
+    name: str, ranking: Ranked, answers: Sequence[Answer], latest: Word | None, view: Standpoint
+) -> Iterator[Fault]:
     closes_ms = ranking.time_ms + view.horizons.window_ms
     closed = view.clock.closed(closes_ms)
     settled = [one for one in answers if one.settled]
@@ -192,7 +216,9 @@ def _compare(name: str, ranking: Ranked, answers: Sequence[Answer], latest: Word
     in_time = latest.final or not closed
     right = in_time and latest.labels == _labels(ranking, settled, closes_ms, closed=latest.final)
     if not right and (view.strict or latest.labels != _labels(ranking, answers, closes_ms, closed=latest.final)):
-        yield Fault("label_wrong", f"{name}: revision {latest.revision} says {_say(latest.labels)}, right is {_say(due)}")
+        yield Fault(
+            "label_wrong", f"{name}: revision {latest.revision} says {_say(latest.labels)}, right is {_say(due)}"
+        )
 
 
 def _labels(ranking: Ranked, answers: Sequence[Answer], closes_ms: int, *, closed: bool) -> tuple[RightLabel, ...]:
@@ -203,7 +229,9 @@ def _labels(ranking: Ranked, answers: Sequence[Answer], closes_ms: int, *, close
 
 
 def _say(labels: Sequence[RightLabel]) -> str:
-    known = [f"{place}: {cause}" for place, (_, cause, _) in enumerate(labels, 1) if cause not in (None, "window_closed")]
+    known = [
+        f"{place}: {cause}" for place, (_, cause, _) in enumerate(labels, 1) if cause not in (None, "window_closed")
+    ]
     closed = sum(cause == "window_closed" for _, cause, _ in labels)
     return "{" + ", ".join([*known[:4], *([f"{closed} window_closed"] if closed else [])]) + "}"
 

@@ -109,7 +109,9 @@ def dead_letter_record(dead_letter: DeadLetter, topic: str) -> OutputRecord:
         "source.offset": record.offset,
         "source.timestamp": record.timestamp_ms,
     }
-    return OutputRecord(topic, record.key, record.value, [(name, str(value).encode()) for name, value in headers.items()])
+    return OutputRecord(
+        topic, record.key, record.value, [(name, str(value).encode()) for name, value in headers.items()]
+    )
 
 
 def refusal_of(error: ValidationError, parsed: dict[str, Any]) -> Refusal:

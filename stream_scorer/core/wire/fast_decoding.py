@@ -94,7 +94,9 @@ def read_request(raw: bytes) -> CustomerRequest | None:
     if not (_are_plain(read.features) and _are_printable(offers or ()) and _are_printable(exclude)):
         return None
     limit = contract.LIMIT_DEFAULT if read.limit is UNSET else read.limit
-    return _make_request(read.request_id, read.customer_id, read.event_time_ms, read.features, offers, exclude, [], limit)
+    return _make_request(
+        read.request_id, read.customer_id, read.event_time_ms, read.features, offers, exclude, [], limit
+    )
 
 
 def read_acceptance(raw: bytes) -> Acceptance | None:
@@ -104,7 +106,11 @@ def read_acceptance(raw: bytes) -> Acceptance | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     ids = (read.acceptance_id, read.request_id, read.customer_id, read.offer_id)
-    if raw.count(b":") != 6 + (read.request_time_ms is not UNSET) or not _are_printable(ids) or len(raw) > contract.RECORD_BYTES_MAX:
+    if (
+        raw.count(b":") != 6 + (read.request_time_ms is not UNSET)
+        or not _are_printable(ids)
+        or len(raw) > contract.RECORD_BYTES_MAX
+    ):
         return None
     request_time_ms = None if read.request_time_ms is UNSET else read.request_time_ms
     return _make_acceptance(*ids, read.accepted, read.event_time_ms, request_time_ms)
@@ -119,13 +125,25 @@ def read_labels(raw: bytes) -> LabelledRanking | None:
     keys = 8 + len(read.features) + sum(8 + len(offer.features) for offer in read.offers)
     if raw.count(b":") != keys or may_hold_nul(raw):
         return None
-    if not _are_printable((read.request_id, read.customer_id, read.release_id, *(offer.offer_id for offer in read.offers))):
+    if not _are_printable(
+        (read.request_id, read.customer_id, read.release_id, *(offer.offer_id for offer in read.offers))
+    ):
         return None
-    if not (_are_plain(read.features) and all(_are_plain(offer.features) and abs(offer.score) < _BEYOND for offer in read.offers)):
+    if not (
+        _are_plain(read.features)
+        and all(_are_plain(offer.features) and abs(offer.score) < _BEYOND for offer in read.offers)
+    ):
         return None
     offers = [_make_labelled(*(getattr(offer, name) for name in _Labelled.__struct_fields__)) for offer in read.offers]
     return _make_labels(
-        read.request_id, read.revision, read.final, read.customer_id, read.request_time_ms, read.release_id, read.features, offers
+        read.request_id,
+        read.revision,
+        read.final,
+        read.customer_id,
+        read.request_time_ms,
+        read.release_id,
+        read.features,
+        offers,
     )
 
 

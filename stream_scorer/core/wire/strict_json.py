@@ -108,7 +108,13 @@ def _fault(value: object, path: Path) -> Refusal | None:
         return Refusal("nul_in_string", f"{path_text(path)}: NUL is not allowed in text") if "\0" in value else None
     if isinstance(value, int):
         fits = INT64_MIN <= value <= INT64_MAX
-        return None if fits else Refusal("number_out_of_range", f"{path_text(path)}: integers must be within {INT64_MIN} and {INT64_MAX}")
+        return (
+            None
+            if fits
+            else Refusal(
+                "number_out_of_range", f"{path_text(path)}: integers must be within {INT64_MIN} and {INT64_MAX}"
+            )
+        )
     if not isinstance(value, dict | list):
         return None
     if len(path) >= NESTING_MAX:

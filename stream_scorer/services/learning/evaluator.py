@@ -97,10 +97,15 @@ def whole_catalog(judged: Judged, k: int, rng: np.random.Generator) -> Report:
     new_customer, new_offer = ~judged.seen.customers[people], ~judged.seen.offers
     groups = {
         "all": wanted,
-        "new_customers": Pairs(wanted.customer[new_customer[wanted.customer]], wanted.offer[new_customer[wanted.customer]]),
+        "new_customers": Pairs(
+            wanted.customer[new_customer[wanted.customer]], wanted.offer[new_customer[wanted.customer]]
+        ),
         "new_offers": wanted.of_offers(new_offer),
     }
-    report: Report = {"customers": len(people), "coverage": {name: coverage(top, catalog=catalog) for name, top in tops.items()}}
+    report: Report = {
+        "customers": len(people),
+        "coverage": {name: coverage(top, catalog=catalog) for name, top in tops.items()},
+    }
     for name, pairs in groups.items():
         report[name] = _qualities(tops, pairs, catalog, rng)
     report["by_depth"] = {name: _by_depth(top, wanted, catalog) for name, top in tops.items()}
@@ -151,7 +156,11 @@ def within_customer(judged: Judged, rng: np.random.Generator) -> Report:
     """Return the AUC within customers of the judged rows, and of those with new customers or offers."""
     scores, popularity, place = judged.scores(), judged.popularity, judged.catalog_place
     new_offer = np.where(place >= 0, ~judged.seen.offers[place], True)
-    groups = {"all": np.ones(len(scores), bool), "new_customers": ~judged.seen.customers[judged.who], "new_offers": new_offer}
+    groups = {
+        "all": np.ones(len(scores), bool),
+        "new_customers": ~judged.seen.customers[judged.who],
+        "new_offers": new_offer,
+    }
     report: Report = {}
     for name, rows in groups.items():
         who, accepted = judged.who[rows], judged.accepted[rows]
@@ -172,14 +181,19 @@ def by_time(judged: Judged, rng: np.random.Generator) -> list[Report]:
     stretches: list[Report] = []
     for part in np.array_split(np.arange(len(scores)), _STRETCHES):  # rows are in order of time
         who, accepted = judged.who[part], judged.accepted[part]
-        found = {"model": auc_by_customer(who, scores[part], accepted), "popularity": auc_by_customer(who, popularity[part], accepted)}
+        found = {
+            "model": auc_by_customer(who, scores[part], accepted),
+            "popularity": auc_by_customer(who, popularity[part], accepted),
+        }
         if len(found["model"]):
             when = {"from_ms": int(times[part[0]]), "until_ms": int(times[part[-1]]), "customers": len(found["model"])}
             stretches.append(when | {name: _interval(mean_interval(values, rng)) for name, values in found.items()})
     return stretches
 
 
-def quality_facts(model: Model, offers: Sequence[Offer], labels: ExampleSource, *, held_out: float) -> dict[str, object]:
+def quality_facts(
+    model: Model, offers: Sequence[Offer], labels: ExampleSource, *, held_out: float
+) -> dict[str, object]:
     """Return the facts by which the gate compares a model with popularity, measured on labels that it did not learn from."""
     judged = judge(model, offers, labels, None, held_out=held_out)
     found = {"held_out_auc": judged.scores(), "popularity_auc": judged.popularity}

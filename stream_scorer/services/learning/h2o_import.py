@@ -4,7 +4,14 @@ from collections.abc import Mapping
 
 from stream_scorer.core.releases.gate import check_model
 from stream_scorer.core.releases.release import Model
-from stream_scorer.core.towers.h2o_network import H2oNetwork, check_not_dead, defaults_of, probes, tower_of, with_defaults
+from stream_scorer.core.towers.h2o_network import (
+    H2oNetwork,
+    check_not_dead,
+    defaults_of,
+    probes,
+    tower_of,
+    with_defaults,
+)
 from stream_scorer.core.towers.tower import Tower, digest_towers
 from stream_scorer.errors import UsageError
 
@@ -34,8 +41,13 @@ def model_of(
     if unread := set(defaults or ()) - {name for tower in towers for name in defaults_of(tower)}:
         raise UsageError(f"neither tower reads a number named {', '.join(sorted(unread))}")
     user_tower, item_tower = (_with_own(tower, defaults or {}) for tower in towers)
-    zero = {name: check_not_dead(name, tower, *probes(tower)) for name, tower in (("user tower", user_tower), ("item tower", item_tower))}
-    model = Model(digest_towers(user_tower, item_tower), user_tower, item_tower, _facts(user, user_tower, item_tower, layer, zero))
+    zero = {
+        name: check_not_dead(name, tower, *probes(tower))
+        for name, tower in (("user tower", user_tower), ("item tower", item_tower))
+    }
+    model = Model(
+        digest_towers(user_tower, item_tower), user_tower, item_tower, _facts(user, user_tower, item_tower, layer, zero)
+    )
     check_model(model)
     return model
 
@@ -44,7 +56,9 @@ def _with_own(tower: Tower, defaults: Mapping[str, float]) -> Tower:
     return with_defaults(tower, {name: value for name, value in defaults.items() if name in defaults_of(tower)})
 
 
-def _facts(network: H2oNetwork, user_tower: Tower, item_tower: Tower, layer: int, zero: Mapping[str, int]) -> dict[str, object]:
+def _facts(
+    network: H2oNetwork, user_tower: Tower, item_tower: Tower, layer: int, zero: Mapping[str, int]
+) -> dict[str, object]:
     return {
         "engine": "h2o",
         "h2o_version": network.version,

@@ -55,7 +55,9 @@ def train_h2o(examples: ExampleSource, offers: Sequence[Offer], options: H2oOpti
         version = str(h2o.__version__)
     zero = {
         "user_tower": check_not_dead("user tower", user.tower, [{}] * len(rows.customers), rows.customers),
-        "item_tower": check_not_dead("item tower", item.tower, [one.features for one in offers], [one.offer_id for one in offers]),
+        "item_tower": check_not_dead(
+            "item tower", item.tower, [one.features for one in offers], [one.offer_id for one in offers]
+        ),
     }
     facts = {
         **_data_facts(rows, offers, options),
@@ -70,7 +72,9 @@ def train_h2o(examples: ExampleSource, offers: Sequence[Offer], options: H2oOpti
 def user_table(rows: H2oRows) -> H2oTable:
     """Return what the user tower learns from."""
     numbers = {PRICE: rows.customer_price, "rank": rows.rank, "score": rows.score}
-    return H2oTable("customer", "customer_id", rows.customers, rows.customer, numbers, rows.accepted, rows.weight, rows.held_out)
+    return H2oTable(
+        "customer", "customer_id", rows.customers, rows.customer, numbers, rows.accepted, rows.weight, rows.held_out
+    )
 
 
 def item_table(rows: H2oRows) -> H2oTable:
@@ -103,9 +107,14 @@ def rows_of(examples: ExampleSource, options: H2oOptions) -> H2oRows:
         raise UsageError("there are no labelled examples to train on")
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     held_out = _held_out(columns.pop("request"), options)
-    for what, accepted in (("to learn from", columns["accepted"][~held_out]), ("held out", columns["accepted"][held_out])):
+    for what, accepted in (
+        ("to learn from", columns["accepted"][~held_out]),
+        ("held out", columns["accepted"][held_out]),
+    ):
         if not 0 < accepted.sum() < len(accepted):
-            raise UsageError(f"H2O needs accepted rows and others, got {accepted.sum()} accepted of {len(accepted)} rows {what}")
+            raise UsageError(
+                f"H2O needs accepted rows and others, got {accepted.sum()} accepted of {len(accepted)} rows {what}"
+            )
     return H2oRows(customers=list(customers), offers=list(offers), held_out=held_out, **columns)
 
 
@@ -160,7 +169,9 @@ def _judged(examples: ExampleSource, rows: H2oRows, user: Tower, item: Tower) ->
     scores = []
     for chunk in examples.chunks():
         users = user.embed(chunk.customers.features, chunk.customers.ids).vectors[chunk.customer]
-        scores.append(np.einsum("np,np->n", users, item.embed(chunk.offers.features, chunk.offers.ids).vectors[chunk.offer]))
+        scores.append(
+            np.einsum("np,np->n", users, item.embed(chunk.offers.features, chunk.offers.ids).vectors[chunk.offer])
+        )
     judged = rows.held_out
     popularity = np.bincount(rows.offer[~judged], rows.accepted[~judged].astype(np.float64), minlength=len(rows.offers))
     found = {"held_out_auc": np.concatenate(scores)[judged], "popularity_auc": popularity[rows.offer[judged]]}

@@ -75,7 +75,9 @@ class Judged:
         return np.where(place >= 0, self.seen.popularity[place], 0.0)
 
 
-def judge(model: Model, offers: Sequence[Offer], labels: ExampleSource, seen: ExampleSource | None, *, held_out: float) -> Judged:
+def judge(
+    model: Model, offers: Sequence[Offer], labels: ExampleSource, seen: ExampleSource | None, *, held_out: float
+) -> Judged:
     """Encode the labels and tell what is judged from what was seen.
 
     A request later than every offer nobody answered for is not judged: of those only the answered offers are examples yet. Without

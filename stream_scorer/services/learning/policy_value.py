@@ -61,10 +61,14 @@ def policy_value(
     if slates is None:
         return None
     if (judged.data.weight[judged.rows] != 1).any():
-        found = asdict(no_estimate(len(slates.row), "negatives were sampled (buffer.keep_prob), so that rankings lack places"))
+        found = asdict(
+            no_estimate(len(slates.row), "negatives were sampled (buffer.keep_prob), so that rankings lack places")
+        )
     else:
         by_model = isinstance(policy, ModelPolicy)
-        scores = judged.scores() if by_model else np.zeros(len(judged.rows))  # a table is blind to the customer, and so are its rewards
+        scores = (
+            judged.scores() if by_model else np.zeros(len(judged.rows))
+        )  # a table is blind to the customer, and so are its rewards
         logged = _Estimating(judged, slates, _reward_models(judged, slates, scores), rng).run(policy)
         found = asdict(off_policy(logged, rng, ess_min=ess_min, weight_max=weight_max))
     stated = asdict(policy) if isinstance(policy, ModelPolicy) else "table"
@@ -93,7 +97,9 @@ def _reward_models(judged: Judged, slates: Slates, scores: Floats) -> tuple[Rewa
 class _Estimating:
     """Fills the arrays of the estimators, in blocks of rankings."""
 
-    def __init__(self, judged: Judged, slates: Slates, rewards: tuple[RewardModel, RewardModel], rng: np.random.Generator) -> None:
+    def __init__(
+        self, judged: Judged, slates: Slates, rewards: tuple[RewardModel, RewardModel], rng: np.random.Generator
+    ) -> None:
         self.judged, self.slates, self.rewards, self.rng = judged, slates, rewards, rng
         self.offer = np.where(slates.present, judged.catalog_place[slates.row], -1)
         self.rank = _ranks(judged, slates)
@@ -101,7 +107,9 @@ class _Estimating:
         self.logged = LoggedPlaces(
             present=slates.present,
             reward=np.where(slates.present, judged.accepted[slates.row], 0).astype(np.float64),
-            propensity=np.where(slates.present, judged.data.propensity[judged.rows][slates.row], 1.0).astype(np.float64),
+            propensity=np.where(slates.present, judged.data.propensity[judged.rows][slates.row], 1.0).astype(
+                np.float64
+            ),
             chance=zeros.copy(),
             predicted=zeros.copy(),
             expected=zeros.copy(),

@@ -112,12 +112,15 @@ class Retrainer:
     def _trained(self, examples: ExampleSource, offers: Sequence[Offer]) -> Model:
         """Go on from the model that serves where it allows that, else begin from nothing."""
         serving = self._serving()
-        options = options_like({} if serving is None else serving.facts, seed=self._config.seed, threads=self._config.threads)
+        options = options_like(
+            {} if serving is None else serving.facts, seed=self._config.seed, threads=self._config.threads
+        )
         earlier = serving if serving is not None and _warm_starts(serving) < self._config.warm_starts_max else None
         model = self._train(examples, offers, options, earlier)
         if earlier is not None and _until_ms(model) < _until_ms(earlier):
             log.info(
-                "training begins from nothing: the model that serves learned from what would judge the next", model_id=earlier.model_id
+                "training begins from nothing: the model that serves learned from what would judge the next",
+                model_id=earlier.model_id,
             )
             earlier, model = None, self._train(examples, offers, options, None)
         return replace(model, facts={**model.facts, WARM_STARTS: 0 if earlier is None else _warm_starts(earlier) + 1})
@@ -133,7 +136,9 @@ def options_like(facts: Mapping[str, object], *, seed: int, threads: int) -> Tra
     """Return the options that a model was trained with, as its facts state them; the rows held out always judge it."""
     stated: Any = facts.get("options") or {}
     known = {one.name for one in fields(TrainOptions)} - {"refit", "device"}
-    same: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stated.items() if name in known}
+    same: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in stated.items() if name in known
+    }
     return TrainOptions(**{**same, "seed": seed, "threads": threads})
 
 

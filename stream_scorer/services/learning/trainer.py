@@ -47,11 +47,16 @@ def train_model(
     return finish(read_lesson(examples, offers, options, earlier=earlier), options, report=report)
 
 
-def read_lesson(examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions, *, earlier: Model | None = None) -> Lesson:
+def read_lesson(
+    examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions, *, earlier: Model | None = None
+) -> Lesson:
     """Derive the specs, and encode all examples by them."""
     user_spec, item_spec = derive_specs(examples, offers, options)
     if earlier is not None:
-        user_spec, item_spec = extended(earlier.user_tower.spec, user_spec), extended(earlier.item_tower.spec, item_spec)
+        user_spec, item_spec = (
+            extended(earlier.user_tower.spec, user_spec),
+            extended(earlier.item_tower.spec, item_spec),
+        )
     return Lesson(build_training_set(examples, offers, user_spec, item_spec), user_spec, item_spec, earlier)
 
 
@@ -70,7 +75,9 @@ def finish(
     return Trained(Model(model.model_id, model.user_tower, model.item_tower, facts), fitted.epochs)
 
 
-def derive_specs(examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions) -> tuple[FeatureSpec, FeatureSpec]:
+def derive_specs(
+    examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions
+) -> tuple[FeatureSpec, FeatureSpec]:
     """Read all examples once and return what the inputs of both towers are."""
     customers, items = FeatureStats("customer"), FeatureStats("offer")
     items.add([offer.features for offer in offers], [offer.offer_id for offer in offers])
@@ -139,7 +146,10 @@ def _held_out(model: Model, data: TrainingSet, fitted: Fitted) -> dict[str, obje
     before[rows] = False
     accepted = np.bincount(which[before & (data.accepted == 1)], minlength=int(which.max()) + 1).astype(np.float64)
     who, labels = data.who[rows], data.accepted[rows]
-    return {"held_out_auc": _auc(auc_within(who, scores, labels)), "popularity_auc": _auc(auc_within(who, accepted[which[rows]], labels))}
+    return {
+        "held_out_auc": _auc(auc_within(who, scores, labels)),
+        "popularity_auc": _auc(auc_within(who, accepted[which[rows]], labels)),
+    }
 
 
 def _auc(found: WithinAuc) -> dict[str, object]:

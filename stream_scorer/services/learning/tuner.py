@@ -40,7 +40,9 @@ class Tuned:
         return [asdict(trial) for trial in self.trials]
 
 
-def tune(lesson: Lesson, options: TrainOptions, *, seconds: float, clock: Clock, report: Callable[[Trial], None]) -> Tuned:
+def tune(
+    lesson: Lesson, options: TrainOptions, *, seconds: float, clock: Clock, report: Callable[[Trial], None]
+) -> Tuned:
     """Move from setting to setting while it gets better, until nothing is left to try, or just what the last training needs of the time.
 
     What is given in `options` is where the search begins. Towers of ids alone get as many members as there is time for, a few.
@@ -54,12 +56,16 @@ def tune(lesson: Lesson, options: TrainOptions, *, seconds: float, clock: Clock,
 class _Search:
     """Where the search stands."""
 
-    def __init__(self, lesson: Lesson, options: TrainOptions, end_s: float, clock: Clock, report: Callable[[Trial], None]) -> None:
+    def __init__(
+        self, lesson: Lesson, options: TrainOptions, end_s: float, clock: Clock, report: Callable[[Trial], None]
+    ) -> None:
         self.lesson, self.best, self.end_s, self.clock, self.report = lesson, options, end_s, clock, report
         self.trials: list[Trial] = []
         self.seconds: list[float] = []
         self.badness = float("inf")
-        self.averaged = lesson.ids_alone and lesson.earlier is None and self.recipe.objective == "catalog" and not options.hidden
+        self.averaged = (
+            lesson.ids_alone and lesson.earlier is None and self.recipe.objective == "catalog" and not options.hidden
+        )
         self.members_max = max(options.members, _MEMBERS if self.averaged else 1)
         self._try({})
 
@@ -92,10 +98,14 @@ class _Search:
 
     def _try(self, setting: Setting) -> bool:
         begun_s = self.clock.monotonic_s()
-        if begun_s + self.trial_s * (2 + self.members_max) > self.end_s and self.trials:  # one to measure by, and the members
+        if (
+            begun_s + self.trial_s * (2 + self.members_max) > self.end_s and self.trials
+        ):  # one to measure by, and the members
             return False
         options = replace(self.best, **setting)
-        fitted = fit(self.lesson, replace(options, held_out=_HELD_OUT, refit=False, members=1), report=lambda epoch: None)
+        fitted = fit(
+            self.lesson, replace(options, held_out=_HELD_OUT, refit=False, members=1), report=lambda epoch: None
+        )
         self.seconds.append(self.clock.monotonic_s() - begun_s)
         badness = fitted.best_epoch.badness
         luck = max(_BETTER * abs(badness), _STRAY * fitted.best_epoch.held_out_ndcg_error)

@@ -36,7 +36,9 @@ class Expected:
     transactions: bool
 
 
-def examine(admin: TopicAdmin, server: StoreAdmin, releases: ReleaseStore, expected: Expected, *, now_ms: int) -> list[Finding]:
+def examine(
+    admin: TopicAdmin, server: StoreAdmin, releases: ReleaseStore, expected: Expected, *, now_ms: int
+) -> list[Finding]:
     """Return all findings; what cannot be looked at is a fault, and never ends the examination."""
     findings = list(_told("brokers", lambda: _brokers(admin, expected), "start Kafka, or set kafka.bootstrap_servers"))
     if findings[0].state != "fault":
@@ -45,7 +47,9 @@ def examine(admin: TopicAdmin, server: StoreAdmin, releases: ReleaseStore, expec
     stored = list(_told("redis", lambda: _server(server), "start Redis or Valkey, or set redis.url"))
     if stored[0].state != "fault":
         stored += _told(
-            "release", lambda: _release(releases, now_ms), "publish a model, or go back to an earlier release: stream-scorer publish"
+            "release",
+            lambda: _release(releases, now_ms),
+            "publish a model, or go back to an earlier release: stream-scorer publish",
         )
     return findings + stored
 
@@ -68,7 +72,9 @@ def _brokers(admin: TopicAdmin, expected: Expected) -> Iterator[Finding]:
             do = "allow the transactional ids, see that __transaction_state has replicas enough, or set loop.delivery at_least_once"
             yield Finding("transactions", "fault", f"not possible: {reason}", do)
     if len(brokers) > 1 and expected.specs[0].replication_factor == 1:
-        yield Finding("replication", "warning", "topics.replication_factor is 1: one broker lost is data lost", "set it to 3")
+        yield Finding(
+            "replication", "warning", "topics.replication_factor is 1: one broker lost is data lost", "set it to 3"
+        )
 
 
 def _topics(admin: TopicAdmin, expected: Expected) -> Iterator[Finding]:
@@ -114,7 +120,12 @@ def _counts(partitions: Mapping[str, int]) -> Iterator[Finding]:
         most = max(partitions.values())
         fewer = ", ".join(f"{name} {count}" for name, count in partitions.items() if count < most)
         says = f"partition counts must be equal, the most is {most}, but {fewer}"
-        yield Finding("partitions", "fault", says, f"stop the ring, let it drain, then kafka-topics.sh --alter --partitions {most}")
+        yield Finding(
+            "partitions",
+            "fault",
+            says,
+            f"stop the ring, let it drain, then kafka-topics.sh --alter --partitions {most}",
+        )
 
 
 def _group(admin: TopicAdmin, group: str, expected: Expected) -> Iterator[Finding]:
@@ -137,13 +148,18 @@ def _server(server: StoreAdmin) -> Iterator[Finding]:
     yield Finding("redis", "ok", facts.version)
     if facts.eviction_policy not in {None, "noeviction"}:
         do = "CONFIG SET maxmemory-policy noeviction, and in its configuration file"
-        yield Finding("redis memory", "fault", f"maxmemory-policy is {facts.eviction_policy}: it may drop parts of a release", do)
+        yield Finding(
+            "redis memory", "fault", f"maxmemory-policy is {facts.eviction_policy}: it may drop parts of a release", do
+        )
     if facts.memory_max_bytes and facts.memory_used_bytes is not None:
         share = facts.memory_used_bytes / facts.memory_max_bytes
         says = f"{share:.0%} of {facts.memory_max_bytes / 2**20:,.0f} MiB used"
         full = share > _FULL_SHARE
         yield Finding(
-            "redis memory", "warning" if full else "ok", says, "raise maxmemory: a release is written beside the old" if full else ""
+            "redis memory",
+            "warning" if full else "ok",
+            says,
+            "raise maxmemory: a release is written beside the old" if full else "",
         )
 
 

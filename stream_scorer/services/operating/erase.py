@@ -83,7 +83,12 @@ _head = msgspec.json.Decoder(_Head).decode
 
 
 def locate(
-    customer_id: str, reader: LogReader, buffer: TrainingBuffer, ground: Ground, *, progress: Callable[[int], None] = lambda count: None
+    customer_id: str,
+    reader: LogReader,
+    buffer: TrainingBuffer,
+    ground: Ground,
+    *,
+    progress: Callable[[int], None] = lambda count: None,
 ) -> Whereabouts:
     """Read the topics through, and the files. `reader` is of the joiners' group. Raises TransientError."""
     topics, states = ground.topics, ground.states
@@ -117,7 +122,11 @@ class _Search:
             head = _head(record.value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return _Found(_bare(record), 0, -1) if record.key == self._customer_id.encode() else None
-        return _Found(_bare(record), head.event_time_ms, head.erased_to_ms) if head.customer_id == self._customer_id else None
+        return (
+            _Found(_bare(record), head.event_time_ms, head.erased_to_ms)
+            if head.customer_id == self._customer_id
+            else None
+        )
 
 
 def _bare(record: Record) -> Record:
@@ -129,18 +138,24 @@ def _trace(topic: str, records: list[_Found], state: TopicState) -> Trace:
     config = state.config or {}
     retention_ms = int(config.get("retention.ms", -1))
     kept = retention_ms if retention_ms >= 0 and "delete" in config.get("cleanup.policy", "delete") else None
-    gone_by_ms = None if newest_ms is None or kept is None else newest_ms + kept + int(config.get("segment.ms", SEGMENT_MS))
+    gone_by_ms = (
+        None if newest_ms is None or kept is None else newest_ms + kept + int(config.get("segment.ms", SEGMENT_MS))
+    )
     return Trace(topic, len(records), newest_ms, kept, gone_by_ms)
 
 
 def _open_requests(found: Mapping[str, list[_Found]], reader: LogReader, ground: Ground) -> OpenRequests:
     topics, forget_ms = ground.topics, ground.horizons.forget_ms
-    positions, clocks = join_positions(reader, topics, {name: state.partitions for name, state in ground.states.items()})
+    positions, clocks = join_positions(
+        reader, topics, {name: state.partitions for name, state in ground.states.items()}
+    )
     heard = [one for one in found.get(topics.outcomes, []) if one.record.offset < positions.get(one.partition, 0)]
     until = []
     for one in found.get(topics.rankings, []):
         clock = clocks.get(one.record.partition)
-        erased = any(one.time_ms <= each.erased_to_ms for each in heard if each.record.partition == one.record.partition)
+        erased = any(
+            one.time_ms <= each.erased_to_ms for each in heard if each.record.partition == one.record.partition
+        )
         unread = clock is None or one.record.offset >= positions.get(one.partition, 0)
         open_still = clock is not None and not clock.at_close and clock.passed_ms <= one.time_ms + forget_ms
         if not erased and (unread or open_still):
@@ -148,7 +163,9 @@ def _open_requests(found: Mapping[str, list[_Found]], reader: LogReader, ground:
     return OpenRequests(len(until), max(until, default=None))
 
 
-def tell_joiners(erasure: Erasure, feed: RecordFeed, reader: LogReader, outcomes: Sequence[Partition]) -> dict[Partition, int]:
+def tell_joiners(
+    erasure: Erasure, feed: RecordFeed, reader: LogReader, outcomes: Sequence[Partition]
+) -> dict[Partition, int]:
     """Write an erasure into every partition of `outcomes`, and return where. Raises TransientError when one is not delivered."""
     starts = {one: reader.end(one) for one in outcomes}
     key, value = erasure.customer_id.encode(), encode(erasure)
@@ -162,7 +179,9 @@ def tell_joiners(erasure: Erasure, feed: RecordFeed, reader: LogReader, outcomes
 def _place_of(erasure: Erasure, reader: LogReader, partition: Partition, start: int) -> int:
     records = [record for batch in reader.read(partition, start, reader.end(partition)) for record in batch]
     written = decode_all(records, Erasure)
-    return max(record.offset for record, message in zip(written.records, written.messages, strict=True) if message == erasure)
+    return max(
+        record.offset for record, message in zip(written.records, written.messages, strict=True) if message == erasure
+    )
 
 
 def wait_until_heard(places: Mapping[Partition, int], reader: LogReader, clock: Clock, *, wait_s: float) -> bool:

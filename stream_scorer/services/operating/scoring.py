@@ -22,10 +22,16 @@ class Scored:
 
 
 def score(
-    requests: Iterable[bytes | None], release: Release, *, offer_features: OfferFeatures = ALL_FEATURES, ranking_bytes_max: int
+    requests: Iterable[bytes | None],
+    release: Release,
+    *,
+    offer_features: OfferFeatures = ALL_FEATURES,
+    ranking_bytes_max: int,
 ) -> Iterator[Scored]:
     """Yield batch by batch what the ranker would have written."""
     records = (Record(_TOPICS.requests, 0, number, None, request, 0) for number, request in enumerate(requests, 1))
     while batch := list(islice(records, BATCH_REQUESTS)):
-        ranked = rank_batch(batch, release, topics=_TOPICS, offer_features=offer_features, ranking_bytes_max=ranking_bytes_max)
+        ranked = rank_batch(
+            batch, release, topics=_TOPICS, offer_features=offer_features, ranking_bytes_max=ranking_bytes_max
+        )
         yield Scored([output.value for output in ranked.outputs if output.value is not None], ranked.dead_letters)

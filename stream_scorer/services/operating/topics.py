@@ -25,7 +25,10 @@ def create_topics(admin: TopicAdmin, specs: Sequence[TopicSpec]) -> list[TopicRe
     before = admin.describe(names)
     admin.create([spec for spec in specs if spec.name not in before])
     after = admin.describe(names)
-    return [TopicResult(spec, "exists" if spec.name in before else "created", differences(spec, after[spec.name])) for spec in specs]
+    return [
+        TopicResult(spec, "exists" if spec.name in before else "created", differences(spec, after[spec.name]))
+        for spec in specs
+    ]
 
 
 def differences(spec: TopicSpec, state: TopicState) -> tuple[str, ...]:

@@ -14,7 +14,16 @@ from stream_scorer.core.evaluation.label_health import Health, HealthTally
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import Partition
 from stream_scorer.core.verifying.history import Answer, Input, Output, Ranked, Rows, Seen, Word
-from stream_scorer.core.verifying.judgements import NO_TIME, Expiry, Fault, JoinClock, Standpoint, judge_labels, judge_pairs, judge_rows
+from stream_scorer.core.verifying.judgements import (
+    NO_TIME,
+    Expiry,
+    Fault,
+    JoinClock,
+    Standpoint,
+    judge_labels,
+    judge_pairs,
+    judge_rows,
+)
 from stream_scorer.ports import Sorter, TrainingBuffer
 from stream_scorer.services.operating.verify_history import History, RowCheck, Sorters
 from stream_scorer.services.operating.verify_reading import Readers, VerifyTopics, join_positions, take_snapshot
@@ -113,11 +122,17 @@ def _read_rows(buffer: TrainingBuffer, sorters: Sorters, config: VerifyConfig) -
 
 def _judge(config: VerifyConfig, history: History, sorters: Sorters, tally: HealthTally) -> Iterator[Fault]:
     topics = config.topics
-    yield from _judge_pairs("request", sorters.groups(sorters.requests), _expiry(history, topics.requests, topics.rankings))
-    yield from _judge_pairs("acceptance", sorters.groups(sorters.acceptances), _expiry(history, topics.acceptances, topics.outcomes))
+    yield from _judge_pairs(
+        "request", sorters.groups(sorters.requests), _expiry(history, topics.requests, topics.rankings)
+    )
+    yield from _judge_pairs(
+        "acceptance", sorters.groups(sorters.acceptances), _expiry(history, topics.acceptances, topics.outcomes)
+    )
     views = _views(config, history)
     for key, seen in sorters.groups(sorters.labels):
-        judged = judge_labels(key, [one for one in seen if isinstance(one, Ranked | Answer | Word)], views[int(key.rsplit("\0", 1)[1])])
+        judged = judge_labels(
+            key, [one for one in seen if isinstance(one, Ranked | Answer | Word)], views[int(key.rsplit("\0", 1)[1])]
+        )
         tally.add(judged)
         yield from judged.faults
     for key, seen in sorters.groups(sorters.rows):
@@ -148,11 +163,15 @@ def _views(config: VerifyConfig, history: History) -> dict[int, Standpoint]:
         stood = all(settled.get(one) == snapshot.settled.get(one) for one in inputs)
         still = stood and clocks.get(number) == snapshot.clocks.get(number)
         clock = snapshot.clocks.get(number, JoinClock())
-        views[number] = Standpoint(config.horizons, clock, still and config.exactly_once, expiry, expired, history.erased)
+        views[number] = Standpoint(
+            config.horizons, clock, still and config.exactly_once, expiry, expired, history.erased
+        )
     return views
 
 
-def _report(config: VerifyConfig, history: History, faults: _Faults, rows: RowCheck | None, tally: HealthTally) -> Report:
+def _report(
+    config: VerifyConfig, history: History, faults: _Faults, rows: RowCheck | None, tally: HealthTally
+) -> Report:
     topics = config.topics
     for (topic, code), count in history.letters.codes.items():
         if topic in (topics.acceptances, topics.outcomes):

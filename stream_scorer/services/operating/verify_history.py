@@ -124,7 +124,9 @@ class History:
             self._unreadable(record, fate)
             return
         request_id, ranked = known
-        self._sorters.put(self._sorters.requests, request_id, _order(record), Output(record.partition, record.offset, fate.aborted))
+        self._sorters.put(
+            self._sorters.requests, request_id, _order(record), Output(record.partition, record.offset, fate.aborted)
+        )
         self._sorters.put(self._sorters.labels, f"{request_id}\0{record.partition}", record.offset, ranked)
 
     def _take_outcome(self, record: Record, fate: Fate) -> None:
@@ -133,7 +135,9 @@ class History:
             self._take_erasure(record, fate)
             return
         request_id, answer = known
-        self._sorters.put(self._sorters.acceptances, key, _order(record), Output(record.partition, record.offset, fate.aborted))
+        self._sorters.put(
+            self._sorters.acceptances, key, _order(record), Output(record.partition, record.offset, fate.aborted)
+        )
         self._sorters.put(self._sorters.labels, f"{request_id}\0{record.partition}", record.offset, answer)
 
     def _take_erasure(self, record: Record, fate: Fate) -> None:
@@ -153,13 +157,17 @@ class History:
 
     def _unreadable(self, record: Record, fate: Fate) -> None:
         if fate.settled and not fate.dead and not fate.aborted:
-            self._note(Fault("record_unreadable", f"{_place(record)} is not what its topic holds, and has no dead letter"))
+            self._note(
+                Fault("record_unreadable", f"{_place(record)} is not what its topic holds, and has no dead letter")
+            )
 
 
 class RowCheck:
     """Rows of the training buffer beside those that the topic makes due."""
 
-    def __init__(self, sorters: Sorters, ends: Mapping[Partition, int | None], erasures: Erasures, *, keep_prob: float) -> None:
+    def __init__(
+        self, sorters: Sorters, ends: Mapping[Partition, int | None], erasures: Erasures, *, keep_prob: float
+    ) -> None:
         self._sorters, self._ends, self._erasures, self._keep_prob = sorters, ends, erasures, keep_prob
         self.found = 0
         self.sampled: Mapping[Partition, Sequence[Sampled]] = {}

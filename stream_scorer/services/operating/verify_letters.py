@@ -82,7 +82,10 @@ class DeadLetters:
             if self._snapshot.beginnings.get(source, NO_END) <= int(offset) < self._snapshot.ends.get(source, NO_END):
                 letter = _unpack(self._next[1][0])
                 self._note(
-                    Fault("dead_letter_unknown", f"{letter.place} is about {topic}[{source.number}]@{int(offset)}: nothing is there")
+                    Fault(
+                        "dead_letter_unknown",
+                        f"{letter.place} is about {topic}[{source.number}]@{int(offset)}: nothing is there",
+                    )
                 )
             self._next = next(self._groups, None)
 

@@ -54,7 +54,9 @@ def take_snapshot(readers: Readers, topics: VerifyTopics, partitions: Mapping[st
     every = [Partition(topic, number) for topic, count in partitions.items() for number in range(count)]
     settled, clocks = join_positions(readers.join, topics, partitions)
     inputs = [one for one in every if one.topic in (topics.requests, topics.acceptances)]
-    settled |= {one: position.offset for one, position in readers.rank.committed(inputs).items() if position is not None}
+    settled |= {
+        one: position.offset for one, position in readers.rank.committed(inputs).items() if position is not None
+    }
     ends = {one: readers.join.end(one) for one in every}
     return Snapshot(topics, partitions, {one: readers.join.beginning(one) for one in every}, ends, settled, clocks)
 
@@ -63,9 +65,13 @@ def join_positions(
     join: LogReader, topics: VerifyTopics, partitions: Mapping[str, int]
 ) -> tuple[dict[Partition, int], dict[int, JoinClock]]:
     """Return the joiners' positions, and each partition's clock."""
-    places = [Partition(topic, number) for topic in (topics.rankings, topics.outcomes) for number in range(partitions[topic])]
+    places = [
+        Partition(topic, number) for topic in (topics.rankings, topics.outcomes) for number in range(partitions[topic])
+    ]
     committed = {one: position for one, position in join.committed(places).items() if position is not None}
-    clocks = {one.number: JoinClock.from_text(position.metadata) for one, position in committed.items() if position.metadata}
+    clocks = {
+        one.number: JoinClock.from_text(position.metadata) for one, position in committed.items() if position.metadata
+    }
     return {one: position.offset for one, position in committed.items()}, clocks
 
 

@@ -63,7 +63,9 @@ class Buffer:
 
     name = "buffer"
 
-    def __init__(self, source: RecordSource, reader: LogReader, buffer: TrainingBuffer, config: BufferConfig, *, clock: Clock) -> None:
+    def __init__(
+        self, source: RecordSource, reader: LogReader, buffer: TrainingBuffer, config: BufferConfig, *, clock: Clock
+    ) -> None:
         """Fill `buffer` from a held `source`; `reader` is of the same group."""
         self._source, self._reader, self._buffer = source, reader, buffer
         self._config, self._clock = config, clock
@@ -142,7 +144,11 @@ class Buffer:
         held.dead += [letter for letter in (*decoded.dead_letters, *half) if letter.record.offset >= held.dead_from]
         bad = {letter.record.offset for letter in half}
         for record, message in zip(decoded.records, decoded.messages, strict=True):
-            if record.offset >= held.rows_from and record.offset not in bad and not self._add(partition, held, record, message):
+            if (
+                record.offset >= held.rows_from
+                and record.offset not in bad
+                and not self._add(partition, held, record, message)
+            ):
                 return
         held.value_bytes += sum(len(record.value or b"") for record in records)
         held.seen += [replace(record, key=None, value=None) for record in records]
@@ -163,7 +169,9 @@ class Buffer:
         if sum(held.value_bytes for held in self._held.values()) >= self._config.held_bytes_max:
             return list(self._held)
         due_s = self._clock.monotonic_s() - self._config.flush_s
-        return [partition for partition, held in self._held.items() if held.since_s is not None and held.since_s <= due_s]
+        return [
+            partition for partition, held in self._held.items() if held.since_s is not None and held.since_s <= due_s
+        ]
 
     def _flush(self, due: Sequence[Partition]) -> Work | None:
         refused = self._write(due)
@@ -172,7 +180,9 @@ class Buffer:
     def _write(self, partitions: Sequence[Partition]) -> list[Partition]:
         """Write the rows of these partitions; of those that were refused, another member's files tell where to go on."""
         held = {partition: self._held[partition] for partition in partitions if self._held[partition].rows}
-        chunks = [Chunk(partition, one.first, one.next, one.rows, self._config.keep_prob) for partition, one in held.items()]
+        chunks = [
+            Chunk(partition, one.first, one.next, one.rows, self._config.keep_prob) for partition, one in held.items()
+        ]
         refused = self._retried(lambda: self._buffer.write(chunks)) if chunks else []
         for partition, one in held.items():
             if partition not in refused:
@@ -180,9 +190,13 @@ class Buffer:
                 self._chunks_since_compacted += 1
             one.first, one.rows, one.value_bytes = one.next, [], 0
         if chunks:
-            log.info("labels_buffered", chunks=len(chunks) - len(refused), rows=sum(len(chunk.rows) for chunk in chunks))
+            log.info(
+                "labels_buffered", chunks=len(chunks) - len(refused), rows=sum(len(chunk.rows) for chunk in chunks)
+            )
         if refused:
-            log.warning("chunks_refused", partitions=[one.number for one in refused], reason="another member has written them")
+            log.warning(
+                "chunks_refused", partitions=[one.number for one in refused], reason="another member has written them"
+            )
             self._source.hold(refused)
             self._start(refused)
         return refused
@@ -221,7 +235,9 @@ class Buffer:
                 return call()
             except TransientError as error:
                 wait_s = FIRST_WAIT_S * 2 ** (attempt - 1)
-                log.warning("folder_trouble", reason=str(error), attempt=attempt, attempts_max=ATTEMPTS_MAX, wait_s=wait_s)
+                log.warning(
+                    "folder_trouble", reason=str(error), attempt=attempt, attempts_max=ATTEMPTS_MAX, wait_s=wait_s
+                )
                 self._clock.sleep(wait_s)
         return call()
 

@@ -52,7 +52,9 @@ class _Found:
         return self.reader.read(Partition(self.config.topics.outcomes, self.number), start, self.outcomes_next)
 
     def labels(self, start: int) -> Iterator[Record]:
-        return chain.from_iterable(self.reader.read(Partition(self.config.topics.labels, self.number), start, self.labels_end))
+        return chain.from_iterable(
+            self.reader.read(Partition(self.config.topics.labels, self.number), start, self.labels_end)
+        )
 
     def labels_beginning(self) -> int:
         return self.reader.beginning(Partition(self.config.topics.labels, self.number))
@@ -91,7 +93,12 @@ def _started(found: _Found, kind: type[State]) -> State:
     state = kind(found.number, config.topics, config.horizons, **at)
     if found.committed is None and (requests := state.reread_labels(found.labels(found.labels_beginning()))):
         # the group's positions are gone, or a first batch was written without them
-        log.warning("partition_rebuilt", partition=found.number, requests_with_labels=requests, note="dead letters may be written again")
+        log.warning(
+            "partition_rebuilt",
+            partition=found.number,
+            requests_with_labels=requests,
+            note="dead letters may be written again",
+        )
     return state
 
 
@@ -112,7 +119,13 @@ def _restore_join(found: _Found) -> PartitionJoin:
         for batch in chain(found.rankings(point.rankings), found.outcomes(point.outcomes)):
             state.reread(batch)
         left_out = state.settle_restored()
-        log.debug("partition_restored", partition=found.number, held=state.held, watermark_ms=state.watermark_ms, left_out=left_out)
+        log.debug(
+            "partition_restored",
+            partition=found.number,
+            held=state.held,
+            watermark_ms=state.watermark_ms,
+            left_out=left_out,
+        )
     return state
 
 

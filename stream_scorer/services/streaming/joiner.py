@@ -80,14 +80,20 @@ class Joiner:
             dead += joined.dead_letters
             counts += joined.counts
             tally.add(joined.tally)
-            if joined.labels or joined.dead_letters or (number in records and state.progress() != self._committed.get(number)):
+            if (
+                joined.labels
+                or joined.dead_letters
+                or (number in records and state.progress() != self._committed.get(number))
+            ):
                 self._committed[number] = state.progress()
                 progress |= self._committed[number]
         self._check_bound()
         self._pace()
         if not progress:
             return None
-        self._tell = lambda: self._telemetry.labels(tally, self._fates(counts, dead), sum(state.held for state in self._states.values()))
+        self._tell = lambda: self._telemetry.labels(
+            tally, self._fates(counts, dead), sum(state.held for state in self._states.values())
+        )
         outputs += [dead_letter_record(letter, self._config.dead_letters) for letter in dead]
         return Work([record for number in numbers for record in records.get(number, [])], outputs, dead, progress)
 
@@ -175,7 +181,9 @@ class Joiner:
         self._restorer.shutdown(wait=True, cancel_futures=True)
 
 
-def _by_partition(records: list[Record], ended: tuple[Partition, ...]) -> tuple[dict[int, list[Record]], dict[int, list[str]]]:
+def _by_partition(
+    records: list[Record], ended: tuple[Partition, ...]
+) -> tuple[dict[int, list[Record]], dict[int, list[str]]]:
     grouped: dict[int, list[Record]] = {}
     for record in records:
         grouped.setdefault(record.partition, []).append(record)

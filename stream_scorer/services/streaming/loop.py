@@ -65,7 +65,14 @@ class Loop(Generic[SourceT]):
     """One worker."""
 
     def __init__(
-        self, job: Job, source: SourceT, sink: RecordSink[SourceT], *, bounds: LoopBounds, clock: Clock, telemetry: Telemetry
+        self,
+        job: Job,
+        source: SourceT,
+        sink: RecordSink[SourceT],
+        *,
+        bounds: LoopBounds,
+        clock: Clock,
+        telemetry: Telemetry,
     ) -> None:
         """Drive `job` from `source` to `sink`."""
         self._job, self._source, self._sink = job, source, sink
@@ -83,7 +90,9 @@ class Loop(Generic[SourceT]):
 
     def _step(self) -> None:
         bounds = self._bounds
-        fetched = self._source.fetch(records_max=bounds.batch_records_max, wait_s=bounds.poll_s, linger_s=bounds.linger_s)
+        fetched = self._source.fetch(
+            records_max=bounds.batch_records_max, wait_s=bounds.poll_s, linger_s=bounds.linger_s
+        )
         self._note(fetched)
         started_s = self._clock.monotonic_s()
         work = self._job.process(fetched)
@@ -93,10 +102,14 @@ class Loop(Generic[SourceT]):
             return
         written = self._write(work)
         written_s = self._clock.monotonic_s()
-        if fetched.records or not written:  # what the clock alone brings about, as windows that close, is no sign that more will come
+        if (
+            fetched.records or not written
+        ):  # what the clock alone brings about, as windows that close, is no sign that more will come
             self._quiet_since_s = written_s
         if written:
-            self._telemetry.batch(self._report(work, {"compute": computed_s - started_s, "write": written_s - computed_s}))
+            self._telemetry.batch(
+                self._report(work, {"compute": computed_s - started_s, "write": written_s - computed_s})
+            )
 
     def _tell_lag(self, now_s: float) -> None:
         if now_s - self._lag_read_s >= LAG_EVERY_S:
@@ -123,7 +136,11 @@ class Loop(Generic[SourceT]):
             self._held = (self._held - set(changed.dropped)) | set(changed.gained)
             self._quiet_since_s = self._clock.monotonic_s()
             log.info(
-                "partitions_assigned", job=self._job.name, gained=len(changed.gained), dropped=len(changed.dropped), held=len(self._held)
+                "partitions_assigned",
+                job=self._job.name,
+                gained=len(changed.gained),
+                dropped=len(changed.dropped),
+                held=len(self._held),
             )
         self._ended -= {Partition(record.topic, record.partition) for record in fetched.records}
         self._ended = (self._ended | set(fetched.ended)) & self._held
@@ -142,7 +159,9 @@ class Loop(Generic[SourceT]):
                 self._sink.write(work.outputs, work.progress, self._source)
             except BatchAborted as error:
                 self._telemetry.aborted(self._job.name)
-                log.warning("batch_aborted", job=self._job.name, reason=str(error), attempt=attempt, records=len(work.records))
+                log.warning(
+                    "batch_aborted", job=self._job.name, reason=str(error), attempt=attempt, records=len(work.records)
+                )
                 if error.membership_lost:
                     break
             else:

@@ -37,7 +37,9 @@ class Ranker:
 
     name = "rank"
 
-    def __init__(self, releases: Releases, rewind: Callable[[], None], config: RankConfig, *, telemetry: Telemetry) -> None:
+    def __init__(
+        self, releases: Releases, rewind: Callable[[], None], config: RankConfig, *, telemetry: Telemetry
+    ) -> None:
         self._releases, self._rewind, self._config, self._telemetry = releases, rewind, config, telemetry
         self._release: Release | None = None
 

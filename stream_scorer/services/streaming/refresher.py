@@ -52,7 +52,9 @@ class Refresher:
 
     name = "refresh"
 
-    def __init__(self, store: ReleaseStore, source: RecordSource, reader: LogReader, config: RefreshConfig, *, clock: Clock) -> None:
+    def __init__(
+        self, store: ReleaseStore, source: RecordSource, reader: LogReader, config: RefreshConfig, *, clock: Clock
+    ) -> None:
         self.counts = Counter(records=0, changes=0, dead_letters=0)
         self._store, self._source, self._reader, self._config, self._clock = store, source, reader, config, clock
         self._owned: set[int] = set()
@@ -108,10 +110,14 @@ class Refresher:
         if release_id is None:
             self._enter("waiting for the first release")
             return
-        progress = self._store.progress(release_id)  # before the offers: what comes between is read twice, never left out
+        progress = self._store.progress(
+            release_id
+        )  # before the offers: what comes between is read twice, never left out
         ends = {number: self._reader.end(Partition(self._config.topic, number)) for number in self._owned}
         if beyond := [number for number in sorted(self._owned) if progress.get(number, 0) > ends[number]]:
-            log.warning("the offers topic was made anew: reading it from its start", release_id=release_id, partitions=beyond)
+            log.warning(
+                "the offers topic was made anew: reading it from its start", release_id=release_id, partitions=beyond
+            )
             self._store.forget_changes(release_id)
             progress = {}
         self._follow(release_id, progress, self._told(ends))
@@ -120,17 +126,24 @@ class Refresher:
         release, model = self._store.load(release_id), self._store.model(release_id)
         self._followed = _Followed(release_id, model.item_tower, fingerprints_of(release.catalog), progress, told)
         starts = {number: self._start(number, progress, told) for number in self._owned}
-        self._source.start({Partition(self._config.topic, number): Position(offset) for number, offset in starts.items()})
+        self._source.start(
+            {Partition(self._config.topic, number): Position(offset) for number, offset in starts.items()}
+        )
         self._delay_s = BACK_OFF_S[0]
         self._enter("following", release_id=release_id, offers=len(release.catalog))
 
     def _told(self, ends: dict[int, int]) -> dict[int, int]:
         committed = self._reader.committed(self._partitions())
         told = {partition.number: position.offset for partition, position in committed.items() if position is not None}
-        return {number: offset for number, offset in told.items() if offset <= ends[number]}  # one beyond is of a topic that is no more
+        return {
+            number: offset for number, offset in told.items() if offset <= ends[number]
+        }  # one beyond is of a topic that is no more
 
     def _start(self, number: int, progress: dict[int, int], told: dict[int, int]) -> int:
-        return max(self._reader.beginning(Partition(self._config.topic, number)), min(progress.get(number, 0), told.get(number, 0)))
+        return max(
+            self._reader.beginning(Partition(self._config.topic, number)),
+            min(progress.get(number, 0), told.get(number, 0)),
+        )
 
     def _apply(self, followed: _Followed, records: Sequence[Record]) -> Work:
         ends = {partition.number: position.offset for partition, position in progress_of(records).items()}
@@ -143,11 +156,25 @@ class Refresher:
         followed.kept |= {number: max(stretch) for number, stretch in stretches.items()}
         for change in refreshed.changes:
             _note(followed.held, change)
-        letters = [letter for letter in refreshed.dead_letters if letter.record.offset >= followed.told.get(letter.record.partition, 0)]
+        letters = [
+            letter
+            for letter in refreshed.dead_letters
+            if letter.record.offset >= followed.told.get(letter.record.partition, 0)
+        ]
         if refreshed.changes or letters:
-            log.info("offers_refreshed", release_id=followed.release_id, changed=len(refreshed.changes), dead_letters=len(letters))
-        progress = {Partition(self._config.topic, number): Position(max(end, followed.told.get(number, 0))) for number, end in ends.items()}
-        return Work(records, [dead_letter_record(letter, self._config.dead_letters) for letter in letters], letters, progress)
+            log.info(
+                "offers_refreshed",
+                release_id=followed.release_id,
+                changed=len(refreshed.changes),
+                dead_letters=len(letters),
+            )
+        progress = {
+            Partition(self._config.topic, number): Position(max(end, followed.told.get(number, 0)))
+            for number, end in ends.items()
+        }
+        return Work(
+            records, [dead_letter_record(letter, self._config.dead_letters) for letter in letters], letters, progress
+        )
 
     def _look(self, followed: _Followed) -> None:
         """See whether the pointer has moved, or the store has lost something, while no records came."""

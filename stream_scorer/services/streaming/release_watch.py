@@ -66,7 +66,9 @@ class ReleaseWatch:
                 return release
             now_s = self._clock.monotonic_s()
             if said_s is None or now_s - said_s >= WAITING_LOG_S:
-                _log.warning("waiting for the first release: stream-scorer publish --model DIR --offers PATH", store=self._state)
+                _log.warning(
+                    "waiting for the first release: stream-scorer publish --model DIR --offers PATH", store=self._state
+                )
                 said_s = now_s
             self._first.wait(_GLANCE_S)
         return None
@@ -124,7 +126,9 @@ class ReleaseWatch:
         if self._held is not None:
             release.catalog.make_ready_like(self._held.catalog)
         if self._held is None or self._held.release_id != release.release_id:
-            _log.info("release held", release_id=release.release_id, offers=len(release.catalog), forced=list(release.forced))
+            _log.info(
+                "release held", release_id=release.release_id, offers=len(release.catalog), forced=list(release.forced)
+            )
         self._held = release
         self._first.set()
 

@@ -53,7 +53,9 @@ class _Worker:
 class Supervisor:
     """Keeps named workers running."""
 
-    def __init__(self, names: Sequence[str], start: Callable[[str], Process], *, bounds: ServeBounds, clock: Clock) -> None:
+    def __init__(
+        self, names: Sequence[str], start: Callable[[str], Process], *, bounds: ServeBounds, clock: Clock
+    ) -> None:
         self._start, self._bounds, self._clock = start, bounds, clock
         self._workers = [self._begin(name) for name in names]
 

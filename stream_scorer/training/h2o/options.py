@@ -5,7 +5,9 @@ from typing import Literal
 
 from stream_scorer.errors import UsageError
 
-H2oActivation = Literal["rectifier", "tanh", "maxout", "rectifier_with_dropout", "tanh_with_dropout", "maxout_with_dropout"]
+H2oActivation = Literal[
+    "rectifier", "tanh", "maxout", "rectifier_with_dropout", "tanh_with_dropout", "maxout_with_dropout"
+]
 
 
 @dataclass(frozen=True, slots=True)

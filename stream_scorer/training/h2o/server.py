@@ -23,7 +23,11 @@ def h2o_server(folder: Path, options: H2oOptions) -> Iterator[Any]:
     with redirect_stdout(sys.stderr):
         try:
             server = H2OLocalServer.start(
-                nthreads=options.threads, max_mem_size=options.heap_bytes, ice_root=str(folder), bind_to_localhost=True, verbose=False
+                nthreads=options.threads,
+                max_mem_size=options.heap_bytes,
+                ice_root=str(folder),
+                bind_to_localhost=True,
+                verbose=False,
             )
         except H2OStartupError as error:
             raise UsageError(f"H2O did not start (it needs Java 8 to 17 on the path): {error}") from error

@@ -60,7 +60,9 @@ def train_tower(h2o: Any, table: H2oTable, options: H2oOptions, folder: Path) ->
     golden, outputs = _golden(h2o, model, table, folder)
     difference = parity(tower, golden, outputs)
     if not difference <= DIFFERENCE_MAX:
-        raise BadModel(f"the {table.side}s' tower differs from H2O by {difference:.2g} on golden rows, at most {DIFFERENCE_MAX} is allowed")
+        raise BadModel(
+            f"the {table.side}s' tower differs from H2O by {difference:.2g} on golden rows, at most {DIFFERENCE_MAX} is allowed"
+        )
     stored = {**golden, "outputs": outputs.tolist()}
     return H2oTrained(tower, stored, difference, float(model.auc(valid=True)), round(model.actual_params["epochs"]))
 
@@ -121,7 +123,9 @@ def _imported(h2o: Any, columns: Mapping[str, Sequence[object]], table: H2oTable
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
     enums = (table.id_column, _ACCEPTED)
-    return h2o.import_file(str(path), header=1, col_types={name: "enum" if name in enums else "numeric" for name in columns})
+    return h2o.import_file(
+        str(path), header=1, col_types={name: "enum" if name in enums else "numeric" for name in columns}
+    )
 
 
 def _golden(h2o: Any, model: Any, table: H2oTable, folder: Path) -> tuple[dict[str, Any], Floats]:
@@ -135,7 +139,9 @@ def _golden(h2o: Any, model: Any, table: H2oTable, folder: Path) -> tuple[dict[s
     for batch, present in batches:
         columns = {name: [_cell(row[name], is_id=name == table.id_column) for row in batch] for name in present}
         deep = model.deepfeatures(_imported(h2o, columns, table, folder), 0)
-        outputs.append(np.array([[float(cell) for cell in row] for row in deep.as_data_frame(use_pandas=False, header=False)]))
+        outputs.append(
+            np.array([[float(cell) for cell in row] for row in deep.as_data_frame(use_pandas=False, header=False)])
+        )
         kept = [{name: row[name] for name in present} for row in batch]
         ids += [_id(row.pop(table.id_column, _UNSEEN), table) for row in kept]
         features += [{name: value for name, value in row.items() if not np.isnan(value)} for row in kept]
@@ -145,7 +151,10 @@ def _golden(h2o: Any, model: Any, table: H2oTable, folder: Path) -> tuple[dict[s
 def _golden_rows(table: H2oTable) -> list[dict[str, float]]:
     """Return examples as they are; with an unseen id; with each number missing, and all of them."""
     chosen = np.unique(np.linspace(0, len(table.code) - 1, _GOLDEN).astype(np.int64)).tolist()
-    seen = [{table.id_column: int(table.code[row]), **{name: float(of[row]) for name, of in table.numbers.items()}} for row in chosen]
+    seen = [
+        {table.id_column: int(table.code[row]), **{name: float(of[row]) for name, of in table.numbers.items()}}
+        for row in chosen
+    ]
     first = seen[0]
     without = [{**first, name: np.nan} for name in table.numbers]
     return [*seen, {**first, table.id_column: _UNSEEN}, *without, {**first, **dict.fromkeys(table.numbers, np.nan)}]

@@ -8,7 +8,13 @@ from stream_scorer.errors import BadModel, NotReady, StreamScorerError, Transien
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(UsageError("no"), 2), (NotReady("no"), 1), (BadModel("no"), 1), (TransientError("no"), 1), (StreamScorerError("no"), 1)],
+    [
+        (UsageError("no"), 2),
+        (NotReady("no"), 1),
+        (BadModel("no"), 1),
+        (TransientError("no"), 1),
+        (StreamScorerError("no"), 1),
+    ],
 )
 def test_usage_is_2_and_any_other_expected_error_1(
     error: StreamScorerError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -20,7 +26,9 @@ def test_usage_is_2_and_any_other_expected_error_1(
     assert capsys.readouterr().err == "stream-scorer: no\n"
 
 
-def test_a_package_that_an_extra_brings_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_package_that_an_extra_brings_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(cli, "app", _raising(ModuleNotFoundError(name="pyarrow")))
     with pytest.raises(SystemExit):
         cli.main()

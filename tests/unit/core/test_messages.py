@@ -29,7 +29,9 @@ def test_any_printable_text_is_an_id(identity: str) -> None:
     assert _validate({**REQUEST, "customer_id": identity}).customer_id == identity
 
 
-@pytest.mark.parametrize("identity", ["", "x" * 257, "a\n", "\t", "a\x00", "a\u2028b", "\u200b", "\ufffe", 5, True, None])
+@pytest.mark.parametrize(
+    "identity", ["", "x" * 257, "a\n", "\t", "a\x00", "a\u2028b", "\u200b", "\ufffe", 5, True, None]
+)
 def test_what_is_not_printable_text_of_1_to_256_characters_is_no_id(identity: object) -> None:
     with pytest.raises(ValidationError):
         _validate({**REQUEST, "customer_id": identity})
@@ -41,7 +43,9 @@ def test_a_time_is_an_integer_from_the_epoch_to_the_year_9999(time_ms: object) -
         _validate({**REQUEST, "event_time_ms": time_ms})
 
 
-@pytest.mark.parametrize(("op", "value"), [("==", [1.0]), ("<", ["a"]), ("in", 1.0), ("in", "a"), ("=", 1.0), ("in", [True]), ("==", None)])
+@pytest.mark.parametrize(
+    ("op", "value"), [("==", [1.0]), ("<", ["a"]), ("in", 1.0), ("in", "a"), ("=", 1.0), ("in", [True]), ("==", None)]
+)
 def test_an_operator_takes_what_it_can_compare(op: Any, value: Any) -> None:
     with pytest.raises(ValidationError):
         Filter("price", op, value)
@@ -53,7 +57,15 @@ def test_messages_cannot_be_changed() -> None:
 
 
 def test_a_label_is_0_1_or_not_known() -> None:
-    offer = {"offer_id": "o", "rank": 1, "score": 0.1, "propensity": 1.0, "features": {}, "cause": None, "label_time_ms": None}
+    offer = {
+        "offer_id": "o",
+        "rank": 1,
+        "score": 0.1,
+        "propensity": 1.0,
+        "features": {},
+        "cause": None,
+        "label_time_ms": None,
+    }
     ranking = {
         "request_id": "r",
         "revision": 1,

@@ -9,7 +9,14 @@ import pytest
 
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemorySource
-from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledOffer, LabelledRanking, RankedOffer, Ranking
+from stream_scorer.core.messages import (
+    Acceptance,
+    CustomerRequest,
+    LabelledOffer,
+    LabelledRanking,
+    RankedOffer,
+    Ranking,
+)
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.demo.crowd import Crowd, CrowdTopics
@@ -49,7 +56,9 @@ def broker(clock: HandClock) -> MemoryBroker:
 def crowd(broker: MemoryBroker, clock: HandClock) -> Crowd:
     source = MemorySource(broker, "crowd", [TOPICS.rankings, TOPICS.labels, TOPICS.dead_letters])
     rng = np.random.default_rng(0)
-    return Crowd(WORLD, rng, BrokerFeed(broker), source, topics=TOPICS, rate_per_s=100, delay_ms=(100, 200), clock=clock)
+    return Crowd(
+        WORLD, rng, BrokerFeed(broker), source, topics=TOPICS, rate_per_s=100, delay_ms=(100, 200), clock=clock
+    )
 
 
 def requests_on(broker: MemoryBroker) -> list[CustomerRequest]:
@@ -77,7 +86,11 @@ def rank_all(broker: MemoryBroker, *, columns: Sequence[int] = (0, 1, 2)) -> Non
 
 
 def advance(crowd: Crowd, seconds: float, *, sending: bool = True) -> list[str]:
-    return [seen.ranking.request_id for _ in range(round(seconds / 0.05)) for seen in crowd.step(wait_s=0.05, sending=sending)]
+    return [
+        seen.ranking.request_id
+        for _ in range(round(seconds / 0.05))
+        for seen in crowd.step(wait_s=0.05, sending=sending)
+    ]
 
 
 def test_requests_come_at_their_rate_and_wait_for_rankings(crowd: Crowd, broker: MemoryBroker) -> None:
@@ -146,7 +159,9 @@ def test_a_later_revision_of_labels_counts_in_place_of_the_first(crowd: Crowd, b
 def test_a_label_that_changes_counts_once(crowd: Crowd, broker: MemoryBroker) -> None:
     for revision, cause in ((1, "window_closed"), (2, "late_acceptance")):
         offers = [LabelledOffer("offer-000000", 1, 0.0, 1.0, {}, 1, cause, 5)]  # type: ignore[arg-type]
-        broker.append(OutputRecord(TOPICS.labels, b"c", encode(LabelledRanking("r", revision, True, "c", 1, "one", {}, offers))))
+        broker.append(
+            OutputRecord(TOPICS.labels, b"c", encode(LabelledRanking("r", revision, True, "c", 1, "one", {}, offers)))
+        )
         crowd.step(wait_s=0.0, sending=False)
     assert +crowd.labels == {"late_acceptance": 1}
 

@@ -14,10 +14,15 @@ START_MS = 1_000_000
 
 @pytest.fixture
 def tally() -> Tally:
-    offers = [RankedOffer(offer_id=f"offer-{row:06d}", rank=row + 1, score=0.5, propensity=1.0, features={}) for row in range(5)]
+    offers = [
+        RankedOffer(offer_id=f"offer-{row:06d}", rank=row + 1, score=0.5, propensity=1.0, features={})
+        for row in range(5)
+    ]
     ranking = Ranking("request", "customer-000001", START_MS, "r-604a67b44a", "ranked", 5, {}, {}, offers)
     tally = Tally()
-    tally.add([Seen(replace(ranking, request_id=f"request-{n}"), 7, START_MS + n, n % 4 == 0, 0.25) for n in range(2_000)])
+    tally.add(
+        [Seen(replace(ranking, request_id=f"request-{n}"), 7, START_MS + n, n % 4 == 0, 0.25) for n in range(2_000)]
+    )
     return tally
 
 

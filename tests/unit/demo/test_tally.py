@@ -25,7 +25,10 @@ def seen(at_ms: int, *, release: str = "one", accepted: bool = False, latency_ms
 def test_each_release_has_its_own_rate() -> None:
     tally = Tally(1_000)
     tally.add([seen(1_100, accepted=True), seen(1_200), seen(5_000, release="two", accepted=True)])
-    assert [(one.release_id, one.shown, one.accepted) for one in tally.releases.values()] == [("one", 2, 1), ("two", 1, 1)]
+    assert [(one.release_id, one.shown, one.accepted) for one in tally.releases.values()] == [
+        ("one", 2, 1),
+        ("two", 1, 1),
+    ]
     assert tally.releases["two"].first_seen_ms == 5_000
     assert tally.releases["one"].expected_rate == 0.25
 

@@ -82,7 +82,9 @@ def test_answers_come_as_often_as_the_odds_say() -> None:
     requests = requests_of(20_000)
     customers = np.array([customer_row(request.customer_id) for request in requests])
     ranked = np.tile(np.arange(PLACES), (len(requests), 1))
-    answers = WORLD.answers(np.random.default_rng(1), [ranking_of(request, list(range(PLACES))) for request in requests])
+    answers = WORLD.answers(
+        np.random.default_rng(1), [ranking_of(request, list(range(PLACES))) for request in requests]
+    )
     took = len({answer.request_id for answer in answers if answer.accepted}) / len(requests)
     assert took == pytest.approx(WORLD.rates(customers, ranked).mean(), abs=0.01)
 
@@ -91,7 +93,10 @@ def test_lower_ranks_are_looked_at_less() -> None:
     ranking = [ranking_of(request, [0, 1, 2, 3, 4]) for request in requests_of(5_000)]
     turned = [ranking_of(request, [4, 1, 2, 3, 0]) for request in requests_of(5_000)]
     counts = [
-        sum(answer.accepted and answer.offer_id == offer_id(0) for answer in WORLD.answers(np.random.default_rng(2), shown))
+        sum(
+            answer.accepted and answer.offer_id == offer_id(0)
+            for answer in WORLD.answers(np.random.default_rng(2), shown)
+        )
         for shown in (ranking, turned)
     ]
     assert counts[1] / counts[0] == pytest.approx(5**-0.7, abs=0.1)
@@ -118,7 +123,9 @@ def test_request_ids_do_not_repeat_over_calls() -> None:
 
 def test_a_request_carries_its_own_customers_features() -> None:
     requests = requests_of(50)
-    assert [request.features for request in requests] == [WORLD.customer_features[customer_row(one.customer_id)] for one in requests]
+    assert [request.features for request in requests] == [
+        WORLD.customer_features[customer_row(one.customer_id)] for one in requests
+    ]
 
 
 def test_requests_come_at_their_rate() -> None:
@@ -156,7 +163,9 @@ def test_the_log_says_how_likely_each_offer_was_to_be_shown() -> None:
 @pytest.mark.parametrize("random_share", [0.4, 1.0])
 def test_the_logs_propensities_multiply_to_the_chance_of_the_whole_ranking(random_share: float) -> None:
     log = WORLD.log(np.random.default_rng(6), 200, start_ms=0, random_share=random_share, places=2)
-    rankings = np.array([[offer_row(one.offer_id) for one in log[start : start + 2]] for start in range(0, len(log), 2)])
+    rankings = np.array(
+        [[offer_row(one.offer_id) for one in log[start : start + 2]] for start in range(0, len(log), 2)]
+    )
     said = np.array([example.propensity for example in log]).reshape(-1, 2).prod(axis=1)
     offers = len(WORLD.offer_features)
     popular = (rankings == WORLD.by_popularity[:2]).all(axis=1)

@@ -168,14 +168,20 @@ def surprise(drawn: torch.Tensor | None) -> float:
     lesson = Lesson(*built(tastes_meet(300)))
     modules = [TowerModule(spec, width=2, hidden=(), dim=4) for spec in (lesson.user_spec, lesson.item_spec)]
     objective = Objective(
-        lesson.data, modules[0], modules[1], Head(dim=4, temperature=1.0, rate=0.5), QUICK.recipe(everything_accepted=True, rows=300)
+        lesson.data,
+        modules[0],
+        modules[1],
+        Head(dim=4, temperature=1.0, rate=0.5),
+        QUICK.recipe(everything_accepted=True, rows=300),
     )
     return float(objective._surprise(torch.tensor([[1.0, 2.0, 0.0]]), np.zeros(2, np.int64), np.array([0, 1]), drawn))
 
 
 def test_another_acceptance_counts_less_as_an_alternative() -> None:
     first, second = np.exp(1), np.exp(2)
-    assert surprise(None) == pytest.approx(-np.log(first / (first + 0.3 * second + 1)) - np.log(second / (second + 0.3 * first + 1)))
+    assert surprise(None) == pytest.approx(
+        -np.log(first / (first + 0.3 * second + 1)) - np.log(second / (second + 0.3 * first + 1))
+    )
 
 
 def test_what_was_drawn_often_counts_less_and_the_target_itself_is_not_corrected() -> None:
@@ -234,7 +240,11 @@ def test_dropped_ids_take_rows_of_unseen_ones_and_other_inputs_stay() -> None:
     data, user_spec, _ = built(tastes_meet())
     everyone = np.arange(len(data.customers))
     before = Batch.of(data.customers, everyone).rows.numpy().reshape(-1, 2)
-    after = IdDropout(user_spec, 1.0)(Batch.of(data.customers, everyone), np.random.default_rng(0)).rows.numpy().reshape(-1, 2)
+    after = (
+        IdDropout(user_spec, 1.0)(Batch.of(data.customers, everyone), np.random.default_rng(0))
+        .rows.numpy()
+        .reshape(-1, 2)
+    )
     slot = user_spec.slots[0]
     assert slot.name == "customer_id"
     assert (after[:, 0] > len(slot.vocabulary)).all()

@@ -71,7 +71,9 @@ def test_outputs_that_are_not_finite_count_as_zero() -> None:
         def forward(self, index: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
             return super().forward(index, numbers) / numbers
 
-    assert program_tower(archive(Infinite()), "customer").embed([{"age": 40.0}], ["ann"]).vectors.tolist() == [[0.0] * 4]
+    assert program_tower(archive(Infinite()), "customer").embed([{"age": 40.0}], ["ann"]).vectors.tolist() == [
+        [0.0] * 4
+    ]
 
 
 def test_a_program_without_declared_inputs_is_refused() -> None:
@@ -104,12 +106,17 @@ class Bomb:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize("place", ["data/sample_inputs/model.pt", "data/constants/custom.so", "data/aotinductor/model/model.so"])
+@pytest.mark.parametrize(
+    "place", ["data/sample_inputs/model.pt", "data/constants/custom.so", "data/aotinductor/model/model.so"]
+)
 def test_an_archive_that_runs_code_on_loading_is_refused_unrun(data: bytes, tmp_path: Path, place: str) -> None:
     made = rewritten(data, {place: pickle.dumps(Bomb(tmp_path / "ran"), protocol=2)})
     if place.startswith("data/constants"):
         made = rewritten(
-            made, {"data/constants/model_constants_config.json": b'{"config": {"x": {"path_name": "custom.so", "use_pickle": true}}}'}
+            made,
+            {
+                "data/constants/model_constants_config.json": b'{"config": {"x": {"path_name": "custom.so", "use_pickle": true}}}'
+            },
         )
     with pytest.raises(BadModel, match="may run code on loading"):
         open_program(made)

@@ -14,7 +14,17 @@ from stream_scorer.training.options import TrainOptions
 from stream_scorer.training.warm_start import carry_tower
 from tests.example_samples import Chunks, snacks, tastes_meet
 
-QUICK = TrainOptions(dim=8, width=4, hidden=(6,), epochs=8, batch_rows=256, learning_rate=0.02, prior=0.5, customer_id="on", offer_id="on")
+QUICK = TrainOptions(
+    dim=8,
+    width=4,
+    hidden=(6,),
+    epochs=8,
+    batch_rows=256,
+    learning_rate=0.02,
+    prior=0.5,
+    customer_id="on",
+    offer_id="on",
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +33,9 @@ def earlier() -> Model:
 
 
 def offer_vectors(model: Model) -> np.ndarray:
-    return model.item_tower.embed([offer.features for offer in snacks()], [offer.offer_id for offer in snacks()]).vectors
+    return model.item_tower.embed(
+        [offer.features for offer in snacks()], [offer.offer_id for offer in snacks()]
+    ).vectors
 
 
 def test_vectors_stay_near_those_of_the_earlier_model_and_not_without_it(earlier: Model) -> None:

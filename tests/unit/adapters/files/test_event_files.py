@@ -18,14 +18,20 @@ REQUEST = frozenset({"request_id", "customer_id", "event_time_ms", "features", "
 
 def read(path: Path, **options: Any) -> list[tuple[bytes | None, Any, int | None]]:
     options = {"key": "customer_id", "own": REQUEST, **options}
-    return [(event.key, msgspec.json.decode(event.value or b""), event.event_time_ms) for event in EventFile(path, **options)]
+    return [
+        (event.key, msgspec.json.decode(event.value or b""), event.event_time_ms)
+        for event in EventFile(path, **options)
+    ]
 
 
 def test_json_lines_go_as_they_are_and_only_key_and_time_are_read(tmp_path: Path) -> None:
     line = b'{"customer_id": "c",  "event_time_ms": 5, "x": 1}'
     (tmp_path / "a.jsonl").write_bytes(b"\n" + line + b"\r\n\n{not json\n")
     events = list(EventFile(tmp_path / "a.jsonl", key="customer_id"))
-    assert [(event.key, event.value, event.event_time_ms) for event in events] == [(b"c", line, 5), (None, b"{not json", None)]
+    assert [(event.key, event.value, event.event_time_ms) for event in events] == [
+        (b"c", line, 5),
+        (None, b"{not json", None),
+    ]
 
 
 def test_gzipped_lines_are_read(tmp_path: Path) -> None:
@@ -56,7 +62,10 @@ def test_csv_columns_become_the_messages_fields_and_its_features(tmp_path: Path)
 
 def test_a_message_without_features_keeps_every_column(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("acceptance_id,accepted\na,true\n")
-    assert read(tmp_path / "a.csv", own=frozenset({"acceptance_id", "accepted"}))[0][1] == {"acceptance_id": "a", "accepted": True}
+    assert read(tmp_path / "a.csv", own=frozenset({"acceptance_id", "accepted"}))[0][1] == {
+        "acceptance_id": "a",
+        "accepted": True,
+    }
 
 
 def test_a_ragged_csv_row_is_named_by_its_line(tmp_path: Path) -> None:
@@ -102,7 +111,8 @@ def test_the_share_that_is_read_ends_at_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"), [("none.jsonl", "no file at"), ("a.txt", "is not told by its name"), ("a.parquet", "is not a Parquet file")]
+    ("name", "sentence"),
+    [("none.jsonl", "no file at"), ("a.txt", "is not told by its name"), ("a.parquet", "is not a Parquet file")],
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, sentence: str) -> None:
     for each in ("a.txt", "a.parquet"):

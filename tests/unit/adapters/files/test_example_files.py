@@ -40,7 +40,9 @@ def write_json(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    texts = [{name: json.dumps(value) if isinstance(value, dict) else value for name, value in row.items()} for row in rows]
+    texts = [
+        {name: json.dumps(value) if isinstance(value, dict) else value for name, value in row.items()} for row in rows
+    ]
     pq.write_table(pa.Table.from_pylist(texts), path)
 
 
@@ -64,9 +66,20 @@ def test_a_row_reads_as_it_was_written(tmp_path: Path, write: Any, name: str) ->
 
 @WRITERS
 def test_absent_columns_have_defaults(tmp_path: Path, write: Any, name: str) -> None:
-    write(tmp_path / name, [{"customer_id": "ann", "offer_id": "a", "accepted": 1}, {"customer_id": "ann", "offer_id": "b", "accepted": 1}])
+    write(
+        tmp_path / name,
+        [
+            {"customer_id": "ann", "offer_id": "a", "accepted": 1},
+            {"customer_id": "ann", "offer_id": "b", "accepted": 1},
+        ],
+    )
     chunk = read_one(tmp_path / name)
-    assert (chunk.customers.features, chunk.rank.tolist(), chunk.weight.tolist(), chunk.shown.tolist()) == ([{}], [0, 0], [1, 1], [1, 1])
+    assert (chunk.customers.features, chunk.rank.tolist(), chunk.weight.tolist(), chunk.shown.tolist()) == (
+        [{}],
+        [0, 0],
+        [1, 1],
+        [1, 1],
+    )
     assert np.isnan(chunk.propensity).all()
     assert chunk.request[0] == chunk.request[1]
 
@@ -76,7 +89,10 @@ def test_only_the_latest_revision_of_an_example_counts(tmp_path: Path, write: An
     second = {**ROW, "revision": 2, "accepted": 1}
     write(tmp_path / name, [ROW, second, {**ROW, "example_id": "e2", "offer_id": "b"}, second])
     chunk = read_one(tmp_path / name)
-    assert sorted(zip([chunk.offers.ids[row] for row in chunk.offer], chunk.accepted.tolist(), strict=True)) == [("a", 1), ("b", 0)]
+    assert sorted(zip([chunk.offers.ids[row] for row in chunk.offer], chunk.accepted.tolist(), strict=True)) == [
+        ("a", 1),
+        ("b", 0),
+    ]
 
 
 def test_revisions_are_compared_over_all_files_of_a_folder(tmp_path: Path) -> None:
@@ -107,7 +123,10 @@ def test_files_that_are_being_written_are_not_read(tmp_path: Path) -> None:
 
 @WRITERS
 def test_what_is_distinct_is_parsed_once(tmp_path: Path, write: Any, name: str) -> None:
-    rows = [{**ROW, "example_id": f"e{number}", "offer_id": f"o{number % 3}", "request_id": f"r{number // 3}"} for number in range(9)]
+    rows = [
+        {**ROW, "example_id": f"e{number}", "offer_id": f"o{number % 3}", "request_id": f"r{number // 3}"}
+        for number in range(9)
+    ]
     write(tmp_path / name, rows)
     chunk = read_one(tmp_path / name)
     assert (len(chunk), len(chunk.customers.ids), len(chunk.offers.ids), len(np.unique(chunk.request))) == (9, 1, 3, 3)
@@ -173,7 +192,10 @@ def test_nothing_to_read_is_wrong_usage(tmp_path: Path) -> None:
 def test_an_id_that_is_a_hash_is_the_same_beside_others_and_in_any_format(tmp_path: Path) -> None:
     name, other = "0123456789abcdef" * 2, "ffff456789abcdef" * 2
     write_parquet(tmp_path / "a.parquet", [{**ROW, "example_id": other}, {**ROW, "example_id": name, "offer_id": "b"}])
-    write_parquet(tmp_path / "b.parquet", [{**ROW, "example_id": name, "revision": 2, "accepted": 1}, {**ROW, "example_id": "plain"}])
+    write_parquet(
+        tmp_path / "b.parquet",
+        [{**ROW, "example_id": name, "revision": 2, "accepted": 1}, {**ROW, "example_id": "plain"}],
+    )
     write_json(tmp_path / "c.jsonl", [{**ROW, "example_id": other, "revision": 3, "offer_id": "c"}])
     rows = [
         (chunk.offers.ids[offer], label)

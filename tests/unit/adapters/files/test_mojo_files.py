@@ -17,7 +17,17 @@ from tests.h2o_samples import network, write_mojo
 def test_a_network_is_read_as_it_was_written(tmp_path: Path, activation: str, standardised: bool) -> None:
     net = network(activation=activation, standardised=standardised)
     read = read_mojo(write_mojo(tmp_path / "m.zip", net))
-    for name in ("categories", "numbers", "offsets", "norm_mul", "norm_sub", "use_all_factor_levels", "activation", "dropout", "version"):
+    for name in (
+        "categories",
+        "numbers",
+        "offsets",
+        "norm_mul",
+        "norm_sub",
+        "use_all_factor_levels",
+        "activation",
+        "dropout",
+        "version",
+    ):
         assert getattr(read, name) == getattr(net, name), name
     for mine, theirs in zip((*read.weights, *read.biases), (*net.weights, *net.biases), strict=True):
         assert np.array_equal(mine.astype(np.float32), theirs.astype(np.float32))
@@ -50,7 +60,9 @@ def test_levels_other_than_announced_are_refused(tmp_path: Path) -> None:
         ({"bias_layer1": "[NaN, 0.0, 0.0]"}, "not finite"),
     ],
 )
-def test_a_mojo_that_cannot_be_reproduced_is_refused(tmp_path: Path, changes: dict[str, str | None], words: str) -> None:
+def test_a_mojo_that_cannot_be_reproduced_is_refused(
+    tmp_path: Path, changes: dict[str, str | None], words: str
+) -> None:
     with pytest.raises(BadModel, match=words):
         read_mojo(write_mojo(tmp_path / "m.zip", network(), changes))
 

@@ -24,7 +24,9 @@ def test_a_row_is_a_request_for_every_offer_and_a_click_an_acceptance(bandit: Op
     clicked = [(request, click) for request, click in events if click is not None]
     assert len(clicked) == 4
     assert all(click.event_time_ms > request.event_time_ms == click.request_time_ms for request, click in clicked)
-    assert all((click.request_id, click.customer_id) == (request.request_id, request.customer_id) for request, click in clicked)
+    assert all(
+        (click.request_id, click.customer_id) == (request.request_id, request.customer_id) for request, click in clicked
+    )
 
 
 def test_features_are_the_logs_texts_and_numbers(bandit: OpenBandit) -> None:
@@ -37,7 +39,9 @@ def test_features_are_the_logs_texts_and_numbers(bandit: OpenBandit) -> None:
 def test_the_user_features_stand_for_the_customer(bandit: OpenBandit) -> None:
     by_features: dict[tuple[object, ...], set[str]] = {}
     for request, _ in bandit.events():
-        by_features.setdefault(tuple(request.features[f"user_feature_{place}"] for place in range(4)), set()).add(request.customer_id)
+        by_features.setdefault(tuple(request.features[f"user_feature_{place}"] for place in range(4)), set()).add(
+            request.customer_id
+        )
     assert all(len(ids) == 1 for ids in by_features.values())
     assert len({next(iter(ids)) for ids in by_features.values()}) == len(by_features)
 
@@ -49,7 +53,9 @@ def test_times_are_milliseconds_since_the_epoch(bandit: OpenBandit) -> None:
 
 def test_a_row_is_an_example_of_what_was_shown_with_its_place_and_propensity(bandit: OpenBandit) -> None:
     examples, events = list(bandit.examples()), list(bandit.events())
-    assert [(one.request_id, one.customer_features) for one in examples] == [(one.request_id, one.features) for one, _ in events]
+    assert [(one.request_id, one.customer_features) for one in examples] == [
+        (one.request_id, one.features) for one, _ in events
+    ]
     assert [one.accepted for one in examples] == [0 if click is None else 1 for _, click in events]
     assert {one.rank for one in examples} == {1, 2, 3}
     assert all(one.propensity == 1 / 34 for one in examples)
@@ -59,7 +65,10 @@ def test_a_row_is_an_example_of_what_was_shown_with_its_place_and_propensity(ban
 
 def test_every_event_is_valid_on_the_wire(bandit: OpenBandit) -> None:
     events = list(bandit.events())
-    for kind, messages in ((CustomerRequest, [request for request, _ in events]), (Acceptance, [click for _, click in events if click])):
+    for kind, messages in (
+        (CustomerRequest, [request for request, _ in events]),
+        (Acceptance, [click for _, click in events if click]),
+    ):
         records = [Record("t", 0, number, None, encode(message), 0) for number, message in enumerate(messages)]
         decoded = decode_all(records, kind)
         assert decoded.dead_letters == []

@@ -50,7 +50,10 @@ def test_an_id_that_looks_like_a_number_stays_text(tmp_path: Path) -> None:
 
 def test_a_csv_knows_the_offers_own_columns(tmp_path: Path) -> None:
     offers = csv_offers(tmp_path, "offer_id,active,valid_from_ms,valid_until_ms,x\na,false,5,,1\nb,,,9,2\n")
-    assert [(one.active, one.valid_from_ms, one.valid_until_ms) for one in offers] == [(False, 5, None), (True, None, 9)]
+    assert [(one.active, one.valid_from_ms, one.valid_until_ms) for one in offers] == [
+        (False, 5, None),
+        (True, None, 9),
+    ]
     assert [one.features for one in offers] == [{"x": 1.0}, {"x": 2.0}]
 
 
@@ -78,12 +81,20 @@ def test_json_lines_are_offers_as_on_the_topic(tmp_path: Path) -> None:
     path = tmp_path / "offers.jsonl.gz"
     lines = [{"offer_id": "a", "features": {"x": 1}, "unknown": 1}, {"offer_id": "b", "features": {}, "active": False}]
     path.write_bytes(gzip.compress("\n\n".join(map(json.dumps, lines)).encode()))
-    assert read_offers(path) == [Offer(offer_id="a", features={"x": 1.0}), Offer(offer_id="b", features={}, active=False)]
+    assert read_offers(path) == [
+        Offer(offer_id="a", features={"x": 1.0}),
+        Offer(offer_id="b", features={}, active=False),
+    ]
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
-    [("{", "line 2"), ('{"offer_id": "b"}', "line 2: features"), ('{"offer_id": "b", "features": {"x": NaN}}', "line 2"), ("[]", "line 2")],
+    [
+        ("{", "line 2"),
+        ('{"offer_id": "b"}', "line 2: features"),
+        ('{"offer_id": "b", "features": {"x": NaN}}', "line 2"),
+        ("[]", "line 2"),
+    ],
 )
 def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line: str, reason: str) -> None:
     (tmp_path / "offers.jsonl").write_text('{"offer_id": "a", "features": {}}\n' + line + "\n")
@@ -92,10 +103,19 @@ def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line: str, reason
 
 
 def test_parquet_columns_are_features(tmp_path: Path) -> None:
-    columns = {"offer_id": ["a", "b"], "x": [1.0, float("nan")], "tags": [["t"], []], "v": [[1.0, 2.0], None], "active": [True, False]}
+    columns = {
+        "offer_id": ["a", "b"],
+        "x": [1.0, float("nan")],
+        "tags": [["t"], []],
+        "v": [[1.0, 2.0], None],
+        "active": [True, False],
+    }
     pq.write_table(pa.table(columns), tmp_path / "offers.parquet")
     offers = read_offers(tmp_path / "offers.parquet")
-    assert [one.features for one in offers] == [{"x": 1.0, "tags": ["t"], "v": [1.0, 2.0]}, {"x": None, "tags": [], "v": None}]
+    assert [one.features for one in offers] == [
+        {"x": 1.0, "tags": ["t"], "v": [1.0, 2.0]},
+        {"x": None, "tags": [], "v": None},
+    ]
     assert [one.active for one in offers] == [True, False]
 
 

@@ -40,7 +40,10 @@ def test_parquets_lists_of_fixed_size_are_read(tmp_path: Path) -> None:
         ('{"offer_id": "x", "vector": [1.0]}\n{"offer_id": "y", "vector": ["a"]}\n', "line 2: expected"),
         ('{"offer_id": "x"}\n', "line 1: expected"),
         ("no json\n", "line 1: expected"),
-        ('{"offer_id": "x", "vector": [1.0]}\n{"offer_id": "y", "vector": [1.0, 2.0]}\n', "'y' has 2 numbers, the first one 1"),
+        (
+            '{"offer_id": "x", "vector": [1.0]}\n{"offer_id": "y", "vector": [1.0, 2.0]}\n',
+            "'y' has 2 numbers, the first one 1",
+        ),
         ('{"offer_id": "x", "vector": [0.0]}\n', "zero or not finite"),
         ("", "expected vectors of one length for 0 ids"),
     ],

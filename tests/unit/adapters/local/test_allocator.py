@@ -20,7 +20,11 @@ print(faults() - before)
 
 
 def faults_of(*, kept: bool) -> int:
-    return int(subprocess.run([sys.executable, "-c", TOUCH.format(kept=kept)], check=True, capture_output=True, text=True).stdout)
+    return int(
+        subprocess.run(
+            [sys.executable, "-c", TOUCH.format(kept=kept)], check=True, capture_output=True, text=True
+        ).stdout
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")

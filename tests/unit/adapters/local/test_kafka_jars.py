@@ -67,7 +67,10 @@ def test_a_download_that_breaks_off_leaves_nothing(tools: Path, tmp_path: Path) 
 def test_several_who_ask_together_download_once(tools: Path, tmp_path: Path) -> None:
     put(tools, "mvn", COPIES)
     found: list[Path] = []
-    asking = [threading.Thread(target=lambda: found.append(kafka_jars(kafka_home=None, cache=tmp_path / "cache"))) for _ in range(4)]
+    asking = [
+        threading.Thread(target=lambda: found.append(kafka_jars(kafka_home=None, cache=tmp_path / "cache")))
+        for _ in range(4)
+    ]
     for each in asking:
         each.start()
     for each in asking:

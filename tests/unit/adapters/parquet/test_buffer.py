@@ -47,7 +47,24 @@ class MortalFolder(Folder):
 
 def row(offset: int, day: int = 0, **features: Any) -> ExampleRow:
     time_ms = day * DAY_MS
-    return ExampleRow(f"e{offset}", 1, f"r{offset}", "c", "o", 1, "accepted", features, {}, 1, 0.5, 1.0, "rel", time_ms, time_ms, "shown")
+    return ExampleRow(
+        f"e{offset}",
+        1,
+        f"r{offset}",
+        "c",
+        "o",
+        1,
+        "accepted",
+        features,
+        {},
+        1,
+        0.5,
+        1.0,
+        "rel",
+        time_ms,
+        time_ms,
+        "shown",
+    )
 
 
 def chunk(first: int, following: int, days: int) -> Chunk:
@@ -62,7 +79,9 @@ def fill(buffer: ParquetBuffer, end: int, length: int, days: int) -> None:
 
 
 @given(st.integers(0, 25), st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))
-def test_rows_are_there_once_wherever_the_process_was_killed(kill: int, length: int, later_length: int, days: int) -> None:
+def test_rows_are_there_once_wherever_the_process_was_killed(
+    kill: int, length: int, later_length: int, days: int
+) -> None:
     folder = MortalFolder(fs._MockFileSystem(), "labels")
     folder.effects_left = kill
     try:
@@ -96,7 +115,9 @@ def test_a_stopped_member_that_wakes_cannot_double_rows(tmp_path: Path) -> None:
             super().write(path, data)
 
     assert ParquetBuffer(Frozen(fs.LocalFileSystem(), str(tmp_path))).write([chunk(0, 10, 2)]) == [P]
-    assert sorted(one.request_id for batch in successor.read() for one in batch) == sorted(f"r{offset}" for offset in range(20))
+    assert sorted(one.request_id for batch in successor.read() for one in batch) == sorted(
+        f"r{offset}" for offset in range(20)
+    )
 
 
 def test_a_half_written_file_has_another_name(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import fs
-from tests.unit.adapters.test_parquet_buffer import Killed, MortalFolder, P, chunk, fill, row
 
 from stream_scorer.adapters.files.folders import Folder
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.adapters.parquet.compaction import Compacted, _replace, compact, compact_step
 from stream_scorer.core.buffer.buffer_files import Chunk, files_of, superseded
 from stream_scorer.core.buffer.compaction import CompactionPlan
+from tests.unit.adapters.parquet.test_buffer import Killed, MortalFolder, P, chunk, fill, row
 
 
 def requests(folder: Folder) -> list[str]:

@@ -7,7 +7,6 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
-from tests.unit.adapters.test_parquet_buffer import Killed, MortalFolder, P, row
 
 from stream_scorer.adapters.files.folders import Folder
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
@@ -15,6 +14,7 @@ from stream_scorer.adapters.parquet.compaction import compact
 from stream_scorer.adapters.parquet.erasure import PATH, read_erasures
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.buffer.examples import ExampleRow
+from tests.unit.adapters.parquet.test_buffer import Killed, MortalFolder, P, row
 
 
 def theirs(offset: int) -> ExampleRow:

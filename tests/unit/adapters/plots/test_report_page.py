@@ -22,7 +22,9 @@ def evaluated(*, accepted: float, propensity: float, ess_min: float = 10.0) -> R
     offers = Views([one.offer_id for one in OFFERS], [one.features for one in OFFERS])
     rows = [(int(rng.integers(40)), int(rng.integers(6)), int(rng.random() < accepted)) for _ in range(600)]
     labels = Chunks((chunk(customers, offers, rows, propensity=np.full(600, propensity)),))
-    options = EvaluateOptions(k=3, held_out=0.5, seed=0, off_policy=OffPolicyOptions(ModelPolicy(0.5, 0.5, 6), ess_min, 1e9))
+    options = EvaluateOptions(
+        k=3, held_out=0.5, seed=0, off_policy=OffPolicyOptions(ModelPolicy(0.5, 0.5, 6), ess_min, 1e9)
+    )
     return evaluate_model(model(1), OFFERS, labels, None, options)
 
 
@@ -44,7 +46,15 @@ def test_every_picture_is_in_the_page_itself(page: str) -> None:
 
 
 def test_the_figures_and_what_they_come_to_are_there(page: str) -> None:
-    for words in ("nDCG@3, all", "MAP@3, all", "precision@3, all", "Coverage", "log loss", "doubly robust", "Effective sample size"):
+    for words in (
+        "nDCG@3, all",
+        "MAP@3, all",
+        "precision@3, all",
+        "Coverage",
+        "log loss",
+        "doubly robust",
+        "Effective sample size",
+    ):
         assert words in page, words
 
 
@@ -55,7 +65,11 @@ def test_the_same_report_gives_the_same_page(report: Report, page: str) -> None:
 def test_where_there_is_nothing_to_draw_the_page_says_so() -> None:
     page = report_page(evaluated(accepted=0.0, propensity=np.nan))
     assert "<img" not in page
-    for words in ("No customer accepted an offer anew", "Too few labels of either kind", "The labels have no propensities"):
+    for words in (
+        "No customer accepted an offer anew",
+        "Too few labels of either kind",
+        "The labels have no propensities",
+    ):
         assert words in page
 
 

@@ -30,7 +30,10 @@ def file(first: int, following: int, day: str = "2026-11-24", part: int = 1, par
 
 
 def test_a_name_reads_as_documented() -> None:
-    assert file(100, 250, part=1, parts=2).path == "day=2026-11-24/training-labels+3+000000000100-000000000250+1of2.parquet"
+    assert (
+        file(100, 250, part=1, parts=2).path
+        == "day=2026-11-24/training-labels+3+000000000100-000000000250+1of2.parquet"
+    )
 
 
 @given(st.integers(0, 2**60), st.integers(1, 1000), st.integers(1, 9), st.booleans())
@@ -45,7 +48,12 @@ def test_other_files_are_not_ours() -> None:
 
 
 def test_days_begin_at_midnight_utc() -> None:
-    assert [day_of(ms) for ms in (0, DAY_MS - 1, DAY_MS, 1_795_478_400_000)] == ["1970-01-01", "1970-01-01", "1970-01-02", "2026-11-24"]
+    assert [day_of(ms) for ms in (0, DAY_MS - 1, DAY_MS, 1_795_478_400_000)] == [
+        "1970-01-01",
+        "1970-01-01",
+        "1970-01-02",
+        "2026-11-24",
+    ]
 
 
 def test_a_chunk_is_split_by_the_day_of_its_labels() -> None:
@@ -62,9 +70,19 @@ def replace_time(time_ms: int) -> ExampleRow:
 
 
 def test_a_share_is_known_for_the_offsets_of_its_stretch_only() -> None:
-    stretches = in_order([Sampled(5, 8, 0.5), Sampled(0, 3, 1.0), Sampled(3, 5, 0.5), Sampled(0, 3, 1.0), Sampled(10, 11, 1.0)])
+    stretches = in_order(
+        [Sampled(5, 8, 0.5), Sampled(0, 3, 1.0), Sampled(3, 5, 0.5), Sampled(0, 3, 1.0), Sampled(10, 11, 1.0)]
+    )
     assert stretches == [Sampled(0, 3, 1.0), Sampled(3, 8, 0.5), Sampled(10, 11, 1.0)]
-    assert [keep_prob_at(offset, stretches) for offset in (0, 2, 3, 7, 8, 10, 11)] == [1.0, 1.0, 0.5, 0.5, None, 1.0, None]
+    assert [keep_prob_at(offset, stretches) for offset in (0, 2, 3, 7, 8, 10, 11)] == [
+        1.0,
+        1.0,
+        0.5,
+        0.5,
+        None,
+        1.0,
+        None,
+    ]
     assert keep_prob_at(0, []) is None
 
 

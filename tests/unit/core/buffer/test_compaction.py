@@ -39,7 +39,9 @@ def test_what_was_made_of_small_files_waits_for_others_of_its_size() -> None:
 
 
 def test_days_and_partitions_do_not_mix() -> None:
-    sizes = dict.fromkeys([file(0, 1), file(1, 2, day="2026-11-25"), file(2, 3)._replace(partition=P._replace(number=1))], SMALL)
+    sizes = dict.fromkeys(
+        [file(0, 1), file(1, 2, day="2026-11-25"), file(2, 3)._replace(partition=P._replace(number=1))], SMALL
+    )
     assert firsts(sizes, files_min=2) == []
 
 

@@ -11,7 +11,9 @@ def labelled(*offers: LabelledOffer) -> LabelledRanking:
     return LabelledRanking("r1", 2, True, "c1", 1_000, "release", {"age": 30.0}, list(offers))
 
 
-def offer(name: str, accepted: int | None, cause: str | None, time_ms: int | None = 2_000, rank: int = 1) -> LabelledOffer:
+def offer(
+    name: str, accepted: int | None, cause: str | None, time_ms: int | None = 2_000, rank: int = 1
+) -> LabelledOffer:
     return LabelledOffer(name, rank, 0.5, 1.0, {"price": 9.0}, accepted, cause, time_ms)  # type: ignore[arg-type]
 
 

@@ -37,7 +37,10 @@ def test_the_latest_acceptances_of_each_customer_are_held_out() -> None:
     data = built(request_time_ms=np.arange(3_000), accepted=np.ones(3_000, np.int8))
     rows, held_out = split_within_customers(data, 0.2)
     for who in np.unique(data.who[held_out]):
-        own = data.request_time_ms[rows[data.who[rows] == who]], data.request_time_ms[held_out[data.who[held_out] == who]]
+        own = (
+            data.request_time_ms[rows[data.who[rows] == who]],
+            data.request_time_ms[held_out[data.who[held_out] == who]],
+        )
         assert own[0].max() < own[1].min()
         assert 0 <= len(own[1]) - int(0.2 * (len(own[0]) + len(own[1]))) <= 1
 
@@ -60,7 +63,9 @@ def test_within_customers_no_times_are_needed() -> None:
 def test_without_times_every_offer_is_held_out_of_some_customers_and_learned_from_others() -> None:
     data = built(request_time_ms=np.zeros(3_000, np.int64), accepted=np.ones(3_000, np.int8))
     _, held_out = split_within_customers(data, 0.2)
-    counts = np.bincount(data.catalog_of[data.offer[held_out]], minlength=12) / np.bincount(data.catalog_of[data.offer], minlength=12)
+    counts = np.bincount(data.catalog_of[data.offer[held_out]], minlength=12) / np.bincount(
+        data.catalog_of[data.offer], minlength=12
+    )
     assert counts.min() > 0.1
     assert counts.max() < 0.35
 

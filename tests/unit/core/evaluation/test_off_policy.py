@@ -41,7 +41,9 @@ def log_of(rows: int, rng: np.random.Generator, target: ModelPolicy = TARGET) ->
     offers, propensity = ranked(LOGGING, old, rng)
     reward = (rng.random(offers.shape) < ODDS[offers] * SEEN).astype(float)
     nothing = np.zeros(offers.shape)
-    return LoggedPlaces(np.ones(offers.shape, bool), reward, propensity, chances_of(target, new, offers), nothing, nothing, nothing)
+    return LoggedPlaces(
+        np.ones(offers.shape, bool), reward, propensity, chances_of(target, new, offers), nothing, nothing, nothing
+    )
 
 
 @cache
@@ -100,7 +102,9 @@ def test_an_estimate_that_rests_on_a_few_rankings_is_refused_with_the_numbers() 
 
 def test_a_log_without_some_of_the_policys_rankings_is_refused() -> None:
     log = log_of(4_000, np.random.default_rng(3))
-    found = off_policy(replace(log, chance=np.where(log.propensity > 0.3, 0.0, log.propensity)), np.random.default_rng(0))
+    found = off_policy(
+        replace(log, chance=np.where(log.propensity > 0.3, 0.0, log.propensity)), np.random.default_rng(0)
+    )
     assert found.ips is None
     assert found.refused is not None
     assert "the log lacks rankings" in found.refused
@@ -117,7 +121,11 @@ def test_absent_places_count_nothing() -> None:
     short = replace(log, present=log.present & (np.arange(PLACES) < 2))
     same = LoggedPlaces(*(getattr(log, name)[:, :2] for name in LoggedPlaces.__slots__))
     ours, expected = off_policy(short, np.random.default_rng(0)), off_policy(same, np.random.default_rng(0))
-    assert (ours.ips, ours.snips, ours.effective_sample_size) == (expected.ips, expected.snips, expected.effective_sample_size)
+    assert (ours.ips, ours.snips, ours.effective_sample_size) == (
+        expected.ips,
+        expected.snips,
+        expected.effective_sample_size,
+    )
 
 
 def test_chances_of_the_pool_sum_to_one_until_it_is_empty() -> None:

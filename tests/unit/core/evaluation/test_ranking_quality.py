@@ -28,8 +28,13 @@ def test_more_relevant_offers_than_places_can_still_be_ranked_perfectly() -> Non
     assert (found.ndcg[0], found.average_precision[0], found.recall[0]) == (1.0, 1.0, pytest.approx(2 / 3))
 
 
-@given(st.lists(st.permutations(range(CATALOG)), min_size=1, max_size=4), st.sets(st.tuples(st.integers(0, 3), st.integers(0, 5))))
-def test_the_first_places_are_judged_as_if_there_were_no_more(rankings: list[list[int]], drawn: set[tuple[int, int]]) -> None:
+@given(
+    st.lists(st.permutations(range(CATALOG)), min_size=1, max_size=4),
+    st.sets(st.tuples(st.integers(0, 3), st.integers(0, 5))),
+)
+def test_the_first_places_are_judged_as_if_there_were_no_more(
+    rankings: list[list[int]], drawn: set[tuple[int, int]]
+) -> None:
     relevant = pairs(*[(customer, row) for customer, row in drawn if customer < len(rankings)])
     recall, ndcg = quality_by_depth(np.array(rankings), relevant, catalog=CATALOG)
     for depth in range(1, CATALOG + 1):

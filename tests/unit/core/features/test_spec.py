@@ -153,7 +153,9 @@ def test_a_row_is_encoded_the_same_in_any_batch(batch: list[dict[str, Any]]) -> 
         alone = encode_one(features)
         assert together.numbers[row].tobytes() == alone.numbers[0].tobytes()
         assert [slot_rows(together, row, slot) for slot in range(4)] == [slot_rows(alone, 0, slot) for slot in range(4)]
-        assert [error.message for error in together.errors if error.index == row] == [error.message for error in alone.errors]
+        assert [error.message for error in together.errors if error.index == row] == [
+            error.message for error in alone.errors
+        ]
 
 
 @given(st.lists(customers, min_size=1, max_size=6))

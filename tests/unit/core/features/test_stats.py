@@ -20,14 +20,31 @@ def spec_of(rows: list[dict[str, Any]], options: SpecOptions = FEATURES_ONLY) ->
 
 @pytest.mark.parametrize(
     ("values", "kind"),
-    [([1, 2.5], Number), (["a", "b"], Category), ([True, False], Category), ([["a"], ["b"]], Bag), ([[1.0, 2.0], [3, 4]], Vector)],
+    [
+        ([1, 2.5], Number),
+        (["a", "b"], Category),
+        ([True, False], Category),
+        ([["a"], ["b"]], Bag),
+        ([[1.0, 2.0], [3, 4]], Vector),
+    ],
 )
 def test_kinds_follow_from_values(values: list[Any], kind: type) -> None:
     assert [type(one) for one in spec_of([{"x": value} for value in values]).inputs] == [kind]
 
 
 @pytest.mark.parametrize(
-    "values", [[1.0, "1"], [True, 1.0], ["a", ["a"]], [["a"], [1.0]], [["a", 1.0]], [[1.0], 1.0], [[], "a"], [{"a": 1}], [[True]]]
+    "values",
+    [
+        [1.0, "1"],
+        [True, 1.0],
+        ["a", ["a"]],
+        [["a"], [1.0]],
+        [["a", 1.0]],
+        [[1.0], 1.0],
+        [[], "a"],
+        [{"a": 1}],
+        [[True]],
+    ],
 )
 def test_mixed_kinds_are_refused_with_their_counts(values: list[Any]) -> None:
     with pytest.raises(UsageError, match=r"feature 'x' of customers must be of one kind .*\(1\)"):
@@ -40,13 +57,17 @@ def test_vectors_of_several_lengths_are_refused() -> None:
 
 
 def test_numbers_are_standardised_by_what_was_seen() -> None:
-    numbers = spec_of([{"x": value} for value in (10.0, 20.0, 30.0)]).encode([{"x": 20.0}, {"x": 30.0}], ["", ""]).numbers
+    numbers = (
+        spec_of([{"x": value} for value in (10.0, 20.0, 30.0)]).encode([{"x": 20.0}, {"x": 30.0}], ["", ""]).numbers
+    )
     assert np.allclose(numbers[:, 0], [0.0, np.sqrt(1.5)])
 
 
 def test_far_off_numbers_keep_their_spread() -> None:
     times = [1.7e12 + step for step in range(10)]
-    numbers = spec_of([{"x": value} for value in times]).encode([{"x": value} for value in times], [""] * 10).numbers[:, 0]
+    numbers = (
+        spec_of([{"x": value} for value in times]).encode([{"x": value} for value in times], [""] * 10).numbers[:, 0]
+    )
     assert np.isclose(numbers.std(), 1.0)
 
 
@@ -73,7 +94,9 @@ def test_an_indicator_is_there_where_values_were_missing() -> None:
 
 
 def test_features_that_never_vary_are_left_out() -> None:
-    assert [one.name for one in spec_of([{"x": 1.0, "y": 1.0, "z": None, "c": "a"}, {"x": 2.0, "y": 1.0, "c": "a"}]).inputs] == ["x"]
+    assert [
+        one.name for one in spec_of([{"x": 1.0, "y": 1.0, "z": None, "c": "a"}, {"x": 2.0, "y": 1.0, "c": "a"}]).inputs
+    ] == ["x"]
 
 
 def test_nothing_that_varies_is_refused() -> None:

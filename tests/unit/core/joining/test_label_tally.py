@@ -9,7 +9,9 @@ YES, LATE = Label(1, "accepted", 1_500), Label(1, "late_acceptance", 9_000)
 NO, CLOSED = Label(0, "declined", 1_200), Label(0, "window_closed", 5_000)
 
 
-def note(tally: LabelTally, before: list[Label], after: list[Label], *, was_final: bool = False, final: bool = False) -> None:
+def note(
+    tally: LabelTally, before: list[Label], after: list[Label], *, was_final: bool = False, final: bool = False
+) -> None:
     tally.note("r", 1_000, before, after, was_final=was_final, final=final)
 
 

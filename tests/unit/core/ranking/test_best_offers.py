@@ -23,7 +23,9 @@ def assert_as_oracle(requests: list[CustomerRequest], customers: Customers, cata
     ranked = rank(requests, customers, catalog)
     for number, one in enumerate(requests):
         candidates = catalog.offer_ids if one.offers is None else sorted(set(one.offers))
-        expected = best_offers(customers[number], catalog, [each for each in candidates if each not in one.exclude], one.limit)
+        expected = best_offers(
+            customers[number], catalog, [each for each in candidates if each not in one.exclude], one.limit
+        )
         assert ranked_offers(ranked, catalog, number) == [offer_id for offer_id, _ in expected]
         scores = ranked.scores[ranked.starts[number] : ranked.starts[number + 1]]
         np.testing.assert_allclose(scores, [score for _, score in expected], rtol=0, atol=1e-15)
@@ -82,7 +84,9 @@ def test_ties_lists_exclusions_and_limits_of_any_batch_are_ranked_as_the_oracle_
     fields: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         {"limit": st.integers(1, 70), "exclude": some_offers, "offers": st.none() | some_offers}
     )
-    requests = [request(number, **drawn) for number, drawn in enumerate(data.draw(st.lists(fields, min_size=1, max_size=8)))]
+    requests = [
+        request(number, **drawn) for number, drawn in enumerate(data.draw(st.lists(fields, min_size=1, max_size=8)))
+    ]
     assert_as_oracle(requests, coarse_vectors(len(requests), 4, seed=7) * 4, catalog)
 
 
@@ -99,10 +103,14 @@ def test_a_ranking_does_not_depend_on_its_batch(numbers: list[int], offers: int)
         assert part.scores[of_part].tobytes() == whole.scores[of_whole].tobytes()
 
 
-@pytest.mark.parametrize("bound", ["PASS_FLAGS_MAX", "PASS_IDS_MAX", "SCORES_BYTES_MAX", "CANDIDATES_MAX", "RESCORED_BYTES_MAX"])
+@pytest.mark.parametrize(
+    "bound", ["PASS_FLAGS_MAX", "PASS_IDS_MAX", "SCORES_BYTES_MAX", "CANDIDATES_MAX", "RESCORED_BYTES_MAX"]
+)
 def test_the_smallest_bounds_of_memory_change_nothing(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
     catalog, customers = catalog_of(unit_vectors(300, 8)), unit_vectors(9, 8, seed=1)
-    requests = [request(number, limit=5 + number, offers=catalog.offer_ids[::7] if number % 3 else None) for number in range(9)]
+    requests = [
+        request(number, limit=5 + number, offers=catalog.offer_ids[::7] if number % 3 else None) for number in range(9)
+    ]
     before = rank(requests, customers, catalog)
     monkeypatch.setattr(ranking, bound, 1)
     after = rank(requests, customers, catalog)

@@ -49,11 +49,17 @@ def judge(one: CustomerRequest, catalog: Catalog) -> tuple[list[str], dict[str, 
 
 def test_each_rule_takes_its_offers_from_the_whole_catalog() -> None:
     asked = request(exclude=["dear", "unheard of"], filters=[CHEAP])
-    assert judge(asked, small_catalog()) == (["cheap"], {"inactive": 1, "not_yet_valid": 1, "expired": 1, "excluded": 1, "filtered": 1}, 1)
+    assert judge(asked, small_catalog()) == (
+        ["cheap"],
+        {"inactive": 1, "not_yet_valid": 1, "expired": 1, "excluded": 1, "filtered": 1},
+        1,
+    )
 
 
 def test_each_rule_takes_its_offers_from_a_list_in_which_ids_count_once() -> None:
-    asked = request(offers=["dear", "cheap", "cheap", "off", "soon", "over", "now", "x", "x"], exclude=["dear"], filters=[CHEAP])
+    asked = request(
+        offers=["dear", "cheap", "cheap", "off", "soon", "over", "now", "x", "x"], exclude=["dear"], filters=[CHEAP]
+    )
     expected = {"unknown_offer": 1, "inactive": 1, "not_yet_valid": 1, "expired": 1, "excluded": 1, "filtered": 1}
     assert judge(asked, small_catalog()) == (["cheap"], expected, 1)
 
@@ -61,7 +67,11 @@ def test_each_rule_takes_its_offers_from_a_list_in_which_ids_count_once() -> Non
 def test_an_offer_counts_under_the_first_rule_that_takes_it() -> None:
     catalog = made_of(offer("a", active=False, valid_from_ms=TIME_MS + 1), offer("b", features={"price": 9.0}))
     for offers in (None, ["a", "b"]):
-        assert judge(request(offers=offers, exclude=["a", "b"], filters=[CHEAP]), catalog) == ([], {"inactive": 1, "excluded": 1}, 0)
+        assert judge(request(offers=offers, exclude=["a", "b"], filters=[CHEAP]), catalog) == (
+            [],
+            {"inactive": 1, "excluded": 1},
+            0,
+        )
 
 
 def test_validity_is_judged_at_the_time_of_each_request_of_the_batch() -> None:
@@ -88,7 +98,14 @@ def test_requests_alike_share_a_group_and_narrow_ones_are_listed() -> None:
     catalog = made_of(*(offer(f"{row:03d}", features={"price": float(row)}) for row in range(200)))
     wide, narrow = [Filter("price", "<", 100.0)], [Filter("price", "<", 4.0)]
     choices = choose(
-        [request(0), request(1, filters=wide), request(2, filters=narrow, exclude=["001"]), request(3, filters=wide), request(4)], catalog
+        [
+            request(0),
+            request(1, filters=wide),
+            request(2, filters=narrow, exclude=["001"]),
+            request(3, filters=wide),
+            request(4),
+        ],
+        catalog,
     )
     assert [group.requests.tolist() for group in choices.groups] == [[0, 4], [1, 3]]
     assert eligible(choices, catalog, 2) == ["000", "002", "003"]
@@ -110,7 +127,12 @@ _offers = st.lists(
 _ids = st.lists(st.integers(0, 42).map(str), max_size=12)
 _requests = st.lists(
     st.fixed_dictionaries(
-        {"event_time_ms": st.integers(0, 4), "offers": st.none() | _ids, "exclude": _ids, "filters": st.sampled_from([[], [CHEAP]])}
+        {
+            "event_time_ms": st.integers(0, 4),
+            "offers": st.none() | _ids,
+            "exclude": _ids,
+            "filters": st.sampled_from([[], [CHEAP]]),
+        }
     ),
     min_size=1,
     max_size=6,
@@ -142,4 +164,6 @@ def test_any_batch_is_judged_as_one_offer_at_a_time(drawn: list[dict[str, Any]],
         rules = {each: first_rule(one, stated.get(each)) for each in candidates}
         assert eligible(choices, catalog, number) == [each for each, rule in rules.items() if rule is None]
         assert choices.eligible_counts[number] + choices.taken_counts[number].sum() == len(candidates)
-        assert taken(choices, number) == {rule: list(rules.values()).count(rule) for rule in RULES if rule in rules.values()}
+        assert taken(choices, number) == {
+            rule: list(rules.values()).count(rule) for rule in RULES if rule in rules.values()
+        }

@@ -36,10 +36,14 @@ def test_a_ranking_is_these_bytes() -> None:
 def test_what_is_written_reads_back_as_the_ranking(
     of_offers: list[dict[str, object]], of_customers: list[dict[str, object]], prefix: str
 ) -> None:
-    catalog = catalog_of(unit_vectors(len(of_offers), 3), [offer(f"{prefix}{row}", features=each) for row, each in enumerate(of_offers)])
+    catalog = catalog_of(
+        unit_vectors(len(of_offers), 3), [offer(f"{prefix}{row}", features=each) for row, each in enumerate(of_offers)]
+    )
     requests = [request(number, features=each, limit=number + 1) for number, each in enumerate(of_customers)]
     ranked = rank(requests, unit_vectors(len(requests), 3, seed=1), catalog)
-    decoded = decode_all([record_of(value) for value in encode_rankings(requests, ranked, catalog, ALL_FEATURES)], Ranking)
+    decoded = decode_all(
+        [record_of(value) for value in encode_rankings(requests, ranked, catalog, ALL_FEATURES)], Ranking
+    )
     assert [letter.code for letter in decoded.dead_letters if letter.code != "nul_in_string"] == []
     for number, ranking in ((int(one.request_id[1:]), one) for one in decoded.messages):
         rows = ranked.rows[ranked.starts[number] : ranked.starts[number + 1]].tolist()
@@ -47,7 +51,9 @@ def test_what_is_written_reads_back_as_the_ranking(
         assert [placed.offer_id for placed in ranking.offers] == [catalog.offer_ids[row] for row in rows]
         assert [placed.features for placed in ranking.offers] == [json.loads(catalog.fragments[row]) for row in rows]
         assert [placed.rank for placed in ranking.offers] == list(range(1, len(rows) + 1))
-        assert [placed.score for placed in ranking.offers] == ranked.scores[ranked.starts[number] : ranked.starts[number + 1]].tolist()
+        assert [placed.score for placed in ranking.offers] == ranked.scores[
+            ranked.starts[number] : ranked.starts[number + 1]
+        ].tolist()
 
 
 def test_nothing_eligible_says_so() -> None:
@@ -58,6 +64,11 @@ def test_nothing_eligible_says_so() -> None:
 
 
 def test_only_the_named_features_of_offers_are_copied() -> None:
-    catalog, requests = catalog_of(unit_vectors(1, 2), [offer("a", features={"price": 1.0, "text": "long", "brand": "b"})]), [request()]
-    (value,) = encode_rankings(requests, rank(requests, unit_vectors(1, 2), catalog), catalog, OfferFeatures(("brand", "price", "no such")))
+    catalog, requests = (
+        catalog_of(unit_vectors(1, 2), [offer("a", features={"price": 1.0, "text": "long", "brand": "b"})]),
+        [request()],
+    )
+    (value,) = encode_rankings(
+        requests, rank(requests, unit_vectors(1, 2), catalog), catalog, OfferFeatures(("brand", "price", "no such"))
+    )
     assert b'"features":{"price":1.0,"brand":"b"}}]}' in value

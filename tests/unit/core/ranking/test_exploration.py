@@ -16,8 +16,12 @@ FOUR = catalog_of(np.array([[0.9, 0.0], [0.5, 0.0], [0.0, 0.0], [-0.5, 0.0]]))
 MANY = 20_000
 
 
-def explored(requests: list[CustomerRequest], customers: Customers, catalog: Catalog, exploration: Exploration) -> Ranked:
-    return explore(requests, rank(requests, customers, catalog, limits=exploration.pool_sizes(requests)), catalog, exploration)
+def explored(
+    requests: list[CustomerRequest], customers: Customers, catalog: Catalog, exploration: Exploration
+) -> Ranked:
+    return explore(
+        requests, rank(requests, customers, catalog, limits=exploration.pool_sizes(requests)), catalog, exploration
+    )
 
 
 def many_rankings(exploration: Exploration, limit: int = 4) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

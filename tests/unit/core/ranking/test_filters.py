@@ -22,7 +22,9 @@ OFFERS: dict[str, dict[str, Any]] = {
 
 
 def catalog_with(features: dict[str, dict[str, Any]]) -> Catalog:
-    return catalog_of(np.zeros((len(features), 1)), [offer(offer_id, features=named) for offer_id, named in features.items()])
+    return catalog_of(
+        np.zeros((len(features), 1)), [offer(offer_id, features=named) for offer_id, named in features.items()]
+    )
 
 
 def matching(catalog: Catalog, *filters: Filter) -> str:
@@ -89,14 +91,17 @@ def test_equal_expressions_share_one_mask_and_none_has_none() -> None:
         ("nothing", ">", True, "filters[1]: nothing > cannot compare anything with bool"),
     ],
 )
-def test_a_filter_that_compares_what_cannot_be_compared_is_refused(attribute: str, op: Any, value: Any, message: str) -> None:
+def test_a_filter_that_compares_what_cannot_be_compared_is_refused(
+    attribute: str, op: Any, value: Any, message: str
+) -> None:
     refusal = filter_refusal([Filter("price", "<", 5.0), Filter(attribute, op, value)], catalog_with(OFFERS))
     assert refusal is not None
     assert (refusal.code, refusal.message) == ("filter_kind_mismatch", message)
 
 
 @pytest.mark.parametrize(
-    "condition", [Filter("price", "==", "x"), Filter("nothing", "==", "x"), Filter("new", "in", []), Filter("tags", "==", "z")]
+    "condition",
+    [Filter("price", "==", "x"), Filter("nothing", "==", "x"), Filter("new", "in", []), Filter("tags", "==", "z")],
 )
 def test_one_offer_of_the_filters_kind_or_none_with_the_attribute_is_enough_to_compare(condition: Filter) -> None:
     assert filter_refusal([condition], catalog_with(OFFERS)) is None
@@ -108,7 +113,12 @@ _ORDERED = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operato
 
 def matches(found: Any, op: str, value: Any) -> bool:
     """Say the rules one offer at a time."""
-    if isinstance(found, list) and all(isinstance(each, str) for each in found) and isinstance(value, str) and op not in _ORDERED:
+    if (
+        isinstance(found, list)
+        and all(isinstance(each, str) for each in found)
+        and isinstance(value, str)
+        and op not in _ORDERED
+    ):
         return (value in found) == (op == "==")
     if type(found) is not type(value):
         return False

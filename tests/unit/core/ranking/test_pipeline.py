@@ -11,7 +11,11 @@ from stream_scorer.core.wire.codec import decode_all, encode
 from tests.bad_records import BAD_REQUESTS
 from tests.ranking_worlds import TOPICS, catalog_of, offer, record_of, release_of, request, unit_vectors
 
-OFFERS = [offer("cheap", features={"price": 1.0}), offer("dear", features={"price": 9.0}), offer("free", features={"price": 0.0})]
+OFFERS = [
+    offer("cheap", features={"price": 1.0}),
+    offer("dear", features={"price": 9.0}),
+    offer("free", features={"price": 0.0}),
+]
 RELEASE = release_of(catalog_of(np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), OFFERS), unit_vectors(100, 2))
 
 
@@ -25,7 +29,9 @@ def requests_of(count: int, **fields: Any) -> list[Record]:
 
 def acceptance_of(number: int, **fields: Any) -> Record:
     return record_of(
-        Acceptance(f"a{number}", f"r{number}", f"c{number}", "cheap", accepted=True, event_time_ms=5, **fields), TOPICS.acceptances, number
+        Acceptance(f"a{number}", f"r{number}", f"c{number}", "cheap", accepted=True, event_time_ms=5, **fields),
+        TOPICS.acceptances,
+        number,
     )
 
 
@@ -38,18 +44,25 @@ def test_a_request_gives_a_ranking_keyed_by_customer() -> None:
     (output,) = run(requests_of(1, customer_id="c7", features={"age": 3.0})).outputs
     ranking = ranking_in(output)
     assert (output.topic, output.key, output.headers, output.partition) == ("rankings", b"c7", (), None)
-    assert (ranking.request_id, ranking.release_id, ranking.features, ranking.status) == ("r0", "release-1", {"age": 3.0}, "ranked")
+    assert (ranking.request_id, ranking.release_id, ranking.features, ranking.status) == (
+        "r0",
+        "release-1",
+        {"age": 3.0},
+        "ranked",
+    )
     customer = RELEASE.user_tower.vectors["c7"]  # type: ignore[attr-defined]
-    expected = sorted(zip((RELEASE.catalog.vectors @ customer).tolist(), RELEASE.catalog.offer_ids, strict=True), reverse=True)
+    expected = sorted(
+        zip((RELEASE.catalog.vectors @ customer).tolist(), RELEASE.catalog.offer_ids, strict=True), reverse=True
+    )
     assert [placed.offer_id for placed in ranking.offers] == [offer_id for _, offer_id in expected]
 
 
 def test_an_acceptance_becomes_an_outcome_in_canonical_bytes() -> None:
-    sent = (
-        b' {"event_time_ms": 5, "accepted": false, "more": 1, "acceptance_id": "a", "request_id":"r", "customer_id": "c", "offer_id": "o"}'
-    )
+    sent = b' {"event_time_ms": 5, "accepted": false, "more": 1, "acceptance_id": "a", "request_id":"r", "customer_id": "c", "offer_id": "o"}'
     (output,) = run([record_of(sent, TOPICS.acceptances)]).outputs
-    assert output == OutputRecord("outcomes", b"c", encode(Acceptance("a", "r", "c", "o", accepted=False, event_time_ms=5)))
+    assert output == OutputRecord(
+        "outcomes", b"c", encode(Acceptance("a", "r", "c", "o", accepted=False, event_time_ms=5))
+    )
 
 
 def test_a_bad_acceptance_is_a_dead_letter() -> None:
@@ -59,7 +72,9 @@ def test_a_bad_acceptance_is_a_dead_letter() -> None:
 
 
 def test_every_bad_record_among_good_ones_is_one_dead_letter_and_every_good_one_is_ranked() -> None:
-    bad = [Record(TOPICS.requests, 1, offset, b"k", value, 0) for offset, (_, value) in enumerate(BAD_REQUESTS.values())]
+    bad = [
+        Record(TOPICS.requests, 1, offset, b"k", value, 0) for offset, (_, value) in enumerate(BAD_REQUESTS.values())
+    ]
     records = [record for pair in zip(requests_of(len(bad)), bad, strict=True) for record in pair]
     batch = run(records)
     assert [letter.code for letter in batch.dead_letters] == [code for code, _ in BAD_REQUESTS.values()]
@@ -70,7 +85,9 @@ def test_every_bad_record_among_good_ones_is_one_dead_letter_and_every_good_one_
 def test_features_that_do_not_fit_the_tower_are_a_dead_letter_and_the_others_keep_their_own_vectors() -> None:
     records = requests_of(3)
     batch = run([records[0], record_of(request(1, features={"bad": "x"})), records[2]])
-    assert [(letter.code, letter.message) for letter in batch.dead_letters] == [("feature_kind", "feature 'bad' must be a number")]
+    assert [(letter.code, letter.message) for letter in batch.dead_letters] == [
+        ("feature_kind", "feature 'bad' must be a number")
+    ]
     assert [output.value for output in batch.outputs] == [
         output.value for record in (records[0], records[2]) for output in run([record]).outputs
     ]
@@ -96,7 +113,11 @@ def test_no_offers_to_choose_from_is_a_ranking_without_offers() -> None:
 
 @pytest.mark.parametrize("size", [1, 7])
 def test_records_batched_otherwise_give_the_same_bytes(size: int) -> None:
-    records = [each for number in range(15) for each in (record_of(request(number, limit=1 + number % 3)), acceptance_of(number))]
+    records = [
+        each
+        for number in range(15)
+        for each in (record_of(request(number, limit=1 + number % 3)), acceptance_of(number))
+    ]
     whole = sorted((output.topic, output.value) for output in run(records).outputs)
     parts = [output for start in range(0, len(records), size) for output in run(records[start : start + size]).outputs]
     assert sorted((output.topic, output.value) for output in parts) == whole

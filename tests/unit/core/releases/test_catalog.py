@@ -17,14 +17,22 @@ def contents(catalog: Catalog) -> list[tuple[object, ...]]:
 
 def change(offer_id: str, vector: np.ndarray | None = None, **fields: object) -> OfferChange:
     stated = None if vector is None else offer(offer_id, **fields)
-    return OfferChange(OfferId(offer_id), stated, b"" if vector is None else vector.astype(np.float32).tobytes(), (0, 0))
+    return OfferChange(
+        OfferId(offer_id), stated, b"" if vector is None else vector.astype(np.float32).tobytes(), (0, 0)
+    )
 
 
 def test_rows_are_sorted_by_offer_id_and_everything_moves_with_them() -> None:
     vectors = unit_vectors(3, 2)
-    offers = [offer("b", active=False), offer("\u00e9", valid_from_ms=5, features={"a": 1.0}), offer("a", valid_until_ms=7)]
+    offers = [
+        offer("b", active=False),
+        offer("\u00e9", valid_from_ms=5, features={"a": 1.0}),
+        offer("a", valid_until_ms=7),
+    ]
     catalog = catalog_of(vectors, offers)
-    assert catalog.offer_ids == ["a", "b", "\u00e9"] == sorted(catalog.offer_ids, key=lambda offer_id: offer_id.encode())
+    assert (
+        catalog.offer_ids == ["a", "b", "\u00e9"] == sorted(catalog.offer_ids, key=lambda offer_id: offer_id.encode())
+    )
     assert catalog.index == {"a": 0, "b": 1, "\u00e9": 2}
     assert catalog.vectors.tolist() == vectors[[2, 0, 1]].astype(np.float32).tolist()
     assert catalog.fragments == [b"{}", b"{}", b'{"a":1.0}']
@@ -54,7 +62,9 @@ def test_columns_of_different_lengths_are_refused() -> None:
 def test_changes_add_replace_and_withdraw_and_leave_the_old_catalog_as_it_was() -> None:
     old, vectors = catalog_of(unit_vectors(3, 2)), unit_vectors(2, 2, seed=1)
     before = contents(old)
-    new = old.with_changes([change("o000001", vectors[0], active=False), change("o0000005", vectors[1]), change("o000002"), change("none")])
+    new = old.with_changes(
+        [change("o000001", vectors[0], active=False), change("o0000005", vectors[1]), change("o000002"), change("none")]
+    )
     assert new.offer_ids == ["o000000", "o0000005", "o000001"]
     assert new.vectors.tolist() == [old.vectors[0].tolist(), *vectors[[1, 0]].astype(np.float32).tolist()]
     assert new.active.tolist() == [True, True, False]
@@ -63,7 +73,9 @@ def test_changes_add_replace_and_withdraw_and_leave_the_old_catalog_as_it_was() 
 
 def test_of_several_changes_to_one_offer_the_last_counts() -> None:
     vectors = unit_vectors(3, 2, seed=1)
-    catalog = catalog_of(unit_vectors(1, 2)).with_changes([change("x", vectors[0]), change("x"), change("y"), change("y", vectors[1])])
+    catalog = catalog_of(unit_vectors(1, 2)).with_changes(
+        [change("x", vectors[0]), change("x"), change("y"), change("y", vectors[1])]
+    )
     assert catalog.offer_ids == ["o000000", "y"]
 
 
@@ -72,12 +84,16 @@ def test_a_catalog_may_lose_its_last_offer() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.none() | st.integers(0, 9)), max_size=12), st.integers(0, 12))
-def test_changes_in_one_batch_or_two_give_the_catalog_made_of_what_is_left(drawn: list[tuple[str, int | None]], cut: int) -> None:
+def test_changes_in_one_batch_or_two_give_the_catalog_made_of_what_is_left(
+    drawn: list[tuple[str, int | None]], cut: int
+) -> None:
     vectors = unit_vectors(10, 3)
     changes = [change(offer_id, None if row is None else vectors[row]) for offer_id, row in drawn]
     empty = catalog_of(np.empty((0, 3)), [])
     left = {offer_id: row for offer_id, row in dict(drawn).items() if row is not None}
-    expected = Catalog.of(ReleaseId("release-1"), [Offer(each, {}) for each in left], vectors[list(left.values())].astype(np.float32))
+    expected = Catalog.of(
+        ReleaseId("release-1"), [Offer(each, {}) for each in left], vectors[list(left.values())].astype(np.float32)
+    )
     assert contents(empty.with_changes(changes)) == contents(expected)
     assert contents(empty.with_changes(changes[:cut]).with_changes(changes[cut:])) == contents(expected)
 

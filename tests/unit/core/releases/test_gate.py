@@ -20,7 +20,9 @@ def made() -> Model:
 
 @pytest.fixture
 def good(made: Model) -> Release:
-    return release(made, [offer(number, features={"price": float(number - 5), "colour": "red"}) for number in range(10)])
+    return release(
+        made, [offer(number, features={"price": float(number - 5), "colour": "red"}) for number in range(10)]
+    )
 
 
 def with_last_layer(tower: Tower, weight: np.ndarray, bias: np.ndarray) -> Tower:
@@ -43,7 +45,10 @@ def test_no_offers_are_a_fault(made: Model) -> None:
 
 
 def test_offers_that_cannot_be_read_are_counted_and_the_first_is_named(made: Model, good: Release) -> None:
-    errors = [RowError(3, "feature_kind", "feature 'price' must be a number, got string"), RowError(4, "feature_kind", "…")]
+    errors = [
+        RowError(3, "feature_kind", "feature 'price' must be a number, got string"),
+        RowError(4, "feature_kind", "…"),
+    ]
     (fault,) = faults_of(made, good.catalog, errors)
     assert fault.startswith("2 of 10 offers have features that the item tower cannot read")
     assert "offer-3: feature 'price' must be a number" in fault
@@ -52,7 +57,9 @@ def test_offers_that_cannot_be_read_are_counted_and_the_first_is_named(made: Mod
 def test_zero_vectors_are_counted_and_named(made: Model, good: Release) -> None:
     vectors = good.catalog.vectors.copy()
     vectors[[2, 7]] = 0
-    assert faults_of(made, replace(good.catalog, vectors=vectors), []) == ["2 of 10 offer vectors are zero: offer-2, offer-7"]
+    assert faults_of(made, replace(good.catalog, vectors=vectors), []) == [
+        "2 of 10 offer vectors are zero: offer-2, offer-7"
+    ]
 
 
 def test_vectors_that_are_all_one_are_a_fault(made: Model) -> None:
@@ -74,12 +81,16 @@ def test_what_the_item_tower_made_is_verified(made: Model, good: Release) -> Non
 def test_one_vector_that_differs_is_found_and_named(made: Model, good: Release) -> None:
     vectors = good.catalog.vectors.copy()
     vectors[4] = np.roll(vectors[4], 1)
-    with pytest.raises(ReleaseError, match=r"1 of 10 stored vectors are not what the item tower makes, by up to .*: offer-4"):
+    with pytest.raises(
+        ReleaseError, match=r"1 of 10 stored vectors are not what the item tower makes, by up to .*: offer-4"
+    ):
         verify(replace(good.catalog, vectors=vectors), made.item_tower)
 
 
 def test_vectors_that_are_too_short_are_found(made: Model, good: Release) -> None:
-    with pytest.raises(ReleaseError, match=r"10 of 10 stored vectors are not of length 1: offer-0, offer-1, offer-2, …"):
+    with pytest.raises(
+        ReleaseError, match=r"10 of 10 stored vectors are not of length 1: offer-0, offer-1, offer-2, …"
+    ):
         verify(replace(good.catalog, vectors=good.catalog.vectors / np.float32(2)), made.item_tower)
 
 
@@ -89,19 +100,25 @@ def test_vectors_of_another_dimension_are_found(made: Model, good: Release) -> N
         verify(good.catalog, narrow)
 
 
-def judged(made: Model, mine: float | None, its: float | None, customers: int = 500, error: float | None = None) -> Model:
+def judged(
+    made: Model, mine: float | None, its: float | None, customers: int = 500, error: float | None = None
+) -> Model:
     ours = {"within_customer": mine, "customers": customers, "standard_error": error}
     aucs = {"held_out_auc": ours, "popularity_auc": {"within_customer": its, "standard_error": error}}
     return replace(made, facts={**made.facts, **aucs})
 
 
 @pytest.mark.parametrize(("mine", "its"), [(0.6, 0.6), (0.6, 0.7)])
-def test_a_model_no_better_than_popularity_is_a_fault_with_both_figures(made: Model, good: Release, mine: float, its: float) -> None:
+def test_a_model_no_better_than_popularity_is_a_fault_with_both_figures(
+    made: Model, good: Release, mine: float, its: float
+) -> None:
     (fault,) = faults_of(judged(made, mine, its), good.catalog, [])
     assert fault == f"held-out AUC within customer is {mine:.4f}, not above popularity's {its:.4f} (500 customers)"
 
 
-@pytest.mark.parametrize(("mine", "its", "customers"), [(0.61, 0.6, 500), (None, 0.6, 500), (0.5, None, 500), (0.5, 0.6, 49)])
+@pytest.mark.parametrize(
+    ("mine", "its", "customers"), [(0.61, 0.6, 500), (None, 0.6, 500), (0.5, None, 500), (0.5, 0.6, 49)]
+)
 def test_a_model_that_is_better_or_cannot_be_judged_is_no_fault(
     made: Model, good: Release, mine: float | None, its: float | None, customers: int
 ) -> None:
@@ -116,7 +133,9 @@ def test_a_model_that_too_few_customers_judge_is_published_with_a_caution(made: 
 
 @pytest.mark.parametrize(("mine", "faults"), [(0.46, 0), (0.45, 1)])
 def test_few_customers_judge_a_model_that_is_surely_worse(made: Model, good: Release, mine: float, faults: int) -> None:
-    assert len(faults_of(judged(made, mine, 0.6, 49, error=0.0525), good.catalog, [])) == faults  # 2 * sqrt(2) * 0.0525 = 0.1485
+    assert (
+        len(faults_of(judged(made, mine, 0.6, 49, error=0.0525), good.catalog, [])) == faults
+    )  # 2 * sqrt(2) * 0.0525 = 0.1485
 
 
 def test_towers_that_differ_from_the_trained_ones_are_a_fault(made: Model, good: Release) -> None:

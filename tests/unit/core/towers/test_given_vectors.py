@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Vector
-from stream_scorer.core.towers.given_vectors import GivenTower, GivenVectors, brought, customer_lookup, model_of_towers, offer_lookup
+from stream_scorer.core.towers.given_vectors import (
+    GivenTower,
+    GivenVectors,
+    brought,
+    customer_lookup,
+    model_of_towers,
+    offer_lookup,
+)
 from stream_scorer.core.towers.stored_towers import tower_from
 from stream_scorer.core.towers.tower import Layer, Tower
 from stream_scorer.errors import BadModel

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.features.spec import Floats
-from stream_scorer.core.towers.h2o_network import H2oCategory, H2oNetwork, check_not_dead, defaults_of, probes, tower_of, with_defaults
+from stream_scorer.core.towers.h2o_network import (
+    H2oCategory,
+    H2oNetwork,
+    check_not_dead,
+    defaults_of,
+    probes,
+    tower_of,
+    with_defaults,
+)
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import BadModel
 from tests.h2o_samples import ACTIVATIONS, ID, ROWS, dead, deep_features, network
@@ -109,7 +117,9 @@ def test_probes_try_every_level_and_number() -> None:
     ]
 
 
-@pytest.mark.parametrize("encoding", ["Binary", "Eigen", "EnumLimited", "LabelEncoder", "OneHotExplicit", "SortByResponse"])
+@pytest.mark.parametrize(
+    "encoding", ["Binary", "Eigen", "EnumLimited", "LabelEncoder", "OneHotExplicit", "SortByResponse"]
+)
 def test_encodings_that_h2o_makes_beforehand_are_refused(encoding: str) -> None:
     with pytest.raises(BadModel, match=f"must be one of AUTO, OneHotInternal, got {encoding}"):
         replace(network(), encoding=encoding)

@@ -6,10 +6,16 @@ from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Number,
 from stream_scorer.core.towers.spec_extension import carried_columns, carried_table, extended
 from stream_scorer.core.towers.tower import Layer, Tower
 
-EARLIER = FeatureSpec("offer", (Category("colour", ("red", "blue"), buckets=2), Number("price", mean=5.0, scale=2.0), Bag("tags", ("a",))))
+EARLIER = FeatureSpec(
+    "offer", (Category("colour", ("red", "blue"), buckets=2), Number("price", mean=5.0, scale=2.0), Bag("tags", ("a",)))
+)
 DERIVED = FeatureSpec(
     "offer",
-    (Vector("text", (0.0,), (1.0,)), Number("price", mean=9.0, indicator=True), Category("colour", ("green", "blue"), buckets=8)),
+    (
+        Vector("text", (0.0,), (1.0,)),
+        Number("price", mean=9.0, indicator=True),
+        Category("colour", ("green", "blue"), buckets=8),
+    ),
 )
 
 

@@ -97,7 +97,9 @@ def test_a_tower_survives_its_tensors_and_structure() -> None:
     tower = deep()
     again = Tower.from_tensors(json.loads(json.dumps(tower.structure())), tower.tensors())
     assert digest_towers(again, again) == digest_towers(tower, tower)
-    assert again.embed([{"price": 1.0}], [""]).vectors.tobytes() == tower.embed([{"price": 1.0}], [""]).vectors.tobytes()
+    assert (
+        again.embed([{"price": 1.0}], [""]).vectors.tobytes() == tower.embed([{"price": 1.0}], [""]).vectors.tobytes()
+    )
 
 
 def test_the_digest_tells_the_towers_apart() -> None:

@@ -25,7 +25,10 @@ NEVER = Expiry()
 
 
 def kinds(given: list[Input], made: int, expiry: Expiry = NEVER) -> list[str]:
-    return [fault.kind for fault in judge_pairs("request", "r", given, [Output(0, offset, False) for offset in range(made)], expiry)]
+    return [
+        fault.kind
+        for fault in judge_pairs("request", "r", given, [Output(0, offset, False) for offset in range(made)], expiry)
+    ]
 
 
 def test_as_many_outputs_as_records_are_right() -> None:

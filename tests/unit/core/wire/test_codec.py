@@ -142,7 +142,9 @@ def test_fields_that_are_not_known_are_ignored_so_that_producers_can_move_first(
 
 
 def test_integers_of_features_are_numbers_and_bools_stay_bools() -> None:
-    features = decode_one(good(features={"n": 1, "b": True, "none": None, "bag": [], "vector": [1, 2.5]})).messages[0].features
+    features = (
+        decode_one(good(features={"n": 1, "b": True, "none": None, "bag": [], "vector": [1, 2.5]})).messages[0].features
+    )
     assert list(map(repr, features.values())) == ["1.0", "True", "None", "[]", "[1.0, 2.5]"]
 
 
@@ -177,7 +179,15 @@ def test_a_float_reads_back_as_the_same_float(number: float) -> None:
 
 
 def test_a_bad_feature_deep_in_a_labelled_ranking_is_named() -> None:
-    offer = {"offer_id": "o", "rank": 1, "score": 0.5, "propensity": 1.0, "features": {"a": [True]}, "accepted": 1, "cause": None}
+    offer = {
+        "offer_id": "o",
+        "rank": 1,
+        "score": 0.5,
+        "propensity": 1.0,
+        "features": {"a": [True]},
+        "accepted": 1,
+        "cause": None,
+    }
     ranking = {
         "request_id": "r",
         "revision": 1,
@@ -193,7 +203,9 @@ def test_a_bad_feature_deep_in_a_labelled_ranking_is_named() -> None:
 
 
 def test_a_ranking_of_our_own_may_be_larger_than_what_users_write() -> None:
-    ranking = Ranking("r", "c", 1, "x", "nothing_eligible", 0, {}, {str(number): ["x" * 1_000] * 10 for number in range(200)}, [])
+    ranking = Ranking(
+        "r", "c", 1, "x", "nothing_eligible", 0, {}, {str(number): ["x" * 1_000] * 10 for number in range(200)}, []
+    )
     value = encode(ranking)
     assert len(value) > 2_000_000
     assert decode_all(records_of(value), Ranking).messages == [ranking]

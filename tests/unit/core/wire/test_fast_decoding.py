@@ -79,7 +79,9 @@ def spoiled(data: st.DataObject, good: dict[str, Any], names: list[str]) -> byte
     for name in data.draw(st.lists(st.sampled_from(names), max_size=3)):
         if data.draw(st.booleans()):
             fields[name] = data.draw(
-                _odd | st.dictionaries(st.sampled_from(["a", "b", "", "x" * 129]), _odd, max_size=3) | st.lists(_odd, max_size=3)
+                _odd
+                | st.dictionaries(st.sampled_from(["a", "b", "", "x" * 129]), _odd, max_size=3)
+                | st.lists(_odd, max_size=3)
             )
         else:
             fields.pop(name, None)
@@ -111,7 +113,9 @@ def test_what_the_short_way_reads_of_an_acceptance_the_strict_way_reads_too(data
 @settings(max_examples=150)
 def test_what_the_short_way_reads_of_labels_the_strict_way_reads_too(data: st.DataObject) -> None:
     offer = json.loads(spoiled(data, LABEL, [*LABEL, "unknown"])) if data.draw(st.booleans()) else LABEL
-    assert_short_way_agrees(spoiled(data, {**LABELS, "offers": [LABEL, offer]}, [*LABELS, "unknown"]), read_labels, LabelledRanking)
+    assert_short_way_agrees(
+        spoiled(data, {**LABELS, "offers": [LABEL, offer]}, [*LABELS, "unknown"]), read_labels, LabelledRanking
+    )
 
 
 def test_labels_of_the_usual_shape_take_the_short_way() -> None:
@@ -138,7 +142,17 @@ def test_no_bad_request_takes_the_short_way(raw: bytes) -> None:
         {},
         {"offers": ["a"], "exclude": ["b"], "limit": 1},
         {"offers": None},
-        {"features": {"text": "Z\u00fcrich", "n": 1, "f": 1.5, "b": True, "none": None, "bag": ["x"], "vector": [1, 2.5]}},
+        {
+            "features": {
+                "text": "Z\u00fcrich",
+                "n": 1,
+                "f": 1.5,
+                "b": True,
+                "none": None,
+                "bag": ["x"],
+                "vector": [1, 2.5],
+            }
+        },
     ],
 )
 def test_a_request_of_the_usual_shape_takes_the_short_way(fields: dict[str, Any]) -> None:

@@ -75,7 +75,10 @@ def test_labels_that_the_model_learned_from_cannot_judge_it() -> None:
 def test_new_customers_and_offers_are_judged_apart(model: Model) -> None:
     labels, part = tastes_meet(2_000, seed=5), tastes_meet(1_000, seed=6).parts[0]
     known = (part.customer < 30) & (part.offer < 9)
-    rows = {name: getattr(part, name)[known] for name in ("customer", "offer", "request", "accepted", "rank", "score", "propensity")}
+    rows = {
+        name: getattr(part, name)[known]
+        for name in ("customer", "offer", "request", "accepted", "rank", "score", "propensity")
+    }
     rows |= {name: getattr(part, name)[known] for name in ("weight", "request_time_ms", "shown")}
     # views that no row points at were not seen either
     seen = Chunks((replace(part, **rows),))

@@ -11,7 +11,9 @@ from stream_scorer.errors import BadModel, UsageError
 from stream_scorer.services.learning.h2o_import import model_of
 from tests.h2o_samples import dead, deep_features, network
 
-ITEM = replace(network(seed=1), categories=(H2oCategory("offer", ("x", "y", "z")), H2oCategory("colour", ("blue", "red"))))
+ITEM = replace(
+    network(seed=1), categories=(H2oCategory("offer", ("x", "y", "z")), H2oCategory("colour", ("blue", "red")))
+)
 
 
 def test_vectors_are_the_hidden_layers_of_length_one() -> None:
@@ -29,7 +31,10 @@ def test_offers_are_told_apart_by_their_id() -> None:
 
 def test_facts_state_what_missing_numbers_count_as() -> None:
     facts: dict[str, Any] = model_of(network(), replace(ITEM, norm_mul=(), norm_sub=()), defaults={"score": 0.75}).facts
-    assert facts["defaults"] == {"user_tower": {"price": 2.0, "score": 0.75}, "item_tower": {"price": 0.0, "score": 0.75}}
+    assert facts["defaults"] == {
+        "user_tower": {"price": 2.0, "score": 0.75},
+        "item_tower": {"price": 0.0, "score": 0.75},
+    }
 
 
 def test_a_default_that_neither_reads_is_refused() -> None:

@@ -39,7 +39,9 @@ def test_codes_of_later_chunks_are_the_same_ids() -> None:
     first, second = Views(["ann", "bob"], [{}, {}]), Views(["bob", "cat"], [{}, {}])
     offers = Views(["x"], [{}])
     rows = [(row % 2, 0, row // 2 % 2) for row in range(40)]
-    both = Chunks((chunk(first, offers, rows), chunk(second, offers, rows, request=np.arange(100, 140, dtype=np.uint64))))
+    both = Chunks(
+        (chunk(first, offers, rows), chunk(second, offers, rows, request=np.arange(100, 140, dtype=np.uint64)))
+    )
     read = rows_of(both, H2oOptions())
     assert read.customers == ["ann", "bob", "cat"]
     assert read.customer[40:42].tolist() == [1, 2]

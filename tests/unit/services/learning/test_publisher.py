@@ -34,7 +34,9 @@ def test_every_offer_has_the_vector_that_the_item_tower_makes() -> None:
     assert draft.release.release_id == draft.release.catalog.release_id == release(made, stated).release_id
 
 
-@pytest.mark.parametrize(("offers", "faults"), [(5, []), (4, ["6 of 10 offers that are served now are missing, more than half: "])])
+@pytest.mark.parametrize(
+    ("offers", "faults"), [(5, []), (4, ["6 of 10 offers that are served now are missing, more than half: "])]
+)
 def test_a_release_that_drops_more_than_half_of_what_is_served_is_refused(offers: int, faults: list[str]) -> None:
     store, made = MemoryReleases(), model(1)
     publish(store, made, held_against(drafted(made, offers=10), store), keep=3, force=False)
@@ -73,6 +75,8 @@ def test_an_error_behind_the_first_batch_names_its_offer() -> None:
 
 def test_vectors_that_are_not_finite_are_refused_though_forced() -> None:
     made = model(1)
-    broken = replace(made, item_tower=replace(made.item_tower, layers=(Layer(np.full((DIM, 4), np.nan), np.zeros(DIM)),)))
+    broken = replace(
+        made, item_tower=replace(made.item_tower, layers=(Layer(np.full((DIM, 4), np.nan), np.zeros(DIM)),))
+    )
     with pytest.raises(BadModel, match="not finite"):
         drafted(broken)

@@ -46,11 +46,17 @@ class Training:
     difference: float = 0.0
     told: list[tuple[TrainOptions, str | None]] = field(default_factory=list)
 
-    def __call__(self, source: ExampleSource, stated: Sequence[Offer], options: TrainOptions, earlier: Model | None) -> Model:
+    def __call__(
+        self, source: ExampleSource, stated: Sequence[Offer], options: TrainOptions, earlier: Model | None
+    ) -> Model:
         if self.broken:
             raise BadModel("the user tower is dead")
         self.told.append((options, None if earlier is None else earlier.model_id))
-        facts = {"engine": "torch", "options": {"dim": 8, "hidden": [4], "refit": True}, "trained_until_ms": self.until_ms}
+        facts = {
+            "engine": "torch",
+            "options": {"dim": 8, "hidden": [4], "refit": True},
+            "trained_until_ms": self.until_ms,
+        }
         facts |= {"earlier_model_id": self.told[-1][1], "parity_max_difference": self.difference}
         return replace(model(len(self.told)), facts=facts)
 
@@ -60,12 +66,25 @@ class Training:
 
 
 def retrainer(
-    store: MemoryReleases, examples: Examples, training: Training | None = None, *, written: list[Model] | None = None, warm_starts: int = 2
+    store: MemoryReleases,
+    examples: Examples,
+    training: Training | None = None,
+    *,
+    written: list[Model] | None = None,
+    warm_starts: int = 2,
 ) -> Retrainer:
     offers = [offer(number) for number in range(5)]
     train, config = training or Training(), RetrainConfig(HOUR_MS, keep=3, warm_starts_max=warm_starts)
     written = [] if written is None else written
-    return Retrainer(store, lambda: nullcontext(examples), lambda: offers, config, train=train, write=written.append, clock=HandClock())
+    return Retrainer(
+        store,
+        lambda: nullcontext(examples),
+        lambda: offers,
+        config,
+        train=train,
+        write=written.append,
+        clock=HandClock(),
+    )
 
 
 def test_a_request_counts_once_however_its_rows_are_split() -> None:
@@ -140,7 +159,10 @@ def test_a_model_with_a_fault_is_refused_and_what_serves_on_is_said() -> None:
     training.difference = 0.5
     ended = one.once()
     assert (ended.outcome, ended.release_id, store.current()) == ("refused", None, serving)
-    assert ended.reason == f"the towers differ by up to 0.5 from those that were trained, at most 1e-05; {serving} serves on"
+    assert (
+        ended.reason
+        == f"the towers differ by up to 0.5 from those that were trained, at most 1e-05; {serving} serves on"
+    )
 
 
 def test_it_trains_again_every_so_often() -> None:

@@ -25,7 +25,9 @@ def input_names(source: Chunks, offers: list[Offer], options: TrainOptions = QUI
 def test_a_model_ranks_offers_of_the_customers_taste_first() -> None:
     model = train_model(tastes_meet(), snacks(), QUICK).model
     customer = model.user_tower.embed([{"likes": "salty", "age": 20.0}], ["somebody new"]).vectors
-    offers = model.item_tower.embed([offer.features for offer in snacks()], [offer.offer_id for offer in snacks()]).vectors
+    offers = model.item_tower.embed(
+        [offer.features for offer in snacks()], [offer.offer_id for offer in snacks()]
+    ).vectors
     best = np.argsort(-(customer @ offers.T)[0])[:4]
     assert {snacks()[place].features["taste"] for place in best} == {"salty"}
 
@@ -44,7 +46,10 @@ def test_every_epoch_is_reported() -> None:
 
 
 def test_ids_are_inputs_where_they_come_often_or_nothing_else_is_known() -> None:
-    assert input_names(tastes_meet(9_000), snacks()) == (["customer_id", "age", "likes"], ["offer_id", "price", "taste"])
+    assert input_names(tastes_meet(9_000), snacks()) == (
+        ["customer_id", "age", "likes"],
+        ["offer_id", "price", "taste"],
+    )
     assert input_names(tastes_meet(3_000), snacks()) == (["age", "likes"], ["offer_id", "price", "taste"])
     assert input_names(tastes_meet(200), snacks()) == (["age", "likes"], ["price", "taste"])
     bare = Chunks((chunk(Views(["a", "b"], [{}, {}]), Views(["x", "y"], [{}, {}]), [(0, 0, 1), (1, 1, 1)] * 5),))

@@ -50,7 +50,10 @@ def test_a_healthy_world_has_no_troubles(world: World) -> None:
 def test_one_fault_is_told_when_no_broker_answers_and_redis_is_looked_at_all_the_same(world: World) -> None:
     world.admin.away = True
     world.facts = replace(WELL, eviction_policy="allkeys-lru")
-    assert [(finding.check, finding.state) for finding in world.troubles()] == [("brokers", "fault"), ("redis memory", "fault")]
+    assert [(finding.check, finding.state) for finding in world.troubles()] == [
+        ("brokers", "fault"),
+        ("redis memory", "fault"),
+    ]
 
 
 def test_impossible_transactions_are_a_fault_only_where_they_are_needed(world: World) -> None:
@@ -78,11 +81,23 @@ def test_unequal_partition_counts_are_a_fault(world: World) -> None:
 @pytest.mark.parametrize(
     ("topic", "config", "says"),
     [
-        (TOPICS.rankings, {"message_timestamp_type": "CreateTime"}, "message.timestamp.type is CreateTime, must be LogAppendTime"),
+        (
+            TOPICS.rankings,
+            {"message_timestamp_type": "CreateTime"},
+            "message.timestamp.type is CreateTime, must be LogAppendTime",
+        ),
         (TOPICS.offers, {"cleanup_policy": "delete"}, "cleanup.policy is delete, must be compact"),
         (TOPICS.rankings, {"cleanup_policy": "compact"}, "cleanup.policy is compact, must be delete"),
-        (TOPICS.outcomes, {"retention_ms": "60000"}, "retention.ms is 60000, must be at least 5520000: the join looks back so far"),
-        (TOPICS.dead_letters, {"max_message_bytes": "1048588"}, "max.message.bytes is 1048588, must be at least 2200000"),
+        (
+            TOPICS.outcomes,
+            {"retention_ms": "60000"},
+            "retention.ms is 60000, must be at least 5520000: the join looks back so far",
+        ),
+        (
+            TOPICS.dead_letters,
+            {"max_message_bytes": "1048588"},
+            "max.message.bytes is 1048588, must be at least 2200000",
+        ),
     ],
 )
 def test_a_topic_that_is_set_wrong_is_a_fault_that_says_how_to_alter_it(

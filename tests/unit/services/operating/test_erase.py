@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import pytest
-from tests.unit.services.test_verify import HORIZONS, PARTITIONS, START_MS, TOPICS, Ring
 
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.buffer import MemoryBuffer
@@ -13,7 +12,15 @@ from stream_scorer.core.messages import Erasure
 from stream_scorer.core.records import OutputRecord, Partition, Position
 from stream_scorer.errors import TransientError
 from stream_scorer.ports import TopicState
-from stream_scorer.services.operating.erase import Ground, OpenRequests, Whereabouts, locate, tell_joiners, wait_until_heard
+from stream_scorer.services.operating.erase import (
+    Ground,
+    OpenRequests,
+    Whereabouts,
+    locate,
+    tell_joiners,
+    wait_until_heard,
+)
+from tests.unit.services.operating.test_verify import HORIZONS, PARTITIONS, START_MS, TOPICS, Ring
 
 DAY_MS = 86_400_000
 STATES = {name: TopicState(1, 1, {"retention.ms": str(7 * DAY_MS), "segment.ms": str(DAY_MS)}) for name in PARTITIONS}
@@ -32,7 +39,9 @@ def ring() -> Ring:
 
 
 def find(ring: Ring, customer: str) -> Whereabouts:
-    return locate(customer, MemoryLog(ring.broker, "join"), ring.buffer or MemoryBuffer(), Ground(TOPICS, STATES, HORIZONS))
+    return locate(
+        customer, MemoryLog(ring.broker, "join"), ring.buffer or MemoryBuffer(), Ground(TOPICS, STATES, HORIZONS)
+    )
 
 
 def test_records_are_counted_by_topic_also_those_whose_value_cannot_be_read(ring: Ring) -> None:

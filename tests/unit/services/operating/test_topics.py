@@ -31,7 +31,10 @@ def test_what_exists_stays_as_it_is_and_is_told() -> None:
 
 
 def test_a_broker_that_does_not_tell_is_told() -> None:
-    assert differences(SPEC, TopicState(8, 1, None)) == ("replication factor 1, not 3", "the broker does not tell its configuration")
+    assert differences(SPEC, TopicState(8, 1, None)) == (
+        "replication factor 1, not 3",
+        "the broker does not tell its configuration",
+    )
 
 
 def test_rankings_outcomes_and_labels_have_one_partition_count_and_the_brokers_time() -> None:
@@ -46,7 +49,8 @@ def test_the_defaults_keep_rankings_and_outcomes_longer_than_the_join_looks_back
     settings = Settings()
     specs = {spec.name: spec for spec in topic_specs(settings)}
     assert all(
-        int(specs[name].config["retention.ms"]) > horizon_ms(settings) for name in (settings.topics.rankings, settings.topics.outcomes)
+        int(specs[name].config["retention.ms"]) > horizon_ms(settings)
+        for name in (settings.topics.rankings, settings.topics.outcomes)
     )
 
 

@@ -25,7 +25,9 @@ from stream_scorer.services.streaming.join_restore import JoinConfig, restore
 TOPICS = VerifyTopics("customer-requests", "acceptances", "rankings", "outcomes", "training-labels", "dead-letters")
 HORIZONS = Horizons(window_ms=100, late_ms=80, disorder_ms=40, back_ms=20, tick_ms=10, skew_ms=1_000, idle_slack_ms=0)
 JOIN = JoinConfig(JoinTopics("rankings", "outcomes", "training-labels"), "dead-letters", HORIZONS, held_max=1_000)
-PARTITIONS = dict.fromkeys(("customer-requests", "acceptances", "rankings", "outcomes", "training-labels", "dead-letters"), 1)
+PARTITIONS = dict.fromkeys(
+    ("customer-requests", "acceptances", "rankings", "outcomes", "training-labels", "dead-letters"), 1
+)
 CONFIG = VerifyConfig(TOPICS, PARTITIONS, HORIZONS, exactly_once=True)
 START_MS = 1_000
 
@@ -61,7 +63,9 @@ class Ring:
         return self.broker.log(Partition(topic, 0))
 
     def ask(self, request: str, time_ms: int = START_MS) -> None:
-        self.append(TOPICS.requests, {"request_id": request, "customer_id": "c", "event_time_ms": time_ms, "features": {}})
+        self.append(
+            TOPICS.requests, {"request_id": request, "customer_id": "c", "event_time_ms": time_ms, "features": {}}
+        )
         self.append(TOPICS.rankings, ranking(request, time_ms))
 
     def accept(self, request: str, offer: str, time_ms: int = START_MS + 10, *, accepted: bool = True) -> None:
@@ -70,13 +74,17 @@ class Ring:
         self.append(TOPICS.outcomes, value)
 
     def refuse(self, record: Record, code: str = "bad") -> None:
-        self.broker.append(replace(dead_letter_record(DeadLetter(record, code, "why"), TOPICS.dead_letters), partition=0))
+        self.broker.append(
+            replace(dead_letter_record(DeadLetter(record, code, "why"), TOPICS.dead_letters), partition=0)
+        )
 
     def settle(self, *, later_ms: int = 10_000) -> None:
         """Let the joiner do its work, and commit everybody's positions."""
         state = restore(0, MemoryLog(self.broker, "join"), JOIN)
         records = [
-            record for topic in ("rankings", "outcomes") for record in self.log(topic)[state.progress()[Partition(topic, 0)].offset :]
+            record
+            for topic in ("rankings", "outcomes")
+            for record in self.log(topic)[state.progress()[Partition(topic, 0)].offset :]
         ]
         joined = state.join(records, ended=["rankings", "outcomes"], now_ms=self.clock.now_ms() + later_ms)
         for label in joined.labels:
@@ -90,7 +98,11 @@ class Ring:
     def fill(self, keep_prob: float = 1.0) -> None:
         """Put every label into a buffer."""
         records = self.log(TOPICS.labels)
-        rows = [row for message in decode_all(records, LabelledRanking).messages for row in take_apart(message, keep_prob=keep_prob)]
+        rows = [
+            row
+            for message in decode_all(records, LabelledRanking).messages
+            for row in take_apart(message, keep_prob=keep_prob)
+        ]
         self.buffer = MemoryBuffer()
         self.buffer.write([Chunk(Partition(TOPICS.labels, 0), 0, len(records), rows, keep_prob)])
 
@@ -104,7 +116,9 @@ class Ring:
     def verify(self, config: VerifyConfig = CONFIG) -> Report:
         careful = self.aborted | self.gone
         readers = Readers(
-            GappyLog(self.broker, "rank", careful), GappyLog(self.broker, "join", careful), GappyLog(self.broker, "none", self.gone)
+            GappyLog(self.broker, "rank", careful),
+            GappyLog(self.broker, "join", careful),
+            GappyLog(self.broker, "none", self.gone),
         )
         return verify(readers, self.buffer, MemorySorter, config)
 
@@ -152,7 +166,11 @@ def test_a_ring_that_is_right_passes(ring: Ring) -> None:
     assert report.records == {
         "customer-requests": 4, "acceptances": 6, "rankings": 3, "outcomes": 5, "training-labels": 3, "dead-letters": 3,
     }  # fmt: skip
-    assert report.dead_letters == {"acceptances: not_json": 1, "customer-requests: not_json": 1, "outcomes: unknown_request": 1}
+    assert report.dead_letters == {
+        "acceptances: not_json": 1,
+        "customer-requests: not_json": 1,
+        "outcomes: unknown_request": 1,
+    }
     assert (report.rows, report.unsettled) == (8, {})
 
 
@@ -193,7 +211,9 @@ def drop_rows(ring: Ring) -> None:
 
 def double_rows(ring: Ring) -> None:
     assert ring.buffer is not None
-    ring.buffer.chunks[0] = replace(ring.buffer.chunks[0], rows=[*ring.buffer.chunks[0].rows, ring.buffer.chunks[0].rows[0]])
+    ring.buffer.chunks[0] = replace(
+        ring.buffer.chunks[0], rows=[*ring.buffer.chunks[0].rows, ring.buffer.chunks[0].rows[0]]
+    )
 
 
 def change_row(ring: Ring) -> None:
@@ -251,7 +271,10 @@ FAULTS: list[tuple[str, Plant]] = [
     ("outcome_uncounted", without("dead-letters", 2)),
     ("outcome_uncounted", answer_unranked),
     ("dead_letter_doubled", lambda ring: ring.refuse(ring.log("acceptances")[5])),
-    ("dead_letter_altered", lambda ring: ring.log("dead-letters").append(replace(ring.log("dead-letters").pop(), value=b"other"))),
+    (
+        "dead_letter_altered",
+        lambda ring: ring.log("dead-letters").append(replace(ring.log("dead-letters").pop(), value=b"other")),
+    ),
     ("dead_letter_of_aborted", without("acceptances", 5)),
     ("dead_letter_unknown", lambda ring: ring.gone.add(("acceptances", 5))),
     ("dead_letter_unreadable", lambda ring: ring.append("dead-letters", b"x")),
@@ -310,7 +333,9 @@ def test_rows_are_judged_by_the_share_that_was_kept_when_they_were_written(ring:
     assert ring.verify(replace(CONFIG, keep_prob=now)).faults == {}
     assert ring.buffer is not None
     sampled = next(row for row in ring.buffer.chunks[0].rows if row.keep_prob == 0.5)
-    ring.buffer.chunks[0] = replace(ring.buffer.chunks[0], rows=[row for row in ring.buffer.chunks[0].rows if row is not sampled])
+    ring.buffer.chunks[0] = replace(
+        ring.buffer.chunks[0], rows=[row for row in ring.buffer.chunks[0].rows if row is not sampled]
+    )
     assert set(ring.verify(replace(CONFIG, keep_prob=now)).faults) == {"rows_missing"}
 
 

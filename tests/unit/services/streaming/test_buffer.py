@@ -60,7 +60,9 @@ class World:
 
     def label(self, *values: str | bytes, offers: int = 1) -> None:
         for value in values:
-            self.broker.append(OutputRecord(LABELS, b"c", value if isinstance(value, bytes) else labelled(value, offers), partition=0))
+            self.broker.append(
+                OutputRecord(LABELS, b"c", value if isinstance(value, bytes) else labelled(value, offers), partition=0)
+            )
 
     def step(self, *, seconds: float = 0.0, write: bool = True) -> Work | None:
         """Fetch once and write what is due; without `write` the process is killed before."""
@@ -109,7 +111,12 @@ def test_no_file_holds_more_rows_than_its_bound() -> None:
     world = World(BufferConfig(DEAD, file_rows_max=5, held_bytes_max=10**6, flush_s=10.0, keep_prob=1.0))
     world.label(*(f"r{place}" for place in range(7)), offers=2)
     world.run()
-    assert [(chunk.first, chunk.next, len(chunk.rows)) for chunk in world.buffer.chunks] == [(0, 2, 4), (2, 4, 4), (4, 6, 4), (6, 7, 2)]
+    assert [(chunk.first, chunk.next, len(chunk.rows)) for chunk in world.buffer.chunks] == [
+        (0, 2, 4),
+        (2, 4, 4),
+        (4, 6, 4),
+        (6, 7, 2),
+    ]
 
 
 def test_memory_is_bounded_by_bytes() -> None:
@@ -238,7 +245,9 @@ def test_labels_that_are_not_known_yet_give_no_file_and_move_on() -> None:
 
 
 def test_a_buffer_makes_few_files_of_many_by_itself(tmp_path: Path) -> None:
-    world = World(replace(CONFIG, compaction=CompactionPlan(files_min=4, replaced_kept_ms=0)), ParquetBuffer.open(str(tmp_path)))
+    world = World(
+        replace(CONFIG, compaction=CompactionPlan(files_min=4, replaced_kept_ms=0)), ParquetBuffer.open(str(tmp_path))
+    )
     for number in range(20):
         world.label(f"r{number}")
         world.step()

@@ -55,7 +55,14 @@ class World:
         source = MemorySource(self.broker, "g", ["rankings", "outcomes"], held=True)
         config = JoinConfig(TOPICS, "dead-letters", HORIZONS, held_max=held_max)
         telemetry = SilentTelemetry()
-        joiner = Joiner(source, self.sink.end_offsets, lambda: MemoryLog(self.broker, "g"), config, clock=self.clock, telemetry=telemetry)
+        joiner = Joiner(
+            source,
+            self.sink.end_offsets,
+            lambda: MemoryLog(self.broker, "g"),
+            config,
+            clock=self.clock,
+            telemetry=telemetry,
+        )
         loop = Loop(joiner, source, self.sink, bounds=BOUNDS, clock=self.clock, telemetry=telemetry)
         try:
             loop.run(stopping=stopping, until_idle_s=5.0)
@@ -64,7 +71,9 @@ class World:
 
     def labelled(self) -> list[str]:
         labels = [msgspec.json.decode(record.value or b"") for record in self.broker.topic("training-labels")]
-        assert len({(label["request_id"], label["revision"]) for label in labels}) == len(labels), "a revision is doubled"
+        assert len({(label["request_id"], label["revision"]) for label in labels}) == len(labels), (
+            "a revision is doubled"
+        )
         return sorted(label["request_id"] for label in labels if label["revision"] == 1)
 
 
@@ -123,5 +132,7 @@ def test_progress_is_committed_for_both_topics_together() -> None:
     world = World()
     world.run()
     for number in range(2):
-        rankings, outcomes = (world.broker.committed["g", Partition(topic, number)].offset for topic in ("rankings", "outcomes"))
+        rankings, outcomes = (
+            world.broker.committed["g", Partition(topic, number)].offset for topic in ("rankings", "outcomes")
+        )
         assert rankings == outcomes == len(world.broker.log(Partition("rankings", number)))

@@ -118,7 +118,9 @@ def test_of_several_records_for_one_offer_the_last_counts(world: World) -> None:
 
 
 @pytest.mark.parametrize("records_max", [1, 2, 100])
-def test_an_offer_that_cannot_be_embedded_leaves_the_one_before_however_it_is_batched(world: World, records_max: int) -> None:
+def test_an_offer_that_cannot_be_embedded_leaves_the_one_before_however_it_is_batched(
+    world: World, records_max: int
+) -> None:
     published(world.store, offers=3)
     world.say(priced(1, 2.0), offer(1, features={"price": "dear"}))
     for _ in range(10):
@@ -135,7 +137,12 @@ def test_bad_records_become_dead_letters_and_harm_only_themselves(world: World) 
     world.broker.append(OutputRecord(OFFERS, b"\xff", None, partition=0))
     world.say(priced(2, 7.0))
     world.settle()
-    assert world.dead() == [(b"offer-1", b"not_json"), (b"other", b"offer_key"), (None, b"offer_key"), (b"\xff", b"offer_key")]
+    assert world.dead() == [
+        (b"offer-1", b"not_json"),
+        (b"other", b"offer_key"),
+        (None, b"offer_key"),
+        (b"\xff", b"offer_key"),
+    ]
     assert world.held()["offer-2"] == b'{"price":7.0}'
 
 

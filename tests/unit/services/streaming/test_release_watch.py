@@ -67,7 +67,9 @@ def test_changes_are_applied_to_what_is_held(store: MemoryReleases, watch: Relea
     assert len(before.catalog) == 5
 
 
-def test_more_changes_than_one_read_gives_are_all_applied_in_one_poll(store: MemoryReleases, watch: ReleaseWatch) -> None:
+def test_more_changes_than_one_read_gives_are_all_applied_in_one_poll(
+    store: MemoryReleases, watch: ReleaseWatch
+) -> None:
     made, written = published(store)
     watch.poll()
     store.change(written.release_id, [change(made, offer(number), number) for number in range(2_500)], progress={})
@@ -75,7 +77,9 @@ def test_more_changes_than_one_read_gives_are_all_applied_in_one_poll(store: Mem
     assert len(held(watch).catalog) == 2_500
 
 
-def test_what_a_catalog_had_to_make_is_made_for_the_next_before_it_is_handed_out(store: MemoryReleases, watch: ReleaseWatch) -> None:
+def test_what_a_catalog_had_to_make_is_made_for_the_next_before_it_is_handed_out(
+    store: MemoryReleases, watch: ReleaseWatch
+) -> None:
     made, written = published(store)
     watch.poll()
     held(watch).catalog.once(len)
@@ -87,7 +91,9 @@ def test_what_a_catalog_had_to_make_is_made_for_the_next_before_it_is_handed_out
     assert held(watch).catalog.derived == {len: 7}
 
 
-def test_the_release_is_loaded_again_when_the_log_of_changes_is_gone(store: MemoryReleases, watch: ReleaseWatch) -> None:
+def test_the_release_is_loaded_again_when_the_log_of_changes_is_gone(
+    store: MemoryReleases, watch: ReleaseWatch
+) -> None:
     _, written = published(store)
     store.change(written.release_id, [withdrawal(1, 1)], progress={})
     watch.poll()
@@ -112,7 +118,9 @@ def test_what_is_held_goes_on_while_the_store_is_away_and_says_how_old_it_is(
     assert watch.silent_s() == 0.0
 
 
-def test_the_store_is_asked_less_often_while_it_is_away_and_as_before_when_it_is_back(store: MemoryReleases, watch: ReleaseWatch) -> None:
+def test_the_store_is_asked_less_often_while_it_is_away_and_as_before_when_it_is_back(
+    store: MemoryReleases, watch: ReleaseWatch
+) -> None:
     store.away = True
     delays = [watch.poll() for _ in range(10)]
     assert delays[:3] == [0.4, 0.8, 1.6]
@@ -134,7 +142,9 @@ def test_an_outage_is_logged_once_and_so_is_its_end(store: MemoryReleases, watch
     assert [line["state"] for line in logs] == ["store away", "following"]
 
 
-def test_what_is_held_goes_on_when_the_pointer_names_what_cannot_be_read(store: MemoryReleases, watch: ReleaseWatch) -> None:
+def test_what_is_held_goes_on_when_the_pointer_names_what_cannot_be_read(
+    store: MemoryReleases, watch: ReleaseWatch
+) -> None:
     _, first = published(store, 1)
     watch.poll()
     _, second = published(store, 2)

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from stream_scorer.bench.join.costs import HeldMemory, JoinCost, JoinPlan, JoinTime, RestoreTime, held_memory, join_time, restore_time
+from stream_scorer.bench.join.costs import (
+    HeldMemory,
+    JoinCost,
+    JoinPlan,
+    JoinTime,
+    RestoreTime,
+    held_memory,
+    join_time,
+    restore_time,
+)
 from stream_scorer.bench.join.report import PROTOTYPE, join_data, join_page
 from stream_scorer.bench.join.throughput import JoinThroughput
 from stream_scorer.services.streaming.join_restore import Emit
@@ -42,7 +51,9 @@ def test_all_that_was_held_is_restored(emit: Emit) -> None:
 
 def test_the_million_is_called_extrapolated() -> None:
     assert join_data({}, [THROUGHPUT], [COST], RESTORES)["join"][0]["restore"]["million_extrapolated_s"] == 20.0
-    assert "at_once: a million to restore, extrapolated: 20.0 s" in join_page({"cores": 2}, [THROUGHPUT], [COST], RESTORES)
+    assert "at_once: a million to restore, extrapolated: 20.0 s" in join_page(
+        {"cores": 2}, [THROUGHPUT], [COST], RESTORES
+    )
 
 
 def test_the_page_has_a_line_for_each_figure() -> None:
@@ -56,9 +67,13 @@ def test_figures_stand_beside_the_prototypes_as_ratios() -> None:
     told = join_data({}, [THROUGHPUT], [COST], RESTORES)
     assert told["prototype"] == PROTOTYPE
     assert told["to_prototype"]["processor_us_per_ranking"] == pytest.approx(55.5 / 58)
-    assert "memory 2.07, time to restore 2.22, longest gap 0.21" in join_page({"cores": 2}, [THROUGHPUT], [COST], RESTORES)
+    assert "memory 2.07, time to restore 2.22, longest gap 0.21" in join_page(
+        {"cores": 2}, [THROUGHPUT], [COST], RESTORES
+    )
 
 
 def test_only_labels_at_once_and_exactly_once_stand_beside_the_prototypes() -> None:
     others = [replace(THROUGHPUT, emit="at_close"), replace(THROUGHPUT, delivery="at_least_once")]
-    assert join_data({}, others, [replace(COST, emit="at_close")], {"at_close": RESTORES["at_once"]})["to_prototype"] == {}
+    assert (
+        join_data({}, others, [replace(COST, emit="at_close")], {"at_close": RESTORES["at_once"]})["to_prototype"] == {}
+    )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.files.example_files import ExampleFiles
-from stream_scorer.simulation import labels as simulated_labels
-from stream_scorer.simulation.labels import draw, read_columns, write_labels
+from stream_scorer.bench.train import simulated_labels
+from stream_scorer.bench.train.simulated_labels import draw, read_columns, write_labels
 from stream_scorer.simulation.world import World
 
 WORLD = World.of(1, customers=50, offers=20, popularity_rate=0.5)
@@ -24,7 +24,9 @@ def test_a_training_reads_as_many_rows_as_were_asked_for(tmp_path: Path) -> None
     assert set(chunk.rank.tolist()) == {1, 2, 3, 4, 5}
 
 
-def test_many_rows_are_several_files_with_other_requests_in_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_rows_are_several_files_with_other_requests_in_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(simulated_labels, "FILE_ROWS", 400)
     written(tmp_path, 1_000)
     chunks = list(ExampleFiles.at(tmp_path / "labels").chunks())
@@ -37,7 +39,10 @@ def test_plain_columns_are_the_rows(tmp_path: Path) -> None:
     (chunk,) = ExampleFiles.at(tmp_path / "labels").chunks()
     customer, offer, accepted = read_columns(tmp_path / "labels")
     assert accepted.tolist() == chunk.accepted.tolist()
-    assert (len(set(customer.tolist())), len(set(offer.tolist()))) == (len(set(chunk.customers.ids)), len(set(chunk.offers.ids)))
+    assert (len(set(customer.tolist())), len(set(offer.tolist()))) == (
+        len(set(chunk.customers.ids)),
+        len(set(chunk.offers.ids)),
+    )
 
 
 def test_nobody_is_shown_an_offer_twice_and_what_is_likely_is_accepted_more_often() -> None:

@@ -8,7 +8,9 @@ from redis import exceptions
 from stream_scorer.adapters.redis.client import TRANSIENT, at_the_edge, connect
 from stream_scorer.errors import ReleaseError, TransientError, UsageError
 
-ERRORS = [kind for _, kind in inspect.getmembers(exceptions, inspect.isclass) if issubclass(kind, exceptions.RedisError)]
+ERRORS = [
+    kind for _, kind in inspect.getmembers(exceptions, inspect.isclass) if issubclass(kind, exceptions.RedisError)
+]
 TELLS_OF_A_MISTAKE = {  # what was asked, or what is stored, is wrong, or this is a cluster: asking again does not help
     "AskError",
     "AuthenticationWrongNumberOfArgsError",

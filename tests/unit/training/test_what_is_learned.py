@@ -16,7 +16,9 @@ from stream_scorer.training.joint import fit
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, chunk, snacks, tastes_meet
 
-QUICK = TrainOptions(dim=8, width=4, epochs=12, batch_rows=64, learning_rate=0.03, customer_id="off", offer_id="off", prior=1.0)
+QUICK = TrainOptions(
+    dim=8, width=4, epochs=12, batch_rows=64, learning_rate=0.03, customer_id="off", offer_id="off", prior=1.0
+)
 
 KINDS: dict[str, Callable[[int], Any]] = {
     "number": float,
@@ -32,10 +34,14 @@ def groups_meet(of_customers: Callable[[int], Any], of_offers: Callable[[int], A
     customers = Views([f"c-{row}" for row in range(20)], [{"x": of_customers(row % 2)} for row in range(20)])
     offers = [Offer(offer_id=f"o-{row}", features={"x": of_offers(row % 2)}) for row in range(10)]
     rows = [(customer, offer, int(customer % 2 == offer % 2)) for customer in range(20) for offer in range(10)] * 3
-    return Chunks((chunk(customers, Views([one.offer_id for one in offers], [one.features for one in offers]), rows),)), offers
+    return Chunks(
+        (chunk(customers, Views([one.offer_id for one in offers], [one.features for one in offers]), rows),)
+    ), offers
 
 
-def scores(model: Model, features: dict[str, Any], offers: list[Offer]) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+def scores(
+    model: Model, features: dict[str, Any], offers: list[Offer]
+) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
     customer = model.user_tower.embed([features], ["nobody known"]).vectors
     items = model.item_tower.embed([offer.features for offer in offers], [offer.offer_id for offer in offers]).vectors
     return np.asarray((customer @ items.T)[0])
@@ -53,7 +59,18 @@ def test_a_feature_of_any_kind_is_learned_on_both_sides(kind: str) -> None:
 def test_negatives_that_were_sampled_weigh_as_much_as_all_of_them() -> None:
     part = tastes_meet(1_500).parts[0]
     kept = (part.accepted == 1) | (np.random.default_rng(0).random(len(part)) < 0.2)
-    rows = ("customer", "offer", "request", "accepted", "rank", "score", "propensity", "weight", "request_time_ms", "shown")
+    rows = (
+        "customer",
+        "offer",
+        "request",
+        "accepted",
+        "rank",
+        "score",
+        "propensity",
+        "weight",
+        "request_time_ms",
+        "shown",
+    )
     columns = {name: getattr(part, name)[kept] for name in rows}
     weighted = np.where(columns["accepted"] == 1, 1.0, 5.0)
 
@@ -61,7 +78,10 @@ def test_negatives_that_were_sampled_weigh_as_much_as_all_of_them() -> None:
         done = fit(read_lesson(source, snacks(), QUICK), replace(QUICK, epochs=4), report=lambda epoch: None)
         return float(done.head.bias.detach())
 
-    everything, sampled = odds_of_the_rest(Chunks((part,))), odds_of_the_rest(Chunks((replace(part, **{**columns, "weight": weighted}),)))
+    everything, sampled = (
+        odds_of_the_rest(Chunks((part,))),
+        odds_of_the_rest(Chunks((replace(part, **{**columns, "weight": weighted}),))),
+    )
     unweighted = odds_of_the_rest(Chunks((replace(part, **columns),)))
     assert sampled == pytest.approx(everything, abs=0.3)
     assert unweighted > everything + 0.5

@@ -18,14 +18,20 @@ def with_golden(made: Model, off: float) -> Model:
     """Leave golden rows for the item tower; the last output is off by so much."""
     outputs = made.item_tower.outputs(made.item_tower.spec.encode(FEATURES, IDS))
     outputs[-1, -1] += off
-    return replace(made, facts={"golden": {"item_tower": {"features": FEATURES, "ids": IDS, "outputs": outputs.tolist()}}})
+    return replace(
+        made, facts={"golden": {"item_tower": {"features": FEATURES, "ids": IDS, "outputs": outputs.tolist()}}}
+    )
 
 
 @pytest.fixture
 def catalog() -> Catalog:
-    return release(model(1), [offer(number, features={"price": float(number - 5), "colour": "red"}) for number in range(10)]).catalog
+    return release(
+        model(1), [offer(number, features={"price": float(number - 5), "colour": "red"}) for number in range(10)]
+    ).catalog
 
 
-@pytest.mark.parametrize(("off", "faults"), [(0.0, []), (1e-10, []), (1e-8, ["the item_tower differs by up to 1e-08 on golden rows"])])
+@pytest.mark.parametrize(
+    ("off", "faults"), [(0.0, []), (1e-10, []), (1e-8, ["the item_tower differs by up to 1e-08 on golden rows"])]
+)
 def test_outputs_must_be_the_engines_own_to_1e_9(catalog: Catalog, off: float, faults: list[str]) -> None:
     assert [fault.split(" from ")[0] for fault in faults_of(with_golden(model(1), off), catalog, [])] == faults

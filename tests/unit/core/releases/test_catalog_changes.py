@@ -28,7 +28,15 @@ def catalog_of(offers: list[Offer]) -> Catalog:
 
 def contents(catalog: Catalog) -> list[tuple[object, ...]]:
     columns = (catalog.active, catalog.valid_from_ms, catalog.valid_until_ms)
-    return list(zip(catalog.offer_ids, catalog.fragments, catalog.vectors.tolist(), *(column.tolist() for column in columns), strict=True))
+    return list(
+        zip(
+            catalog.offer_ids,
+            catalog.fragments,
+            catalog.vectors.tolist(),
+            *(column.tolist() for column in columns),
+            strict=True,
+        )
+    )
 
 
 @given(stated=st.lists(STATED))

@@ -27,6 +27,8 @@ def test_the_page_has_a_line_for_each_figure() -> None:
 
 def test_the_jobs_requests_are_valid_and_the_customer_tells_the_number() -> None:
     values = [*job.requests(50), job.warm_up()]
-    decoded = decode_all([Record("t", 0, number, None, value, 0) for number, value in enumerate(values)], CustomerRequest)
+    decoded = decode_all(
+        [Record("t", 0, number, None, value, 0) for number, value in enumerate(values)], CustomerRequest
+    )
     assert decoded.dead_letters == []
     assert [request.customer_id for request in decoded.messages] == [*(str(number) for number in range(50)), "warm-up"]

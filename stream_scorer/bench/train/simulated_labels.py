@@ -38,7 +38,9 @@ def draw(world: World, rng: np.random.Generator, requests: int, *, places: int) 
     return Draw(customer, shown, (rng.random(odds.shape) < odds).astype(np.int8))
 
 
-def write_labels(world: World, rng: np.random.Generator, folder: Path, *, rows: int, places: int, start_ms: int) -> None:
+def write_labels(
+    world: World, rng: np.random.Generator, folder: Path, *, rows: int, places: int, start_ms: int
+) -> None:
     """Write `labels/*.parquet` and `offers.jsonl` into a folder; rows are rounded up to whole requests."""
     (folder / "labels").mkdir(parents=True, exist_ok=True)
     (folder / "offers.jsonl").write_bytes(b"".join(encode(offer) + b"\n" for offer in world.offers()))
@@ -99,6 +101,7 @@ def read_columns(folder: Path) -> tuple[Ints, Ints, npt.NDArray[np.float32]]:
 
     table = pq.read_table(folder, columns=["customer_id", "offer_id", "accepted"])
     customer, offer = (
-        table[name].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64) for name in ("customer_id", "offer_id")
+        table[name].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+        for name in ("customer_id", "offer_id")
     )
     return customer, offer, table["accepted"].to_numpy().astype(np.float32)
