@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from stream_scorer.adapters.redis.blobs import Manifest, decode_json
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
-from stream_scorer.core.releases.release import OfferChange
+from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.errors import BadModel, ReleaseError
 
 _encode = msgspec.json.Encoder().encode

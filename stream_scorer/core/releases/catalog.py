@@ -6,17 +6,15 @@ with the same score the lower row has the lower id.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
+from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.errors import BadModel
-
-if TYPE_CHECKING:
-    from stream_scorer.core.releases.release import OfferChange
 
 Vectors = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -102,7 +100,7 @@ class Catalog:
         _check(index, offer_ids, vectors, (fragments, active, valid_from_ms, valid_until_ms))
         return cls(release_id, offer_ids, vectors, fragments, active, valid_from_ms, valid_until_ms, index)
 
-    def with_changes(self, changes: Sequence["OfferChange"]) -> "Catalog":
+    def with_changes(self, changes: Sequence[OfferChange]) -> "Catalog":
         """Return a catalog in which the offers are as the changes say; of several for one offer the last counts."""
         last = {change.offer_id: change for change in changes}
         stated = [(change.offer, change.vector) for change in last.values() if change.offer is not None]

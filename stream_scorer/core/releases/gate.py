@@ -142,7 +142,10 @@ def caution_of(facts: Mapping[str, Any]) -> str | None:
     customers = (facts.get("held_out_auc") or {}).get("customers", 0)
     if customers >= JUDGED_CUSTOMERS_MIN:
         return None
-    return f"hardly compared with popularity: {customers} customers have accepted and other held-out rows, {JUDGED_CUSTOMERS_MIN} are needed"
+    return (
+        f"hardly compared with popularity: {customers} customers have accepted and other held-out rows, "
+        f"{JUDGED_CUSTOMERS_MIN} are needed"
+    )
 
 
 def _error_of(*judged: Mapping[str, Any]) -> float:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from stream_scorer.core.messages import Id, Offer, OfferId
 from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
-from stream_scorer.core.releases.release import OfferChange
+from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.core.wire.codec import decode_all, encode
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream_scorer.core.messages import Offer, OfferId, ReleaseId
+from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.towers.tower import Tower
 
@@ -42,19 +42,6 @@ class ReleaseInfo:
     created_ms: int
     current: bool
     forced: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OfferChange:
-    """One offer as it is from now on, with its vector (p,) float32; offer None withdraws it.
-
-    `source` (partition, offset) of the offers topic orders the changes of one offer.
-    """
-
-    offer_id: OfferId
-    offer: Offer | None
-    vector: bytes
-    source: tuple[int, int]
 
 
 def release_id_of(model_id: str, catalog: Catalog) -> ReleaseId:

@@ -13,8 +13,8 @@ import structlog
 
 from stream_scorer.core.messages import OfferId, ReleaseId
 from stream_scorer.core.records import Partition, Position, Record, progress_of
+from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.releases.refreshing import fingerprint_of, fingerprints_of, refresh
-from stream_scorer.core.releases.release import OfferChange
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.core.wire.codec import dead_letter_record
 from stream_scorer.errors import ReleaseError, TransientError

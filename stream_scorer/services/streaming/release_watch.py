@@ -7,7 +7,8 @@ from threading import Event, Thread
 import structlog
 
 from stream_scorer.core.messages import ReleaseId
-from stream_scorer.core.releases.release import OfferChange, Release
+from stream_scorer.core.releases.change import OfferChange
+from stream_scorer.core.releases.release import Release
 from stream_scorer.errors import ReleaseError, TransientError
 from stream_scorer.ports import Clock, ReleaseStore
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
-from stream_scorer.core.releases.release import OfferChange
+from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.errors import BadModel
 from tests.ranking_worlds import catalog_of, offer, unit_vectors
 
