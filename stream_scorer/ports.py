@@ -13,7 +13,8 @@ from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record
 from stream_scorer.core.releases.change import OfferChange
-from stream_scorer.core.releases.release import Model, Release, ReleaseInfo
+from stream_scorer.core.releases.release import Release, ReleaseInfo
+from stream_scorer.core.towers.model import Model
 
 
 class Clock(Protocol):

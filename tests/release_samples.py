@@ -8,7 +8,8 @@ from stream_scorer.core.features.spec import Category, FeatureSpec, Number
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.change import OfferChange
-from stream_scorer.core.releases.release import Model, Release, release_id_of
+from stream_scorer.core.releases.release import Release, release_id_of
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Layer, Tower, digest_towers
 from stream_scorer.ports import ReleaseStore
 

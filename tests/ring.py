@@ -21,7 +21,8 @@ from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import Partition, Record
-from stream_scorer.core.releases.release import Model, Release
+from stream_scorer.core.releases.release import Release
+from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import TransientError
 from stream_scorer.services.learning.publisher import draft_release, publish
 from stream_scorer.settings import Settings, TopicSettings

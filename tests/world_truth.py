@@ -3,7 +3,7 @@
 import numpy as np
 
 from stream_scorer.core.evaluation.policies import ModelPolicy, Pool, drawn
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.simulation.world import World, customer_id, examination
 
 DRAWS = 400  # rankings a customer

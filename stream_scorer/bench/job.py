@@ -7,7 +7,7 @@ import numpy as np
 
 from stream_scorer.core.features.spec import Category, FeatureSpec, Number, Side
 from stream_scorer.core.messages import Features, Offer, OfferId
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Layer, Tower, digest_towers
 
 START_MS = 1_763_900_000_000

@@ -8,7 +8,7 @@ import typer
 from stream_scorer.cli.options import Json
 
 if TYPE_CHECKING:
-    from stream_scorer.core.releases.release import Model
+    from stream_scorer.core.towers.model import Model
 
 
 def import_h2o(

@@ -11,7 +11,8 @@ from stream_scorer.cli.tower_sources import TowerSources, model_from
 
 if TYPE_CHECKING:
     from stream_scorer.core.messages import Offer
-    from stream_scorer.core.releases.release import Model, ReleaseInfo
+    from stream_scorer.core.releases.release import ReleaseInfo
+    from stream_scorer.core.towers.model import Model
     from stream_scorer.services.learning.publisher import Draft
 
 _HELD_OUT = 0.2  # the share of the labels, the latest, that judges a model of which nobody knows what it learned from

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from stream_scorer.core.datasets.chunks import ExampleSource
     from stream_scorer.core.messages import Offer
-    from stream_scorer.core.releases.release import Model
+    from stream_scorer.core.towers.model import Model
     from stream_scorer.training.options import TrainOptions
 
 

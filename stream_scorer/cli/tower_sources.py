@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stream_scorer.core.releases.release import Model
     from stream_scorer.core.towers.given_vectors import GivenVectors
+    from stream_scorer.core.towers.model import Model
     from stream_scorer.core.towers.tower import Tower
 
 
@@ -34,7 +34,7 @@ def model_from(sources: TowerSources, *, vector_feature: str) -> "Model":
     """Read the towers. Customers' vectors go before a user tower; without either, a request brings its own vector."""
     if sources.model and not sources.customer_vectors:
         return stored_model(sources.model)
-    from stream_scorer.core.towers.given_vectors import model_of_towers
+    from stream_scorer.core.towers.model import model_of_towers
 
     model = stored_model(sources.model) if sources.model else None
     item = model.item_tower if model else _item(sources)

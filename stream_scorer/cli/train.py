@@ -13,7 +13,7 @@ from stream_scorer.cli.options import Json, labelled
 if TYPE_CHECKING:
     from types import FrameType
 
-    from stream_scorer.core.releases.release import Model
+    from stream_scorer.core.towers.model import Model
     from stream_scorer.services.learning.trainer import Trained
     from stream_scorer.services.learning.tuner import Trial
     from stream_scorer.training.joint import Epoch

@@ -10,7 +10,7 @@ import torch
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.datasets.training_set import Side, side_of
 from stream_scorer.core.features.spec import FeatureSpec
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower, digest_towers
 from stream_scorer.errors import BadModel
 from stream_scorer.training.joint import Fitted

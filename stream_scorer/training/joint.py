@@ -13,7 +13,7 @@ from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.core.evaluation.ranking_quality import Pairs
 from stream_scorer.core.features.slots import Category
 from stream_scorer.core.features.spec import FeatureSpec
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError
 from stream_scorer.training.held_out import HeldOutRanking, held_out_auc

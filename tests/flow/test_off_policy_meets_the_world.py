@@ -18,7 +18,7 @@ from stream_scorer.core.messages import LabelledExample, OfferId, RankedOffer, R
 from stream_scorer.core.ranking.best_offers import rank
 from stream_scorer.core.ranking.exploration import Exploration, explore
 from stream_scorer.core.releases.catalog import Catalog
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.services.learning.judging import judge
 from stream_scorer.services.learning.policy_value import policy_value

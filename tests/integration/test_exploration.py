@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.messages import Ranking
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.services.learning.judging import judge
 from stream_scorer.services.learning.policy_value import policy_value

@@ -11,7 +11,7 @@ import pytest
 
 from stream_scorer.adapters.files.model_files import write_model
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Layer, Tower, digest_towers
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.simulation.world import World

@@ -10,6 +10,7 @@ import pytest
 from stream_scorer.adapters.redis.client import connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.features.spec import Category, Number
+from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.releases.release import Release
 from stream_scorer.training.program import open_program, program_tower
 from tests.integration.test_publish_command import Run, good, run
@@ -40,9 +41,8 @@ def words(tmp_path: Path) -> list[str]:
 
 def served(redis_url: str, redis_prefix: str, release_id: str) -> Release:
     client = connect(redis_url, timeout_s=20.0)
-    release = RedisReleases(client, prefix=redis_prefix, expiry_s=100, changes_kept=10, open_program=open_program).load(
-        release_id
-    )  # type: ignore[arg-type]
+    store = RedisReleases(client, prefix=redis_prefix, expiry_s=100, changes_kept=10, open_program=open_program)
+    release = store.load(ReleaseId(release_id))
     client.close()
     return release
 

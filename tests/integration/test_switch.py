@@ -17,7 +17,7 @@ from stream_scorer.adapters.kafka.feed import KafkaFeed
 from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import OutputRecord
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.wire.codec import encode
 from tests.release_samples import model, offer
 from tests.ring import Ring, request, values

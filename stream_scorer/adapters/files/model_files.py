@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.program_tower import OpenProgram
 from stream_scorer.core.towers.stored_towers import tower_from
 from stream_scorer.core.towers.tower import Tensors, Tower, digest_towers

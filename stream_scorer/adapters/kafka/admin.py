@@ -98,10 +98,8 @@ class KafkaTopicAdmin:
         committed = self._result(
             self._client.list_consumer_group_offsets([wanted], request_timeout=self._timeout_s)[group]
         )
-        earliest, latest = (
-            self._offsets(partitions, OffsetSpec.earliest()),
-            self._offsets(partitions, OffsetSpec.latest()),
-        )  # type: ignore[no-untyped-call]  # untyped there
+        earliest = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # untyped there
+        latest = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # untyped there
         behind = {}
         for each in committed.topic_partitions:
             partition = Partition(each.topic, each.partition)

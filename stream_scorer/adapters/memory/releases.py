@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from stream_scorer.core.messages import OfferId, ReleaseId
 from stream_scorer.core.releases.change import OfferChange
-from stream_scorer.core.releases.release import Model, Release, ReleaseInfo
+from stream_scorer.core.releases.release import Release, ReleaseInfo
+from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import ReleaseError, TransientError
 
 CHANGES_KEPT = 100_000

@@ -55,7 +55,8 @@ def report_page(report: Report) -> str:
 
 
 def _summary(report: Report) -> Iterator[str]:
-    counts = f"{report['rows']:,} rows, {report['accepted']:,} accepted, {report['customers']:,} customers, {report['catalog_offers']:,} offers"
+    counts = f"{report['rows']:,} rows, {report['accepted']:,} accepted, {report['customers']:,} customers"
+    counts += f", {report['catalog_offers']:,} offers"
     refused = (
         f"; {report['refused_rows']:,} rows left out, as their features do not fit" if report["refused_rows"] else ""
     )

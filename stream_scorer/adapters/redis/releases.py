@@ -34,7 +34,8 @@ from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.releases.gate import verify
-from stream_scorer.core.releases.release import Model, Release, ReleaseInfo
+from stream_scorer.core.releases.release import Release, ReleaseInfo
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.program_tower import OpenProgram
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import ReleaseError

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.bench.train.simulated_labels import Draw, draw, write_labels
 from stream_scorer.core.evaluation.auc import auc_within
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.simulation.world import World, customer_id, offer_id
 from stream_scorer.training.options import TrainOptions

@@ -55,7 +55,8 @@ def training_page(facts: Facts, costs: Sequence[TrainingCost], curve: Sequence[P
 
 
 def _cost_line(cost: TrainingCost) -> str:
-    return f"{cost.trainer:<10}{cost.rows:>12,}{cost.epochs:>8}{cost.rows_per_s:>10,.0f}{cost.passes_us_per_row:>14.2f}{cost.memory_mib:>8.0f}"
+    sizes = f"{cost.trainer:<10}{cost.rows:>12,}{cost.epochs:>8}"
+    return f"{sizes}{cost.rows_per_s:>10,.0f}{cost.passes_us_per_row:>14.2f}{cost.memory_mib:>8.0f}"
 
 
 def _point_line(point: Point) -> str:

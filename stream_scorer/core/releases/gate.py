@@ -9,7 +9,7 @@ import numpy as np
 
 from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.releases.catalog import Catalog, Vectors
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import BadModel, ReleaseError
 

@@ -11,16 +11,6 @@ from stream_scorer.core.towers.tower import Tower
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """What training writes: the two towers of one training, and the facts about it."""
-
-    model_id: str
-    user_tower: Tower
-    item_tower: Tower
-    facts: dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
 class Release:
     """What a ranker holds; `mark` tells how far the offers' changes are in it, `forced` which faults publish was told to overlook."""
 

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.core.features.spec import Category, FeatureSpec, Floats, Inputs, Side, Vector
-from stream_scorer.core.releases.release import Model
-from stream_scorer.core.towers.tower import Embedded, Tensors, Tower, digest_towers, normalised
+from stream_scorer.core.towers.tower import Embedded, Tensors, Tower, normalised
 from stream_scorer.errors import BadModel
 
 Places = npt.NDArray[np.int64]
@@ -123,13 +122,6 @@ def brought(dim: int, *, feature: str = VECTOR) -> Tower:
     """Return the user tower for which a request brings its customer's vector in a feature."""
     spec = FeatureSpec("customer", (Vector(feature, (0.0,) * dim, (1.0,) * dim),))
     return Tower(spec=spec, table=np.zeros((0, 1), np.float32), combine="concat", layers=())
-
-
-def model_of_towers(user: Tower, item: Tower, facts: dict[str, object]) -> Model:
-    """Return a model of two towers. Raises BadModel for towers of unequal dimensions."""
-    if user.dim != item.dim:
-        raise BadModel(f"customers' vectors have {user.dim} numbers, offers' {item.dim}")
-    return Model(digest_towers(user, item), user, item, facts)
 
 
 def _lookup(side: Side, given: GivenVectors, missing: Floats) -> Tower:

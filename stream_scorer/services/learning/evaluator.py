@@ -13,7 +13,7 @@ from stream_scorer.core.evaluation.intervals import Interval, mean_interval
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.evaluation.ranking_quality import Pairs, coverage, quality_by_depth, ranking_quality, top_k
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.services.learning.judging import Floats, Judged, Places, judge
 from stream_scorer.services.learning.policy_value import PolicyTable, policy_value
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from stream_scorer.core.releases.gate import check_model
-from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.h2o_network import (
     H2oNetwork,
     check_not_dead,
@@ -12,6 +11,7 @@ from stream_scorer.core.towers.h2o_network import (
     tower_of,
     with_defaults,
 )
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower, digest_towers
 from stream_scorer.errors import UsageError
 

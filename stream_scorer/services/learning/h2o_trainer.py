@@ -18,8 +18,8 @@ from stream_scorer.core.datasets.chunks import ExampleSource, Ints, Views
 from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.releases.release import Model
 from stream_scorer.core.towers.h2o_network import check_not_dead, defaults_of
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower, digest_towers
 from stream_scorer.errors import UsageError
 from stream_scorer.training.h2o.options import H2oOptions

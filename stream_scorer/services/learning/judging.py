@@ -10,7 +10,7 @@ from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
 from stream_scorer.core.evaluation.ranking_quality import Pairs
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import UsageError
 
 Floats = npt.NDArray[np.float64]

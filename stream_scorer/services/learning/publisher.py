@@ -9,7 +9,8 @@ from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.messages import Offer, ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.gate import check_model, faults_of, missing_offers
-from stream_scorer.core.releases.release import Model, Release, release_id_of
+from stream_scorer.core.releases.release import Release, release_id_of
+from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import BadModel, ReleaseError
 from stream_scorer.ports import ReleaseStore
 

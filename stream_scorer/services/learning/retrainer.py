@@ -11,7 +11,7 @@ import structlog
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.evaluation.label_health import Stretch, reason_to_hold, stretches
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import BadModel, TransientError, UsageError
 from stream_scorer.ports import Clock, ReleaseStore
 from stream_scorer.services.learning.publisher import draft_release, held_against, publish

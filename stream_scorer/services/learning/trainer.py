@@ -12,7 +12,7 @@ from stream_scorer.core.evaluation.auc import WithinAuc, auc_within
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.features.stats import FeatureStats, SpecOptions
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.spec_extension import extended
 from stream_scorer.errors import UsageError
 from stream_scorer.training.export import export

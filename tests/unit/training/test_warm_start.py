@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.datasets.chunks import Views
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import UsageError
 from stream_scorer.services.learning.trainer import read_lesson, train_model
 from stream_scorer.training.joint import fit

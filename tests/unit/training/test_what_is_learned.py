@@ -10,7 +10,7 @@ import pytest
 
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.services.learning.trainer import read_lesson, train_model
 from stream_scorer.training.joint import fit
 from stream_scorer.training.options import TrainOptions

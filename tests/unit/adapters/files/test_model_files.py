@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from stream_scorer.adapters.files.model_files import MANIFEST, TENSORS, read_model, write_model
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import BadModel, UsageError
 from tests.release_samples import model
 

@@ -58,7 +58,10 @@ def test_a_request_gives_a_ranking_keyed_by_customer() -> None:
 
 
 def test_an_acceptance_becomes_an_outcome_in_canonical_bytes() -> None:
-    sent = b' {"event_time_ms": 5, "accepted": false, "more": 1, "acceptance_id": "a", "request_id":"r", "customer_id": "c", "offer_id": "o"}'
+    sent = (
+        b' {"event_time_ms": 5, "accepted": false, "more": 1, "acceptance_id": "a", "request_id":"r", '
+        b'"customer_id": "c", "offer_id": "o"}'
+    )
     (output,) = run([record_of(sent, TOPICS.acceptances)]).outputs
     assert output == OutputRecord(
         "outcomes", b"c", encode(Acceptance("a", "r", "c", "o", accepted=False, event_time_ms=5))

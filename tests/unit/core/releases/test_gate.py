@@ -7,7 +7,8 @@ import pytest
 
 from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.releases.gate import caution_of, check_model, faults_of, verify
-from stream_scorer.core.releases.release import Model, Release
+from stream_scorer.core.releases.release import Release
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Layer, Tower
 from stream_scorer.errors import BadModel, ReleaseError
 from tests.release_samples import DIM, model, offer, release

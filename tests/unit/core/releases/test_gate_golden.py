@@ -7,7 +7,7 @@ import pytest
 
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.gate import faults_of
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from tests.release_samples import model, offer, release
 
 FEATURES: list[dict[str, Any]] = [{"price": 1.0}, {"price": 2.0, "colour": "red"}]

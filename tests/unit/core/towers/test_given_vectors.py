@@ -9,9 +9,9 @@ from stream_scorer.core.towers.given_vectors import (
     GivenVectors,
     brought,
     customer_lookup,
-    model_of_towers,
     offer_lookup,
 )
+from stream_scorer.core.towers.model import model_of_towers
 from stream_scorer.core.towers.stored_towers import tower_from
 from stream_scorer.core.towers.tower import Layer, Tower
 from stream_scorer.errors import BadModel

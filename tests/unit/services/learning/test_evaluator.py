@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.evaluation.policies import ModelPolicy
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import UsageError
 from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
 from stream_scorer.services.learning.judging import judge

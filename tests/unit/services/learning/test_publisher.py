@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.memory.releases import MemoryReleases
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Layer
 from stream_scorer.errors import BadModel
 from stream_scorer.services.learning.publisher import BATCH_OFFERS, Draft, draft_release, held_against, publish

@@ -10,7 +10,7 @@ from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource, Views
 from stream_scorer.core.evaluation.label_health import Stretch
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.releases.release import Model
+from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import BadModel
 from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer, closed_stretches
 from stream_scorer.training.options import TrainOptions
