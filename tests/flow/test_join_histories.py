@@ -16,7 +16,7 @@ from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons, Label
-from stream_scorer.core.records import OutputRecord, Partition, Record
+from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Record
 from stream_scorer.errors import UsageError
 from stream_scorer.services.streaming.join_restore import JoinConfig, restore
 from tests.join_oracle import Event, latest_labels, oracle, outcome, ranking
@@ -69,6 +69,7 @@ class Run:
         self.clock = HandClock(START_MS)
         self.broker = MemoryBroker(1, self.clock)
         self.dead: list[Record] = []
+        self.letters: list[DeadLetter] = []
         self.state = restore(0, MemoryLog(self.broker, GROUP), self.config)
 
     def append(self, event: Event) -> None:
@@ -93,6 +94,7 @@ class Run:
                 self.broker.append(output)
             if crash != "torn":
                 self.dead += [letter.record for letter in joined.dead_letters]
+                self.letters += joined.dead_letters
                 self.broker.committed |= {(GROUP, one): position for one, position in self.state.progress().items()}
                 self.state.written_to(len(self.broker.log(Partition("training-labels", 0))))
         if crash != "no":

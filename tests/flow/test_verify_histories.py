@@ -1,13 +1,15 @@
 """The checker finds nothing wrong with what the join makes of generated histories, wherever it is stopped."""
 
 from dataclasses import replace
+from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_scorer.adapters.memory.sorter import MemorySorter
 from stream_scorer.adapters.memory.stream import MemoryLog
-from stream_scorer.core.records import DeadLetter
+from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.wire.codec import dead_letter_record
 from stream_scorer.services.operating.verify import VerifyConfig, verify
 from stream_scorer.services.operating.verify_reading import Readers, VerifyTopics
@@ -25,10 +27,8 @@ UNASKED = {"request_unknown", "acceptance_unknown"}
 
 
 def faults(run: Run) -> set[str]:
-    for record in run.dead:
-        run.broker.append(
-            replace(dead_letter_record(DeadLetter(record, "code", "why"), TOPICS.dead_letters), partition=0)
-        )
+    for letter in run.letters:
+        run.broker.append(replace(dead_letter_record(letter, TOPICS.dead_letters), partition=0))
     log = MemoryLog(run.broker, GROUP)
     return set(verify(Readers(log, log, log), None, MemorySorter, CONFIG).faults) - UNASKED
 
@@ -63,3 +63,30 @@ def test_a_label_that_is_taken_away_is_missed(
         kept = [one for one in run.broker.topic(TOPICS.labels) if one is not victim]
         run.broker._logs[victim.topic, victim.partition] = kept  # type: ignore[index]
         assert faults(run) & {"label_missing", "label_wrong", "revision_skipped"}
+
+
+@both_ways
+@given(histories(), schedules(["before", "after"]), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_refusal_of_an_answer_that_counts_is_wrong(
+    config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]], data: st.DataObject
+) -> None:
+    run = run_through(config, events, schedule)
+    if counted := [record for record in run.broker.topic(TOPICS.outcomes) if counts(run, record)]:
+        run.letters.append(DeadLetter(data.draw(st.sampled_from(counted)), "unknown_request", "why"))
+        assert faults(run) & {"outcome_refused"}
+
+
+def counts(run: Run, record: Record) -> bool:
+    """Return whether an outcome was not refused and came before event time had gone far."""
+    value = _value(record)
+    ranked = {one["request_id"] for one in map(_value, run.broker.topic(TOPICS.rankings))}
+    early = record.timestamp_ms <= value["event_time_ms"] + HORIZONS.disorder_ms
+    refused = any(
+        letter.record.offset == record.offset for letter in run.letters if letter.record.topic == record.topic
+    )
+    return value["request_id"] in ranked and early and not refused
+
+
+def _value(record: Record) -> Any:
+    return msgspec.json.decode(record.value or b"")

@@ -6,17 +6,18 @@ import msgspec
 import xxhash
 
 from stream_scorer.core.records import Record
+from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
 
 
 class Fate(NamedTuple):
     """What became of a record on its way.
 
-    settled: its reader has committed an offset behind it · dead: a dead letter says why it can't be processed · aborted: its
-    transaction was, so that only a careless reader sees it.
+    settled: its reader has committed an offset behind it · dead: the code of the dead letter about it, None when there is none ·
+    aborted: its transaction was, so that only a careless reader sees it.
     """
 
     settled: bool
-    dead: bool
+    dead: str | None
     aborted: bool
 
 
@@ -27,7 +28,7 @@ class Input(msgspec.Struct, frozen=True, array_like=True, tag="i"):
     offset: int
     timestamp_ms: int
     settled: bool
-    dead: bool
+    dead: str | None
 
 
 class Output(msgspec.Struct, frozen=True, array_like=True, tag="o"):
@@ -39,32 +40,41 @@ class Output(msgspec.Struct, frozen=True, array_like=True, tag="o"):
 
 
 class Ranked(msgspec.Struct, frozen=True, array_like=True, tag="r"):
-    """A ranking as the join reads it; `digest` covers what a label must copy."""
+    """A ranking as the join reads it.
+
+    `digest` covers what a label must copy; `reached_ms` bounds how far event time had come before it was read.
+    """
 
     offset: int
     timestamp_ms: int
     settled: bool
-    dead: bool
+    dead: str | None
     aborted: bool
     time_ms: int
     customer_id: str
     release_id: str
     offers: tuple[str, ...]
     digest: bytes
+    reached_ms: int
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, tag="a"):
-    """An outcome as the join reads it; `asked_ms` is when it says that its request was made, else its own time."""
+    """An outcome as the join reads it.
+
+    `asked_ms` is when it says that its request was made, else its own time; `newest_ms` is the newest time of the outcomes before it.
+    """
 
     offset: int
+    timestamp_ms: int
     settled: bool
-    dead: bool
+    dead: str | None
     aborted: bool
     customer_id: str
     offer_id: str
     accepted: bool
     time_ms: int
     asked_ms: int
+    newest_ms: int
 
 
 class Word(msgspec.Struct, frozen=True, array_like=True, tag="w"):
@@ -73,7 +83,7 @@ class Word(msgspec.Struct, frozen=True, array_like=True, tag="w"):
     offset: int
     timestamp_ms: int
     settled: bool
-    dead: bool
+    dead: str | None
     aborted: bool
     revision: int
     final: bool
@@ -171,26 +181,29 @@ def acceptance_key(record: Record) -> str | None:
     )
 
 
-def ranked(record: Record, fate: Fate) -> tuple[str, Ranked] | None:
+def ranked(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Ranked] | None:
     """Return the request id of a ranking and what to remember; None for bytes that are no ranking."""
     head = _ranking_of(record.value)
     if head is None:
         return None
     offers = tuple(offer.offer_id for offer in head.offers)
     digest = _digest(head.customer_id, head.event_time_ms, head)
-    seen = Ranked(
-        record.offset, record.timestamp_ms, *fate, head.event_time_ms, head.customer_id, head.release_id, offers, digest
-    )
+    at = (record.offset, record.timestamp_ms)
+    reached_ms = NO_TIME if fate.aborted else times.ranking(head.event_time_ms, record.timestamp_ms)
+    seen = Ranked(*at, *fate, head.event_time_ms, head.customer_id, head.release_id, offers, digest, reached_ms)
     return head.request_id, seen
 
 
-def answer(record: Record, fate: Fate) -> tuple[str, Answer] | None:
+def answer(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Answer] | None:
     """Return the request id of an outcome and what to remember; None for bytes that are no outcome."""
     head = _acceptance_of(record.value)
     if head is None:
         return None
     asked_ms = head.event_time_ms if head.request_time_ms is None else head.request_time_ms
-    seen = Answer(record.offset, *fate, head.customer_id, head.offer_id, head.accepted, head.event_time_ms, asked_ms)
+    at = (record.offset, record.timestamp_ms)
+    newest_ms = NO_TIME if fate.aborted else times.outcome(head.event_time_ms, record.timestamp_ms)
+    given = (head.customer_id, head.offer_id, head.accepted, head.event_time_ms, asked_ms)
+    seen = Answer(*at, *fate, *given, newest_ms)
     return head.request_id, seen
 
 

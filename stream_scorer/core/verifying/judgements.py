@@ -7,9 +7,10 @@ from stream_scorer.core.joining.at_close import ClosePoint
 from stream_scorer.core.joining.erasure import ErasedCustomers
 from stream_scorer.core.joining.join_state import RestorePoint
 from stream_scorer.core.joining.labelling import Horizons
+from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
 from stream_scorer.core.verifying.history import Answer, Input, Output, Ranked, Rows, Word
+from stream_scorer.core.verifying.refusals import counts_for, refused_wrongly
 
-NO_TIME = -1
 RightLabel = tuple[int | None, str | None, int | None]
 
 
@@ -111,6 +112,7 @@ class Standpoint:
     expiry: Expiry = Expiry()
     labels_expired: bool = False
     erased: ErasedCustomers = field(default_factory=ErasedCustomers)
+    times: PartitionTimes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def judge_labels(key: str, seen: Sequence[Ranked | Answer | Word], view: Standpo
     """Find words that skip, repeat, differ from the ranking or from the right labels, and answers that count nowhere."""
     rankings = [one for one in seen if isinstance(one, Ranked) and not one.dead]
     words = [one for one in seen if isinstance(one, Word) and not one.aborted and not one.dead]
-    answers = [one for one in seen if isinstance(one, Answer) and not one.aborted and not one.dead]
+    every = [one for one in seen if isinstance(one, Answer) and not one.aborted]
+    answers = [one for one in every if not one.dead]
     first = min((one for one in rankings if not one.aborted), key=lambda one: one.offset, default=None)
     name = _name(key)
     if first is None:
@@ -136,6 +139,10 @@ def judge_labels(key: str, seen: Sequence[Ranked | Answer | Word], view: Standpo
     if view.erased.cover(first.customer_id, first.time_ms):
         return Judged([*_revisions(name, words, view)], None, None, 0, 0)
     counting, waiting, faults = _usable(name, first, answers, view)
+    faults += [
+        Fault("outcome_refused", f"{name}: the outcome at {one.offset} counts, and was refused as {one.dead}")
+        for one in refused_wrongly(first, every, view, at_close=view.clock.at_close)
+    ]
     faults += _revisions(name, words, view)
     faults += [
         Fault("label_altered", f"{name}: revision {one.revision} differs from the ranking")
@@ -170,15 +177,9 @@ def _without_ranking(
 def _usable(
     name: str, ranking: Ranked, answers: Sequence[Answer], view: Standpoint
 ) -> tuple[list[Answer], int, list[Fault]]:
-    horizons = view.horizons
-    first_ms, last_ms = ranking.time_ms - horizons.back_ms, ranking.time_ms + horizons.window_ms + horizons.late_ms
     counting, faults, waiting = [], [], 0
     for one in answers:
-        if (
-            one.customer_id == ranking.customer_id
-            and one.offer_id in ranking.offers
-            and first_ms <= one.time_ms <= last_ms
-        ):
+        if counts_for(ranking, one, view.horizons):
             counting.append(one)
             waiting += not one.settled
         elif one.settled and ranking.settled:

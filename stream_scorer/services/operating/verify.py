@@ -13,9 +13,9 @@ from typing import TypeVar
 from stream_scorer.core.evaluation.label_health import Health, HealthTally
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import Partition
+from stream_scorer.core.verifying.event_times import NO_TIME
 from stream_scorer.core.verifying.history import Answer, Input, Output, Ranked, Rows, Seen, Word
 from stream_scorer.core.verifying.judgements import (
-    NO_TIME,
     Expiry,
     Fault,
     JoinClock,
@@ -103,7 +103,7 @@ def verify(
         # files before topics: a row that is in a file by now is on the topic by then
         rows = None if buffer is None else _read_rows(buffer, sorters, config)
         snapshot = take_snapshot(readers, config.topics, config.partitions)
-        history = History(readers, snapshot, sorters, faults.note)
+        history = History(readers, snapshot, sorters, config.horizons, faults.note)
         history.read(progress, None if rows is None else rows.expect)
         tally = HealthTally()
         faults.add(_judge(config, history, sorters, tally))
@@ -164,7 +164,13 @@ def _views(config: VerifyConfig, history: History) -> dict[int, Standpoint]:
         still = stood and clocks.get(number) == snapshot.clocks.get(number)
         clock = snapshot.clocks.get(number, JoinClock())
         views[number] = Standpoint(
-            config.horizons, clock, still and config.exactly_once, expiry, expired, history.erased
+            config.horizons,
+            clock,
+            still and config.exactly_once,
+            expiry,
+            expired,
+            history.erased,
+            history.times.get(number),
         )
     return views
 

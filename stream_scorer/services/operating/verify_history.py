@@ -12,11 +12,14 @@ from stream_scorer.core.buffer.buffer_files import Sampled, keep_prob_at
 from stream_scorer.core.buffer.erasure import Erasures
 from stream_scorer.core.buffer.examples import ExampleRow, take_apart
 from stream_scorer.core.joining.erasure import ErasedCustomers
-from stream_scorer.core.messages import Erasure, LabelledRanking
+from stream_scorer.core.joining.labelling import Horizons
+from stream_scorer.core.messages import Acceptance, CustomerRequest, Erasure, LabelledRanking, Ranking
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.core.verifying import history
+from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
 from stream_scorer.core.verifying.history import Fate, Input, Output, Rows, Seen
-from stream_scorer.core.verifying.judgements import NO_TIME, Fault
+from stream_scorer.core.verifying.judgements import Fault
+from stream_scorer.core.verifying.refusals import AMBIGUOUS, BY_STATE, KNOWN, UNREADABLE, is_readable
 from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.ports import Sorter
 from stream_scorer.services.operating.verify_letters import DeadLetters
@@ -59,14 +62,22 @@ class Sorters:
 class History:
     """Reads topics into sorters, one record at a time."""
 
-    def __init__(self, readers: Readers, snapshot: Snapshot, sorters: Sorters, note: Callable[[Fault], None]) -> None:
+    def __init__(
+        self, readers: Readers, snapshot: Snapshot, sorters: Sorters, horizons: Horizons, note: Callable[[Fault], None]
+    ) -> None:
         self.readers, self.snapshot = readers, snapshot
-        self._topics, self._sorters, self._note = snapshot.topics, sorters, note
+        self._topics, self._sorters, self._horizons, self._note = snapshot.topics, sorters, horizons, note
+        topics = snapshot.topics
+        self._kinds = {topics.requests: CustomerRequest, topics.labels: LabelledRanking, topics.rankings: Ranking}
+        self._kinds |= dict.fromkeys((topics.acceptances, topics.outcomes), Acceptance)
         self.letters = DeadLetters(sorters.letters, snapshot, note)
         self.records: Counter[str] = Counter()
         self.aborted: Counter[str] = Counter()
         self.unsettled: Counter[str] = Counter()
         self.erased = ErasedCustomers()
+        self.refused_unjudged: Counter[str] = Counter()
+        """Dead letters by code that the records alone cannot judge."""
+        self.times: dict[int, PartitionTimes] = {}
         self.oldest_ms: dict[str, int] = {}
         """The broker's time of the oldest record kept, for topics of which retention has taken some."""
 
@@ -105,7 +116,16 @@ class History:
         dead = self.letters.of(record)
         if dead and aborted:
             self._note(Fault("dead_letter_of_aborted", f"{_place(record)} was aborted, and a dead letter is about it"))
+        elif dead:
+            self._judge_refusal(record, dead)
         return Fate(settled, dead, aborted)
+
+    def _judge_refusal(self, record: Record, code: str) -> None:
+        readable = code in UNREADABLE | AMBIGUOUS and is_readable(record, self._kinds[record.topic])
+        if readable and code in UNREADABLE:
+            self._note(Fault("dead_letter_wrong", f"{_place(record)} was refused as {code}, and can be read"))
+        elif readable or code in BY_STATE or code not in KNOWN:
+            self.refused_unjudged[code] += 1
 
     def _take_request(self, record: Record, fate: Fate) -> None:
         self._take_input(self._sorters.requests, history.request_key(record), record, fate)
@@ -119,7 +139,7 @@ class History:
             self._sorters.put(sorter, key or f"a record that cannot be read\0\0{_place(record)}", _order(record), seen)
 
     def _take_ranking(self, record: Record, fate: Fate) -> None:
-        known = history.ranked(record, fate)
+        known = history.ranked(record, fate, self._times(record))
         if known is None:
             self._unreadable(record, fate)
             return
@@ -130,7 +150,7 @@ class History:
         self._sorters.put(self._sorters.labels, f"{request_id}\0{record.partition}", record.offset, ranked)
 
     def _take_outcome(self, record: Record, fate: Fate) -> None:
-        known, key = history.answer(record, fate), history.acceptance_key(record)
+        known, key = history.answer(record, fate, self._times(record)), history.acceptance_key(record)
         if known is None or key is None:
             self._take_erasure(record, fate)
             return
@@ -156,10 +176,15 @@ class History:
         self._sorters.put(self._sorters.labels, f"{request_id}\0{record.partition}", record.offset, word)
 
     def _unreadable(self, record: Record, fate: Fate) -> None:
-        if fate.settled and not fate.dead and not fate.aborted:
+        # nobody but a joiner writes labels: one that is none is a fault before anybody reads it
+        due = fate.settled or record.topic == self._topics.labels
+        if due and not fate.dead and not fate.aborted:
             self._note(
                 Fault("record_unreadable", f"{_place(record)} is not what its topic holds, and has no dead letter")
             )
+
+    def _times(self, record: Record) -> PartitionTimes:
+        return self.times.setdefault(record.partition, PartitionTimes(self._horizons))
 
 
 class RowCheck:

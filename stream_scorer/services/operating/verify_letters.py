@@ -18,7 +18,6 @@ class _Letter(msgspec.Struct, frozen=True, array_like=True):
     digest: int
 
 
-NO_END = -1
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(_Letter).decode
 
@@ -39,6 +38,7 @@ class DeadLetters:
         self._groups: Iterator[tuple[str, list[bytes]]] = iter(())
         self._next: tuple[str, list[bytes]] | None = None
         self.codes: Counter[tuple[str, str]] = Counter()
+        self.sources_expired = 0
 
     def add(self, records: Iterable[Record]) -> None:
         """Take in dead letters; one that doesn't say what it is about is a fault."""
@@ -52,7 +52,7 @@ class DeadLetters:
         except (KeyError, ValueError):
             self._note(Fault("dead_letter_unreadable", f"{place} does not say where it came from"))
             return None
-        code = headers.get("error.code", "")
+        code = headers.get("error.code") or "no_code"
         self.codes[headers["source.topic"], code] += 1
         return key, record.partition << 40 | record.offset, _pack(_Letter(place, code, _digest(record)))
 
@@ -61,15 +61,16 @@ class DeadLetters:
         self._groups = self._sorter.groups()
         self._next = next(self._groups, None)
 
-    def of(self, record: Record) -> bool:
-        """Return whether there is a dead letter about a record; records must come by topic, partition and offset."""
+    def of(self, record: Record) -> str | None:
+        """Return the code of the dead letter about a record, None without one; records must come by topic, partition and offset."""
         key = _source_key(record.topic, record.partition, record.offset)
         self._pass_by(key)
         if self._next is None or self._next[0] != key:
-            return False
-        self._check(record, [_unpack(letter) for letter in self._next[1]])
+            return None
+        letters = [_unpack(letter) for letter in self._next[1]]
+        self._check(record, letters)
         self._next = next(self._groups, None)
-        return True
+        return letters[0].code
 
     def finish(self) -> None:
         """Judge those that are about nothing that was read."""
@@ -78,16 +79,22 @@ class DeadLetters:
     def _pass_by(self, key: str | None) -> None:
         while self._next is not None and (key is None or self._next[0] < key):
             topic, number, offset = self._next[0].split("\0")
-            source = Partition(topic, int(number))
-            if self._snapshot.beginnings.get(source, NO_END) <= int(offset) < self._snapshot.ends.get(source, NO_END):
+            if missing := self._missing(Partition(topic, int(number)), int(offset)):
                 letter = _unpack(self._next[1][0])
-                self._note(
-                    Fault(
-                        "dead_letter_unknown",
-                        f"{letter.place} is about {topic}[{source.number}]@{int(offset)}: nothing is there",
-                    )
-                )
+                about = f"{topic}[{int(number)}]@{int(offset)}"
+                self._note(Fault("dead_letter_unknown", f"{letter.place} is about {about}: {missing}"))
             self._next = next(self._groups, None)
+
+    def _missing(self, source: Partition, offset: int) -> str | None:
+        """Say why there can be no such record; None where retention or compaction may have taken it."""
+        if source not in self._snapshot.ends:
+            return "there is no such topic or partition here"
+        if offset >= (end := self._snapshot.ends[source]):
+            return f"the partition ends at {end}"
+        if offset < self._snapshot.beginnings[source] or source.topic not in self._snapshot.walked:
+            self.sources_expired += 1
+            return None
+        return "nothing is there"
 
     def _check(self, record: Record, letters: Sequence[_Letter]) -> None:
         about = f"{record.topic}[{record.partition}]@{record.offset}"

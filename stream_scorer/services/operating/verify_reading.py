@@ -44,14 +44,24 @@ class Snapshot:
         """Return the partitions of a topic."""
         return [Partition(topic, number) for number in range(self.partitions[topic])]
 
+    @property
+    def walked(self) -> frozenset[str]:
+        """Return the topics whose records are read; dead letters may be about others."""
+        topics = self.topics
+        return frozenset({topics.requests, topics.acceptances, topics.rankings, topics.outcomes, topics.labels})
+
     def expired(self, topic: str) -> bool:
         """Return whether retention has taken the oldest records of a topic."""
         return any(self.beginnings[place] > 0 for place in self.places(topic))
 
 
 def take_snapshot(readers: Readers, topics: VerifyTopics, partitions: Mapping[str, int]) -> Snapshot:
-    """Note committed positions before the ends, so that what the positions promise lies before the ends."""
-    every = [Partition(topic, number) for topic, count in partitions.items() for number in range(count)]
+    """Note committed positions before the ends, so that what the positions promise lies before the ends.
+
+    Dead letters' ends come before all others, so that what a dead letter is about lies before its own topic's end.
+    """
+    ordered = sorted(partitions, key=lambda topic: topic != topics.dead_letters)
+    every = [Partition(topic, number) for topic in ordered for number in range(partitions[topic])]
     settled, clocks = join_positions(readers.join, topics, partitions)
     inputs = [one for one in every if one.topic in (topics.requests, topics.acceptances)]
     settled |= {

@@ -13,8 +13,8 @@ Labels = tuple[tuple[int | None, str | None, int | None], ...]
 
 
 def judged(labels: Labels, *, final: bool = True, release: str = "rel", joined: int = 0, waiting: int = 0) -> Judged:
-    ranked = Ranked(0, 0, True, False, False, 1_000, "c", release, ("o1", "o2"), b"")
-    return Judged([], ranked, Word(0, 0, True, False, False, 1, final, labels, b""), joined, waiting)
+    ranked = Ranked(0, 0, True, None, False, 1_000, "c", release, ("o1", "o2"), b"", -1)
+    return Judged([], ranked, Word(0, 0, True, None, False, 1, final, labels, b""), joined, waiting)
 
 
 YES: Labels = ((1, "accepted", 1_500), (0, "window_closed", 2_000))

@@ -18,7 +18,7 @@ def test_the_oracle_and_the_join_agree(answers: list[tuple[bool, int]], closed: 
 
 
 def inputs(*settled: bool) -> list[Input]:
-    return [Input(0, offset, 100, one, False) for offset, one in enumerate(settled)]
+    return [Input(0, offset, 100, one, None) for offset, one in enumerate(settled)]
 
 
 NEVER = Expiry()

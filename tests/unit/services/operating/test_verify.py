@@ -256,7 +256,31 @@ def foresee(ring: Ring) -> None:
     ring.relabel(1, lambda value: value["offers"][0].update(accepted=1, cause="accepted", label_time_ms=START_MS + 20))
 
 
+def refuse_answer(ring: Ring) -> None:
+    ring.accept("r2", "o1", START_MS + 20)
+    ring.refuse(ring.log("outcomes")[-1], "unknown_request")
+
+
+def refuse_request(code: str) -> Plant:
+    value = {"request_id": "r5", "customer_id": "c", "event_time_ms": START_MS, "features": {}}
+    return lambda ring: ring.refuse(ring.append("customer-requests", value), code)
+
+
+def refuse_nothing(topic: str, partition: int, offset: int) -> Plant:
+    return lambda ring: ring.refuse(Record(topic, partition, offset, None, b"{", 0), "not_json")
+
+
 FAULTS: list[tuple[str, Plant]] = [
+    ("outcome_refused", refuse_answer),
+    ("dead_letter_wrong", refuse_request("not_json")),
+    ("dead_letter_wrong", refuse_request("missing_field")),
+    ("dead_letter_wrong", lambda ring: ring.refuse(ring.log("rankings")[1], "bad_ranking")),
+    ("dead_letter_wrong", lambda ring: ring.refuse(ring.log("training-labels")[1], "not_json")),
+    ("dead_letter_unknown", refuse_nothing("customer-requests", 0, 1_000_000)),
+    ("dead_letter_unknown", refuse_nothing("customer-requests", 9, 0)),
+    ("dead_letter_unknown", refuse_nothing("elsewhere", 0, 0)),
+    ("record_unreadable", lambda ring: ring.append("training-labels", b"no label")),
+    ("record_unreadable", lambda ring: ring.append("training-labels", b"")),
     ("request_lost", lambda ring: ring.gone.add(("rankings", 0))),
     ("request_torn", without("rankings", 0)),
     ("request_torn", without("rankings", 2)),

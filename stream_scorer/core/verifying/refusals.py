@@ -1,0 +1,85 @@
+"""Whether a dead letter is right: its bytes are read again, and an answer that was refused is held against its ranking."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from stream_scorer.core.joining.labelling import Horizons
+from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledRanking, Ranking
+from stream_scorer.core.records import Record
+from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
+from stream_scorer.core.verifying.history import Answer, Ranked
+from stream_scorer.core.wire.codec import decode_all
+
+# what the decoder says of bytes that it cannot read: a record that it can read was refused wrongly
+UNREADABLE = frozenset({
+    "empty_value", "record_too_large", "byte_order_mark", "not_utf8", "not_json", "not_an_object", "too_deep", "nan_or_infinity",
+    "lone_surrogate", "nul_in_string", "duplicate_key", "missing_field", "text_too_short", "not_printable", "unknown_value",
+    "filter_value", "unknown_filter_op", "too_many_features", "mixed_list", "bad_ranking",
+})  # fmt: skip
+# what both the decoder and a later step may say of a record that is readable
+AMBIGUOUS = frozenset({"wrong_type", "number_out_of_range", "text_too_long", "list_too_long"})
+# what the join says of an answer that cannot count
+UNANSWERABLE = frozenset(
+    {"unknown_request", "outcome_too_late", "another_customer", "offer_not_ranked", "before_its_request"}
+)
+# what needs the release, or the joiner's state, to be judged
+BY_STATE = frozenset({
+    "filter_kind_mismatch", "ranking_too_large", "ranking_too_late", "request_id_reused", "request_time_missing", "from_the_future",
+    "half_labelled",
+})  # fmt: skip
+KNOWN = UNREADABLE | AMBIGUOUS | UNANSWERABLE | BY_STATE
+
+
+class Place(Protocol):
+    """From where the answers of one partition are judged."""
+
+    @property
+    def horizons(self) -> Horizons:
+        """Return the joiner's horizons."""
+
+    @property
+    def times(self) -> PartitionTimes | None:
+        """Return how far event time had come; None: unknown, and nothing is judged."""
+
+
+def is_readable(record: Record, kind: type[CustomerRequest | Acceptance | Ranking | LabelledRanking]) -> bool:
+    """Return whether the bytes are a message of this kind."""
+    decoded: Any = decode_all([record], kind)
+    if kind is Ranking:
+        return any(len({offer.offer_id for offer in one.offers}) == len(one.offers) for one in decoded.messages)
+    return bool(decoded.messages)
+
+
+def counts_for(ranking: Ranked, answer: Answer, horizons: Horizons) -> bool:
+    """Return whether the answer is one to this ranking: its customer, its offers, its time."""
+    first_ms, last_ms = ranking.time_ms - horizons.back_ms, ranking.time_ms + horizons.window_ms + horizons.late_ms
+    return (
+        answer.customer_id == ranking.customer_id
+        and answer.offer_id in ranking.offers
+        and first_ms <= answer.time_ms <= last_ms
+    )
+
+
+def refused_wrongly(ranking: Ranked, answers: Iterable[Answer], place: Place, *, at_close: bool) -> Iterator[Answer]:
+    """Yield the answers that were refused although they count, and came in time by any order in which they can have been read."""
+    times = place.times
+    if times is None:
+        return
+    for answer in answers:
+        if answer.dead in UNANSWERABLE and not answer.aborted and counts_for(ranking, answer, place.horizons):
+            if at_close and answer.asked_ms != ranking.time_ms:
+                continue
+            if _came_in_time(ranking, answer, place.horizons, times):
+                yield answer
+
+
+def _came_in_time(ranking: Ranked, answer: Answer, horizons: Horizons, times: PartitionTimes) -> bool:
+    """Return whether the answer cannot have been settled before its ranking was read, nor the ranking forgotten before the answer was."""
+    waits_until_ms = min(answer.asked_ms, answer.time_ms) + horizons.disorder_ms
+    read_by_ms = max(answer.newest_ms, times.reached_ms(answer.timestamp_ms), NO_TIME)
+    lain_ms = answer.timestamp_ms - ranking.timestamp_ms
+    return (
+        ranking.reached_ms <= waits_until_ms
+        and read_by_ms <= ranking.time_ms + horizons.forget_ms
+        and lain_ms <= horizons.forget_ms
+    )
