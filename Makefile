@@ -13,7 +13,7 @@ LOCKED_FOR := python_full_version < '3.15' and ((platform_machine == 'aarch64' a
 UNMARKED := sed "s/ ; $(LOCKED_FOR) / /"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt bench chaos h2o schemas lock clean
+.PHONY: help setup demo up test check fmt bench chaos h2o schemas rooms lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ h2o: $(VENV)/dev.stamp ## hold towers trained in H2O to what H2O itself gives, a
 
 schemas: $(VENV)/dev.stamp ## write schemas/ anew from the messages and settings
 	$(BIN)/python -m stream_scorer.schemas schemas
+
+rooms: $(VENV)/dev.stamp ## draw anew in ARCHITECTURE.md which rooms import which
+	$(BIN)/python -m tests.architecture.rooms
 
 lock: ## write requirements/*.txt anew, at the newest versions
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv

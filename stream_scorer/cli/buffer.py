@@ -38,8 +38,8 @@ def _run(settings: "Settings", until_idle_s: float | None) -> dict[str, int]:
     import contextlib
 
     from stream_scorer.adapters.local.clock import SystemClock
+    from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.adapters.parquet.buffer import ParquetBuffer
-    from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.services.streaming.buffer import Buffer
     from stream_scorer.services.streaming.loop import Loop, LoopBounds
     from stream_scorer.telemetry import serve_metrics

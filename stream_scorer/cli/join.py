@@ -20,7 +20,7 @@ def join(
     parent: Parent = None,
 ) -> None:
     """Join rankings and outcomes to training labels; a member of the joiners' consumer group. SIGTERM ends it after its batch."""
-    from stream_scorer.cli.stopping import stop_signals
+    from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.wiring import run_join
 
     settings = settings_of(

@@ -15,7 +15,7 @@ def rank(
     parent: Parent = None,
 ) -> None:
     """Rank offers for customers as requests arrive; a member of the rankers' consumer group. SIGTERM ends it after its batch."""
-    from stream_scorer.cli.stopping import stop_signals
+    from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.wiring import run_rank
 
     settings = settings_of(ctx, {"loop.delivery": delivery, "loop.instance": instance, "metrics.port": metrics_port})

@@ -11,7 +11,7 @@ def refresh(
     """Keep the current release in step with the offers topic: changed, new and withdrawn offers, within a second."""
     import json
 
-    from stream_scorer.cli.stopping import stop_signals
+    from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.wiring import run_refresh
 
     counts = run_refresh(

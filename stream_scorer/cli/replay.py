@@ -39,8 +39,8 @@ def replay(
     from stream_scorer.adapters.files.event_files import EventFile
     from stream_scorer.adapters.kafka.feed import KafkaFeed
     from stream_scorer.adapters.local.clock import SystemClock
+    from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.cli.progress import progress_of
-    from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.errors import UsageError
     from stream_scorer.services.operating.replay import Pace
     from stream_scorer.services.operating.replay import replay as send

@@ -57,7 +57,7 @@ def retrain(
     from stream_scorer.adapters.files.model_files import write_model
     from stream_scorer.adapters.files.tables import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
-    from stream_scorer.cli.stopping import stop_signals
+    from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer
     from stream_scorer.services.learning.trainer import train_model
     from stream_scorer.wiring import release_store

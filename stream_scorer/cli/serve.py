@@ -20,7 +20,7 @@ def serve(
     until_idle: UntilIdle = None,
 ) -> None:
     """Run rankers and joiners as processes of one command; one that fails is started again, with a bound."""
-    from stream_scorer.cli.stopping import stop_signals
+    from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.wiring import run_serve
 
     if not rankers + joiners:

@@ -20,8 +20,8 @@ def up(
 
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.adapters.local.kafka import LocalKafka
+    from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.adapters.local.valkey import LocalValkey
-    from stream_scorer.cli.stopping import stop_signals
     from stream_scorer.errors import NotReady
     from stream_scorer.services.operating.topics import create_topics
     from stream_scorer.settings import LocalSettings

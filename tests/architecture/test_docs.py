@@ -47,3 +47,17 @@ def test_every_command_has_its_module() -> None:
     folder = ROOT / "stream_scorer" / "cli"
     missing = [each for each in COMMANDS if not (folder / f"{each.replace('-', '_')}.py").is_file()]
     assert missing == []
+
+
+def test_every_path_a_document_names_exists() -> None:
+    named = {
+        path
+        for each in DOCUMENTS
+        for path in re.findall(
+            r"`((?:core|adapters|services|training|cli|bench|tests|docs|deploy)/[\w./-]+?)(?::[\w.]+)?`",
+            each.read_text(),
+        )
+    }
+    assert {
+        path for path in named if not any((folder / path).exists() for folder in (ROOT, ROOT / "stream_scorer"))
+    } == set()

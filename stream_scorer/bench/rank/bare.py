@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+from stream_scorer.adapters.local.stopping import stop_signals
 from stream_scorer.bench.rank.bare_loop import BareLoop
-from stream_scorer.cli.stopping import stop_signals
 
 
 def main() -> None:

@@ -1,0 +1,43 @@
+"""Rooms of the package: how large they may grow, which may import which, and the picture of it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.rooms import DOCUMENT, PACKAGE, PICTURE, arrows, draw
+
+MODULES_MAX = 12
+CORE = {  # what a room of the core may import; what stands on the core is held to layers by test_layers.py
+    "core": set[str](),
+    "core/wire": {"core"},
+    "core/features": {"errors"},
+    "core/towers": {"core/features", "errors"},
+    "core/releases": {"core", "core/features", "core/towers", "core/wire", "errors"},
+    "core/ranking": {"core", "core/features", "core/releases", "core/wire"},
+    "core/joining": {"core", "core/wire"},
+    "core/buffer": {"core"},
+    "core/datasets": {"core", "core/features", "errors"},
+    "core/verifying": {"core", "core/joining", "core/wire"},
+    "core/evaluation": {"core", "core/datasets", "core/towers", "core/verifying", "errors"},
+}
+FOLDERS = sorted(each for each in PACKAGE.rglob("*") if each.is_dir() and each.name not in {"cli", "__pycache__"})
+
+
+def test_every_room_of_the_core_is_listed() -> None:
+    assert {room for room in arrows() if room.split("/")[0] == "core"} == set(CORE)
+
+
+@pytest.mark.parametrize("room", CORE)
+def test_a_room_of_the_core_imports_only_what_it_may(room: str) -> None:
+    assert arrows()[room] <= CORE[room]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_has_at_most_a_dozen_modules(folder: Path) -> None:
+    assert len([each for each in folder.glob("*.py") if each.stem != "__init__"]) <= MODULES_MAX
+
+
+def test_the_picture_shows_the_arrows_and_no_circle() -> None:
+    picture = PICTURE.search(DOCUMENT.read_text())
+    assert picture is not None
+    assert picture[0] == draw(arrows()), "run `make rooms`"
