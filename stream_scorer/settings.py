@@ -1,10 +1,12 @@
-"""Frozen settings per component, with their defaults and bounds; `settings_sources` reads them from flags, variables and files."""
+"""Frozen settings per component: defaults, bounds and meanings; `settings_sources` reads them from flags, variables and files."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from stream_scorer.redis_url import fault_of
 
 Delivery = Literal["exactly_once", "at_least_once"]
 Seconds = Annotated[float, Field(gt=0)]
@@ -12,23 +14,41 @@ Count = Annotated[int, Field(ge=1)]
 Millis = Annotated[int, Field(ge=0)]
 
 
+def _usable_url(url: SecretStr) -> SecretStr:
+    if (fault := fault_of(url.get_secret_value())) is not None:
+        raise ValueError(fault)
+    return url
+
+
+def _expanded(folder: str) -> str:
+    """Take a leading ~ for the home folder, as a shell does: a file or a container's variable is read by no shell."""
+    return str(Path(folder).expanduser()) if folder.startswith("~") else folder
+
+
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # a string under a setting is its description: `settings --describe` and the options' help print it
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class KafkaSettings(_Frozen):
-    """How to reach the brokers; `client` takes any librdkafka key (security, for example) for every client."""
+    """How to reach the brokers."""
 
     bootstrap_servers: str = "localhost:9092"
+    """Brokers to ask first: host:port, separated by commas."""
     client: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    secrets: dict[str, SecretStr] = Field(
-        default_factory=dict, description="librdkafka keys whose values are masked: sasl.password, …"
-    )
+    """Any librdkafka keys, such as security.protocol, for every client."""
+    secrets: dict[str, SecretStr] = Field(default_factory=dict)
+    """librdkafka keys whose values are masked, such as sasl.password."""
     group_protocol: Literal["classic", "consumer"] = "classic"
+    """How consumer groups share partitions; consumer: KIP-848, for brokers of version 4."""
     session_timeout_ms: Count = 10_000
+    """Silence after which the group gives a worker's partitions to others (classic only)."""
     transaction_timeout_ms: Count = 15_000
+    """Time after which the broker aborts the transaction that a killed worker has left open."""
     compression: Literal["none", "lz4", "zstd", "gzip", "snappy"] = "lz4"
+    """How records are compressed on the wire and on the brokers' disks."""
     fetch_wait_max_ms: Count = 500
+    """How long a broker may wait for records before it answers that there are none."""
 
     def client_config(self) -> dict[str, str | int | float | bool]:
         """Return what every librdkafka client of ours is given, secrets revealed."""
@@ -40,136 +60,168 @@ class TopicSettings(_Frozen):
     """Names, partition counts and retention of the topics."""
 
     requests: str = "customer-requests"
+    """Topic of the customers' requests."""
     acceptances: str = "acceptances"
+    """Topic of what customers answer to offers."""
     offers: str = "offers"
+    """Topic of the catalog's changes, compacted."""
     rankings: str = "rankings"
+    """Topic of the rankings."""
     outcomes: str = "outcomes"
+    """Topic of the validated acceptances, placed beside their rankings."""
     labels: str = "training-labels"
+    """Topic of the labelled rankings."""
     dead_letters: str = "dead-letters"
+    """Topic of the records that can never be processed, each with its reason."""
     partitions: Count = 8
+    """Partitions of each topic that `topics` creates."""
     replication_factor: Count = 1
+    """Copies of each partition that `topics` creates; 3 where a broker may fail."""
     retention_ms: Count = 7 * 24 * 3_600_000
+    """How long requests, acceptances, rankings and outcomes are kept."""
     labels_retention_ms: Count = 30 * 24 * 3_600_000
+    """How long training labels and dead letters are kept."""
     record_bytes_max: Count = 2_000_000
+    """Largest record of a topic."""
 
 
 class RedisSettings(_Frozen):
     """How to reach the store of releases."""
 
-    url: SecretStr = SecretStr("redis://localhost:6379/0")
+    url: Annotated[SecretStr, AfterValidator(_usable_url)] = SecretStr("redis://localhost:6379/0")
+    """Where Redis is: redis://user:password@host:port/database, rediss:// for TLS, or unix://path."""
     prefix: str = "stream-scorer"
+    """What the name of every key begins with: a ring of its own for each prefix."""
     timeout_s: Seconds = 2.0
+    """How long an answer of Redis may take."""
 
 
 class LoopSettings(_Frozen):
-    """The transactional batch loop, shared by rank and join."""
+    """The transactional batch loop that all streaming jobs share."""
 
     delivery: Delivery = "exactly_once"
+    """exactly_once: outputs and progress in a transaction; at_least_once: faster, may repeat records after a failure."""
     batch_records_max: Annotated[int, Field(ge=1, le=100_000)] = 512
+    """Records processed and written together, at most."""
     linger_s: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """How long a batch waits for more records once it has its first."""
     poll_s: Seconds = 0.2
+    """How long an idle worker waits for a record before it looks around."""
     write_attempts_max: Count = 5
-    instance: Annotated[
-        str | None,
-        Field(
-            pattern=r"^[A-Za-z0-9._-]{1,100}$",
-            description="name of this worker, the same after a restart; null: a new one",
-        ),
-    ] = None
+    """How often the same batch is written again after an abort, before its input is read again."""
+    instance: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = None
+    """Name of this worker: unique, and the same after a restart; null: a new name at each start."""
 
 
 class ExplorationSettings(_Frozen):
     """Rankings that try other offers now and then, with their propensities; see `core/ranking/exploration.py`."""
 
-    temperature: Annotated[
-        float, Field(ge=0, le=1_000, description="of the softmax over scores; 0: no exploration")
-    ] = 0.0
-    floor: Annotated[
-        float, Field(ge=0, lt=1, description="probability of a draw from the pool that ignores scores")
-    ] = 0.05
-    pool: Annotated[int, Field(ge=1, le=1_000, description="how many of a request's best offers take part")] = 100
+    temperature: Annotated[float, Field(ge=0, le=1_000)] = 0.0
+    """Temperature of the softmax over scores; 0: no exploration."""
+    floor: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Probability of a draw from the pool that ignores scores."""
+    pool: Annotated[int, Field(ge=1, le=1_000)] = 100
+    """How many of a request's best offers take part."""
 
 
 class RankSettings(_Frozen):
     """The ranker."""
 
     group: str = "stream-scorer-rank"
+    """Consumer group of the rankers."""
     release_poll_s: Seconds = 0.2
-    offer_features: list[str] | None = Field(default=None, description="offer features copied onto rankings; null: all")
+    """How often a ranker asks Redis for a new release, and `refresh` for the current one."""
+    offer_features: list[str] | None = None
+    """Offer features copied onto rankings; null: all."""
     exploration: ExplorationSettings = ExplorationSettings()
-    in_step: bool = Field(
-        default=True,
-        description="rank a backlog in the order of event time over all partitions, so that the join takes no answer for late",
-    )
+    in_step: bool = True
+    """Rank a backlog in the order of event time over all partitions, so that the join takes no answer for late."""
 
 
 class JoinSettings(_Frozen):
     """The joiner; see `core/joining/at_once.py` for what each horizon means."""
 
     group: str = "stream-scorer-join"
-    emit: Annotated[
-        Literal["at_once", "at_close"],
-        Field(description="labels as they become known, or one final revision when nothing can change any more"),
-    ] = "at_once"
+    """Consumer group of the joiners."""
+    emit: Literal["at_once", "at_close"] = "at_once"
+    """Labels as they become known, or a single final revision when nothing can change any more."""
     window_ms: Millis = 30 * 60_000
+    """How long a customer may answer; after it, an offer without an answer counts as not accepted."""
     late_ms: Millis = 60 * 60_000
+    """Allowed lateness: how long after the window an acceptance still corrects a label."""
     disorder_ms: Millis = 60_000
+    """Bounded out-of-orderness: how far event times may jump back within a partition."""
     back_ms: Millis = 60_000
+    """How much earlier than its request, by its event time, an answer may be."""
     tick_ms: Count = 1_000
+    """Granularity of the watermark."""
     skew_ms: Millis = 60_000
+    """How far ahead of the broker's clock an event time may be; a record beyond it becomes a dead letter."""
     idle_slack_ms: Millis = 2_000
+    """How long a ranking waits for outcomes of its time once the broker has no more of them."""
     open_requests_max: Count = 2_000_000
+    """Requests that a joiner keeps open, at most; it ends beyond."""
 
 
 class BufferSettings(_Frozen):
     """Labels to Parquet."""
 
     group: str = "stream-scorer-buffer"
-    folder: str = "training-buffer"
+    """Consumer group of the buffers."""
+    folder: Annotated[str, AfterValidator(_expanded)] = "training-buffer"
+    """Where the Parquet files go: a local folder (~ is yours), or a URI such as s3://bucket/prefix."""
     file_rows_max: Count = 100_000
-    held_bytes_max: Annotated[Count, Field(description="bytes of labels held in memory until they are written")] = (
-        16_000_000
-    )
+    """Rows of a file, at most."""
+    held_bytes_max: Count = 16_000_000
+    """Labels kept in memory until they are written."""
     flush_s: Seconds = 10.0
-    keep_prob: Annotated[
-        float, Field(gt=0, le=1, description="share of the negatives nobody answered for that is kept")
-    ] = 1.0
-    compact_files_min: Annotated[
-        int, Field(ge=2, description="small files of a partition and day in a row that are made one")
-    ] = 16
-    replaced_kept_s: Annotated[
-        float, Field(ge=0, description="how long files made one stay for those who read them")
-    ] = 3600.0
+    """How long a label may wait in memory for its file."""
+    keep_prob: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the negatives nobody answered for that is kept."""
+    compact_files_min: Annotated[int, Field(ge=2)] = 16
+    """How many small neighbouring files of a partition and day are merged."""
+    replaced_kept_s: Annotated[float, Field(ge=0)] = 3600.0
+    """How long merged files stay for those who read them."""
 
 
 class ServeSettings(_Frozen):
-    """Workers of `serve`: more failures of one than this within the time end it all."""
+    """Workers of `serve`."""
 
     restarts_max: Count = 10
+    """Failures of a worker within `serve.restarts_within_s` beyond which `serve` gives up."""
     restarts_within_s: Seconds = 60.0
+    """The time over which a worker's failures are counted."""
     restart_delay_s: Seconds = 0.5
+    """How long a failed worker rests before its next start."""
     stop_s: Seconds = 30.0
+    """How long workers may take to end; then they are killed."""
 
 
 class RefreshSettings(_Frozen):
     """Offers' changes into the running release."""
 
     group: str = "stream-scorer-refresh"
+    """Consumer group of the refreshers."""
 
 
 class MetricsSettings(_Frozen):
-    """Prometheus metrics and health over HTTP; port 0: none. A job that polled nothing for `stalled_after_s` is not live."""
+    """Prometheus metrics and health over HTTP."""
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Port of /metrics, /livez, /readyz and /startupz; 0: none."""
     address: str = "127.0.0.1"
+    """Address on which that port listens; 0.0.0.0: every interface."""
     stalled_after_s: Seconds = 60.0
+    """A job whose loop has not come round for so long is not live."""
 
 
 class LogSettings(_Frozen):
     """Logging to stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is logged."""
     format: Literal["auto", "console", "json"] = "auto"
+    """JSON lines, or text for people; auto: text where stderr is a terminal."""
 
 
 class Settings(BaseSettings):
@@ -207,7 +259,7 @@ class Settings(BaseSettings):
 class LocalSettings(BaseSettings):
     """Where local servers find their files, by the variables that everybody uses for it."""
 
-    kafka_home: Path | None = None
+    kafka_home: Annotated[Path | None, AfterValidator(lambda path: path and path.expanduser())] = None
     xdg_cache_home: Path = Path("~/.cache")
 
     @property

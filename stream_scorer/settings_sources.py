@@ -1,93 +1,74 @@
 """Where settings come from: flags, then the environment, then a TOML file, then the defaults; unknown names are refused."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Any
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, SettingsError, TomlConfigSettingsSource
 
 from stream_scorer.errors import UsageError
 from stream_scorer.settings import Settings
+from stream_scorer.settings_shown import is_secret, setting_names
 
 _PREFIX = "stream_scorer_"
 _CONFIG_VARIABLE = f"{_PREFIX}config"
-_OPEN = ("kafka.client", "kafka.secrets")  # tables whose keys are librdkafka's
+_OPEN = (("kafka", "client"), ("kafka", "secrets"))  # tables whose keys are librdkafka's
+
+# Kubernetes puts these into every pod beside a Service whose name begins with ours, and Docker's links the latter
+_OF_A_SERVICE = re.compile(rf"{_PREFIX}(\w+_)?service_(host=[\da-f.:]+|host=none|port(_\w+)?=\d+)", re.ASCII)
+_OF_A_LINK = re.compile(
+    rf"{_PREFIX}(\w+_)?port(=(tcp|udp|sctp)://.*|_\d+_(tcp|udp|sctp)(=.*://.*|_(proto|port|addr)=.*))", re.ASCII
+)
 
 Tree = dict[str, Any]
+Names = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings, and per dotted name what gave it: `flag`, a variable, a file, or `default`."""
+    """The settings; per dotted name what gave it: `flag`, a variable, a file, or `default`; variables that are no settings."""
 
     settings: Settings
     origins: Mapping[str, str]
+    passed_over: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Variables:
+    """What the environment says; names are in upper case."""
+
+    tree: Tree
+    names: Sequence[str] = ()
+    passed_over: Sequence[str] = ()
 
 
 def load_settings(flags: Mapping[str, object], *, file: Path | None = None) -> Loaded:
     """Merge the sources, nearest first. Raises UsageError that names the setting, its source, and the bound or nearest name."""
-    sources = [
-        ("default", {}),
-        (str(file), _read_file(file)),
-        ("environment", _read_environment()),
-        ("flag", _tree_of(flags)),
-    ]
+    variables = _read_environment()
     merged: Tree = {}
-    origins = dict.fromkeys(setting_names(), "default")
-    for origin, tree in sources:
+    origins: dict[str, str] = {}
+    for origin, tree in ((str(file), _read_file(file)), ("environment", variables.tree), ("flag", _tree_of(flags))):
         for path, value in _leaves(tree):
-            _refuse_unknown(".".join(path), origin)
+            _refuse_unknown(path, value, origin)
             _put(merged, path, value)
-            origins[".".join(path)] = _variable(path) if origin == "environment" else origin
+            origins[".".join(path)] = _variable_of(path, variables.names) if origin == "environment" else origin
     try:
-        return Loaded(Settings(**merged), origins)
+        settings = Settings(**merged)
     except ValidationError as error:
-        raise UsageError(_sentence(error, origins)) from None
+        raise UsageError(_sentence(error.errors(include_url=False)[0], origins)) from None
+    return Loaded(settings, {name: _origin_of(name, origins) for name in setting_names()}, variables.passed_over)
 
 
-def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
-    """Return the dotted name of every setting."""
-    names = []
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        nested = isinstance(kind, type) and issubclass(kind, BaseModel)
-        names += setting_names(kind, f"{prefix}{name}.") if nested else [prefix + name]  # type: ignore[arg-type]
-    return names
-
-
-def shown(settings: Settings) -> Iterator[tuple[str, object]]:
-    """Yield (dotted name, value) of every setting, secrets masked."""
-    for name in setting_names():
-        value: Any = settings
-        for part in name.split("."):
-            value = getattr(value, part)
-        yield name, _masked(name, value)
-
-
-def _masked(name: str, value: Any) -> object:
-    if name == "redis.url":
-        return _url_without_password(value.get_secret_value())
-    if isinstance(value, dict):
-        return {key: _MASK if isinstance(item, SecretStr) or _is_secret(key) else item for key, item in value.items()}
-    return value
-
-
-_MASK = "********"
-
-
-def _is_secret(key: str) -> bool:
-    return any(word in key for word in ("password", "secret", "token", "jaas", "key.pem"))
-
-
-def _url_without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    login, at, host = rest.rpartition("@")
-    user, colon, _ = login.partition(":")
-    return f"{scheme}{separator}{user}{colon}{_MASK if colon else ''}{at}{host}"
+def _origin_of(name: str, origins: Mapping[str, str]) -> str:
+    """Return what gave a setting: of a table all that gave it keys, the nearest last."""
+    given = [origin for key, origin in origins.items() if key == name or key.startswith(f"{name}.")]
+    return ", ".join(dict.fromkeys(given)) or "default"
 
 
 def _read_file(file: Path | None) -> Tree:
@@ -99,24 +80,37 @@ def _read_file(file: Path | None) -> Tree:
         return TomlConfigSettingsSource(Settings, file)()
     except (TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{file} nests too deep") from None
 
 
-def _read_environment() -> Tree:
+def _read_environment() -> _Variables:
     try:
         source = EnvSettingsSource(Settings)
-        _refuse_unknown_variables(
-            [name for name in source.env_vars if name.startswith(_PREFIX) and name != _CONFIG_VARIABLE]
-        )
-        return source()
+        ours = {
+            name.lower(): value or ""
+            for name, value in source.env_vars.items()
+            if name.lower().startswith(_PREFIX) and name.lower() != _CONFIG_VARIABLE
+        }
+        foreign = [name for name, value in ours.items() if _is_foreign(name, value)]
+        _refuse_unknown_variables(ours.keys() - foreign)
+        return _Variables(source(), [name.upper() for name in ours], sorted(name.upper() for name in foreign))
     except SettingsError as error:
         raise UsageError(f"environment: {error}; a table is given as JSON") from None
+    except RecursionError:
+        raise UsageError("environment: a table nests too deep") from None
 
 
-def _refuse_unknown_variables(variables: Sequence[str]) -> None:
+def _is_foreign(name: str, value: str) -> bool:
+    said = f"{name}={value.lower()}"
+    return bool(_OF_A_SERVICE.fullmatch(said) or _OF_A_LINK.fullmatch(said))
+
+
+def _refuse_unknown_variables(variables: Iterable[str]) -> None:
     known = {_variable(name.split(".")).lower() for name in setting_names()}
     sections = {f"{_PREFIX}{section}" for section in Settings.model_fields}
-    open_tables = tuple(_variable(name.split(".")).lower() + "__" for name in _OPEN)
-    for variable in variables:
+    open_tables = tuple(_variable(path).lower() + "__" for path in _OPEN)
+    for variable in sorted(variables):
         if variable not in known | sections and not variable.startswith(open_tables):
             near = get_close_matches(variable, known, n=1, cutoff=0)[0].upper()
             raise UsageError(f"no such setting: {variable.upper()}; the nearest is {near}")
@@ -124,6 +118,12 @@ def _refuse_unknown_variables(variables: Sequence[str]) -> None:
 
 def _variable(path: Sequence[str]) -> str:
     return (_PREFIX + "__".join(path)).upper()
+
+
+def _variable_of(path: Names, names: Sequence[str]) -> str:
+    """Return the variable that gave a setting: its own, or that of a table around it, which is given as JSON."""
+    around = [_variable(path[:length]) for length in range(len(path), 0, -1)]
+    return next((name for name in around if name in names), around[0])
 
 
 def _tree_of(flags: Mapping[str, object]) -> Tree:
@@ -139,26 +139,34 @@ def _put(tree: Tree, path: Sequence[str], value: object) -> None:
     tree[path[-1]] = value
 
 
-def _leaves(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+def _leaves(tree: Tree, path: Names = ()) -> Iterator[tuple[Names, object]]:
+    """Yield (path, value); a key of an open table is a single name, whether quoted in TOML or not: security.protocol."""
     for name, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from _leaves(value, (*path, name))
+        elif path[:2] in _OPEN:
+            yield (*path[:2], ".".join((*path[2:], name))), value
         else:
             yield (*path, name), value
 
 
-def _refuse_unknown(name: str, origin: str) -> None:
-    if name in Settings.model_fields:
+def _refuse_unknown(path: Names, value: object, origin: str) -> None:
+    name, names = ".".join(path), setting_names()
+    is_table = any(each.startswith(f"{name}.") for each in names)
+    if is_table and value != {}:
         raise UsageError(f"{name} must be a table (from {origin})")
-    names = setting_names()
-    if name not in names and not name.startswith(tuple(f"{table}." for table in _OPEN)):
-        raise UsageError(
-            f"no such setting: {name} (from {origin}); the nearest is {get_close_matches(name, names, n=1, cutoff=0)[0]}"
-        )
+    if not is_table and name not in names and path[:2] not in _OPEN:
+        near = get_close_matches(name, names, n=1, cutoff=0)[0]
+        raise UsageError(f"no such setting: {name} (from {origin}); the nearest is {near}")
 
 
-def _sentence(error: ValidationError, origins: Mapping[str, str]) -> str:
-    first = error.errors(include_url=False, include_context=False)[0]
-    name = ".".join(map(str, first["loc"]))
-    value = "" if name.startswith(("kafka", "redis.url")) else f", got {first['input']!r}"
-    return f"{name}: {first['msg']}{value} (from {origins.get(name, 'the settings')})"
+def _sentence(error: ErrorDetails, origins: Mapping[str, str]) -> str:
+    path = tuple(map(str, error["loc"]))
+    name = ".".join(path[:3] if path[:2] in _OPEN else path)
+    reason = error["msg"].removeprefix("Value error, ")
+    value = "" if _may_be_secret(path) else f", got {error['input']!r:.200}"
+    return f"{name}: {reason}{value} (from {origins.get(name, 'the settings')})"
+
+
+def _may_be_secret(path: Names) -> bool:
+    return path in {("redis", "url"), ("kafka", "client")} or any(map(is_secret, path))

@@ -11,7 +11,7 @@ import yaml
 
 from stream_scorer.adapters.local.kafka_jars import kafka_pom
 from stream_scorer.cli import COMMANDS
-from stream_scorer.settings_sources import setting_names
+from stream_scorer.settings_shown import setting_names
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -102,8 +102,8 @@ def connect(url: str, *, timeout_s: float) -> RedisClient:
             socket_read_size=READ_BYTES,
             retry=Retry(NoBackoff(), 0),
         )
-    except ValueError as error:
-        raise UsageError(f"redis.url must be redis://, rediss:// or unix://: {error}") from None
+    except ValueError:  # its text may show a part of the password
+        raise UsageError("redis.url must be redis://, rediss:// or unix://, with a host and a port") from None
     return cast("RedisClient", client)
 
 
