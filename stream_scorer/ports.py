@@ -9,6 +9,7 @@ from stream_scorer.core.buffer.buffer_files import Chunk, Sampled
 from stream_scorer.core.buffer.compaction import CompactionPlan
 from stream_scorer.core.buffer.erasure import Erasures
 from stream_scorer.core.buffer.examples import ExampleRow
+from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record
@@ -243,6 +244,9 @@ class Telemetry(Protocol):
 
     def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
         """Name the release that is held from now on, and whether the gate had refused it; the job is ready."""
+
+    def features(self, coverage: FeatureCoverage) -> None:
+        """Count which features of the model a batch states."""
 
     def store_watched(self, silent_s: Callable[[], float]) -> None:
         """Take a function that says how long the store of releases has not confirmed what is held."""

@@ -11,6 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import numpy as np
 import structlog
 
+from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
@@ -66,6 +67,7 @@ class PrometheusTelemetry:
         self._polled_s: dict[str, float] = {}
         self._lags: dict[str, set[Partition]] = {}
         self._release: ReleaseId | None = None
+        self._read: dict[str, tuple[str, ...]] = {}
         self._created_ms = 0
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -107,6 +109,13 @@ class PrometheusTelemetry:
             "1 for the release that is held; forced: past a gate that refused it",
             "release_id",
             "forced",
+        )
+        self._features = counter(
+            "features_total",
+            "Values of features by state: read, missing, other_kind; those that the model does not read have no name",
+            "side",
+            "feature",
+            "state",
         )
         self._labels = counter("labels_total", "Labels by cause; one that is corrected counts under each", "cause")
         self._answers = counter(
@@ -162,6 +171,22 @@ class PrometheusTelemetry:
         self._held.clear()
         self._held.labels(release_id, str(forced).lower()).set(1)
         self._release, self._created_ms = release_id, created_ms
+
+    def features(self, coverage: FeatureCoverage) -> None:
+        """See Telemetry. A model with other features takes the place of the one before: names do not pile up."""
+        if coverage.read != self._read.get(coverage.side, coverage.read):
+            self._features.clear()
+        self._read[coverage.side] = coverage.read
+        for name in coverage.read:
+            states = {
+                "read": coverage.present(name),
+                "missing": coverage.missing.get(name, 0),
+                "other_kind": coverage.other_kind.get(name, 0),
+            }
+            for state, count in states.items():
+                if count:
+                    self._features.labels(coverage.side, name, state).inc(count)
+        self._features.labels(coverage.side, "", "unknown").inc(coverage.unknown_values)
 
     def store_watched(self, silent_s: Callable[[], float]) -> None:
         """See Telemetry."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
@@ -13,6 +14,7 @@ class SilentTelemetry:
 
     def __init__(self) -> None:
         self.reports: list[BatchReport] = []
+        self.coverages: list[FeatureCoverage] = []
 
     def batch(self, report: BatchReport) -> None:
         """See Telemetry."""
@@ -29,6 +31,10 @@ class SilentTelemetry:
 
     def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
         """See Telemetry."""
+
+    def features(self, coverage: FeatureCoverage) -> None:
+        """See Telemetry."""
+        self.coverages.append(coverage)
 
     def store_watched(self, silent_s: Callable[[], float]) -> None:
         """See Telemetry."""

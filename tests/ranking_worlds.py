@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_scorer.core.features.spec import RowError
+from stream_scorer.core.features.spec import FeatureSpec, Number, RowError
 from stream_scorer.core.messages import CustomerRequest, Offer, OfferId, ReleaseId
 from stream_scorer.core.ranking.pipeline import RankTopics
 from stream_scorer.core.records import Record
@@ -66,6 +66,8 @@ def record_of(message: object, topic: str = TOPICS.requests, offset: int = 0) ->
 
 class FixedTower:
     """Gives customers the vectors it was told, by customer id; features named `bad` do not fit it."""
+
+    spec = FeatureSpec("customer", (Number("bad"),))
 
     def __init__(self, vectors: Mapping[str, NDArray[np.float64]], dim: int) -> None:
         self.vectors, self.dim = vectors, dim

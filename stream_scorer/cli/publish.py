@@ -63,6 +63,7 @@ def publish(
 ) -> None:
     """Embed offers, write a release beside the current one, verify it and switch to it at once; or roll back."""
     from stream_scorer.adapters.files.tables import read_offers
+    from stream_scorer.core.features.coverage import cautions_of
     from stream_scorer.core.releases.gate import caution_of
     from stream_scorer.services.learning.publisher import held_against
     from stream_scorer.services.learning.publisher import publish as make_current
@@ -84,7 +85,10 @@ def publish(
         made = model_from(sources, vector_feature=vector_feature)
         stated = read_offers(Path(offers or ""))
         made = made if labels is None else _judged(made, stated, labels)
-        make_current(store, made, held_against(_drafted(made, stated), store), keep=keep, force=force)
+        draft = _drafted(made, stated)
+        for sentence in cautions_of(draft.coverage):
+            print(f"caution: {sentence}", file=sys.stderr)
+        make_current(store, made, held_against(draft, store), keep=keep, force=force)
         if (caution := caution_of(made.facts)) is not None:
             print(f"caution: {caution} (--labels)", file=sys.stderr)
     _tell(store.releases(), as_json)

@@ -35,6 +35,7 @@ def score(
     """Rank a file of requests offline, byte for byte as the ranker does; exit 1 when a request was refused."""
     from stream_scorer.adapters.files.event_files import EventFile
     from stream_scorer.cli.progress import progress_of
+    from stream_scorer.core.features.coverage import FeatureCoverage, cautions_of
     from stream_scorer.core.ranking.encoding import OfferFeatures
     from stream_scorer.services.operating.scoring import score as rank_all
 
@@ -44,6 +45,7 @@ def score(
     names = settings.rank.offer_features
     kept = OfferFeatures(None if names is None else tuple(names))
     ranked = refused = 0
+    coverage = FeatureCoverage("customer", held.user_tower.spec.feature_names)
     with (
         _writing(out, sys.stdout) as rankings,
         _writing(dead_letters, sys.stderr) as letters,
@@ -53,8 +55,11 @@ def score(
         for scored in rank_all(values, held, offer_features=kept, ranking_bytes_max=settings.topics.record_bytes_max):
             rankings.write(b"".join(ranking + b"\n" for ranking in scored.rankings))
             letters.write(b"".join(map(_line, scored.dead_letters)))
+            coverage = coverage.plus(scored.coverage)
             ranked, refused = ranked + len(scored.rankings), refused + len(scored.dead_letters)
             say(ranked)
+    for sentence in cautions_of(coverage):
+        print(f"caution: {sentence}", file=sys.stderr)
     print(f"{ranked:,} ranked by {held.release_id}, {refused:,} refused", file=sys.stderr)
     if refused:
         raise typer.Exit(1)
@@ -94,12 +99,13 @@ def _made(model: Path, offers: Path) -> "Release":
     from stream_scorer.adapters.files.tables import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.cli.tower_sources import stored_model
+    from stream_scorer.core.features.coverage import cautions_of
     from stream_scorer.services.learning.publisher import draft_release
 
     draft = draft_release(
         stored_model(model), read_offers(offers), created_ms=SystemClock().now_ms(), embedded=lambda done: None
     )
-    for fault in draft.faults:
+    for fault in [*draft.faults, *cautions_of(draft.coverage)]:
         print(f"caution: {fault}", file=sys.stderr)
     return draft.release
 

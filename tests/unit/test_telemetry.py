@@ -10,6 +10,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
+from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
@@ -190,3 +191,26 @@ def test_logs_go_to_the_stderr_of_the_moment(
     structlog.get_logger().warning("later")
     structlog.reset_defaults()
     assert json.loads(capsys.readouterr().err)["event"] == "later"
+
+
+def test_features_are_counted_by_state_and_what_the_model_does_not_read_has_no_name(
+    telemetry: PrometheusTelemetry, registry: CollectorRegistry
+) -> None:
+    for _ in range(2):
+        telemetry.features(FeatureCoverage("customer", ("age",), 9, {"age": 5}, {"age": 1}, {"Age": 4}, 4))
+    found = {
+        state: registry.get_sample_value(
+            "stream_scorer_features_total", {"side": "customer", "feature": feature, "state": state}
+        )
+        for feature, state in (("age", "read"), ("age", "missing"), ("age", "other_kind"), ("", "unknown"))
+    }
+    assert found == {"read": 6, "missing": 10, "other_kind": 2, "unknown": 8}
+
+
+def test_features_of_a_model_that_serves_no_longer_leave_the_page(
+    telemetry: PrometheusTelemetry, registry: CollectorRegistry
+) -> None:
+    for name in ("age", "city"):
+        telemetry.features(FeatureCoverage("customer", (name,), 3))
+    samples = [sample for metric in registry.collect() for sample in metric.samples if "features" in sample.name]
+    assert {sample.labels["feature"] for sample in samples} == {"city", ""}

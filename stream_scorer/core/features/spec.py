@@ -70,6 +70,28 @@ class FeatureSpec:
         """Width of the number columns."""
         return sum(one.width for one in self.inputs if isinstance(one, Number | Vector))
 
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features that are read; an id is none."""
+        return tuple(one.name for one in self.inputs if not (isinstance(one, Category) and one.from_id))
+
+    def misfits(self, features: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Count by feature the rows whose value is of another kind; `encode` reports the first one of a row alone."""
+        counts = {}
+        for one in self.inputs:
+            if isinstance(one, Category) and one.from_id:
+                continue
+            values: Values = [row.get(one.name) for row in features]
+            errors: Errors = {}
+            if isinstance(one, Category | Bag):
+                place = self.slots.index(one)
+                one.slot(values, self._known[place], self._firsts[place], errors)
+            else:
+                one.columns(values, errors)
+            if errors:
+                counts[one.name] = len(errors)
+        return counts
+
     def encode(self, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> Inputs:
         """Turn a batch into arrays, a column at a time."""
         errors: Errors = {}

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from stream_scorer.core.features.coverage import FeatureCoverage, coverage_of
 from stream_scorer.core.messages import RECORD_BYTES_MAX, Acceptance, CustomerRequest
 from stream_scorer.core.ranking.best_offers import Customers, Ranked, rank
 from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures, encode_rankings
@@ -32,11 +33,15 @@ class RankTopics:
 
 @dataclass(frozen=True, slots=True)
 class RankedBatch:
-    """Every record of the batch is in exactly one output or one dead letter; `counts` says how many are what."""
+    """Every record of the batch is in exactly one output or one dead letter; `counts` says how many are what.
+
+    `coverage` counts which features of the user tower the requests state.
+    """
 
     outputs: list[OutputRecord]
     dead_letters: list[DeadLetter]
     counts: Mapping[str, int]
+    coverage: FeatureCoverage
 
 
 def rank_batch(
@@ -53,7 +58,7 @@ def rank_batch(
     acceptances = decode_all(_from(records, topics.acceptances), Acceptance)
 
     requests = _without(requests, _filter_refusals(requests.messages, release))
-    requests, customers = _embed(requests, release)  # (B, p)
+    requests, customers, coverage = _embed(requests, release)  # (B, p)
     ranked = _ranked(requests.messages, customers, release.catalog, exploration)  # per request at most its limit
     values = encode_rankings(requests.messages, ranked, release.catalog, offer_features)  # B
     requests, values = _fitting(requests, values, ranking_bytes_max)
@@ -64,7 +69,7 @@ def rank_batch(
     outcomes = [_output(topics.outcomes, message, encode(message)) for message in acceptances.messages]
     dead_letters = requests.dead_letters + acceptances.dead_letters
     counts = {"rankings": len(rankings), "outcomes": len(outcomes), "dead_letters": len(dead_letters)}
-    return RankedBatch(rankings + outcomes, dead_letters, counts)
+    return RankedBatch(rankings + outcomes, dead_letters, counts, coverage)
 
 
 def _from(records: Sequence[Record], topic: str) -> list[Record]:
@@ -83,14 +88,17 @@ def _filter_refusals(requests: Sequence[CustomerRequest], release: Release) -> d
     return refusals
 
 
-def _embed(requests: Decoded[CustomerRequest], release: Release) -> tuple[Decoded[CustomerRequest], Customers]:
+def _embed(
+    requests: Decoded[CustomerRequest], release: Release
+) -> tuple[Decoded[CustomerRequest], Customers, FeatureCoverage]:
     """Turn customers into vectors (B, p), and take out those whose features do not fit the tower."""
     features = [request.features for request in requests.messages]
     embedded = release.user_tower.embed(features, [request.customer_id for request in requests.messages])
+    coverage = coverage_of(release.user_tower.spec, features, embedded.errors)
     if not embedded.errors:
-        return requests, embedded.vectors
+        return requests, embedded.vectors, coverage
     refusals = {error.index: Refusal(error.code, error.message) for error in embedded.errors}
-    return _without(requests, refusals), np.delete(embedded.vectors, list(refusals), axis=0)
+    return _without(requests, refusals), np.delete(embedded.vectors, list(refusals), axis=0), coverage
 
 
 def _ranked(

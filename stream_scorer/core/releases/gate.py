@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from stream_scorer.core.features.coverage import FeatureCoverage, reason_blind
 from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.releases.catalog import Catalog, Vectors
 from stream_scorer.core.towers.model import Model
@@ -31,10 +32,16 @@ def check_model(model: Model) -> None:
         raise BadModel(f"the user tower gives {model.user_tower.dim} numbers, the item tower {model.item_tower.dim}")
 
 
-def faults_of(model: Model, catalog: Catalog, errors: Sequence[RowError]) -> list[str]:
-    """Say what speaks against serving this, and by how much; an empty list: nothing. Non-finite vectors never make a catalog."""
+def faults_of(
+    model: Model, catalog: Catalog, errors: Sequence[RowError], coverage: FeatureCoverage | None = None
+) -> list[str]:
+    """Say what speaks against serving this, and by how much; an empty list: nothing. Non-finite vectors never make a catalog.
+
+    `coverage` is that of the offers by the item tower; None: it is not known.
+    """
     return [
         *_offer_faults(catalog, errors),
+        *_blind_faults(coverage),
         *_vector_faults(catalog),
         *_parity_faults(model.facts),
         *_golden_faults(model),
@@ -87,6 +94,11 @@ def _offer_faults(catalog: Catalog, errors: Sequence[RowError]) -> list[str]:
             f"{len(errors)} of {len(catalog)} offers have features that the item tower cannot read; the first is {first}"
         )
     return faults
+
+
+def _blind_faults(coverage: FeatureCoverage | None) -> list[str]:
+    reason = None if coverage is None else reason_blind(coverage)
+    return [] if reason is None else [reason]
 
 
 def _vector_faults(catalog: Catalog) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from stream_scorer.core.features.coverage import FeatureCoverage, coverage_of
 from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.messages import Offer, ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
@@ -21,10 +22,11 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A release that is not written yet, and what speaks against it."""
+    """A release that is not written yet, what speaks against it, and which features of the model its offers state."""
 
     release: Release
     faults: list[str]
+    coverage: FeatureCoverage
 
 
 def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, embedded: Progress) -> Draft:
@@ -33,16 +35,19 @@ def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, emb
     ordered = sorted(offers, key=lambda offer: offer.offer_id)
     vectors = np.empty((len(ordered), model.item_tower.dim), np.float32)
     errors: list[RowError] = []
+    coverage = FeatureCoverage("offer", model.item_tower.spec.feature_names)
     for start in range(0, len(ordered), BATCH_OFFERS):
         batch = ordered[start : start + BATCH_OFFERS]
-        made = model.item_tower.embed([offer.features for offer in batch], [offer.offer_id for offer in batch])
+        features = [offer.features for offer in batch]
+        made = model.item_tower.embed(features, [offer.offer_id for offer in batch])
+        coverage = coverage.plus(coverage_of(model.item_tower.spec, features, made.errors))
         vectors[start : start + len(batch)] = made.vectors
         errors += [replace(error, index=start + error.index) for error in made.errors]
         embedded(start + len(batch))
     catalog = Catalog.of(ReleaseId(""), ordered, vectors)
     release_id = release_id_of(model.model_id, catalog)
     release = Release(release_id, model.user_tower, replace(catalog, release_id=release_id, derived={}), created_ms)
-    return Draft(release, faults_of(model, catalog, errors))
+    return Draft(release, faults_of(model, catalog, errors, coverage), coverage)
 
 
 def held_against(draft: Draft, store: ReleaseStore) -> Draft:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import DeadLetter, Record
@@ -19,6 +20,7 @@ class Scored:
 
     rankings: list[bytes]
     dead_letters: list[DeadLetter]
+    coverage: FeatureCoverage
 
 
 def score(
@@ -34,4 +36,5 @@ def score(
         ranked = rank_batch(
             batch, release, topics=_TOPICS, offer_features=offer_features, ranking_bytes_max=ranking_bytes_max
         )
-        yield Scored([output.value for output in ranked.outputs if output.value is not None], ranked.dead_letters)
+        values = [output.value for output in ranked.outputs if output.value is not None]
+        yield Scored(values, ranked.dead_letters, ranked.coverage)

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
+
+from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.ranking.encoding import OfferFeatures
 from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
@@ -12,6 +15,11 @@ from stream_scorer.core.releases.release import Release
 from stream_scorer.core.wire.codec import dead_letter_record
 from stream_scorer.ports import Fetched, Telemetry
 from stream_scorer.services.streaming.loop import Work
+
+log = structlog.get_logger(__name__)
+
+# so many requests show whether a feature is missing as a rule; of fewer it may be those customers' own
+WARNED_REQUESTS_MIN = 10
 
 
 class Releases(Protocol):
@@ -33,7 +41,10 @@ class RankConfig:
 
 
 class Ranker:
-    """The rank job's part of the loop; see services.streaming.loop.Job. It holds nothing but the release."""
+    """The rank job's part of the loop; see services.streaming.loop.Job.
+
+    It keeps the release, and counts of the features that its requests state: no request depends on another.
+    """
 
     name = "rank"
 
@@ -42,6 +53,8 @@ class Ranker:
     ) -> None:
         self._releases, self._rewind, self._config, self._telemetry = releases, rewind, config, telemetry
         self._release: Release | None = None
+        self._batch: FeatureCoverage | None = None
+        self._covered: FeatureCoverage | None = None  # of this release's requests, until it is judged
 
     def process(self, fetched: Fetched) -> Work | None:
         """See Job.process."""
@@ -57,6 +70,7 @@ class Ranker:
             ranking_bytes_max=config.ranking_bytes_max,
             exploration=config.exploration,
         )
+        self._batch = ranked.coverage if ranked.coverage.rows else None
         dead = [dead_letter_record(letter, config.dead_letters) for letter in ranked.dead_letters]
         return Work(fetched.records, [*ranked.outputs, *dead], ranked.dead_letters, progress_of(fetched.records))
 
@@ -65,11 +79,31 @@ class Ranker:
         assert release is not None, "a ranker waits for its first release before it reads"
         if self._release is None or release.release_id != self._release.release_id:
             self._telemetry.release(release.release_id, release.created_ms, forced=bool(release.forced))
+            self._covered = FeatureCoverage("customer", release.user_tower.spec.feature_names)
         self._release = release
         return release
 
     def written(self, work: Work) -> None:
         """See Job.written."""
+        if self._batch is not None:
+            self._telemetry.features(self._batch)
+            self._judge(self._batch)
+            self._batch = None
+
+    def _judge(self, batch: FeatureCoverage) -> None:
+        """Warn once a release, as soon as there are requests enough, of features that most of them lack."""
+        if self._covered is None:
+            return
+        covered = self._covered.plus(batch)
+        self._covered = covered if covered.rows < WARNED_REQUESTS_MIN else None
+        if covered.rows >= WARNED_REQUESTS_MIN and (missing := covered.mostly_missing()):
+            log.warning(
+                "features_missing",
+                release_id=self._release.release_id if self._release else None,
+                requests=covered.rows,
+                missing={name: covered.missing[name] for name in missing},
+                unknown=list(covered.unknown),
+            )
 
     def aborted(self) -> None:
         """See Job.aborted."""

@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.messages import Acceptance, Filter, Ranking
 from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankedBatch, rank_batch
@@ -127,7 +128,8 @@ def test_records_batched_otherwise_give_the_same_bytes(size: int) -> None:
 
 
 def test_an_empty_batch_gives_nothing() -> None:
-    assert run([]) == RankedBatch([], [], {"rankings": 0, "outcomes": 0, "dead_letters": 0})
+    nothing = FeatureCoverage("customer", ("bad",))
+    assert run([]) == RankedBatch([], [], {"rankings": 0, "outcomes": 0, "dead_letters": 0}, nothing)
 
 
 def test_exploring_logs_the_propensity_of_every_place_and_never_strays_for_the_same_request() -> None:

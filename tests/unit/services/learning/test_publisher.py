@@ -80,3 +80,17 @@ def test_vectors_that_are_not_finite_are_refused_though_forced() -> None:
     )
     with pytest.raises(BadModel, match="not finite"):
         drafted(broken)
+
+
+@pytest.mark.parametrize(
+    "features", [{"Price": 1.0}, {"features": '{"price": 1.0}'}, {"features.price": 1.0, "features.colour": "red"}, {}]
+)
+def test_offers_without_one_feature_of_the_model_are_refused(features: dict[str, object]) -> None:
+    draft = drafted(model(1), features=features)
+    assert draft.coverage.missing == {"price": 5, "colour": 5}
+    assert [fault[:54] for fault in draft.faults] == ["0 of 2 features that the model reads are in the file ("]
+
+
+def test_offers_with_one_of_two_features_are_not_refused() -> None:
+    draft = drafted(model(1), features={"price": 1.0, "Colour": "red"})
+    assert (draft.faults, draft.coverage.missing, draft.coverage.unknown) == ([], {"colour": 5}, {"Colour": 5})
