@@ -136,6 +136,8 @@ class RankSettings(_Frozen):
     exploration: ExplorationSettings = ExplorationSettings()
     in_step: bool = True
     """Rank a backlog in the order of event time over all partitions, so that the join takes no answer for late."""
+    programs: Literal["deny", "allow"] = "deny"
+    """Whether towers that are programs of torch.export are opened and run; see docs/trust.md."""
 
 
 class JoinSettings(_Frozen):

@@ -22,7 +22,7 @@ from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.ranking.encoding import OfferFeatures
 from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics
-from stream_scorer.core.towers.program_tower import Program
+from stream_scorer.core.towers.program_tower import OpenProgram, Program
 from stream_scorer.errors import BadModel
 from stream_scorer.ports import Telemetry
 from stream_scorer.services.streaming.join_restore import JoinConfig
@@ -41,7 +41,19 @@ ClientConfig = dict[str, str | int | float | bool]
 def release_store(settings: Settings) -> RedisReleases:
     """Return the store of releases."""
     client = connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s)
-    return RedisReleases(client, prefix=settings.redis.prefix, open_program=open_program)
+    return RedisReleases(client, prefix=settings.redis.prefix, open_program=program_opener(settings))
+
+
+def program_opener(settings: Settings) -> OpenProgram:
+    """Return what opens the programs of towers: where the settings deny them, it says so with BadModel."""
+    return open_program if settings.rank.programs == "allow" else _deny_program
+
+
+def _deny_program(data: bytes) -> Program:
+    raise BadModel(
+        f'it is a program of torch.export ({len(data)} bytes), and rank.programs is "deny": set it to "allow" '
+        "where you trust everybody who can write models and the store of releases"
+    )
 
 
 def open_program(data: bytes) -> Program:

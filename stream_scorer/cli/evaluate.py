@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream_scorer.cli.options import Json, labelled
+from stream_scorer.cli.options import Json, labelled, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.services.learning.evaluator import Report
@@ -71,7 +71,7 @@ def evaluate(
     place = labelled(ctx, labels, from_buffer)
     waiting = Console(stderr=True).status("judging")
     with waiting, examples_at(place) as judged, examples_at(seen) if seen else nullcontext() as known:
-        found = evaluate_model(stored_model(model), stated, judged, known, options)
+        found = evaluate_model(stored_model(settings_of(ctx), model), stated, judged, known, options)
     if report is not None:
         from stream_scorer.adapters.plots.report_page import write_report
 

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from stream_scorer.cli.import_h2o import tell_imported
-from stream_scorer.cli.options import Json
+from stream_scorer.cli.options import AllowPrograms, Json, programs_flag, settings_of
 from stream_scorer.cli.tower_sources import TowerSources, model_from
 
 
 def import_towers(
+    ctx: typer.Context,
     *,
     out: Annotated[Path, typer.Option(help="Folder to write the model to; a model there is replaced.")],
     model: Annotated[
@@ -33,6 +34,7 @@ def import_towers(
         Path | None, typer.Option(show_default=False, help="The offers' tower, such a program.")
     ] = None,
     vector_feature: Annotated[str, typer.Option(help="The feature in which a request brings it.")] = "vector",
+    allow_programs: AllowPrograms = False,
     as_json: Json = False,
 ) -> None:
     """Make a model of programs or of vectors alone, to evaluate, score and publish as any other."""
@@ -44,6 +46,6 @@ def import_towers(
         raise UsageError(
             "import-towers needs one of --item-program, --offer-vectors or --model, and no --user-program beside --model"
         )
-    made = model_from(sources, vector_feature=vector_feature)
+    made = model_from(settings_of(ctx, programs_flag(allow_programs)), sources, vector_feature=vector_feature)
     write_model(out, made)
     tell_imported(made, out, as_json)

@@ -21,6 +21,12 @@ Instance = Annotated[
 MetricsPort = Annotated[
     int | None, typer.Option(min=0, max=65_535, show_default=False, help="Port of metrics and health pages.")
 ]
+AllowPrograms = Annotated[
+    bool,
+    typer.Option(
+        "--allow-programs", help='Open towers that are programs, as rank.programs = "allow" does: see docs/trust.md.'
+    ),
+]
 Parent = Annotated[int | None, typer.Option(hidden=True, help="End once this is no longer the process above.")]
 
 
@@ -32,6 +38,11 @@ def loaded_settings(ctx: typer.Context, flags: Mapping[str, object] | None = Non
     if ctx.obj["log_level"] is not None:
         given["log.level"] = ctx.obj["log_level"]
     return load_settings(given, file=ctx.obj["config"])
+
+
+def programs_flag(allowed: bool) -> dict[str, object]:
+    """Return the setting that --allow-programs stands for; none where it was not given."""
+    return {"rank.programs": "allow" if allowed else None}
 
 
 def labelled(ctx: typer.Context, labels: str | None, from_buffer: bool) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import Json, settings_of
+from stream_scorer.cli.options import AllowPrograms, Json, programs_flag, settings_of
 from stream_scorer.cli.tower_sources import TowerSources, model_from
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def publish(
     force: Annotated[
         bool, typer.Option("--force", help="Publish what the gate refuses; recorded with the release.")
     ] = False,
+    allow_programs: AllowPrograms = False,
     as_json: Json = False,
 ) -> None:
     """Embed offers, write a release beside the current one, verify it and switch to it at once; or roll back."""
@@ -69,7 +70,8 @@ def publish(
     from stream_scorer.services.learning.publisher import publish as make_current
     from stream_scorer.wiring import release_store
 
-    store = release_store(settings_of(ctx))
+    settings = settings_of(ctx, programs_flag(allow_programs))
+    store = release_store(settings)
     sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors)
     if rollback:
         _refuse(
@@ -82,7 +84,7 @@ def publish(
             offers is None or not sources.complete(),
             "publish needs --model DIR and --offers PATH, or --rollback (--item-program or --offer-vectors may stand for --model)",
         )
-        made = model_from(sources, vector_feature=vector_feature)
+        made = model_from(settings, sources, vector_feature=vector_feature)
         stated = read_offers(Path(offers or ""))
         made = made if labels is None else _judged(made, stated, labels)
         draft = _drafted(made, stated)

@@ -79,7 +79,7 @@ def _release(settings: "Settings", model: Path | None, offers: Path | None, rele
     if release is not None and model is None and offers is None:
         return _stored(settings, release)
     if release is None and model is not None and offers is not None:
-        return _made(model, offers)
+        return _made(settings, model, offers)
     raise UsageError("score needs either --model DIR with --offers PATH, or --release ID (or current)")
 
 
@@ -95,7 +95,7 @@ def _stored(settings: "Settings", name: str) -> "Release":
     return store.load(release_id)
 
 
-def _made(model: Path, offers: Path) -> "Release":
+def _made(settings: "Settings", model: Path, offers: Path) -> "Release":
     from stream_scorer.adapters.files.tables import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.cli.tower_sources import stored_model
@@ -103,7 +103,10 @@ def _made(model: Path, offers: Path) -> "Release":
     from stream_scorer.services.learning.publisher import draft_release
 
     draft = draft_release(
-        stored_model(model), read_offers(offers), created_ms=SystemClock().now_ms(), embedded=lambda done: None
+        stored_model(settings, model),
+        read_offers(offers),
+        created_ms=SystemClock().now_ms(),
+        embedded=lambda done: None,
     )
     for fault in [*draft.faults, *cautions_of(draft.coverage)]:
         print(f"caution: {fault}", file=sys.stderr)

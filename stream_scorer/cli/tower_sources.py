@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from stream_scorer.core.features.spec import Side
     from stream_scorer.core.towers.given_vectors import GivenVectors
     from stream_scorer.core.towers.model import Model
     from stream_scorer.core.towers.tower import Tower
+    from stream_scorer.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,46 +32,49 @@ class TowerSources:
         return len(items) == 1 and not (self.model and self.user_program)
 
 
-def model_from(sources: TowerSources, *, vector_feature: str) -> "Model":
-    """Read the towers. Customers' vectors go before a user tower; without either, a request brings its own vector."""
+def model_from(settings: "Settings", sources: TowerSources, *, vector_feature: str) -> "Model":
+    """Read the towers. Customers' vectors go before a user tower; without either, a request brings its own vector.
+
+    Raises BadModel for a program that the settings deny.
+    """
     if sources.model and not sources.customer_vectors:
-        return stored_model(sources.model)
+        return stored_model(settings, sources.model)
     from stream_scorer.core.towers.model import model_of_towers
 
-    model = stored_model(sources.model) if sources.model else None
-    item = model.item_tower if model else _item(sources)
-    user = _user(sources, model.user_tower if model else None, item.dim, vector_feature)
+    model = stored_model(settings, sources.model) if sources.model else None
+    item = model.item_tower if model else _item(settings, sources)
+    user = _user(settings, sources, model.user_tower if model else None, item.dim, vector_feature)
     named = {
         one.name: str(getattr(sources, one.name)) for one in fields(sources) if getattr(sources, one.name) is not None
     }
     return model_of_towers(user, item, {**(model.facts if model else {"engine": "given"}), "given": named})
 
 
-def _item(sources: TowerSources) -> "Tower":
+def _item(settings: "Settings", sources: TowerSources) -> "Tower":
     from stream_scorer.core.towers.given_vectors import offer_lookup
 
     if sources.item_program:
-        return _program(sources.item_program, "offer")
+        return _program(settings, sources.item_program, "offer")
     assert sources.offer_vectors
     return offer_lookup(_vectors(sources.offer_vectors, "offer_id"))
 
 
-def _user(sources: TowerSources, trained: "Tower | None", dim: int, feature: str) -> "Tower":
+def _user(settings: "Settings", sources: TowerSources, trained: "Tower | None", dim: int, feature: str) -> "Tower":
     from stream_scorer.core.towers.given_vectors import GivenTower, brought, customer_lookup
 
-    tower = _program(sources.user_program, "customer") if sources.user_program else trained
+    tower = _program(settings, sources.user_program, "customer") if sources.user_program else trained
     if sources.customer_vectors is None:
         return brought(dim, feature=feature) if tower is None else tower
     given = _vectors(sources.customer_vectors, "customer_id")
     return customer_lookup(given) if tower is None else GivenTower.of(given, tower)
 
 
-def stored_model(folder: Path) -> "Model":
-    """Read a model's folder, whatever its towers are."""
+def stored_model(settings: "Settings", folder: Path) -> "Model":
+    """Read a model's folder, whatever its towers are. Raises BadModel for a program that the settings deny."""
     from stream_scorer.adapters.files.model_files import read_model
-    from stream_scorer.wiring import open_program
+    from stream_scorer.wiring import program_opener
 
-    return read_model(folder, open_program=open_program)
+    return read_model(folder, open_program=program_opener(settings))
 
 
 def _vectors(path: Path, id_column: str) -> "GivenVectors":
@@ -78,10 +83,15 @@ def _vectors(path: Path, id_column: str) -> "GivenVectors":
     return read_vectors(path, id_column)
 
 
-def _program(path: Path, side: str) -> "Tower":
+def _program(settings: "Settings", path: Path, side: "Side") -> "Tower":
     from stream_scorer.errors import UsageError
-    from stream_scorer.training.program import program_tower
+    from stream_scorer.wiring import program_opener
 
     if not path.is_file():
         raise UsageError(f"{path} is not a file: a program is a .pt2 archive of torch.export")
-    return program_tower(path.read_bytes(), "customer" if side == "customer" else "offer")
+    data = path.read_bytes()
+    if settings.rank.programs != "allow":
+        program_opener(settings)(data)  # which says why not
+    from stream_scorer.training.program import program_tower
+
+    return program_tower(data, side)

@@ -2,14 +2,10 @@
 
 The archive (.pt2) declares its inputs in an extra file `inputs.json`, the inputs of a FeatureSpec; torch.export.save takes it as
 `extra_files={"inputs.json": ...}`. The program takes (index int64 (64, slots), numbers float32 (64, n)), or the one of them that it has
-any of, and returns (64, p). An archive may hold pickles, and one that could run code on loading is refused.
+any of, and returns (64, p). See program_archive for what an archive may hold.
 """
 
 import io
-import pickle
-import re
-import zipfile
-from collections.abc import Iterator
 
 import msgspec
 import numpy as np
@@ -20,12 +16,11 @@ from stream_scorer.core.features.spec import FeatureSpec, Floats, Side
 from stream_scorer.core.towers.program_tower import ProgramTower
 from stream_scorer.core.towers.tower import TILE_ROWS
 from stream_scorer.errors import BadModel
+from stream_scorer.training.program_archive import cleaned
 
 INPUTS = "inputs.json"
-_BYTES_MAX = 2**30
-_KNOWN = re.compile(
-    r"[^/]+/(data/(weights|constants)/[^/]+|data/sample_inputs/[^/]+\.pt|models/[^/]+\.json|extra/.*|archive_(format|version)|\.data/[^/]+|byteorder)"
-)
+# what torch raises over an archive that it cannot read, or a graph that it cannot build; RecursionError is a RuntimeError
+_UNLOADABLE = (RuntimeError, ValueError, AssertionError, LookupError, TypeError, AttributeError, SyntaxError, OSError)
 
 
 class TorchProgram:
@@ -54,11 +49,10 @@ class TorchProgram:
 
 def open_program(data: bytes, side: Side = "customer") -> TorchProgram:
     """Open an archive. Raises BadModel for one that is none, declares no inputs, runs code on loading, or does not run."""
-    _check_archive(data)
-    declared = {INPUTS: ""}
+    archive, declared = io.BytesIO(cleaned(data)), {INPUTS: ""}
     try:
-        module = torch.export.load(io.BytesIO(data), extra_files=declared).module()
-    except (RuntimeError, ValueError, AssertionError, KeyError) as error:
+        module = torch.export.load(archive, extra_files=declared).module(check_guards=False)
+    except _UNLOADABLE as error:
         raise BadModel(f"the program cannot be loaded: {error}") from error
     return TorchProgram(data, module, _declared(declared[INPUTS], side))
 
@@ -76,39 +70,3 @@ def _declared(text: str, side: Side) -> FeatureSpec:
         )
     except msgspec.DecodeError as error:
         raise BadModel(f"{INPUTS} of the program cannot be read: {error}") from error
-
-
-def _check_archive(data: bytes) -> None:
-    """Let through what torch reads without running code: raw weights and constants, JSON, and sample inputs that are plain tensors."""
-    if len(data) > _BYTES_MAX:
-        raise BadModel(f"a program must be at most {_BYTES_MAX} bytes, got {len(data)}")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unsafe = next(_unsafe(archive), None)
-    except (zipfile.BadZipFile, msgspec.DecodeError) as error:
-        raise BadModel(f"the program is no archive of torch.export: {error}") from error
-    if unsafe:
-        raise BadModel(f"the program holds {unsafe}, which may run code on loading")
-
-
-def _unsafe(archive: zipfile.ZipFile) -> Iterator[str]:
-    """Yield what torch would unpickle without restraint, or load as a library."""
-    for name in archive.namelist():
-        if not _KNOWN.fullmatch(name):
-            yield name
-        elif name.endswith(("_weights_config.json", "_constants_config.json")):
-            config = msgspec.json.decode(archive.read(name), type=dict[str, dict[str, dict[str, object]]])
-            yield from (
-                f"{key} in {name}" for key, one in config.get("config", {}).items() if one.get("use_pickle", True)
-            )
-        elif name.endswith(".pt") and not _plain(archive.read(name)):
-            yield name
-
-
-def _plain(data: bytes) -> bool:
-    """Say whether it holds only what torch reads with restraint; where it does not, torch.export would read it without."""
-    try:
-        torch.load(io.BytesIO(data), weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
-        return False
-    return True

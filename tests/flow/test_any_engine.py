@@ -15,6 +15,7 @@ from stream_scorer.adapters.files.model_files import read_model
 from stream_scorer.cli import app
 from stream_scorer.core.features.spec import Category, FeatureSpec
 from stream_scorer.core.wire.codec import encode
+from stream_scorer.errors import BadModel
 from stream_scorer.simulation.world import World, customer_id, offer_id
 
 WORLD = World.of(3, customers=80, offers=20, popularity_rate=0.5)
@@ -59,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*words: str) -> str:
-    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    done = CliRunner().invoke(app, words, catch_exceptions=False, env={"STREAM_SCORER_RANK__PROGRAMS": "allow"})
     assert done.exit_code == 0, done.output
     return done.stdout
 
@@ -97,6 +98,18 @@ def test_vectors_and_the_program_that_looks_them_up_are_judged_and_ranked_alike(
     for part, figure in (("whole_catalog", "ndcg"), ("within_customer", "model")):
         assert by_programs[part]["all"][figure] == by_vectors[part]["all"][figure], part
     assert ranked(folder, programs) == order
+
+
+def test_programs_are_denied_unless_the_settings_allow_them(folder: Path) -> None:
+    words = ["--item-program", str(folder / "offer.pt2"), "--user-program", str(folder / "customer.pt2")]
+    with pytest.raises(BadModel, match=r'rank\.programs is "deny"'):
+        CliRunner().invoke(app, ["import-towers", "--out", str(folder / "denied"), *words], catch_exceptions=False)
+    imported(folder, *words)
+    for name in ("evaluate", "score"):
+        inputs = ["--labels" if name == "evaluate" else "--requests", str(folder / "labels.jsonl")]
+        words = [name, "--model", str(folder / "model"), "--offers", str(folder / "offers.jsonl"), *inputs]
+        with pytest.raises(BadModel, match=r'rank\.programs is "deny"'):
+            CliRunner().invoke(app, words, catch_exceptions=False)
 
 
 def test_customers_vectors_go_before_the_tower_of_a_model(folder: Path) -> None:

@@ -76,6 +76,7 @@ def test_programs_rank_in_a_ranker(ring: Ring, words: list[str], tmp_path: Path)
     for name, data in {"item": items, "user": archive()}.items():
         (tmp_path / f"{name}.pt2").write_bytes(data)
     programs = ["--item-program", str(tmp_path / "item.pt2"), "--user-program", str(tmp_path / "user.pt2")]
+    ring.options["STREAM_SCORER_RANK__PROGRAMS"] = "allow"
     ring.run(*words[:3], *programs, log=tmp_path / "publish.log")
     customer = program_tower(archive(), "customer").embed([{"age": 30.0}], ["ann"]).vectors[0]
     offers = [offer(number) for number in range(3)]

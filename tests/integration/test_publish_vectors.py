@@ -101,7 +101,9 @@ def test_programs_are_published_and_read_back(
     )
     (tmp_path / "user.pt2").write_bytes(archive())
     programs = ["--item-program", str(tmp_path / "item.pt2"), "--user-program", str(tmp_path / "user.pt2")]
-    done = run(*words[:2], *programs, "--json")
+    denied = run(*words[:2], *programs)
+    assert (denied.returncode, 'rank.programs is "deny"' in denied.stderr) == (1, True)
+    done = run(*words[:2], *programs, "--allow-programs", "--json")
     assert done.returncode == 0, done.stderr
     tower = served(redis_url, redis_prefix, json.loads(done.stdout)[0]["release_id"]).user_tower
     made = program_tower(archive(), "customer").embed([{"age": 30.0}], ["ann"]).vectors

@@ -1,9 +1,5 @@
 """Programs of torch.export as towers."""
 
-import io
-import pickle
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,17 +20,6 @@ IDS = ["ann", "bob", "new"]
 @pytest.fixture(scope="module")
 def data() -> bytes:
     return archive()
-
-
-def rewritten(data: bytes, changes: dict[str, bytes]) -> bytes:
-    """Put other files into the archive, by the end of their name; a new name is added."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(made, "w") as new:
-        root = old.namelist()[0].split("/")[0]
-        files = {name.removeprefix(f"{root}/"): old.read(name) for name in old.namelist()} | changes
-        for name, content in files.items():
-            new.writestr(f"{root}/{name}", content)
-    return made.getvalue()
 
 
 def test_vectors_are_the_programs_outputs_at_length_one(data: bytes) -> None:
@@ -94,30 +79,3 @@ def test_buckets_are_refused() -> None:
 def test_what_is_no_archive_is_refused() -> None:
     with pytest.raises(BadModel, match="no archive of torch"):
         open_program(b"no archive")
-
-
-class Bomb:
-    """Leaves a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.path,)
-
-
-@pytest.mark.parametrize(
-    "place", ["data/sample_inputs/model.pt", "data/constants/custom.so", "data/aotinductor/model/model.so"]
-)
-def test_an_archive_that_runs_code_on_loading_is_refused_unrun(data: bytes, tmp_path: Path, place: str) -> None:
-    made = rewritten(data, {place: pickle.dumps(Bomb(tmp_path / "ran"), protocol=2)})
-    if place.startswith("data/constants"):
-        made = rewritten(
-            made,
-            {
-                "data/constants/model_constants_config.json": b'{"config": {"x": {"path_name": "custom.so", "use_pickle": true}}}'
-            },
-        )
-    with pytest.raises(BadModel, match="may run code on loading"):
-        open_program(made)
-    assert not (tmp_path / "ran").exists()
