@@ -37,6 +37,14 @@ _HEADERS = {
     "source.offset": "its offset, a decimal number",
     "source.timestamp": "its timestamp, milliseconds since the epoch, a decimal number",
 }
+_HEADERS_IF_TRUNCATED = {
+    "value.truncated": "true: the value was too large for a dead letter, and only its head is here",
+    "value.length": "how many bytes the whole value had, a decimal number",
+    "value.sha256": "the SHA-256 of the whole value, in hexadecimal",
+    "key.truncated": "the same of the key",
+    "key.length": "the same of the key",
+    "key.sha256": "the same of the key",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +191,8 @@ def _message(name: str) -> dict[str, Any]:
 
 
 def _special_messages() -> dict[str, Any]:
-    headers = {name: {"type": "string", "description": about} for name, about in _HEADERS.items()}
+    described = {**_HEADERS, **_HEADERS_IF_TRUNCATED}
+    headers = {name: {"type": "string", "description": about} for name, about in described.items()}
     return {
         "offer-tombstone": {
             "name": "offer-tombstone",
@@ -193,9 +202,9 @@ def _special_messages() -> dict[str, Any]:
         },
         "dead-letter": {
             "name": "dead-letter",
-            "summary": "The source's key and value, untouched, with the reason in headers.",
+            "summary": "The source's key and value, untouched unless very large, with the reason in headers.",
             "contentType": "application/octet-stream",
-            "headers": {"type": "object", "properties": headers, "required": list(headers)},
+            "headers": {"type": "object", "properties": headers, "required": list(_HEADERS)},
             "payload": {},
         },
     }

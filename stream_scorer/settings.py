@@ -81,8 +81,8 @@ class TopicSettings(_Frozen):
     """How long requests, acceptances, rankings and outcomes are kept."""
     labels_retention_ms: Count = 30 * 24 * 3_600_000
     """How long training labels and dead letters are kept."""
-    record_bytes_max: Count = 2_000_000
-    """Largest record of a topic."""
+    record_bytes_max: Annotated[int, Field(ge=1_048_588, le=50_000_000)] = 2_000_000
+    """`max.message.bytes` of every topic; at least Kafka's default. A ranking may be 100,000 bytes smaller."""
 
 
 class RedisSettings(_Frozen):

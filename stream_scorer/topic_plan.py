@@ -3,7 +3,9 @@
 from stream_scorer.ports import TopicSpec
 from stream_scorer.settings import Settings
 
-_HEADERS_BYTES_MAX = 200_000  # a dead letter is the largest record with its reason on top
+_LABELS_BYTES_MAX = (
+    100_000  # what labels add to a ranking of LIMIT_MAX offers, with its key and the protocol's own bytes
+)
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
@@ -26,14 +28,15 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
             name,
             topics.partitions,
             topics.replication_factor,
-            {**config, "max.message.bytes": str(_bytes_max(name, settings))},
+            {**config, "max.message.bytes": str(topics.record_bytes_max)},
         )
         for name, config in plan
     ]
 
 
-def _bytes_max(name: str, settings: Settings) -> int:
-    return settings.topics.record_bytes_max + (_HEADERS_BYTES_MAX if name == settings.topics.dead_letters else 0)
+def ranking_bytes_max(settings: Settings) -> int:
+    """Return how large a ranking may be, so that training labels have room for it with its labels."""
+    return settings.topics.record_bytes_max - _LABELS_BYTES_MAX
 
 
 def horizon_ms(settings: Settings) -> int:

@@ -34,6 +34,7 @@ from stream_scorer.services.streaming.release_watch import ReleaseWatch
 from stream_scorer.services.streaming.serve import ServeBounds, Supervisor
 from stream_scorer.settings import Settings
 from stream_scorer.telemetry import serve_metrics
+from stream_scorer.topic_plan import ranking_bytes_max
 
 ClientConfig = dict[str, str | int | float | bool]
 
@@ -100,7 +101,11 @@ def record_source(
 
 def record_sink(settings: Settings, group: str, *, note_ends: bool = False) -> TransactionalSink | AtLeastOnceSink:
     """Return the sink that the delivery mode asks for."""
-    config: ClientConfig = {**settings.kafka.client_config(), "compression.type": settings.kafka.compression}
+    config: ClientConfig = {
+        "message.max.bytes": settings.topics.record_bytes_max,
+        "compression.type": settings.kafka.compression,
+        **settings.kafka.client_config(),
+    }
     timeout_s = settings.kafka.transaction_timeout_ms / 1000
     if settings.loop.delivery == "at_least_once":
         return AtLeastOnceSink(config, timeout_s=timeout_s, note_ends=note_ends)
@@ -144,7 +149,7 @@ def rank_config(settings: Settings) -> RankConfig:
     kept = OfferFeatures(None if features is None else tuple(features))
     wanted = settings.rank.exploration
     exploration = Exploration(wanted.temperature, wanted.floor, wanted.pool) if wanted.temperature else None
-    return RankConfig(names, topics.dead_letters, kept, topics.record_bytes_max, exploration)
+    return RankConfig(names, topics.dead_letters, kept, ranking_bytes_max(settings), exploration)
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ def score(
     from stream_scorer.core.features.coverage import FeatureCoverage, cautions_of
     from stream_scorer.core.ranking.encoding import OfferFeatures
     from stream_scorer.services.operating.scoring import score as rank_all
+    from stream_scorer.topic_plan import ranking_bytes_max
 
     settings = settings_of(ctx)
     events = EventFile(requests, own=_request_fields())
@@ -52,7 +53,7 @@ def score(
         progress_of("ranked", events.share) as say,
     ):
         values = (event.value for event in events)
-        for scored in rank_all(values, held, offer_features=kept, ranking_bytes_max=settings.topics.record_bytes_max):
+        for scored in rank_all(values, held, offer_features=kept, ranking_bytes_max=ranking_bytes_max(settings)):
             rankings.write(b"".join(ranking + b"\n" for ranking in scored.rankings))
             letters.write(b"".join(map(_line, scored.dead_letters)))
             coverage = coverage.plus(scored.coverage)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stream_scorer.adapters.memory.sorter import MemorySorter
 from stream_scorer.adapters.memory.stream import MemoryLog
 from stream_scorer.core.records import DeadLetter, Record
-from stream_scorer.core.wire.codec import dead_letter_record
+from stream_scorer.core.wire.dead_letters import dead_letter_record
 from stream_scorer.services.operating.verify import VerifyConfig, verify
 from stream_scorer.services.operating.verify_reading import Readers, VerifyTopics
 from stream_scorer.services.streaming.join_restore import JoinConfig

@@ -20,11 +20,11 @@ from stream_scorer.core.messages import (
     LabelledRanking,
     Offer,
 )
-from stream_scorer.core.records import DeadLetter, OutputRecord, Record
+from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.wire.fast_decoding import read_acceptance, read_labels, read_request
 from stream_scorer.core.wire.strict_json import Path, Refusal, loads_strict, path_text
 
-__all__ = ["Decoded", "Refusal", "dead_letter_record", "decode_all", "encode", "loads_strict", "refusal_of"]
+__all__ = ["Decoded", "Refusal", "decode_all", "encode", "loads_strict", "refusal_of"]
 
 Message = TypeVar("Message")
 
@@ -96,22 +96,6 @@ def _read_strictly(raw: bytes | None, message_type: Any) -> Any:
 @cache
 def _adapter(message_type: Any) -> TypeAdapter[Any]:
     return TypeAdapter(message_type)
-
-
-def dead_letter_record(dead_letter: DeadLetter, topic: str) -> OutputRecord:
-    """Carry a record on, its key and value untouched, with the reason and where it came from in the headers."""
-    record = dead_letter.record
-    headers = {
-        "error.code": dead_letter.code,
-        "error.message": dead_letter.message,
-        "source.topic": record.topic,
-        "source.partition": record.partition,
-        "source.offset": record.offset,
-        "source.timestamp": record.timestamp_ms,
-    }
-    return OutputRecord(
-        topic, record.key, record.value, [(name, str(value).encode()) for name, value in headers.items()]
-    )
 
 
 def refusal_of(error: ValidationError, parsed: dict[str, Any]) -> Refusal:

@@ -18,7 +18,8 @@ from stream_scorer.core.buffer.compaction import CompactionPlan
 from stream_scorer.core.buffer.examples import ExampleRow, half_labelled, take_apart
 from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.records import DeadLetter, Partition, Position, Record
-from stream_scorer.core.wire.codec import dead_letter_record, decode_all
+from stream_scorer.core.wire.codec import decode_all
+from stream_scorer.core.wire.dead_letters import dead_letter_record
 from stream_scorer.errors import TransientError, UsageError
 from stream_scorer.ports import Clock, Fetched, LogReader, RecordSource, TrainingBuffer
 from stream_scorer.services.streaming.loop import Work

@@ -10,7 +10,7 @@ from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
-from stream_scorer.core.wire.codec import dead_letter_record
+from stream_scorer.core.wire.dead_letters import dead_letter_record
 from stream_scorer.errors import FatalStreamError, TransientError
 from stream_scorer.ports import Assignment, Clock, Fetched, LogReader, RecordSource, Telemetry
 from stream_scorer.services.streaming.join_restore import JoinConfig, restore

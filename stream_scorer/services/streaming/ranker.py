@@ -12,7 +12,7 @@ from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import progress_of
 from stream_scorer.core.releases.release import Release
-from stream_scorer.core.wire.codec import dead_letter_record
+from stream_scorer.core.wire.dead_letters import dead_letter_record
 from stream_scorer.ports import Fetched, Telemetry
 from stream_scorer.services.streaming.loop import Work
 

@@ -16,7 +16,7 @@ from stream_scorer.core.records import Partition, Position, Record, progress_of
 from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.releases.refreshing import fingerprint_of, fingerprints_of, refresh
 from stream_scorer.core.towers.tower import Tower
-from stream_scorer.core.wire.codec import dead_letter_record
+from stream_scorer.core.wire.dead_letters import dead_letter_record
 from stream_scorer.errors import ReleaseError, TransientError
 from stream_scorer.ports import Clock, Fetched, LogReader, RecordSource, ReleaseStore
 from stream_scorer.services.streaming.loop import Work

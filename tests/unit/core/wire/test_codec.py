@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledRanking, Offer, Ranking
-from stream_scorer.core.records import DeadLetter, Record
-from stream_scorer.core.wire.codec import Decoded, Refusal, dead_letter_record, decode_all, encode, loads_strict
+from stream_scorer.core.records import Record
+from stream_scorer.core.wire.codec import Decoded, Refusal, decode_all, encode, loads_strict
 from tests.bad_records import BAD_REQUESTS, GOOD_REQUEST
 
 SECRET = "Ada Lovelace"  # what no dead letter may repeat
@@ -146,20 +146,6 @@ def test_integers_of_features_are_numbers_and_bools_stay_bools() -> None:
         decode_one(good(features={"n": 1, "b": True, "none": None, "bag": [], "vector": [1, 2.5]})).messages[0].features
     )
     assert list(map(repr, features.values())) == ["1.0", "True", "None", "[]", "[1.0, 2.5]"]
-
-
-def test_a_dead_letter_carries_the_record_untouched_and_where_it_came_from() -> None:
-    record = Record("acceptances", 3, 99, b"\x00key", b"\xffvalue", 1_700_000_000_000)
-    output = dead_letter_record(DeadLetter(record, "not_utf8", "the value is not UTF-8 at byte 0"), "dead-letters")
-    assert (output.topic, output.key, output.value) == ("dead-letters", b"\x00key", b"\xffvalue")
-    assert list(output.headers) == [
-        ("error.code", b"not_utf8"),
-        ("error.message", b"the value is not UTF-8 at byte 0"),
-        ("source.topic", b"acceptances"),
-        ("source.partition", b"3"),
-        ("source.offset", b"99"),
-        ("source.timestamp", b"1700000000000"),
-    ]
 
 
 def test_a_message_is_written_in_the_order_of_its_fields_and_reads_back_the_same() -> None:

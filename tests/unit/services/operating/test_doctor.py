@@ -96,7 +96,7 @@ def test_unequal_partition_counts_are_a_fault(world: World) -> None:
         (
             TOPICS.dead_letters,
             {"max_message_bytes": "1048588"},
-            "max.message.bytes is 1048588, must be at least 2200000",
+            "max.message.bytes is 1048588, must be at least 2000000",
         ),
     ],
 )

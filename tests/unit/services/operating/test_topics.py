@@ -1,10 +1,11 @@
 """Topics: created where missing, compared where not."""
 
 from stream_scorer.adapters.memory.admin import MemoryTopicAdmin
+from stream_scorer.core.messages import LIMIT_MAX
 from stream_scorer.ports import TopicSpec, TopicState
 from stream_scorer.services.operating.topics import create_topics, differences
-from stream_scorer.settings import Settings
-from stream_scorer.topic_plan import horizon_ms, topic_specs
+from stream_scorer.settings import Settings, TopicSettings
+from stream_scorer.topic_plan import horizon_ms, ranking_bytes_max, topic_specs
 
 SPEC = TopicSpec("t", 8, 3, {"cleanup.policy": "delete", "retention.ms": "5"})
 
@@ -54,9 +55,13 @@ def test_the_defaults_keep_rankings_and_outcomes_longer_than_the_join_looks_back
     )
 
 
-def test_offers_are_compacted_and_a_dead_letter_has_room_for_its_reason() -> None:
+def test_offers_are_compacted() -> None:
     settings = Settings()
     specs = {spec.name: spec for spec in topic_specs(settings)}
     assert specs[settings.topics.offers].config["cleanup.policy"] == "compact"
-    largest = {name: int(spec.config["max.message.bytes"]) for name, spec in specs.items()}
-    assert largest[settings.topics.dead_letters] > largest[settings.topics.requests]
+
+
+def test_a_ranking_of_the_largest_size_leaves_room_for_its_labels() -> None:
+    settings = Settings(topics=TopicSettings(record_bytes_max=1_048_588))
+    [labels] = [spec for spec in topic_specs(settings) if spec.name == settings.topics.labels]
+    assert ranking_bytes_max(settings) + 75 * LIMIT_MAX < int(labels.config["max.message.bytes"])

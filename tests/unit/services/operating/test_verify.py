@@ -17,7 +17,8 @@ from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
-from stream_scorer.core.wire.codec import dead_letter_record, decode_all
+from stream_scorer.core.wire.codec import decode_all
+from stream_scorer.core.wire.dead_letters import dead_letter_record
 from stream_scorer.services.operating.verify import Report, VerifyConfig, verify
 from stream_scorer.services.operating.verify_reading import Readers, VerifyTopics
 from stream_scorer.services.streaming.join_restore import JoinConfig, restore
@@ -384,3 +385,17 @@ def test_examples_are_few_and_counts_are_whole() -> None:
     ring.settle()
     report = ring.verify(replace(CONFIG, examples_max=3))
     assert (report.faults, len(report.examples["request_lost"])) == ({"request_lost": 20}, 3)
+
+
+@pytest.mark.parametrize(("digest", "faults"), [(None, set()), (b"0" * 64, {"dead_letter_altered"})])
+def test_a_dead_letter_of_a_record_too_large_is_judged_by_the_digest_it_states(
+    digest: bytes | None, faults: set[str]
+) -> None:
+    ring = Ring()
+    ring.refuse(ring.append(TOPICS.requests, b" " * 1_000_001))
+    if digest is not None:
+        letter = ring.log(TOPICS.dead_letters).pop()
+        headers = {**dict(letter.headers), "value.sha256": digest}
+        ring.log(TOPICS.dead_letters).append(replace(letter, headers=list(headers.items())))
+    ring.settle()
+    assert set(ring.verify().faults) == faults

@@ -1,0 +1,40 @@
+"""Dead letters as records, bounded so that their topic takes each of them whatever its source was."""
+
+from hashlib import sha256
+
+from stream_scorer.core.messages import RECORD_BYTES_MAX
+from stream_scorer.core.records import DeadLetter, OutputRecord
+
+VALUE_BYTES_MAX = RECORD_BYTES_MAX
+KEY_BYTES_MAX = 32_768
+HEAD_BYTES = 16_384
+MESSAGE_CHARS_MAX = 1_000
+# all of it, with the headers and the protocol's own bytes, stays below 1,048,588, which Kafka takes by default
+
+
+def dead_letter_record(dead_letter: DeadLetter, topic: str) -> OutputRecord:
+    """Carry a record on, its key and value untouched, with the reason and where it came from in the headers.
+
+    Of a value over `VALUE_BYTES_MAX` or a key over `KEY_BYTES_MAX` only the first `HEAD_BYTES` go on; headers then state its
+    length and its SHA-256, so that the record at `source.offset` can be recognised.
+    """
+    record = dead_letter.record
+    headers = {
+        "error.code": dead_letter.code,
+        "error.message": dead_letter.message[:MESSAGE_CHARS_MAX],
+        "source.topic": record.topic,
+        "source.partition": record.partition,
+        "source.offset": record.offset,
+        "source.timestamp": record.timestamp_ms,
+    }
+    key, of_key = _bounded("key", record.key, KEY_BYTES_MAX)
+    value, of_value = _bounded("value", record.value, VALUE_BYTES_MAX)
+    headers |= of_key | of_value
+    return OutputRecord(topic, key, value, [(name, str(text).encode()) for name, text in headers.items()])
+
+
+def _bounded(name: str, data: bytes | None, bytes_max: int) -> tuple[bytes | None, dict[str, str | int]]:
+    if data is None or len(data) <= bytes_max:
+        return data, {}
+    about = {f"{name}.truncated": "true", f"{name}.length": len(data), f"{name}.sha256": sha256(data).hexdigest()}
+    return data[:HEAD_BYTES], about

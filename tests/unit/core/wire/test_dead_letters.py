@@ -1,0 +1,55 @@
+"""Dead letters as records."""
+
+from hashlib import sha256
+
+from stream_scorer.core.records import DeadLetter, OutputRecord, Record
+from stream_scorer.core.wire.dead_letters import HEAD_BYTES, KEY_BYTES_MAX, VALUE_BYTES_MAX, dead_letter_record
+
+KAFKA_DEFAULT_BYTES_MAX = 1_048_588
+
+
+def letter_of(key: bytes | None, value: bytes | None, *, message: str = "why") -> OutputRecord:
+    record = Record("t" * 249, 3, 2**62, key, value, 1_700_000_000_000, [("h", b"x" * 3_000_000)])
+    return dead_letter_record(DeadLetter(record, "record_too_large", message), "dead-letters")
+
+
+def size_of(letter: OutputRecord) -> int:
+    return len(letter.key or b"") + len(letter.value or b"") + sum(len(n) + len(v) for n, v in letter.headers)
+
+
+def test_a_dead_letter_carries_the_record_untouched_and_where_it_came_from() -> None:
+    record = Record("acceptances", 3, 99, b"\x00key", b"\xffvalue", 1_700_000_000_000)
+    output = dead_letter_record(DeadLetter(record, "not_utf8", "the value is not UTF-8 at byte 0"), "dead-letters")
+    assert (output.topic, output.key, output.value) == ("dead-letters", b"\x00key", b"\xffvalue")
+    assert list(output.headers) == [
+        ("error.code", b"not_utf8"),
+        ("error.message", b"the value is not UTF-8 at byte 0"),
+        ("source.topic", b"acceptances"),
+        ("source.partition", b"3"),
+        ("source.offset", b"99"),
+        ("source.timestamp", b"1700000000000"),
+    ]
+
+
+def test_of_a_value_that_is_too_large_the_head_its_length_and_its_digest_go_on() -> None:
+    value = b" " * 2_300_000 + b"{}"
+    letter = letter_of(b"k", value)
+    headers = dict(letter.headers)
+    assert (letter.key, letter.value) == (b"k", value[:HEAD_BYTES])
+    assert headers["value.truncated"] == b"true"
+    assert headers["value.length"] == b"2300002"
+    assert headers["value.sha256"] == sha256(value).hexdigest().encode()
+
+
+def test_of_a_key_that_is_too_large_too() -> None:
+    letter = letter_of(b"k" * 2_000_000, None)
+    headers = dict(letter.headers)
+    assert (letter.key, letter.value) == (b"k" * HEAD_BYTES, None)
+    assert (headers["key.truncated"], headers["key.length"]) == (b"true", b"2000000")
+    assert "value.truncated" not in headers
+
+
+def test_the_largest_that_goes_on_untouched_fits_what_kafka_takes_by_default() -> None:
+    letter = letter_of(b"k" * KEY_BYTES_MAX, b"v" * VALUE_BYTES_MAX, message="é" * 5_000)
+    assert "value.truncated" not in dict(letter.headers)
+    assert size_of(letter) + 1_000 < KAFKA_DEFAULT_BYTES_MAX
