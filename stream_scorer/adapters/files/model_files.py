@@ -21,12 +21,18 @@ from stream_scorer.errors import BadModel, UsageError
 
 FORMAT = 1
 TENSORS, MANIFEST = "model.safetensors", "manifest.json"
+TENSORS_BYTES_MAX = 2**32
+MANIFEST_BYTES_MAX = 2**28
 
 _Side = Literal["user_tower", "item_tower"]
 _SIDES: tuple[_Side, _Side] = ("user_tower", "item_tower")
 
 
-class _Manifest(msgspec.Struct):
+# what reading bytes that are no model raises: of numbers in a type that numpy lacks, too
+_UNREADABLE = (msgspec.DecodeError, SafetensorError, FileNotFoundError, RecursionError, ValueError, KeyError, TypeError)
+
+
+class _FolderManifest(msgspec.Struct):
     """What the folder says about itself."""
 
     format: int
@@ -65,9 +71,11 @@ def read_model(folder: Path, *, open_program: OpenProgram | None = None) -> Mode
     if not path.is_file():
         raise UsageError(f"{folder} is not a model: it has no {MANIFEST}")
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+        _check_size(path, MANIFEST_BYTES_MAX)
+        manifest = msgspec.json.decode(path.read_bytes(), type=_FolderManifest)
+        _check_size(folder / TENSORS, TENSORS_BYTES_MAX)
         arrays = load_file(folder / TENSORS)
-    except (msgspec.DecodeError, SafetensorError, FileNotFoundError) as error:
+    except _UNREADABLE as error:
         raise BadModel(f"the model in {folder} cannot be read: {error}") from error
     if manifest.format != FORMAT:
         raise BadModel(f"the model in {folder} has format {manifest.format}, this version reads {FORMAT}")
@@ -77,7 +85,13 @@ def read_model(folder: Path, *, open_program: OpenProgram | None = None) -> Mode
     return Model(manifest.model_id, user_tower, item_tower, manifest.facts)
 
 
-def _tower(manifest: _Manifest, arrays: Tensors, side: _Side, open_program: OpenProgram | None) -> Tower:
+def _check_size(path: Path, bytes_max: int) -> None:
+    """Refuse a file before memory is taken for it."""
+    if (size := path.stat().st_size) > bytes_max:
+        raise BadModel(f"{path} has {size} bytes, at most {bytes_max}")
+
+
+def _tower(manifest: _FolderManifest, arrays: Tensors, side: _Side, open_program: OpenProgram | None) -> Tower:
     own = {name.removeprefix(f"{side}."): array for name, array in arrays.items() if name.startswith(f"{side}.")}
     if side not in manifest.towers:
         raise BadModel(f"the model has no {side}")

@@ -1,42 +1,102 @@
-"""Rebuilds a tower of any kind from what it was stored as."""
+"""Rebuilds a tower of any kind from what it was stored as, and tries it: what comes out can embed."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.features.spec import FeatureSpec
+from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Input, Number, Vector
 from stream_scorer.core.towers.given_vectors import GivenTower, GivenVectors
 from stream_scorer.core.towers.program_tower import OpenProgram, ProgramTower
-from stream_scorer.core.towers.tower import Tower
+from stream_scorer.core.towers.tower import Activation, Combine, Tower
 from stream_scorer.errors import BadModel
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
+HASHES_MAX = 64
+DIM_MAX = 65_536
+_SIDE_MAX = 2**31  # of an array: one of no numbers may claim any other side
+_UNSEEN = "\N{REPLACEMENT CHARACTER}"
+
+# what building and trying a tower raises over parts that don't fit together, whoever wrote them
+_UNFIT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
+
 
 def tower_from(structure: Mapping[str, Any], tensors: Arrays, open_program: OpenProgram | None = None) -> Tower:
-    """Rebuild a tower from `structure()` and `tensors()`. Raises BadModel, also for a program that nothing here can open."""
+    """Rebuild a tower from `structure()` and `tensors()`.
+
+    Raises BadModel for anything that could not embed any features as finite vectors, and for a program that nothing here can open.
+    """
+    _check_arrays(tensors)
     try:
-        if "program" in structure:
-            return _program(structure, tensors, open_program)
-        if "given" in structure:
-            rest = {
-                name.removeprefix("otherwise."): array
-                for name, array in tensors.items()
-                if name.startswith("otherwise.")
-            }
-            otherwise = tower_from(structure["otherwise"], rest, open_program)
-            given = GivenVectors(
-                tuple(structure["given"]), np.asarray(tensors["given"], np.float64)
-            )  # of length 1 already
-            return GivenTower.of_unit(given, otherwise)
+        tower = _built(structure, tensors, open_program)
+        _check_structure(tower)
+        _try(tower)
     except KeyError as error:
         raise BadModel(f"the tower lacks {error.args[0]!r}") from error
-    return Tower.from_tensors(structure, tensors)
+    except _UNFIT as error:
+        raise BadModel(f"the tower cannot be rebuilt: {error!r}") from error
+    return tower
+
+
+def _built(structure: Mapping[str, Any], tensors: Arrays, open_program: OpenProgram | None) -> Tower:
+    if "program" in structure:
+        return _program(structure, tensors, open_program)
+    if "given" not in structure:
+        return Tower.from_tensors(structure, tensors)
+    rest = {name.removeprefix("otherwise."): array for name, array in tensors.items() if name.startswith("otherwise.")}
+    otherwise = _built(structure["otherwise"], rest, open_program)
+    # the vectors were brought to length 1 before they were stored
+    given = GivenVectors(tuple(structure["given"]), np.asarray(tensors["given"], np.float64))
+    return GivenTower.of_unit(given, otherwise)
 
 
 def _program(structure: Mapping[str, Any], tensors: Arrays, open_program: OpenProgram | None) -> Tower:
     if open_program is None:
         raise BadModel("the tower is a program, and nothing here runs programs")
     return ProgramTower.of(FeatureSpec.from_json(structure["spec"]), open_program(tensors["program"].tobytes()))
+
+
+def _check_arrays(tensors: Arrays) -> None:
+    for name, array in tensors.items():
+        if array.dtype.kind != "f" and array.dtype != np.uint8:
+            raise BadModel(f"{name} must hold floating-point numbers, got {array.dtype}")
+        if max(array.shape, default=0) > _SIDE_MAX:
+            raise BadModel(f"{name} has shape {array.shape}, at most {_SIDE_MAX} a side")
+        if array.dtype.kind == "f" and (wrong := array.size - np.count_nonzero(np.isfinite(array))):
+            raise BadModel(f"{wrong} of {array.size} numbers of {name} are not finite")
+
+
+def _check_structure(tower: Tower) -> None:
+    """Refuse what would be taken for something else, or take time and memory without bound."""
+    if not 1 <= tower.dim <= DIM_MAX:
+        raise BadModel(f"vectors must have 1 to {DIM_MAX} numbers, got {tower.dim}")
+    if tower.combine not in get_args(Combine):
+        raise BadModel(f"combine must be one of {', '.join(get_args(Combine))}, got {tower.combine!r}")
+    for layer in tower.layers:
+        if layer.activation not in get_args(Activation):
+            raise BadModel(f"an activation must be one of {', '.join(get_args(Activation))}, got {layer.activation!r}")
+    for slot in tower.spec.slots:
+        if not 1 <= slot.hashes <= HASHES_MAX or slot.buckets < 0:
+            raise BadModel(f"{slot.name!r} must have 1 to {HASHES_MAX} hashes, got {slot.hashes}")
+
+
+def _try(tower: Tower) -> None:
+    """Embed nothing, and something of each feature: the arithmetic that the first request would meet."""
+    features: list[dict[str, Any]] = [{}, {each.name: _sample(each) for each in tower.spec.inputs}]
+    vectors = tower.embed(features, ["", _UNSEEN]).vectors
+    if vectors.shape != (2, tower.dim) or not np.isfinite(vectors).all():
+        raise BadModel(f"vectors must be (2, {tower.dim}) finite numbers, got {vectors.shape}, not all of them finite")
+
+
+def _sample(each: Input) -> object:
+    match each:
+        case Number():
+            return 1.0
+        case Vector():
+            return [1.0] * len(each.means)
+        case Category():
+            return each.vocabulary[0] if each.is_bool else _UNSEEN
+        case Bag():
+            return [_UNSEEN]

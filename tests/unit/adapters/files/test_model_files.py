@@ -1,6 +1,7 @@
 """Model folders: whole or not at all, and refused when they are not what they say."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from stream_scorer.adapters.files.model_files import MANIFEST, TENSORS, read_model, write_model
+from stream_scorer.adapters.files.model_files import MANIFEST, TENSORS, TENSORS_BYTES_MAX, read_model, write_model
 from stream_scorer.core.towers.model import Model
+from stream_scorer.core.towers.tower import digest_towers
 from stream_scorer.errors import BadModel, UsageError
 from tests.release_samples import model
 
@@ -89,3 +91,38 @@ def test_another_format_is_refused_by_number(folder: Path) -> None:
 def test_no_model_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=MANIFEST):
         read_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        (TENSORS, b"no tensors", "cannot be read"),
+        (TENSORS, b"\xff" * 8, "cannot be read"),
+        (MANIFEST, b"[" * 100_000, "cannot be read"),
+        (MANIFEST, b"\xff", "cannot be read"),
+    ],
+)
+def test_garbage_in_a_models_files_is_said_in_a_sentence(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    write_model(tmp_path / "model", model(1))
+    (tmp_path / "model" / name).write_bytes(content)
+    with pytest.raises(BadModel, match=reason):
+        read_model(tmp_path / "model")
+
+
+def test_a_file_of_any_size_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    write_model(tmp_path / "model", model(1))
+    with (tmp_path / "model" / TENSORS).open("r+b") as file:
+        file.truncate(TENSORS_BYTES_MAX + 1)  # a hole: it takes no space
+    with pytest.raises(BadModel, match=f"has {TENSORS_BYTES_MAX + 1} bytes, at most {TENSORS_BYTES_MAX}"):
+        read_model(tmp_path / "model")
+
+
+def test_a_model_whose_numbers_are_not_finite_is_said_in_a_sentence(tmp_path: Path) -> None:
+    made = model(1)
+    made.user_tower.table[0, 0] = np.nan
+    broken = replace(made, model_id=digest_towers(made.user_tower, made.item_tower))
+    write_model(tmp_path / "model", broken)
+    with pytest.raises(BadModel, match="1 of 24 numbers of table are not finite"):
+        read_model(tmp_path / "model")
