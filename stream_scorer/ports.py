@@ -12,7 +12,7 @@ from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
-from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record
+from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record, TopicShape
 from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.releases.release import Release, ReleaseInfo
 from stream_scorer.core.towers.model import Model
@@ -101,6 +101,9 @@ class LogReader(Protocol):
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
         """Return the group's positions, after any open transaction of a predecessor has ended; None: never committed."""
+
+    def topics(self, names: Sequence[str]) -> dict[str, TopicShape]:
+        """Return the shapes of those of the topics that exist, and that this user may see."""
 
     def beginning(self, partition: Partition) -> int:
         """Return the offset of the oldest record kept."""

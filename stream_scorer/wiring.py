@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from stream_scorer.adapters.kafka.log import KafkaLog
@@ -19,6 +20,7 @@ from stream_scorer.adapters.redis.client import connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
+from stream_scorer.core.joining.ring_shape import RingShape
 from stream_scorer.core.ranking.encoding import OfferFeatures
 from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics
@@ -31,10 +33,13 @@ from stream_scorer.services.streaming.loop import Loop, LoopBounds
 from stream_scorer.services.streaming.ranker import RankConfig, Ranker
 from stream_scorer.services.streaming.refresher import RefreshConfig, Refresher
 from stream_scorer.services.streaming.release_watch import ReleaseWatch
+from stream_scorer.services.streaming.ring_check import RingWatch, Standing, shape_now, standing
 from stream_scorer.services.streaming.serve import ServeBounds, Supervisor
 from stream_scorer.settings import Settings
 from stream_scorer.telemetry import serve_metrics
 from stream_scorer.topic_plan import ranking_bytes_max
+
+_LOOK_TIMEOUT_S = 2.0
 
 ClientConfig = dict[str, str | int | float | bool]
 
@@ -99,8 +104,10 @@ def record_source(
     return KafkaSource(member_config(settings, group), topics, mirrored=mirrored, held=held, in_step=in_step)
 
 
-def record_sink(settings: Settings, group: str, *, note_ends: bool = False) -> TransactionalSink | AtLeastOnceSink:
-    """Return the sink that the delivery mode asks for."""
+def record_sink(
+    settings: Settings, group: str, *, note_ends: bool = False, counts: Mapping[str, int] | None = None
+) -> TransactionalSink | AtLeastOnceSink:
+    """Return the sink that the delivery mode asks for; `counts` fixes the partition counts by which it places records."""
     config: ClientConfig = {
         "message.max.bytes": settings.topics.record_bytes_max,
         "compression.type": settings.kafka.compression,
@@ -108,13 +115,13 @@ def record_sink(settings: Settings, group: str, *, note_ends: bool = False) -> T
     }
     timeout_s = settings.kafka.transaction_timeout_ms / 1000
     if settings.loop.delivery == "at_least_once":
-        return AtLeastOnceSink(config, timeout_s=timeout_s, note_ends=note_ends)
+        return AtLeastOnceSink(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts or {})
     instance = settings.loop.instance or uuid.uuid4().hex[:12]
     config |= {
         "transactional.id": f"{group}-{instance}",
         "transaction.timeout.ms": settings.kafka.transaction_timeout_ms,
     }
-    return TransactionalSink(config, timeout_s=timeout_s, note_ends=note_ends)
+    return TransactionalSink(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts or {})
 
 
 def log_reader(settings: Settings, group: str) -> KafkaLog:
@@ -125,19 +132,46 @@ def log_reader(settings: Settings, group: str) -> KafkaLog:
     )
 
 
+def ring_standing(settings: Settings, *, joins: bool) -> Standing:
+    """Return the shape that the ring works by; one who `joins` depends on the join's settings too.
+
+    Raises UsageError when the ring's state cannot go on with the topics and settings of now, NotReady when a topic is missing.
+    """
+    config = join_config(settings)
+    with (
+        contextlib.closing(log_reader(settings, settings.join.group)) as join,
+        contextlib.closing(log_reader(settings, settings.rank.group)) as rank,
+    ):
+        now = shape_now(join, config.topics)
+        if joins:
+            now = replace(now, emit=config.emit, horizons=config.horizons)
+        return standing(join, rank, rank_config(settings).topics, now)
+
+
+@contextlib.contextmanager
+def _watching(settings: Settings, started: RingShape) -> Iterator[RingWatch]:
+    # of short patience: it asks between two batches
+    reader = KafkaLog({**settings.kafka.client_config(), "group.id": settings.join.group}, timeout_s=_LOOK_TIMEOUT_S)
+    with contextlib.closing(reader):
+        yield RingWatch(reader, join_config(settings).topics, started, clock=SystemClock())
+
+
 def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
     """Rank until told to stop; wait for the first release before joining the group."""
     telemetry = serve_metrics(settings.metrics)
     topics = settings.topics
-    with _following(settings, telemetry) as watch:
+    shape = ring_standing(settings, joins=False).shape
+    counts = dict.fromkeys((topics.rankings, topics.outcomes), shape.partitions)
+    with _following(settings, telemetry) as watch, _watching(settings, shape) as ring:
         if watch.wait_first(stopping) is None:
             return
-        sink = record_sink(settings, settings.rank.group)
+        sink = record_sink(settings, settings.rank.group, counts=counts)
         source = record_source(
             settings, settings.rank.group, [topics.requests, topics.acceptances], in_step=settings.rank.in_step
         )
         keep_freed_memory()
-        ranker = Ranker(watch, source.rewind, rank_config(settings), telemetry=telemetry)
+        config = replace(rank_config(settings), beside_positions=shape.beside())
+        ranker = Ranker(watch, source.rewind, config, telemetry=telemetry, look=ring.look)
         with contextlib.closing(source), contextlib.closing(sink):
             _loop(settings, ranker, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
 
@@ -169,18 +203,22 @@ def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
     gc.set_threshold(10_000, 10, 1_000_000)
     telemetry = serve_metrics(settings.metrics)
     group, topics = settings.join.group, settings.topics
+    shape = ring_standing(settings, joins=True).shape
+    config = replace(join_config(settings), shape=shape)
     sink = record_sink(settings, group, note_ends=True)
     source = record_source(settings, group, [topics.rankings], mirrored=[topics.outcomes], held=True)
-    joiner = Joiner(
-        source,
-        sink.end_offsets,
-        lambda: log_reader(settings, group),
-        join_config(settings),
-        clock=SystemClock(),
-        telemetry=telemetry,
-    )
-    with contextlib.closing(source), contextlib.closing(sink), contextlib.closing(joiner):
-        _loop(settings, joiner, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
+    with contextlib.closing(source), contextlib.closing(sink), _watching(settings, shape) as ring:
+        joiner = Joiner(
+            source,
+            sink.end_offsets,
+            lambda: log_reader(settings, group),
+            config,
+            clock=SystemClock(),
+            telemetry=telemetry,
+            look=ring.look,
+        )
+        with contextlib.closing(joiner):
+            _loop(settings, joiner, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
 
 
 def join_config(settings: Settings) -> JoinConfig:

@@ -12,6 +12,13 @@ class Partition(NamedTuple):
     number: int
 
 
+class TopicShape(NamedTuple):
+    """How many partitions a topic has, and the id that the broker gave it when it was made; "": the broker does not say."""
+
+    partitions: int
+    topic_id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A record as it came from Kafka; a value of None is a tombstone."""

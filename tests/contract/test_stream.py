@@ -178,3 +178,10 @@ def test_a_log_reads_a_stretch(stream: Stream) -> None:
 def test_a_sink_knows_how_far_it_has_written(stream: Stream) -> None:
     put(stream, stream.topics.labels, b"one", b"two")
     assert stream.sink.end_offsets()[Partition(stream.topics.labels, 1)] == 2
+
+
+def test_a_log_knows_the_shape_of_topics_that_exist(stream: Stream) -> None:
+    shapes = stream.log.topics([stream.topics.rankings, stream.topics.outcomes])
+    assert [shape.partitions for shape in shapes.values()] == [4, 4]
+    assert len({shape.topic_id for shape in shapes.values()} - {""}) == 2
+    assert stream.log.topics([stream.topics.rankings]) == {stream.topics.rankings: shapes[stream.topics.rankings]}

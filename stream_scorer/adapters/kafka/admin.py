@@ -9,6 +9,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
 
 from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error
+from stream_scorer.adapters.kafka.topic_shapes import has_controller
 from stream_scorer.core.records import Partition
 from stream_scorer.errors import NotReady, UsageError
 from stream_scorer.ports import TopicSpec, TopicState
@@ -22,10 +23,6 @@ _NO_COORDINATOR_YET = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 }
 _GRACE_S = 5.0  # the client's own time-out comes first, with a reason
-
-
-def _has_controller(metadata: Any) -> bool:
-    return metadata.controller_id in metadata.brokers
 
 
 class KafkaTopicAdmin:
@@ -45,7 +42,7 @@ class KafkaTopicAdmin:
         """See TopicAdmin."""
         metadata = self._metadata()
         existing = [name for name in names if name in metadata.topics]
-        configs = self._configs(existing) if _has_controller(metadata) else {}
+        configs = self._configs(existing) if has_controller(metadata) else {}
         states = {}
         for name in existing:
             partitions = metadata.topics[name].partitions
@@ -56,7 +53,7 @@ class KafkaTopicAdmin:
 
     def create(self, specs: Sequence[TopicSpec]) -> None:
         """See TopicAdmin. A broker without a controller (librdkafka's mock) makes a topic, as it sees fit, when asked about it."""
-        if not _has_controller(self._metadata()):
+        if not has_controller(self._metadata()):
             producer = Producer({**self._config, "allow.auto.create.topics": True})
             for spec in specs:
                 producer.list_topics(spec.name, timeout=self._timeout_s)
@@ -81,7 +78,7 @@ class KafkaTopicAdmin:
     def lag(self, group: str, topics: Sequence[str]) -> dict[Partition, int]:
         """See TopicAdmin."""
         metadata = self._metadata()
-        if not _has_controller(metadata):
+        if not has_controller(metadata):
             raise NotReady("the broker does not tell how far groups are")
         partitions = [
             TopicPartition(name, number)

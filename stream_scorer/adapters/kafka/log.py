@@ -8,7 +8,8 @@ from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaExc
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream_scorer.adapters.kafka.client import ClientConfig, new_consumer, record_of, transient
-from stream_scorer.core.records import Partition, Position, Record
+from stream_scorer.adapters.kafka.topic_shapes import topic_shapes
+from stream_scorer.core.records import Partition, Position, Record, TopicShape
 from stream_scorer.errors import TransientError
 
 _BATCH = 5_000
@@ -42,6 +43,11 @@ class KafkaLog:
             position = None if one.offset == OFFSET_INVALID else Position(one.offset, one.metadata or "")
             found[Partition(one.topic, one.partition)] = position
         return found
+
+    def topics(self, names: Sequence[str]) -> dict[str, TopicShape]:
+        """See LogReader.topics."""
+        with transient("asking about topics"):
+            return topic_shapes(self._admin, names, timeout_s=self._timeout_s)
 
     def beginning(self, partition: Partition) -> int:
         """See LogReader.beginning."""

@@ -1,10 +1,11 @@
 """Writing outputs together with progress: in one transaction, or outputs first."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition, murmur2
 
 from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_producer
 from stream_scorer.adapters.kafka.source import KafkaSource
@@ -12,15 +13,19 @@ from stream_scorer.core.records import OutputRecord, Partition, Progress
 from stream_scorer.errors import BatchAborted, FatalStreamError, NotReady, TransientError
 
 _MEMBERSHIP_LOST = {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID}
+_NO_COUNTS: Mapping[str, int] = MappingProxyType({})
+_ANY = -1  # as the client's partitioner says
 
 
 class _Outputs:
     """Queues records in a producer; with `note_ends` it remembers how far each partition is known to be written."""
 
-    def __init__(self, config: ClientConfig, *, timeout_s: float, note_ends: bool) -> None:
+    def __init__(
+        self, config: ClientConfig, *, timeout_s: float, note_ends: bool, counts: Mapping[str, int] = _NO_COUNTS
+    ) -> None:
         # success reports cost half a microsecond a record: only where their offsets are needed
         self.producer = new_producer({**config, "delivery.report.only.error": not note_ends})
-        self._timeout_s, self._note_ends = timeout_s, note_ends
+        self._timeout_s, self._note_ends, self._counts = timeout_s, note_ends, counts
         self._failed: list[str] = []
         self.ends: dict[Partition, int] = {}
 
@@ -35,7 +40,7 @@ class _Outputs:
             self._queue(output, self._note if place in noted else self._note_failure)
 
     def _queue(self, output: OutputRecord, on_delivery: Callable[[KafkaError | None, Message], None]) -> None:
-        partition = -1 if output.partition is None else output.partition
+        partition = self._partition(output)
         deadline_s = time.monotonic() + self._timeout_s
         while True:
             try:
@@ -54,6 +59,13 @@ class _Outputs:
                 self.producer.poll(0.1)
             else:
                 return
+
+    def _partition(self, output: OutputRecord) -> int:
+        if output.partition is not None:
+            return output.partition
+        # the client learns of each topic's growth at another moment: by one count, what is of one customer stays together
+        count = self._counts.get(output.topic)
+        return _ANY if count is None or output.key is None else murmur2(output.key, count)
 
     def _note(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
@@ -78,10 +90,15 @@ class TransactionalSink:
     `init_transactions` of its successor, which has the same `transactional.id`, settles what was open.
     """
 
-    def __init__(self, config: ClientConfig, *, timeout_s: float, note_ends: bool = False) -> None:
-        """Fence a predecessor of the same transactional.id and end its open transaction. Raises NotReady."""
+    def __init__(
+        self, config: ClientConfig, *, timeout_s: float, note_ends: bool = False, counts: Mapping[str, int] = _NO_COUNTS
+    ) -> None:
+        """Fence a predecessor of the same transactional.id and end its open transaction. Raises NotReady.
+
+        `counts` fixes the partition count by which records of a topic are placed, whatever it grows to.
+        """
         self._timeout_s = timeout_s
-        self._outputs = _Outputs(config, timeout_s=timeout_s, note_ends=note_ends)
+        self._outputs = _Outputs(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts)
         self._producer = self._outputs.producer
         self._init()
 
@@ -155,10 +172,13 @@ class TransactionalSink:
 class AtLeastOnceSink:
     """See RecordSink: outputs are flushed before progress is committed, so a crash between repeats them."""
 
-    def __init__(self, config: ClientConfig, *, timeout_s: float, note_ends: bool = False) -> None:
-        """Make an idempotent producer."""
+    def __init__(
+        self, config: ClientConfig, *, timeout_s: float, note_ends: bool = False, counts: Mapping[str, int] = _NO_COUNTS
+    ) -> None:
+        """Make an idempotent producer; `counts` as in TransactionalSink."""
         self._timeout_s = timeout_s
-        self._outputs = _Outputs({**config, "enable.idempotence": True}, timeout_s=timeout_s, note_ends=note_ends)
+        config = {**config, "enable.idempotence": True}
+        self._outputs = _Outputs(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts)
         self._producer = self._outputs.producer
 
     def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: KafkaSource) -> None:

@@ -1,11 +1,12 @@
 """Kafka's ports in memory: topics, groups, and writes that are whole or not at all. It can be told to fail."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from confluent_kafka import murmur2
 
-from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record
+from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record, TopicShape
 from stream_scorer.errors import BatchAborted
 from stream_scorer.ports import Assignment, Clock, Fetched
 
@@ -17,6 +18,8 @@ class MemoryBroker:
     partitions: int
     clock: Clock
     committed: dict[tuple[str, Partition], Position] = field(default_factory=dict)
+    made: Counter[str] = field(default_factory=Counter)
+    """How often each topic was made anew."""
     _logs: dict[Partition, list[Record]] = field(default_factory=dict)
 
     def append(self, output: OutputRecord) -> None:
@@ -30,6 +33,12 @@ class MemoryBroker:
     def log(self, partition: Partition) -> list[Record]:
         """Return the records of a partition."""
         return self._logs.setdefault(partition, [])
+
+    def make_anew(self, name: str) -> None:
+        """Delete a topic, with the positions of all groups in it as Kafka does, and make it again."""
+        self.made[name] += 1
+        self._logs = {one: log for one, log in self._logs.items() if one.topic != name}
+        self.committed = {place: position for place, position in self.committed.items() if place[1].topic != name}
 
     def topic(self, name: str) -> list[Record]:
         """Return all records of a topic, by partition and offset."""
@@ -153,6 +162,10 @@ class MemoryLog:
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
         """See LogReader.committed."""
         return {one: self._broker.committed.get((self._group, one)) for one in partitions}
+
+    def topics(self, names: Sequence[str]) -> dict[str, TopicShape]:
+        """See LogReader.topics: here every topic exists."""
+        return {name: TopicShape(self._broker.partitions, f"{name}-{self._broker.made[name]}") for name in names}
 
     def beginning(self, partition: Partition) -> int:
         """See LogReader.beginning."""

@@ -7,6 +7,7 @@ from stream_scorer.core.joining.at_close import ClosePoint
 from stream_scorer.core.joining.erasure import ErasedCustomers
 from stream_scorer.core.joining.join_state import RestorePoint
 from stream_scorer.core.joining.labelling import Horizons
+from stream_scorer.core.joining.ring_shape import take_apart
 from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
 from stream_scorer.core.verifying.history import Answer, Input, Output, Ranked, Rows, Word
 from stream_scorer.core.verifying.refusals import counts_for, refused_wrongly
@@ -85,9 +86,12 @@ class JoinClock:
     @classmethod
     def from_text(cls, metadata: str) -> "JoinClock":
         """Read the metadata of the joiner's position. Raises ValueError for one that is not ours."""
-        if metadata.startswith('["close"'):
-            return cls(ClosePoint.from_text(metadata).labelled_ms, at_close=True)
-        return cls(RestorePoint.from_text(metadata).clocks.watermark_ms)
+        point, _ = take_apart(metadata)
+        if not point:
+            return cls()
+        if point.startswith('["close"'):
+            return cls(ClosePoint.from_text(point).labelled_ms, at_close=True)
+        return cls(RestorePoint.from_text(point).clocks.watermark_ms)
 
     def settled(self, answer: Answer, horizons: Horizons) -> bool:
         """Return whether an answer without a ranking can't wait for it any more."""

@@ -11,6 +11,7 @@ from stream_scorer.core.joining.at_close import ClosePoint, PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.joining.join_state import JoinTopics, RestorePoint
 from stream_scorer.core.joining.labelling import Horizons
+from stream_scorer.core.joining.ring_shape import RingShape, differences, take_apart
 from stream_scorer.core.records import Partition, Position, Record
 from stream_scorer.errors import UsageError
 from stream_scorer.ports import LogReader
@@ -31,6 +32,8 @@ class JoinConfig:
     horizons: Horizons
     held_max: int
     emit: Emit = "at_once"
+    shape: RingShape | None = None
+    """What to write beside the positions; None: nothing, and nothing is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +79,27 @@ def _find(number: int, reader: LogReader, config: JoinConfig) -> _Found:
     committed = reader.committed([rankings, outcomes])
     labels_end = reader.end(Partition(config.topics.labels, number))
     rankings_at, outcomes_at = committed[rankings], committed[outcomes]
+    point = None if rankings_at is None else _checked(number, rankings_at, config)
     return _Found(
         number,
         reader,
         config,
-        rankings_at if rankings_at is not None and rankings_at.metadata else None,
+        point,
         rankings_at.offset if rankings_at else reader.beginning(rankings),
         outcomes_at.offset if outcomes_at else reader.beginning(outcomes),
         labels_end,
     )
+
+
+def _checked(number: int, position: Position, config: JoinConfig) -> Position | None:
+    """Return the position with its restore point alone, None where it has none. Raises UsageError for a state of another shape."""
+    try:
+        point, written = take_apart(position.metadata)
+    except ValueError as error:
+        raise UsageError(f"partition {number}: {error}") from error
+    if config.shape is not None and written is not None and (changed := differences(written, config.shape)):
+        raise UsageError(f"partition {number}: the join's state was made otherwise: {'; '.join(changed)}")
+    return Position(position.offset, point) if point else None
 
 
 def _started(found: _Found, kind: type[State]) -> State:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
@@ -38,9 +39,11 @@ class Joiner:
         *,
         clock: Clock,
         telemetry: Telemetry,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
+        """Join what `source` reads; `look` raises when the ring's topics have changed under this worker."""
         self._source, self._sink_ends, self._new_reader = source, sink_ends, new_reader
-        self._config, self._clock, self._telemetry = config, clock, telemetry
+        self._config, self._clock, self._telemetry, self._look = config, clock, telemetry, look
         self._states: dict[int, State] = {}
         self._restoring: dict[int, Future[State]] = {}
         self._committed: dict[int, dict[Partition, Position]] = {}
@@ -51,6 +54,7 @@ class Joiner:
 
     def process(self, fetched: Fetched) -> Work | None:
         """See Job.process."""
+        self._look()
         self._change_hands(fetched.assignment)
         self._start_restored()
         records, ended = _by_partition(fetched.records, fetched.ended)
@@ -83,10 +87,11 @@ class Joiner:
             if (
                 joined.labels
                 or joined.dead_letters
-                or (number in records and state.progress() != self._committed.get(number))
+                # by the clock too: a partition that has drained commits that nothing is open
+                or ((number in records or number in now_ms) and state.progress() != self._committed.get(number))
             ):
                 self._committed[number] = state.progress()
-                progress |= self._committed[number]
+                progress |= self._beside(self._committed[number])
         self._check_bound()
         self._pace()
         if not progress:
@@ -96,6 +101,15 @@ class Joiner:
         )
         outputs += [dead_letter_record(letter, self._config.dead_letters) for letter in dead]
         return Work([record for number in numbers for record in records.get(number, [])], outputs, dead, progress)
+
+    def _beside(self, progress: dict[Partition, Position]) -> dict[Partition, Position]:
+        """Write the ring's shape beside the restore point."""
+        if (shape := self._config.shape) is None:
+            return progress
+        return {
+            partition: replace(position, metadata=shape.beside(position.metadata)) if position.metadata else position
+            for partition, position in progress.items()
+        }
 
     def _fates(self, counts: Counter[str], dead: list[DeadLetter]) -> Counter[str]:
         fates = Counter(letter.code for letter in dead if letter.record.topic == self._config.topics.outcomes)

@@ -1,7 +1,7 @@
 """rank: requests to rankings and acceptances to outcomes, by the release that is held when the batch is computed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -38,6 +38,8 @@ class RankConfig:
     offer_features: OfferFeatures
     ranking_bytes_max: int
     exploration: Exploration | None = None
+    beside_positions: str = ""
+    """Metadata of the positions: the shape of the ring that rankings and outcomes are routed by."""
 
 
 class Ranker:
@@ -49,15 +51,24 @@ class Ranker:
     name = "rank"
 
     def __init__(
-        self, releases: Releases, rewind: Callable[[], None], config: RankConfig, *, telemetry: Telemetry
+        self,
+        releases: Releases,
+        rewind: Callable[[], None],
+        config: RankConfig,
+        *,
+        telemetry: Telemetry,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
+        """Rank by `releases`; `look` raises when the ring's topics have changed under this worker."""
         self._releases, self._rewind, self._config, self._telemetry = releases, rewind, config, telemetry
         self._release: Release | None = None
         self._batch: FeatureCoverage | None = None
         self._covered: FeatureCoverage | None = None  # of this release's requests, until it is judged
+        self._look = look
 
     def process(self, fetched: Fetched) -> Work | None:
         """See Job.process."""
+        self._look()
         release = self._newest()  # told on the metrics without traffic, too
         if not fetched.records:
             return None
@@ -72,7 +83,11 @@ class Ranker:
         )
         self._batch = ranked.coverage if ranked.coverage.rows else None
         dead = [dead_letter_record(letter, config.dead_letters) for letter in ranked.dead_letters]
-        return Work(fetched.records, [*ranked.outputs, *dead], ranked.dead_letters, progress_of(fetched.records))
+        progress = {
+            partition: replace(position, metadata=config.beside_positions)
+            for partition, position in progress_of(fetched.records).items()
+        }
+        return Work(fetched.records, [*ranked.outputs, *dead], ranked.dead_letters, progress)
 
     def _newest(self) -> Release:
         release = self._releases.current()

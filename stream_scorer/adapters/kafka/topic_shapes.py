@@ -1,0 +1,38 @@
+"""Partition counts and ids of topics, as the brokers tell them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from stream_scorer.adapters.kafka.client import kafka_error
+from stream_scorer.core.records import TopicShape
+
+_GRACE_S = 5.0  # the client's own time-out comes first, with a reason
+
+
+def has_controller(metadata: Any) -> bool:
+    """Return whether the broker is a whole one; librdkafka's mock has no controller, and knows no topic ids."""
+    return metadata.controller_id in metadata.brokers
+
+
+def topic_shapes(client: AdminClient, names: Sequence[str], *, timeout_s: float) -> dict[str, TopicShape]:
+    """Return the shapes of those of the topics that exist. Raises KafkaException."""
+    metadata = client.list_topics(timeout=timeout_s)
+    existing = [name for name in names if name in metadata.topics]
+    if not existing or not has_controller(metadata):
+        return {name: TopicShape(len(metadata.topics[name].partitions)) for name in existing}
+    futures = client.describe_topics(TopicCollection(existing), request_timeout=timeout_s)
+    shapes = {name: _shape(future, timeout_s) for name, future in futures.items()}
+    return {name: shape for name, shape in shapes.items() if shape is not None}
+
+
+def _shape(future: Any, timeout_s: float) -> TopicShape | None:
+    try:
+        described = future.result(timeout_s + _GRACE_S)
+    except KafkaException as error:
+        if kafka_error(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return None  # deleted between the two questions
+        raise
+    return TopicShape(len(described.partitions), str(described.topic_id))

@@ -1,0 +1,81 @@
+"""What becomes of a ring whose topics or settings are changed between two runs, with requests open."""
+
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from tests.release_samples import model, offer
+from tests.ring import Ring, acceptance, request, values
+from tests.waiting import wait_for
+
+ASKED = 40
+
+
+@pytest.fixture
+def ring(ring: Ring) -> Ring:
+    """A ring with requests open."""
+    ring.publish(model(1), [offer(number) for number in range(3)])
+    ring.send(ring.topics.requests, [request(number) for number in range(ASKED)])
+    return ring
+
+
+def refusal(ring: Ring, *words: str, log: Path) -> tuple[int, str]:
+    """Run a command that must fail, and return its code and what it says."""
+    code = ring.start(*words, log=log).wait(120)
+    said = log.read_text()
+    assert code != 0, said
+    assert "Traceback" not in said
+    return code, said
+
+
+def grow(ring: Ring, count: int, *topics: str) -> None:
+    client = AdminClient({"bootstrap.servers": ring.kafka})
+    for future in client.create_partitions([NewPartitions(topic, count) for topic in topics]).values():
+        future.result()
+    wait_for(
+        lambda: all(len(client.list_topics(timeout=10).topics[topic].partitions) == count for topic in topics), "growth"
+    )
+
+
+def rank_and_join(ring: Ring, folder: Path, *words: str) -> None:
+    ring.run("rank", "--until-idle", "1", log=folder / "rank.log")
+    ring.run("join", "--until-idle", "1", *words, log=folder / "join.log")
+
+
+def test_a_ring_whose_topics_have_grown_goes_on_with_the_partitions_it_began_with(ring: Ring, tmp_path: Path) -> None:
+    rank_and_join(ring, tmp_path)
+    grow(ring, 8, ring.topics.rankings, ring.topics.outcomes, ring.topics.labels)
+    ring.send(ring.topics.acceptances, [acceptance(number, f"offer-{number % 3}") for number in range(ASKED)])
+    rank_and_join(ring, tmp_path)
+    labels = values(ring.read(ring.topics.labels))
+    assert {label["request_id"] for label in labels} == {f"q-{number}" for number in range(ASKED)}
+    assert ring.read(ring.topics.dead_letters) == []
+    assert "goes on with the 4" in (tmp_path / "join.log").read_text()
+
+
+def test_topics_of_different_counts_are_refused_by_every_worker(ring: Ring, tmp_path: Path) -> None:
+    grow(ring, 8, ring.topics.outcomes)
+    for job in ("rank", "join"):
+        code, said = refusal(ring, job, "--until-idle", "1", log=tmp_path / job)
+        assert code == 2
+        assert f"{ring.topics.outcomes} has 8" in said
+        assert "--grow 8" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"STREAM_SCORER_JOIN__WINDOW_MS": "1000"}, "join.window_ms was 1800000 and is 1000"),
+        ({"STREAM_SCORER_JOIN__EMIT": "at_close"}, "join.emit was at_once and is at_close"),
+    ],
+)
+def test_a_setting_that_decides_labels_is_not_changed_under_open_requests(
+    ring: Ring, tmp_path: Path, options: dict[str, str], said: str
+) -> None:
+    rank_and_join(ring, tmp_path)
+    ring.options |= options
+    code, text = refusal(ring, "join", "--until-idle", "1", log=tmp_path / "refused")
+    assert code == 2
+    assert said in text
+    ring.run("rank", "--until-idle", "1", log=tmp_path / "rank.log")  # which does not depend on it
