@@ -1,4 +1,4 @@
-"""Measures the ranker on a real broker, beside a bare consume-produce loop with the same record sizes in the same run; joins; training.
+"""Measures the ranker, the join and training on a real broker, beside the least that each could cost.
 
-Processor times of one machine vary from hour to hour: only what one run puts side by side is to be compared.
+Processor times of one machine vary from hour to hour: compare only what one run measured.
 """

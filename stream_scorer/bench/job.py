@@ -1,4 +1,4 @@
-"""The reference job: eight features a customer, two towers of four embedded categories and a few numbers, some thousand offers."""
+"""The reference job: eight features a customer, two towers of four embedded categories and a few numbers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -52,7 +52,7 @@ def offers(count: int, seed: int = 2) -> list[Offer]:
 
 
 def requests(count: int, seed: int = 3) -> list[bytes]:
-    """Return requests of about 400 bytes; the customer of request n is `n`, so that a ranking's key tells its request."""
+    """Return requests of about 400 bytes; request n is of customer `n`, so that a ranking's key identifies it."""
     rng = np.random.default_rng(seed)
     kinds = [_features(CUSTOMER_TEXTS, CUSTOMER_NUMBERS, rng) for _ in range(997)]
     return [_request(number, kinds[number % len(kinds)]) for number in range(count)]

@@ -1,4 +1,4 @@
-"""A command of ours as a process whose use of the machine is told when it ends."""
+"""A command of ours as a process whose use of the machine is measured when it ends."""
 
 import os
 import signal
@@ -56,7 +56,7 @@ class MeasuredProcess:
         return Usage(usage.ru_utime + usage.ru_stime, peak_bytes)
 
     def _peak_bytes(self) -> int:
-        """Return the largest resident memory so far, 0 where there is no /proc; ru_maxrss would count what we had when we forked."""
+        """Return the peak resident memory, 0 where there is no /proc; ru_maxrss would include ours before the fork."""
         with suppress(OSError):
             for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):

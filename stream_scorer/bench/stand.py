@@ -1,4 +1,4 @@
-"""The stand that everything is measured on: a broker and a store of our own, a release, and workers that are run one at a time."""
+"""The servers that everything is measured on, a release, and workers that run one at a time."""
 
 import json
 import os
@@ -34,7 +34,7 @@ _RECENT_RANKINGS = 512
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Topics and a group that no other run has."""
+    """Topics and a group that no other run uses."""
 
     worker: Worker
     delivery: Delivery
@@ -96,7 +96,7 @@ class Stand:
         )
 
     def new_run(self, worker: Worker, delivery: Delivery, *, given: Mapping[str, str] | None = None) -> Run:
-        """Make topics of its own, but for those `given` by what they hold, where it is to read what is there already."""
+        """Make topics for one run; `given` names existing topics that it reads, by their role."""
         tag = f"{self._stamp}-{next(self._numbers)}"
         names = ("requests", "acceptances", "offers", "rankings", "outcomes", "labels", "dead_letters")
         topics = {**{name: f"{name}-{tag}" for name in names}, **(given or {})}

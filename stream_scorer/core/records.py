@@ -54,7 +54,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The next offset to read of a partition, and what must be remembered beside it (4,095 characters at most, no NUL)."""
+    """The next offset to read of a partition, and metadata beside it (at most 4,095 characters, no NUL)."""
 
     offset: int
     metadata: str = ""

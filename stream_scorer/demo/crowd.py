@@ -1,4 +1,4 @@
-"""Simulated customers at the ring's edge: they send requests, read their rankings, and answer, over the topics as any client does."""
+"""Simulated customers at the ring's edge, who send requests, read rankings and answer over the topics."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ RECORDS_MAX = 2_000
 
 @dataclass(frozen=True, slots=True)
 class CrowdTopics:
-    """Where customers speak and listen."""
+    """The topics that customers write and read."""
 
     requests: str
     acceptances: str
@@ -64,7 +64,7 @@ class Crowd:
         delay_ms: tuple[int, int],
         clock: Clock,
     ) -> None:
-        """Let `rate_per_s` requests come, each answered `delay_ms` (from, to) after its ranking arrived."""
+        """Start `rate_per_s` requests a second, each answered `delay_ms` (from, to) after its ranking arrived."""
         self._world, self._rng, self._feed, self._source = world, rng, feed, source
         self._topics, self._rate_per_s, self._delay_ms, self._clock = topics, rate_per_s, delay_ms, clock
         self._upcoming: deque[CustomerRequest] = deque()

@@ -1,4 +1,4 @@
-"""The ring as the demo runs it: a broker, a store, and our own commands as processes. What it starts, it stops."""
+"""The ring as the demo runs it: a broker, a store, and our own commands as processes, all stopped in the end."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ Section = dict[str, str | int | float]
 
 
 def prepare(out: Path) -> None:
-    """Make the folder, or empty the one of an earlier demo. Raises UsageError for any other that holds something."""
+    """Make the folder, or empty an earlier demo's. Raises UsageError for any other folder that is not empty."""
     config = out / "settings.toml"
     if out.exists() and any(out.iterdir()) and not (config.is_file() and config.read_text().startswith(MARK)):
         raise UsageError(f"{out} holds something that no demo left there: name another folder with --out")
@@ -40,7 +40,7 @@ def prepare(out: Path) -> None:
 
 
 class Ring:
-    """Servers from `start` on, commands from `run` on, all until `stop`, the last first."""
+    """Servers from `start` on and commands from `run` on, stopped by `stop` in reverse order."""
 
     def __init__(self, out: Path, *, kafka: bool) -> None:
         """Keep settings and logs in `out`; a real broker where `kafka`, else the embedded one."""
@@ -108,7 +108,7 @@ class Ring:
             step()
 
     def stop_steady(self) -> None:
-        """Stop the commands that go on, so that they write what they hold."""
+        """Stop the steady commands, so that they write what they have in memory."""
         for command in reversed(self._steady):
             command.stop()
         self._steady.clear()

@@ -1,4 +1,4 @@
-"""What a person sees of the demo: steps as lines, and the live figures as a table on a terminal, as lines elsewhere."""
+"""What a person sees of the demo: steps as lines, and live figures as a table on a terminal, elsewhere as lines."""
 
 from dataclasses import dataclass, field
 from typing import TextIO
@@ -40,11 +40,11 @@ class Screen:
         self._console = Console(file=self.stream, highlight=False)
 
     def step(self, text: str) -> None:
-        """Say what is done now."""
+        """Print the step that begins now."""
         self._console.print(f"> {text}", style="bold", markup=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """Say something about the present step."""
+        """Print a line about the present step."""
         self._console.print(f"  {text}", markup=False, soft_wrap=True)
 
     def due(self, now_ms: int) -> bool:

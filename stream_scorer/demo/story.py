@@ -1,4 +1,4 @@
-"""The demo, step by step: a model from history, a release, live traffic, and what it teaches, released in turn."""
+"""The demo, step by step: a model from history, a release, live traffic, and releases that learn from it."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -30,7 +30,7 @@ Until = Callable[[Callable[[], bool], str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the demo is told: traffic for `seconds` besides the trainings, an equal share by each release.
+    """The demo's options: `seconds` of traffic besides the trainings, shared equally by the releases.
 
     No training begins by which start, trainings and end would take longer than `besides_s_max`.
     """
@@ -49,7 +49,7 @@ class Plan:
 
 
 class Story:
-    """Tells itself to a screen; `run` once."""
+    """Runs the demo and shows it on a screen; `run` once."""
 
     def __init__(self, plan: Plan, screen: Screen) -> None:
         """Draw the world."""
@@ -100,7 +100,7 @@ class Story:
         ring.offers.write_bytes(b"".join(encode(offer) + b"\n" for offer in world.offers()))
 
     def _release(self, ring: Ring, number: int, until: Until) -> bool:
-        """Train and publish, unless the gate refuses; whoever waits in `until` goes on meanwhile."""
+        """Train and publish, unless the gate refuses; traffic goes on meanwhile."""
         model = str(self._plan.out / "models" / str(number))
         # one thread: the ring needs the cores too, and so small a model gains nothing by a second
         trained = self._command(

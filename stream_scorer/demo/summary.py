@@ -1,4 +1,4 @@
-"""What the demo comes to, for people and for programs."""
+"""The demo's result, for people and for programs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from stream_scorer.settings import TopicSettings
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSummary:
-    """One release; the interval is Wilson's at 95 %, the expected rate is by the known odds of what was shown."""
+    """One release's result; the interval is Wilson's at 95 %, the expected rate follows from the known odds."""
 
     release_id: str
     first_ranking_s: float
@@ -100,7 +100,7 @@ class Summary:
         return asdict(self)
 
     def lines(self) -> Iterator[str]:
-        """Say it."""
+        """Return the lines that are printed."""
         yield f"{'':12}{'id':14}{'rankings':>9}{'accepted':>10}  acceptance rate (95 %)    by the odds"
         for place, one in enumerate(self.releases, 1):
             low, high = one.interval

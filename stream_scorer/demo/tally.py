@@ -1,4 +1,4 @@
-"""What simulated customers saw and did, counted: by release, by second, by latency."""
+"""Counts what simulated customers saw and did: by release, by second, by latency."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ RECENT_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A ranking that reached its customer: how long it took, whether anything was accepted, and how likely that was by the known odds."""
+    """A ranking that reached its customer: its latency, whether anything was accepted, and how likely that was."""
 
     ranking: Ranking
     latency_ms: int
@@ -80,7 +80,7 @@ class Second:
 
 @dataclass
 class Tally:
-    """All that was seen since the first ranking."""
+    """All figures since the first ranking."""
 
     started_ms: int = 0
     releases: dict[str, ReleaseTally] = field(default_factory=dict)

@@ -72,7 +72,7 @@ class Traffic:
                 self._feed.flush()
 
     def open(self) -> None:
-        """Let one customer come, and the others once that one has a ranking. Raises NotReady when none arrives in time."""
+        """Send one request, and begin the traffic once it has its ranking. Raises NotReady for none in time."""
         self.until(lambda: self.crowd.sent[self._topics.requests] > 0, "the first customer", START_S_MAX)
         self.until(partial(self.served_by, 1), "waiting for the first ranking", START_S_MAX, sending=False)
 
@@ -89,7 +89,7 @@ class Traffic:
         self._ring.until(done, note, seconds_max, meanwhile=partial(self._step, note, sending=sending))
 
     def drain(self) -> None:
-        """Let rankings, answers and labels arrive until the last window has closed; what does not in time is counted."""
+        """Wait, bounded, until the last window has closed; what is missing by then is counted."""
         crowd, late = self.crowd, self._past(DRAIN_S_MAX)
         self.until(
             lambda: late() or not (crowd.waiting or crowd.unanswered), "last answers", 2 * DRAIN_S_MAX, sending=False

@@ -1,8 +1,8 @@
-"""A simulated world of customers and offers whose acceptance odds are known, for the demo and the tests.
+"""A simulated world of customers and offers whose acceptance odds are known, for the demo, tests and the benchmark.
 
-Because the truth is known, a ranking can be held against the best possible one and against popularity. A customer looks at rank r
-with probability `r ** -0.7` and then accepts by the odds; the acceptance rate is the share of rankings with an acceptance.
-Randomness comes in as a seed (the world) or a generator (what happens in it).
+Because the truth is known, a ranking can be compared with the best possible one and with popularity. A customer looks
+at rank r with probability `r ** -0.7` and then accepts by the odds; the acceptance rate is the share of rankings with
+an acceptance. Randomness comes in as a seed (the world) or a generator (what happens in it).
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class World:
     def of(
         cls, seed: int, *, customers: int = 2_000, offers: int = 200, popularity_rate: float = POPULARITY_RATE
     ) -> "World":
-        """Make the world of a seed, in which the popularity ranking of five offers has an acceptance rate of `popularity_rate`."""
+        """Make the world of a seed; the popularity ranking of five offers is accepted at `popularity_rate`."""
         rng = np.random.default_rng(seed)
         customer_side, offer_side = world_making.customers(rng, customers), world_making.offers(rng, offers)
         tastes, appeals = world_making.coordinates(customer_side, offer_side)
@@ -63,7 +63,7 @@ class World:
         return [Offer(offer_id=offer_id(row), features=features) for row, features in enumerate(self.offer_features)]
 
     def odds(self, customers: Rows, offers: Rows) -> Array:
-        """Return the odds (B, N) of offers (N,), or (B, k) of each customer's own offers (B, k): acceptance once looked at."""
+        """Return the odds of acceptance once looked at: (B, N) of offers (N,), or (B, k) of each one's own (B, k)."""
         if offers.ndim == 1:
             return _sigmoid(self.tastes[customers] @ self.appeals[offers].T + self.constant)
         return _sigmoid(np.einsum("bq,bkq->bk", self.tastes[customers], self.appeals[offers]) + self.constant)
@@ -73,7 +73,7 @@ class World:
         return _rates(self.odds(customers, ranked))
 
     def best_possible(self, places: int = PLACES) -> float:
-        """Return the acceptance rate when everyone sees the offers of their highest odds, highest first; no ranking does better."""
+        """Return the highest possible acceptance rate: everyone sees the offers of their highest odds first."""
         customers = np.arange(min(len(self.tastes), SAMPLE_MAX))
         odds = self.odds(customers, np.arange(len(self.appeals)))
         return float(_rates(-np.sort(-odds, axis=1)[:, :places]).mean())
@@ -84,7 +84,7 @@ class World:
         return float(_rates(self.odds(customers, self.by_popularity[:places])).mean())
 
     def chance(self, places: int = PLACES) -> float:
-        """Return the acceptance rate of rankings drawn at random, as if the odds of an offer were its customer's mean."""
+        """Return the acceptance rate of random rankings, taking each offer's odds as its customer's mean."""
         customers = np.arange(min(len(self.tastes), SAMPLE_MAX))
         mean = self.odds(customers, np.arange(len(self.appeals))).mean(axis=1)
         return float(_rates(np.repeat(mean[:, None], places, axis=1)).mean())
@@ -109,9 +109,9 @@ class World:
     def answers(
         self, rng: np.random.Generator, rankings: Sequence[Ranking], *, delay_ms: tuple[int, int] = (200, 2_000)
     ) -> list[Acceptance]:
-        """Draw what customers say to the offers shown to them: acceptances, and a decline for some that they looked at, in time's order.
+        """Draw customers' answers to the offers shown to them, in order of time: acceptances, and some declines.
 
-        An answer comes `delay_ms` (from, to) after the request.
+        Only offers that a customer looked at are declined. An answer comes `delay_ms` (from, to) after the request.
         """
         answers: list[Acceptance] = []
         for ranking in rankings:
@@ -142,10 +142,10 @@ class World:
         random_share: float = 0.5,
         places: int = PLACES,
     ) -> list[LabelledExample]:
-        """Draw the labelled history of `count` requests, `places` rows each, that were ranked before there was a model.
+        """Draw the labelled history of `count` requests, `places` rows each, from before there was a model.
 
-        A `random_share` of the rankings was a random draw of offers, the others showed the most popular; propensities are exact: of
-        each offer to come next, given those above.
+        A `random_share` of the rankings is a random draw of offers; the others show the most popular. Propensities are
+        exact: of each offer at its place, given those above it.
         """
         requests = self.requests(rng, count, start_ms=start_ms, rate_per_s=rate_per_s, limit=places)
         customers = np.array([customer_row(request.customer_id) for request in requests], np.int64)
@@ -241,7 +241,7 @@ def _cause(accepted: np.bool_, declined: np.bool_) -> Cause:
 
 
 def _constant(log_odds: Array, rate: float) -> tuple[float, Rows]:
-    """Find by bisection the constant that gives the popularity ranking its rate, and that ranking."""
+    """Find by bisection the constant that gives the popularity ranking its acceptance rate; return both."""
     low, high = -20.0, 20.0
     for _ in range(30):
         middle = (low + high) / 2

@@ -1,7 +1,8 @@
-"""How a simulated world comes about: latent tastes and appeals, and the features that show them, every kind of the contract.
+"""Makes a simulated world: latent tastes and appeals, and features of every kind of the contract that show them.
 
-The log-odds of an acceptance are an inner product `tastes[c] @ appeals[o]` of latent coordinates, listed in `_coordinates`. Nobody
-sees the coordinates; features show them with noise, so a model has to learn the map, and never reaches the truth.
+The log-odds of an acceptance are an inner product `tastes[c] @ appeals[o]` of latent coordinates, listed in
+`_coordinates`. Nobody sees the coordinates. Features show them with noise, so a model has to learn the map and never
+reaches the truth.
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ MISSING = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of the world: latent tastes or appeals (rows, LATENT), what else moves the odds, and the features that show them."""
+    """One side of the world: latent tastes or appeals (rows, LATENT), what else moves the odds, and features."""
 
     latent: Array
     money: Array
@@ -47,7 +48,7 @@ class Side:
 
 
 def customers(rng: np.random.Generator, count: int) -> Side:
-    """Draw customers: latent tastes follow segment, region and age, and a part of their own."""
+    """Draw customers whose latent tastes depend on segment, region, age and a personal part."""
     segment, region = rng.integers(len(SEGMENTS), size=count), rng.integers(len(REGIONS), size=count)
     age = rng.uniform(18, 80, count)
     latent = _mixed(rng, count, ((segment, len(SEGMENTS), 0.7), (region, len(REGIONS), 0.35)))
@@ -71,7 +72,7 @@ def customers(rng: np.random.Generator, count: int) -> Side:
 
 
 def offers(rng: np.random.Generator, count: int) -> Side:
-    """Draw offers: latent appeals follow category and brand, and a part of their own; some are liked by everybody."""
+    """Draw offers whose latent appeals depend on category, brand and a part of their own, or of everybody's liking."""
     category, brand = rng.integers(len(CATEGORIES), size=count), rng.integers(len(BRANDS), size=count)
     latent = _mixed(rng, count, ((category, len(CATEGORIES), 0.7), (brand, len(BRANDS), 0.35)))
     money, exclusive, popularity = rng.normal(3.5, 0.6, count), rng.random(count) < 0.25, rng.normal(size=count)
@@ -95,8 +96,8 @@ def offers(rng: np.random.Generator, count: int) -> Side:
 def coordinates(customer: Side, offer: Side) -> tuple[Array, Array]:
     """Return tastes (C, q) and appeals (N, q) whose inner products are the log-odds of an acceptance, up to a constant.
 
-    Summands: taste, popularity, how far the price is from the budget (a square, written as an inner product), and members' liking
-    for exclusive offers.
+    Summands: taste, popularity, the distance of the price from the budget (a square, written as an inner product), and
+    members' liking for exclusive offers.
     """
     scale = TASTE_STRENGTH / float(np.std(customer.latent @ offer.latent.T))
     budget, price = customer.money - 3.5, offer.money - 3.5
@@ -117,7 +118,7 @@ def coordinates(customer: Side, offer: Side) -> tuple[Array, Array]:
 def with_lately(
     rng: np.random.Generator, features: list[Features], log_odds: Array, offer_ids: list[str]
 ) -> list[Features]:
-    """Give customers the bag of offers that they took lately, likely ones by `log_odds` (C, N), without repetition (Gumbel top-k)."""
+    """Add to each customer a bag of recently taken offers, drawn by `log_odds` (C, N) (Gumbel top-k)."""
     count = min(LATELY, len(offer_ids))
     taken = np.argsort(-(log_odds + rng.gumbel(size=log_odds.shape)), axis=1)[:, :count]
     return [

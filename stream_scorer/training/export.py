@@ -1,4 +1,7 @@
-"""From trained modules to a model that serves: fills what training never touched, and checks numpy against torch."""
+"""Exports trained modules to a model that serves, and checks the numpy towers against torch.
+
+Table rows that training never touched are filled with the mean of their slot.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +25,7 @@ _GOLDEN = 16
 
 
 def export(fitted: Fitted, customers: Side, offers: Side, catalog: Side, facts: Mapping[str, object]) -> Model:
-    """Return the model. Raises BadModel when numpy and torch differ on golden rows, or when a tower is dead or collapsed."""
+    """Return the model. Raises BadModel when numpy and torch differ, or a tower is dead or collapsed."""
     fitted.user.cpu()
     fitted.item.cpu()
     for module, seen in ((fitted.user, (customers,)), (fitted.item, (offers, catalog))):
@@ -45,7 +48,7 @@ def export(fitted: Fitted, customers: Side, offers: Side, catalog: Side, facts: 
 
 
 def fill_untrained(module: TowerModule, seen: Sequence[Side]) -> None:
-    """Give rows that no example used the mean of their slot's used ones, so that a value never met is an average one."""
+    """Fill table rows that no example used with the mean of their slot's used rows, as an average value."""
     counts = sum(
         (np.bincount(side.rows, minlength=module.spec.table_rows) for side in seen), np.zeros(module.spec.table_rows)
     )
@@ -82,7 +85,7 @@ def parity(module: TowerModule, tower: Tower, golden: Side) -> float:
 
 
 def check_alive(name: str, tower: Tower, side: Side) -> None:
-    """Raise BadModel when vectors are not finite, zero, or all alike."""
+    """Raise BadModel when a tower's vectors are not finite, are zero, or are all alike."""
     chosen = np.unique(np.linspace(0, len(side) - 1, 1_000).astype(np.int64))
     vectors = tower.forward(side.inputs(chosen))
     if not np.isfinite(vectors).all():

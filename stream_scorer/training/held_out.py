@@ -29,13 +29,14 @@ def held_out_auc(data: TrainingSet, rows: Places, user: TowerModule, item: Tower
 
 
 class HeldOutRanking:
-    """Ranks the whole catalog for customers with held-out acceptances; of many customers, for some, the same ones every time.
+    """Ranks the whole catalog for customers with held-out acceptances.
 
-    What a customer accepted in the rows learned from is left out, unless acceptances often repeat.
+    Of many customers it judges a fixed, evenly spaced sample, so that epochs compare. Offers that a customer accepted
+    in the training rows are left out, unless acceptances often repeat.
     """
 
     def __init__(self, data: TrainingSet, learned: Places, rows: Places) -> None:
-        """Find whom to rank for, and what is relevant."""
+        """Choose the customers to judge, and which held-out offers are relevant to each."""
         self.data, self.catalog = data, len(data.catalog)
         known, relevant = _accepted_pairs(data, learned), _accepted_pairs(data, rows)
         fresh = relevant.without(known, catalog=self.catalog)

@@ -24,10 +24,10 @@ from stream_scorer.training.warm_start import carry_head, carry_tower, shape_of
 
 _POSITIVES_MIN = 2
 _HELD_OUT_ROWS = 8_192
-# few rows need small steps: with fewer steps an epoch than this, training ends before it has learned
+# With fewer steps an epoch than this, training on few rows ends before it has learned.
 EPOCH_STEPS = 60
 ROWS_MIN = 64
-# among the catalog a step is all acceptances of some customers: few steps of many rows
+# Among the whole catalog a step takes all acceptances of some customers: few steps of many rows.
 CATALOG_STEPS = 5
 CATALOG_ROWS_MAX = 65_536
 
@@ -47,16 +47,16 @@ class Lesson:
         return bool(self.data.accepted.all())
 
     def recipe(self, options: TrainOptions) -> Recipe:
-        """Leave nothing open: the objective by the labels, the shape by the earlier model."""
+        """Return the recipe: the objective follows from the labels, the shape from an earlier model."""
         if self.earlier is not None:
             options = replace(
                 options, **shape_of(self.earlier.user_tower), members=1
-            )  # members lie side by side in its vectors already
+            )  # the earlier model's vectors already hold its ensemble
         return options.recipe(everything_accepted=self.everything_accepted, rows=len(self.data))
 
     @property
     def ids_alone(self) -> bool:
-        """Whether a categorical input is all that either tower reads."""
+        """Whether both towers read a single categorical input, such as an id, and nothing else."""
         return all(len(spec.slots) == 1 and not spec.numbers for spec in (self.user_spec, self.item_spec))
 
     def split(self, recipe: Recipe) -> tuple[Places, Places]:
@@ -70,8 +70,8 @@ class Lesson:
 class Epoch:
     """How one pass over the rows went; held-out figures are None where they are not measured.
 
-    `held_out_auc` is within customers; `held_out_ndcg` that of the first ten of the whole catalog, with its standard error, for the
-    objective `catalog`.
+    `held_out_auc` is within customers; `held_out_ndcg` that of the first ten of the whole catalog, with its standard
+    error, for the objective `catalog`.
     """
 
     number: int
@@ -84,7 +84,7 @@ class Epoch:
 
     @property
     def badness(self) -> float:
-        """What the best epoch has least of; inf when nothing is held out."""
+        """The figure that the best epoch minimises; infinite when nothing is held out."""
         if self.held_out_ndcg is not None:  # the loss rises again while the order still improves
             return -self.held_out_ndcg
         return float("inf") if self.held_out_loss is None else self.held_out_loss
@@ -92,9 +92,10 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Trained modules, the recipe, the epochs that led to them, and which rows were held out.
+    """Trained modules with their recipe, all epochs, and the rows that were held out.
 
-    `measured` are the towers that knew nothing of those rows, one member's, where the modules were refitted to all of them.
+    `measured` are the towers that never saw the held-out rows, of one ensemble member, where the modules were refitted
+    to all rows.
     """
 
     user: TowerModule
@@ -113,10 +114,11 @@ class Fitted:
 
 
 def fit(lesson: Lesson, options: TrainOptions, *, report: Callable[[Epoch], None]) -> Fitted:
-    """Train until the held-out figure has not improved for `patience` epochs, and return the best epoch's towers.
+    """Train until the held-out figure stops improving, and return the towers of the best epoch.
 
-    The same data, options and number of threads give the same towers. Raises UsageError when there is too little to learn from, or
-    for several members where towers read more than an id.
+    Training stops `patience` epochs after the best one. The same data, options and number of threads give the same
+    towers. Raises UsageError when there is too little to learn from, and for an ensemble whose towers read more than an
+    id.
     """
     positives = int(lesson.data.accepted.sum())
     if positives < _POSITIVES_MIN:
@@ -145,7 +147,7 @@ def fit(lesson: Lesson, options: TrainOptions, *, report: Callable[[Epoch], None
 
 
 def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
-    """Train the other members, and lay all side by side."""
+    """Train the other members of the ensemble and concatenate their vectors."""
     recipe = first.recipe
     if recipe.members == 1:
         return first
@@ -190,7 +192,9 @@ class _Training:
             carry_tower(lesson.earlier.user_tower, self.user)
             carry_tower(lesson.earlier.item_tower, self.item)
             carry_head(lesson.earlier.facts, self.head)
-        if recipe.history and self.user.direct and lesson.earlier is None:  # an earlier table holds its history already
+        if (
+            recipe.history and self.user.direct and lesson.earlier is None
+        ):  # a table that training goes on from holds the history already
             self.user.history = History(
                 _taken(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim
             )
@@ -198,7 +202,8 @@ class _Training:
         self.objective = Objective(data, self.user, self.item, self.head, recipe)
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)
         self.ranking = HeldOutRanking(data, self.rows, held_out)
-        # requests are shuffled, or customers among the catalog, rather than rows: a customer is embedded once for all of them
+        # requests are shuffled, or customers among the catalog, rather than rows: a customer is embedded once for all
+        # of them
         self.group = (data.customer if self.catalog_only else data.request)[self.rows]
         self.epoch_steps = self._epoch_steps()
         self.steps_left = self.steps = recipe.epochs * self.epoch_steps
@@ -217,7 +222,7 @@ class _Training:
             epochs.append(epoch)
             report(epoch)
             least = min(least, epoch.badness)
-            # the steps grow smaller: what is worse by no more than luck is better
+            # learning rates fall, so an epoch that is worse only within noise is the better one
             if not best or not len(self.held_out) or epoch.badness - epoch.held_out_ndcg_error <= least:
                 best, kept = epoch.number, self._state()
         self.modules.load_state_dict(kept)

@@ -23,7 +23,7 @@ _HISTORY_KEPT = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Inputs of some examples of one side, as torch reads them."""
+    """Encoded examples of one side as torch tensors."""
 
     rows: Tensor  # (nnz,)
     starts: Tensor  # (B * slots,)
@@ -49,10 +49,10 @@ class Batch:
 
 
 class IdDropout:
-    """Now and then takes a value of an id for an unseen one, so that the rows which unseen values share learn what is usual."""
+    """Replaces some ids by an unseen one in training, so that hashed rows learn what an average new id is like."""
 
     def __init__(self, spec: FeatureSpec, share: float) -> None:
-        """Know, for each row of a vocabulary, the rows that the value would have if it were unseen."""
+        """Work out, for each vocabulary row, the hashed rows its value would have if it were unseen."""
         self.share = share
         self.unseen: Places | None = None
         for slot, first in zip(spec.slots, spec.first_rows, strict=False):
@@ -62,7 +62,7 @@ class IdDropout:
                 self.unseen[first + 1 : first + 1 + len(slot.vocabulary)] = hashed_rows(slot, first)
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Return the batch with some ids taken for unseen; one of the rows of an unseen value stands for their mean."""
+        """Return the batch with some ids replaced by one of their hashed rows, drawn at random."""
         if self.unseen is None:
             return batch
         rows = batch.rows.numpy()
@@ -80,7 +80,10 @@ class Taken:
 
 
 class History(nn.Module):
-    """Adds to an id's embedding the mean over the offers that the customer accepted; in training a part of them is left out."""
+    """Adds to an id's embedding the mean of the embeddings of offers that the customer accepted.
+
+    In training a random part of those offers is left out.
+    """
 
     def __init__(self, taken: Taken, *, catalog: int, dim: int) -> None:
         """Draw weights from torch's generator."""
@@ -105,10 +108,10 @@ class History(nn.Module):
 
 
 class TowerModule(nn.Module):
-    """Embeddings and numbers, side by side, through hidden layers to a vector of length 1.
+    """One tower: embeddings and numbers, concatenated, through hidden layers to an L2-normalised vector.
 
-    A tower with one categorical input and nothing else needs no layers: its table holds the vectors, short of a bias. With
-    `rectified` the last layer is rectified too, as a hidden layer of a classifier is.
+    A tower whose only input is one category needs no layers: its table holds the vectors, apart from a bias. With
+    `rectified` the last layer has a ReLU too, as the hidden layer of a classifier has.
     """
 
     def __init__(
@@ -144,7 +147,7 @@ class TowerModule(nn.Module):
         return F.relu(last) if self.rectified else last
 
     def _looked_up(self, batch: Batch) -> Tensor:
-        """Return the slots' embeddings side by side (B, slots * width)."""
+        """Return the slots' embeddings, concatenated: (B, slots * width)."""
         if self.history is None:
             found = F.embedding_bag(batch.rows, self.table, batch.starts, mode="mean")
         else:
@@ -153,7 +156,7 @@ class TowerModule(nn.Module):
         return found.reshape(len(batch.numbers), -1)
 
     def settle(self) -> None:
-        """Write history and bias into the table, where a numpy tower has them."""
+        """Add history and bias to the table, where the exported numpy tower reads them."""
         with torch.no_grad():
             if self.history is not None:
                 self.history.eval()
@@ -165,7 +168,10 @@ class TowerModule(nn.Module):
 
     @staticmethod
     def side_by_side(members: "Sequence[TowerModule]") -> "TowerModule":
-        """Return a tower without layers whose cosines are the mean of the members', which have none either; settle them first."""
+        """Concatenate the members of an ensemble, so that the cosine is the mean of theirs.
+
+        Members have no layers and must be settled first.
+        """
         tables = [F.normalize(member.table.detach(), dim=1) for member in members]
         joined = TowerModule(members[0].spec, width=1, hidden=(), dim=sum(table.shape[1] for table in tables))
         with torch.no_grad():
@@ -189,7 +195,10 @@ class TowerModule(nn.Module):
 
 
 def _spread(spec: FeatureSpec) -> Tensor:
-    """Return (rows, 1): ids begin near zero, so that an id with few examples adds little to what its features say."""
+    """Return the initial spread of each table row (rows, 1).
+
+    Ids begin near zero, so that an id with few examples adds little to what its features say.
+    """
     spread = torch.ones(spec.table_rows, 1)
     for slot, first in zip(spec.slots, spec.first_rows, strict=False):
         if isinstance(slot, Category) and slot.from_id:

@@ -1,4 +1,7 @@
-"""The losses of joint training. What is in the head serves training and calibration only; serving ranks by the cosine alone."""
+"""The losses of joint training.
+
+The head's parameters serve training and calibration only; serving ranks by the cosine alone.
+"""
 
 import math
 from typing import Any
@@ -16,19 +19,19 @@ from stream_scorer.training.options import Recipe
 RANKS_MAX = 64
 FULL_CATALOG_MAX = 10_000
 SAMPLED = 2_048
-_LOGITS_MAX = 8_000_000  # views times offers held at once
-_RIVALRY = 0.3  # how far other offers that the customer accepted count as alternatives to the one in question
+_LOGITS_MAX = 8_000_000  # logits in memory at once: views times offers
+_RIVALRY = 0.3  # weight, as negatives, of other offers that the customer accepted too
 
 
 class Head(nn.Module):
     """scale · cosine + bias + what the rank adds + what the customer adds: the log-odds that a shown offer is accepted.
 
-    What depends on the rank or on the customer alone changes no order of a customer's offers; without it the towers would have to
-    explain it.
+    What depends on the rank or on the customer alone changes no order of a customer's offers; without it the towers
+    would have to explain it.
     """
 
     def __init__(self, *, dim: int, temperature: float, rate: float) -> None:
-        """Begin at the rate of acceptance."""
+        """Begin with the acceptance rate as the bias."""
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
         self.bias = nn.Parameter(torch.tensor(math.log(rate / (1 - rate))))
@@ -47,14 +50,14 @@ class Head(nn.Module):
 
 
 class Objective:
-    """The loss of some rows: of the shown offers, and of the accepted one among the catalog.
+    """The loss of a minibatch: acceptance of the shown offers, and the accepted offer among the whole catalog.
 
-    The temperature of the choice among the catalog is given, not learned: learned, it falls until the towers know their examples by
-    heart.
+    The temperature of the choice among the catalog is given and not learned: learned, it falls until the towers have
+    memorised their examples.
     """
 
     def __init__(self, data: TrainingSet, user: TowerModule, item: TowerModule, head: Head, recipe: Recipe) -> None:
-        """Weigh the two losses."""
+        """Weigh the two losses by the recipe."""
         self.data, self.user, self.item, self.head, self.recipe = data, user, item, head, recipe
         self.user_dropout, self.item_dropout = (
             IdDropout(user.spec, recipe.id_dropout),
@@ -64,7 +67,7 @@ class Objective:
         self.frequency = np.bincount(accepted[accepted >= 0], minlength=len(data.catalog)) / max(1, len(accepted))
 
     def loss(self, rows: Places, rng: np.random.Generator, *, training: bool) -> Tensor:
-        """Return the mean loss of these rows; ids are dropped in training only."""
+        """Return the mean loss of some rows; ids are dropped in training only."""
         data = self.data
         customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
         batch = Batch.of(data.customers, customers.astype(np.int64))
@@ -91,7 +94,7 @@ class Objective:
         return torch.from_numpy(array).to(self.user.table.device)
 
     def _separate(self, rows: Places, outputs: Tensor) -> Tensor:
-        """Let each tower tell on its own, by one more layer, whether a row is accepted."""
+        """Return the loss of two classifiers of `accepted`, one on each tower, which share no vector space."""
         data = self.data
         offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
         items = self.item.outputs(Batch.of(data.offers, offers.astype(np.int64)))[self._tensor(offer_of.reshape(-1))]
@@ -111,14 +114,17 @@ class Objective:
         return F.binary_cross_entropy_with_logits(log_odds, accepted, weight=weight)
 
     def _among_catalog(self, users: Tensor, view_of: Places, targets: Places, rng: np.random.Generator) -> Tensor:
-        """Cross-entropy of targets (m,) over the whole catalog, or over a sample of it; a view's logits are made once for all of its."""
+        """Return the cross-entropy of targets (m,) over the whole catalog, or over a sample of a large one.
+
+        The logits of a view are computed once for all of its targets.
+        """
         count = len(self.data.catalog)
         if count <= FULL_CATALOG_MAX:
             items = self.item(Batch.of(self.data.catalog, np.arange(count)))
             return self._log_loss(users, items, view_of, targets)
         drawn, place_of = np.unique(np.concatenate([targets, rng.integers(0, count, SAMPLED)]), return_inverse=True)
         items = self.item(Batch.of(self.data.catalog, drawn))
-        # an offer is drawn by being a target or by the uniform draw
+        # an offer is in the sample as a target or by the uniform draw
         absent = (1 - self.frequency[drawn]) ** len(targets) * (1 - 1 / count) ** SAMPLED
         drawn_log_odds = self._tensor(np.log1p(-absent).astype(np.float32))
         return self._log_loss(users, items, view_of, place_of.reshape(-1)[: len(targets)], drawn_log_odds)
@@ -126,10 +132,11 @@ class Objective:
     def _log_loss(
         self, users: Tensor, items: Tensor, view_of: Places, targets: Places, drawn: Tensor | None = None
     ) -> Tensor:
-        """Return the mean of -log p(target | view); `drawn` (N,) are the log-probabilities that an offer was among those drawn.
+        """Return the mean of -log p(target | view).
 
-        The target itself is always there, so that its own logit is not corrected (Khrylchenko et al. 2025, arXiv:2507.09331). The
-        view's other targets count for less than they would as offers that it did not take.
+        `drawn` (N,) are the log-probabilities that an offer was in the sample. The target itself always is, so that its
+        own logit is not corrected (Khrylchenko et al. 2025, arXiv:2507.09331). The view's other targets count for less
+        than they would as offers that it did not take.
         """
         total = torch.zeros((), device=users.device)
         step = max(1, _LOGITS_MAX // max(1, len(items)))

@@ -1,4 +1,4 @@
-"""What a training can be told."""
+"""Options of a training, and the recipe that they become once the data is known."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,17 +12,21 @@ Switch = Literal["auto", "on", "off"]
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """Sizes, optimiser and objective of one training; None: what suits the objective.
+    """Sizes, optimiser and objective of one training; None takes the objective's default.
 
-    `objective`: `shown` learns accepted from not accepted among the shown offers, `catalog` the accepted offer among the whole
-    catalog, `auto` the first where there are offers that were not accepted, else the second; `separate` makes each tower a
-    classifier of accepted on its own, which gives them no common space, to compare with. `temperature` divides cosines; the first
-    objective learns its own from there. `prior` is the strength of the Gaussian prior on weights, in rows. `history` lets an
-    id's embedding begin at the mean of the offers that the customer accepted. The learning rate falls to nothing over all epochs;
-    the latest `held_out` of the rows decide which epoch is the best, and end the training when it lies `patience` epochs back.
-    `refit` then learns from all rows, up to that epoch. Of `members` towers, trained apart from different seeds, the vectors lie side
-    by side, so that the cosine is the mean of theirs; for towers that know nothing but an id, whose vectors are `dim` times as
-    long then.
+    `objective`: `shown` separates accepted from not accepted among shown offers; `catalog` ranks the accepted offer
+    among the whole catalog; `auto` is the first where some offers were not accepted, else the second; `separate` trains
+    each tower as a classifier on its own, without a common space, to compare with.
+
+    `temperature` divides cosines; `shown` learns its own from there. `prior` is the L2 penalty on weights: the strength
+    of a Gaussian prior, in rows. `history` lets an id's embedding begin at the mean of the offers that the customer
+    accepted.
+
+    The learning rate falls to zero over all epochs. The latest `held_out` share of rows decides which epoch is best and
+    stops the training `patience` epochs later; `refit` then trains on all rows, up to that epoch.
+
+    `members` is the size of an ensemble trained from different seeds, whose vectors are concatenated so that the cosine
+    is the mean of theirs: for towers of ids alone, whose vectors become `members * dim` long.
     """
 
     dim: int | None = None
@@ -44,7 +48,7 @@ class TrainOptions:
     customer_id: Switch = "auto"
     offer_id: Switch = "auto"
     seed: int = 42
-    threads: int = 1  # small steps gain nothing from more, and lose much on a busy machine; 0: as torch sees fit
+    threads: int = 1  # more gain nothing in small steps and lose much on a busy machine; 0: torch decides
     device: Device = "auto"
 
     def __post_init__(self) -> None:
@@ -55,7 +59,10 @@ class TrainOptions:
                 raise UsageError(f"{name} must be between {low} and {high}, got {value}")
 
     def recipe(self, *, everything_accepted: bool, rows: int) -> "Recipe":
-        """Fill in what suits the objective and the number of rows. Raises UsageError when `shown` has no offers that were not accepted."""
+        """Complete the options by the objective's defaults and the number of rows.
+
+        Raises UsageError when `shown` has no offers that were not accepted.
+        """
         if self.objective in {"shown", "separate"} and everything_accepted:
             raise UsageError(f"the objective {self.objective!r} needs rows that were not accepted; there are none")
         catalog = self.objective == "catalog" or (self.objective == "auto" and everything_accepted)
@@ -76,7 +83,7 @@ class TrainOptions:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """TrainOptions with nothing left open."""
+    """TrainOptions with every field decided."""
 
     objective: Literal["shown", "catalog", "separate"]
     dim: int
@@ -99,12 +106,12 @@ class Recipe:
     device: Device = "auto"
 
 
-# found on the simulator (shown) and on simulated sets of acceptances alone (catalog)
+# Defaults measured on the simulator (shown) and on simulated sets of acceptances alone (catalog).
 _SHOWN = Recipe("shown", dim=32, epochs=16, learning_rate=0.004, prior=10.0, patience=6, temperature=0.1)
 _CATALOG = Recipe(
     "catalog", dim=128, epochs=40, learning_rate=0.01, prior=0.0, patience=15, temperature=0.2, id_dropout=0.03
 )
-# many rows teach as much in fewer passes
+# With many rows fewer epochs teach as much.
 _VISITS = 40_000_000
 _EPOCHS_MIN = 2
 _SAME = ("width", "hidden", "batch_rows", "held_out", "history", "refit", "members", "seed", "threads", "device")

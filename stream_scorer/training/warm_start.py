@@ -1,4 +1,4 @@
-"""Lets a training go on from an earlier model: its rows, layers and head, as far as the inputs are the same."""
+"""Starts a training from an earlier model: its table rows, layers and head, where the inputs are the same."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -15,7 +15,7 @@ from stream_scorer.training.objective import Head
 
 
 def shape_of(earlier: Tower) -> dict[str, Any]:
-    """Return the options that make a tower of the same shape."""
+    """Return the options that give a tower of the same shape."""
     return {
         "dim": earlier.dim,
         "width": earlier.table.shape[1],
@@ -47,7 +47,7 @@ def carry_tower(earlier: Tower, module: TowerModule) -> None:
 
 
 def carry_head(facts: Mapping[str, object], head: Head) -> None:
-    """Begin at the earlier scale and constant, where they are known."""
+    """Begin at the earlier scale and bias, where they are known."""
     scale, bias = facts.get("scale"), facts.get("bias")
     if isinstance(scale, float) and isinstance(bias, float) and scale > 0:
         with torch.no_grad():

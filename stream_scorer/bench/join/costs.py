@@ -1,6 +1,6 @@
-"""What the join costs without a broker: processor time, memory of what is held, and the time to restore it.
+"""What the join costs without a broker: processor time, memory of its state, and the time to restore it.
 
-At once, what is held are open requests; at the close, outcomes whose rankings are not due.
+`at_once` keeps open requests, `at_close` outcomes whose rankings are not due.
 """
 
 import gc
@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class JoinPlan:
-    """What is measured; `held` open requests or waiting outcomes."""
+    """The sizes of a measurement; `held` counts open requests or waiting outcomes."""
 
     emit: Emit
     offers: int
@@ -65,7 +65,7 @@ class HeldMemory:
 
 @dataclass(frozen=True, slots=True)
 class RestoreTime:
-    """The time to read what is held back from a log, and the longest wait of another thread meanwhile."""
+    """The time to restore a state from a log, and the longest wait of another thread meanwhile."""
 
     restored: int
     seconds: float
@@ -88,7 +88,7 @@ class JoinCost:
 
 
 def measure_join(*, offers: int, batch: int, rankings: int, held: int, say: Say) -> list[JoinCost]:
-    """Measure both ways to emit, each figure in a process of its own, so that none finds memory that another freed."""
+    """Measure both ways to emit, each figure in a fresh process, so that none reuses another's freed memory."""
     plans = [JoinPlan(emit, offers, batch, rankings, held) for emit in get_args(Emit)]
     spawn = multiprocessing.get_context("spawn")
     costs = []

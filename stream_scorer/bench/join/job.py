@@ -1,4 +1,4 @@
-"""The join's reference job: rankings as the ranker writes them, every tenth accepted three minutes later, in order of event time."""
+"""The join's reference job: rankings as the ranker writes them, every tenth accepted three minutes later."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The time to restore what a join holds from a broker, as the successor of a joiner does: partition 0 alone, all of it."""
+"""The time to restore a join's state from a broker, as a joiner's successor does: all of partition 0."""
 
 import contextlib
 import multiprocessing
@@ -38,7 +38,7 @@ def measure_kafka_restore(stand: Stand, *, offers: int, batch: int, held: int, s
 
 
 def _fill(settings: Settings, plan: JoinPlan) -> None:
-    """Join until as much is held, write what was read and what was labelled, and commit where that stands."""
+    """Join until the state is full, write its topics, and commit its positions."""
     config = replace(join_config(settings), emit=plan.emit)
     state, job = new_state(config), job_of(plan, config, held=plan.held)
     given, feed, labels = (

@@ -12,8 +12,8 @@ from stream_scorer.services.streaming.join_restore import Emit
 
 Facts = Mapping[str, str | int]
 
-# of the throw-away prototype that came before this join: labels at once, exactly once, rankings of 10 offers and 1.2 kB, held compressed;
-# its restore was of a million over Kafka
+# of the throw-away prototype that came before this join: labels at once, exactly once, rankings of 10 offers and 1.2
+# kB, held compressed; its restore was of a million over Kafka
 PROTOTYPE = {
     "processor_us_per_ranking": 58.0,
     "bytes_per_held": 1_450.0,

@@ -1,4 +1,4 @@
-"""What the whole `join` command costs on a broker: decoding, joining, Kafka's client, starting and waiting taken off."""
+"""What the whole `join` command costs on a broker: decoding, joining and Kafka's client, start and idle time off."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Kind = tuple[Emit, Delivery]
 
 @dataclass(frozen=True, slots=True)
 class JoinThroughput:
-    """Medians over the rounds. Processor time is the whole process's, all threads, less that of starting and waiting."""
+    """Medians over the rounds; processor time is that of all threads, less starting and waiting."""
 
     emit: Emit
     delivery: Delivery

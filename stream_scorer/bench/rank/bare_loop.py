@@ -1,4 +1,4 @@
-"""The least that a consume-produce loop can do, on the client itself: what any job on these topics costs before it does anything."""
+"""The least that a consume-produce loop costs on the client itself, and so any job on these topics."""
 
 import time
 from collections.abc import Callable, Sequence

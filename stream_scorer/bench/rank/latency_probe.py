@@ -17,7 +17,7 @@ _WAIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Seconds from just before a record was handed to the client until its answer was read, read_committed; NaN: no answer."""
+    """Seconds from handing a record to the client until its answer was read, read_committed; NaN: no answer."""
 
     seconds: npt.NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""What is measured: throughput and processor time on a topic that is full, latency under an even load."""
+"""Measures throughput and processor time on a full topic, and latency under an even load."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Medians over the rounds. Processor time is the whole process's, all threads, less that of starting and waiting."""
+    """Medians over the rounds; processor time is that of all threads, less starting and waiting."""
 
     worker: Worker
     delivery: Delivery

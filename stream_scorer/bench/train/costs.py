@@ -1,4 +1,4 @@
-"""What training costs: the command `train` on rows of the simulated shop, beside the plainest loop over the same rows."""
+"""What the command `train` costs on rows of the simulated shop, beside the plainest loop over the same rows."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ class TrainingCost:
 
 
 def measure_training(*, rows: int, say: Say) -> list[TrainingCost]:
-    """Train on a tenth of the rows, one pass, on all of them, and plainly on all: what memory grows by is what a row costs."""
+    """Train on a tenth of the rows and on all, and plainly on all: the growth of memory is what a row costs."""
     costs: list[TrainingCost] = []
     with tempfile.TemporaryDirectory(prefix="stream-scorer-bench-") as made:
         for name, count, options in (("fewer", max(rows // _FEWER, PLACES), ("--epochs", "1")), ("all", rows, ())):

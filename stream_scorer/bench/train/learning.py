@@ -1,4 +1,4 @@
-"""How near training comes to the simulator's true odds as rows come in: joint, and with towers trained apart."""
+"""How near training comes to the simulator's true odds as rows come in: towers trained jointly, and apart."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ class Point:
 
 
 def learn(sizes: Sequence[int] = SIZES, *, requests: int = _JUDGED_REQUESTS, say: Say) -> list[Point]:
-    """Train on more and more rows of one shop, and judge each model by the same `requests` fresh rankings, which none has seen."""
+    """Train on more and more rows of one shop, and judge each model by the same `requests` fresh rankings."""
     world = World.of(1, customers=_CUSTOMERS, offers=_OFFERS, popularity_rate=0.5)
     judged = draw(world, np.random.default_rng(1), requests, places=_PLACES)
     truth = world.odds(np.arange(_CUSTOMERS), np.arange(_OFFERS))

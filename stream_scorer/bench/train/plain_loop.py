@@ -1,4 +1,7 @@
-"""The plainest training of two towers that there is: a vector an id, their product, a logistic loss. To measure beside, not to serve."""
+"""The plainest training of two towers, to measure beside, not to serve.
+
+A vector an id, their product, a logistic loss.
+"""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""Labelled rows of the simulated shop in Parquet files, as many as are wanted, and those files as plain columns again."""
+"""Labelled rows of the simulated shop in Parquet files, and those files as plain columns again."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _REQUEST_EVERY_MS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Requests by their customers' rows (B,), the offers' rows shown to each at random (B, k), and which were accepted (B, k)."""
+    """Requests: customers' rows (B,), offers' rows shown to each at random (B, k), and which were accepted (B, k)."""
 
     customer: Ints
     shown: Ints

@@ -1,11 +1,12 @@
-"""The names of the training buffer's files, and what they alone tell.
+"""The names of the training buffer's files, and what they say about offsets and chunks.
 
-    day=2026-11-24/training-labels+3+000000000100-000000000250+1of2.parquet
+`day=2026-11-24/training-labels+3+000000000100-000000000250+1of2.parquet` holds the rows of the offsets [100, 250) of
+partition 3 whose label is of that day, and is the first of the two files of this chunk.
 
-holds the rows of the offsets [100, 250) of partition 3 whose label is of that day, and is one of the two files of this chunk. A chunk is
-whole when all its files are there. Chunks of a partition follow each other without gaps, and a chunk is begun only when the one
-before it is whole; so only the newest can be torn, and the names tell where to go on. `+compacted` stands in place of `+1of2` on
-a file that replaces those of its day within its range; compaction leaves the newest chunk alone.
+A chunk is whole when all its files exist. The chunks of a partition follow each other without gaps, and a chunk is
+begun only when the one before it is whole; so only the newest can be torn, and the names say where to go on.
+`+compacted` stands in place of `+1of2` on a file that replaces those of its day within its range; compaction leaves the
+newest chunk alone.
 """
 
 import re
@@ -28,7 +29,7 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The rows of the offsets [first, next) of one partition of the labels topic; `keep_prob` is the share kept of assumed negatives."""
+    """The rows of the offsets [first, next) of one partition; `keep_prob` is the share of assumed negatives kept."""
 
     partition: Partition
     first: int
@@ -122,14 +123,14 @@ def split_by_day(chunk: Chunk) -> dict[BufferFile, list[ExampleRow]]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where the files of one partition end, and those of a torn chunk behind that end; None: no file yet."""
+    """Where the files of one partition end, and the files of a torn chunk behind that end; None: no file yet."""
 
     position: int | None
     torn: tuple[BufferFile, ...] = ()
 
 
 def standing(files: Iterable[BufferFile]) -> Standing:
-    """Tell from the files of one partition where to go on."""
+    """Return where the files of one partition end, and what is torn behind that end."""
     written = [file for file in files if not file.compacted]
     if not written:
         return Standing(None)
@@ -158,7 +159,10 @@ def superseded(files: Iterable[BufferFile]) -> list[BufferFile]:
 
 
 def compactable(files: Iterable[BufferFile]) -> list[BufferFile]:
-    """Return the files that compaction may replace: all but the newest chunk of each partition, in order of partition, day and offset."""
+    """Return the files that compaction may replace: all but each partition's newest chunk, in order.
+
+    The order is that of partition, day and offset.
+    """
     by_partition: dict[Partition, list[BufferFile]] = {}
     for file in files:
         by_partition.setdefault(file.partition, []).append(file)

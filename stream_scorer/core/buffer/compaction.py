@@ -1,8 +1,8 @@
-"""Which small files of the training buffer are made one while it is being filled.
+"""Chooses which small files of the training buffer are merged while it is being filled.
 
-Files stay small where labels are written soon after they come. A run of small neighbours becomes one file; those become one again, by
-tiers of size. So a row is written a few times at most, and of a partition's day there are at most `files_min - 1` files a tier at the
-end, besides the large ones.
+Files are small where labels are written soon after they arrive. A run of small neighbours is merged into one file, and
+merged files are merged again, by tiers of size. So a row is rewritten a few times at most, and a partition's day ends
+with at most `files_min - 1` files a tier, besides the large ones.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ TIERS_BYTES = (256 * 1024, 4 * 1024 * 1024)
 
 @dataclass(frozen=True, slots=True)
 class CompactionPlan:
-    """When small files are made one, and how long those that were replaced stay for readers who have listed them."""
+    """When small files are merged, and how long replaced files stay for readers who have listed them."""
 
     files_min: int = 16
     replaced_kept_ms: int = 3_600_000
@@ -24,9 +24,9 @@ class CompactionPlan:
 
 
 def small_runs(sizes: Mapping[BufferFile, int], *, files_min: int) -> list[list[BufferFile]]:
-    """Return runs of at least `files_min` neighbours of one partition and day to make one of, the smallest files' first.
+    """Return runs of at least `files_min` neighbours of one partition and day to merge, the smallest files first.
 
-    `sizes` in bytes. No file is in a run that another is a part of.
+    `sizes` in bytes. No file is in a run that contains another run.
     """
     runs: list[list[BufferFile]] = []
     for tier_bytes in TIERS_BYTES:
@@ -49,7 +49,7 @@ def _order(file: BufferFile) -> tuple[object, ...]:
 
 
 def is_crossed(whole: BufferFile, files: Iterable[BufferFile]) -> bool:
-    """Return whether another compacted file of the place holds some of the same offsets, and neither holds all of the other's."""
+    """Return whether another compacted file overlaps this one's offsets without either containing the other."""
     others = [
         file
         for file in files

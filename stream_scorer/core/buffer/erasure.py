@@ -1,4 +1,7 @@
-"""Customers who asked to be forgotten, known by a salted hash only: whatever of theirs was requested until then never comes back."""
+"""Customers who asked to be forgotten, known by a salted hash only.
+
+Whatever they requested until then never comes back into the files.
+"""
 
 import hashlib
 from collections.abc import Iterable, Mapping

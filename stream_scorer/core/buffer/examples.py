@@ -1,4 +1,4 @@
-"""Labelled rankings taken apart into examples, and the sampling of negatives."""
+"""Turns labelled rankings into examples, and samples negatives."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,7 +11,7 @@ _SAMPLING_SEED = 0x5EED  # sampling must not correlate with a split that a train
 
 
 class ExampleRow(NamedTuple):
-    """A LabelledExample before validation: same fields, same order; made of what was validated already."""
+    """A LabelledExample before validation: same fields, same order, made from values validated already."""
 
     example_id: str
     revision: int

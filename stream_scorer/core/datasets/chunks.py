@@ -1,4 +1,4 @@
-"""Labelled examples as columns, a bounded chunk at a time, so that training reads more rows than fit in memory as objects."""
+"""Labelled examples as columns, in chunks of bounded size, so that training can read more rows than fit in memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """The distinct (id, features) of one side; many rows show the same one."""
+    """The distinct (id, features) pairs of one side; many rows share a view."""
 
     ids: Sequence[str]
     features: Sequence[Mapping[str, Any]]
@@ -41,7 +41,7 @@ class ExampleChunk:
 
 
 class ExampleSource(Protocol):
-    """Labelled examples that can be read more than once; of each example only its latest revision."""
+    """Labelled examples that can be read more than once, with only the latest revision of each."""
 
     def chunks(self) -> Iterator[ExampleChunk]:
         """Yield all rows, always in the same order."""

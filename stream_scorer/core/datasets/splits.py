@@ -1,4 +1,4 @@
-"""Which rows to learn from and which to hold out: always the later ones, and never half a request."""
+"""Splits rows into those to learn from and those held out: the later ones, and never half a request."""
 
 import numpy as np
 
@@ -24,11 +24,11 @@ def split_by_time(data: TrainingSet, share: float) -> tuple[Places, Places]:
 
 
 def split_within_customers(data: TrainingSet, share: float) -> tuple[Places, Places]:
-    """Hold out the latest acceptances of each customer, so that everybody is known: for towers that know customers by their id.
+    """Hold out the latest acceptances of each customer, for towers that know customers by their id.
 
-    Where acceptances of a customer have one time, which of them is held out depends on customer and offer, so that no offer is held
-    out everywhere; and where the share of a customer's acceptances is no whole number, chance rounds it, by the customer. One at
-    least is left to learn from.
+    Every customer keeps at least one acceptance to learn from. Acceptances of one time are ordered by a hash of
+    customer and offer, so that no offer is held out everywhere; a fractional share of a customer's acceptances is
+    rounded by a hash of the customer.
     """
     rows = np.arange(len(data))
     if not share:
@@ -47,7 +47,7 @@ def split_within_customers(data: TrainingSet, share: float) -> tuple[Places, Pla
 
 
 def _both(data: TrainingSet, late: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> tuple[Places, Places]:
-    """Hold nothing out when nothing would be left to learn from."""
+    """Return both parts; hold nothing out when no acceptance would be left to learn from."""
     rows = np.arange(len(data))
     if not data.accepted[~late].any():
         return rows, rows[:0]

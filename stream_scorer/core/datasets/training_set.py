@@ -1,4 +1,4 @@
-"""Labelled examples as compact arrays: each distinct encoded customer and offer once, and rows that point at them."""
+"""Labelled examples as compact arrays: each distinct encoded customer and offer once, and rows that index them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Encoded examples of one side; example i has the table rows of the segments [i * slots, (i + 1) * slots)."""
+    """Encoded examples of one side; example i owns the segments [i * slots, (i + 1) * slots) of table rows."""
 
     rows: Ints32  # (nnz,)
     starts: Places  # (count * slots + 1,)
@@ -30,7 +30,7 @@ class Side:
         return len(self.numbers)
 
     def inputs(self, chosen: Places) -> Inputs:
-        """Return some of them as a Tower reads them."""
+        """Return some examples as a Tower reads them."""
         rows, starts = self.segments(chosen)
         return Inputs(rows.astype(np.int64), starts[:-1], self.numbers[chosen].astype(np.float64), ())
 
@@ -74,7 +74,7 @@ class TrainingSet:
 
 
 def side_of(spec: FeatureSpec, views: Views) -> tuple[Side, Inputs]:
-    """Encode one side, compactly."""
+    """Encode the views of one side."""
     inputs = spec.encode(views.features, views.ids)
     starts = np.append(inputs.starts, len(inputs.rows))
     return Side(inputs.rows.astype(np.int32), starts, inputs.numbers.astype(np.float32), len(spec.slots)), inputs
@@ -103,9 +103,9 @@ class _SideBuilder:
         self.parts: list[Side] = []
 
     def add(self, views: Views, marks: Sequence[int] | None = None) -> tuple[Places, Places]:
-        """Return each view's place, -1 where it cannot be encoded; and the views that are new, in order of place.
+        """Return each view's place, -1 where it cannot be encoded, and the new views in order of place.
 
-        Views of different marks stay apart, however alike they are.
+        Views of different marks stay apart even when they encode alike.
         """
         encoded, inputs = side_of(self.spec, views)
         known = len(self.index)
@@ -182,7 +182,7 @@ class _Builder:
 
 
 def _keys(side: Side, marks: Sequence[int] | None) -> list[int]:
-    """Hash each example's arrays, and its mark: equal ones are one."""
+    """Hash each example's arrays with its mark; equal examples get equal keys."""
     ends = (side.starts[:: side.slots] if side.slots else np.zeros(len(side) + 1, np.int64)).tolist()
     rows, numbers = side.rows.tobytes(), side.numbers.tobytes()
     counts = (np.diff(side.starts).astype(np.int32).reshape(len(side), -1)).tobytes()

@@ -1,4 +1,4 @@
-"""How good a ranking is, from labels."""
+"""AUC within customers (GAUC): how well scores order each customer's accepted offers above the others."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class WithinAuc:
-    """The mean over customers of each one's AUC; `customers` are those with both labels, None when there are none."""
+    """The mean over customers of each one's AUC (GAUC); `customers` have both labels; None: there are none."""
 
     auc: float | None
     customers: int
@@ -42,7 +42,7 @@ def auc_by_customer(
 def auc_within(
     who: npt.NDArray[np.integer], scores: npt.NDArray[np.floating], accepted: npt.NDArray[np.integer]
 ) -> WithinAuc:
-    """Return the mean AUC within customers."""
+    """Return the mean AUC within customers (GAUC), every customer weighing the same."""
     each = auc_by_customer(who, scores, accepted)
     if not len(each):
         return WithinAuc(None, 0, None)

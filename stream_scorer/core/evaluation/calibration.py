@@ -1,4 +1,4 @@
-"""What a score says about the odds of an acceptance: a logistic curve through scores, and how far it is off."""
+"""What a score says about the odds of an acceptance: a logistic curve through scores, and its error."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Predictions on one half of the customers by the curve of the other; `error` is the mean gap over bins, by rows."""
+    """Predictions on each half of the customers by the curve of the other half; `error` is the mean gap over bins."""
 
     log_loss: float
     base_log_loss: float  # of always saying the mean

@@ -1,4 +1,4 @@
-"""Confidence intervals by the percentile bootstrap; the unit that is drawn is a customer or a request, never a row."""
+"""Confidence intervals by the percentile bootstrap, which resamples customers or requests, never rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How healthy the labels are: what is joined, how late, how many of which kind; and when to hold retraining."""
+"""How healthy labels are: how many answers join, how late, of which kind; and when to hold retraining."""
 
 import math
 from collections import Counter
@@ -21,9 +21,10 @@ _PER_OCTAVE = 16  # a quantile is right to 2.2 %
 class Health:
     """Figures about the labels of a stretch of the topics.
 
-    `joined_share`: answers that count in a label, of all that are settled. `delay_ms`: from request to acceptance, by quantile.
-    `orphans`: answers that count nowhere, by the code of their dead letter. `negatives_per_positive`: among labels that are known.
-    `acceptance_rate`: per release, requests with an accepted offer, of those whose window has closed.
+    `joined_share`: answers that count in a label, of all that are settled. `delay_ms`: from request to acceptance, by
+    quantile. `orphans`: answers that count nowhere, by the code of their dead letter. `negatives_per_positive`: among
+    labels that are known. `acceptance_rate`: per release, requests with an accepted offer, of those whose window has
+    closed.
     """
 
     joined_share: float | None
@@ -36,7 +37,7 @@ class Health:
 
 @dataclass(slots=True)
 class HealthTally:
-    """Health, a request at a time; holds a number per release and per size of delay."""
+    """Adds up Health, a request at a time, in memory bounded by releases and sizes of delay."""
 
     joined: int = 0
     orphans: Counter[str] = field(default_factory=Counter)
@@ -106,8 +107,8 @@ class Stretch(NamedTuple):
 def stretches(request: Ints, accepted: Ints, request_time_ms: Ints, *, length_ms: int) -> list[Stretch]:
     """Count requests and those with an acceptance, by stretches of time; the last one ends with the newest request.
 
-    The columns (n,) are those of examples: `request` tells requests apart. Leave out requests whose windows may still be open: of
-    those only the answered offers are examples yet.
+    The columns (n,) are those of examples: `request` tells requests apart. Leave out requests whose windows may still
+    be open: of those only the answered offers are examples yet.
     """
     if not len(request):
         return []
@@ -130,8 +131,9 @@ def reason_to_hold(
 ) -> str | None:
     """Return why retraining must be held, None when it need not be.
 
-    It is held when acceptances have gone quiet against their own recent rate: fewer than `least_share` of what that rate makes one
-    expect, and so few that chance alone (Poisson) would do it less often than `chance_max`. Too few requests to tell hold it as well.
+    It is held when acceptances have gone quiet against their own recent rate: fewer than `least_share` of what that
+    rate makes one expect, and so few that chance alone (Poisson) would do it less often than `chance_max`. Too few
+    requests to tell hold it as well.
     """
     before = Stretch(sum(one.requests for one in recent), sum(one.accepted for one in recent))
     if before.requests < requests_min:

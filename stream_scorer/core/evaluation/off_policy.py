@@ -1,10 +1,12 @@
-"""What a policy would have earned, from the log of another one whose propensities are known.
+"""Estimates what a policy would have earned from the log of another policy with known propensities.
 
-A ranking's places are filled one after the other, and a propensity is an offer's probability to come next given those above. So the
-weight of a place is the product of the ratios down to it (reward-interaction IPS: McInerney et al., KDD 2020, arXiv:2007.12986), and
-the doubly robust estimate corrects the direct method place by place. For rankings of one place these are the textbook estimators
-(Dudík et al., ICML 2011). An estimate is refused where the weights leave too little of the sample, and where their mean is not 1:
-then the log has no rankings of some kind that the policy would give, and no weighting can bring them in.
+A ranking's places are filled one after the other, and a propensity is an offer's probability to come next given those
+above. So the weight of a place is the product of the ratios down to it (reward-interaction IPS: McInerney et al., KDD
+2020, arXiv:2007.12986), and the doubly robust estimate corrects the direct method place by place. For rankings of one
+place these are the textbook estimators (Dudík et al., ICML 2011).
+
+An estimate is refused where the weights leave too little of the sample, and where their mean is not 1: then the log
+lacks rankings that the policy would give, and no weighting can supply them.
 """
 
 from dataclasses import dataclass
@@ -24,9 +26,9 @@ MEAN_WEIGHT_OFF_MAX = 0.1
 class LoggedPlaces:
     """Rankings as arrays (n, places); absent places have `present` False and count nothing.
 
-    `chance` is the target policy's probability of the logged offer given those above, `predicted` a model's expectation of the
-    reward there, `expected` the same in the mean over the target policy's choice at that place, `imagined` over whole rankings of
-    the target policy.
+    `chance` is the target policy's probability of the logged offer given those above, `predicted` a model's expectation
+    of the reward there, `expected` the same in the mean over the target policy's choice at that place, `imagined` over
+    whole rankings of the target policy.
     """
 
     present: npt.NDArray[np.bool_]
@@ -40,7 +42,10 @@ class LoggedPlaces:
 
 @dataclass(frozen=True, slots=True)
 class OffPolicy:
-    """Rewards per ranking; `refused` says why there is no estimate. The direct method's interval ignores what its model gets wrong."""
+    """Rewards per ranking; `refused` says why there is no estimate.
+
+    The direct method's interval ignores the error of its reward model.
+    """
 
     requests: int
     logged: Interval | None
@@ -103,7 +108,7 @@ def _reason(ess: float, ess_min: float, requests: int, mean: float, mean_off: fl
 
 
 def _mean_weight(product: Floats, present: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Return the mean weight at the place where it is farthest from 1, and how far it surely is: three standard errors taken off."""
+    """Return the mean weight at the place where it is farthest from 1, and its distance less three standard errors."""
     worst, off = 1.0, 0.0
     for place in range(product.shape[1]):
         weights = product[present[:, place], place]

@@ -1,7 +1,8 @@
-"""Target policies for off-policy estimates: the probability of each logged offer given those above it, and what else is needed.
+"""Target policies for off-policy estimates: the probability of each logged offer given those above it.
 
-A policy of a model fills places one after the other, as `core/ranking/exploration.py` does when it serves: from the pool of the best offers
-left, with probability `floor` any alike, else by the softmax of the scores at `temperature`; at temperature 0 the best.
+A model's policy fills places one after the other, as `core/ranking/exploration.py` does when it serves: from the pool
+of the best offers left, with probability `floor` (epsilon) any with equal chance, else by the softmax of the scores at
+`temperature`; at temperature 0 the best.
 """
 
 from dataclasses import dataclass

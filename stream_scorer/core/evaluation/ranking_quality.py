@@ -1,6 +1,7 @@
-"""How good whole rankings of the catalog are for customers whose accepted offers are known; relevance is binary.
+"""Measures rankings of the whole catalog for customers whose accepted offers are known; relevance is binary.
 
-The usual protocol: the whole catalog is ranked, offers that the customer had accepted before are left out, the first k count.
+The usual protocol: the whole catalog is ranked, offers that the customer had accepted before are left out, and the
+first k count.
 """
 
 from dataclasses import dataclass
@@ -57,8 +58,8 @@ def top_k(scores: Floats, k: int) -> Places:
 def ranking_quality(top: Places, relevant: Pairs, *, catalog: int) -> RankingQuality:
     """Judge rankings (C, k) of customers 0..C-1.
 
-    Recall is hits / relevant; nDCG discounts by 1 / log2(1 + rank) and its ideal holds min(k, relevant) offers, as does the
-    average precision's denominator.
+    Recall is hits / relevant; nDCG discounts by 1 / log2(1 + rank) and its ideal holds min(k, relevant) offers, as does
+    the average precision's denominator.
     """
     hits, total = _hits(top, relevant, catalog)
     recall, ndcg = _by_depth(hits, total)
@@ -72,7 +73,7 @@ def ranking_quality(top: Places, relevant: Pairs, *, catalog: int) -> RankingQua
 
 
 def quality_by_depth(top: Places, relevant: Pairs, *, catalog: int) -> tuple[Floats, Floats]:
-    """Return recall and nDCG (C, k) of the first 1, 2, … k places of rankings (C, k), as `ranking_quality` does of all k."""
+    """Return recall and nDCG (C, k) of the first 1, 2, … k places of rankings (C, k), as `ranking_quality` does."""
     return _by_depth(*_hits(top, relevant, catalog))
 
 

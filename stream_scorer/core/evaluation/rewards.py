@@ -1,4 +1,4 @@
-"""A plain model of rewards for the direct method: what is known of an offer, its score, and its place."""
+"""A logistic model of rewards for the direct method, from an offer's own log-odds, its score and its place."""
 
 from dataclasses import dataclass
 

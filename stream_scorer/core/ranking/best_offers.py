@@ -1,12 +1,12 @@
 """Scores and the best offers, exactly.
 
-The order is that of the float64 dot product of a customer's vector with the published float32 offer vectors, ties broken by the
-lower offer id, whatever the batch.
+The order is that of the float64 dot product of a customer's vector with the published float32 offer vectors, ties
+broken by the lower offer id, whatever the batch.
 
-Single precision only finds candidates. If |s32 - s| <= e for every offer, then k offers with s32 >= t have s >= t - e, so the k-th
-best score is at least t - e, and every offer that reaches it has s32 >= t - 2e. The threshold t is the k-th largest of the maxima of
-groups of offers: they are k different offers. What passes is scored again in float64, each pair by itself in one fixed order of
-summation.
+Single precision only finds candidates. If |s32 - s| <= e for every offer, then k offers with s32 >= t have s >= t - e,
+so the k-th best score is at least t - e, and every offer that reaches it has s32 >= t - 2e. The threshold t is the k-th
+largest of the maxima of groups of offers: they are k different offers. What passes is scored again in float64, each
+pair by itself in one fixed order of summation.
 """
 
 from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ class Ranked:
 def rank(
     requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, *, limits: Numbers | None = None
 ) -> Ranked:
-    """Rank for each request the offers it may choose from, cut at its own limit or the one given; `customers` is (B, p)."""
+    """Rank for each request the offers it may choose from, up to its limit; `customers` is (B, p)."""
     if limits is None:
         limits = np.array([request.limit for request in requests], np.int64)
     passes = [
@@ -108,7 +108,7 @@ def _candidates(choices: Choices, customers: Customers, catalog: Catalog, limits
 
 
 def exact_scores(pairs: Pairs, customers: Customers, vectors: Vectors) -> Scores:
-    """Return the dot product of every pair (M,) in float64, each summed in the same order whatever else is in the batch."""
+    """Return the float64 dot product of every pair (M,), summed in an order that does not depend on the batch."""
     scores = np.empty(len(pairs.rows))
     step = max(1, RESCORED_BYTES_MAX // (16 * vectors.shape[1]))
     for start in range(0, len(scores), step):
@@ -193,7 +193,7 @@ def _ban(scores: Scores32, numbers: Numbers, excluded: Pairs) -> None:
 
 
 def _near_best(scores: Scores32, numbers: Numbers, limits: Numbers, margins: Scores32) -> Iterator[Pairs]:
-    """Find every offer whose score comes within the margin of the limit-th best, looking only into groups whose maximum does."""
+    """Return every offer within the margin of the limit-th best score, scanning only groups whose maximum is."""
     maxima = scores.max(axis=1)
     # what may not be chosen is -inf and never passes
     thresholds = np.maximum(_nth_largest(maxima, limits) - margins, np.finfo(np.float32).min)
@@ -219,7 +219,7 @@ def _found(scores: Scores32, passing: NDArray[np.bool_], thresholds: Scores32, n
 
 
 def _nth_largest(maxima: Scores32, limits: Numbers) -> Scores32:
-    """Return for each row its limit-th largest value, -inf where there are not so many."""
+    """Return for each row (B, p) twice the error bound of a single precision score."""
     places = maxima.shape[1] - limits
     wanted = np.unique(places[places >= 0])
     if not len(wanted):
@@ -231,8 +231,9 @@ def _nth_largest(maxima: Scores32, limits: Numbers) -> Scores32:
 def _margins(customers: Scores32) -> Scores32:
     """Return for each row (B, p) twice the bound of the error of a single precision score; offers' vectors are no longer than 1.
 
-    The customer's cast, the p products and the p - 1 sums err by at most 2^-24 each, relative to |u||v| (Higham, Accuracy and
-    Stability of Numerical Algorithms, section 3.1). Four more cover the length of v, the subtraction and the higher orders.
+    The customer's cast, the p products and the p - 1 sums err by at most 2^-24 each, relative to |u||v| (Higham,
+    Accuracy and Stability of Numerical Algorithms, section 3.1). Four more cover the length of v, the subtraction and
+    the higher orders.
     """
     dim = customers.shape[1]
     lengths = np.maximum(np.sqrt(np.einsum("ij,ij->i", customers, customers)), 1.0)

@@ -1,7 +1,8 @@
 """Which offers each request may choose from, and how many each rule took away.
 
-An offer that may not be chosen counts under the first rule that takes it, in the order of RULES; eligible and taken offers
-together are the distinct candidates. Whether an offer is valid is judged at the request's event time. No rule ever widens a choice.
+An offer that may not be chosen counts under the first rule that takes it, in the order of RULES; eligible and taken
+offers together are the distinct candidates. Whether an offer is valid is judged at the request's event time. No rule
+ever widens a choice.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,7 +50,7 @@ _NO_PAIRS = Pairs(np.empty(0, np.int64), np.empty(0, np.int64))
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Requests that choose from the same part of the catalog, but for what each excludes itself; mask None: all of it."""
+    """Requests that share one mask of the catalog, before their own exclusions; mask None: the whole catalog."""
 
     requests: Numbers
     mask: Flags | None
@@ -97,7 +98,7 @@ def choose(requests: Sequence[CustomerRequest], catalog: Catalog) -> Choices:
 
 
 def _alike(case: _Case) -> list[Numbers]:
-    """Put together the requests on the whole catalog whose validity times and filters are alike."""
+    """Group the requests on the whole catalog that have equal validity times and filters."""
     bounds_ms = case.catalog.once(_bounds_ms)
     epochs = repeat(0)
     if len(bounds_ms):
@@ -112,7 +113,7 @@ def _alike(case: _Case) -> list[Numbers]:
 
 
 def _judge_whole(case: _Case, numbers: Numbers) -> Flags | None:
-    """Count for requests that are alike; return what they may choose from, their own exclusions aside, None for everything."""
+    """Count the rules for requests that are alike; return the mask of what they may choose from, None: everything."""
     counts, offers, match = case.counts, len(case.catalog), case.matches[numbers[0]]
     valid, invalid_counts = _valid_at(case.catalog, case.requests[numbers[0]].event_time_ms)
     mask = _both(valid, match)
@@ -198,7 +199,7 @@ def _excluded(requests: Sequence[CustomerRequest], catalog: Catalog) -> Pairs:
 
 
 def _bounds_ms(catalog: Catalog) -> Millis:
-    """Return the times at which an offer's validity changes, ascending: between two of them all requests see the same."""
+    """Return the times at which any offer's validity changes, ascending; between two of them nothing changes."""
     bounds_ms = np.unique(np.concatenate([catalog.valid_from_ms, catalog.valid_until_ms]))
     bounded: Millis = bounds_ms[(bounds_ms != ALWAYS_MS) & (bounds_ms != NEVER_MS)]
     return bounded

@@ -1,6 +1,7 @@
-"""Rankings to bytes: every field in the order of `messages.Ranking`, by joining ready fragments.
+"""Rankings to bytes: every field in the order of `messages.Ranking`, by joining prepared fragments.
 
-No message is built, since that would cost more than ranking. What is written here reads back as a `Ranking`, which a test holds.
+No message is built, since that would cost more than ranking. A test checks that what is written here reads back as a
+`Ranking`.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ class _Head(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class OfferFeatures:
-    """Which of the offers' features rankings carry; None: all."""
+    """Which offer features rankings carry; None: all."""
 
     names: tuple[str, ...] | None = None
 

@@ -1,12 +1,13 @@
-"""Rankings that try other offers now and then, with the probability of each choice.
+"""Rankings that try other offers now and then (epsilon plus softmax), with the probability of each choice.
 
-The places are filled one after the other. The offer for a place is drawn from those still left of the request's pool, its best
-`pool` offers: with probability `floor` any of them alike, else by the softmax of their scores at `temperature` (the Plackett-Luce
-model). So an offer's propensity is its probability to come next, given the offers above it, and never below floor / pool.
+The places are filled one after the other. The offer for a place is drawn from those still left of the request's pool,
+its best `pool` offers: with probability `floor` (epsilon) any of them with equal chance, else by the softmax of their
+scores at `temperature` (the Plackett-Luce model). So an offer's propensity is its probability to come next, given the
+offers above it, and never below floor / pool.
 
-The draws are no lots: each is a hash of the request id and the offer id, so that a request always gets the same ranking. The
-softmax draws are an exponential race: the least of -log(u) / exp(score / temperature) is distributed as the softmax, and those
-behind it race on as if it had not been there.
+The draws are not random: each is a hash of the request id and the offer id, so that a request always gets the same
+ranking. The softmax draws are an exponential race: the least of -log(u) / exp(score / temperature) is distributed as
+the softmax, and the rest of the race is distributed as if the winner had not taken part.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ _RACE, _ALIKE, _COIN = np.array(
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """How far to stray: temperature above 0, floor in [0, 1), and how many of a request's best offers take part."""
+    """How far to explore: temperature above 0, floor (epsilon) in [0, 1), and the size of each request's pool."""
 
     temperature: float
     floor: float

@@ -1,8 +1,8 @@
 """Filters on offers' attributes: which rows of a catalog they match, and which filters make no sense there.
 
-An offer without the attribute never matches, whatever the operator. On a bag `==` means contains, `!=` contains not, `in` has one of.
-An offer whose value is of another kind than the filter's never matches either; when no offer of the catalog has the filter's kind
-while some have another, the filter is refused.
+An offer without the attribute never matches, whatever the operator. On a bag `==` means contains, `!=` contains not,
+`in` has one of. An offer whose value is of another kind than the filter's never matches either; when no offer of the
+catalog has the filter's kind while some have another, the filter is refused.
 """
 
 import operator
@@ -46,7 +46,10 @@ class Column:
 
 
 def filter_masks(expressions: Sequence[Sequence[Filter]], catalog: Catalog) -> list[Flags | None]:
-    """Return for each expression the rows (N,) that all its filters match, None without filters; equal ones share their mask."""
+    """Return for each list of filters the rows (N,) that match all of them; None without filters.
+
+    Equal lists share their mask.
+    """
     masks: dict[bytes, Flags] = {}
     found: list[Flags | None] = [None] * len(expressions)
     for place, filters in enumerate(expressions):
@@ -59,7 +62,7 @@ def filter_masks(expressions: Sequence[Sequence[Filter]], catalog: Catalog) -> l
 
 
 def filter_refusal(filters: Sequence[Filter], catalog: Catalog) -> Refusal | None:
-    """Return why the first filter that makes no sense on this catalog does not."""
+    """Return why the first filter that makes no sense on this catalog is refused."""
     for place, condition in enumerate(filters):
         column = column_of(catalog, condition.attribute)
         needed = _kinds_needed(condition)
@@ -123,7 +126,7 @@ def _compared(column: Column, compare: Callable[[Any, Any], Any], value: Any) ->
 
 
 def column_of(catalog: Catalog, attribute: str) -> Column | None:
-    """Return an attribute's column, None where no offer has it, so that names nobody has cost no memory."""
+    """Return an attribute's column; None where no offer has it, so that unknown names cost no memory."""
     return catalog.once(_ColumnOf(attribute)) if attribute in catalog.once(_attributes) else None
 
 

@@ -1,4 +1,4 @@
-"""Vectors that were made elsewhere, as towers: an offer's is looked up by its id; a customer's too, or the request brings it."""
+"""Towers of vectors that were made elsewhere: looked up by id, or carried by the request."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,9 +38,9 @@ class GivenVectors:
 
 @dataclass(frozen=True, slots=True)
 class GivenTower(Tower):
-    """See Tower. Vectors, of length 1, that were given for some ids go before what another tower makes of the rest.
+    """A tower with given vectors for some ids and another tower for the rest. See Tower.
 
-    Its inputs are the other tower's, and behind them one slot more: which of the ids it is.
+    Its inputs are the other tower's, with one more slot behind them: which of the ids it is.
     """
 
     given: GivenVectors
@@ -109,17 +109,20 @@ class GivenTower(Tower):
 
 
 def offer_lookup(given: GivenVectors) -> Tower:
-    """Return the item tower that gives these vectors, of length 1; an offer that has none gets a zero vector, which publish refuses."""
+    """Return the item tower that looks up these vectors, normalised.
+
+    An offer without a vector gets a zero vector, which publish refuses.
+    """
     return _lookup("offer", given, np.zeros(given.vectors.shape[1]))
 
 
 def customer_lookup(given: GivenVectors) -> Tower:
-    """Return the user tower that gives these vectors; a customer who has none is taken for an average one, the mean of those given."""
+    """Return the user tower that looks up these vectors; an unknown customer gets the mean of all of them."""
     return _lookup("customer", given, np.asarray(normalised(given.vectors).mean(axis=0)))
 
 
 def brought(dim: int, *, feature: str = VECTOR) -> Tower:
-    """Return the user tower for which a request brings its customer's vector in a feature."""
+    """Return the user tower for requests that carry their customer's vector in a feature."""
     spec = FeatureSpec("customer", (Vector(feature, (0.0,) * dim, (1.0,) * dim),))
     return Tower(spec=spec, table=np.zeros((0, 1), np.float32), combine="concat", layers=())
 

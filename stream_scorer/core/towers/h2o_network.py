@@ -1,8 +1,8 @@
-"""A deep learning model of H2O, as its documented interface or a MOJO tells it, and the Tower that computes the same.
+"""A deep learning model of H2O, read from its documented interface or a MOJO, and the Tower that reproduces it.
 
-Both read one encoding: a one-hot of each category with a slot of its own for missing, unseen and absent values, then the numbers,
-standardised or not; a missing number counts as 0 there. Source: h2o-3, Neurons.java (Input.setInput, Rectifier, Tanh, Maxout) and
-DeepLearningModel.scoreDeepFeatures.
+Both read the same encoding: a one-hot of each category with a slot of its own for missing, unseen and absent values,
+then the numbers, standardised or not; a missing number counts as 0 there. Source: h2o-3, Neurons.java (Input.setInput,
+Rectifier, Tanh, Maxout) and DeepLearningModel.scoreDeepFeatures.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,10 +32,11 @@ class H2oCategory:
 
 @dataclass(frozen=True, slots=True)
 class H2oNetwork:
-    """What H2O says of a model, in its own words and its own order.
+    """What H2O states about a model, in its own terms and order.
 
-    `offsets` has one more entry than there are categories; `norm_mul` and `norm_sub` are empty when nothing was standardised. The
-    weights and biases are the hidden layers', first to last, (rows, in) and (rows,); maxout has two rows per unit.
+    `offsets` has one more entry than there are categories; `norm_mul` and `norm_sub` are empty when nothing was
+    standardised. The weights and biases are the hidden layers', first to last, (rows, in) and (rows,); maxout has two
+    rows per unit.
     """
 
     categories: tuple[H2oCategory, ...]
@@ -65,7 +66,10 @@ class H2oNetwork:
 
 
 def tower_of(network: H2oNetwork, *, side: Side, ids: Sequence[str], layer: int = 0) -> Tower:
-    """Return the tower whose outputs are H2O's deep features of a hidden layer; columns named in `ids` hold the id. Raises BadModel."""
+    """Return the tower that gives H2O's deep features of a hidden layer. Raises BadModel.
+
+    Columns named in `ids` hold the id.
+    """
     if not 0 <= layer < len(network.weights):
         raise BadModel(f"the layer must be between 0 and {len(network.weights) - 1}, got {layer}")
     layers = [_layer(network, number) for number in range(layer + 1)]
@@ -83,9 +87,9 @@ def tower_of(network: H2oNetwork, *, side: Side, ids: Sequence[str], layer: int 
 
 
 def with_defaults(tower: Tower, defaults: Mapping[str, float]) -> Tower:
-    """Let a missing number count as the value given for it; nothing changes for a number that is there. Raises BadModel.
+    """Make a missing number count as the value given for it, and change nothing else. Raises BadModel.
 
-    A missing number's column is 0, so its zero is moved to the default, and the bias takes up what that adds.
+    A missing number's column is 0, so its zero is moved to the default, and the bias makes up for the shift.
     """
     first, column = tower.layers[0], tower.width_in - tower.spec.numbers
     bias, inputs = first.bias.copy(), list[Input]()
@@ -124,7 +128,7 @@ def probes(tower: Tower, *, levels_max: int = 1_000, spread: float = 3.0) -> tup
 
 
 def check_not_dead(name: str, tower: Tower, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> int:
-    """Return how many of the vectors are zero. Raises BadModel when all are: the tower tells nothing from anything."""
+    """Return how many of the vectors are zero. Raises BadModel when all are: the tower cannot tell inputs apart."""
     alive = np.abs(tower.embed(features, ids).vectors).max(axis=1) > 0
     if not alive.any():
         raise BadModel(f"the {name} is dead: all of {len(alive)} vectors are zero")

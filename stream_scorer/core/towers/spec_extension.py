@@ -1,4 +1,4 @@
-"""Specs of a training that goes on from an earlier one: what the earlier one knew keeps its place and its scale."""
+"""Extends the specs of an earlier model by new data: known values keep their rows and scales."""
 
 from dataclasses import replace
 from typing import TypeVar
@@ -37,7 +37,7 @@ def _joined(earlier: tuple[Value, ...], derived: tuple[Value, ...]) -> tuple[Val
 
 
 def carried_table(earlier: Tower, spec: FeatureSpec, fresh: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return a table for the spec: rows that the earlier tower has, and for new values what it takes unseen ones to be.
+    """Return a table for the spec: the earlier tower's rows, and for new values what it gives unseen ones.
 
     `fresh` (rows, width) fills the inputs that the earlier tower lacks.
     """
@@ -60,7 +60,7 @@ def carried_table(earlier: Tower, spec: FeatureSpec, fresh: npt.NDArray[np.float
 def carried_columns(
     earlier: FeatureSpec, spec: FeatureSpec, width: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return which columns of a first layer carry on: their places in the new one, and in the earlier one."""
+    """Return which columns of a first layer carry over: their places in the new one, and in the earlier one."""
     old, new = _columns(earlier, width), _columns(spec, width)
     shared = [name for name in new if name in old]
     return np.array([new[name] for name in shared], np.int64), np.array([old[name] for name in shared], np.int64)

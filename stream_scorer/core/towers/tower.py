@@ -1,7 +1,7 @@
 """Runs a trained tower: the only forward pass that serves, for customers in the ranker and for offers in publish alike.
 
-A vector depends on its own row alone: the same bytes come out whatever batch the row is in. BLAS rounds by the shape of a product,
-so the dense layers run in float64 over zero-padded tiles of one fixed height.
+A vector depends on its own row alone: the same bytes come out whatever batch the row is in. BLAS rounds by the shape of
+a product, so the dense layers run in float64 over zero-padded tiles of one fixed height.
 """
 
 import hashlib
@@ -40,7 +40,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Vectors (B, p), L2-normalised; a zero vector stays zero. Rows with errors are embedded as if the wrong values were missing."""
+    """Vectors (B, p), L2-normalised; a zero vector stays zero.
+
+    Rows with errors are embedded as if their wrong values were missing.
+    """
 
     vectors: Floats
     errors: tuple[RowError, ...]
@@ -50,8 +53,8 @@ class Embedded:
 class Tower:
     """The arrays of one side's trained tower.
 
-    The table (R, d) is float32, or float64 for towers made elsewhere; a slot's embedding is the mean of its rows. `concat` lays the
-    slots' embeddings side by side, `sum` adds them; the number columns come behind.
+    The table (R, d) is float32, or float64 for towers made elsewhere; a slot's embedding is the mean of its rows.
+    `concat` lays the slots' embeddings side by side, `sum` adds them; the number columns come behind.
     """
 
     spec: FeatureSpec
@@ -83,7 +86,7 @@ class Tower:
         return self.layers[-1].units if self.layers else self.width_in
 
     def embed(self, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> Embedded:
-        """Turn a batch of features into vectors."""
+        """Embed a batch of feature dicts."""
         inputs = self.spec.encode(features, ids)
         return Embedded(self.forward(inputs), inputs.errors)
 

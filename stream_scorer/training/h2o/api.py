@@ -1,7 +1,7 @@
-"""Reads a trained model of H2O through its documented interface: names, domains, offsets, norms, weights and biases.
+"""Reads a trained H2O model through its documented interface: names, domains, offsets, norms, weights and biases.
 
-The interface needs `export_weights_and_biases=True` at training. MOJO export is another matter: from 3.46.0.12 on H2O keeps it for
-its licensed edition, and nothing here goes round that.
+The model must have been trained with `export_weights_and_biases=True`. From 3.46.0.12 on H2O exports MOJOs in its
+licensed edition only, and nothing here works around that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ def network_of(model: Any, *, version: str) -> H2oNetwork:
     left_out = {_column(params.get(name)) for name in _NOT_INPUTS}
     columns = [
         (name, levels) for name, levels in zip(output["names"], output["domains"], strict=True) if name not in left_out
-    ]  # categories first; never sorted anew
+    ]  # categories first, in H2O's own order
     hidden = range(len(params["hidden"]))
     return H2oNetwork(
         categories=tuple(H2oCategory(name, tuple(levels)) for name, levels in columns if levels is not None),
@@ -45,7 +45,7 @@ def network_of(model: Any, *, version: str) -> H2oNetwork:
 
 
 def renamed(network: H2oNetwork, levels: Mapping[str, Mapping[str, str]]) -> H2oNetwork:
-    """Put ids in the place of the codes that stood for them in H2O, by column."""
+    """Replace the codes that H2O was given by the ids that they stand for, column by column."""
     categories = tuple(
         replace(one, levels=tuple(levels[one.name][level] for level in one.levels)) if one.name in levels else one
         for one in network.categories

@@ -1,4 +1,4 @@
-"""What a training in H2O can be told."""
+"""Options of a training in H2O."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,9 +12,10 @@ H2oActivation = Literal[
 
 @dataclass(frozen=True, slots=True)
 class H2oOptions:
-    """The workbench's settings: one hidden layer of `dim` units per tower, the last `stopping_rounds` scorings of AUC decide when to stop.
+    """The H2O workbench's settings: one hidden layer of `dim` units in each tower.
 
-    `held_out` is the share of requests that training does not see. `heap_bytes` bounds the JVM.
+    Training stops when AUC has not improved for `stopping_rounds` scorings. `held_out` is the share of requests that
+    training does not see; `heap_bytes` bounds the JVM.
     """
 
     dim: int = 32

@@ -1,4 +1,4 @@
-"""A JVM with H2O in it, of our own: never one that happens to listen on H2O's usual port."""
+"""Starts an H2O JVM of our own, and never uses one that already listens on H2O's usual port."""
 
 import sys
 from collections.abc import Iterator

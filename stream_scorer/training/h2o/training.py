@@ -1,7 +1,8 @@
-"""Trains one tower in H2O as the workbench does, a classifier of `accepted` whose hidden layer is the embedding, and takes it out again.
+"""Trains one tower in H2O, a classifier of `accepted` whose hidden layer is the embedding, and exports it.
 
-Data goes in by files in which an empty field is missing; ids go in as codes, so that no id is taken for a number, trimmed, or read as
-missing. The towers come out by the documented interface (see h2o_api), and must give what H2O gives on golden rows.
+Data goes in as files in which an empty field is missing. Ids go in as codes, so that no id is read as a number,
+trimmed, or taken for missing. The tower is exported through the documented interface (see `api`) and must reproduce
+H2O's outputs on golden rows.
 """
 
 import csv
@@ -42,7 +43,7 @@ class H2oTable:
 
 @dataclass(frozen=True, slots=True)
 class H2oTrained:
-    """A tower, golden rows with H2O's own outputs for them, the largest difference from those, and how the training went."""
+    """A tower with H2O's own outputs on golden rows, the largest difference from those, and the training's course."""
 
     tower: Tower
     golden: dict[str, Any]
@@ -52,7 +53,10 @@ class H2oTrained:
 
 
 def train_tower(h2o: Any, table: H2oTable, options: H2oOptions, folder: Path) -> H2oTrained:
-    """Train, and export through the parity gate. Raises UsageError for data that H2O cannot learn from, BadModel for a bad tower."""
+    """Train, and export through the parity gate.
+
+    Raises UsageError for data that H2O cannot learn from, BadModel for a bad tower.
+    """
     model = _trained(h2o, table, options, folder)
     codes = {_text(code): one for code, one in enumerate(table.ids)}
     network = renamed(network_of(model, version=h2o.__version__), {table.id_column: codes})
@@ -68,7 +72,7 @@ def train_tower(h2o: Any, table: H2oTable, options: H2oOptions, folder: Path) ->
 
 
 def parity(tower: Tower, golden: Mapping[str, Any], outputs: Floats) -> float:
-    """Return the largest difference from H2O's outputs, before and after they are brought to length 1."""
+    """Return the largest difference from H2O's outputs, before and after L2 normalisation."""
     inputs = tower.spec.encode(golden["features"], golden["ids"])
     lengths = np.linalg.norm(outputs, axis=1, keepdims=True)
     vectors = outputs / np.where(lengths > 0, lengths, 1.0)
@@ -129,7 +133,7 @@ def _imported(h2o: Any, columns: Mapping[str, Sequence[object]], table: H2oTable
 
 
 def _golden(h2o: Any, model: Any, table: H2oTable, folder: Path) -> tuple[dict[str, Any], Floats]:
-    """Ask H2O about known, unseen, missing and absent values; return them as records have them, and its outputs (n, p)."""
+    """Ask H2O for its outputs (n, p) on known, unseen, missing and absent values; return rows and outputs."""
     rows = _golden_rows(table)
     names = (table.id_column, *table.numbers)
     batches = (rows, names), (rows[:2], names[:1]), (rows[:2], names[1:])  # the last two lack columns altogether
@@ -149,7 +153,7 @@ def _golden(h2o: Any, model: Any, table: H2oTable, folder: Path) -> tuple[dict[s
 
 
 def _golden_rows(table: H2oTable) -> list[dict[str, float]]:
-    """Return examples as they are; with an unseen id; with each number missing, and all of them."""
+    """Return examples as they are, with an unseen id, with each number missing, and with all of them missing."""
     chosen = np.unique(np.linspace(0, len(table.code) - 1, _GOLDEN).astype(np.int64)).tolist()
     seen = [
         {table.id_column: int(table.code[row]), **{name: float(of[row]) for name, of in table.numbers.items()}}
