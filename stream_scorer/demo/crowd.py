@@ -11,7 +11,7 @@ import numpy as np
 from stream_scorer.core.messages import Acceptance, CustomerRequest, Ranking
 from stream_scorer.core.records import OutputRecord, Record
 from stream_scorer.core.wire.codec import decode_all, encode
-from stream_scorer.demo.tally import Seen
+from stream_scorer.demo.tally import SeenRanking
 from stream_scorer.ports import Clock, RecordFeed, RecordSource
 from stream_scorer.simulation.world import World, customer_row, offer_row
 
@@ -30,23 +30,23 @@ class CrowdTopics:
     dead_letters: str
 
 
-class _LabelledOffer(msgspec.Struct):
+class _CountedOffer(msgspec.Struct):
     """What is counted of a labelled offer."""
 
     offer_id: str
     cause: str | None = None
 
 
-class _Labelled(msgspec.Struct):
+class _CountedLabels(msgspec.Struct):
     """What is counted of a labelled ranking."""
 
     request_id: str
     revision: int
     final: bool
-    offers: list[_LabelledOffer]
+    offers: list[_CountedOffer]
 
 
-_labelled = msgspec.json.Decoder(_Labelled)
+_labelled = msgspec.json.Decoder(_CountedLabels)
 
 
 class Crowd:
@@ -79,7 +79,7 @@ class Crowd:
         self.labels: Counter[str] = Counter()
         """How many labels of each cause are on the topic, by their latest revision."""
 
-    def step(self, *, wait_s: float, sending: bool = True) -> list[Seen]:
+    def step(self, *, wait_s: float, sending: bool = True) -> list[SeenRanking]:
         """Send what is due, wait at most `wait_s` for records, and return the rankings that came."""
         now_ms = self._clock.now_ms()
         if sending:
@@ -133,9 +133,9 @@ class Crowd:
         self._feed.send([OutputRecord(topic, message.customer_id.encode(), encode(message)) for message in messages])
         self.sent[topic] += len(messages)
 
-    def _read_rankings(self, records: Sequence[Record]) -> list[Seen]:
+    def _read_rankings(self, records: Sequence[Record]) -> list[SeenRanking]:
         decoded, now_ms = decode_all(records, Ranking), self._clock.now_ms()
-        seen: list[Seen] = []
+        seen: list[SeenRanking] = []
         for ranking, record in zip(decoded.messages, decoded.records, strict=True):
             sent_ms = self._sent_ms.pop(ranking.request_id, None)
             if sent_ms is None:
@@ -149,7 +149,7 @@ class Crowd:
                 heappush(self._answers, (answer.event_time_ms, answer.acceptance_id, answer))
             accepted = any(answer.accepted for answer in answers)
             latency_ms = max(0, record.timestamp_ms - sent_ms)
-            seen.append(Seen(ranking, latency_ms, now_ms, accepted, self._expected(ranking)))
+            seen.append(SeenRanking(ranking, latency_ms, now_ms, accepted, self._expected(ranking)))
         return seen
 
     def _expected(self, ranking: Ranking) -> float:

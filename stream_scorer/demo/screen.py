@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from stream_scorer.demo.tally import Rate, Seen, Tally
+from stream_scorer.demo.tally import Rate, SeenRanking, Tally
 
 TABLE_EVERY_MS = 250
 LINE_EVERY_MS = 5_000
@@ -137,7 +137,7 @@ def _rate(rate: Rate) -> str:
     return f"{rate.value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _offers(seen: Seen) -> str:
+def _offers(seen: SeenRanking) -> str:
     return "  ".join(
         f"{offer.offer_id.removeprefix('offer-').lstrip('0') or '0'} ({offer.score:+.2f})"
         for offer in seen.ranking.offers[:5]

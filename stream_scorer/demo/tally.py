@@ -15,7 +15,7 @@ RECENT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenRanking:
     """A ranking that reached its customer: its latency, whether anything was accepted, and how likely that was."""
 
     ranking: Ranking
@@ -85,13 +85,13 @@ class Tally:
     started_ms: int = 0
     releases: dict[str, ReleaseTally] = field(default_factory=dict)
     latencies_ms: list[int] = field(default_factory=list)
-    last: deque[Seen] = field(default_factory=lambda: deque(maxlen=LAST_RANKINGS))
+    last: deque[SeenRanking] = field(default_factory=lambda: deque(maxlen=LAST_RANKINGS))
     statuses: Counter[str] = field(default_factory=Counter)
     _shown: Counter[int] = field(default_factory=Counter)
     _accepted: Counter[int] = field(default_factory=Counter)
     _latencies: dict[int, list[int]] = field(default_factory=dict)
 
-    def add(self, seen: Sequence[Seen]) -> None:
+    def add(self, seen: Sequence[SeenRanking]) -> None:
         """Count rankings."""
         if seen and not self.started_ms:
             self.started_ms = seen[0].seen_ms

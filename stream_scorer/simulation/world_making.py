@@ -37,7 +37,7 @@ MISSING = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Population:
     """One side of the world: latent tastes or appeals (rows, LATENT), what else moves the odds, and features."""
 
     latent: Array
@@ -47,7 +47,7 @@ class Side:
     features: list[Features]
 
 
-def customers(rng: np.random.Generator, count: int) -> Side:
+def customers(rng: np.random.Generator, count: int) -> Population:
     """Draw customers whose latent tastes depend on segment, region, age and a personal part."""
     segment, region = rng.integers(len(SEGMENTS), size=count), rng.integers(len(REGIONS), size=count)
     age = rng.uniform(18, 80, count)
@@ -68,10 +68,10 @@ def customers(rng: np.random.Generator, count: int) -> Side:
         }
         for row in range(count)
     ]
-    return Side(latent, money, member.astype(float), np.zeros(count), features)
+    return Population(latent, money, member.astype(float), np.zeros(count), features)
 
 
-def offers(rng: np.random.Generator, count: int) -> Side:
+def offers(rng: np.random.Generator, count: int) -> Population:
     """Draw offers whose latent appeals depend on category, brand and a part of their own, or of everybody's liking."""
     category, brand = rng.integers(len(CATEGORIES), size=count), rng.integers(len(BRANDS), size=count)
     latent = _mixed(rng, count, ((category, len(CATEGORIES), 0.7), (brand, len(BRANDS), 0.35)))
@@ -90,10 +90,10 @@ def offers(rng: np.random.Generator, count: int) -> Side:
         }
         for row in range(count)
     ]
-    return Side(latent, money, exclusive.astype(float), popularity, features)
+    return Population(latent, money, exclusive.astype(float), popularity, features)
 
 
-def coordinates(customer: Side, offer: Side) -> tuple[Array, Array]:
+def coordinates(customer: Population, offer: Population) -> tuple[Array, Array]:
     """Return tastes (C, q) and appeals (N, q) whose inner products are the log-odds of an acceptance, up to a constant.
 
     Summands: taste, popularity, the distance of the price from the budget (a square, written as an inner product), and

@@ -17,8 +17,8 @@ from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError
 from stream_scorer.training.held_out import HeldOutRanking, held_out_auc
-from stream_scorer.training.modules import History, Taken, TowerModule
-from stream_scorer.training.objective import Head, Objective
+from stream_scorer.training.modules import AcceptedHistory, Taken, TowerModule
+from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import Recipe, TrainOptions
 from stream_scorer.training.warm_start import carry_head, carry_tower, shape_of
 
@@ -100,7 +100,7 @@ class Fitted:
 
     user: TowerModule
     item: TowerModule
-    head: Head
+    head: AcceptanceHead
     recipe: Recipe
     epochs: tuple[Epoch, ...]
     best: int
@@ -187,7 +187,7 @@ class _Training:
         self.rows = rows[data.accepted[rows] == 1] if self.catalog_only else rows
         self.user, self.item = _towers(lesson, recipe)
         rate = float(np.clip(np.average(data.accepted, weights=data.weight), 1e-6, 0.5))
-        self.head = Head(dim=recipe.dim, temperature=recipe.temperature, rate=rate)
+        self.head = AcceptanceHead(dim=recipe.dim, temperature=recipe.temperature, rate=rate)
         if lesson.earlier is not None:
             carry_tower(lesson.earlier.user_tower, self.user)
             carry_tower(lesson.earlier.item_tower, self.item)
@@ -195,7 +195,7 @@ class _Training:
         if (
             recipe.history and self.user.direct and lesson.earlier is None
         ):  # a table that training goes on from holds the history already
-            self.user.history = History(
+            self.user.history = AcceptedHistory(
                 _taken(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim
             )
         self.modules = nn.ModuleList([self.user, self.item, self.head]).to(_device(recipe))

@@ -79,7 +79,7 @@ class Taken:
     starts: Places  # (rows + 1,)
 
 
-class History(nn.Module):
+class AcceptedHistory(nn.Module):
     """Adds to an id's embedding the mean of the embeddings of offers that the customer accepted.
 
     In training a random part of those offers is left out.
@@ -122,7 +122,7 @@ class TowerModule(nn.Module):
         self.spec, self.rectified = spec, rectified
         self.slots = len(spec.slots)
         self.direct = self.slots == 1 and not spec.numbers and not hidden and not rectified
-        self.history: History | None = None
+        self.history: AcceptedHistory | None = None
         width = dim if self.direct else width
         spread = torch.tensor(DIRECT_SPREAD) if self.direct else width**-0.5 * _spread(spec)
         self.table = nn.Parameter(torch.randn(spec.table_rows, width) * spread)

@@ -23,7 +23,7 @@ _LOGITS_MAX = 8_000_000  # logits in memory at once: views times offers
 _RIVALRY = 0.3  # weight, as negatives, of other offers that the customer accepted too
 
 
-class Head(nn.Module):
+class AcceptanceHead(nn.Module):
     """scale · cosine + bias + what the rank adds + what the customer adds: the log-odds that a shown offer is accepted.
 
     What depends on the rank or on the customer alone changes no order of a customer's offers; without it the towers
@@ -56,7 +56,9 @@ class Objective:
     memorised their examples.
     """
 
-    def __init__(self, data: TrainingSet, user: TowerModule, item: TowerModule, head: Head, recipe: Recipe) -> None:
+    def __init__(
+        self, data: TrainingSet, user: TowerModule, item: TowerModule, head: AcceptanceHead, recipe: Recipe
+    ) -> None:
         """Weigh the two losses by the recipe."""
         self.data, self.user, self.item, self.head, self.recipe = data, user, item, head, recipe
         self.user_dropout, self.item_dropout = (

@@ -11,7 +11,7 @@ from stream_scorer.core.towers.spec_extension import carried_columns, carried_ta
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError
 from stream_scorer.training.modules import TowerModule
-from stream_scorer.training.objective import Head
+from stream_scorer.training.objective import AcceptanceHead
 
 
 def shape_of(earlier: Tower) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def carry_tower(earlier: Tower, module: TowerModule) -> None:
             linear.weight.copy_(torch.from_numpy(weight))
 
 
-def carry_head(facts: Mapping[str, object], head: Head) -> None:
+def carry_head(facts: Mapping[str, object], head: AcceptanceHead) -> None:
     """Begin at the earlier scale and bias, where they are known."""
     scale, bias = facts.get("scale"), facts.get("bias")
     if isinstance(scale, float) and isinstance(bias, float) and scale > 0:

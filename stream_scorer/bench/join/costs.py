@@ -14,7 +14,7 @@ from typing import get_args
 
 from stream_scorer.adapters.local.clock import HandClock, SystemClock
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog
-from stream_scorer.bench.join.job import ANSWERED_AFTER_MS, Flow, JoinJob, held_by, ranking_kinds
+from stream_scorer.bench.join.job import ANSWERED_AFTER_MS, JoinJob, RankingFlow, held_by, ranking_kinds
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.records import Partition, Record
@@ -111,7 +111,7 @@ def join_time(plan: JoinPlan) -> JoinTime:
     config = config_of(plan.emit)
     job = job_of(plan, config, held=min(STEADY_OPEN, plan.rankings))
     state = new_state(config)
-    flow = Flow(job, state, plan.batch)
+    flow = RankingFlow(job, state, plan.batch)
     for _ in range(0, (config.horizons.forget_ms + ANSWERED_AFTER_MS) // job.step_ms + 2 * plan.batch, plan.batch):
         state.join(flow.records())
     labels, taken_s, batches = 0, 0.0, max(1, plan.rankings // plan.batch)

@@ -26,12 +26,12 @@ class RankingKind:
     offer_ids: Sequence[str]
 
 
-class _Offer(msgspec.Struct):
+class _ScoredOffer(msgspec.Struct):
     offer_id: str
 
 
 class _Offers(msgspec.Struct):
-    offers: list[_Offer]
+    offers: list[_ScoredOffer]
 
 
 def ranking_kinds(offers: int) -> list[RankingKind]:
@@ -89,7 +89,7 @@ class JoinJob:
         )
 
 
-class Flow:
+class RankingFlow:
     """Gives a state the records of its partition as event time goes by; no more rankings where it has enough."""
 
     def __init__(self, job: JoinJob, state: State, batch: int) -> None:
@@ -108,7 +108,7 @@ class Flow:
         return rankings + acceptances
 
 
-class Waiting:
+class OutcomeFlow:
     """Gives a state acceptances whose rankings it does not get, so that they wait."""
 
     def __init__(self, job: JoinJob, batch: int) -> None:
@@ -120,6 +120,6 @@ class Waiting:
         return [self._job.acceptance(number) for number in range(self._next - self._batch, self._next)]
 
 
-def held_by(job: JoinJob, state: State, batch: int) -> Flow | Waiting:
+def held_by(job: JoinJob, state: State, batch: int) -> RankingFlow | OutcomeFlow:
     """Return records that fill a state with what it holds for long: open requests, or outcomes that wait."""
-    return Flow(job, state, batch) if isinstance(state, PartitionJoin) else Waiting(job, batch)
+    return RankingFlow(job, state, batch) if isinstance(state, PartitionJoin) else OutcomeFlow(job, batch)

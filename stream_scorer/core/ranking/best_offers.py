@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_scorer.core.messages import CustomerRequest
-from stream_scorer.core.ranking.eligibility import RULES, Choices, Group, Numbers, Pairs, choose
+from stream_scorer.core.ranking.eligibility import RULES, Candidates, EligibleOffers, Group, Numbers, choose
 from stream_scorer.core.releases.catalog import Catalog, Vectors
 
 PASS_FLAGS_MAX = 64_000_000  # offers times requests of one pass: its masks take as many bytes at most
@@ -95,7 +95,9 @@ def _rank_pass(requests: Sequence[CustomerRequest], customers: Customers, catalo
     return Ranked(starts, rows[order], scores[order], choices.eligible_counts, choices.taken_counts)
 
 
-def _candidates(choices: Choices, customers: Customers, catalog: Catalog, limits: Numbers) -> Iterator[Pairs]:
+def _candidates(
+    choices: EligibleOffers, customers: Customers, catalog: Catalog, limits: Numbers
+) -> Iterator[Candidates]:
     """Yield, for some requests at a time, offers among which their best are."""
     yield choices.listed
     if len(catalog) and choices.groups:
@@ -107,7 +109,7 @@ def _candidates(choices: Choices, customers: Customers, catalog: Catalog, limits
             yield from _near_best(scores, numbers, limits[numbers], _margins(customers32[numbers]))
 
 
-def exact_scores(pairs: Pairs, customers: Customers, vectors: Vectors) -> Scores:
+def exact_scores(pairs: Candidates, customers: Customers, vectors: Vectors) -> Scores:
     """Return the float64 dot product of every pair (M,), summed in an order that does not depend on the batch."""
     scores = np.empty(len(pairs.rows))
     step = max(1, RESCORED_BYTES_MAX // (16 * vectors.shape[1]))
@@ -118,7 +120,7 @@ def exact_scores(pairs: Pairs, customers: Customers, vectors: Vectors) -> Scores
     return scores
 
 
-def _best(pairs: Pairs, customers: Customers, catalog: Catalog, limits: Numbers) -> tuple[Pairs, Scores]:
+def _best(pairs: Candidates, customers: Customers, catalog: Catalog, limits: Numbers) -> tuple[Candidates, Scores]:
     """Score the pairs exactly, sort them by request, score and offer id, and cut each request at its limit."""
     if not len(pairs.rows):
         return pairs, np.empty(0)
@@ -132,7 +134,7 @@ def _best(pairs: Pairs, customers: Customers, catalog: Catalog, limits: Numbers)
     counts = np.bincount(numbers, minlength=len(limits))
     places = np.arange(len(numbers)) - (np.cumsum(counts) - counts)[numbers]
     kept = places < limits[numbers]
-    return Pairs(numbers[kept], pairs.rows[order[kept]]), sorted_scores[kept]
+    return Candidates(numbers[kept], pairs.rows[order[kept]]), sorted_scores[kept]
 
 
 def _small(numbers: Numbers) -> NDArray[np.uint16] | Numbers:
@@ -185,14 +187,14 @@ def _scores32(customers: Scores32, catalog: Catalog, masks: Masks, *, limit: int
     return scores.reshape(len(customers), group, groups)
 
 
-def _ban(scores: Scores32, numbers: Numbers, excluded: Pairs) -> None:
+def _ban(scores: Scores32, numbers: Numbers, excluded: Candidates) -> None:
     place_of = np.zeros(int(numbers.max()) + 1, np.int64)
     place_of[numbers] = np.arange(len(numbers))
     inner, columns = np.divmod(excluded.rows, scores.shape[2])
     scores[place_of[excluded.requests], inner, columns] = -np.inf
 
 
-def _near_best(scores: Scores32, numbers: Numbers, limits: Numbers, margins: Scores32) -> Iterator[Pairs]:
+def _near_best(scores: Scores32, numbers: Numbers, limits: Numbers, margins: Scores32) -> Iterator[Candidates]:
     """Return every offer within the margin of the limit-th best score, scanning only groups whose maximum is."""
     maxima = scores.max(axis=1)
     # what may not be chosen is -inf and never passes
@@ -211,11 +213,11 @@ def _portions(sizes: Numbers) -> list[slice]:
     return [slice(start, end) for start, end in pairwise([0, *cuts[cuts > 0].tolist(), len(sizes)]) if start < end]
 
 
-def _found(scores: Scores32, passing: NDArray[np.bool_], thresholds: Scores32, numbers: Numbers) -> Pairs:
+def _found(scores: Scores32, passing: NDArray[np.bool_], thresholds: Scores32, numbers: Numbers) -> Candidates:
     _, group, groups = scores.shape
     places, columns = np.divmod(np.flatnonzero(passing), groups)
     found, inner = np.divmod(np.flatnonzero(scores[places, :, columns] >= thresholds[places, None]), group)
-    return Pairs(numbers[places[found]], columns[found] + inner * groups)
+    return Candidates(numbers[places[found]], columns[found] + inner * groups)
 
 
 def _nth_largest(maxima: Scores32, limits: Numbers) -> Scores32:

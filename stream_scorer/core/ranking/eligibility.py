@@ -27,25 +27,25 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class Candidates:
     """Offers of requests, flat: request number and catalog row."""
 
     requests: Numbers
     rows: Numbers
 
-    def of(self, numbers: Numbers | Sequence[int]) -> "Pairs":
+    def of(self, numbers: Numbers | Sequence[int]) -> "Candidates":
         """Return the pairs of these requests, in the order asked; the pairs must ascend by request."""
         starts = np.searchsorted(self.requests, numbers)
         counts = np.searchsorted(self.requests, numbers, side="right") - starts
         places = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-        return Pairs(self.requests[places], self.rows[places])
+        return Candidates(self.requests[places], self.rows[places])
 
-    def where(self, chosen: Flags) -> "Pairs":
+    def where(self, chosen: Flags) -> "Candidates":
         """Return the marked pairs."""
-        return Pairs(self.requests[chosen], self.rows[chosen])
+        return Candidates(self.requests[chosen], self.rows[chosen])
 
 
-_NO_PAIRS = Pairs(np.empty(0, np.int64), np.empty(0, np.int64))
+_NO_PAIRS = Candidates(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,15 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class EligibleOffers:
     """What a batch of B requests may choose from: every request is in a group, or its eligible offers are listed.
 
     `excluded` ascends by request.
     """
 
     groups: list[Group]
-    excluded: Pairs
-    listed: Pairs
+    excluded: Candidates
+    listed: Candidates
     eligible_counts: Numbers  # (B,)
     taken_counts: Numbers  # (B, rules)
 
@@ -77,11 +77,11 @@ class _Case:
     requests: Sequence[CustomerRequest]
     catalog: Catalog
     matches: list[Flags | None]
-    excluded: Pairs
+    excluded: Candidates
     counts: Numbers
 
 
-def choose(requests: Sequence[CustomerRequest], catalog: Catalog) -> Choices:
+def choose(requests: Sequence[CustomerRequest], catalog: Catalog) -> EligibleOffers:
     """Judge every candidate of every request."""
     counts = np.zeros((len(requests), ELIGIBLE + 1), np.int64)
     matches = filter_masks([request.filters for request in requests], catalog)
@@ -94,7 +94,7 @@ def choose(requests: Sequence[CustomerRequest], catalog: Catalog) -> Choices:
             groups.append(Group(numbers, mask))
         else:
             listed.append(_narrow(case, numbers, np.flatnonzero(mask)))
-    return Choices(groups, case.excluded, _joined(listed), counts[:, ELIGIBLE], counts[:, :ELIGIBLE])
+    return EligibleOffers(groups, case.excluded, _joined(listed), counts[:, ELIGIBLE], counts[:, :ELIGIBLE])
 
 
 def _alike(case: _Case) -> list[Numbers]:
@@ -125,7 +125,7 @@ def _judge_whole(case: _Case, numbers: Numbers) -> Flags | None:
     return mask
 
 
-def _judge_excluded(case: _Case, excluded: Pairs, valid: Flags | None, match: Flags | None) -> None:
+def _judge_excluded(case: _Case, excluded: Candidates, valid: Flags | None, match: Flags | None) -> None:
     """Count the valid ones among these as excluded, not as filtered, which comes after."""
     counts = case.counts
     if valid is not None:
@@ -135,7 +135,7 @@ def _judge_excluded(case: _Case, excluded: Pairs, valid: Flags | None, match: Fl
         counts[:, FILTERED] -= np.bincount(excluded.where(~match[excluded.rows]).requests, minlength=len(counts))
 
 
-def _judge_listed(case: _Case) -> Pairs:
+def _judge_listed(case: _Case) -> Candidates:
     """Find the first rule that takes each candidate of requests that bring their own; return those that none takes."""
     requests, catalog, counts = case.requests, case.catalog, case.counts
     numbers = [number for number, request in enumerate(requests) if request.offers is not None]
@@ -158,7 +158,7 @@ def _judge_listed(case: _Case) -> Pairs:
     return known.where(rules == ELIGIBLE)
 
 
-def _matched(pairs: Pairs, matches: list[Flags | None]) -> Flags:
+def _matched(pairs: Candidates, matches: list[Flags | None]) -> Flags:
     matched = np.ones(len(pairs.rows), bool)
     for number in np.unique(pairs.requests).tolist():
         match = matches[number]
@@ -168,29 +168,31 @@ def _matched(pairs: Pairs, matches: list[Flags | None]) -> Flags:
     return matched
 
 
-def _narrow(case: _Case, numbers: Numbers, rows: Numbers) -> Pairs:
-    pairs = Pairs(np.repeat(numbers, len(rows)), np.tile(rows, len(numbers)))
+def _narrow(case: _Case, numbers: Numbers, rows: Numbers) -> Candidates:
+    pairs = Candidates(np.repeat(numbers, len(rows)), np.tile(rows, len(numbers)))
     return pairs.where(~_is_in(pairs, case.excluded, len(case.catalog)))
 
 
-def _is_in(pairs: Pairs, others: Pairs, offers: int) -> Flags:
+def _is_in(pairs: Candidates, others: Candidates, offers: int) -> Flags:
     return np.isin(pairs.requests * offers + pairs.rows, others.requests * offers + others.rows)
 
 
-def _rows_of(numbers: Sequence[int], offer_ids: Sequence[Sequence[str]], catalog: Catalog) -> Pairs:
+def _rows_of(numbers: Sequence[int], offer_ids: Sequence[Sequence[str]], catalog: Catalog) -> Candidates:
     """Look ids up, each once per request; -1 for an id that the catalog does not know."""
     find = cast("Callable[[str, int], int]", catalog.index.get)
     rows = [sorted(map(find, dict.fromkeys(ids), repeat(-1))) for ids in offer_ids]
     counts = [len(some) for some in rows]
     flat = np.fromiter(chain.from_iterable(rows), np.int64, sum(counts))
-    return Pairs(np.repeat(np.array(numbers, np.int64), counts), flat)
+    return Candidates(np.repeat(np.array(numbers, np.int64), counts), flat)
 
 
-def _joined(parts: Sequence[Pairs]) -> Pairs:
-    return Pairs(np.concatenate([pairs.requests for pairs in parts]), np.concatenate([pairs.rows for pairs in parts]))
+def _joined(parts: Sequence[Candidates]) -> Candidates:
+    return Candidates(
+        np.concatenate([pairs.requests for pairs in parts]), np.concatenate([pairs.rows for pairs in parts])
+    )
 
 
-def _excluded(requests: Sequence[CustomerRequest], catalog: Catalog) -> Pairs:
+def _excluded(requests: Sequence[CustomerRequest], catalog: Catalog) -> Candidates:
     numbers = [number for number, request in enumerate(requests) if request.exclude]
     if not numbers:
         return _NO_PAIRS

@@ -22,7 +22,7 @@ _PARTS = 5  # an offer's: head, rank, score, propensity, features
 _encode = msgspec.json.Encoder().encode
 
 
-class _Head(msgspec.Struct):
+class _RankingStart(msgspec.Struct):
     """A ranking up to its offers."""
 
     request_id: str
@@ -79,7 +79,7 @@ def _request_parts(requests: Sequence[CustomerRequest], ranked: Ranked, catalog:
         status = "ranked" if eligible else "nothing_eligible"
         excluded = ranked.excluded(number) if took[number] else {}
         ids = (request.request_id, request.customer_id, request.event_time_ms, catalog.release_id)
-        heads.append(_encode(_Head(*ids, status, eligible, excluded, request.features)))
+        heads.append(_encode(_RankingStart(*ids, status, eligible, excluded, request.features)))
     return heads
 
 

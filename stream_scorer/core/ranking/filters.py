@@ -33,7 +33,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class AttributeColumn:
     """One attribute of all offers; texts are codes into `vocabulary`, bags a row and a code per element."""
 
     kinds: NDArray[np.int8]  # (N,)
@@ -104,7 +104,7 @@ def _matches(catalog: Catalog, condition: Filter) -> Flags:
     return comparable & ~equal
 
 
-def _equal(column: Column, values: Sequence[Any]) -> Flags:
+def _equal(column: AttributeColumn, values: Sequence[Any]) -> Flags:
     """Mark the rows whose value is, or whose bag has, one of the values; these are of one kind."""
     if not values:
         return np.zeros(len(column.kinds), bool)
@@ -117,7 +117,7 @@ def _equal(column: Column, values: Sequence[Any]) -> Flags:
     return same
 
 
-def _compared(column: Column, compare: Callable[[Any, Any], Any], value: Any) -> Flags:
+def _compared(column: AttributeColumn, compare: Callable[[Any, Any], Any], value: Any) -> Flags:
     if isinstance(value, str):
         by_code = np.array([*(compare(text, value) for text in column.vocabulary), False], bool)
         return by_code[column.codes]  # code -1 takes the False at the end
@@ -125,7 +125,7 @@ def _compared(column: Column, compare: Callable[[Any, Any], Any], value: Any) ->
     return result
 
 
-def column_of(catalog: Catalog, attribute: str) -> Column | None:
+def column_of(catalog: Catalog, attribute: str) -> AttributeColumn | None:
     """Return an attribute's column; None where no offer has it, so that unknown names cost no memory."""
     return catalog.once(_ColumnOf(attribute)) if attribute in catalog.once(_attributes) else None
 
@@ -138,7 +138,7 @@ def _attributes(catalog: Catalog) -> set[str]:
 class _ColumnOf:
     attribute: str
 
-    def __call__(self, catalog: Catalog) -> Column:
+    def __call__(self, catalog: Catalog) -> AttributeColumn:
         return _column([features.get(self.attribute) for features in _features(catalog)])
 
 
@@ -147,7 +147,7 @@ def _features(catalog: Catalog) -> Iterator[dict[str, Any]]:
         yield from msgspec.json.decode(b"[" + b",".join(catalog.fragments[start : start + _PARSED_AT_ONCE]) + b"]")
 
 
-def _column(values: Sequence[Any]) -> Column:
+def _column(values: Sequence[Any]) -> AttributeColumn:
     kinds = np.fromiter(map(_kind, values), np.int8, len(values))
     numbers = np.fromiter((value if isinstance(value, int | float) else 0 for value in values), np.float64, len(values))
     vocabulary: dict[str, int] = {}
@@ -159,7 +159,9 @@ def _column(values: Sequence[Any]) -> Column:
     codes = np.fromiter((code(value) if isinstance(value, str) else -1 for value in values), np.int64, len(values))
     bag_codes = np.fromiter((code(text) for _, text in bags), np.int64, len(bags))
     bag_rows = np.fromiter((row for row, _ in bags), np.int64, len(bags))
-    return Column(kinds, numbers, codes, bag_rows, bag_codes, vocabulary, frozenset(kinds.tolist()) - {MISSING})
+    return AttributeColumn(
+        kinds, numbers, codes, bag_rows, bag_codes, vocabulary, frozenset(kinds.tolist()) - {MISSING}
+    )
 
 
 def _kind(value: object) -> int:

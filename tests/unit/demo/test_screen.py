@@ -7,7 +7,7 @@ import pytest
 
 from stream_scorer.core.messages import RankedOffer, Ranking
 from stream_scorer.demo.screen import LINE_EVERY_MS, Moment, Screen
-from stream_scorer.demo.tally import Seen, Tally
+from stream_scorer.demo.tally import SeenRanking, Tally
 
 START_MS = 1_000_000
 
@@ -21,7 +21,10 @@ def tally() -> Tally:
     ranking = Ranking("request", "customer-000001", START_MS, "r-604a67b44a", "ranked", 5, {}, {}, offers)
     tally = Tally()
     tally.add(
-        [Seen(replace(ranking, request_id=f"request-{n}"), 7, START_MS + n, n % 4 == 0, 0.25) for n in range(2_000)]
+        [
+            SeenRanking(replace(ranking, request_id=f"request-{n}"), 7, START_MS + n, n % 4 == 0, 0.25)
+            for n in range(2_000)
+        ]
     )
     return tally
 

@@ -3,10 +3,10 @@
 import pytest
 
 from stream_scorer.core.messages import RankedOffer, Ranking
-from stream_scorer.demo.tally import Rate, Second, Seen, Tally, percentiles
+from stream_scorer.demo.tally import Rate, Second, SeenRanking, Tally, percentiles
 
 
-def seen(at_ms: int, *, release: str = "one", accepted: bool = False, latency_ms: int = 5) -> Seen:
+def seen(at_ms: int, *, release: str = "one", accepted: bool = False, latency_ms: int = 5) -> SeenRanking:
     offer = RankedOffer(offer_id="offer-000001", rank=1, score=0.5, propensity=1.0, features={})
     ranking = Ranking(
         request_id=f"r{at_ms}",
@@ -19,7 +19,7 @@ def seen(at_ms: int, *, release: str = "one", accepted: bool = False, latency_ms
         features={},
         offers=[offer],
     )
-    return Seen(ranking, latency_ms, at_ms, accepted, 0.25)
+    return SeenRanking(ranking, latency_ms, at_ms, accepted, 0.25)
 
 
 def test_each_release_has_its_own_rate() -> None:

@@ -15,7 +15,7 @@ from stream_scorer.services.learning.trainer import derive_specs, read_lesson, t
 from stream_scorer.training.export import PARITY_MAX, check_alive, export, fill_untrained, golden_rows, parity
 from stream_scorer.training.joint import Fitted, Lesson, fit
 from stream_scorer.training.modules import Batch, IdDropout, TowerModule
-from stream_scorer.training.objective import Head, Objective
+from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, snacks, tastes_meet
 
@@ -171,7 +171,7 @@ def surprise(drawn: torch.Tensor | None) -> float:
         lesson.data,
         modules[0],
         modules[1],
-        Head(dim=4, temperature=1.0, rate=0.5),
+        AcceptanceHead(dim=4, temperature=1.0, rate=0.5),
         QUICK.recipe(everything_accepted=True, rows=300),
     )
     return float(objective._surprise(torch.tensor([[1.0, 2.0, 0.0]]), np.zeros(2, np.int64), np.array([0, 1]), drawn))

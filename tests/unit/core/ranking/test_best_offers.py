@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.ranking import best_offers as ranking
 from stream_scorer.core.ranking.best_offers import Customers, Ranked, exact_scores, rank
-from stream_scorer.core.ranking.eligibility import Pairs
+from stream_scorer.core.ranking.eligibility import Candidates
 from stream_scorer.core.releases.catalog import Catalog
 from tests.ranking_worlds import best_offers, catalog_of, coarse_vectors, offer, request, unit_vectors
 
@@ -135,7 +135,7 @@ def test_what_no_request_may_choose_is_never_ranked_though_it_scores_best() -> N
 
 def test_the_order_of_summation_does_not_depend_on_what_is_scored_beside() -> None:
     vectors, customers = unit_vectors(50, 67).astype(np.float32), unit_vectors(4, 67, seed=1)
-    pairs = Pairs(np.arange(4).repeat(50), np.tile(np.arange(50), 4))
+    pairs = Candidates(np.arange(4).repeat(50), np.tile(np.arange(50), 4))
     together = exact_scores(pairs, customers, vectors)
-    alone = [exact_scores(Pairs(pairs.requests[[i]], pairs.rows[[i]]), customers, vectors)[0] for i in range(200)]
+    alone = [exact_scores(Candidates(pairs.requests[[i]], pairs.rows[[i]]), customers, vectors)[0] for i in range(200)]
     assert together.tolist() == alone

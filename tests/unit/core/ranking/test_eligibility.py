@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_scorer.core.messages import CustomerRequest, Filter, Offer
-from stream_scorer.core.ranking.eligibility import RULES, Choices, choose
+from stream_scorer.core.ranking.eligibility import RULES, EligibleOffers, choose
 from stream_scorer.core.releases.catalog import Catalog
 from tests.ranking_worlds import TIME_MS, catalog_of, offer, request
 
@@ -27,7 +27,7 @@ def made_of(*offers: Offer) -> Catalog:
     return catalog_of(np.zeros((len(offers), 1)), offers)
 
 
-def eligible(choices: Choices, catalog: Catalog, number: int) -> list[str]:
+def eligible(choices: EligibleOffers, catalog: Catalog, number: int) -> list[str]:
     """Return the offers that a request may choose from, wherever the choices keep them."""
     rows = choices.listed.where(choices.listed.requests == number).rows.tolist()
     for group in choices.groups:
@@ -38,7 +38,7 @@ def eligible(choices: Choices, catalog: Catalog, number: int) -> list[str]:
     return [catalog.offer_ids[row] for row in sorted(rows)]
 
 
-def taken(choices: Choices, number: int) -> dict[str, int]:
+def taken(choices: EligibleOffers, number: int) -> dict[str, int]:
     return {rule: count for rule, count in zip(RULES, choices.taken_counts[number].tolist(), strict=True) if count}
 
 
