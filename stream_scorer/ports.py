@@ -182,6 +182,9 @@ class TrainingBuffer(Protocol):
     def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """Return the same as `positions`, for anybody: nothing is touched."""
 
+    def exists(self) -> bool:
+        """Return whether a buffer was ever written here: a place that is not there looks like an empty one else."""
+
     def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
         """Write chunks, one a partition at most, each whole or not at all; return the partitions that were refused.
 

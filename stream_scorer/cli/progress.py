@@ -29,6 +29,20 @@ def progress_of(what: str, share: Callable[[], float]) -> Iterator[Callable[[int
         yield lambda count: bar.update(task, completed=share(), count=count)
 
 
+@contextmanager
+def progress_over(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function to call with the count so far and the count in all."""
+    share = 0.0
+    with progress_of(what, lambda: share) as say:
+
+        def note(done: int, total: int) -> None:
+            nonlocal share
+            share = done / max(total, 1)
+            say(done)
+
+        yield note
+
+
 def _lines(what: str) -> Callable[[int], None]:
     clock = SystemClock()
     said_s = clock.monotonic_s()

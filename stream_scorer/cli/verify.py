@@ -24,14 +24,16 @@ def verify(
 ) -> None:
     """Check the topics and the training buffer: nothing lost, doubled, torn or wrong; exit 1 if anything is. Changes nothing."""
     from stream_scorer.adapters.files.sqlite_sorter import SqliteSorter
-    from stream_scorer.cli.progress import progress_of
+    from stream_scorer.cli.progress import progress_over
     from stream_scorer.services.operating.verify import verify as check
+    from stream_scorer.wiring import release_store
 
     settings = settings_of(ctx, {"buffer.folder": folder, "loop.delivery": delivery})
+    buffer = None if topics_only else _buffer(settings, named=folder is not None)
     config = _config(settings, examples)
-    with progress_of("verified", lambda: 0.0) as progress:
+    with progress_over("verified") as progress:
         report = check(
-            _readers(settings), None if topics_only else _buffer(settings), SqliteSorter, config, progress=progress
+            _readers(settings), buffer, SqliteSorter, config, releases=release_store(settings), progress=progress
         )
     _tell(report, as_json)
     if not report.passed:
@@ -48,7 +50,7 @@ def _config(settings: "Settings", examples: int) -> "VerifyConfig":
     own = settings.topics
     topics = VerifyTopics(own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters)
     names = [own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters]
-    states = KafkaTopicAdmin(settings.kafka.client_config()).describe(names)
+    states = KafkaTopicAdmin(settings.kafka.client_config()).describe([*names, own.offers])
     if missing := [name for name in names if name not in states]:
         raise NotReady(f"topics are missing: {', '.join(missing)}; stream-scorer topics creates them")
     return VerifyConfig(
@@ -58,6 +60,7 @@ def _config(settings: "Settings", examples: int) -> "VerifyConfig":
         exactly_once=settings.loop.delivery == "exactly_once",
         keep_prob=settings.buffer.keep_prob,
         examples_max=examples,
+        offer_features=settings.rank.offer_features,
     )
 
 
@@ -69,13 +72,21 @@ def _readers(settings: "Settings") -> "Readers":
     timeout_s = 2 * settings.kafka.transaction_timeout_ms / 1000
     config = {**settings.kafka.client_config(), "group.id": settings.join.group}
     uncommitted = KafkaLog(config, timeout_s=timeout_s, isolation="read_uncommitted")
-    return Readers(log_reader(settings, settings.rank.group), log_reader(settings, settings.join.group), uncommitted)
+    rank, join, buffer = (
+        log_reader(settings, group) for group in (settings.rank.group, settings.join.group, settings.buffer.group)
+    )
+    return Readers(rank, join, uncommitted, buffer)
 
 
-def _buffer(settings: "Settings") -> "TrainingBuffer":
+def _buffer(settings: "Settings", *, named: bool) -> "TrainingBuffer | None":
+    """Return the buffer; None where nobody has begun one. Raises UsageError where one is named and is not there."""
     from stream_scorer.adapters.parquet.buffer import ParquetBuffer
+    from stream_scorer.errors import UsageError
 
-    return ParquetBuffer.open(settings.buffer.folder)
+    buffer = ParquetBuffer.open(settings.buffer.folder)
+    if named and not buffer.exists():
+        raise UsageError(f"no training buffer at {settings.buffer.folder}; --topics-only leaves it out")
+    return buffer
 
 
 def _tell(report: "Report", as_json: bool) -> None:
@@ -91,7 +102,16 @@ def _tell(report: "Report", as_json: bool) -> None:
         print(f"\n{'tolerated' if kind in report.tolerated else 'FAULT'}  {kind}: {count:,}")
         for example in report.examples[kind]:
             print(f"  {example}")
+    _tell_checks(report)
     print("\nnothing lost, nothing doubled" if report.passed else f"\n{sum(report.faults.values()):,} faults")
+
+
+def _tell_checks(report: "Report") -> None:
+    print("\nchecked:")
+    for check in report.checks:
+        print(f"  {check.checked:>12,}  {check.name}")
+        for reason, count in check.not_checked.items():
+            print(f"  {count:>12,}    not checked: {reason}")
 
 
 def _tell_counts(report: "Report") -> None:
@@ -100,6 +120,8 @@ def _tell_counts(report: "Report") -> None:
         print(f"{topic:<24}{count:>12,}{report.unsettled.get(topic, 0):>14,}{report.aborted.get(topic, 0):>12,}")
     if report.rows is not None:
         print(f"{'training buffer (rows)':<24}{report.rows:>12,}")
+    for partition, (end, total) in report.buffered.items():
+        print(f"{partition} buffered up to {end:,} of {total:,}")
     for code, count in report.dead_letters.items():
         print(f"dead letters, {code}: {count:,}")
 

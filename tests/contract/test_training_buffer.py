@@ -133,3 +133,9 @@ def test_erasing_changes_nothing_in_how_offsets_were_sampled(buffer: TrainingBuf
     buffer.write([replace(chunk(0, 3), keep_prob=0.25)])
     buffer.erase("c", DAY_MS)
     assert buffer.sampled([P]) == {P: [Sampled(0, 3, 0.25)]}
+
+
+def test_a_buffer_exists_once_something_is_written(buffer: TrainingBuffer) -> None:
+    assert not buffer.exists()
+    buffer.write([chunk(0, 3)])
+    assert buffer.exists()

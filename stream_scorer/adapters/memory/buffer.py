@@ -31,6 +31,10 @@ class MemoryBuffer:
         """See TrainingBuffer.ends."""
         return self.positions(partitions)
 
+    def exists(self) -> bool:
+        """See TrainingBuffer.exists."""
+        return bool(self.chunks or self._erasures.erased_ms)
+
     def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
         """See TrainingBuffer.write."""
         if self.failures and not self.landed:

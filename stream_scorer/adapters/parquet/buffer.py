@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from stream_scorer.adapters.files.folders import Folder
 from stream_scorer.adapters.parquet.compaction import compact_step
+from stream_scorer.adapters.parquet.erasure import PATH as ERASURES_PATH
 from stream_scorer.adapters.parquet.erasure import erase, read_erasures, rows_of, write_kept
 from stream_scorer.adapters.parquet.rows import from_table, sampled_in, to_parquet
 from stream_scorer.core.buffer.buffer_files import (
@@ -45,6 +46,11 @@ class ParquetBuffer:
     def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """See TrainingBuffer.ends."""
         return {partition: one.position for partition, one in self._standings(partitions).items()}
+
+    def exists(self) -> bool:
+        """See TrainingBuffer.exists."""
+        paths = self._folder.paths()
+        return bool(files_of(paths)) or ERASURES_PATH in paths
 
     def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
         """See TrainingBuffer.write."""

@@ -7,6 +7,7 @@ import xxhash
 
 from stream_scorer.core.records import Record
 from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
+from stream_scorer.core.verifying.replies import Claim, Question, Reply, features_digest
 
 
 class Fate(NamedTuple):
@@ -22,21 +23,23 @@ class Fate(NamedTuple):
 
 
 class Input(msgspec.Struct, frozen=True, array_like=True, tag="i"):
-    """A request or an acceptance."""
+    """A request or an acceptance; `asked` None: it cannot be read."""
 
     partition: int
     offset: int
     timestamp_ms: int
     settled: bool
     dead: str | None
+    asked: Question | Claim | None = None
 
 
 class Output(msgspec.Struct, frozen=True, array_like=True, tag="o"):
-    """What was made of an input."""
+    """What was made of an input; `given` is what must fit it."""
 
     partition: int
     offset: int
     aborted: bool
+    given: Reply | Claim | None = None
 
 
 class Ranked(msgspec.Struct, frozen=True, array_like=True, tag="r"):
@@ -156,7 +159,7 @@ def _reader(kind: type[Any]) -> Any:
     def read(value: bytes | None) -> Any:
         try:
             return decode(value or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 
     return read
@@ -181,6 +184,22 @@ def acceptance_key(record: Record) -> str | None:
     )
 
 
+def claim(record: Record) -> Claim | None:
+    """Return what an acceptance and its outcome share beside their key; None when these bytes are neither."""
+    head = _acceptance_of(record.value)
+    return head and Claim(head.customer_id, head.request_time_ms)
+
+
+def reply(record: Record) -> Reply | None:
+    """Return what a ranking answers its request; None for bytes that are no ranking."""
+    head = _ranking_of(record.value)
+    if head is None:
+        return None
+    in_order = all(bytes(offer.rank) == b"%d" % rank for rank, offer in enumerate(head.offers, 1))
+    offers = tuple(offer.offer_id for offer in head.offers)
+    return Reply(head.customer_id, head.event_time_ms, features_digest(bytes(head.features)), offers, in_order)
+
+
 def ranked(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Ranked] | None:
     """Return the request id of a ranking and what to remember; None for bytes that are no ranking."""
     head = _ranking_of(record.value)
@@ -190,7 +209,18 @@ def ranked(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Rank
     digest = _digest(head.customer_id, head.event_time_ms, head)
     at = (record.offset, record.timestamp_ms)
     reached_ms = NO_TIME if fate.aborted else times.ranking(head.event_time_ms, record.timestamp_ms)
-    seen = Ranked(*at, *fate, head.event_time_ms, head.customer_id, head.release_id, offers, digest, reached_ms)
+    seen = Ranked(
+        *at,
+        fate.settled,
+        fate.dead,
+        fate.aborted,
+        head.event_time_ms,
+        head.customer_id,
+        head.release_id,
+        offers,
+        digest,
+        reached_ms,
+    )
     return head.request_id, seen
 
 
@@ -203,7 +233,7 @@ def answer(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Answ
     at = (record.offset, record.timestamp_ms)
     newest_ms = NO_TIME if fate.aborted else times.outcome(head.event_time_ms, record.timestamp_ms)
     given = (head.customer_id, head.offer_id, head.accepted, head.event_time_ms, asked_ms)
-    seen = Answer(*at, *fate, *given, newest_ms)
+    seen = Answer(*at, fate.settled, fate.dead, fate.aborted, *given, newest_ms)
     return head.request_id, seen
 
 

@@ -1,6 +1,6 @@
 """Judging what became of a request, an acceptance, a label or a row, from everything that is known of it at once."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stream_scorer.core.joining.at_close import ClosePoint
@@ -9,8 +9,9 @@ from stream_scorer.core.joining.join_state import RestorePoint
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.joining.ring_shape import take_apart
 from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
-from stream_scorer.core.verifying.history import Answer, Input, Output, Ranked, Rows, Word
+from stream_scorer.core.verifying.history import Answer, Input, Output, Ranked, Rows, Seen, Word
 from stream_scorer.core.verifying.refusals import counts_for, refused_wrongly
+from stream_scorer.core.verifying.replies import Claim, Question, difference
 
 RightLabel = tuple[int | None, str | None, int | None]
 
@@ -34,7 +35,10 @@ class Expiry:
 def judge_pairs(
     noun: str, key: str, inputs: Sequence[Input], outputs: Sequence[Output], expiry: Expiry
 ) -> Iterator[Fault]:
-    """Find requests or acceptances without exactly one output or dead letter: lost, torn (the output was aborted), doubled."""
+    """Find requests or acceptances without exactly one output or dead letter, or with one that does not answer them.
+
+    Lost: there is none · torn: it was aborted · doubled: there are more · mismatched: it answers something else.
+    """
     alive = [one for one in inputs if not one.dead]
     owed = [one for one in alive if one.settled and one.timestamp_ms > expiry.outputs_ms]
     made = [one for one in outputs if not one.aborted]
@@ -51,6 +55,21 @@ def judge_pairs(
             kind,
             f"{name}: {len(alive)} records, {len(inputs) - len(alive)} of them dead letters, {len(made)} outputs{_places(made)}",
         )
+    if expiry.inputs_ms == NO_TIME:
+        yield from _judge_replies(noun, name, [one.asked for one in alive], made)
+
+
+def _judge_replies(
+    noun: str, name: str, asked: Sequence[Question | Claim | None], made: Sequence[Output]
+) -> Iterator[Fault]:
+    """Find outputs that answer none of their inputs."""
+    known = [one for one in asked if one is not None]
+    for output in made if known else ():
+        if output.given is None:
+            continue
+        unlike = [difference(one, output.given) for one in known]
+        if None not in unlike:
+            yield Fault(f"{noun}_mismatched", f"{name}: the output{_places([output])} does not answer it: {unlike[-1]}")
 
 
 def _places(seen: Sequence[Input] | Sequence[Output]) -> str:
@@ -158,6 +177,23 @@ def judge_labels(key: str, seen: Sequence[Ranked | Answer | Word], view: Standpo
     return Judged(faults, first, words[-1] if words else None, len(counting), waiting)
 
 
+def judge_places(key: str, by_partition: Mapping[int, Sequence[Seen]], horizons: Horizons) -> Iterator[Fault]:
+    """Find answers that count and lie in another partition than their ranking: no joiner brings the two together."""
+    rankings = [
+        (number, one)
+        for number, seen in by_partition.items()
+        for one in seen
+        if isinstance(one, Ranked) and not one.aborted and not one.dead
+    ]
+    for number, seen in by_partition.items():
+        for one in seen:
+            if isinstance(one, Answer) and not one.aborted:
+                places = {place for place, ranking in rankings if counts_for(ranking, one, horizons)}
+                if places and number not in places:
+                    what = f"the outcome at [{number}]@{one.offset} lies in another partition than its ranking"
+                    yield Fault("outcome_elsewhere", f"{_name(key)}: {what}")
+
+
 def _without_ranking(
     name: str, words: Sequence[Word], answers: Sequence[Answer], view: Standpoint, *, aborted: bool
 ) -> Judged:
@@ -246,8 +282,7 @@ def judge_rows(key: str, rows: Sequence[Rows], *, labels_expired: bool) -> Itera
     due = [one for one in rows if not one.found]
     found = [one for one in rows if one.found]
     count, total = sum(one.count for one in found), sum(one.total for one in found) % 2**63
-    request, revision = key.rsplit("\0", 1)
-    name = f"{request} revision {revision}"
+    name = f"{_name(key)} revision {key.rsplit(chr(0), 1)[1]}"
     if not due:
         if not labels_expired:
             yield Fault("rows_unknown", f"{name}: {count} rows in files, no label on the topic")

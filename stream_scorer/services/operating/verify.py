@@ -7,12 +7,14 @@ Everything that is known of one request, one acceptance or one row is brought to
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TypeVar
 
 from stream_scorer.core.evaluation.label_health import Health, HealthTally
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import Partition
+from stream_scorer.core.verifying.checks import Check, FaultCounts
 from stream_scorer.core.verifying.event_times import NO_TIME
 from stream_scorer.core.verifying.history import Answer, Input, Output, Ranked, Rows, Seen, Word
 from stream_scorer.core.verifying.judgements import (
@@ -22,11 +24,22 @@ from stream_scorer.core.verifying.judgements import (
     Standpoint,
     judge_labels,
     judge_pairs,
+    judge_places,
     judge_rows,
 )
-from stream_scorer.ports import Sorter, TrainingBuffer
-from stream_scorer.services.operating.verify_history import History, RowCheck, Sorters
-from stream_scorer.services.operating.verify_reading import Readers, VerifyTopics, join_positions, take_snapshot
+from stream_scorer.ports import ReleaseStore, Sorter, TrainingBuffer
+from stream_scorer.services.operating.verify_history import History, Sorters
+from stream_scorer.services.operating.verify_reading import (
+    Readers,
+    Snapshot,
+    VerifyTopics,
+    differing_partitions,
+    expired_unread,
+    join_positions,
+    take_snapshot,
+)
+from stream_scorer.services.operating.verify_rows import RowCheck
+from stream_scorer.services.operating.verify_scores import check_scores, check_vectors
 
 Kind = TypeVar("Kind", Input, Output, Rows)
 
@@ -36,7 +49,11 @@ DOUBLES = frozenset({"request_doubled", "acceptance_doubled", "dead_letter_doubl
 
 @dataclass(frozen=True, slots=True)
 class VerifyConfig:
-    """What a check is told. `partitions` counts each topic's; `keep_prob` is the buffer's now, for what its files don't tell."""
+    """What a check is given.
+
+    `partitions` counts each topic's, also of topics that only dead letters are about; `keep_prob` is the buffer's now, for what its files
+    don't tell; `offer_features` are those of the offers' that rankings carry, None: all.
+    """
 
     topics: VerifyTopics
     partitions: Mapping[str, int]
@@ -44,6 +61,7 @@ class VerifyConfig:
     exactly_once: bool
     keep_prob: float = 1.0
     examples_max: int = 5
+    offer_features: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +69,8 @@ class Report:
     """What a check found. `tolerated` are faults that the delivery mode allows; `aborted` is what no careful reader sees.
 
     `unsettled`: records whose reader has not committed behind them, so that nothing is due for them yet. `rows`: of the buffer, None
-    when it was not looked at. `examples`: the first few of each kind of fault.
+    when it was not looked at. `buffered`: by partition of the labels, the offset behind the files and the partition's end.
+    `examples`: the first few of each kind of fault.
     """
 
     records: Mapping[str, int]
@@ -59,34 +78,17 @@ class Report:
     dead_letters: Mapping[str, int]
     unsettled: Mapping[str, int]
     rows: int | None
+    buffered: Mapping[str, tuple[int, int]]
     faults: Mapping[str, int]
     tolerated: Mapping[str, int]
     examples: Mapping[str, Sequence[str]]
     health: Health
+    checks: Sequence[Check] = ()
 
     @property
     def passed(self) -> bool:
         """Return whether nothing is wrong."""
         return not self.faults
-
-
-@dataclass(slots=True)
-class _Faults:
-    """Counts of faults by kind, and the first few of each."""
-
-    examples_max: int
-    counts: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
-
-    def note(self, fault: Fault) -> None:
-        self.counts[fault.kind] += 1
-        known = self.examples.setdefault(fault.kind, [])
-        if len(known) < self.examples_max:
-            known.append(fault.what)
-
-    def add(self, faults: Iterable[Fault]) -> None:
-        for fault in faults:
-            self.note(fault)
 
 
 def verify(
@@ -95,28 +97,32 @@ def verify(
     new_sorter: Callable[[], Sorter],
     config: VerifyConfig,
     *,
-    progress: Callable[[int], None] = lambda count: None,
+    releases: ReleaseStore | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Check everything up to the ends that the topics have now. Raises TransientError."""
-    faults = _Faults(config.examples_max)
+    faults = FaultCounts(config.examples_max)
     with closing(Sorters(new_sorter)) as sorters:
         # files before topics: a row that is in a file by now is on the topic by then
-        rows = None if buffer is None else _read_rows(buffer, sorters, config)
+        rows = None if buffer is None else _read_rows(buffer, readers, sorters, config)
         snapshot = take_snapshot(readers, config.topics, config.partitions)
         history = History(readers, snapshot, sorters, config.horizons, faults.note)
         history.read(progress, None if rows is None else rows.expect)
         tally = HealthTally()
         faults.add(_judge(config, history, sorters, tally))
-    return _report(config, history, faults, rows, tally)
+        faults.add(() if rows is None else rows.faults())
+        faults.add(expired_unread(snapshot))
+        faults.add(differing_partitions(snapshot))
+    scores = check_scores(history.sample, releases, config.offer_features, faults.note)
+    checks = [*_checks(config, history, rows), scores, check_vectors(releases, faults.note)]
+    return replace(_report(config, history, faults, rows, tally), checks=checks)
 
 
-def _read_rows(buffer: TrainingBuffer, sorters: Sorters, config: VerifyConfig) -> RowCheck:
+def _read_rows(buffer: TrainingBuffer, readers: Readers, sorters: Sorters, config: VerifyConfig) -> RowCheck:
     labels = config.topics.labels
-    ends = buffer.ends([Partition(labels, number) for number in range(config.partitions[labels])])
-    rows = RowCheck(sorters, ends, buffer.erasures(), keep_prob=config.keep_prob)
-    rows.add_files(buffer.read())
-    # after the rows: a chunk that came meanwhile is known by then
-    rows.sampled = buffer.sampled(list(ends))
+    places = [Partition(labels, number) for number in range(config.partitions[labels])]
+    rows = RowCheck(sorters, buffer, readers.buffer, places)
+    rows.read_files(config.keep_prob)
     return rows
 
 
@@ -128,15 +134,23 @@ def _judge(config: VerifyConfig, history: History, sorters: Sorters, tally: Heal
     yield from _judge_pairs(
         "acceptance", sorters.groups(sorters.acceptances), _expiry(history, topics.acceptances, topics.outcomes)
     )
-    views = _views(config, history)
-    for key, seen in sorters.groups(sorters.labels):
-        judged = judge_labels(
-            key, [one for one in seen if isinstance(one, Ranked | Answer | Word)], views[int(key.rsplit("\0", 1)[1])]
-        )
-        tally.add(judged)
-        yield from judged.faults
+    yield from _judge_labels(config.horizons, sorters, _views(config, history), tally)
     for key, seen in sorters.groups(sorters.rows):
         yield from judge_rows(key, _of(seen, Rows), labels_expired=history.snapshot.expired(topics.labels))
+
+
+def _judge_labels(
+    horizons: Horizons, sorters: Sorters, views: Mapping[int, Standpoint], tally: HealthTally
+) -> Iterator[Fault]:
+    for request, groups in groupby(sorters.groups(sorters.labels), key=lambda group: group[0].rsplit("\0", 1)[0]):
+        by_partition = {int(key.rsplit("\0", 1)[1]): seen for key, seen in groups}
+        for number, seen in by_partition.items():
+            known = [one for one in seen if isinstance(one, Ranked | Answer | Word)]
+            judged = judge_labels(f"{request}\0{number}", known, views[number])
+            tally.add(judged)
+            yield from judged.faults
+        if len(by_partition) > 1:
+            yield from judge_places(request, by_partition, horizons)
 
 
 def _judge_pairs(noun: str, groups: Iterable[tuple[str, list[Seen]]], expiry: Expiry) -> Iterator[Fault]:
@@ -158,7 +172,7 @@ def _views(config: VerifyConfig, history: History) -> dict[int, Standpoint]:
     expiry = _expiry(history, topics.rankings, topics.rankings)
     expired = snapshot.expired(topics.labels)
     views = {}
-    for number in range(snapshot.partitions[topics.rankings]):
+    for number in range(max(snapshot.partitions[topic] for topic in snapshot.written_by_us)):
         inputs = [Partition(topic, number) for topic in (topics.rankings, topics.outcomes)]
         stood = all(settled.get(one) == snapshot.settled.get(one) for one in inputs)
         still = stood and clocks.get(number) == snapshot.clocks.get(number)
@@ -175,8 +189,49 @@ def _views(config: VerifyConfig, history: History) -> dict[int, Standpoint]:
     return views
 
 
+def _checks(config: VerifyConfig, history: History, rows: RowCheck | None) -> Iterator[Check]:
+    """Say what was checked, over how much."""
+    topics, records = config.topics, history.records
+    for topic, noun in ((topics.requests, "request"), (topics.acceptances, "acceptance")):
+        waiting = history.unsettled[topic]
+        yield Check.of(
+            f"every {noun} has one output or one dead letter", records[topic] - waiting, {"not settled yet": waiting}
+        )
+        compared = 0 if history.snapshot.expired(topic) else history.compared[topic]
+        reason = "retention took some inputs" if history.snapshot.expired(topic) else "dead letters, or unreadable"
+        yield Check.of(f"every output answers its {noun}", compared, {reason: records[topic] - compared})
+    yield _letters_check(history)
+    yield Check("labels are what rankings and outcomes make them", records[topics.rankings])
+    yield _expiry_check(history.snapshot)
+    yield _rows_check(rows)
+
+
+def _letters_check(history: History) -> Check:
+    reasons = {
+        f"refused as {code}: needs more than the record": count for code, count in history.refused_unjudged.items()
+    }
+    reasons["about records that are gone, or of topics that are not read"] = history.letters.sources_expired
+    return Check.of("dead letters are right", history.letters.codes.total() - sum(reasons.values()), reasons)
+
+
+def _expiry_check(snapshot: Snapshot) -> Check:
+    topics = snapshot.topics
+    read = (topics.requests, topics.acceptances, topics.rankings, topics.outcomes)
+    unknown = sum(place not in snapshot.settled for topic in read for place in snapshot.places(topic))
+    reasons = {"partitions of which nothing was ever committed": unknown}
+    return Check.of("no partition lost records that were unread", len(snapshot.settled), reasons)
+
+
+def _rows_check(rows: RowCheck | None) -> Check:
+    name = "rows in files are those of the topic"
+    if rows is None:
+        return Check(name, 0, {"the training buffer was left out": 1})
+    nothing = not any(end is not None for end in rows.ends.values())
+    return Check.of(name, 0 if nothing else rows.due, {"the training buffer has no files": nothing})
+
+
 def _report(
-    config: VerifyConfig, history: History, faults: _Faults, rows: RowCheck | None, tally: HealthTally
+    config: VerifyConfig, history: History, faults: FaultCounts, rows: RowCheck | None, tally: HealthTally
 ) -> Report:
     topics = config.topics
     for (topic, code), count in history.letters.codes.items():
@@ -192,8 +247,16 @@ def _report(
         dead_letters=dict(codes),
         unsettled={topic: count for topic, count in history.unsettled.items() if count},
         rows=None if rows is None else rows.found,
+        buffered={} if rows is None else _buffered(history.snapshot, rows.ends),
         faults={kind: count for kind, count in faults.counts.items() if kind not in tolerated},
         tolerated=tolerated,
         examples=faults.examples,
         health=tally.health(),
     )
+
+
+def _buffered(snapshot: Snapshot, ends: Mapping[Partition, int | None]) -> dict[str, tuple[int, int]]:
+    return {
+        f"{topic}[{number}]": (end or 0, snapshot.ends[Partition(topic, number)])
+        for (topic, number), end in ends.items()
+    }

@@ -1,32 +1,27 @@
 """The topics' records, brought together by request, by acceptance and by row for `verify`."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from itertools import groupby
 
-import msgspec
-import xxhash
-
-from stream_scorer.core.buffer.buffer_files import Sampled, keep_prob_at
-from stream_scorer.core.buffer.erasure import Erasures
-from stream_scorer.core.buffer.examples import ExampleRow, take_apart
 from stream_scorer.core.joining.erasure import ErasedCustomers
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.messages import Acceptance, CustomerRequest, Erasure, LabelledRanking, Ranking
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.core.verifying import history
 from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
-from stream_scorer.core.verifying.history import Fate, Input, Output, Rows, Seen
+from stream_scorer.core.verifying.history import Fate, Input, Output, Seen
 from stream_scorer.core.verifying.judgements import Fault
 from stream_scorer.core.verifying.refusals import AMBIGUOUS, BY_STATE, KNOWN, UNREADABLE, is_readable
+from stream_scorer.core.verifying.replies import Claim, Question, question
+from stream_scorer.core.verifying.scores import RankingSample
 from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.ports import Sorter
 from stream_scorer.services.operating.verify_letters import DeadLetters
 from stream_scorer.services.operating.verify_reading import Readers, Snapshot, with_aborted
 
 PENDING_MAX = 10_000
-_encode = msgspec.json.Encoder().encode
+PROGRESS_EVERY = 1_000
 
 
 class Sorters:
@@ -77,13 +72,20 @@ class History:
         self.erased = ErasedCustomers()
         self.refused_unjudged: Counter[str] = Counter()
         """Dead letters by code that the records alone cannot judge."""
+        self.compared: Counter[str] = Counter()
+        """Inputs whose outputs can be held against them, by topic."""
+        self.sample = RankingSample()
+        self._offsets, self._offsets_all = 0, snapshot.offsets()
         self.times: dict[int, PartitionTimes] = {}
         self.oldest_ms: dict[str, int] = {}
         """The broker's time of the oldest record kept, for topics of which retention has taken some."""
 
-    def read(self, progress: Callable[[int], None], expect_rows: Callable[[Record], None] | None) -> None:
-        """Read dead letters first, then every other topic in the order in which they are handed out."""
-        topics = self._topics
+    def read(self, progress: Callable[[int, int], None], expect_rows: Callable[[Record], None] | None) -> None:
+        """Read dead letters first, then every other topic in the order in which they are handed out.
+
+        `progress` is called with how many offsets are read, and how many there are in all.
+        """
+        topics, self._progress = self._topics, progress
         self.letters.add(record for record, aborted in self._walk(topics.dead_letters) if not aborted)
         self.letters.rewind()
         takers: dict[str, Callable[[Record, Fate], None]] = {
@@ -98,7 +100,6 @@ class History:
                 takers[topic](record, self._fate(record, aborted=aborted))
                 if expect_rows and topic == topics.labels and not aborted:
                     expect_rows(record)
-            progress(self.records.total())
         self.letters.finish()
 
     def _walk(self, topic: str) -> Iterator[tuple[Record, bool]]:
@@ -107,7 +108,11 @@ class History:
                 if number == 0 and self.snapshot.beginnings[place] > 0:
                     self.oldest_ms[topic] = max(self.oldest_ms.get(topic, NO_TIME), record.timestamp_ms)
                 (self.aborted if aborted else self.records)[topic] += 1
+                if number % PROGRESS_EVERY == 0:
+                    self._progress(self._offsets + record.offset - self.snapshot.beginnings[place], self._offsets_all)
                 yield record, aborted
+            self._offsets += self.snapshot.ends[place] - self.snapshot.beginnings[place]
+            self._progress(self._offsets, self._offsets_all)
 
     def _fate(self, record: Record, *, aborted: bool) -> Fate:
         settled = record.offset < self.snapshot.settled.get(Partition(record.topic, record.partition), 0)
@@ -128,14 +133,18 @@ class History:
             self.refused_unjudged[code] += 1
 
     def _take_request(self, record: Record, fate: Fate) -> None:
-        self._take_input(self._sorters.requests, history.request_key(record), record, fate)
+        asked = None if fate.aborted or fate.dead else question(record)
+        self._take_input(self._sorters.requests, history.request_key(record), asked, record, fate)
 
     def _take_acceptance(self, record: Record, fate: Fate) -> None:
-        self._take_input(self._sorters.acceptances, history.acceptance_key(record), record, fate)
+        self._take_input(self._sorters.acceptances, history.acceptance_key(record), history.claim(record), record, fate)
 
-    def _take_input(self, sorter: Sorter, key: str | None, record: Record, fate: Fate) -> None:
+    def _take_input(
+        self, sorter: Sorter, key: str | None, asked: Question | Claim | None, record: Record, fate: Fate
+    ) -> None:
         if not fate.aborted:
-            seen = Input(record.partition, record.offset, record.timestamp_ms, fate.settled, fate.dead)
+            self.compared[record.topic] += asked is not None and not fate.dead
+            seen = Input(record.partition, record.offset, record.timestamp_ms, fate.settled, fate.dead, asked)
             self._sorters.put(sorter, key or f"a record that cannot be read\0\0{_place(record)}", _order(record), seen)
 
     def _take_ranking(self, record: Record, fate: Fate) -> None:
@@ -144,9 +153,10 @@ class History:
             self._unreadable(record, fate)
             return
         request_id, ranked = known
-        self._sorters.put(
-            self._sorters.requests, request_id, _order(record), Output(record.partition, record.offset, fate.aborted)
-        )
+        given = Output(record.partition, record.offset, fate.aborted, history.reply(record))
+        self._sorters.put(self._sorters.requests, request_id, _order(record), given)
+        if not fate.aborted and not fate.dead:
+            self.sample.add(request_id, record.value or b"")
         self._sorters.put(self._sorters.labels, f"{request_id}\0{record.partition}", record.offset, ranked)
 
     def _take_outcome(self, record: Record, fate: Fate) -> None:
@@ -155,9 +165,8 @@ class History:
             self._take_erasure(record, fate)
             return
         request_id, answer = known
-        self._sorters.put(
-            self._sorters.acceptances, key, _order(record), Output(record.partition, record.offset, fate.aborted)
-        )
+        given = Output(record.partition, record.offset, fate.aborted, history.claim(record))
+        self._sorters.put(self._sorters.acceptances, key, _order(record), given)
         self._sorters.put(self._sorters.labels, f"{request_id}\0{record.partition}", record.offset, answer)
 
     def _take_erasure(self, record: Record, fate: Fate) -> None:
@@ -185,38 +194,6 @@ class History:
 
     def _times(self, record: Record) -> PartitionTimes:
         return self.times.setdefault(record.partition, PartitionTimes(self._horizons))
-
-
-class RowCheck:
-    """Rows of the training buffer beside those that the topic makes due."""
-
-    def __init__(
-        self, sorters: Sorters, ends: Mapping[Partition, int | None], erasures: Erasures, *, keep_prob: float
-    ) -> None:
-        self._sorters, self._ends, self._erasures, self._keep_prob = sorters, ends, erasures, keep_prob
-        self.found = 0
-        self.sampled: Mapping[Partition, Sequence[Sampled]] = {}
-
-    def add_files(self, batches: Iterable[list[ExampleRow]]) -> None:
-        """Take in what the files hold."""
-        for rows in batches:
-            self.found += len(rows)
-            for (request_id, revision), group in groupby(rows, key=lambda row: (row.request_id, row.revision)):
-                self._put(request_id, revision, list(group), found=True, settled=True)
-
-    def expect(self, record: Record) -> None:
-        """Take in what a label on the topic makes due."""
-        for message in decode_all([record], LabelledRanking).messages:
-            place = Partition(record.topic, record.partition)
-            known = keep_prob_at(record.offset, self.sampled.get(place, ()))
-            rows = self._erasures.kept(take_apart(message, keep_prob=self._keep_prob if known is None else known))
-            settled = record.offset < (self._ends.get(place) or 0)
-            if rows:
-                self._put(message.request_id, message.revision, rows, found=False, settled=settled)
-
-    def _put(self, request_id: str, revision: int, rows: list[ExampleRow], *, found: bool, settled: bool) -> None:
-        total = sum(xxhash.xxh3_64_intdigest(_encode(row)) for row in rows) % 2**63
-        self._sorters.put(self._sorters.rows, f"{request_id}\0{revision}", 0, Rows(found, settled, len(rows), total))
 
 
 def _place(record: Record) -> str:

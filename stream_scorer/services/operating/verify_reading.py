@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from stream_scorer.core.records import Partition, Record
-from stream_scorer.core.verifying.judgements import JoinClock
+from stream_scorer.core.verifying.judgements import Fault, JoinClock
 from stream_scorer.ports import LogReader
 
 
@@ -22,11 +22,15 @@ class VerifyTopics:
 
 @dataclass(frozen=True, slots=True)
 class Readers:
-    """`rank` and `join` know their groups' positions; `uncommitted` reads what was aborted too."""
+    """`rank`, `join` and `buffer` know their groups' positions; `uncommitted` reads what was aborted too.
+
+    `buffer` None: how far the buffer has committed is unknown.
+    """
 
     rank: LogReader
     join: LogReader
     uncommitted: LogReader
+    buffer: LogReader | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,16 @@ class Snapshot:
         topics = self.topics
         return frozenset({topics.requests, topics.acceptances, topics.rankings, topics.outcomes, topics.labels})
 
+    @property
+    def written_by_us(self) -> frozenset[str]:
+        """Return the topics that our transactions write."""
+        return frozenset({self.topics.rankings, self.topics.outcomes, self.topics.labels})
+
+    def offsets(self) -> int:
+        """Return how many offsets there are to read."""
+        places = [place for place in self.ends if place.topic in self.walked | {self.topics.dead_letters}]
+        return sum(self.ends[place] - self.beginnings[place] for place in places)
+
     def expired(self, topic: str) -> bool:
         """Return whether retention has taken the oldest records of a topic."""
         return any(self.beginnings[place] > 0 for place in self.places(topic))
@@ -69,6 +83,25 @@ def take_snapshot(readers: Readers, topics: VerifyTopics, partitions: Mapping[st
     }
     ends = {one: readers.join.end(one) for one in every}
     return Snapshot(topics, partitions, {one: readers.join.beginning(one) for one in every}, ends, settled, clocks)
+
+
+def expired_unread(snapshot: Snapshot) -> Iterator[Fault]:
+    """Find records that retention took before their reader had come to them."""
+    for place, committed in sorted(snapshot.settled.items()):
+        gone = snapshot.beginnings.get(place, 0) - committed
+        # a single offset of our own topics may be the marker that ends a transaction
+        if gone > (place.topic in snapshot.written_by_us):
+            what = f"its reader has committed {committed}, the oldest record kept is {snapshot.beginnings[place]}"
+            yield Fault("records_expired_unread", f"{place.topic}[{place.number}]: {what}: up to {gone} went unread")
+
+
+def differing_partitions(snapshot: Snapshot) -> Iterator[Fault]:
+    """Find partition counts that part rankings from their outcomes or labels."""
+    topics, counts = snapshot.topics, snapshot.partitions
+    ours = {topic: counts[topic] for topic in (topics.rankings, topics.outcomes, topics.labels)}
+    if len(set(ours.values())) > 1:
+        listed = ", ".join(f"{topic} has {count}" for topic, count in ours.items())
+        yield Fault("partitions_differ", f"the partition counts must be equal: {listed}")
 
 
 def join_positions(

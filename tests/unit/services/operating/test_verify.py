@@ -9,6 +9,7 @@ import pytest
 
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.buffer import MemoryBuffer
+from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.adapters.memory.sorter import MemorySorter
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog
 from stream_scorer.core.buffer.buffer_files import Chunk
@@ -34,11 +35,16 @@ START_MS = 1_000
 
 
 class GappyLog(MemoryLog):
-    """A reader who doesn't see some offsets: those of aborted records, say, or of control records."""
+    """A reader who doesn't see some offsets: those of aborted records, say, or of control records, or of those before a beginning."""
 
-    def __init__(self, broker: MemoryBroker, group: str, unseen: set[tuple[str, int]]) -> None:
+    def __init__(
+        self, broker: MemoryBroker, group: str, unseen: set[tuple[str, int]], begins: Mapping[str, int]
+    ) -> None:
         super().__init__(broker, group)
-        self._unseen = unseen
+        self._unseen, self._begins = unseen, begins
+
+    def beginning(self, partition: Partition) -> int:
+        return self._begins.get(partition.topic, 0)
 
     def read(self, partition: Partition, start: int, end: int) -> Iterator[list[Record]]:
         for records in super().read(partition, start, end):
@@ -54,6 +60,8 @@ class Ring:
         self.buffer: MemoryBuffer | None = None
         self.aborted: set[tuple[str, int]] = set()
         self.gone: set[tuple[str, int]] = set()
+        self.begins: dict[str, int] = {}
+        self.releases: MemoryReleases | None = None
 
     def append(self, topic: str, value: bytes | Mapping[str, Any]) -> Record:
         data = value if isinstance(value, bytes) else msgspec.json.encode(value)
@@ -65,7 +73,8 @@ class Ring:
 
     def ask(self, request: str, time_ms: int = START_MS) -> None:
         self.append(
-            TOPICS.requests, {"request_id": request, "customer_id": "c", "event_time_ms": time_ms, "features": {}}
+            TOPICS.requests,
+            {"request_id": request, "customer_id": "c", "event_time_ms": time_ms, "features": {"age": 3}},
         )
         self.append(TOPICS.rankings, ranking(request, time_ms))
 
@@ -106,6 +115,13 @@ class Ring:
         ]
         self.buffer = MemoryBuffer()
         self.buffer.write([Chunk(Partition(TOPICS.labels, 0), 0, len(records), rows, keep_prob)])
+        self.broker.committed["buffer", Partition(TOPICS.labels, 0)] = Position(len(records))
+
+    def rewrite(self, topic: str, place: int, **fields: object) -> None:
+        """Falsify a record that was written."""
+        record = self.log(topic)[place]
+        value = {**msgspec.json.decode(record.value or b""), **fields}
+        self.log(topic)[place] = replace(record, value=msgspec.json.encode(value))
 
     def relabel(self, place: int, change: Callable[[dict[str, Any]], None]) -> None:
         """Falsify a label that was written."""
@@ -117,11 +133,12 @@ class Ring:
     def verify(self, config: VerifyConfig = CONFIG) -> Report:
         careful = self.aborted | self.gone
         readers = Readers(
-            GappyLog(self.broker, "rank", careful),
-            GappyLog(self.broker, "join", careful),
-            GappyLog(self.broker, "none", self.gone),
+            GappyLog(self.broker, "rank", careful, self.begins),
+            GappyLog(self.broker, "join", careful, self.begins),
+            GappyLog(self.broker, "none", self.gone, self.begins),
+            MemoryLog(self.broker, "buffer"),
         )
-        return verify(readers, self.buffer, MemorySorter, config)
+        return verify(readers, self.buffer, MemorySorter, config, releases=self.releases)
 
 
 def ranking(request: str, time_ms: int) -> dict[str, Any]:
@@ -267,6 +284,29 @@ def refuse_request(code: str) -> Plant:
     return lambda ring: ring.refuse(ring.append("customer-requests", value), code)
 
 
+def rewrite(topic: str, place: int, **fields: object) -> Plant:
+    return lambda ring: ring.rewrite(topic, place, **fields)
+
+
+def lose_file(ring: Ring) -> None:
+    ring.buffer = MemoryBuffer()
+
+
+def lose_last_file(ring: Ring) -> None:
+    assert ring.buffer is not None
+    ring.buffer.chunks[0] = replace(ring.buffer.chunks[0], next=2, rows=ring.buffer.chunks[0].rows[:5])
+
+
+def expire(topic: str, count: int, group: str) -> Plant:
+    """Let retention take records of which the reader has committed one only."""
+
+    def plant(ring: Ring) -> None:
+        ring.begins[topic] = count
+        ring.broker.committed[group, Partition(topic, 0)] = Position(1)
+
+    return plant
+
+
 def refuse_nothing(topic: str, partition: int, offset: int) -> Plant:
     return lambda ring: ring.refuse(Record(topic, partition, offset, None, b"{", 0), "not_json")
 
@@ -280,6 +320,19 @@ FAULTS: list[tuple[str, Plant]] = [
     ("dead_letter_unknown", refuse_nothing("customer-requests", 0, 1_000_000)),
     ("dead_letter_unknown", refuse_nothing("customer-requests", 9, 0)),
     ("dead_letter_unknown", refuse_nothing("elsewhere", 0, 0)),
+    ("request_mismatched", rewrite("rankings", 0, customer_id="d")),
+    ("request_mismatched", rewrite("rankings", 0, event_time_ms=START_MS + 1)),
+    ("request_mismatched", rewrite("rankings", 0, features={"age": 4})),
+    ("request_mismatched", rewrite("customer-requests", 0, offers=["o1", "o2"])),
+    ("request_mismatched", rewrite("customer-requests", 0, offers=[])),
+    ("request_mismatched", rewrite("customer-requests", 0, exclude=["o3"])),
+    ("request_mismatched", rewrite("customer-requests", 0, limit=2)),
+    ("acceptance_mismatched", rewrite("outcomes", 0, customer_id="d")),
+    ("acceptance_mismatched", rewrite("outcomes", 0, request_time_ms=5)),
+    ("buffer_file_gone", lose_file),
+    ("buffer_file_gone", lose_last_file),
+    ("records_expired_unread", expire("customer-requests", 3, "rank")),
+    ("records_expired_unread", expire("outcomes", 3, "join")),
     ("record_unreadable", lambda ring: ring.append("training-labels", b"no label")),
     ("record_unreadable", lambda ring: ring.append("training-labels", b"")),
     ("request_lost", lambda ring: ring.gone.add(("rankings", 0))),
