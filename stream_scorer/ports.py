@@ -41,12 +41,16 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The records of one poll; `ended` are partitions whose end was reached in it, `troubles` passing errors to be logged."""
+    """The records of one poll; `ended` are partitions whose end was reached in it, `troubles` passing errors to be logged.
+
+    `member`: the group has given this member its share of the partitions, which may be none.
+    """
 
     records: list[Record]
     assignment: Assignment = Assignment()
     ended: tuple[Partition, ...] = ()
     troubles: tuple[str, ...] = ()
+    member: bool = True
 
 
 class RecordSource(Protocol):
@@ -245,8 +249,8 @@ class Telemetry(Protocol):
     def aborted(self, job: str) -> None:
         """Count a batch of which nothing was written."""
 
-    def rebalanced(self, job: str, assignment: Assignment) -> None:
-        """Count a change of partitions."""
+    def fetched(self, job: str, fetched: Fetched) -> None:
+        """Note a round of the job's loop: that it goes on, what changed hands, and what the brokers said."""
 
     def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
         """Name the release that is held from now on, and whether the gate had refused it; the job is ready."""
@@ -254,8 +258,8 @@ class Telemetry(Protocol):
     def features(self, coverage: FeatureCoverage) -> None:
         """Count which features of the model a batch states."""
 
-    def store_watched(self, silent_s: Callable[[], float]) -> None:
-        """Take a function that says how long the store of releases has not confirmed what is held."""
+    def store_watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
+        """Take functions that say how it stands with the store of releases, and how long it has not confirmed what is held."""
 
     def labels(self, tally: LabelTally, answers: Mapping[str, int], open_requests: int) -> None:
         """Count labels, and answers by fate: joined, duplicate, erased, or why they can't count; say how many requests are open."""

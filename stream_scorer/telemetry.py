@@ -1,12 +1,9 @@
-"""Logging set-up, metric names, and the pages that operators ask for: /metrics, /livez, /readyz."""
+"""Logging set-up, and the metrics by their names."""
 
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from threading import Thread
-from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
@@ -15,8 +12,8 @@ from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
-from stream_scorer.errors import UsageError
-from stream_scorer.ports import Assignment, BatchReport
+from stream_scorer.health import Health, serve_pages
+from stream_scorer.ports import BatchReport, Clock, Fetched
 from stream_scorer.settings import LogSettings, MetricsSettings
 
 if TYPE_CHECKING:
@@ -58,13 +55,12 @@ def set_up_logging(settings: LogSettings) -> None:
 class PrometheusTelemetry:
     """See Telemetry. Metrics of one process in one registry."""
 
-    def __init__(self, registry: "CollectorRegistry", *, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(self, registry: "CollectorRegistry", *, health: Health, clock: Clock) -> None:
         from prometheus_client import Counter, Gauge, Histogram, Info
 
         from stream_scorer import __version__
 
-        self._now_s = now_s
-        self._polled_s: dict[str, float] = {}
+        self._health = health
         self._lags: dict[str, set[Partition]] = {}
         self._release: ReleaseId | None = None
         self._read: dict[str, tuple[str, ...]] = {}
@@ -125,6 +121,7 @@ class PrometheusTelemetry:
         self._accepted = counter(
             "requests_accepted_total", "Those of them with an accepted offer, by release", "release_id"
         )
+        self._rounds = counter("retrain_rounds_total", "Rounds of `retrain` by how they ended", "outcome")
         self._delays = DelayHistogram(registry)
         self._releases: dict[str, None] = {}
         self._open = gauge("open_requests", "Requests whose labels may still change")
@@ -132,7 +129,7 @@ class PrometheusTelemetry:
             "release_store_silent_seconds", "Time since the store last confirmed the release that is held"
         )
         age = gauge("release_age_seconds", "Time since the release that is held was made")
-        age.set_function(lambda: now_s() - self._created_ms / 1000 if self._release else 0.0)
+        age.set_function(lambda: (clock.now_ms() - self._created_ms) / 1000 if self._release else 0.0)
 
     def batch(self, report: BatchReport) -> None:
         """See Telemetry."""
@@ -150,7 +147,6 @@ class PrometheusTelemetry:
 
     def polled(self, job: str, lag: Mapping[Partition, int]) -> None:
         """See Telemetry."""
-        self._polled_s[job] = self._now_s()
         for partition, behind in lag.items():
             self._lag.labels(job, partition.topic, str(partition.number)).set(behind)
         for partition in self._lags.get(job, set()) - lag.keys():
@@ -161,10 +157,13 @@ class PrometheusTelemetry:
         """See Telemetry."""
         self._aborted.labels(job).inc()
 
-    def rebalanced(self, job: str, assignment: Assignment) -> None:
+    def fetched(self, job: str, fetched: Fetched) -> None:
         """See Telemetry."""
-        self._rebalances.labels(job).inc()
-        self._partitions.labels(job).inc(len(assignment.gained) - len(assignment.dropped))
+        self._health.fetched(job, fetched)
+        changed = fetched.assignment
+        if changed.gained or changed.dropped:
+            self._rebalances.labels(job).inc()
+            self._partitions.labels(job).inc(len(changed.gained) - len(changed.dropped))
 
     def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
         """See Telemetry."""
@@ -216,14 +215,6 @@ class PrometheusTelemetry:
             self._closed.remove(oldest)
             self._accepted.remove(oldest)
 
-    def stalled(self, *, after_s: float) -> list[str]:
-        """Return the jobs that have not polled for so long."""
-        return [job for job, polled_s in self._polled_s.items() if self._now_s() - polled_s > after_s]
-
-    def ready(self) -> bool:
-        """Return whether a job polls, and a ranker among them holds a release."""
-        return bool(self._polled_s) and ("rank" not in self._polled_s or self._release is not None)
-
 
 class DelayHistogram:
     """A Prometheus histogram of acceptance delays in event time, filled by the batch: observing them one by one costs more than joining."""
@@ -251,52 +242,14 @@ class DelayHistogram:
         )
 
 
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep probes out of the log."""
-
-
-def serve_metrics(settings: MetricsSettings) -> PrometheusTelemetry:
-    """Return the telemetry of this process and, unless the port is 0, answer /metrics, /livez and /readyz from a thread.
+def serve_metrics(settings: MetricsSettings, clock: Clock) -> PrometheusTelemetry:
+    """Return the telemetry of this process and, unless the port is 0, answer its pages from threads of their own.
 
     Raises UsageError when the port is taken.
     """
     from prometheus_client import REGISTRY
 
-    telemetry = PrometheusTelemetry(REGISTRY)
+    health = Health(clock, stalled_after_s=settings.stalled_after_s)
     if settings.port:
-        pages = pages_of(telemetry, REGISTRY, stalled_after_s=settings.stalled_after_s)
-        try:
-            server = make_server(settings.address, settings.port, pages, handler_class=_Quiet)
-        except OSError as error:
-            raise UsageError(
-                f"metrics.port {settings.port} on {settings.address} cannot be used: {error.strerror}"
-            ) from None
-        Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    return telemetry
-
-
-def pages_of(
-    telemetry: PrometheusTelemetry, registry: "CollectorRegistry", *, stalled_after_s: float
-) -> Callable[..., Iterable[bytes]]:
-    """Return a WSGI application. /livez fails when a job stands still, not when a broker is away; /readyz until it can work."""
-    from prometheus_client import make_wsgi_app
-
-    metrics = make_wsgi_app(registry)
-
-    def pages(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path == "/livez":
-            stalled = telemetry.stalled(after_s=stalled_after_s)
-            return _answer(start_response, ok=not stalled, text=f"stalled: {', '.join(stalled)}" if stalled else "live")
-        if path == "/readyz":
-            return _answer(start_response, ok=telemetry.ready(), text="ready" if telemetry.ready() else "not ready")
-        page: Iterable[bytes] = metrics(environ, start_response)
-        return page
-
-    return pages
-
-
-def _answer(start_response: Callable[..., Any], *, ok: bool, text: str) -> list[bytes]:
-    start_response("200 OK" if ok else "503 Service Unavailable", [("Content-Type", "text/plain; charset=utf-8")])
-    return [text.encode() + b"\n"]
+        serve_pages(settings, health, REGISTRY)
+    return PrometheusTelemetry(REGISTRY, health=health, clock=clock)

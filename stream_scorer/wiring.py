@@ -158,7 +158,7 @@ def _watching(settings: Settings, started: RingShape) -> Iterator[RingWatch]:
 
 def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
     """Rank until told to stop; wait for the first release before joining the group."""
-    telemetry = serve_metrics(settings.metrics)
+    telemetry = serve_metrics(settings.metrics, SystemClock())
     topics = settings.topics
     shape = ring_standing(settings, joins=False).shape
     counts = dict.fromkeys((topics.rankings, topics.outcomes), shape.partitions)
@@ -190,7 +190,7 @@ def rank_config(settings: Settings) -> RankConfig:
 def _following(settings: Settings, telemetry: Telemetry) -> Iterator[ReleaseWatch]:
     watch = ReleaseWatch(release_store(settings), SystemClock(), poll_s=settings.rank.release_poll_s)
     watch.start()
-    telemetry.store_watched(watch.silent_s)
+    telemetry.store_watched(watch.state, watch.silent_s)
     try:
         yield watch
     finally:
@@ -201,7 +201,7 @@ def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
     """Join until told to stop."""
     # a full collection walks every open request: half a second for 200,000; the young generations see all that can be garbage
     gc.set_threshold(10_000, 10, 1_000_000)
-    telemetry = serve_metrics(settings.metrics)
+    telemetry = serve_metrics(settings.metrics, SystemClock())
     group, topics = settings.join.group, settings.topics
     shape = ring_standing(settings, joins=True).shape
     config = replace(join_config(settings), shape=shape)
@@ -240,7 +240,7 @@ def run_refresh(
     settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None
 ) -> dict[str, int]:
     """Refresh until told to stop; return what was done."""
-    telemetry = serve_metrics(settings.metrics)
+    telemetry = serve_metrics(settings.metrics, SystemClock())
     group, topics = settings.refresh.group, settings.topics
     config = RefreshConfig(topics.offers, topics.dead_letters, poll_s=settings.rank.release_poll_s)
     sink = record_sink(settings, group)

@@ -6,7 +6,7 @@ from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
-from stream_scorer.ports import Assignment, BatchReport
+from stream_scorer.ports import BatchReport, Fetched
 
 
 class SilentTelemetry:
@@ -26,7 +26,7 @@ class SilentTelemetry:
     def aborted(self, job: str) -> None:
         """See Telemetry."""
 
-    def rebalanced(self, job: str, assignment: Assignment) -> None:
+    def fetched(self, job: str, fetched: Fetched) -> None:
         """See Telemetry."""
 
     def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
@@ -36,7 +36,7 @@ class SilentTelemetry:
         """See Telemetry."""
         self.coverages.append(coverage)
 
-    def store_watched(self, silent_s: Callable[[], float]) -> None:
+    def store_watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
         """See Telemetry."""
 
     def labels(self, tally: LabelTally, answers: Mapping[str, int], open_requests: int) -> None:

@@ -47,7 +47,7 @@ def _run(settings: "Settings", until_idle_s: float | None) -> dict[str, int]:
 
     stopping, group, loop = stop_signals(), settings.buffer.group, settings.loop
     files = ParquetBuffer.open(settings.buffer.folder)
-    telemetry = serve_metrics(settings.metrics)
+    telemetry = serve_metrics(settings.metrics, SystemClock())
     bounds = LoopBounds(loop.batch_records_max, loop.linger_s, loop.poll_s, loop.write_attempts_max)
     with (
         contextlib.closing(record_sink(settings, group)) as sink,

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.adapters.local.free_port import free_ports
 from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.adapters.redis.admin import RedisAdmin
 from stream_scorer.adapters.redis.client import connect
 from stream_scorer.core.messages import ReleaseId
+from stream_scorer.ports import Fetched
 from stream_scorer.settings import MetricsSettings, TopicSettings
 from stream_scorer.telemetry import serve_metrics
 from tests.release_samples import model, offer
@@ -130,12 +132,12 @@ def test_a_valkey_tells_its_version_policy_and_memory(valkey: LocalValkey) -> No
 
 def test_metrics_and_health_are_served_over_http() -> None:
     (port,) = free_ports(1)
-    telemetry = serve_metrics(MetricsSettings(port=port))
-    telemetry.polled("rank", {})
+    telemetry = serve_metrics(MetricsSettings(port=port), SystemClock())
+    telemetry.fetched("rank", Fetched([]))
     telemetry.release(ReleaseId("r"), 0, forced=False)
     pages = {
         path: urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10).read().decode()
         for path in ("metrics", "readyz")
     }
     assert 'stream_scorer_release_info{forced="false",release_id="r"} 1.0' in pages["metrics"]
-    assert pages["readyz"] == "ready\n"
+    assert pages["readyz"] == "ready: rank: 0 partitions\n"

@@ -1,22 +1,22 @@
-"""Figures by their names, and the pages that show them."""
+"""Figures by their names, and logs."""
 
 import io
 import json
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
+from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
-from stream_scorer.ports import Assignment, BatchReport
+from stream_scorer.health import Health
+from stream_scorer.ports import Assignment, BatchReport, Fetched
 from stream_scorer.settings import LogSettings
-from stream_scorer.telemetry import RELEASES_MAX, PrometheusTelemetry, pages_of, set_up_logging
+from stream_scorer.telemetry import RELEASES_MAX, PrometheusTelemetry, set_up_logging
 
 REPORT = BatchReport(
     "rank",
@@ -28,33 +28,19 @@ REPORT = BatchReport(
 )
 
 
-class Clock:
-    now_s = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HandClock:
+    return HandClock(1_000_000)
 
 
 @pytest.fixture
-def telemetry(registry: CollectorRegistry, clock: Clock) -> PrometheusTelemetry:
-    return PrometheusTelemetry(registry, now_s=clock)
-
-
-def ask(pages: Callable[..., Any], path: str) -> tuple[str, str]:
-    told: list[str] = []
-    environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "QUERY_STRING": "", "wsgi.errors": io.StringIO()}
-    body = b"".join(pages(environ, lambda status, headers: told.append(status)))
-    return told[0], body.decode()
+def telemetry(registry: CollectorRegistry, clock: HandClock) -> PrometheusTelemetry:
+    return PrometheusTelemetry(registry, health=Health(clock, stalled_after_s=60), clock=clock)
 
 
 def test_a_batch_counts_under_its_job_topic_and_code(
@@ -87,20 +73,20 @@ def test_a_partition_that_is_no_longer_held_has_no_lag(
 
 
 def test_partitions_held_follow_the_rebalances(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
-    telemetry.rebalanced("rank", Assignment(gained=(Partition("requests", 0), Partition("requests", 1))))
-    telemetry.rebalanced("rank", Assignment(dropped=(Partition("requests", 0),)))
+    telemetry.fetched("rank", Fetched([], Assignment(gained=(Partition("requests", 0), Partition("requests", 1)))))
+    telemetry.fetched("rank", Fetched([], Assignment(dropped=(Partition("requests", 0),))))
     assert registry.get_sample_value("stream_scorer_partitions", {"job": "rank"}) == 1
     assert registry.get_sample_value("stream_scorer_rebalances_total", {"job": "rank"}) == 2
 
 
 def test_only_the_release_that_is_held_is_named_and_its_age_goes_on(
-    telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: Clock
+    telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: HandClock
 ) -> None:
     telemetry.release(ReleaseId("old"), 0, forced=False)
     telemetry.release(ReleaseId("new"), 990_000, forced=True)
     assert registry.get_sample_value("stream_scorer_release_info", {"release_id": "old", "forced": "false"}) is None
     assert registry.get_sample_value("stream_scorer_release_info", {"release_id": "new", "forced": "true"}) == 1
-    clock.now_s = 1_010.0
+    clock.set(1_010_000)
     assert registry.get_sample_value("stream_scorer_release_age_seconds") == 20
 
 
@@ -120,7 +106,7 @@ def test_acceptance_delays_are_a_histogram_of_event_time(
 ) -> None:
     telemetry.labels(LabelTally(delays_ms=[400, 1_000, 70_000]), {}, 0)
     telemetry.labels(LabelTally(delays_ms=[90_000_000]), {}, 0)
-    page = ask(pages_of(telemetry, registry, stalled_after_s=60), "/metrics")[1]
+    page = generate_latest(registry).decode()
     assert 'stream_scorer_acceptance_delay_seconds_bucket{le="1.0"} 2.0' in page
     assert 'stream_scorer_acceptance_delay_seconds_bucket{le="86400.0"} 3.0' in page
     assert "stream_scorer_acceptance_delay_seconds_count 4.0" in page
@@ -137,36 +123,8 @@ def test_acceptance_is_counted_by_release_and_old_releases_go(
     assert registry.get_sample_value("stream_scorer_requests_closed_total", {"release_id": "r0"}) is None
 
 
-def test_a_job_that_stands_still_is_not_live(
-    telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: Clock
-) -> None:
-    pages = pages_of(telemetry, registry, stalled_after_s=60)
-    telemetry.polled("rank", {})
-    assert ask(pages, "/livez")[0] == "200 OK"
-    clock.now_s += 61
-    assert ask(pages, "/livez") == ("503 Service Unavailable", "stalled: rank\n")
-
-
-def test_a_ranker_is_ready_when_it_polls_and_holds_a_release(
-    telemetry: PrometheusTelemetry, registry: CollectorRegistry
-) -> None:
-    pages = pages_of(telemetry, registry, stalled_after_s=60)
-    assert ask(pages, "/readyz")[0] == "503 Service Unavailable"
-    telemetry.polled("rank", {})
-    assert ask(pages, "/readyz")[0] == "503 Service Unavailable"
-    telemetry.release(ReleaseId("r"), 0, forced=False)
-    assert ask(pages, "/readyz")[0] == "200 OK"
-
-
-def test_a_joiner_needs_no_release_to_be_ready(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
-    telemetry.polled("join", {})
-    assert ask(pages_of(telemetry, registry, stalled_after_s=60), "/readyz")[0] == "200 OK"
-
-
-def test_metrics_are_shown_with_the_version(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
-    status, page = ask(pages_of(telemetry, registry, stalled_after_s=60), "/metrics")
-    assert status == "200 OK"
-    assert "stream_scorer_build_info{version=" in page
+def test_the_version_is_among_the_metrics(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    assert "stream_scorer_build_info{version=" in generate_latest(registry).decode()
 
 
 def test_a_log_line_is_json_away_from_a_terminal_and_below_the_level_is_silence(

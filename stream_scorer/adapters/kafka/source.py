@@ -47,11 +47,12 @@ class KafkaSource:
         self._next: dict[Partition, int] = {}
         self._ends: dict[Partition, int] = {}
         self._stuck = False
+        self._member = False
         self._order = InStep() if in_step else None
         self._at_end: set[Partition] = set()
         self._ended_later: dict[Partition, None] = {}
         self._looked_s = 0.0
-        self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+        self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     # -- rebalance callbacks: run inside poll() and consume() only, and only note what happened -----------------------------
 
@@ -60,6 +61,7 @@ class KafkaSource:
         return own + [Partition(topic, one.number) for topic in self._mirrored for one in own]
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._member = True
         gained = self._mirror(partitions)
         if self._held:
             # an explicit offset: with stored ones, a seek() during their look-up fails
@@ -78,6 +80,10 @@ class KafkaSource:
             consumer.incremental_unassign([TopicPartition(*one) for one in held])
         self._forget(dropped)
         self._dropped.extend(dropped)
+
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._member = False
+        self._revoked(consumer, partitions)
 
     def _forget(self, partitions: Sequence[Partition]) -> None:
         for one in partitions:
@@ -103,7 +109,7 @@ class KafkaSource:
         records, ended, troubles = self._sort_out(messages)
         if self._order is not None:
             records, ended = self._in_order(self._order, records, ended, records_max)
-        return Fetched(records, Assignment(tuple(self._gained), tuple(self._dropped)), ended, troubles)
+        return Fetched(records, Assignment(tuple(self._gained), tuple(self._dropped)), ended, troubles, self._member)
 
     def _sort_out(self, messages: Sequence[Message]) -> tuple[list[Record], tuple[Partition, ...], tuple[str, ...]]:
         records: list[Record] = []

@@ -97,7 +97,7 @@ class Loop(Generic[SourceT]):
         started_s = self._clock.monotonic_s()
         work = self._job.process(fetched)
         computed_s = self._clock.monotonic_s()
-        self._tell_lag(computed_s)
+        self._report_lag(computed_s)
         if work is None:
             return
         written = self._write(work)
@@ -111,7 +111,7 @@ class Loop(Generic[SourceT]):
                 self._report(work, {"compute": computed_s - started_s, "write": written_s - computed_s})
             )
 
-    def _tell_lag(self, now_s: float) -> None:
+    def _report_lag(self, now_s: float) -> None:
         if now_s - self._lag_read_s >= LAG_EVERY_S:
             self._lag_read_s = now_s
             self._telemetry.polled(self._job.name, self._source.lag())
@@ -128,11 +128,11 @@ class Loop(Generic[SourceT]):
         )
 
     def _note(self, fetched: Fetched) -> None:
+        self._telemetry.fetched(self._job.name, fetched)
         for trouble in fetched.troubles:
             log.warning("broker_trouble", job=self._job.name, reason=trouble)
         changed = fetched.assignment
         if changed.gained or changed.dropped:
-            self._telemetry.rebalanced(self._job.name, changed)
             self._held = (self._held - set(changed.dropped)) | set(changed.gained)
             self._quiet_since_s = self._clock.monotonic_s()
             log.info(

@@ -59,6 +59,10 @@ class ReleaseWatch:
         """Return how long the store has not confirmed what is held."""
         return self._clock.monotonic_s() - self._heard_s
 
+    def state(self) -> str:
+        """Return how it stands with the store, in a few words; empty before its first answer."""
+        return self._state
+
     def wait_first(self, stopping: Callable[[], bool]) -> Release | None:
         """Wait for the first release, saying so; None when `stopping` says to stop before."""
         said_s: float | None = None
@@ -77,11 +81,14 @@ class ReleaseWatch:
     def poll(self) -> float:
         """Ask the store once, take over what is new, and return after how many seconds to ask again."""
         try:
-            self._take(self._newest())
+            named = self._store.current()
+            self._take(self._newest(named))
         except TransientError as error:
             return self._went_wrong("store away", error)
         except ReleaseError as error:
             return self._went_wrong("release unreadable", error)
+        if named is None and self._held is not None:  # what is held serves on, and is not confirmed
+            return self._went_wrong("store without a release", ReleaseError("a ranker that starts now would wait"))
         self._heard_s = self._clock.monotonic_s()
         self._enter("following" if self._held else "no release yet")
         self._delay_s = self._poll_s
@@ -96,8 +103,7 @@ class ReleaseWatch:
         finally:
             self._first.set()
 
-    def _newest(self) -> Release | None:
-        named = self._store.current()
+    def _newest(self, named: ReleaseId | None) -> Release | None:
         if named is None:
             return self._held
         if self._held is None or self._held.release_id != named:

@@ -207,3 +207,16 @@ def test_the_vectors_that_are_held_are_those_of_the_model(store: MemoryReleases,
     watch.poll()
     expected = model(1).item_tower.embed([{"price": 3.5}], ["offer-1"]).vectors.astype("float32")
     assert held(watch).catalog.vectors[1].tolist() == expected[0].tolist()
+
+
+def test_a_store_that_was_emptied_confirms_nothing_and_what_is_held_serves_on(
+    store: MemoryReleases, watch: ReleaseWatch, clock: HandClock
+) -> None:
+    published(store)
+    watch.poll()
+    store._history.clear()
+    clock.sleep(7.0)
+    watch.poll()
+    assert held(watch) is not None
+    assert watch.silent_s() == 7.0
+    assert watch.state() == "store without a release"
