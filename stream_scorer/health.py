@@ -118,8 +118,8 @@ class Health:
         for job, state in self._jobs.items():
             yield f"{job}: {state.partitions} partitions" if state.rounds else job
         if self._store is not None:
-            state, silent_s = self._store
-            yield f"release {self._release_id}, {state()}, confirmed {silent_s():.1f} s ago"
+            store_state, silent_s = self._store
+            yield f"release {self._release_id}, {store_state()}, confirmed {silent_s():.1f} s ago"
 
     def _waits_for_release(self) -> bool:
         return self._store is not None and self._release_id is None

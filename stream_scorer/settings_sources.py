@@ -1,5 +1,6 @@
 """Where settings come from: flags, then the environment, then a TOML file, then the defaults; unknown names are refused."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,6 +64,14 @@ def load_settings(flags: Mapping[str, object], *, file: Path | None = None) -> L
     except ValidationError as error:
         raise UsageError(_sentence(error.errors(include_url=False)[0], origins)) from None
     return Loaded(settings, {name: _origin_of(name, origins) for name in setting_names()}, variables.passed_over)
+
+
+def as_variables(values: Mapping[str, object]) -> dict[str, str]:
+    """Return settings by dotted name as the variables that give them."""
+    return {
+        _variable(name.split(".")): value if isinstance(value, str) else json.dumps(value)
+        for name, value in values.items()
+    }
 
 
 def _origin_of(name: str, origins: Mapping[str, str]) -> str:

@@ -170,6 +170,7 @@ class PrometheusTelemetry:
         self._held.clear()
         self._held.labels(release_id, str(forced).lower()).set(1)
         self._release, self._created_ms = release_id, created_ms
+        self._health.release(release_id)
 
     def features(self, coverage: FeatureCoverage) -> None:
         """See Telemetry. A model with other features takes the place of the one before: names do not pile up."""
@@ -187,9 +188,16 @@ class PrometheusTelemetry:
                     self._features.labels(coverage.side, name, state).inc(count)
         self._features.labels(coverage.side, "", "unknown").inc(coverage.unknown_values)
 
-    def store_watched(self, silent_s: Callable[[], float]) -> None:
+    def store_watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
         """See Telemetry."""
         self._silence.set_function(silent_s)
+        self._health.watched(state, silent_s)
+
+    def retrained(self, outcome: str | None) -> None:
+        """Count a round of `retrain` by its outcome; None: the first one begins."""
+        self._health.began("retrain")
+        if outcome is not None:
+            self._rounds.labels(outcome).inc()
 
     def labels(self, tally: LabelTally, answers: Mapping[str, int], open_requests: int) -> None:
         """See Telemetry."""

@@ -2,20 +2,20 @@
 
 import contextlib
 import gc
-import os
 import socket
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+from prometheus_client import CollectorRegistry
 
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.adapters.local.allocator import keep_freed_memory
 from stream_scorer.adapters.local.clock import SystemClock
+from stream_scorer.adapters.local.worker_process import WorkerProcesses
 from stream_scorer.adapters.redis.client import connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.joining.join_state import JoinTopics
@@ -26,6 +26,7 @@ from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics
 from stream_scorer.core.towers.program_tower import OpenProgram, Program
 from stream_scorer.errors import BadModel
+from stream_scorer.health import serve_pages
 from stream_scorer.ports import Telemetry
 from stream_scorer.services.streaming.join_restore import JoinConfig
 from stream_scorer.services.streaming.joiner import Joiner
@@ -35,7 +36,9 @@ from stream_scorer.services.streaming.refresher import RefreshConfig, Refresher
 from stream_scorer.services.streaming.release_watch import ReleaseWatch
 from stream_scorer.services.streaming.ring_check import RingWatch, Standing, shape_now, standing
 from stream_scorer.services.streaming.serve import ServeBounds, Supervisor
+from stream_scorer.services.streaming.worker_pages import WorkerPages
 from stream_scorer.settings import Settings
+from stream_scorer.settings_sources import as_variables
 from stream_scorer.telemetry import serve_metrics
 from stream_scorer.topic_plan import ranking_bytes_max
 
@@ -258,38 +261,34 @@ def run_serve(
     rankers: int,
     joiners: int,
     config: Path | None,
+    flags: Mapping[str, object],
     stopping: Callable[[], bool],
     until_idle_s: float | None = None,
 ) -> None:
-    """Run workers as processes until told to stop; they read the same settings, and each has a name and a metrics port of its own."""
+    """Run workers as processes until told to stop, and answer for all of them on `metrics.port`.
+
+    Workers read the file and the variables that we read, and our flags as variables, so that no flag ends here.
+    """
     names = [f"rank-{number}" for number in range(rankers)] + [f"join-{number}" for number in range(joiners)]
-    ports = {
-        name: settings.metrics.port + 1 + place if settings.metrics.port else 0 for place, name in enumerate(names)
-    }
     instance = settings.loop.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:6]}"
+    common = [] if config is None else ["--config", str(config)]
+    ending = [] if until_idle_s is None else ["--until-idle", str(until_idle_s)]
 
-    def start(name: str) -> subprocess.Popen[bytes]:
-        words = [
-            sys.executable,
-            "-m",
-            "stream_scorer",
-            *(["--config", str(config)] if config else []),
-            name.split("-", maxsplit=1)[0],
-            "--parent",
-            str(os.getpid()),
-        ]
-        words += [
-            "--delivery",
-            settings.loop.delivery,
-            *(["--until-idle", str(until_idle_s)] if until_idle_s is not None else []),
-        ]
-        words += ["--instance", f"{instance}-{name}", "--metrics-port", str(ports[name])]
-        # a session of its own: Ctrl-C reaches us alone, and we pass it on once
-        return subprocess.Popen(words, start_new_session=True)
+    def variables(name: str, address: str, port: int) -> dict[str, str]:
+        own = {"loop.instance": f"{instance}-{name}", "metrics.address": address, "metrics.port": port}
+        return as_variables({**flags, **own})
 
-    serve = settings.serve
+    workers = WorkerProcesses(
+        lambda name: [*common, name.partition("-")[0], *ending], variables, pages=settings.metrics.port != 0
+    )
+    serve, clock = settings.serve, SystemClock()
+    if settings.metrics.port:
+        pages = WorkerPages(names, workers, stalled_after_s=settings.metrics.stalled_after_s)
+        registry = CollectorRegistry()
+        registry.register(pages)
+        serve_pages(settings.metrics, pages, registry)
     bounds = ServeBounds(serve.restarts_max, serve.restarts_within_s, serve.restart_delay_s, serve.stop_s)
-    Supervisor(names, start, bounds=bounds, clock=SystemClock()).run(stopping=stopping)
+    Supervisor(names, workers.start, bounds=bounds, clock=clock).run(stopping=stopping)
 
 
 def _loop(

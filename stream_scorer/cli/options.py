@@ -34,10 +34,13 @@ def loaded_settings(ctx: typer.Context, flags: Mapping[str, object] | None = Non
     """Return the settings and where each came from; a flag is named as the setting is, None: not given."""
     from stream_scorer.settings_sources import load_settings
 
-    given = {name: value for name, value in (flags or {}).items() if value is not None}
-    if ctx.obj["log_level"] is not None:
-        given["log.level"] = ctx.obj["log_level"]
-    return load_settings(given, file=ctx.obj["config"])
+    return load_settings(given_flags(ctx, flags), file=ctx.obj["config"])
+
+
+def given_flags(ctx: typer.Context, flags: Mapping[str, object] | None = None) -> dict[str, object]:
+    """Return the settings that were given as flags, the global ones among them."""
+    every = {**(flags or {}), "log.level": ctx.obj["log_level"]}
+    return {name: value for name, value in every.items() if value is not None}
 
 
 def programs_flag(allowed: bool) -> dict[str, object]:

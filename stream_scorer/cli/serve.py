@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stream_scorer.cli.options import Delivery, UntilIdle, settings_of
+from stream_scorer.cli.options import Delivery, MetricsPort, UntilIdle, given_flags, settings_of
 from stream_scorer.errors import UsageError
 
 Rankers = Annotated[int, typer.Option(min=0, max=64, help="Ranker processes.")]
@@ -18,6 +18,7 @@ def serve(
     joiners: Joiners = 1,
     delivery: Delivery = None,
     until_idle: UntilIdle = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Run rankers and joiners as processes of one command; one that fails is started again, with a bound."""
     from stream_scorer.adapters.local.stopping import stop_signals
@@ -25,12 +26,13 @@ def serve(
 
     if not rankers + joiners:
         raise UsageError("serve needs at least one ranker or joiner, got --rankers 0 --joiners 0")
-    settings = settings_of(ctx, {"loop.delivery": delivery})
+    flags = {"loop.delivery": delivery, "metrics.port": metrics_port}
     run_serve(
-        settings,
+        settings_of(ctx, flags),
         rankers=rankers,
         joiners=joiners,
         config=ctx.obj["config"],
+        flags=given_flags(ctx, flags),
         stopping=stop_signals(),
         until_idle_s=until_idle,
     )

@@ -7,7 +7,7 @@ import pytest
 
 from stream_scorer.errors import UsageError
 from stream_scorer.settings import Settings
-from stream_scorer.settings_sources import load_settings
+from stream_scorer.settings_sources import as_variables, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -192,3 +192,15 @@ def test_a_wrong_secret_is_not_told_in_the_error(monkeypatch: pytest.MonkeyPatch
 def test_settings_made_by_hand_read_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAM_SCORER_TOPICS__REQUESTS", "variable")
     assert Settings().topics.requests == "customer-requests"
+
+
+def test_flags_pass_on_as_variables_that_mean_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = {
+        "loop.delivery": "at_least_once",
+        "metrics.port": 9,
+        "rank.offer_features": ["price"],
+        "log.level": "debug",
+    }
+    for name, value in as_variables(flags).items():
+        monkeypatch.setenv(name, value)
+    assert load_settings({}).settings == load_settings(flags).settings

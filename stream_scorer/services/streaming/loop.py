@@ -85,6 +85,7 @@ class Loop(Generic[SourceT]):
 
     def run(self, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
         """Work until told to stop, or until nothing has come for `until_idle_s` with every partition read to its end."""
+        log.debug("loop_started", job=self._job.name, until_idle_s=until_idle_s)
         while not stopping() and not self._idle_for(until_idle_s):
             self._step()
 
