@@ -93,7 +93,7 @@ class DeadLetters:
 
     def _pass_by(self, key: str | None) -> None:
         while self._next is not None and (key is None or self._next[0] < key):
-            topic, number, offset = self._next[0].split("\0")
+            topic, number, offset = self._next[0].rsplit("\0", 2)
             if missing := self._missing(Partition(topic, int(number)), int(offset)):
                 letter = _unpack(self._next[1][0])
                 about = f"{topic}[{int(number)}]@{int(offset)}"

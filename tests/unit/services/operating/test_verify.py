@@ -320,6 +320,7 @@ FAULTS: list[tuple[str, Plant]] = [
     ("dead_letter_unknown", refuse_nothing("customer-requests", 0, 1_000_000)),
     ("dead_letter_unknown", refuse_nothing("customer-requests", 9, 0)),
     ("dead_letter_unknown", refuse_nothing("elsewhere", 0, 0)),
+    ("dead_letter_unknown", refuse_nothing("else\0where", 0, 0)),
     ("request_mismatched", rewrite("rankings", 0, customer_id="d")),
     ("request_mismatched", rewrite("rankings", 0, event_time_ms=START_MS + 1)),
     ("request_mismatched", rewrite("rankings", 0, features={"age": 4})),
