@@ -105,12 +105,15 @@ class JoinClock:
     @classmethod
     def from_text(cls, metadata: str) -> "JoinClock":
         """Read the metadata of the joiner's position. Raises ValueError for one that is not ours."""
-        point, _ = take_apart(metadata)
-        if not point:
-            return cls()
-        if point.startswith('["close"'):
-            return cls(ClosePoint.from_text(point).labelled_ms, at_close=True)
-        return cls(RestorePoint.from_text(point).clocks.watermark_ms)
+        try:
+            point, _ = take_apart(metadata)
+            if not point:
+                return cls()
+            if point.startswith('["close"'):
+                return cls(int(ClosePoint.from_text(point).labelled_ms), at_close=True)
+            return cls(int(RestorePoint.from_text(point).clocks.watermark_ms))
+        except (TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise ValueError(f"the metadata of a joiner's position cannot be read: {error}") from error
 
     def settled(self, answer: Answer, horizons: Horizons) -> bool:
         """Return whether an answer without a ranking can't wait for it any more."""

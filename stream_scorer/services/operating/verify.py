@@ -201,7 +201,12 @@ def _checks(config: VerifyConfig, history: History, rows: RowCheck | None) -> It
         reason = "retention took some inputs" if history.snapshot.expired(topic) else "dead letters, or unreadable"
         yield Check.of(f"every output answers its {noun}", compared, {reason: records[topic] - compared})
     yield _letters_check(history)
-    yield Check("labels are what rankings and outcomes make them", records[topics.rankings])
+    timeless = sum(place.number not in history.snapshot.clocks for place in history.snapshot.places(topics.rankings))
+    yield Check.of(
+        "labels are what rankings and outcomes make them",
+        records[topics.rankings],
+        {"partitions of which no joiner says how far event time has come": timeless},
+    )
     yield _expiry_check(history.snapshot)
     yield _rows_check(rows)
 

@@ -1,6 +1,7 @@
 """Reading the ring for `verify`: a snapshot of how far everything is, and records with those that were aborted."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from stream_scorer.core.records import Partition, Record
@@ -112,9 +113,11 @@ def join_positions(
         Partition(topic, number) for topic in (topics.rankings, topics.outcomes) for number in range(partitions[topic])
     ]
     committed = {one: position for one, position in join.committed(places).items() if position is not None}
-    clocks = {
-        one.number: JoinClock.from_text(position.metadata) for one, position in committed.items() if position.metadata
-    }
+    clocks: dict[int, JoinClock] = {}
+    for one, position in committed.items():
+        # what others wrote there is no clock: the verdict says how many partitions have none
+        with suppress(ValueError):
+            clocks |= {one.number: JoinClock.from_text(position.metadata)} if position.metadata else {}
     return {one: position.offset for one, position in committed.items()}, clocks
 
 

@@ -1,5 +1,6 @@
 """What the checker takes for right, held against the label rule of the join."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,3 +53,11 @@ def test_what_retention_has_taken_is_not_missed() -> None:
 
 def test_the_clock_of_a_join_at_close_is_what_it_has_labelled() -> None:
     assert JoinClock.from_text(ClosePoint(900, 500, 1, 2, 3).to_text()) == JoinClock(500, at_close=True)
+
+
+@pytest.mark.parametrize(
+    "metadata", ["x", "[]", "[1]", "{}", "7", "null", '["close"]', "[2,1]", '{"version":2}', "[" * 5_000]
+)
+def test_metadata_that_is_not_ours_is_a_value_error(metadata: str) -> None:
+    with pytest.raises(ValueError, match="."):
+        JoinClock.from_text(metadata)
