@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from stream_scorer.core.joining.labelling import Answers, Horizons, Label, label_of
+from stream_scorer.core.joining.labelling import Horizons
 
 OFFERS = 3
+OfferLabel = tuple[int | None, str | None, int | None]
+"""accepted, cause, label_time_ms"""
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,13 @@ class Event:
     value: dict[str, Any]
 
 
-def oracle(events: Sequence[Event], horizons: Horizons) -> tuple[dict[str, tuple[Label, ...]], int]:
-    """Return the final labels of every request, and how many outcomes can never count."""
+def oracle(events: Sequence[Event], horizons: Horizons) -> tuple[dict[str, tuple[OfferLabel, ...]], int]:
+    """Return the final labels of every request, and how many outcomes can never count.
+
+    Written from the contract alone; it shares no rule with the join.
+    """
     times = {event.value["request_id"]: event.time_ms for event in reversed(events) if event.topic == "rankings"}
-    answers: dict[tuple[str, int], Answers] = {}
+    answers: dict[tuple[str, int], list[tuple[bool, int]]] = {}
     dead = 0
     for event in (event for event in events if event.topic == "outcomes"):
         request_id, place = event.value["request_id"], int(event.value["offer_id"][1:])
@@ -33,15 +38,23 @@ def oracle(events: Sequence[Event], horizons: Horizons) -> tuple[dict[str, tuple
         if place >= OFFERS or not -horizons.back_ms <= after_ms <= horizons.window_ms + horizons.late_ms:
             dead += 1
         else:
-            known = answers.get((request_id, place), Answers())
-            answers[request_id, place] = known.with_answer(event.value["accepted"], event.time_ms)
+            answers.setdefault((request_id, place), []).append((event.value["accepted"], event.time_ms))
     return {
         request_id: tuple(
-            label_of(answers.get((request_id, place), Answers()), asked_ms + horizons.window_ms, closed=True)
-            for place in range(OFFERS)
+            _final(answers.get((request_id, place), []), asked_ms + horizons.window_ms) for place in range(OFFERS)
         )
         for request_id, asked_ms in times.items()
     }, dead
+
+
+def _final(answers: Sequence[tuple[bool, int]], closes_ms: int) -> OfferLabel:
+    """Return the label once nothing can change it: an acceptance wins, then a decline within the window, each the earliest."""
+    for accepted, time_ms in sorted(answers, key=lambda answer: (not answer[0], answer[1])):
+        if accepted:
+            return 1, ("late_acceptance" if time_ms > closes_ms else "accepted"), time_ms
+        if time_ms <= closes_ms:
+            return 0, "declined", time_ms
+    return 0, "window_closed", closes_ms
 
 
 def ranking(request_id: str, customer_id: str, time_ms: int) -> dict[str, Any]:
@@ -67,7 +80,7 @@ def outcome(
 def history(seed: int, requests: int, horizons: Horizons, *, start_ms: int, gap_ms: float) -> list[Event]:
     """Draw requests and their answers: doubled, shuffled, early, late, unknown, and about offers that were not ranked."""
     rng = np.random.default_rng(seed)
-    jitter_ms = horizons.disorder_ms // 2 - 1
+    jitter_ms = horizons.disorder_ms  # excluded: event times jump back by less
     steps = rng.exponential(gap_ms, requests)
     steps[rng.random(requests) < 20 / requests] += horizons.window_ms  # jumps in time
     times = start_ms + np.cumsum(steps).astype(int)
@@ -95,15 +108,15 @@ def _about(rng: np.random.Generator, number: int, time_ms: int, horizons: Horizo
             yield Event("outcomes", answered_ms, answered_ms + int(rng.integers(0, jitter_ms)), value)
 
 
-def latest_labels(values: Sequence[bytes]) -> dict[str, tuple[Label, ...]]:
+def latest_labels(values: Sequence[bytes]) -> dict[str, tuple[OfferLabel, ...]]:
     """Return the labels of the highest revision of each request. Fails for a revision that is skipped or doubled."""
-    revisions: dict[str, dict[int, tuple[Label, ...]]] = {}
+    revisions: dict[str, dict[int, tuple[OfferLabel, ...]]] = {}
     for raw in values:
         value = msgspec.json.decode(raw)
         known = revisions.setdefault(value["request_id"], {})
         assert value["revision"] not in known, f"revision {value['revision']} of {value['request_id']} is doubled"
         known[value["revision"]] = tuple(
-            Label(one["accepted"], one["cause"], one["label_time_ms"]) for one in value["offers"]
+            (one["accepted"], one["cause"], one["label_time_ms"]) for one in value["offers"]
         )
     for request_id, known in revisions.items():
         assert sorted(known) == list(range(1, len(known) + 1)), f"revisions of {request_id} are {sorted(known)}"

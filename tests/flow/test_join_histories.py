@@ -15,11 +15,11 @@ from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.joining.join_state import JoinTopics
-from stream_scorer.core.joining.labelling import Horizons, Label
+from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Record
 from stream_scorer.errors import UsageError
 from stream_scorer.services.streaming.join_restore import JoinConfig, restore
-from tests.join_oracle import Event, latest_labels, oracle, outcome, ranking
+from tests.join_oracle import Event, OfferLabel, latest_labels, oracle, outcome, ranking
 
 TOPICS = JoinTopics("rankings", "outcomes", "training-labels")
 HORIZONS = Horizons(window_ms=100, late_ms=80, disorder_ms=40, back_ms=20, tick_ms=10, skew_ms=1_000, idle_slack_ms=0)
@@ -30,20 +30,24 @@ START_MS = 1_000
 
 
 @st.composite
-def histories(draw: st.DrawFn, *, jitter_ms: int = HORIZONS.disorder_ms // 2 - 2) -> list[Event]:
+def histories(draw: st.DrawFn, *, jitter_ms: int = HORIZONS.disorder_ms - 1) -> list[Event]:
     """Requests and answers, early, late, doubled and unknown, whose times jump back by less than the disorder allowed."""
-    jitter = st.integers(0, jitter_ms)
+    # by all that is allowed, and not at all: records that overtake each other by most
+    jitter = st.one_of(st.sampled_from([0, jitter_ms]), st.integers(0, jitter_ms))
+    gap = st.one_of(st.integers(0, 30), st.integers(0, 120))
+    until_ms = HORIZONS.window_ms + HORIZONS.late_ms + 30
+    delay = st.one_of(st.integers(-HORIZONS.back_ms - 5, 0), st.integers(-HORIZONS.back_ms - 5, until_ms))
     events: list[Event] = []
     time_ms = START_MS
     for request in range(draw(st.integers(1, 8))):
-        time_ms += draw(st.integers(0, 120))
+        time_ms += draw(gap)
         times = draw(st.sampled_from([1, 1, 1, 2]))
         events += [
             Event("rankings", time_ms, time_ms + draw(jitter), ranking(f"r{request}", "c", time_ms))
             for _ in range(times)
         ]
         for answer in range(draw(st.integers(0, 4))):
-            answered_ms = time_ms + draw(st.integers(-HORIZONS.back_ms - 5, HORIZONS.window_ms + HORIZONS.late_ms + 30))
+            answered_ms = time_ms + draw(delay)
             name, asked = f"{request}-{answer}", f"r{draw(st.sampled_from([request] * 6 + [99]))}"
             value = outcome(
                 name,
@@ -105,7 +109,7 @@ class Run:
         owed = self.state.join([])
         assert not owed.labels, "a restore owes what was emitted"
 
-    def latest(self) -> dict[str, tuple[Label, ...]]:
+    def latest(self) -> dict[str, tuple[OfferLabel, ...]]:
         return latest_labels([record.value or b"" for record in self.broker.topic("training-labels")])
 
 

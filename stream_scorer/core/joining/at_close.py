@@ -1,17 +1,18 @@
 """The join for long windows: rankings are read late, so nothing open is kept, and each request gets one final revision.
 
 The cursor in `rankings` stays where a request's answers may still come. A ranking is due once no outcome that counts for it can come
-any more: W, the newest outcome time, is past its time + window + late + disorder; or outcomes are at their end and the ranking has
-lain in the log for so long. Then its labels are final, revision 1. An outcome says when its request was made (`request_time_ms`), so
-whether its ranking has passed the cursor is decided by the record alone, after a restart as before: R is the newest time among the
-rankings that were labelled, and an outcome is settled as a dead letter once R is past its request's time + disorder. Rankings and
-outcomes of an erased customer are read over.
+any more: W, the newest outcome time, is past its time + window + late + disorder; or outcomes are at their end, and for so long
+neither an outcome nor the ranking was appended. Then its labels are final, revision 1. An outcome says when its request was made
+(`request_time_ms`), so whether its ranking has passed the cursor is decided by the record alone, after a restart as before: R is the
+newest time among the rankings that were labelled, and an outcome is settled as a dead letter once R is past its request's time +
+disorder. Requests and outcomes meet by request id and customer. Rankings and outcomes of an erased customer are read over.
 """
 
 import json
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from sys import maxsize
 
 from stream_scorer.core.joining.erasure import ErasedCustomers, sort_out
 from stream_scorer.core.joining.event_time import NO_TIME
@@ -23,28 +24,37 @@ from stream_scorer.core.joining.labelling import (
     UNKNOWN,
     Answers,
     Horizons,
-    RankingHead,
     labels_of,
-    read_labelled_head,
-    read_ranking_head,
-    write_labelled,
 )
 from stream_scorer.core.messages import Acceptance, Erasure
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.core.wire.codec import decode_all
+from stream_scorer.core.wire.own_topics import (
+    LabelledHead,
+    RankingHead,
+    labelled_bytes_max,
+    read_labelled_head,
+    read_ranking_head,
+    write_labelled,
+)
 
 BUFFERED_MAX = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class ClosePoint:
-    """Where the state of a partition begins, and its clocks; travels as the offset's metadata."""
+    """Where the state of a partition begins, and its clocks; travels as the offset's metadata.
+
+    `outcome_appended_ms` is the broker's time of the newest outcome. Outcomes before the offset `shed` wait no more.
+    """
 
     watermark_ms: int
     labelled_ms: int
     rankings: int
     outcomes: int
     labels: int
+    outcome_appended_ms: int = NO_TIME
+    shed: int = 0
 
     def to_text(self) -> str:
         """Return the metadata string."""
@@ -64,26 +74,37 @@ class PartitionClose:
     """The state of one partition; does no I/O and reads no clock. Has the methods of `joining.PartitionJoin`."""
 
     def __init__(
-        self, number: int, topics: JoinTopics, horizons: Horizons, *, rankings: int, outcomes: int, labels: int
+        self,
+        number: int,
+        topics: JoinTopics,
+        horizons: Horizons,
+        *,
+        rankings: int,
+        outcomes: int,
+        labels: int,
+        label_bytes_max: int = maxsize,
     ) -> None:
         """Start with nothing, at these offsets."""
         self.number = number
         self._topics, self._horizons = topics, horizons
         self.watermark_ms = NO_TIME
         self._labelled_ms = NO_TIME
+        self._outcome_appended_ms = NO_TIME
+        self._label_bytes_max = label_bytes_max
         self._next = {topics.rankings: rankings, topics.outcomes: outcomes}
         self._at_end = {topics.rankings: False, topics.outcomes: False}
         self._labels_end = labels
         self._ahead: deque[tuple[Record, RankingHead | str]] = deque()
         # undecoded, since few are looked at again before their ranking comes
-        self._waiting: HeldOutcomes[Record] = HeldOutcomes(lambda one: one.offset)
+        self._waiting: HeldOutcomes[Record] = HeldOutcomes(lambda record: record.offset)
+        self._shed = 0  # no outcome before this offset waits
         self._erased = ErasedCustomers()
         self._outcomes_reach = Reach()  # by request time
-        # what was labelled within the disorder allowed: id -> request time, and (offset, request time, id) in offset order
-        self._recent: dict[str, int] = {}
-        self._recent_offsets: deque[tuple[int, int, str]] = deque()
-        # written without its positions before a restart (at least once): id -> offset of the label
-        self._emitted_before: dict[str, int] = {}
+        # what was labelled within the disorder allowed: id -> customer -> request time; and its records in offset order
+        self._recent: dict[str, dict[str, int]] = {}
+        self._recent_offsets: deque[tuple[int, int, str, str]] = deque()
+        # written without its positions before a restart (at least once): id and customer -> offset of the label
+        self._emitted_before: dict[tuple[str, str], int] = {}
         self._labels: list[OutputRecord] = []
         self._dead: list[DeadLetter] = []
         self._counts: Counter[str] = Counter()
@@ -109,11 +130,18 @@ class PartitionClose:
             self._next[record.topic] = record.offset + 1
             self._at_end[record.topic] = False
             if record.topic == self._topics.rankings:
-                head = read_ranking_head(record.value)
-                self._ahead.append((self._bare(record, head), head))
+                self._read_ranking(record)
             else:
                 outcomes.append(record)
         self._read_outcomes(outcomes)
+
+    def _read_ranking(self, record: Record) -> None:
+        head = read_ranking_head(record.value)
+        if not isinstance(head, str):
+            bytes_max = labelled_bytes_max(len(record.value or b""), len(head.offers))
+            if bytes_max > self._label_bytes_max:
+                head = f"its labels would take more than {self._label_bytes_max} bytes"
+        self._ahead.append((self._bare(record, head), head))
 
     def _read_outcomes(self, outcomes: Sequence[Record]) -> None:
         decoded = decode_all(outcomes, Acceptance)
@@ -121,58 +149,56 @@ class PartitionClose:
         self._dead += dead
         for record, acceptance in zip(decoded.records, decoded.messages, strict=True):
             self._read_outcome(record, acceptance)
-        for record, erasure in erasures:
-            self._erase(record, erasure)
+        self._erase(erasures)
 
     def _read_outcome(self, record: Record, acceptance: Acceptance) -> None:
         horizons, requested_ms, time_ms = self._horizons, acceptance.request_time_ms, acceptance.event_time_ms
         if requested_ms is None:
             self._reject(record, "request_time_missing", "labels at the close need request_time_ms on every acceptance")
         elif max(time_ms, requested_ms) > record.timestamp_ms + horizons.skew_ms:
-            self._reject(
-                record,
-                "from_the_future",
-                f"event_time_ms must be at most {horizons.skew_ms} ms after the broker's time",
-            )
+            self._reject(record, "from_the_future", _AHEAD.format(horizons.skew_ms))
         elif time_ms < requested_ms - horizons.back_ms:
-            self._reject(
-                record, "before_its_request", f"the answer is more than {horizons.back_ms} ms before its request"
-            )
-        elif time_ms > requested_ms + horizons.window_ms + horizons.late_ms or self._passed(
-            acceptance.request_id, requested_ms
-        ):
-            self._reject(
-                record,
-                "outcome_too_late",
-                f"the answer is more than {horizons.window_ms + horizons.late_ms} ms after its request",
-            )
+            why = f"the answer is more than {horizons.back_ms} ms before its request"
+            self._reject(record, "before_its_request", why)
+        elif time_ms > requested_ms + horizons.usable_ms or self._passed(acceptance, requested_ms):
+            why = f"the answer is more than {horizons.usable_ms} ms after its request"
+            self._reject(record, "outcome_too_late", why)
         elif self._erased.cover(acceptance.customer_id, requested_ms):
             self._counts["outcomes_erased"] += 1
-        else:
-            self._waiting.hold(acceptance.request_id, record, requested_ms)
+        elif record.offset >= self._shed:
+            self._waiting.hold(_key(acceptance.request_id, acceptance.customer_id), record, requested_ms)
             self._outcomes_reach.note(record.offset, requested_ms)
         if time_ms <= record.timestamp_ms + horizons.skew_ms:
-            self.watermark_ms = max(self.watermark_ms, time_ms)
+            self._note_time(time_ms, record.timestamp_ms)
 
-    def _passed(self, request_id: str, requested_ms: int) -> bool:
+    def _note_time(self, time_ms: int, appended_ms: int) -> None:
+        """Move W; an outcome far behind it is a straggler, and no sign that the partition is awake."""
+        if time_ms > self.watermark_ms - self._horizons.disorder_ms:
+            self._outcome_appended_ms = max(self._outcome_appended_ms, appended_ms)
+        self.watermark_ms = max(self.watermark_ms, time_ms)
+
+    def _passed(self, acceptance: Acceptance | LabelledHead, requested_ms: int) -> bool:
         """Return whether the ranking of this request, if there is one, is labelled already."""
-        return (
-            self._labelled_ms > requested_ms + self._horizons.disorder_ms
-            or self._recent.get(request_id) == requested_ms
-        )
+        if self._labelled_ms > requested_ms + self._horizons.disorder_ms:
+            return True
+        return self._recent.get(acceptance.request_id, {}).get(acceptance.customer_id) == requested_ms
 
     # -- erasure -----------------------------------------------------------------------------------------------------------
 
-    def _erase(self, record: Record, erasure: Erasure) -> None:
-        if self._labelled_ms > erasure.erased_to_ms + self._horizons.disorder_ms:
-            return  # what is so old is labelled
-        self._erased.note(erasure)
-        self._outcomes_reach.note(record.offset, erasure.erased_to_ms)
-        self._ahead = deque((self._bare(ranking, head), head) for ranking, head in self._ahead)
-        key = erasure.customer_id.encode()
-        self._counts["outcomes_erased"] += self._waiting.drop(
-            lambda outcome: outcome.key == key and self._of_erased(outcome)
-        )
+    def _erase(self, erasures: Sequence[tuple[Record, Erasure]]) -> None:
+        """Take the erasures of a batch in, and walk over what is held once."""
+        passed_ms = self._labelled_ms - self._horizons.disorder_ms
+        # what is so old is labelled
+        noted = [(record, erasure) for record, erasure in erasures if passed_ms <= erasure.erased_to_ms]
+        for record, erasure in noted:
+            self._erased.note(erasure)
+            self._outcomes_reach.note(record.offset, erasure.erased_to_ms)
+        if noted:
+            keys = {erasure.customer_id.encode() for _, erasure in noted}
+            self._ahead = deque((self._bare(ranking, head), head) for ranking, head in self._ahead)
+            self._counts["outcomes_erased"] += self._waiting.drop(
+                lambda outcome: outcome.key in keys and self._of_erased(outcome)
+            )
 
     def _bare(self, record: Record, head: RankingHead | str) -> Record:
         if isinstance(head, str) or not self._erased.cover(head.customer_id, head.event_time_ms):
@@ -192,36 +218,33 @@ class PartitionClose:
             record, head = self._ahead.popleft()
             if isinstance(head, str):
                 self._reject(record, "bad_ranking", head)
-            elif head.event_time_ms > record.timestamp_ms + self._horizons.skew_ms:
-                self._reject(
-                    record,
-                    "from_the_future",
-                    f"event_time_ms must be at most {self._horizons.skew_ms} ms after the broker's time",
-                )
-            elif self._labelled_ms > head.event_time_ms + self._horizons.disorder_ms:
-                self._reject(
-                    record,
-                    "ranking_too_late",
-                    f"the request is more than {self._horizons.disorder_ms} ms behind those before it",
-                )
-            elif (known_ms := self._recent.get(head.request_id)) is not None:
-                self._see_again(record, head, known_ms)
-            elif self._erased.cover(head.customer_id, head.event_time_ms):
-                self._remember(record, head)
-                self._counts["requests_erased"] += 1
             else:
-                self._label_one(record, head)
+                self._label_due(record, head)
+
+    def _label_due(self, record: Record, head: RankingHead) -> None:
+        horizons = self._horizons
+        if head.event_time_ms > record.timestamp_ms + horizons.skew_ms:
+            self._reject(record, "from_the_future", _AHEAD.format(horizons.skew_ms))
+        elif self._labelled_ms > head.event_time_ms + horizons.disorder_ms:
+            why = f"the request is more than {horizons.disorder_ms} ms behind those before it"
+            self._reject(record, "ranking_too_late", why)
+        elif (known_ms := self._recent.get(head.request_id, {}).get(head.customer_id)) is not None:
+            self._see_again(record, head, known_ms)
+        elif self._erased.cover(head.customer_id, head.event_time_ms):
+            self._remember(record, head)
+            self._counts["requests_erased"] += 1
+        else:
+            self._label_one(record, head)
 
     def _due(self, record: Record, head: RankingHead | str, now_ms: int | None) -> bool:
-        if isinstance(head, str) or self.watermark_ms > head.event_time_ms + self._horizons.forget_ms:
+        if isinstance(head, str) or self.watermark_ms > head.event_time_ms + self._horizons.complete_ms:
             return True
         return self._at_end[self._topics.outcomes] and self._lay_long(record, now_ms)
 
     def _lay_long(self, record: Record, now_ms: int | None) -> bool:
-        return (
-            now_ms is not None
-            and now_ms - record.timestamp_ms > self._horizons.forget_ms + self._horizons.idle_slack_ms
-        )
+        """Return whether neither the record nor any outcome was appended for as long as answers may take."""
+        newest_ms = max(record.timestamp_ms, self._outcome_appended_ms)
+        return now_ms is not None and now_ms - newest_ms > self._horizons.complete_ms + self._horizons.idle_slack_ms
 
     def _see_again(self, record: Record, head: RankingHead, known_ms: int) -> None:
         if known_ms == head.event_time_ms:
@@ -233,7 +256,7 @@ class PartitionClose:
         answers = self._answers(head)
         closes_ms = head.event_time_ms + self._horizons.window_ms
         self._remember(record, head)
-        if self._emitted_before.pop(head.request_id, None) is not None or not head.offers:
+        if self._emitted_before.pop((head.request_id, head.customer_id), None) is not None or not head.offers:
             return
         labels = labels_of(answers, len(head.offers), closes_ms, closed=True)
         value, release_id = write_labelled(record.value or b"", labels, revision=1, final=True)
@@ -242,19 +265,18 @@ class PartitionClose:
 
     def _remember(self, record: Record, head: RankingHead) -> None:
         self._labelled_ms = max(self._labelled_ms, head.event_time_ms)
-        self._recent[head.request_id] = head.event_time_ms
-        self._recent_offsets.append((record.offset, head.event_time_ms, head.request_id))
+        self._recent.setdefault(head.request_id, {})[head.customer_id] = head.event_time_ms
+        self._recent_offsets.append((record.offset, head.event_time_ms, head.request_id, head.customer_id))
 
     def _answers(self, head: RankingHead) -> dict[int, Answers]:
         places = {offer.offer_id: place for place, offer in enumerate(head.offers)}
         answers: dict[int, Answers] = {}
-        decoded = decode_all(self._waiting.take(head.request_id), Acceptance)
+        key = _key(head.request_id, head.customer_id)
+        decoded = decode_all(self._waiting.take(key), Acceptance)
         for record, acceptance in zip(decoded.records, decoded.messages, strict=True):
             place = places.get(acceptance.offer_id)
             if acceptance.request_time_ms != head.event_time_ms:
-                self._waiting.put_back(head.request_id, record)  # another request's, by its own word
-            elif acceptance.customer_id != head.customer_id:
-                self._reject(record, "another_customer", "the request was another customer's")
+                self._waiting.put_back(key, record)  # another request's, by its own word
             elif place is None:
                 self._reject(record, "offer_not_ranked", "the offer was not in the ranking of this request")
             else:
@@ -266,16 +288,31 @@ class PartitionClose:
     # -- outcomes whose ranking never came ---------------------------------------------------------------------------------
 
     def _settle(self, now_ms: int | None) -> None:
-        while (requested_ms := self._waiting.turn_ms) is not None:
+        while (requested_ms := self._waiting.next_ms()) is not None:
             orphan = self._waiting.next()
-            if orphan is not None and self._labelled_ms <= requested_ms + self._horizons.disorder_ms:
+            if orphan is None:
+                return
+            if self._labelled_ms <= requested_ms + self._horizons.disorder_ms:
                 if not (self._idle() and self._lay_long(orphan, now_ms)):
                     return
                 # no ranking is to come: the rankings' clock goes on to where this outcome is settled
                 self._labelled_ms = requested_ms + self._horizons.disorder_ms + 1
-            self._waiting.end_turn()
-            if orphan is not None:
-                self._reject(orphan, "unknown_request", "no ranking of this request has come")
+            self._settle_orphan(self._waiting.take_next(), requested_ms)
+
+    def _settle_orphan(self, orphan: Record, requested_ms: int) -> None:
+        acceptance = decode_all([orphan], Acceptance).messages[0]
+        if requested_ms in self._recent.get(acceptance.request_id, {}).values():
+            self._reject(orphan, "another_customer", "the request was another customer's")
+        else:
+            self._reject(orphan, "unknown_request", "no ranking of this request has come")
+
+    def shed(self, count: int) -> list[DeadLetter]:
+        """Stop so many outcomes from waiting, the oldest, and return them as dead letters."""
+        oldest = self._waiting.take_oldest(count)
+        if oldest:
+            self._shed = oldest[-1].offset + 1
+        why = "more outcomes wait for their rankings than join.open_requests_max allows"
+        return [DeadLetter(record, "too_many_waiting", why) for record in oldest]
 
     def _idle(self) -> bool:
         return all(self._at_end.values()) and not self._ahead
@@ -284,8 +321,11 @@ class PartitionClose:
         settled_ms = self._labelled_ms - self._horizons.disorder_ms
         self._outcomes_reach.forget(settled_ms)
         while self._recent_offsets and settled_ms > self._recent_offsets[0][1]:
-            _, _, request_id = self._recent_offsets.popleft()
-            self._recent.pop(request_id, None)
+            _, _, request_id, customer_id = self._recent_offsets.popleft()
+            customers = self._recent.get(request_id, {})
+            customers.pop(customer_id, None)
+            if not customers:
+                self._recent.pop(request_id, None)
         self._erased.forget(settled_ms)
 
     def _reject(self, record: Record, code: str, message: str) -> None:
@@ -297,6 +337,11 @@ class PartitionClose:
     def held(self) -> int:
         """Return how many records are held in memory."""
         return len(self._ahead) + len(self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many outcomes wait."""
+        return len(self._waiting)
 
     @property
     def full(self) -> bool:
@@ -312,7 +357,7 @@ class PartitionClose:
         """Return whether the clock alone makes something due."""
         if self._ahead:
             return self._due(*self._ahead[0], now_ms)
-        waiting = self._waiting.next() if self._waiting else None
+        waiting = self._waiting.next()
         return waiting is not None and self._idle() and self._lay_long(waiting, now_ms)
 
     def written_to(self, labels_end: int) -> None:
@@ -333,6 +378,8 @@ class PartitionClose:
             min(cursor, self._recent_offsets[0][0]) if self._recent_offsets else cursor,
             self._outcomes_reach.start(outcomes),
             min(self._emitted_before.values(), default=self._labels_end),
+            self._outcome_appended_ms,
+            self._shed,
         )
         return {
             Partition(self._topics.rankings, self.number): Position(cursor, point.to_text()),
@@ -344,13 +391,25 @@ class PartitionClose:
     def resume_at(self, point: ClosePoint) -> None:
         """Take over the clocks, before the records behind the point are read again."""
         self.watermark_ms, self._labelled_ms = point.watermark_ms, point.labelled_ms
+        self._outcome_appended_ms, self._shed = point.outcome_appended_ms, point.shed
 
     def reread_labels(self, records: Iterable[Record]) -> int:
-        """Take over what was written without its positions, after the rankings are read again. Return how many requests it was about."""
+        """Take over what was written without its positions, after the rankings are read again.
+
+        Returns how many records are no labels of ours.
+        """
+        foreign = 0
         for record in records:
-            head = read_labelled_head(record.value or b"")
-            if not self._passed(head.request_id, head.request_time_ms):
-                self._emitted_before.setdefault(head.request_id, record.offset)
+            head = read_labelled_head(record.value)
+            if head is None:
+                foreign += 1
+            elif not self._passed(head, head.request_time_ms):
+                self._emitted_before.setdefault((head.request_id, head.customer_id), record.offset)
+        return foreign
+
+    @property
+    def labels_read_back(self) -> int:
+        """Return of how many requests labels were read back that are not labelled yet."""
         return len(self._emitted_before)
 
     def reread_rankings(self, records: Sequence[Record]) -> None:
@@ -360,7 +419,7 @@ class PartitionClose:
             if isinstance(head, str) or head.event_time_ms > record.timestamp_ms + self._horizons.skew_ms:
                 continue
             if (
-                head.request_id not in self._recent
+                head.customer_id not in self._recent.get(head.request_id, {})
                 and self._labelled_ms <= head.event_time_ms + self._horizons.disorder_ms
             ):
                 self._remember(record, head)
@@ -369,3 +428,10 @@ class PartitionClose:
         """Read outcomes from before the committed position again; what was rejected of them was rejected then."""
         self._read_outcomes(records)
         self._dead, self._counts = [], Counter()
+
+
+_AHEAD = "event_time_ms must be at most {} ms after the broker's time"
+
+
+def _key(request_id: str, customer_id: str) -> str:
+    return f"{request_id}\0{customer_id}"

@@ -1,14 +1,14 @@
-"""Labels of one request: what they should be, and the bytes on both sides of the join.
+"""Labels of one request: what they should be.
 
 The label that an offer should have is a function of the answers about it and of the watermark, whatever their order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-import msgspec
+from stream_scorer.core.wire.own_topics import LabelledHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +16,9 @@ class Horizons:
     """How long things matter, all in milliseconds of event time.
 
     window: an unanswered offer is a negative after it · late: how much longer an acceptance still corrects its label ·
-    disorder: how far event times may jump back within a partition · back: how far before its request an answer may claim to be ·
-    tick: the grain of the watermark · skew: how far ahead of the broker's clock an event may claim to be · idle_slack: how long,
-    by the broker's clock, a record of one topic may be written after one of another that came later.
+    disorder: by less than this event times may jump back within a partition, over both topics · back: how far before its request an
+    answer may claim to be · tick: the grain of the watermark · skew: how far ahead of the broker's clock an event may claim to be ·
+    idle_slack: how long, by the broker's clock, a record of one topic may be written after one of another that came later.
     """
 
     window_ms: int
@@ -30,13 +30,36 @@ class Horizons:
     idle_slack_ms: int
 
     @property
+    def usable_ms(self) -> int:
+        """Return how long after its request an answer still counts."""
+        return self.window_ms + self.late_ms
+
+    @property
+    def complete_ms(self) -> int:
+        """Return how long after the time of a request all of its answers that count have been read."""
+        return self.usable_ms + self.disorder_ms
+
+    @property
+    def settle_ms(self) -> int:
+        """Return how long after the time of an answer its request has been read, if there is one.
+
+        The request may be younger than the answer by `back`, and be read after records younger than itself by less than `disorder`.
+        """
+        return self.back_ms + self.disorder_ms
+
+    @property
     def forget_ms(self) -> int:
-        """Return how long after its time a request is forgotten."""
-        return self.window_ms + self.late_ms + self.disorder_ms
+        """Return how long after its time a request takes answers: any that counts is settled no sooner."""
+        return self.usable_ms + self.settle_ms
+
+    @property
+    def remember_ms(self) -> int:
+        """Return how long after its time it is known that a request was there, so that late answers to it get the right reason."""
+        return self.forget_ms + self.settle_ms
 
     @property
     def keep_ms(self) -> int:
-        """Return how long after its time an outcome is forgotten: never before the request that it may belong to."""
+        """Return how long after its time an outcome matters: never shorter than the request that it may belong to."""
         return self.forget_ms + self.back_ms
 
 
@@ -102,117 +125,11 @@ def labels_of(answers: Mapping[int, Answers], offers: int, closes_ms: int, *, cl
     return tuple(labels)
 
 
-class _OfferHead(msgspec.Struct, frozen=True):
-    offer_id: str
-
-
-class RankingHead(msgspec.Struct, frozen=True):
-    """What the join keeps of a ranking; the rest stays bytes."""
-
-    request_id: str
-    customer_id: str
-    event_time_ms: int
-    offers: list[_OfferHead]
-
-
-class _RankedOffer(msgspec.Struct):
-    offer_id: str
-    rank: msgspec.Raw
-    score: msgspec.Raw
-    propensity: msgspec.Raw
-    features: msgspec.Raw
-
-
-class _Ranked(msgspec.Struct):
-    request_id: str
-    customer_id: str
-    event_time_ms: int
-    release_id: str
-    features: msgspec.Raw
-    offers: list[_RankedOffer]
-
-
-class _LabelledOffer(msgspec.Struct):
-    offer_id: str
-    rank: msgspec.Raw
-    score: msgspec.Raw
-    propensity: msgspec.Raw
-    features: msgspec.Raw
-    accepted: int | None
-    cause: str | None
-    label_time_ms: int | None
-
-
-class _Labelled(msgspec.Struct):
-    request_id: str
-    revision: int
-    final: bool
-    customer_id: str
-    request_time_ms: int
-    release_id: str
-    features: msgspec.Raw
-    offers: list[_LabelledOffer]
-
-
-class _LabelHead(msgspec.Struct, frozen=True):
-    accepted: int | None
-    cause: str | None
-    label_time_ms: int | None
-
-
-class LabelledHead(msgspec.Struct, frozen=True):
-    """What the join reads back of what it has emitted."""
-
-    request_id: str
-    request_time_ms: int
-    revision: int
-    final: bool
-    offers: list[_LabelHead]
-
-    def labels(self) -> tuple[Label, ...]:
-        """Return the labels in rank order."""
-        labels: list[Label] = []
-        for offer in self.offers:
-            label = Label(offer.accepted, offer.cause, offer.label_time_ms)
-            # offers nobody answered for share one label: a million requests would hold ten million
-            labels.append(labels[-1] if labels and labels[-1] == label else label)
-        return tuple(labels)
-
-
-_ranking_heads = msgspec.json.Decoder(RankingHead)
-_rankings = msgspec.json.Decoder(_Ranked)
-_labelled_heads = msgspec.json.Decoder(LabelledHead)
-_encoder = msgspec.json.Encoder()
-
-
-def read_ranking_head(value: bytes | None) -> RankingHead | str:
-    """Return the head of a ranking, or the reason why these bytes are none."""
-    try:
-        return _ranking_heads.decode(value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return "the value is not a ranking"
-
-
-def read_labelled_head(value: bytes) -> LabelledHead:
-    """Read back a label of our own; anything else on the topic raises msgspec.MsgspecError."""
-    return _labelled_heads.decode(value)
-
-
-def write_labelled(ranking: bytes, labels: Sequence[Label], *, revision: int, final: bool) -> tuple[bytes, str]:
-    """Return a LabelledRanking: the ranking's own bytes, copied, with these labels in rank order; and the release that it names."""
-    ranked = _rankings.decode(ranking)
-    offers = [
-        _LabelledOffer(offer.offer_id, offer.rank, offer.score, offer.propensity, offer.features, *label)
-        for offer, label in zip(ranked.offers, labels, strict=True)
-    ]
-    labelled = _Labelled(
-        ranked.request_id,
-        revision,
-        final,
-        ranked.customer_id,
-        ranked.event_time_ms,
-        ranked.release_id,
-        ranked.features,
-        offers,
-    )
-    return _encoder.encode(labelled), ranked.release_id
+def labels_read_back(head: LabelledHead) -> tuple[Label, ...]:
+    """Return the labels that were emitted, in rank order."""
+    labels: list[Label] = []
+    for offer in head.offers:
+        label = Label(offer.accepted, offer.cause, offer.label_time_ms)
+        # offers nobody answered for share one label: a million requests would hold ten million
+        labels.append(labels[-1] if labels and labels[-1] == label else label)
+    return tuple(labels)

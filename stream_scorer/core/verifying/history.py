@@ -201,7 +201,7 @@ def reply(record: Record) -> Reply | None:
 
 
 def ranked(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Ranked] | None:
-    """Return the request id of a ranking and what to remember; None for bytes that are no ranking."""
+    """Return the request of a ranking, id and customer, and what to remember; None for bytes that are no ranking."""
     head = _ranking_of(record.value)
     if head is None:
         return None
@@ -221,11 +221,11 @@ def ranked(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Rank
         digest,
         reached_ms,
     )
-    return head.request_id, seen
+    return f"{head.request_id}\0{head.customer_id}", seen
 
 
 def answer(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Answer] | None:
-    """Return the request id of an outcome and what to remember; None for bytes that are no outcome."""
+    """Return the request of an outcome, id and customer, and what to remember; None for bytes that are no outcome."""
     head = _acceptance_of(record.value)
     if head is None:
         return None
@@ -234,18 +234,18 @@ def answer(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Answ
     newest_ms = NO_TIME if fate.aborted else times.outcome(head.event_time_ms, record.timestamp_ms)
     given = (head.customer_id, head.offer_id, head.accepted, head.event_time_ms, asked_ms)
     seen = Answer(*at, fate.settled, fate.dead, fate.aborted, *given, newest_ms)
-    return head.request_id, seen
+    return f"{head.request_id}\0{head.customer_id}", seen
 
 
 def word(record: Record, fate: Fate) -> tuple[str, Word] | None:
-    """Return the request id of a labelled ranking and what to remember; None for bytes that are none."""
+    """Return the request of a labelled ranking, id and customer, and what to remember; None for bytes that are none."""
     head = _labelled_of(record.value)
     if head is None:
         return None
     labels = tuple((offer.accepted, offer.cause, offer.label_time_ms) for offer in head.offers)
     digest = _digest(head.customer_id, head.request_time_ms, head)
     seen = Word(record.offset, record.timestamp_ms, *fate, head.revision, head.final, labels, digest)
-    return head.request_id, seen
+    return f"{head.request_id}\0{head.customer_id}", seen
 
 
 def _digest(customer_id: str, time_ms: int, head: _Ranking | _Labelled) -> bytes:

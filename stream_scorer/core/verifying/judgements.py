@@ -117,7 +117,9 @@ class JoinClock:
 
     def settled(self, answer: Answer, horizons: Horizons) -> bool:
         """Return whether an answer without a ranking can't wait for it any more."""
-        return self.passed_ms > (answer.asked_ms if self.at_close else answer.time_ms) + horizons.disorder_ms
+        if self.at_close:
+            return self.passed_ms > answer.asked_ms + horizons.disorder_ms
+        return self.passed_ms > answer.time_ms + horizons.settle_ms
 
     def closed(self, closes_ms: int) -> bool:
         """Return whether the window of a ranking that was read has closed."""

@@ -25,7 +25,7 @@ UNANSWERABLE = frozenset(
 # what needs the release, or the joiner's state, to be judged
 BY_STATE = frozenset({
     "filter_kind_mismatch", "ranking_too_large", "ranking_too_late", "request_id_reused", "request_time_missing", "from_the_future",
-    "half_labelled",
+    "half_labelled", "too_many_waiting",
 })  # fmt: skip
 KNOWN = UNREADABLE | AMBIGUOUS | UNANSWERABLE | BY_STATE
 
@@ -69,17 +69,19 @@ def refused_wrongly(ranking: Ranked, answers: Iterable[Answer], place: Place, *,
         if answer.dead in UNANSWERABLE and not answer.aborted and counts_for(ranking, answer, place.horizons):
             if at_close and answer.asked_ms != ranking.time_ms:
                 continue
-            if _came_in_time(ranking, answer, place.horizons, times):
+            if _came_in_time(ranking, answer, place.horizons, times, at_close=at_close):
                 yield answer
 
 
-def _came_in_time(ranking: Ranked, answer: Answer, horizons: Horizons, times: PartitionTimes) -> bool:
+def _came_in_time(
+    ranking: Ranked, answer: Answer, horizons: Horizons, times: PartitionTimes, *, at_close: bool
+) -> bool:
     """Return whether the answer cannot have been settled before its ranking was read, nor the ranking forgotten before the answer was."""
-    waits_until_ms = min(answer.asked_ms, answer.time_ms) + horizons.disorder_ms
+    settled_ms = ranking.time_ms + horizons.disorder_ms if at_close else answer.time_ms + horizons.settle_ms
     read_by_ms = max(answer.newest_ms, times.reached_ms(answer.timestamp_ms), NO_TIME)
     lain_ms = answer.timestamp_ms - ranking.timestamp_ms
     return (
-        ranking.reached_ms <= waits_until_ms
-        and read_by_ms <= ranking.time_ms + horizons.forget_ms
-        and lain_ms <= horizons.forget_ms
+        ranking.reached_ms <= settled_ms
+        and read_by_ms <= ranking.time_ms + horizons.complete_ms
+        and lain_ms <= horizons.complete_ms
     )

@@ -152,22 +152,23 @@ class History:
         if known is None:
             self._unreadable(record, fate)
             return
-        request_id, ranked = known
+        key, ranked = known
+        request_id = key.split("\0", 1)[0]
         given = Output(record.partition, record.offset, fate.aborted, history.reply(record))
         self._sorters.put(self._sorters.requests, request_id, _order(record), given)
         if not fate.aborted and not fate.dead:
             self.sample.add(request_id, record.value or b"")
-        self._sorters.put(self._sorters.labels, f"{request_id}\0{record.partition}", record.offset, ranked)
+        self._sorters.put(self._sorters.labels, f"{key}\0{record.partition}", record.offset, ranked)
 
     def _take_outcome(self, record: Record, fate: Fate) -> None:
-        known, key = history.answer(record, fate, self._times(record)), history.acceptance_key(record)
-        if known is None or key is None:
+        known, pair_key = history.answer(record, fate, self._times(record)), history.acceptance_key(record)
+        if known is None or pair_key is None:
             self._take_erasure(record, fate)
             return
-        request_id, answer = known
+        key, answer = known
         given = Output(record.partition, record.offset, fate.aborted, history.claim(record))
-        self._sorters.put(self._sorters.acceptances, key, _order(record), given)
-        self._sorters.put(self._sorters.labels, f"{request_id}\0{record.partition}", record.offset, answer)
+        self._sorters.put(self._sorters.acceptances, pair_key, _order(record), given)
+        self._sorters.put(self._sorters.labels, f"{key}\0{record.partition}", record.offset, answer)
 
     def _take_erasure(self, record: Record, fate: Fate) -> None:
         erasures = decode_all([record], Erasure).messages
@@ -181,8 +182,8 @@ class History:
         if known is None:
             self._unreadable(record, fate)
             return
-        request_id, word = known
-        self._sorters.put(self._sorters.labels, f"{request_id}\0{record.partition}", record.offset, word)
+        key, word = known
+        self._sorters.put(self._sorters.labels, f"{key}\0{record.partition}", record.offset, word)
 
     def _unreadable(self, record: Record, fate: Fate) -> None:
         # nobody but a joiner writes labels: one that is none is a fault before anybody reads it

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from sys import maxsize
 from typing import Literal, TypeVar
 
 import structlog
@@ -25,7 +26,10 @@ Emit = Literal["at_once", "at_close"]
 
 @dataclass(frozen=True, slots=True)
 class JoinConfig:
-    """What a joiner is told."""
+    """What a joiner must know.
+
+    `held_max` bounds the open requests of a joiner, and by itself the outcomes that wait; `label_bytes_max` bounds a labelled ranking.
+    """
 
     topics: JoinTopics
     dead_letters: str
@@ -34,6 +38,7 @@ class JoinConfig:
     emit: Emit = "at_once"
     shape: RingShape | None = None
     """What to write beside the positions; None: nothing, and nothing is compared."""
+    label_bytes_max: int = maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +110,24 @@ def _checked(number: int, position: Position, config: JoinConfig) -> Position | 
 def _started(found: _Found, kind: type[State]) -> State:
     config = found.config
     at = {"rankings": found.rankings_next, "outcomes": found.outcomes_next, "labels": found.labels_end}
-    state = kind(found.number, config.topics, config.horizons, **at)
-    if found.committed is None and (requests := state.reread_labels(found.labels(found.labels_beginning()))):
-        # the group's positions are gone, or a first batch was written without them
-        log.warning(
-            "partition_rebuilt",
-            partition=found.number,
-            requests_with_labels=requests,
-            note="dead letters may be written again",
-        )
+    state = kind(found.number, config.topics, config.horizons, label_bytes_max=config.label_bytes_max, **at)
+    if found.committed is None:
+        _reread_labels(found, state, found.labels_beginning())
+        if state.labels_read_back:
+            # the group's positions are gone, or a first batch was written without them
+            log.warning(
+                "partition_rebuilt",
+                partition=found.number,
+                requests_with_labels=state.labels_read_back,
+                note="dead letters may be written again",
+            )
     return state
+
+
+def _reread_labels(found: _Found, state: PartitionJoin | PartitionClose, start: int) -> None:
+    foreign = state.reread_labels(found.labels(start))
+    if foreign:
+        log.warning("foreign_labels_skipped", topic=found.config.topics.labels, partition=found.number, records=foreign)
 
 
 def _point(found: _Found, committed: Position, kind: type[Point]) -> Point:
@@ -130,7 +143,7 @@ def _restore_join(found: _Found) -> PartitionJoin:
     if found.committed is not None:
         point = _point(found, found.committed, RestorePoint)
         state.resume_at(point)
-        state.reread_labels(found.labels(point.labels))
+        _reread_labels(found, state, point.labels)
         for batch in chain(found.rankings(point.rankings), found.outcomes(point.outcomes)):
             state.reread(batch)
         left_out = state.settle_restored()
@@ -151,7 +164,7 @@ def _restore_close(found: _Found) -> PartitionClose:
         state.resume_at(point)
         for batch in found.rankings(point.rankings):
             state.reread_rankings(batch)
-        state.reread_labels(found.labels(point.labels))
+        _reread_labels(found, state, point.labels)
         for batch in found.outcomes(point.outcomes):
             state.reread_outcomes(batch)
         log.debug("partition_restored", partition=found.number, held=state.held, watermark_ms=state.watermark_ms)

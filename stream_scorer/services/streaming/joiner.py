@@ -1,7 +1,7 @@
 """join: rankings and outcomes to labels, one state per partition, rebuilt from the topics when a partition arrives."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -77,6 +77,7 @@ class Joiner:
         dead: list[DeadLetter] = []
         counts, tally = Counter[str](), LabelTally()
         progress: dict[Partition, Position] = {}
+        changed: set[int] = set()
         for number in numbers:
             state = self._states[number]
             joined = state.join(records.get(number, []), ended=ended.get(number, []), now_ms=now_ms.get(number))
@@ -90,8 +91,13 @@ class Joiner:
                 # by the clock too: a partition that has drained commits that nothing is open
                 or ((number in records or number in now_ms) and state.progress() != self._committed.get(number))
             ):
-                self._committed[number] = state.progress()
-                progress |= self._beside(self._committed[number])
+                changed.add(number)
+        for number, letters in self._shed():
+            dead += letters
+            changed.add(number)
+        for number in changed:
+            self._committed[number] = self._states[number].progress()
+            progress |= self._beside(self._committed[number])
         self._check_bound()
         self._pace()
         if not progress:
@@ -115,11 +121,21 @@ class Joiner:
         fates = Counter(letter.code for letter in dead if letter.record.topic == self._config.topics.outcomes)
         return fates + Counter({fate: counts[name] for name, fate in FATES.items()})
 
+    def _shed(self) -> Iterator[tuple[int, list[DeadLetter]]]:
+        """Yield, by partition, the oldest of the outcomes that wait beyond the bound; the fullest partitions give first."""
+        excess = sum(state.waiting for state in self._states.values()) - self._config.held_max
+        for number, state in sorted(self._states.items(), key=lambda each: -each[1].waiting):
+            if excess <= 0:
+                return
+            letters = state.shed(excess)
+            excess -= len(letters)
+            yield number, letters
+
     def _check_bound(self) -> None:
-        held = sum(state.held for state in self._states.values())
+        held = sum(state.held - state.waiting for state in self._states.values())
         if held > self._config.held_max:
             msg = (
-                f"{held} open requests and waiting outcomes are more than join.open_requests_max = {self._config.held_max}: "
+                f"{held} open requests are more than join.open_requests_max = {self._config.held_max}: "
                 "run more joiners, make join.window_ms or join.late_ms shorter, or emit at_close"
             )
             raise FatalStreamError(msg)
