@@ -305,6 +305,15 @@ class TopicAdmin(Protocol):
     def members(self, group: str) -> int:
         """Return how many members a group has."""
 
+    def grow(self, names: Sequence[str], partitions: int) -> None:
+        """Let those of the topics that have fewer partitions have so many, and wait until that is seen.
+
+        Raises UsageError for one that has more, before any has grown, and when the broker refuses.
+        """
+
+    def set_positions(self, group: str, positions: Progress) -> None:
+        """Commit positions for a group without members. Raises UsageError when it has some."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:

@@ -1,10 +1,13 @@
 """`stream-scorer topics`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stream_scorer.cli.options import Json, settings_of
+
+if TYPE_CHECKING:
+    from stream_scorer.settings import Settings
 
 
 def topics(
@@ -14,16 +17,38 @@ def topics(
     replication_factor: Annotated[
         int | None, typer.Option(min=1, show_default=False, help="Copies of each partition.")
     ] = None,
+    grow: Annotated[
+        int | None,
+        typer.Option(
+            min=1, show_default=False, help="Grow rankings, outcomes and labels to so many partitions, and adopt."
+        ),
+    ] = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Let a drained ring work by its topics and settings of now.")
+    ] = False,
+    drop_open: Annotated[
+        bool, typer.Option("--drop-open", help="Adopt though requests are open: they get no further labels.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Create the topics that are missing, and say what differs in those that exist; nothing is changed or deleted."""
+    """Create the topics that are missing, and say what differs in those that exist; nothing is deleted.
+
+    Topics that exist change with --grow only. --grow and --adopt need rank and join stopped, and nothing open.
+    """
+    settings = settings_of(ctx, {"topics.partitions": partitions, "topics.replication_factor": replication_factor})
+    if adopt or grow is not None:
+        _adopt(settings, grow_to=grow, drop_open=drop_open, as_json=as_json)
+    else:
+        _create(settings, as_json=as_json)
+
+
+def _create(settings: "Settings", *, as_json: bool) -> None:
     import json
 
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.services.operating.topics import create_topics
     from stream_scorer.topic_plan import topic_specs
 
-    settings = settings_of(ctx, {"topics.partitions": partitions, "topics.replication_factor": replication_factor})
     results = create_topics(KafkaTopicAdmin(settings.kafka.client_config()), topic_specs(settings))
     if as_json:
         rows = [
@@ -34,3 +59,36 @@ def topics(
         return
     for result in results:
         print(f"{result.spec.name:<24} {result.action:<8} {'; '.join(result.differences)}".rstrip())
+
+
+def _adopt(settings: "Settings", *, grow_to: int | None, drop_open: bool, as_json: bool) -> None:
+    import contextlib
+    import json
+    from dataclasses import asdict
+
+    from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
+    from stream_scorer.services.operating.adoption import RingGroup, adopt
+    from stream_scorer.wiring import join_config, log_reader, rank_config
+
+    names, config = rank_config(settings).topics, join_config(settings)
+    admin = KafkaTopicAdmin(settings.kafka.client_config())
+    with (
+        contextlib.closing(log_reader(settings, settings.join.group)) as join,
+        contextlib.closing(log_reader(settings, settings.rank.group)) as rank,
+    ):
+        adopted = adopt(
+            admin,
+            RingGroup(settings.join.group, join, [names.rankings, names.outcomes]),
+            RingGroup(settings.rank.group, rank, [names.requests, names.acceptances]),
+            config,
+            names,
+            grow_to=grow_to,
+            drop_open=drop_open,
+        )
+    if as_json:
+        print(json.dumps(asdict(adopted)))
+        return
+    before = "no state yet" if adopted.before is None else f"{adopted.before.partitions} partitions"
+    print(f"the ring worked by {before}, and works by {adopted.now.partitions} partitions from now on")
+    if adopted.dropped:
+        print(f"{adopted.dropped:,} open or unread records were given up: their requests get no further labels")

@@ -7,9 +7,10 @@ import pytest
 from confluent_kafka import Producer
 
 from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
+from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.local.embedded import EmbeddedBroker
 from stream_scorer.adapters.memory.admin import MemoryTopicAdmin
-from stream_scorer.core.records import Partition
+from stream_scorer.core.records import Partition, Position
 from stream_scorer.errors import NotReady, UsageError
 from stream_scorer.ports import TopicAdmin, TopicSpec
 from stream_scorer.services.operating.topics import create_topics
@@ -104,3 +105,22 @@ def test_the_embedded_broker_makes_topics_as_it_sees_fit(embedded: str, spec: To
     assert state.config is None
     with pytest.raises(NotReady, match="does not tell"):
         admin.lag("g", [spec.name])
+
+
+def test_topics_grow_and_never_shrink(admin: TopicAdmin, spec: TopicSpec) -> None:
+    admin.create([spec])
+    admin.grow([spec.name], 5)
+    admin.grow([spec.name], 5)
+    assert admin.describe([spec.name])[spec.name].partitions == 5
+    with pytest.raises(UsageError, match="more partitions than 4"):
+        admin.grow([spec.name], 4)
+
+
+def test_positions_are_set_for_a_group_without_members(kafka: str, spec: TopicSpec) -> None:
+    admin = KafkaTopicAdmin({"bootstrap.servers": kafka})
+    admin.create([spec])
+    group, place = f"g-{spec.name}", Partition(spec.name, 2)
+    admin.set_positions(group, {place: Position(0, '{"a":1}')})
+    log = KafkaLog({"bootstrap.servers": kafka, "group.id": group}, timeout_s=30)
+    assert log.committed([place]) == {place: Position(0, '{"a":1}')}
+    log.close()

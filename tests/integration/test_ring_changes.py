@@ -79,3 +79,40 @@ def test_a_setting_that_decides_labels_is_not_changed_under_open_requests(
     assert code == 2
     assert said in text
     ring.run("rank", "--until-idle", "1", log=tmp_path / "rank.log")  # which does not depend on it
+
+
+SHORT = {
+    f"STREAM_SCORER_JOIN__{name}_MS": value
+    for name, value in {
+        "WINDOW": "2000", "LATE": "0", "DISORDER": "1000", "BACK": "0", "SKEW": "1000", "IDLE_SLACK": "100",
+    }.items()
+}  # fmt: skip
+
+
+def test_a_drained_ring_grows_and_open_requests_keep_it_from_growing(ring: Ring, tmp_path: Path) -> None:
+    ring.options |= SHORT
+    ring.send(ring.topics.acceptances, [acceptance(number, f"offer-{number % 3}") for number in range(ASKED)])
+    rank_and_join(ring, tmp_path)
+    code, said = refusal(ring, "topics", "--grow", "8", log=tmp_path / "refused")
+    assert code == 2
+    assert "open or unread" in said
+    ring.run("join", "--until-idle", "6", log=tmp_path / "join.log")
+    ring.run("topics", "--grow", "8", log=tmp_path / "grown")
+    assert "works by 8 partitions" in (tmp_path / "grown").read_text()
+    ring.send(ring.topics.requests, [request(number) for number in range(ASKED, 3 * ASKED)])
+    ring.send(
+        ring.topics.acceptances, [acceptance(number, f"offer-{number % 3}") for number in range(ASKED, 3 * ASKED)]
+    )
+    rank_and_join(ring, tmp_path)
+    ring.topics = ring.topics.model_copy(update={"partitions": 8})
+    accepted = {
+        label["request_id"]
+        for label in values(ring.read(ring.topics.labels))
+        if any(one["accepted"] for one in label["offers"])
+    }
+    assert accepted == {f"q-{number}" for number in range(3 * ASKED)}
+    assert {record.partition for record in ring.read(ring.topics.rankings)} == set(range(8))
+    ring.options["STREAM_SCORER_JOIN__WINDOW_MS"] = "3000"
+    assert refusal(ring, "join", "--until-idle", "1", log=tmp_path / "window")[0] == 2
+    ring.run("topics", "--adopt", "--drop-open", log=tmp_path / "adopted")
+    ring.run("join", "--until-idle", "1", log=tmp_path / "join.log")

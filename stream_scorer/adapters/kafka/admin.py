@@ -1,16 +1,16 @@
 """Topics and groups through Kafka's admin API. See TopicAdmin."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec
 
 from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error
 from stream_scorer.adapters.kafka.topic_shapes import has_controller
-from stream_scorer.core.records import Partition
+from stream_scorer.core.records import Partition, Progress
 from stream_scorer.errors import NotReady, UsageError
 from stream_scorer.ports import TopicSpec, TopicState
 
@@ -118,6 +118,34 @@ class KafkaTopicAdmin:
                     raise NotReady(f"the brokers did not answer: {kafka_error(error).str()}") from error
             time.sleep(_SEEN_EVERY_S)
 
+    def grow(self, names: Sequence[str], partitions: int) -> None:
+        """See TopicAdmin."""
+        counts = {name: len(self._metadata().topics[name].partitions) for name in names}
+        if too_many := [name for name, count in counts.items() if count > partitions]:
+            raise UsageError(f"{', '.join(too_many)} has more partitions than {partitions}, and topics never shrink")
+        wanted = [NewPartitions(name, partitions) for name, count in counts.items() if count < partitions]
+        futures = self._client.create_partitions(wanted, request_timeout=self._timeout_s) if wanted else {}
+        for name, future in futures.items():
+            try:
+                future.result(self._timeout_s + _GRACE_S)
+            except KafkaException as error:
+                raise UsageError(f"growing {name} was refused: {kafka_error(error).str()}") from error
+        self._wait_until(
+            lambda: [name for name in names if len(self._metadata().topics[name].partitions) < partitions],
+            "topics have grown, which was not seen",
+        )
+
+    def set_positions(self, group: str, positions: Progress) -> None:
+        """See TopicAdmin. The broker itself refuses where there are members."""
+        if count := self.members(group):
+            raise UsageError(f"group {group} has {count} members: its positions cannot be set")
+        places = [TopicPartition(*place, position.offset, position.metadata) for place, position in positions.items()]
+        wanted = [ConsumerGroupTopicPartitions(group, places)]
+        futures = self._client.alter_consumer_group_offsets(wanted, request_timeout=self._timeout_s)
+        for place in self._result(futures[group]).topic_partitions:
+            if place.error is not None:
+                raise UsageError(f"setting the positions of group {group} was refused: {place.error.str()}")
+
     def _metadata(self) -> Any:
         try:
             return self._client.list_topics(timeout=self._timeout_s)
@@ -155,10 +183,13 @@ class KafkaTopicAdmin:
             raise NotReady(f"the brokers did not answer: {kafka_error(error).str()}") from error
 
     def _wait_until_seen(self, names: Sequence[str]) -> None:
+        self._wait_until(
+            lambda: sorted(set(names) - self._metadata().topics.keys()), "topics are created, which was not seen"
+        )
+
+    def _wait_until(self, missing: Callable[[], Sequence[str]], what: str) -> None:
         deadline_s = time.monotonic() + self._timeout_s
-        while missing := set(names) - self._metadata().topics.keys():
+        while left := missing():
             if time.monotonic() > deadline_s:
-                raise NotReady(
-                    f"topics created but not seen within {self._timeout_s:g} s: {', '.join(sorted(missing))}"
-                )
+                raise NotReady(f"{what} within {self._timeout_s:g} s: {', '.join(left)}")
             time.sleep(_SEEN_EVERY_S)

@@ -1,9 +1,10 @@
 """Topics and a store's server as an operator sees them, in memory: made as the test wants them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from stream_scorer.core.records import Partition
-from stream_scorer.errors import NotReady, TransientError
+from stream_scorer.core.records import Partition, Position, Progress
+from stream_scorer.errors import NotReady, TransientError, UsageError
 from stream_scorer.ports import StoreFacts, TopicSpec, TopicState
 
 
@@ -16,6 +17,7 @@ class MemoryTopicAdmin:
         self.refusal: str | None = None
         self.behind: dict[str, dict[Partition, int]] = {}
         self.member_counts: dict[str, int] = {}
+        self.positions: dict[str, dict[Partition, Position]] = {}
 
     def brokers(self) -> list[str]:
         """See TopicAdmin."""
@@ -49,6 +51,20 @@ class MemoryTopicAdmin:
         """See TopicAdmin."""
         self._reach()
         return self.member_counts.get(group, 0)
+
+    def grow(self, names: Sequence[str], partitions: int) -> None:
+        """See TopicAdmin."""
+        self._reach()
+        if too_many := [name for name in names if self.topics[name].partitions > partitions]:
+            raise UsageError(f"{', '.join(too_many)} has more partitions than {partitions}, and topics never shrink")
+        for name in names:
+            self.topics[name] = replace(self.topics[name], partitions=partitions)
+
+    def set_positions(self, group: str, positions: Progress) -> None:
+        """See TopicAdmin."""
+        if count := self.members(group):
+            raise UsageError(f"group {group} has {count} members: its positions cannot be set")
+        self.positions.setdefault(group, {}).update(positions)
 
     def _reach(self) -> None:
         if self.away:
