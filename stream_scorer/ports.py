@@ -155,10 +155,18 @@ class ReleaseStore(Protocol):
     def progress(self, release_id: ReleaseId) -> dict[int, int]:
         """Return how far each partition of the offers topic is applied to the release: the next offset; absent: nothing yet."""
 
+    def applied_topic(self, release_id: ReleaseId) -> str:
+        """Return the id of the topic that `progress` counts in, "" where none is stated."""
+
     def change(
-        self, release_id: ReleaseId, changes: Sequence[OfferChange], *, progress: Mapping[int, tuple[int, int]]
+        self,
+        release_id: ReleaseId,
+        changes: Sequence[OfferChange],
+        *,
+        progress: Mapping[int, tuple[int, int]],
+        topic_id: str = "",
     ) -> int:
-        """Apply offers' changes to the current release, and with them its progress: partition -> (from, to).
+        """Apply offers' changes to the current release, and with them its progress in the topic of this id: partition -> (from, to).
 
         Of one offer only a later offset of the partition replaces what is stored. Returns how many were applied. Raises ReleaseError, and
         applies nothing, when the pointer names another release or when the store is not as far as `from` (it has lost what it knew).
@@ -188,6 +196,12 @@ class TrainingBuffer(Protocol):
 
     def exists(self) -> bool:
         """Return whether a buffer was ever written here: a place that is not there looks like an empty one else."""
+
+    def topic_id(self, topic: str) -> str:
+        """Return the id of the topic of this name that is buffered here, "" where none is stated."""
+
+    def state_topic(self, topic: str, topic_id: str) -> None:
+        """State the id of the topic of this name that is buffered here from now on."""
 
     def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
         """Write chunks, one a partition at most, each whole or not at all; return the partitions that were refused.

@@ -233,3 +233,15 @@ def test_a_log_that_has_begun_anew_is_not_taken_for_the_old_one(store: ReleaseSt
     store.change(written.release_id, [withdrawal(2, 1), withdrawal(3, 2)], progress={})
     with pytest.raises(ReleaseError, match="gone"):
         store.changes(written.release_id, mark)
+
+
+def test_changes_of_another_topic_are_refused_until_the_old_ones_are_forgotten(store: ReleaseStore) -> None:
+    _, written = published(store)
+    assert store.applied_topic(written.release_id) == ""
+    store.change(written.release_id, [withdrawal(1, 1)], progress={0: (0, 2)}, topic_id="first")
+    assert store.applied_topic(written.release_id) == "first"
+    with pytest.raises(ReleaseError, match="another topic, first"):
+        store.change(written.release_id, [withdrawal(2, 2)], progress={0: (0, 3)}, topic_id="second")
+    store.forget_changes(written.release_id)
+    store.change(written.release_id, [withdrawal(2, 2)], progress={0: (0, 3)}, topic_id="second")
+    assert store.applied_topic(written.release_id) == "second"

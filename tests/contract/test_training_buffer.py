@@ -12,6 +12,7 @@ from stream_scorer.core.buffer.buffer_files import Chunk, Sampled
 from stream_scorer.core.buffer.examples import ExampleRow, example_id
 from stream_scorer.core.messages import Features
 from stream_scorer.core.records import Partition
+from stream_scorer.errors import UsageError
 from stream_scorer.ports import TrainingBuffer
 
 P, Q = Partition("training-labels", 0), Partition("training-labels", 1)
@@ -139,3 +140,29 @@ def test_a_buffer_exists_once_something_is_written(buffer: TrainingBuffer) -> No
     assert not buffer.exists()
     buffer.write([chunk(0, 3)])
     assert buffer.exists()
+
+
+def test_the_topic_that_is_buffered_is_stated_by_its_id(buffer: TrainingBuffer) -> None:
+    assert buffer.topic_id("training-labels") == ""
+    buffer.state_topic("training-labels", "first")
+    buffer.state_topic("other", "second")
+    assert [buffer.topic_id(name) for name in ("training-labels", "other")] == ["first", "second"]
+    assert list(buffer.read()) == []
+
+
+def test_files_that_are_gone_while_they_are_written_are_missed(buffer: TrainingBuffer) -> None:
+    buffer.positions([P])
+    buffer.write([chunk(0, 3)])
+    empty(buffer)
+    with pytest.raises(UsageError, match="gone"):
+        buffer.write([chunk(3, 5)])
+    assert buffer.positions([P]) == {P: None}
+    assert buffer.write([chunk(0, 5)]) == []
+
+
+def empty(buffer: TrainingBuffer) -> None:
+    """Take the files away, as somebody who moves the folder does."""
+    if isinstance(buffer, MemoryBuffer):
+        buffer.chunks.clear()
+    elif isinstance(buffer, ParquetBuffer):
+        buffer._folder.delete([file.path for file in buffer.files()])

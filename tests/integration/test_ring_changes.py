@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from tests.release_samples import model, offer
-from tests.ring import Ring, acceptance, request, values
+from tests.ring import START_MS, Ring, acceptance, request, values
 from tests.waiting import wait_for
 
 ASKED = 40
@@ -99,10 +99,11 @@ def test_a_drained_ring_grows_and_open_requests_keep_it_from_growing(ring: Ring,
     ring.run("join", "--until-idle", "6", log=tmp_path / "join.log")
     ring.run("topics", "--grow", "8", log=tmp_path / "grown")
     assert "works by 8 partitions" in (tmp_path / "grown").read_text()
-    ring.send(ring.topics.requests, [request(number) for number in range(ASKED, 3 * ASKED)])
-    ring.send(
-        ring.topics.acceptances, [acceptance(number, f"offer-{number % 3}") for number in range(ASKED, 3 * ASKED)]
-    )
+    # after the quiet that has drained the ring, as events of now would be
+    later = {number: START_MS + 600_000 + number for number in range(ASKED, 3 * ASKED)}
+    ring.send(ring.topics.requests, [request(number, event_time_ms=at_ms) for number, at_ms in later.items()])
+    answers = [acceptance(number, f"offer-{number % 3}", event_time_ms=at_ms + 9) for number, at_ms in later.items()]
+    ring.send(ring.topics.acceptances, answers)
     rank_and_join(ring, tmp_path)
     ring.topics = ring.topics.model_copy(update={"partitions": 8})
     accepted = {

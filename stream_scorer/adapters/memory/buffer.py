@@ -8,7 +8,7 @@ from stream_scorer.core.buffer.compaction import CompactionPlan
 from stream_scorer.core.buffer.erasure import Erasures
 from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.records import Partition
-from stream_scorer.errors import TransientError
+from stream_scorer.errors import TransientError, UsageError
 
 
 class MemoryBuffer:
@@ -19,17 +19,29 @@ class MemoryBuffer:
         self.chunks: list[Chunk] = []
         self.failures, self.landed = failures, landed
         self._erasures = Erasures("salt")
+        self._topic_ids: dict[str, str] = {}
+        self._known: set[Partition] = set()
 
     def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """See TrainingBuffer.positions."""
+        ends = self.ends(partitions)
+        self._known = (self._known - ends.keys()) | {one for one, end in ends.items() if end is not None}
+        return ends
+
+    def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
+        """See TrainingBuffer.ends."""
         return {
             one: max((chunk.next for chunk in self.chunks if chunk.partition == one), default=None)
             for one in partitions
         }
 
-    def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
-        """See TrainingBuffer.ends."""
-        return self.positions(partitions)
+    def topic_id(self, topic: str) -> str:
+        """See TrainingBuffer.topic_id."""
+        return self._topic_ids.get(topic, "")
+
+    def state_topic(self, topic: str, topic_id: str) -> None:
+        """See TrainingBuffer.state_topic."""
+        self._topic_ids[topic] = topic_id
 
     def exists(self) -> bool:
         """See TrainingBuffer.exists."""
@@ -78,7 +90,11 @@ class MemoryBuffer:
         known = {(one.first, one.next) for one in self.chunks if one.partition == chunk.partition}
         if (chunk.first, chunk.next) in known:
             return True
-        fits = self.positions([chunk.partition])[chunk.partition] in (None, chunk.first)
+        position = self.ends([chunk.partition])[chunk.partition]
+        if position is None and chunk.partition in self._known:
+            raise UsageError("the files of this buffer are gone")
+        fits = position in (None, chunk.first)
+        self._known.add(chunk.partition)
         if fits:
             self.chunks.append(replace(chunk, rows=self._erasures.kept(chunk.rows)))
         return fits

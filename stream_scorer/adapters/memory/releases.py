@@ -22,6 +22,7 @@ class _Stored:
     trimmed: int = 0
     epoch: int = 0
     progress: dict[int, int] = field(default_factory=dict)
+    topic_id: str = ""
 
     def mark(self) -> str:
         """Return where the log ends."""
@@ -90,13 +91,24 @@ class MemoryReleases:
         """See ReleaseStore."""
         return dict(self._find(release_id).progress)
 
+    def applied_topic(self, release_id: ReleaseId) -> str:
+        """See ReleaseStore."""
+        return self._find(release_id).topic_id
+
     def change(
-        self, release_id: ReleaseId, changes: Sequence[OfferChange], *, progress: Mapping[int, tuple[int, int]]
+        self,
+        release_id: ReleaseId,
+        changes: Sequence[OfferChange],
+        *,
+        progress: Mapping[int, tuple[int, int]],
+        topic_id: str = "",
     ) -> int:
         """See ReleaseStore."""
         stored = self._find(release_id)
         if self._history[:1] != [release_id]:
             raise ReleaseError(f"release {release_id} is not current: the pointer names {self.current()}")
+        if topic_id and stored.topic_id not in ("", topic_id):
+            raise ReleaseError(f"release {release_id} is behind: it holds offers of another topic, {stored.topic_id}")
         for partition, (start, _) in progress.items():
             if stored.progress.get(partition, 0) < start:
                 raise ReleaseError(
@@ -105,6 +117,7 @@ class MemoryReleases:
         applied = sum(_apply(stored, change) for change in changes)
         for partition, (_, end) in progress.items():
             stored.progress[partition] = max(end, stored.progress.get(partition, 0))
+        stored.topic_id = topic_id or stored.topic_id
         self._trim(stored)
         return applied
 
@@ -123,7 +136,7 @@ class MemoryReleases:
     def forget_changes(self, release_id: ReleaseId) -> None:
         """See ReleaseStore."""
         stored = self._find(release_id)
-        stored.latest, stored.log, stored.trimmed, stored.progress = {}, [], 0, {}
+        stored.latest, stored.log, stored.trimmed, stored.progress, stored.topic_id = {}, [], 0, {}, ""
         stored.epoch += 1
 
     def lose(self, release_id: ReleaseId) -> None:

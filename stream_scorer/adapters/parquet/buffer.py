@@ -1,6 +1,9 @@
 """The training buffer as Parquet files. Names and their meaning: `core.buffer.buffer_files`; the schema: `adapters.parquet.rows`."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import TypeAdapter, ValidationError
 
 from stream_scorer.adapters.files.folders import Folder
 from stream_scorer.adapters.parquet.compaction import compact_step
@@ -23,6 +26,10 @@ from stream_scorer.core.buffer.compaction import CompactionPlan
 from stream_scorer.core.buffer.erasure import Erasures
 from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.records import Partition
+from stream_scorer.errors import UsageError
+
+TOPICS_PATH = "_topics.json"
+_topic_ids = TypeAdapter(dict[str, str])
 
 
 class ParquetBuffer:
@@ -31,6 +38,7 @@ class ParquetBuffer:
     def __init__(self, folder: Folder) -> None:
         """Use a folder; it need not exist yet."""
         self._folder = folder
+        self._known: set[Partition] = set()  # of these there were files: none at all would be a gap
 
     @classmethod
     def open(cls, place: str) -> "ParquetBuffer":
@@ -41,6 +49,9 @@ class ParquetBuffer:
         """See TrainingBuffer.positions."""
         standings = self._standings(partitions)
         self._folder.delete([file.path for one in standings.values() for file in one.torn])
+        # who reads from the beginning fills whatever gap there is
+        self._known -= standings.keys()
+        self._known |= {partition for partition, one in standings.items() if one.position is not None}
         return {partition: one.position for partition, one in standings.items()}
 
     def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
@@ -50,16 +61,45 @@ class ParquetBuffer:
     def exists(self) -> bool:
         """See TrainingBuffer.exists."""
         paths = self._folder.paths()
-        return bool(files_of(paths)) or ERASURES_PATH in paths
+        return bool(files_of(paths)) or not {ERASURES_PATH, TOPICS_PATH}.isdisjoint(paths)
+
+    def topic_id(self, topic: str) -> str:
+        """See TrainingBuffer.topic_id."""
+        return self._topic_ids().get(topic, "")
+
+    def state_topic(self, topic: str, topic_id: str) -> None:
+        """See TrainingBuffer.state_topic."""
+        self._folder.write(TOPICS_PATH, json.dumps({**self._topic_ids(), topic: topic_id}).encode())
+
+    def _topic_ids(self) -> dict[str, str]:
+        data = self._folder.find(TOPICS_PATH)
+        try:
+            return {} if data is None else _topic_ids.validate_json(data.to_pybytes())
+        except ValidationError as error:
+            raise UsageError(
+                f"{TOPICS_PATH} in the buffer's folder must be a JSON object of topic ids: remove it"
+            ) from error
 
     def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
         """See TrainingBuffer.write."""
         before = self._standings([chunk.partition for chunk in chunks])
+        self._check_there(before)
         wanted = [chunk for chunk in chunks if _fits(chunk, before[chunk.partition])]
         for chunk in wanted:
             self._write(chunk, before[chunk.partition])
         kept = self._kept(wanted)
+        self._known |= kept
         return [chunk.partition for chunk in chunks if chunk.partition not in kept]
+
+    def _check_there(self, standings: Mapping[Partition, Standing]) -> None:
+        gone = [
+            str(one.number) for one, standing in standings.items() if standing.position is None and one in self._known
+        ]
+        if gone:
+            raise UsageError(
+                f"the buffer's files of partitions {', '.join(gone)} are gone from its folder since they were written: "
+                "put the folder back, or start the buffer again, which fills it from the topic as far as that is kept"
+            )
 
     def _write(self, chunk: Chunk, before: Standing) -> None:
         files = split_by_day(chunk)

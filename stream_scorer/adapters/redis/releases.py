@@ -151,14 +151,25 @@ class RedisReleases:
         return decode_json(progress, dict[int, int], f"the progress of release {release_id}") if progress else {}
 
     @at_the_edge
+    def applied_topic(self, release_id: ReleaseId) -> str:
+        """See ReleaseStore."""
+        topic = self._client.hget(self._key(release_id, "changed"), "topic")
+        return topic.decode(errors="replace") if topic else ""
+
+    @at_the_edge
     def change(
-        self, release_id: ReleaseId, changes: Sequence[OfferChange], *, progress: Mapping[int, tuple[int, int]]
+        self,
+        release_id: ReleaseId,
+        changes: Sequence[OfferChange],
+        *,
+        progress: Mapping[int, tuple[int, int]],
+        topic_id: str = "",
     ) -> int:
         """See ReleaseStore."""
         stretches = [number for partition, (start, end) in progress.items() for number in (partition, start, end)]
         stated = [word for change in changes for word in (change.offer_id, *change.source, encode_change(change))]
         keys = [self._shared[0], *self._followed(release_id)]
-        arguments = [release_id, secrets.token_hex(8), self._changes_kept, len(progress), *stretches, *stated]
+        arguments = [release_id, secrets.token_hex(8), self._changes_kept, len(progress), topic_id, *stretches, *stated]
         word, what = self._change(keys=keys, args=arguments)
         if word == b"POINTER":
             raise ReleaseError(f"release {release_id} is not current: the pointer names {what.decode() or 'none'}")

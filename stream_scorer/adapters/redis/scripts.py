@@ -42,14 +42,18 @@ return 1
 """
 
 # KEYS: current, changed, changes
-# ARGV: release id, fresh epoch, length of the log, count of partitions, (partition, from, to)…, (offer id, partition, offset, value)…
-# `changed` holds, in one key so that all of it is there or none: epoch, seq, progress (JSON: partition -> next offset), and
-# o:<offer id>, the offer's latest change. `changes` is a stream of offer ids whose entry ids are seq-0, so that a reader sees a gap.
+# ARGV: release id, fresh epoch, length of the log, count of partitions, topic id, (partition, from, to)…,
+#     (offer id, partition, offset, value)…
+# `changed` holds, in one key so that all of it is there or none: epoch, seq, progress (JSON: partition -> next offset), topic (the id of
+# the topic that progress counts in), and o:<offer id>, the offer's latest change. `changes` is a stream of offer ids whose entry ids are
+# seq-0, so that a reader sees a gap.
 CHANGE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'POINTER', redis.call('GET', KEYS[1]) or ''} end
 local progress = cjson.decode(redis.call('HGET', KEYS[2], 'progress') or '{}')
-local stated = 5 + 3 * tonumber(ARGV[4])
-for i = 5, stated - 1, 3 do
+local topic = redis.call('HGET', KEYS[2], 'topic')
+if topic and ARGV[5] ~= '' and topic ~= ARGV[5] then return {'BEHIND', 'it holds offers of another topic, ' .. topic} end
+local stated = 6 + 3 * tonumber(ARGV[4])
+for i = 6, stated - 1, 3 do
   local reached = progress[ARGV[i]] or 0
   if reached < tonumber(ARGV[i + 1]) then return {'BEHIND', 'partition ' .. ARGV[i] .. ' is at ' .. reached} end
   progress[ARGV[i]] = math.max(reached, tonumber(ARGV[i + 2]))
@@ -68,5 +72,6 @@ for i = stated, #ARGV, 4 do
   end
 end
 redis.call('HSET', KEYS[2], 'progress', cjson.encode(progress))
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[2], 'topic', ARGV[5]) end
 return {'OK', applied}
 """

@@ -8,6 +8,7 @@ whatever is killed when, and the committed offsets are never ahead of the files.
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from typing import TypeVar
 
@@ -111,6 +112,8 @@ class Buffer:
     def _start(self, partitions: Sequence[Partition]) -> None:
         if not partitions:
             return
+        for topic in {one.topic for one in partitions}:
+            self._retried(partial(self._check_topic, topic))
         ends = self._retried(lambda: self._buffer.positions(partitions))
         committed = self._retried(lambda: self._reader.committed(partitions))
         for partition in partitions:
@@ -121,6 +124,21 @@ class Buffer:
             start = min(rows_from, dead_from)
             self._held[partition] = _Held(rows_from, rows_from, dead_from, start)
             self._source.start({partition: Position(start)})
+
+    def _check_topic(self, topic: str) -> None:
+        """Hold the topic against the one whose offsets name the files: one made anew would be taken for read already."""
+        shape = self._reader.topics([topic]).get(topic)
+        if shape is None or not shape.topic_id:
+            return
+        stated = self._buffer.topic_id(topic)
+        if stated not in ("", shape.topic_id):
+            msg = (
+                f"the files hold labels of a topic {topic} that is gone: it was made anew (id {stated}, now {shape.topic_id}); "
+                "set buffer.folder to a new folder, and train on both"
+            )
+            raise UsageError(msg)
+        if not stated:
+            self._buffer.state_topic(topic, shape.topic_id)
 
     def _check(self, partition: Partition, rows_end: int | None) -> None:
         topic, number = partition
@@ -196,7 +214,9 @@ class Buffer:
             )
         if refused:
             log.warning(
-                "chunks_refused", partitions=[one.number for one in refused], reason="another member has written them"
+                "chunks_refused",
+                partitions=[one.number for one in refused],
+                reason="files end elsewhere: another member wrote, or some are gone",
             )
             self._source.hold(refused)
             self._start(refused)

@@ -22,6 +22,7 @@ from stream_scorer.ports import Clock, Fetched, LogReader, RecordSource, Release
 from stream_scorer.services.streaming.loop import Work
 
 CHANGES_PER_CALL = 256  # a call holds up every other client of the store while it runs
+TOPIC_EVERY_S = 10.0  # how often the broker is asked whether the topic is still the same
 BACK_OFF_S = (0.2, 5.0)
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class _Followed:
     held: dict[OfferId, int]  # fingerprints
     kept: dict[int, int]  # partition -> next offset to apply, as the store keeps it
     told: dict[int, int]  # partition -> next offset whose dead letter is not written
+    topic_id: str
 
 
 class Refresher:
@@ -61,7 +63,7 @@ class Refresher:
         self._followed: _Followed | None = None
         self._state: tuple[str, object] = ("", None)
         self._delay_s = BACK_OFF_S[0]
-        self._due_s = 0.0
+        self._due_s = self._topic_due_s = 0.0
 
     def process(self, fetched: Fetched) -> Work | None:
         """See Job.process. Every trouble with the store ends the same way: hold, and begin again from what it holds."""
@@ -69,6 +71,8 @@ class Refresher:
         try:
             if self._followed is None:
                 self._begin()
+            elif self._made_anew(self._followed):
+                self._let_go("the offers topic was made anew")
             elif fetched.records:
                 return self._apply(self._followed, fetched.records)
             else:
@@ -114,17 +118,34 @@ class Refresher:
             release_id
         )  # before the offers: what comes between is read twice, never left out
         ends = {number: self._reader.end(Partition(self._config.topic, number)) for number in self._owned}
-        if beyond := [number for number in sorted(self._owned) if progress.get(number, 0) > ends[number]]:
+        topic_id, applied = self._topic_id(), self._store.applied_topic(release_id)
+        beyond = [number for number in sorted(self._owned) if progress.get(number, 0) > ends[number]]
+        # a topic made anew may be longer than the old one was: its id says so all the same
+        if beyond or (topic_id and applied not in ("", topic_id)):
             log.warning(
                 "the offers topic was made anew: reading it from its start", release_id=release_id, partitions=beyond
             )
             self._store.forget_changes(release_id)
             progress = {}
-        self._follow(release_id, progress, self._told(ends))
+        self._follow(release_id, progress, self._told(ends), topic_id)
 
-    def _follow(self, release_id: ReleaseId, progress: dict[int, int], told: dict[int, int]) -> None:
+    def _topic_id(self) -> str:
+        shape = self._reader.topics([self._config.topic]).get(self._config.topic)
+        return "" if shape is None else shape.topic_id
+
+    def _made_anew(self, followed: _Followed) -> bool:
+        now_s = self._clock.monotonic_s()
+        if now_s < self._topic_due_s:
+            return False
+        self._topic_due_s = now_s + TOPIC_EVERY_S
+        return self._topic_id() not in ("", followed.topic_id)
+
+    def _follow(self, release_id: ReleaseId, progress: dict[int, int], told: dict[int, int], topic_id: str) -> None:
         release, model = self._store.load(release_id), self._store.model(release_id)
-        self._followed = _Followed(release_id, model.item_tower, fingerprints_of(release.catalog), progress, told)
+        self._followed = _Followed(
+            release_id, model.item_tower, fingerprints_of(release.catalog), progress, told, topic_id
+        )
+        self._topic_due_s = self._clock.monotonic_s() + TOPIC_EVERY_S
         starts = {number: self._start(number, progress, told) for number in self._owned}
         self._source.start(
             {Partition(self._config.topic, number): Position(offset) for number, offset in starts.items()}
@@ -149,10 +170,11 @@ class Refresher:
         ends = {partition.number: position.offset for partition, position in progress_of(records).items()}
         refreshed = refresh(records, followed.held, followed.item_tower)
         *earlier, last = _pieces(refreshed.changes)
+        topic = followed.topic_id
         for piece in earlier:
-            self.counts["changes"] += self._store.change(followed.release_id, piece, progress={})
+            self.counts["changes"] += self._store.change(followed.release_id, piece, progress={}, topic_id=topic)
         stretches = {number: (followed.kept.get(number, 0), end) for number, end in ends.items()}
-        self.counts["changes"] += self._store.change(followed.release_id, last, progress=stretches)
+        self.counts["changes"] += self._store.change(followed.release_id, last, progress=stretches, topic_id=topic)
         followed.kept |= {number: max(stretch) for number, stretch in stretches.items()}
         for change in refreshed.changes:
             _note(followed.held, change)

@@ -267,3 +267,15 @@ def test_a_compaction_that_fails_holds_up_no_labels(tmp_path: Path) -> None:
             path.write_bytes(b"spoilt")
     assert world.committed == 9
     assert world.job.counts["compacted"] == 0
+
+
+def test_a_topic_made_anew_is_not_taken_for_the_one_in_the_files() -> None:
+    world = World()
+    world.label("r1", "r2")
+    world.step()
+    world.step(seconds=20.0)
+    world.broker.make_anew(LABELS)
+    world.label(*[f"s{number}" for number in range(9)])
+    world.join()
+    with pytest.raises(UsageError, match=r"made anew.*set buffer\.folder to a new folder"):
+        world.step()

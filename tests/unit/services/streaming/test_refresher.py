@@ -305,3 +305,17 @@ def test_more_changes_than_one_call_takes_are_all_applied(world: World) -> None:
     world.step(records_max=600)
     assert len(world.held()) == 600
     assert world.job.counts["changes"] == 600
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_topic_made_anew_is_noticed_though_it_is_longer_than_the_old_one(world: World, running: bool) -> None:
+    published(world.store, offers=3)
+    world.say(priced(1, 9.5), priced(2, 9.5))
+    world.settle()
+    world.broker.make_anew(OFFERS)
+    if not running:
+        world.join()
+    world.say(*[priced(1, float(number)) for number in range(9)])
+    world.settle()
+    assert world.held()["offer-1"] == b'{"price":8.0}'
+    assert world.held()["offer-2"] == b'{"price":2.0,"colour":"red"}'
