@@ -1,9 +1,9 @@
 """Frozen settings per component: defaults, bounds and meanings; `settings_sources` reads them from flags, variables and files."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from stream_scorer.redis_url import fault_of
@@ -12,6 +12,7 @@ Delivery = Literal["exactly_once", "at_least_once"]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Millis = Annotated[int, Field(ge=0)]
+SKEW_MS = 60_000
 
 
 def _usable_url(url: SecretStr) -> SecretStr:
@@ -157,12 +158,28 @@ class JoinSettings(_Frozen):
     """How much earlier than its request, by its event time, an answer may be."""
     tick_ms: Count = 1_000
     """Granularity of the watermark."""
-    skew_ms: Millis = 60_000
-    """How far ahead of the broker's clock an event time may be; a record beyond it becomes a dead letter."""
+    skew_ms: Millis = SKEW_MS
+    """How far ahead of the broker's clock an event time may be, `disorder_ms` at most; a record beyond it becomes a dead letter."""
     idle_slack_ms: Millis = 2_000
     """How long a ranking waits for outcomes of its time once the broker has no more of them."""
     open_requests_max: Count = 2_000_000
     """Requests that a joiner keeps open, at most; it ends beyond."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_disorder(cls, given: Any) -> Any:
+        """Let a skew that is not given be no longer than the disorder that is."""
+        if isinstance(given, dict) and "skew_ms" not in given and str(given.get("disorder_ms", "")).isdecimal():
+            return {**given, "skew_ms": min(SKEW_MS, int(given["disorder_ms"]))}
+        return given
+
+    @model_validator(mode="after")
+    def _bound_skew(self) -> Self:
+        """Refuse a skew by which the event time of a fast clock moves the watermark past the records of the others."""
+        if self.skew_ms > self.disorder_ms:
+            msg = f"skew_ms must be at most disorder_ms = {self.disorder_ms}, got {self.skew_ms}"
+            raise ValueError(msg)
+        return self
 
 
 class BufferSettings(_Frozen):
