@@ -60,7 +60,7 @@ def evaluate(
     from rich.console import Console
 
     from stream_scorer.adapters.files.example_places import examples_at
-    from stream_scorer.adapters.files.tables import read_offers, read_policy
+    from stream_scorer.adapters.files.offer_files import read_offers, read_policy
     from stream_scorer.cli.tower_sources import stored_model
     from stream_scorer.core.evaluation.policies import ModelPolicy
     from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model

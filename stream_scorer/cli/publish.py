@@ -63,7 +63,7 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Embed offers, write a release beside the current one, verify it and switch to it at once; or roll back."""
-    from stream_scorer.adapters.files.tables import read_offers
+    from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.core.features.coverage import cautions_of
     from stream_scorer.core.releases.gate import caution_of
     from stream_scorer.services.learning.publisher import held_against

@@ -9,6 +9,7 @@ import typer
 from stream_scorer.cli.options import Json, settings_of
 
 if TYPE_CHECKING:
+    from stream_scorer.adapters.tables.layouts import Layout
     from stream_scorer.services.operating.replay import Replayed
     from stream_scorer.settings import TopicSettings
 
@@ -48,8 +49,8 @@ def replay(
     settings = settings_of(ctx)
     if rate and speed:
         raise UsageError("--rate and --speed exclude each other")
-    own, usual_key = _fields(settings.topics, topic)
-    events = EventFile(path, format=format, key=key or usual_key, own=own)
+    layout, usual_key = _layout(settings.topics, topic)
+    events = EventFile(path, format=format, key=key or usual_key, layout=layout)
     feed = KafkaFeed(settings.kafka.client_config(), topic)
     stopping, pace = stop_signals(), Pace(rate, speed)
     with progress_of(f"to {topic}", events.share) as progress:
@@ -59,17 +60,13 @@ def replay(
         raise typer.Exit(INTERRUPTED)
 
 
-def _fields(topics: "TopicSettings", topic: str) -> tuple[frozenset[str], str]:
-    """Return the fields of the topic's messages, and which of them is the key."""
-    from dataclasses import fields
-
-    from stream_scorer.core.messages import Acceptance, CustomerRequest, Offer
+def _layout(topics: "TopicSettings", topic: str) -> "tuple[Layout, str]":
+    """Return the layout of the topic's messages, and which field is the key."""
+    from stream_scorer.adapters.tables.layouts import ACCEPTANCES, OFFERS, RECORDS, REQUESTS
 
     if topic == topics.offers:
-        return frozenset(field.name for field in fields(Offer)), "offer_id"
-    kinds = {topics.requests: CustomerRequest, topics.acceptances: Acceptance}
-    kind = kinds.get(topic)
-    return frozenset(field.name for field in fields(kind)) if kind else frozenset(), "customer_id"
+        return OFFERS, "offer_id"
+    return {topics.requests: REQUESTS, topics.acceptances: ACCEPTANCES}.get(topic, RECORDS), "customer_id"
 
 
 def _tell(replayed: "Replayed", topic: str, as_json: bool) -> None:

@@ -55,7 +55,7 @@ def retrain(
 
     from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.model_files import write_model
-    from stream_scorer.adapters.files.tables import read_offers
+    from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer

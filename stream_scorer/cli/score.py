@@ -34,6 +34,7 @@ def score(
 ) -> None:
     """Rank a file of requests offline, byte for byte as the ranker does; exit 1 when a request was refused."""
     from stream_scorer.adapters.files.event_files import EventFile
+    from stream_scorer.adapters.tables.layouts import REQUESTS
     from stream_scorer.cli.progress import progress_of
     from stream_scorer.core.features.coverage import FeatureCoverage, cautions_of
     from stream_scorer.core.ranking.encoding import OfferFeatures
@@ -41,7 +42,7 @@ def score(
     from stream_scorer.topic_plan import ranking_bytes_max
 
     settings = settings_of(ctx)
-    events = EventFile(requests, own=_request_fields())
+    events = EventFile(requests, layout=REQUESTS)
     held = _release(settings, model, offers, release)
     names = settings.rank.offer_features
     kept = OfferFeatures(None if names is None else tuple(names))
@@ -64,14 +65,6 @@ def score(
     print(f"{ranked:,} ranked by {held.release_id}, {refused:,} refused", file=sys.stderr)
     if refused:
         raise typer.Exit(1)
-
-
-def _request_fields() -> frozenset[str]:
-    from dataclasses import fields
-
-    from stream_scorer.core.messages import CustomerRequest
-
-    return frozenset(field.name for field in fields(CustomerRequest))
 
 
 def _release(settings: "Settings", model: Path | None, offers: Path | None, release: str | None) -> "Release":
@@ -97,7 +90,7 @@ def _stored(settings: "Settings", name: str) -> "Release":
 
 
 def _made(settings: "Settings", model: Path, offers: Path) -> "Release":
-    from stream_scorer.adapters.files.tables import read_offers
+    from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.cli.tower_sources import stored_model
     from stream_scorer.core.features.coverage import cautions_of

@@ -95,7 +95,7 @@ def train(
     """Train a user tower and an item tower on labelled examples."""
     from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.model_files import make_room, write_model
-    from stream_scorer.adapters.files.tables import read_offers
+    from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.training.options import TrainOptions
 
@@ -145,7 +145,7 @@ def _trained(
 ) -> "Trained":
     from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.model_files import read_model
-    from stream_scorer.adapters.files.tables import read_offers
+    from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.services.learning.trainer import finish, read_lesson
     from stream_scorer.services.learning.tuner import tune as search

@@ -27,6 +27,8 @@ FILTERS_MAX = 32
 LIMIT_MAX = 1_000
 LIMIT_DEFAULT = 10
 TIME_MS_MAX = 253_402_300_799_999  # the end of the year 9999
+# 2000 to 2100 in seconds: read as milliseconds, a day in early 1970, which hardly anybody means
+SECONDS_FROM, SECONDS_TO = 946_684_800, 4_102_444_800
 RECORD_BYTES_MAX = 1_000_000
 NESTING_MAX = 8
 

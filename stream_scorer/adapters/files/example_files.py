@@ -1,7 +1,7 @@
-"""Labelled examples from files: JSON lines, or Parquet as the training buffer writes it; a file, or a folder of them.
+"""Labelled examples from files: CSV, JSON lines, or Parquet as the training buffer writes it; a file, or a folder of them.
 
-Required are `customer_id`, `offer_id` and `accepted`; every other column of LabelledExample may be absent. Features are JSON text
-(or structs). Of an example only its latest revision is read, so files are read twice: once for the revisions, then in chunks.
+Required are `customer_id`, `offer_id` and `accepted`; every other column of LabelledExample may be absent. Of an example only its
+latest revision is read, so files are read twice: once for the revisions, then in chunks.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.adapters.files.example_formats import Hashes, RawChunk, json_lines, parquet, parquet_revisions
-from stream_scorer.adapters.files.tables import JSON_LINES, suffix_of
+from stream_scorer.adapters.files.example_formats import (
+    Hashes,
+    RawChunk,
+    csv_rows,
+    json_lines,
+    parquet,
+    parquet_revisions,
+)
+from stream_scorer.adapters.tables.lines import JSON_LINES, suffix_of
+from stream_scorer.adapters.tables.times import SecondsCheck
 from stream_scorer.core.buffer.buffer_files import files_of, superseded
 from stream_scorer.core.datasets.chunks import ExampleChunk, Ints
 from stream_scorer.errors import UsageError
+
+_INT32_MAX = 2**31 - 1
+_SUFFIXES = (*JSON_LINES, ".csv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +42,11 @@ class ExampleFiles:
         """Find the files of a path: itself, or all below a folder, in order of name."""
         files = sorted(_below(path)) if path.is_dir() else [path] if path.is_file() else []
         if not files:
-            raise UsageError(f"no labelled examples at {path}: expected a .jsonl or .parquet file, or a folder of them")
-        if wrong := [file for file in files if suffix_of(file) not in (*JSON_LINES, ".parquet")]:
-            raise UsageError(f"labelled examples are read from .jsonl or .parquet files, got {wrong[0]}")
+            raise UsageError(
+                f"no labelled examples at {path}: expected a .jsonl, .csv or .parquet file, or a folder of them"
+            )
+        if wrong := [file for file in files if suffix_of(file) not in _SUFFIXES]:
+            raise UsageError(f"labelled examples are read from .jsonl, .csv or .parquet files, got {wrong[0]}")
         return ExampleFiles(tuple(files))
 
     def chunks(self) -> Iterator[ExampleChunk]:
@@ -56,24 +69,36 @@ class ExampleFiles:
 
     def _raw(self) -> Iterator[RawChunk]:
         for file in self.files:
-            yield from parquet(file) if suffix_of(file) == ".parquet" else json_lines(file)
+            check = SecondsCheck(file, "request_time_ms")
+            for raw in _chunks_of(file):
+                check.look_at(raw.request_time_ms)
+                yield raw
 
     def _revisions(self) -> Iterator[tuple[Hashes, Ints]]:
         for file in self.files:
             if suffix_of(file) == ".parquet":
                 yield from parquet_revisions(file)
             else:
-                yield from ((raw.example, raw.revision) for raw in json_lines(file))
+                yield from ((raw.example, raw.revision) for raw in _chunks_of(file))
+
+
+def _chunks_of(file: Path) -> Iterator[RawChunk]:
+    suffix = suffix_of(file)
+    if suffix == ".parquet":
+        return parquet(file)
+    return csv_rows(file) if suffix == ".csv" else json_lines(file)
 
 
 def _below(folder: Path) -> list[Path]:
-    found = [
-        file for file in folder.rglob("*") if file.is_file() and suffix_of(file) in (".parquet", ".jsonl", ".ndjson")
+    files = [
+        file
+        for file in folder.rglob("*")
+        if file.is_file() and suffix_of(file) in _SUFFIXES and suffix_of(file) != ".json"
     ]
-    shown = [file for file in found if not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)]
-    # files of the training buffer that were made one stay for a while: their rows are in that one
+    shown = [file for file in files if not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)]
+    # files that the training buffer has merged stay for a while: their rows are in the merged file too
     replaced = {
-        folder / one.path for one in superseded(files_of(file.relative_to(folder).as_posix() for file in shown))
+        folder / old.path for old in superseded(files_of(file.relative_to(folder).as_posix() for file in shown))
     }
     return [file for file in shown if file not in replaced]
 
@@ -83,7 +108,8 @@ def _latest(revisions: Iterator[tuple[Hashes, Ints]]) -> npt.NDArray[np.bool_]:
     hashes, numbers = [], []
     for part, revision in revisions:
         hashes.append(part)
-        numbers.append(revision.astype(np.int32))
+        # half the memory for the revisions that the join writes; others are as large as they like
+        numbers.append(revision if revision.max(initial=0) > _INT32_MAX else revision.astype(np.int32))
     examples, revised = _joined(hashes), _joined(numbers)
     several = len(revised) and revised.max() > revised.min()
     order = np.lexsort((revised, examples)) if several else np.argsort(examples, kind="stable")

@@ -1,17 +1,30 @@
-"""Reads labelled rows of JSON lines and Parquet into columns, features still as text; absent columns take defaults."""
+"""Reads labelled rows of CSV, JSON lines and Parquet into columns, features still as text; absent columns take defaults."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from stream_scorer.adapters.files.tables import open_text
+from stream_scorer.adapters.tables.arrow_columns import batches, check_type, opened_parquet, plain_values
+from stream_scorer.adapters.tables.columns import ArrowColumn, Column, ListColumn
+from stream_scorer.adapters.tables.features import features_of
+from stream_scorer.adapters.tables.kinds import Misfit
+from stream_scorer.adapters.tables.label_bounds import (
+    checked_ids,
+    checked_integers,
+    checked_labels,
+    checked_numbers,
+    checked_words,
+)
+from stream_scorer.adapters.tables.layouts import LABELS, Plan, plan_of
+from stream_scorer.adapters.tables.places import Place
+from stream_scorer.adapters.tables.reader import TableFile
 from stream_scorer.core.datasets.chunks import ExampleChunk, Ints, Views
 from stream_scorer.errors import UsageError
 
@@ -22,36 +35,39 @@ CHUNK_ROWS = 65_536
 
 Hashes = npt.NDArray[np.uint64]
 Pair = tuple[str, bytes]  # an id and the text of its features
+Columns = Mapping[str, Column]
 
-_FEATURES = msgspec.json.Decoder(dict[str, str | float | bool | None | list[str | float]])
 _HEX = re.compile("[0-9a-f]{32}")
-_NO_FEATURES = msgspec.Raw(b"{}")
+_ABSENT = msgspec.Raw(b"null")
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_OBJECT = ord("{")
+_UNREAD = {"cause", "release_id", "label_time_ms"}
 
 
 class _Row(msgspec.Struct):
-    """A row of JSON lines, and the defaults of columns that a Parquet file lacks."""
+    """A row of JSON lines, its values as they are."""
 
-    customer_id: str
-    offer_id: str
-    accepted: Literal[0, 1]
-    example_id: str | None = None
-    revision: int = 1
-    request_id: str | None = None
-    customer_features: msgspec.Raw = _NO_FEATURES
-    offer_features: msgspec.Raw = _NO_FEATURES
-    rank: int | None = None
-    score: float | None = None
-    propensity: float | None = None
-    keep_prob: float | None = None
-    request_time_ms: int | None = None
-    exposure: Literal["shown", "assumed"] | None = None
+    customer_id: Any = None
+    offer_id: Any = None
+    accepted: Any = None
+    example_id: Any = None
+    revision: Any = None
+    request_id: Any = None
+    customer_features: msgspec.Raw = _ABSENT
+    offer_features: msgspec.Raw = _ABSENT
+    rank: Any = None
+    score: Any = None
+    propensity: Any = None
+    keep_prob: Any = None
+    request_time_ms: Any = None
+    exposure: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class RawChunk:
     """Rows of one file as columns; `customer` and `offer` index the distinct pairs of id and features."""
 
-    file: Path
+    place: Place
     line: Ints  # from 1
     example: Hashes  # 0: has no id
     revision: Ints
@@ -76,7 +92,7 @@ class RawChunk:
         """Leave rows out."""
         if keep.all():
             return self
-        columns: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        columns: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         cut: dict[str, Any] = {name: column[keep] for name, column in columns.items() if isinstance(column, np.ndarray)}
         return replace(self, **cut)
 
@@ -101,155 +117,188 @@ class RawChunk:
         features: list[dict[str, Any]] = []
         for pair, (_, text) in enumerate(pairs):
             try:
-                features.append(_FEATURES.decode(text))
-            except msgspec.DecodeError as error:
-                line = self.line[pair_of == pair]
-                raise UsageError(f"{self.file}, row {line[0] if len(line) else '?'}: {name}: {error}") from error
-        return Views([one for one, _ in pairs], features)
+                features.append(features_of(text))
+            except Misfit as misfit:
+                rows = np.flatnonzero(pair_of == pair)
+                if not rows.size:
+                    features.append({})  # only rows that a later revision replaced have it
+                    continue
+                place = replace(self.place, column=name, rows=self.line.tolist())
+                raise place.refusal(int(rows[0]), text.decode(errors="replace"), str(misfit)) from misfit
+        return Views([identity for identity, _ in pairs], features)
 
 
 def json_lines(file: Path) -> Iterator[RawChunk]:
     """Read a file of JSON lines."""
-    decoder = msgspec.json.Decoder(_Row)
+    decode = msgspec.json.Decoder(_Row).decode
     rows: list[_Row] = []
     lines: list[int] = []
-    with open_text(file) as text:
-        for number, line in enumerate(text, 1):
-            if not line.strip():
-                continue
-            try:
-                rows.append(decoder.decode(line))
-            except msgspec.DecodeError as error:
-                raise UsageError(f"{file}, line {number}: {error}") from error
-            lines.append(number)
-            if len(rows) == CHUNK_ROWS:
-                yield _of_rows(file, rows, lines)
-                rows, lines = [], []
+    for number, line in TableFile(file, LABELS, format="jsonl").lines():
+        try:
+            rows.append(_nested(file, number, line) if b"_features." in line else decode(line))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UsageError(f"{file}, line {number}: {error}") from error
+        lines.append(number)
+        if len(rows) == CHUNK_ROWS:
+            yield _of_lists(file, _listed(rows), lines)
+            rows, lines = [], []
     if rows:
-        yield _of_rows(file, rows, lines)
+        yield _of_lists(file, _listed(rows), lines)
 
 
-def _of_rows(file: Path, rows: Sequence[_Row], lines: Sequence[int]) -> RawChunk:
-    customer_pairs, customer = _coded([(row.customer_id, bytes(row.customer_features)) for row in rows])
-    offer_pairs, offer = _coded([(row.offer_id, bytes(row.offer_features)) for row in rows])
-    return RawChunk(
-        file=file,
-        line=np.array(lines, np.int64),
-        example=_example_hashes([row.example_id for row in rows]),
-        revision=np.array([row.revision for row in rows], np.int64),
-        request=_hashes([row.request_id or f"{row.customer_id}\0{row.request_time_ms}" for row in rows]),
-        customer_pairs=customer_pairs,
-        customer=customer,
-        offer_pairs=offer_pairs,
-        offer=offer,
-        accepted=np.array([row.accepted for row in rows], np.int8),
-        rank=np.array([row.rank or 0 for row in rows], np.int64),
-        score=np.array([row.score for row in rows], np.float64),
-        propensity=np.array([row.propensity for row in rows], np.float64),
-        weight=_weights(np.array([row.keep_prob for row in rows], np.float64)),
-        request_time_ms=np.array([row.request_time_ms or 0 for row in rows], np.int64),
-        shown=np.array([row.exposure != "assumed" for row in rows], np.bool_),
-    )
+def _nested(file: Path, number: int, line: bytes) -> _Row:
+    """Read a row whose features may be columns such as customer_features.age."""
+    row = msgspec.json.decode(line, type=dict[str, Any])
+    own = {name: row[name] for name in _Row.__struct_fields__ if name in row}
+    for side, columns in plan_of(file, list(row), LABELS, where=f"line {number}").single.items():
+        own[side] = {feature: row[column] for column, feature in columns.items()}
+    return _Row(**{name: _raw(value) if name in LABELS.sides else value for name, value in own.items()})
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def _listed(rows: Sequence[_Row]) -> dict[str, list[Any]]:
+    columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
+    listed: dict[str, list[Any]] = dict(zip(_Row.__struct_fields__, map(list, columns), strict=True))
+    for side in LABELS.sides:
+        listed[side] = list(map(_text_of, map(bytes, listed[side])))
+    return listed
+
+
+def _text_of(text: bytes) -> bytes | None:
+    """Return features as the bytes of a JSON object; they may come as text that holds it."""
+    if text[0] == _OBJECT:
+        return text
+    return msgspec.json.decode(text, type=str).encode() if text.startswith(b'"') else None if text == b"null" else text
+
+
+def csv_rows(file: Path) -> Iterator[RawChunk]:
+    """Read a CSV file."""
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    for number, row in TableFile(file, LABELS, format="csv").rows():
+        rows.append(row)
+        lines.append(number)
+        if len(rows) == CHUNK_ROWS:
+            yield _of_lists(file, _columns_of(rows), lines)
+            rows, lines = [], []
+    if rows:
+        yield _of_lists(file, _columns_of(rows), lines)
+
+
+def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row.get(name) for row in rows] for name in _Row.__struct_fields__}
+
+
+def _of_lists(file: Path, listed: Mapping[str, Sequence[Any]], lines: Sequence[int]) -> RawChunk:
+    columns: dict[str, Column] = {
+        name: ListColumn(Place(file, name, lines, "line"), values)
+        for name, values in listed.items()
+        if name in LABELS.required or any(value is not None for value in values)
+    }
+    return _chunk(Place(file, "", lines, "line"), columns)
 
 
 def parquet(file: Path) -> Iterator[RawChunk]:
     """Read a Parquet file."""
-    reader = _open(file)
-    columns = [name for name in _Row.__struct_fields__ if name in reader.schema_arrow.names]
+    reader, plan = _open(file)
+    kinds = plan.kinds()
     line = 1
-    for batch in reader.iter_batches(batch_size=CHUNK_ROWS, columns=columns):
-        yield _of_batch(file, batch, line)
+    for batch in batches(file, reader, list(kinds), CHUNK_ROWS):
+        rows = range(line, line + batch.num_rows)
+        yield _chunk(Place(file, "", rows, "row"), _columns(file, batch, plan, rows))
         line += batch.num_rows
+
+
+def _columns(file: Path, batch: "pa.RecordBatch", plan: Plan, rows: range) -> dict[str, Column]:
+    columns: dict[str, Column] = {
+        name: ArrowColumn(Place(file, name, rows, "row"), batch.column(name)) for name in (*plan.own, *plan.whole)
+    }
+    for side, named in plan.single.items():
+        values = {
+            feature: Place(file, column, rows, "row").converted(
+                plan.kinds()[column], plain_values(file, column, batch.column(column))
+            )
+            for column, feature in named.items()
+        }
+        features = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+        columns[side] = ListColumn(Place(file, side, rows, "row"), features)
+    return columns
 
 
 def parquet_revisions(file: Path) -> Iterator[tuple[Hashes, Ints]]:
     """Read only the ids and revisions of a Parquet file."""
-    reader = _open(file)
-    columns = [name for name in ("example_id", "revision") if name in reader.schema_arrow.names]
-    for batch in reader.iter_batches(batch_size=CHUNK_ROWS, columns=columns or ["customer_id"]):
-        yield _example_of(batch), _ints(batch, "revision", 1)
+    reader, plan = _open(file)
+    read = [name for name in ("example_id", "revision") if name in plan.own]
+    line = 1
+    for batch in batches(file, reader, read or ["customer_id"], CHUNK_ROWS):
+        rows = range(line, line + batch.num_rows)
+        columns: dict[str, Column] = {
+            name: ArrowColumn(Place(file, name, rows, "row"), batch.column(name)) for name in read
+        }
+        yield _example_of(columns, batch.num_rows), _revision_of(columns, batch.num_rows)
+        line += batch.num_rows
 
 
-def _open(file: Path) -> "pa.parquet.ParquetFile":
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        reader = pq.ParquetFile(file)
-    except pa.ArrowInvalid as error:
-        raise UsageError(f"{file} is not a Parquet file: {error}") from error
-    if missing := {"customer_id", "offer_id", "accepted"} - set(reader.schema_arrow.names):
-        raise UsageError(f"{file} must have the columns {', '.join(sorted(missing))}")
-    return reader
+def _open(file: Path) -> tuple["pa.parquet.ParquetFile", Plan]:
+    reader = opened_parquet(file)
+    names = [name for name in reader.schema_arrow.names if name not in _UNREAD]
+    plan = plan_of(file, names, LABELS)
+    for name, kind in plan.kinds().items():
+        check_type(file, name, kind, reader.schema_arrow.field(name).type)
+    return reader, plan
 
 
-def _of_batch(file: Path, batch: "pa.RecordBatch", line: int) -> RawChunk:
-    for name in ("customer_id", "offer_id", "accepted"):
-        if batch.column(name).null_count:
-            row = batch.column(name).is_null().to_numpy(zero_copy_only=False).argmax()
-            raise UsageError(f"{file}, row {line + int(row)}: {name} must not be null")
-    accepted = _ints(batch, "accepted", 0)
-    if (wrong := (accepted != 0) & (accepted != 1)).any():
-        raise UsageError(f"{file}, row {line + int(wrong.argmax())}: accepted must be 0 or 1, got {accepted[wrong][0]}")
-    customer_pairs, customer = _pairs(batch, "customer")
-    offer_pairs, offer = _pairs(batch, "offer")
-    times = _ints(batch, "request_time_ms", 0)
+def _chunk(place: Place, columns: Columns) -> RawChunk:
+    count = len(place.rows)
+    accepted = checked_labels(columns["accepted"])
+    times = checked_integers(columns, "request_time_ms", count)
+    customer_pairs, customer = _pairs(columns, "customer", count)
+    offer_pairs, offer = _pairs(columns, "offer", count)
     return RawChunk(
-        file=file,
-        line=np.arange(line, line + batch.num_rows),
-        example=_example_of(batch),
-        revision=_ints(batch, "revision", 1),
-        request=_request_of(batch, times),
+        place=place,
+        line=np.array(place.rows, np.int64),
+        example=_example_of(columns, count),
+        revision=_revision_of(columns, count),
+        request=_request_of(columns, [identity for identity, _ in customer_pairs], customer, times),
         customer_pairs=customer_pairs,
         customer=customer,
         offer_pairs=offer_pairs,
         offer=offer,
-        accepted=accepted.astype(np.int8),
-        rank=_ints(batch, "rank", 0),
-        score=_floats(batch, "score"),
-        propensity=_floats(batch, "propensity"),
-        weight=_weights(_floats(batch, "keep_prob")),
+        accepted=accepted,
+        rank=checked_integers(columns, "rank", count),
+        score=checked_numbers(columns, "score", count),
+        propensity=checked_numbers(columns, "propensity", count),
+        weight=_weights(checked_numbers(columns, "keep_prob", count)),
         request_time_ms=times,
-        shown=_shown(batch),
+        shown=_shown(columns, count),
     )
 
 
-def _pairs(batch: "pa.RecordBatch", side: str) -> tuple[list[Pair], Ints]:
-    """Find the distinct pairs of id and features in columns, without an object per row."""
-    ids, id_of = _distinct(batch, f"{side}_id")
-    texts, text_of = _distinct(batch, f"{side}_features")
+def _pairs(columns: Columns, side: str, count: int) -> tuple[list[Pair], Ints]:
+    """Return the distinct pairs of id and features, and which of them each row has."""
+    ids, id_of = checked_ids(columns[f"{side}_id"], required=True)
+    features = columns.get(f"{side}_features")
+    texts, text_of = ([b"{}"], np.zeros(count, np.int64)) if features is None else features.texts()
     pairs, pair_of = np.unique(id_of * len(texts) + text_of, return_inverse=True)
-    made = [(str(ids[pair // len(texts)]), _text(texts[pair % len(texts)])) for pair in pairs.tolist()]
+    made = [(ids[pair // len(texts)], texts[pair % len(texts)]) for pair in pairs.tolist()]
     return made, pair_of.reshape(-1).astype(np.int64)
 
 
-def _distinct(batch: "pa.RecordBatch", name: str) -> tuple[list[Any], Ints]:
-    import pyarrow as pa
-
-    if name not in batch.schema.names:
-        return [None], np.zeros(batch.num_rows, np.int64)
-    column = batch.column(name)
-    if not (
-        pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_dictionary(column.type)
-    ):
-        column = pa.array(
-            [None if value is None else msgspec.json.encode(value).decode() for value in column.to_pylist()],
-            pa.string(),
-        )
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode(null_encoding="encode")
-    return column.dictionary.to_pylist(), column.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+def _example_of(columns: Columns, count: int) -> Hashes:
+    column = columns.get("example_id")
+    if column is None:
+        return np.zeros(count, np.uint64)
+    if isinstance(column, ArrowColumn) and _all_hex(column.array):
+        return _hex_hashes(column.array)
+    values, value_of = checked_ids(column)
+    return _example_hashes(values)[value_of]
 
 
-def _text(value: object) -> bytes:
-    return b"{}" if value is None else str(value).encode()
-
-
-def _example_of(batch: "pa.RecordBatch") -> Hashes:
-    if "example_id" not in batch.schema.names:
-        return np.zeros(batch.num_rows, np.uint64)
-    column = batch.column("example_id")
-    return _hex_hashes(column) if _all_hex(column) else _example_hashes(column.to_pylist())
+def _revision_of(columns: Columns, count: int) -> Ints:
+    return checked_integers(columns, "revision", count)
 
 
 def _all_hex(column: "pa.Array") -> bool:
@@ -272,46 +321,35 @@ def _hex_hashes(column: "pa.Array") -> Hashes:
 
 
 def _example_hashes(values: Sequence[str | None]) -> Hashes:
-    """Hash ids; one that is a hash already is itself, so that it is the same wherever it stands."""
+    """Hash ids; an id that is a hash already is itself, so that it is the same wherever it stands."""
     return np.array(
         [max(1, int(value[:16], 16)) if value and _HEX.fullmatch(value) else _hash(value) for value in values],
         np.uint64,
     )
 
 
-def _request_of(batch: "pa.RecordBatch", times: Ints) -> Hashes:
-    name = "request_id" if "request_id" in batch.schema.names else "customer_id"
-    values, value_of = _distinct(batch, name)
-    hashed = _hashes(values)[value_of]
-    # a customer's rows of one moment are one request
-    return hashed if name == "request_id" else hashed ^ (times.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+def _request_of(columns: Columns, customers: Sequence[str], customer_of: Ints, times: Ints) -> Hashes:
+    """Return a hash of the request; a customer's rows of the same moment are one request where no id says otherwise."""
+    column = columns.get("request_id")
+    hashed = np.zeros(len(times), np.uint64)
+    if column is not None:
+        values, value_of = checked_ids(column)
+        hashed = _hashes(values)[value_of]
+    if hashed.all():
+        return hashed
+    return np.where(hashed, hashed, _hashes(customers)[customer_of] ^ (times.astype(np.uint64) * _MIX))
 
 
-def _ints(batch: "pa.RecordBatch", name: str, default: int) -> Ints:
-    if name not in batch.schema.names:
-        return np.full(batch.num_rows, default, np.int64)
-    return np.asarray(batch.column(name).fill_null(default).to_numpy(zero_copy_only=False), np.int64)
-
-
-def _floats(batch: "pa.RecordBatch", name: str) -> npt.NDArray[np.float64]:
-    if name not in batch.schema.names:
-        return np.full(batch.num_rows, np.nan)
-    return np.asarray(batch.column(name).to_numpy(zero_copy_only=False), np.float64)
-
-
-def _shown(batch: "pa.RecordBatch") -> npt.NDArray[np.bool_]:
-    values, value_of = _distinct(batch, "exposure")
+def _shown(columns: Columns, count: int) -> npt.NDArray[np.bool_]:
+    column = columns.get("exposure")
+    if column is None:
+        return np.ones(count, np.bool_)
+    values, value_of = checked_words(column, ("shown", "assumed"))
     return np.array([value != "assumed" for value in values], np.bool_)[value_of]
 
 
 def _weights(keep_prob: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return 1.0 / np.where(np.isnan(keep_prob), 1.0, keep_prob)
-
-
-def _coded(pairs: Sequence[Pair]) -> tuple[list[Pair], Ints]:
-    codes: dict[Pair, int] = {}
-    coded = np.array([codes.setdefault(pair, len(codes)) for pair in pairs], np.int64)
-    return list(codes), coded
 
 
 def _hashes(values: Sequence[str | None]) -> Hashes:

@@ -1,90 +1,67 @@
-"""Vectors by id from files: JSON lines and Parquet with an id column and a column `vector`, or .npz with arrays `ids` and `vectors`."""
+"""Vectors by id from files: a table with an id column and a column `vector`, or .npz with arrays `ids` and `vectors`."""
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import msgspec
 import numpy as np
 
-from stream_scorer.adapters.files.tables import JSON_LINES, open_text, suffix_of
+from stream_scorer.adapters.files.archives import check_unpacked
+from stream_scorer.adapters.tables.kinds import ID, Misfit
+from stream_scorer.adapters.tables.layouts import vectors_layout
+from stream_scorer.adapters.tables.lines import suffix_of
+from stream_scorer.adapters.tables.reader import TableFile
+from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.towers.given_vectors import VECTOR, GivenVectors
 from stream_scorer.errors import BadModel, UsageError
 
-_ROW = msgspec.json.Decoder(dict[str, Any])
-_VECTOR = list[float]
+_TORN = (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
 def read_vectors(path: Path, id_column: str) -> GivenVectors:
     """Read a file of vectors. Raises UsageError, with file, row and reason, for what are none."""
     if not path.is_file():
         raise UsageError(f"{path} is not a file of vectors")
-    suffix = suffix_of(path)
-    if suffix in JSON_LINES:
-        ids, vectors = _json_lines(path, id_column)
-    elif suffix == ".parquet":
-        ids, vectors = _parquet(path, id_column)
-    elif suffix == ".npz":
-        ids, vectors = _npz(path)
-    else:
-        raise UsageError(f"vectors are read from .jsonl, .parquet or .npz files, got {path}")
     try:
-        return GivenVectors(tuple(ids), _matrix(path, ids, vectors))
+        return _npz(path) if suffix_of(path) == ".npz" else _table(path, id_column)
     except BadModel as error:
         raise UsageError(f"{path}: {error}") from error
 
 
-def _matrix(
-    path: Path, ids: Sequence[str], vectors: Sequence[Any]
-) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
-    lengths = {len(one) for one in vectors}
-    if len(lengths) > 1:
-        odd = next(row for row, one in enumerate(vectors) if len(one) != len(vectors[0]))
-        raise UsageError(
-            f"{path}: the vector of {ids[odd]!r} has {len(vectors[odd])} numbers, the first one {len(vectors[0])}"
-        )
-    return np.array(vectors, np.float64)
+def _table(path: Path, id_column: str) -> GivenVectors:
+    table = TableFile(path, vectors_layout(id_column))
+    ids: list[str] = []
+    vectors: list[Sequence[Any]] = []
+    for number, row in table.rows():
+        for name in (id_column, VECTOR):
+            if row.get(name) is None:
+                raise UsageError(f"{path}, {table.unit} {number}: {name} must not be null or absent")
+        if vectors and len(row[VECTOR]) != len(vectors[0]):
+            raise UsageError(
+                f"{path}, {table.unit} {number}: the vector of {row[id_column]!r} has {len(row[VECTOR])} numbers, "
+                f"the first vector {len(vectors[0])}"
+            )
+        ids.append(row[id_column])
+        vectors.append(row[VECTOR])
+    return GivenVectors(tuple(ids), np.array(vectors, np.float64))
 
 
-def _json_lines(path: Path, id_column: str) -> tuple[list[str], list[list[float]]]:
-    ids, vectors = [], []
-    with open_text(path) as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = _ROW.decode(line)
-                ids.append(msgspec.convert(row.get(id_column), str))
-                vectors.append(msgspec.convert(row.get(VECTOR), _VECTOR))
-            except (msgspec.DecodeError, msgspec.ValidationError) as error:
-                raise UsageError(
-                    f"{path}, line {number}: expected {id_column!r} and {VECTOR!r}, a list of numbers: {error}"
-                ) from error
-    return ids, vectors
-
-
-def _parquet(path: Path, id_column: str) -> tuple[list[str], list[Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def _npz(path: Path) -> GivenVectors:
     try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise UsageError(f"{path} is not a Parquet file: {error}") from error
-    if lacking := {id_column, VECTOR} - set(file.schema_arrow.names):
-        raise UsageError(
-            f"{path} must have the columns {id_column} and {VECTOR}, it lacks {', '.join(sorted(lacking))}"
-        )
-    table = file.read(columns=[id_column, VECTOR])
-    if table[id_column].null_count or table[VECTOR].null_count or table[VECTOR].combine_chunks().flatten().null_count:
-        raise UsageError(f"{path}: {id_column} and {VECTOR} must not be null")
-    return [str(one) for one in table[id_column].to_pylist()], table[VECTOR].to_pylist()
-
-
-def _npz(path: Path) -> tuple[list[str], Any]:
-    try:
+        with zipfile.ZipFile(path) as archive:
+            check_unpacked(path, archive)
         with np.load(path, allow_pickle=False) as arrays:
-            return [str(one) for one in arrays["ids"].tolist()], arrays["vectors"]
-    except (KeyError, ValueError, BadZipFile) as error:
+            ids, vectors = arrays["ids"].tolist(), np.asarray(arrays["vectors"])
+        return GivenVectors(tuple(ID.convert(each) for each in ids), _floats(vectors))
+    except Misfit as misfit:
+        raise UsageError(f"{path}: ids: {misfit}") from misfit
+    except _TORN as error:
         raise UsageError(f"{path} must hold arrays ids and vectors: {error}") from error
+
+
+def _floats(vectors: np.ndarray[Any, Any]) -> Floats:
+    if vectors.dtype.kind not in "fiu":
+        raise ValueError(f"vectors must be numbers, got {vectors.dtype}")
+    return vectors.astype(np.float64)

@@ -11,13 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from stream_scorer.adapters.files.event_files import EventFile
+from stream_scorer.adapters.tables.layouts import ACCEPTANCES, REQUESTS
 from stream_scorer.errors import UsageError
-
-REQUEST = frozenset({"request_id", "customer_id", "event_time_ms", "features", "offers", "limit"})
 
 
 def read(path: Path, **options: Any) -> list[tuple[bytes | None, Any, int | None]]:
-    options = {"key": "customer_id", "own": REQUEST, **options}
+    options = {"key": "customer_id", "layout": REQUESTS, **options}
     return [
         (event.key, msgspec.json.decode(event.value or b""), event.event_time_ms)
         for event in EventFile(path, **options)
@@ -62,7 +61,7 @@ def test_csv_columns_become_the_messages_fields_and_its_features(tmp_path: Path)
 
 def test_a_message_without_features_keeps_every_column(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("acceptance_id,accepted\na,true\n")
-    assert read(tmp_path / "a.csv", own=frozenset({"acceptance_id", "accepted"}))[0][1] == {
+    assert read(tmp_path / "a.csv", layout=ACCEPTANCES)[0][1] == {
         "acceptance_id": "a",
         "accepted": True,
     }
@@ -93,7 +92,7 @@ def test_parquet_rows_become_messages_with_null_for_nan(tmp_path: Path) -> None:
 def test_a_parquet_column_features_is_taken_as_it_is(tmp_path: Path) -> None:
     table = pa.table({"request_id": ["r1"], "features": [{"age": 1.5}], "stray": ["x"]})
     pq.write_table(table, tmp_path / "a.parquet")
-    assert read(tmp_path / "a.parquet")[0][1] == {"request_id": "r1", "features": {"age": 1.5}, "stray": "x"}
+    assert read(tmp_path / "a.parquet")[0][1] == {"request_id": "r1", "features": {"age": 1.5}}
 
 
 @pytest.mark.parametrize("key", ["place", None])
@@ -112,7 +111,11 @@ def test_the_share_that_is_read_ends_at_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("none.jsonl", "no file at"), ("a.txt", "is not told by its name"), ("a.parquet", "is not a Parquet file")],
+    [
+        ("none.jsonl", "no file at"),
+        ("a.txt", "are read from .jsonl, .csv or .parquet"),
+        ("a.parquet", "is not a Parquet file"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, sentence: str) -> None:
     for each in ("a.txt", "a.parquet"):

@@ -36,13 +36,16 @@ def test_parquets_lists_of_fixed_size_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"offer_id": 1, "vector": [1.0]}\n', "line 1: expected 'offer_id' and 'vector'"),
-        ('{"offer_id": "x", "vector": [1.0]}\n{"offer_id": "y", "vector": ["a"]}\n', "line 2: expected"),
-        ('{"offer_id": "x"}\n', "line 1: expected"),
-        ("no json\n", "line 1: expected"),
+        ('{"offer_id": true, "vector": [1.0]}\n', "line 1: offer_id: must be an id.*got True"),
+        (
+            '{"offer_id": "x", "vector": [1.0]}\n{"offer_id": "y", "vector": ["a"]}\n',
+            r"line 2: vector: must be a number, not text, got \['a'\]",
+        ),
+        ('{"offer_id": "x"}\n', "line 1: vector must not be null"),
+        ("no json\n", "line 1: the value is not JSON"),
         (
             '{"offer_id": "x", "vector": [1.0]}\n{"offer_id": "y", "vector": [1.0, 2.0]}\n',
-            "'y' has 2 numbers, the first one 1",
+            "'y' has 2 numbers, the first vector 1",
         ),
         ('{"offer_id": "x", "vector": [0.0]}\n', "zero or not finite"),
         ("", "expected vectors of one length for 0 ids"),

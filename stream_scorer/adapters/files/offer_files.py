@@ -1,0 +1,71 @@
+"""A catalog, and a policy over it, from the tables that people have."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from stream_scorer.adapters.tables.layouts import OFFERS
+from stream_scorer.adapters.tables.lines import lines_of, opened
+from stream_scorer.adapters.tables.places import shown
+from stream_scorer.adapters.tables.reader import Message, TableFile
+from stream_scorer.core.messages import Offer
+from stream_scorer.core.wire.codec import refusal_of
+from stream_scorer.errors import UsageError
+
+_OFFER = TypeAdapter(Offer)
+
+
+def read_offers(path: Path) -> list[Offer]:
+    """Read a catalog. Raises UsageError, with file, row, column and value, for the first row that is no offer, and for an id twice."""
+    table = TableFile(path, OFFERS)
+    numbered = [(number, _offer(path, f"{table.unit} {number}", row)) for number, row in table.rows()]
+    if not numbered:
+        raise UsageError(f"{path} has no offers")
+    rows: dict[str, int] = {}
+    for number, offer in numbered:
+        if (first := rows.setdefault(offer.offer_id, number)) != number:
+            raise UsageError(
+                f"{path}, {table.unit} {number}: offer {offer.offer_id!r} is there twice, first in {table.unit} {first}"
+            )
+    return [offer for _, offer in numbered]
+
+
+def _offer(path: Path, place: str, row: Message) -> Offer:
+    try:
+        return _OFFER.validate_python(row)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        got = "" if first["type"] == "missing" else f", got {shown(first['input'])}"
+        raise UsageError(f"{path}, {place}: {refusal_of(error, row).message}{got}") from error
+
+
+class _Choice(msgspec.Struct):
+    """A row of a policy's table."""
+
+    offer_id: str
+    rank: int
+    probability: float
+
+
+def read_policy(path: Path, offers: Sequence[Offer]) -> dict[int, "np.ndarray[Any, np.dtype[np.float64]]"]:
+    """Read a policy that ignores the customer: JSON lines of offer_id, rank (from 1) and probability; what is left out has none.
+
+    Raises UsageError where a rank's probabilities do not sum to 1.
+    """
+    places = {offer.offer_id: place for place, offer in enumerate(offers)}
+    table: dict[int, np.ndarray[Any, np.dtype[np.float64]]] = {}
+    with opened(path) as (text, _):
+        for number, line in lines_of(path, text):
+            try:
+                row = msgspec.json.decode(line, type=_Choice)
+                table.setdefault(row.rank, np.zeros(len(offers)))[places[row.offer_id]] = row.probability
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as error:
+                raise UsageError(f"{path}, line {number}: {error!r}") from error
+    for rank, chances in table.items():
+        if not (chances >= 0).all() or abs(float(chances.sum()) - 1) > 1e-6:
+            raise UsageError(f"{path}: the probabilities of rank {rank} must sum to 1, got {chances.sum():.6f}")
+    return table

@@ -1,0 +1,186 @@
+"""Columns of values as arrays, by kind: lists from text files and Arrow arrays from Parquet come out alike.
+
+An Arrow array of the usual type never becomes Python objects, but for its distinct values.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from stream_scorer.adapters.tables.arrow_columns import category_of, milliseconds, plain_values
+from stream_scorer.adapters.tables.kinds import FEATURES, LABEL, TIME, TIME_MS, Kind, Misfit
+from stream_scorer.adapters.tables.places import Place
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Coded = tuple[list[Any], Ints]  # distinct values, None among them, and which of them each row has
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Column(Protocol):
+    """A column of one file's rows. All raise UsageError with file, row, column and value for what the kind does not take."""
+
+    @property
+    def place(self) -> Place:
+        """Where the column stands."""
+
+    def coded(self, kind: Kind) -> Coded:
+        """Return the distinct values."""
+
+    def integers(self, kind: Kind, default: int) -> Ints:
+        """Return integers, and the default for null."""
+
+    def numbers(self, kind: Kind) -> Floats:
+        """Return numbers, and NaN for null."""
+
+    def texts(self) -> Coded:
+        """Return the distinct features, as the bytes of JSON objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListColumn:
+    """See Column. The values of a text file."""
+
+    place: Place
+    values: Sequence[Any]
+
+    def coded(self, kind: Kind) -> Coded:
+        """See Column.coded."""
+        return code(self.place.converted(kind, self.values))
+
+    def integers(self, kind: Kind, default: int) -> Ints:
+        """See Column.integers."""
+        if set(map(type, self.values)) == {int}:
+            with suppress(OverflowError):  # of an int64: then the slow way names the row
+                return np.array(self.values, np.int64)
+        converted = self.place.converted(kind, self.values)
+        return np.array([default if value is None else value for value in converted], np.int64)
+
+    def numbers(self, kind: Kind) -> Floats:
+        """See Column.numbers."""
+        plain = set(map(type, self.values)) <= {float, int, type(None)}
+        return np.array(self.values if plain else self.place.converted(kind, self.values), np.float64)
+
+    def texts(self) -> Coded:
+        """See Column.texts."""
+        values, index = code([_encode(value) if isinstance(value, dict) else value for value in self.values])
+        return [b"{}" if value is None else value for value in values], index
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowColumn:
+    """See Column. An array of a Parquet file, whose type the kind takes."""
+
+    place: Place
+    array: "pa.Array"
+
+    def coded(self, kind: Kind) -> Coded:
+        """See Column.coded."""
+        if category_of(self.array.type) == "uuid":
+            return self._list().coded(kind)
+        values, index = self._distinct(self.array)
+        if kind.are_plain(values[:-1]):
+            return values, index
+        return self._converted(kind, values, index), index
+
+    def _converted(self, kind: Kind, values: list[Any], index: Ints) -> list[Any]:
+        converted = []
+        for place, value in enumerate(values):
+            try:
+                converted.append(kind.convert(value))
+            except Misfit as misfit:
+                rows = np.flatnonzero(index == place)
+                if rows.size:
+                    raise self.place.refusal(int(rows[0]), value, str(misfit)) from None
+                converted.append(None)  # a dictionary may hold what no row has
+        return converted
+
+    def _distinct(self, array: "pa.Array") -> Coded:
+        """Return distinct values, None the last of them; nulls may lie among the indices of a dictionary, and in it."""
+        import pyarrow as pa
+
+        if pa.types.is_null(array.type):
+            return [None], np.zeros(len(array), np.int64)
+        encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+        values = plain_values(self.place.file, self.place.column, encoded.dictionary)
+        filled = encoded.indices.cast(pa.int64()).fill_null(len(values))
+        return [*values, None], np.asarray(filled.to_numpy(zero_copy_only=False), np.int64)
+
+    def integers(self, kind: Kind, default: int) -> Ints:
+        """See Column.integers."""
+        category = category_of(self.array.type)
+        if category == TIME and kind is TIME_MS:
+            return self._times(default)
+        if (category == "integer" and not self._is_unsigned()) or (category == "bool" and kind is LABEL):
+            return self._numpy(self._int64().fill_null(default))
+        return self._list().integers(kind, default)
+
+    def _is_unsigned(self) -> bool:
+        import pyarrow as pa
+
+        return bool(pa.types.is_unsigned_integer(self.array.type))
+
+    def _int64(self) -> "pa.Array":
+        import pyarrow as pa
+
+        return self.array.cast(pa.int64())
+
+    def _times(self, default: int) -> Ints:
+        try:
+            times = milliseconds(self.array)
+        except ValueError as error:
+            raise self.place.refusal(0, self.array.type, str(error)) from error
+        times[self._numpy(self.array.is_null())] = default
+        return times
+
+    def numbers(self, kind: Kind) -> Floats:
+        """See Column.numbers."""
+        if category_of(self.array.type) == "number":
+            return self._numpy(self.array).astype(np.float64)
+        return self._list().numbers(kind)
+
+    def texts(self) -> Coded:
+        """See Column.texts."""
+        if category_of(self.array.type) in ("text", "null"):
+            values, index = self._distinct(self.array)
+            return [b"{}" if value is None else value.encode() for value in values], index
+        listed = self._list()
+        return replace(listed, values=self.place.converted(FEATURES, listed.values)).texts()
+
+    def _list(self) -> ListColumn:
+        return ListColumn(self.place, plain_values(self.place.file, self.place.column, self.array))
+
+    def _numpy(self, array: "pa.Array") -> npt.NDArray[Any]:
+        return np.asarray(array.to_numpy(zero_copy_only=False))
+
+
+def code(values: Sequence[Hashable]) -> Coded:
+    """Number values in the order in which they come."""
+    codes: dict[Hashable, int] = {}
+    coded = np.array([codes.setdefault(value, len(codes)) for value in values], np.int64)
+    return list(codes), coded
+
+
+def check_each(place: Place, values: npt.NDArray[Any], fits: Mask, reason: str) -> None:
+    """Raise UsageError for the first row that does not fit."""
+    if not fits.all():
+        row = int((~fits).argmax())
+        raise place.refusal(row, values[row], reason)
+
+
+def check_distinct(place: Place, coded: Coded, fault: Callable[[Any], str | None]) -> None:
+    """Raise UsageError for the first row whose value has a fault; each distinct value is looked at once."""
+    values, index = coded
+    faults = [fault(value) for value in values]
+    for row in np.flatnonzero(np.array([each is not None for each in faults], bool)[index]).tolist():
+        raise place.refusal(row, values[index[row]], str(faults[index[row]]))

@@ -1,0 +1,178 @@
+"""Rows of CSV files, read strictly: Python's reader, since pyarrow's lets an unclosed quote swallow the rest of a file.
+
+CSV has no types. A message's own columns are read as their kind says. A feature's are read off its values, all of them: whole numbers,
+numbers, bools or JSON lists when every filled cell is such, else text. An empty cell is null; so are NaN, NA and null, unless the column
+is text, where they are words. Numbers with leading zeros, or of more than 15 digits, are text: a double would not keep them.
+"""
+
+import csv
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import msgspec
+
+from stream_scorer.adapters.tables.kinds import ANY, FEATURE, Kind
+from stream_scorer.adapters.tables.lines import LINE_BYTES_MAX, lines_of
+from stream_scorer.core.messages import RECORD_BYTES_MAX
+from stream_scorer.errors import UsageError
+
+Row = tuple[int, list[str]]  # the number of its first line, and its cells
+
+_INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,14})", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
+_LONG_INTEGER = re.compile(r"[+-]?\d{16,}", re.ASCII)
+_BOOLS = {"true": True, "false": False}
+_INFERRED = (FEATURE, ANY)
+_NULLS = {"nan", "na", "n/a", "#n/a", "<na>", "null", "none"}
+
+
+def read_csv(path: Path, stream: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
+    """Return the header, and the rows as they are read. Raises UsageError with the line, now or when it comes to it."""
+    csv.field_size_limit(RECORD_BYTES_MAX)
+    rows = _rows(path, stream)
+    _, header = next(rows, (1, []))
+    return [name.strip() for name in header], _checked(path, rows, len(header))
+
+
+def _checked(path: Path, rows: Iterator[Row], cells: int) -> Iterator[Row]:
+    for line, row in rows:
+        if len(row) != cells:
+            raise UsageError(f"{path}, line {line}: expected {cells} cells, got {len(row)}")
+        yield line, row
+
+
+def _rows(path: Path, stream: IO[bytes]) -> Iterator[Row]:
+    lines = _Text(path, stream)
+    reader = csv.reader(lines, strict=True)
+    while True:
+        lines.start()
+        first = lines.number + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise UsageError(f"{path}, line {first}: {_reason(error)}") from None
+        if row is None:
+            return
+        if row:
+            yield first, row
+
+
+def _reason(error: csv.Error) -> str:
+    if str(error) == "unexpected end of data":
+        return "a quote is opened here and never closed"
+    if "field larger" in str(error):
+        return f"a cell has more than {RECORD_BYTES_MAX:,} characters: is a quote never closed?"
+    return f"this is no CSV: {error} (cells with quotes, commas or line breaks are quoted, quotes in them doubled)"
+
+
+class _Text:
+    """Lines of text for the reader, and how many bytes the row has so far that it is reading."""
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self._path, self._lines = path, lines_of(path, stream)
+        self.number = 0
+        self._row_bytes = 0
+
+    def start(self) -> None:
+        """Begin a row."""
+        self._row_bytes = 0
+
+    def __iter__(self) -> "_Text":
+        return self
+
+    def __next__(self) -> str:
+        self.number, line = next(self._lines)
+        self._row_bytes += len(line)
+        if self._row_bytes > LINE_BYTES_MAX:
+            raise UsageError(f"{self._path}, line {self.number}: a row has more than {LINE_BYTES_MAX:,} bytes")
+        try:
+            return line.decode()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{self._path} is not UTF-8 text: line {self.number}, {error}") from error
+
+
+def is_integer(cell: str) -> bool:
+    """Tell whether a cell is a whole number that a double keeps."""
+    return _INTEGER.fullmatch(cell) is not None
+
+
+def is_number(cell: str) -> bool:
+    """Tell whether a cell is a finite number, without leading zeros or more digits than a double keeps."""
+    if _NUMBER.fullmatch(cell) is None or _LONG_INTEGER.fullmatch(cell):
+        return False
+    with suppress(ValueError):
+        return math.isfinite(float(cell))
+    return False
+
+
+def _is_bool(cell: str) -> bool:
+    return cell.lower() in _BOOLS
+
+
+def _is_list(cell: str) -> bool:
+    if not cell.startswith("["):
+        return False
+    with suppress(msgspec.DecodeError, RecursionError):
+        msgspec.json.decode(cell)
+        return True
+    return False
+
+
+class _CellType(NamedTuple):
+    fits: Callable[[str], bool]
+    parse: Callable[[str], Any]
+
+
+_INTEGERS, _NUMBERS = _CellType(is_integer, int), _CellType(is_number, float)
+_BOOL = _CellType(_is_bool, lambda cell: _BOOLS[cell.lower()])
+_TEXT = _CellType(lambda cell: True, str)
+_TYPES = (_INTEGERS, _NUMBERS, _BOOL, _CellType(_is_list, msgspec.json.decode), _TEXT)
+
+
+def own_value(kind: Kind, cell: str) -> object:
+    """Read a cell of a message's own column: as text where its kind takes text, else as the number or bool that it is."""
+    if "text" in kind.takes:
+        return cell or None
+    if cell.lower() in _NULLS or not cell:
+        return None
+    number = cell.strip()
+    typed = next(each for each in (_CellType(_LONG_INTEGER.fullmatch, int), *_TYPES) if each.fits(number))  # type: ignore[arg-type]
+    return typed.parse(number)
+
+
+class CellTypes:
+    """The types of the features' columns, by a look at every cell."""
+
+    def __init__(self, kinds: Mapping[str, Kind]) -> None:
+        """Begin with nothing known."""
+        self._kinds = kinds
+        self._types: dict[str, _CellType] = {}
+
+    def look(self, header: Sequence[str], row: Sequence[str]) -> None:
+        """Take a row into account."""
+        for name, cell in zip(header, row, strict=True):
+            if cell and self._kinds.get(name) in _INFERRED and cell.lower() not in _NULLS:
+                self._look(name, cell)
+
+    def _look(self, name: str, cell: str) -> None:
+        known = self._types.get(name)
+        if known is None:
+            is_id = self._kinds[name] is ANY and name.endswith("_id")
+            self._types[name] = _TEXT if is_id else next(each for each in _TYPES if each.fits(cell))
+        elif not known.fits(cell):
+            self._types[name] = _NUMBERS if known is _INTEGERS and _NUMBERS.fits(cell) else _TEXT
+
+    def values(self, name: str, cells: Sequence[str]) -> list[object]:
+        """Read cells of a column."""
+        kind = self._kinds[name]
+        if kind not in _INFERRED:
+            return [own_value(kind, cell) for cell in cells]
+        known = self._types.get(name)
+        if known is None:
+            return [None] * len(cells)
+        nulls = set() if known is _TEXT else _NULLS
+        return [None if not cell or cell.lower() in nulls else known.parse(cell) for cell in cells]

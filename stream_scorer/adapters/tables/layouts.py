@@ -1,0 +1,185 @@
+"""One layout of tables for all commands: which columns are a message's own, and which are features (docs/tables.md)."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stream_scorer.adapters.tables.kinds import (
+    ANY,
+    FEATURE,
+    FEATURES,
+    FLAG,
+    ID,
+    IDS,
+    INTEGER,
+    JSON,
+    LABEL,
+    NUMBER,
+    TIME_MS,
+    VECTOR,
+    WORD,
+    Kind,
+)
+from stream_scorer.adapters.tables.places import caution
+from stream_scorer.errors import UsageError
+
+_INDEX_COLUMN = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # what pandas writes of a frame's index
+_NAMED_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a kind of table. `sides` are the columns of features; every other column is a feature where `bare` says so."""
+
+    rows: str
+    own: Mapping[str, Kind]
+    required: tuple[str, ...] = ()
+    sides: tuple[str, ...] = ()
+    bare: bool = False
+    derived: tuple[str, ...] = ()  # columns with these beginnings repeat others, for other tools
+
+
+OFFERS = Layout(
+    "offers",
+    {"offer_id": ID, "active": FLAG, "valid_from_ms": TIME_MS, "valid_until_ms": TIME_MS},
+    required=("offer_id",),
+    sides=("features",),
+    bare=True,
+)
+REQUESTS = Layout(
+    "requests",
+    {
+        "request_id": ID,
+        "customer_id": ID,
+        "event_time_ms": TIME_MS,
+        "offers": IDS,
+        "exclude": IDS,
+        "filters": JSON,
+        "limit": INTEGER,
+    },
+    sides=("features",),
+    bare=True,
+)
+ACCEPTANCES = Layout(
+    "acceptances",
+    {
+        "acceptance_id": ID,
+        "request_id": ID,
+        "customer_id": ID,
+        "offer_id": ID,
+        "accepted": FLAG,
+        "event_time_ms": TIME_MS,
+        "request_time_ms": TIME_MS,
+    },
+)
+LABELS = Layout(
+    "labelled examples",
+    {
+        "example_id": ID,
+        "revision": INTEGER,
+        "request_id": ID,
+        "customer_id": ID,
+        "offer_id": ID,
+        "accepted": LABEL,
+        "cause": WORD,
+        "rank": INTEGER,
+        "score": NUMBER,
+        "propensity": NUMBER,
+        "release_id": ID,
+        "request_time_ms": TIME_MS,
+        "label_time_ms": TIME_MS,
+        "exposure": WORD,
+        "keep_prob": NUMBER,
+    },
+    required=("customer_id", "offer_id", "accepted"),
+    sides=("customer_features", "offer_features"),
+    derived=("customer.", "offer."),
+)
+RECORDS = Layout("records", {})
+
+
+def vectors_layout(id_column: str) -> Layout:
+    """Return the layout of a table of vectors."""
+    return Layout("vectors", {id_column: ID, "vector": VECTOR}, required=(id_column, "vector"))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to make of the columns of one file: the message's own, whole columns of features, and single features by side."""
+
+    own: Mapping[str, Kind]
+    whole: tuple[str, ...] = ()
+    single: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # side: {column: feature}
+
+    def kinds(self) -> dict[str, Kind]:
+        """Return the kind of each column that is read."""
+        single = {column: FEATURE for side in self.single.values() for column in side}
+        return {**self.own, **dict.fromkeys(self.whole, FEATURES), **single}
+
+    def message(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Nest the converted values of a row; null is an absent field, but a feature stays null."""
+        fields = {name: row[name] for name in self.own if row.get(name) is not None}
+        for side in self.whole:
+            fields[side] = row[side] or {}
+        for side, columns in self.single.items():
+            fields[side] = {feature: row[column] for column, feature in columns.items()}
+        return fields
+
+
+def plan_of(file: Path, names: Sequence[str], layout: Layout, *, where: str = "the schema") -> Plan:
+    """Sort a file's columns; `where` says what names them.
+
+    Raises UsageError for columns that are missing, named twice, or features in two ways.
+    """
+    _check_names(f"{file}, {where}", names, layout)
+    if layout is RECORDS:
+        return Plan({name: ANY for name in names if not _INDEX_COLUMN.fullmatch(name)})
+    own = {name: layout.own[name] for name in names if name in layout.own}
+    whole = tuple(side for side in layout.sides if side in names)
+    single = {side: _prefixed(names, side) for side in layout.sides}
+    if both := [side for side in whole if single[side]]:
+        raise UsageError(f"{file}: features come in a column {both[0]} or in columns {both[0]}.NAME, not in both")
+    rest = _rest(names, layout, own, whole, single)
+    if layout.bare and not whole and not any(single.values()):
+        bare = {name: name for name in rest if not _INDEX_COLUMN.fullmatch(name)}
+        single, rest = {layout.sides[0]: bare}, [name for name in rest if name not in bare]
+    if rest:
+        _say_left_out(file, rest, layout)
+    return Plan(
+        own, whole, {side: columns for side, columns in single.items() if columns or (layout.bare and not whole)}
+    )
+
+
+def _check_names(place: str, names: Sequence[str], layout: Layout) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"{place} must name every column once, got {twice[0]!r} more than once")
+    if missing := [name for name in layout.required if name not in names]:
+        raise UsageError(
+            f"{place} must name the columns of {layout.rows}, it lacks {', '.join(sorted(missing))}: got {list(names)}"
+        )
+
+
+def _prefixed(names: Sequence[str], side: str) -> dict[str, str]:
+    return {name: name.removeprefix(f"{side}.") for name in names if name.startswith(f"{side}.")}
+
+
+def _rest(
+    names: Sequence[str],
+    layout: Layout,
+    own: Mapping[str, Kind],
+    whole: Sequence[str],
+    single: Mapping[str, Mapping[str, str]],
+) -> list[str]:
+    known = {*own, *whole, *(column for side in single.values() for column in side)}
+    # a column is only known to repeat another where that one is there
+    derived = layout.derived if set(layout.sides) & set(whole) else ()
+    return [name for name in names if name not in known and not name.startswith(derived or "\0")]
+
+
+def _say_left_out(file: Path, names: Sequence[str], layout: Layout) -> None:
+    listed = ", ".join(name or "(no name)" for name in names[:_NAMED_MAX]) + (", …" if len(names) > _NAMED_MAX else "")
+    way = " or ".join(f"{side}.NAME" for side in layout.sides)
+    advice = f": a feature's column is named {way}" if way else ""
+    caution(f"{file}: columns that no {layout.rows} have are left out ({listed}){advice}")

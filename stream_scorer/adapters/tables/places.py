@@ -1,0 +1,54 @@
+"""Where in a file a value stands, and the sentence that refuses it."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from stream_scorer.adapters.tables.kinds import Kind, Misfit
+from stream_scorer.errors import UsageError
+
+_SHOWN_CHARS = 60
+
+
+def caution(sentence: str) -> None:
+    """Say what a reader may have meant otherwise: on stderr, or as a log line where logs are set up."""
+    if structlog.is_configured():
+        structlog.get_logger(__name__).warning("caution", reason=sentence)
+    else:
+        sys.stderr.write(f"caution: {sentence}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A column of some rows of a file; `rows[i]` is the number of the i-th, from 1."""
+
+    file: Path
+    column: str
+    rows: Sequence[int]
+    unit: Literal["line", "row"]
+
+    def refusal(self, index: int, value: object, reason: str) -> UsageError:
+        """Name file, row, column, what is wrong, and the value."""
+        return UsageError(f"{self.file}, {self.unit} {self.rows[index]}: {self.column}: {reason}, got {shown(value)}")
+
+    def converted(self, kind: Kind, values: Sequence[object]) -> list[Any]:
+        """Convert a column. Raises UsageError for the first value that does not fit."""
+        if kind.are_plain(values):
+            return list(values)
+        converted = []
+        for index, value in enumerate(values):
+            try:
+                converted.append(kind.convert(value))
+            except Misfit as misfit:
+                raise self.refusal(index, value, str(misfit)) from None
+        return converted
+
+
+def shown(value: object) -> str:
+    """Return a value as a sentence shows it, at most so long."""
+    text = repr(value) if isinstance(value, str | bytes | list | dict) else str(value)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"

@@ -1,0 +1,169 @@
+"""The reader of tables: rows of CSV, JSON lines and Parquet as messages, by one layout; all commands' files go this way.
+
+Labels in Parquet are the exception in speed alone: `files.example_formats` reads them as columns, with the same kinds and places.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from stream_scorer.adapters.tables.arrow_columns import batches, check_type, opened_parquet, plain_values
+from stream_scorer.adapters.tables.csv_rows import CellTypes, Row, read_csv
+from stream_scorer.adapters.tables.kinds import FEATURE, FEATURES, Kind, Misfit
+from stream_scorer.adapters.tables.layouts import Layout, Plan, plan_of
+from stream_scorer.adapters.tables.lines import JSON_LINES, lines_of, opened, suffix_of
+from stream_scorer.adapters.tables.places import Place
+from stream_scorer.core.wire.strict_json import Refusal, loads_strict
+from stream_scorer.errors import UsageError
+
+Format = Literal["jsonl", "csv", "parquet"]
+Message = dict[str, Any]
+
+CHUNK_ROWS = 10_000
+
+
+def format_of(path: Path, rows: str) -> Format:
+    """Return the format by the name. Raises UsageError."""
+    suffix = suffix_of(path)
+    if suffix in JSON_LINES:
+        return "jsonl"
+    if suffix == ".csv":
+        return "csv"
+    if suffix == ".parquet" and path.suffix.lower() != ".gz":
+        return "parquet"
+    raise UsageError(
+        f"{rows} are read from .jsonl, .csv or .parquet files, the first two also gzipped (.gz), got {path} "
+        "(where its name does not say it, replay takes --format)"
+    )
+
+
+class TableFile:
+    """A file of rows, read once or more, in order."""
+
+    def __init__(self, path: Path, layout: Layout, *, format: Format | None = None) -> None:
+        """Look at the name only. Raises UsageError."""
+        if not path.is_file():
+            raise UsageError(f"no file at {path}: expected a table of {layout.rows}")
+        readers = {"jsonl": self._jsonl, "csv": self._csv, "parquet": self._parquet}
+        self.format: Format = format or format_of(path, layout.rows)
+        self.unit: Literal["line", "row"] = "row" if self.format == "parquet" else "line"
+        self._path, self._layout = path, layout
+        self._read: Callable[[], Iterator[tuple[int, Message]]] = readers[self.format]
+        self._share: Callable[[], float] = lambda: 0.0
+
+    def rows(self) -> Iterator[tuple[int, Message]]:
+        """Yield each row as a message's fields, with its number.
+
+        Raises UsageError, with file, row, column and value, for the first row that has no conversion.
+        """
+        return self._read()
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the lines of a text file that are not empty, as they are."""
+        with opened(self._path) as (text, raw):
+            size = max(self._path.stat().st_size, 1)
+            self._share = lambda: 1.0 if raw.closed else raw.tell() / size
+            for number, line in lines_of(self._path, text):
+                if stripped := line.strip():
+                    yield number, stripped
+
+    def share(self) -> float:
+        """Return how much of the file is read, 0 to 1."""
+        return self._share()
+
+    def _jsonl(self) -> Iterator[tuple[int, Message]]:
+        sides = tuple(f"{side}." for side in self._layout.sides)
+        for number, line in self.lines():
+            row = loads_strict(line)
+            if isinstance(row, Refusal):
+                raise _refused(self._path, number, row)
+            if sides and any(name.startswith(sides) for name in row):
+                row = plan_of(self._path, list(row), self._layout, where=f"line {number}").message(row)
+            yield number, self._fields(number, row)
+
+    def _fields(self, number: int, row: Mapping[str, Any]) -> Message:
+        """Convert a JSON object's own fields; others go as they are, as on a topic."""
+        kinds: dict[str, Kind] = {**self._layout.own, **dict.fromkeys(self._layout.sides, FEATURES)}
+        fields = dict(row)
+        for name, value in row.items():
+            if name in kinds:
+                fields[name] = self._converted(name, kinds[name], value, number)
+        empty: Message = {side: {} for side in self._layout.sides if side in fields and fields[side] is None}
+        return {name: value for name, value in fields.items() if value is not None or name not in kinds} | empty
+
+    def _converted(self, name: str, kind: Kind, value: object, number: int) -> Any:
+        try:
+            return kind.convert(value)
+        except Misfit as misfit:
+            raise Place(self._path, name, [number], self.unit).refusal(0, value, str(misfit)) from None
+
+    def _csv(self) -> Iterator[tuple[int, Message]]:
+        plan, types = self._looked_over()
+        with opened(self._path) as (text, raw):
+            size = max(self._path.stat().st_size, 1)
+            self._share = lambda: 1.0 if raw.closed else raw.tell() / size
+            header, rows = read_csv(self._path, text)
+            for chunk in _chunks(rows):
+                yield from self._messages(plan, [line for line, _ in chunk], _cells(header, chunk, types, plan))
+
+    def _looked_over(self) -> tuple[Plan, CellTypes]:
+        """Read the whole file once: for the types of its columns, and so that nothing is made of half a file that is no CSV."""
+        with opened(self._path) as (text, _):
+            header, rows = read_csv(self._path, text)
+            plan = plan_of(self._path, header, self._layout, where="line 1: the header")
+            types = CellTypes(plan.kinds())
+            own = {name: kind for name, kind in plan.own.items() if kind is not FEATURE}
+            for chunk in _chunks(rows):
+                for _, row in chunk:
+                    types.look(header, row)
+                self._check(own, [line for line, _ in chunk], _cells(header, chunk, types, plan))
+        return plan, types
+
+    def _parquet(self) -> Iterator[tuple[int, Message]]:
+        file = opened_parquet(self._path)
+        plan = plan_of(self._path, file.schema_arrow.names, self._layout)
+        kinds = plan.kinds()
+        for name, kind in kinds.items():
+            check_type(self._path, name, kind, file.schema_arrow.field(name).type)
+        done, total = 0, max(file.metadata.num_rows, 1)
+        self._share = lambda: done / total
+        for batch in batches(self._path, file, list(kinds), CHUNK_ROWS):
+            numbers = range(done + 1, done + batch.num_rows + 1)
+            values = {name: plain_values(self._path, name, batch.column(name)) for name in kinds}
+            for number, message in self._messages(plan, numbers, values):
+                done = number
+                yield number, message
+
+    def _messages(
+        self, plan: Plan, numbers: Sequence[int], values: Mapping[str, Sequence[object]]
+    ) -> Iterator[tuple[int, Message]]:
+        columns = self._check(plan.kinds(), numbers, values)
+        for index, number in enumerate(numbers):
+            yield number, plan.message({name: column[index] for name, column in columns.items()})
+
+    def _check(
+        self, kinds: Mapping[str, Kind], numbers: Sequence[int], values: Mapping[str, Sequence[object]]
+    ) -> dict[str, list[Any]]:
+        return {
+            name: Place(self._path, name, numbers, self.unit).converted(kind, values[name])
+            for name, kind in kinds.items()
+        }
+
+
+def _refused(path: Path, number: int, refusal: Refusal) -> UsageError:
+    if refusal.code == "not_utf8":
+        return UsageError(f"{path} is not UTF-8 text: line {number}")
+    return UsageError(f"{path}, line {number}: {refusal.message}")
+
+
+def _cells(header: Sequence[str], chunk: Sequence[Row], types: CellTypes, plan: Plan) -> dict[str, list[object]]:
+    kinds = plan.kinds()
+    return {
+        name: types.values(name, [row[place] for _, row in chunk]) for place, name in enumerate(header) if name in kinds
+    }
+
+
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while chunk := list(islice(rows, CHUNK_ROWS)):
+        yield chunk
