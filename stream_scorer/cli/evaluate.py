@@ -1,23 +1,34 @@
 """`stream-scorer evaluate`."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stream_scorer.cli.options import Json, labelled, settings_of
 
 if TYPE_CHECKING:
-    from stream_scorer.services.learning.evaluator import Report
+    from stream_scorer.core.evaluation.figures import (
+        Compared,
+        Evaluation,
+        GroupAuc,
+        GroupQuality,
+        ModelFigures,
+        PolicyValue,
+    )
+    from stream_scorer.core.evaluation.intervals import Interval
 
 
 def evaluate(
     ctx: typer.Context,
     *,
-    model: Annotated[Path, typer.Option(help="A model's folder.")],
     offers: Annotated[Path, typer.Option(help="The catalog: JSON lines, CSV or Parquet.")],
+    model: Annotated[
+        Path | None, typer.Option(show_default=False, help="A model's folder; --policy alone needs none.")
+    ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -37,7 +48,11 @@ def evaluate(
         typer.Option(min=0.001, max=0.999, help="Without --seen: the share of the labels, the latest, that is judged."),
     ] = 0.2,
     policy: Annotated[
-        Path | None, typer.Option(show_default=False, help="Judge this table (offer_id, rank, probability) off-policy.")
+        Path | None,
+        typer.Option(
+            show_default=False,
+            help="Judge this table (offer_id, rank, probability) off-policy, by all labels: it has learned from none.",
+        ),
     ] = None,
     temperature: Annotated[
         float, typer.Option(min=0, help="Off-policy: softmax over the model's scores; 0: always the best.")
@@ -61,17 +76,29 @@ def evaluate(
 
     from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.offer_files import read_offers, read_policy
+    from stream_scorer.cli.options import check_writable
     from stream_scorer.cli.tower_sources import stored_model
     from stream_scorer.core.evaluation.policies import ModelPolicy
-    from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model
+    from stream_scorer.services.learning.evaluator import (
+        EvaluateOptions,
+        OffPolicyOptions,
+        evaluate_model,
+        evaluate_table,
+    )
 
+    _check_asked(model, policy, seen)
+    check_writable(report, "--report")
     stated = read_offers(offers)
     target = read_policy(policy, stated) if policy else ModelPolicy(temperature, floor, pool)
     options = EvaluateOptions(k, held_out, seed, OffPolicyOptions(target, ess_min, weight_max))
     place = labelled(ctx, labels, from_buffer)
+    known_model = None if model is None else stored_model(settings_of(ctx), model)
     waiting = Console(stderr=True).status("judging")
     with waiting, examples_at(place) as judged, examples_at(seen) if seen else nullcontext() as known:
-        found = evaluate_model(stored_model(settings_of(ctx), model), stated, judged, known, options)
+        if known_model is None:
+            found = evaluate_table(stated, judged, options)
+        else:
+            found = evaluate_model(known_model, stated, judged, known, options)
     if report is not None:
         from stream_scorer.adapters.plots.report_page import write_report
 
@@ -79,75 +106,90 @@ def evaluate(
     _tell(found, as_json)
 
 
-def _tell(report: "Report", as_json: bool) -> None:
+def _check_asked(model: Path | None, policy: Path | None, seen: str | None) -> None:
+    from stream_scorer.errors import UsageError
+
+    if model is None and policy is None:
+        raise UsageError("evaluate needs --model DIR, or --policy TABLE, which needs no model")
+    if model is None and seen is not None:
+        raise UsageError("--seen says what a model could know: it needs --model")
+
+
+def _tell(found: "Evaluation", as_json: bool) -> None:
     import json
 
+    for caution in found.cautions:
+        print(f"caution: {caution}", file=sys.stderr)
     if as_json:
-        print(json.dumps(report))
+        print(json.dumps(found.to_json()))
         return
-    for line in _lines(report):
+    for line in _lines(found):
         print(line)
 
 
-def _lines(report: dict[str, Any]) -> Iterator[str]:
-    yield f"{report['rows']:,} rows, {report['accepted']:,} accepted"
-    yield f"{report['customers']:,} customers, {report['catalog_offers']:,} offers"
-    whole, k = report["whole_catalog"], report["k"]
-    if whole["customers"]:
-        yield f"\nwhole catalog, first {k}, {whole['customers']:,} customers with an offer accepted anew"
-        for name in ("all", "new_customers", "new_offers"):
-            yield from _group(whole[name], name.replace("_", " "), k)
-        yield "  coverage" + "".join(f"   {name} {share:.1%}" for name, share in whole["coverage"].items())
-    within = report["within_customer"]
+def _lines(found: "Evaluation") -> Iterator[str]:
+    yield f"{found.rows:,} rows, {found.accepted:,} accepted"
+    yield f"{found.customers:,} customers, {found.catalog_offers:,} offers"
+    if found.refused_rows:
+        yield f"{found.refused_rows:,} rows left out: their features do not fit"
+    if found.model is not None:
+        yield from _model_lines(found.model, found.k, comparable=found.incomparable is None)
+    yield from _off_policy(found.off_policy)
+
+
+def _model_lines(model: "ModelFigures", k: int, *, comparable: bool) -> Iterator[str]:
+    whole, calibration = model.whole_catalog, model.calibration
+    if whole.customers:
+        yield f"\nwhole catalog, first {k}, {whole.customers:,} customers with an offer accepted anew"
+        for name, group in whole.groups().items():
+            yield from _group(group, name.replace("_", " "), k, comparable=comparable)
+        yield "  coverage" + "".join(f"   {name} {share:.1%}" for name, share in whole.coverage.items())
     yield "\nAUC within customer"
-    for name, found in within.items():
-        if found["model"]:
-            yield f"  {name.replace('_', ' '):<14} {_both(found)}, {found['customers']:,} customers"
-    if report["calibration"]:
-        found = report["calibration"]
-        yield f"\ncalibration error {found['error']:.4f}, log loss {found['log_loss']:.4f}, of the mean alone {found['base_log_loss']:.4f}"
-    yield from _off_policy(report["off_policy"])
+    for name, each in model.within_customer.groups().items():
+        yield f"  {name.replace('_', ' '):<14} {_both(each, comparable=comparable)}, {each.customers:,} customers"
+    if calibration is not None:
+        loss = f"log loss {calibration.log_loss:.4f}, of the mean alone {calibration.base_log_loss:.4f}"
+        yield f"\ncalibration error {calibration.error:.4f}, {loss}"
 
 
-def _group(found: dict[str, Any], name: str, k: int) -> Iterator[str]:
-    if not found["customers"]:
-        return
-    yield f"  {name}: {found['customers']:,} customers"
-    names = {
-        "ndcg": f"nDCG@{k}",
-        "recall": f"recall@{k}",
-        "precision": f"precision@{k}",
-        "average_precision": f"MAP@{k}",
-    }
-    for figure, title in names.items():
-        yield f"    {title:<13} {_both(found[figure])}, random {found[figure]['random']['value']:.4f}"
+def _group(group: "GroupQuality", name: str, k: int, *, comparable: bool) -> Iterator[str]:
+    yield f"  {name}: {group.customers:,} customers"
+    titles = {"ndcg": "nDCG", "recall": "recall", "precision": "precision", "average_precision": "MAP"}
+    for figure, title in titles.items():
+        compared: Compared = getattr(group, figure)
+        both = _both(compared, comparable=comparable)
+        yield f"    {f'{title}@{k}':<13} {both}, random {compared.random.value:.4f}"
 
 
-def _both(found: dict[str, Any]) -> str:
-    above = found["above_popularity"]
-    verdict = "above" if above["low"] > 0 else "below" if above["high"] < 0 else "not told from"
-    return f"{_interval(found['model'])}, popularity {found['popularity']['value']:.4f}: {verdict}"
+def _both(figure: "Compared | GroupAuc", *, comparable: bool) -> str:
+    above, popularity = figure.above_popularity, figure.popularity
+    assert above is not None, "groups without figures are not printed"
+    assert popularity is not None
+    verdict = "above" if above.low > 0 else "below" if above.high < 0 else "not distinguishable from"
+    return (
+        f"{_interval(figure.model)}, popularity {popularity.value:.4f}: {verdict if comparable else 'not comparable'}"
+    )
 
 
-def _interval(found: dict[str, Any]) -> str:
-    return f"{found['value']:.4g} [{found['low']:.4g}, {found['high']:.4g}]"
+def _interval(interval: "Interval | None") -> str:
+    return "" if interval is None else f"{interval.value:.4g} [{interval.low:.4g}, {interval.high:.4g}]"
 
 
-def _off_policy(found: dict[str, Any] | None) -> Iterator[str]:
-    if found is None:
+def _off_policy(value: "PolicyValue | None") -> Iterator[str]:
+    if value is None:
         yield "\nno propensities, so no off-policy estimates"
         return
-    yield f"\noff-policy, {found['unit']} over {found['requests']:,} rankings"
-    if found["logged"] is None:
-        yield f"  refused: {found['refused']}"
+    found = value.estimate
+    yield f"\noff-policy, {value.unit} over {found.requests:,} rankings"
+    if found.logged is None:
+        yield f"  refused: {found.refused}"
         return
-    size, largest, mean = found["effective_sample_size"], found["largest_weight"], found["mean_weight"]
+    size, largest, mean = found.effective_sample_size, found.largest_weight, found.mean_weight
     yield f"  effective sample size {size:,.0f}, largest weight {largest:,.1f}, mean weight {mean:.3f}"
-    yield f"  as logged       {_interval(found['logged'])}"
-    if found["refused"]:
-        yield f"  refused: {found['refused']}"
+    yield f"  as logged       {_interval(found.logged)}"
+    if found.refused:
+        yield f"  refused: {found.refused}"
     for name in ("ips", "snips", "doubly_robust", "direct"):
-        if found[name]:
-            yield f"  {name.replace('_', ' '):<15} {_interval(found[name])}" + (
-                " (its model's error is not in it)" if name == "direct" else ""
-            )
+        if (interval := getattr(found, name)) is not None:
+            note = " (its model's error is not in it)" if name == "direct" else ""
+            yield f"  {name.replace('_', ' '):<15} {_interval(interval)}{note}"

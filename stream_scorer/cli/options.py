@@ -1,6 +1,7 @@
 """What several commands share: settings from flags, environment and file, and options of one meaning."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,6 +56,22 @@ def labelled(ctx: typer.Context, labels: str | None, from_buffer: bool) -> str:
     if (labels is None) != from_buffer:
         raise UsageError("name the labels by --labels PATH, or by --from-buffer, which reads buffer.folder")
     return labels or settings_of(ctx).buffer.folder
+
+
+def check_writable(path: Path | None, option: str) -> None:
+    """Refuse, before any work is done, a file that could not be written in the end; a file there stays as it is. Raises UsageError."""
+    from stream_scorer.errors import UsageError
+
+    if path is None:
+        return
+    fresh = not path.exists()
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{option} {path} cannot be written: {error.strerror}") from error
+    if fresh:
+        path.unlink()
 
 
 def settings_of(ctx: typer.Context, flags: Mapping[str, object] | None = None) -> "Settings":

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from stream_scorer.core.datasets.chunks import Views
-from stream_scorer.core.datasets.training_set import Side, side_of
+from stream_scorer.core.datasets.training_set import EncodedSide, side_of
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower, digest_towers
@@ -24,7 +24,9 @@ COLLAPSED_COSINE = 0.999
 _GOLDEN = 16
 
 
-def export(fitted: Fitted, customers: Side, offers: Side, catalog: Side, facts: Mapping[str, object]) -> Model:
+def export(
+    fitted: Fitted, customers: EncodedSide, offers: EncodedSide, catalog: EncodedSide, facts: Mapping[str, object]
+) -> Model:
     """Return the model. Raises BadModel when numpy and torch differ, or a tower is dead or collapsed."""
     fitted.user.cpu()
     fitted.item.cpu()
@@ -47,7 +49,7 @@ def export(fitted: Fitted, customers: Side, offers: Side, catalog: Side, facts: 
     return Model(model_id, user_tower, item_tower, {**facts, "parity_max_difference": max(differences.values())})
 
 
-def fill_untrained(module: TowerModule, seen: Sequence[Side]) -> None:
+def fill_untrained(module: TowerModule, seen: Sequence[EncodedSide]) -> None:
     """Fill table rows that no example used with the mean of their slot's used rows, as an average value."""
     counts = sum(
         (np.bincount(side.rows, minlength=module.spec.table_rows) for side in seen), np.zeros(module.spec.table_rows)
@@ -60,7 +62,7 @@ def fill_untrained(module: TowerModule, seen: Sequence[Side]) -> None:
             table[first:end] = np.where(weight > 0, table[first:end], mean)
 
 
-def golden_rows(side: Side, spec: FeatureSpec) -> Side:
+def golden_rows(side: EncodedSide, spec: FeatureSpec) -> EncodedSide:
     """Return some examples: seen ones, one with everything missing, one with unseen values."""
     chosen = np.unique(np.linspace(0, len(side) - 1, _GOLDEN).astype(np.int64))
     unseen: dict[str, Any] = {
@@ -76,7 +78,7 @@ def golden_rows(side: Side, spec: FeatureSpec) -> Side:
     )
 
 
-def parity(module: TowerModule, tower: Tower, golden: Side) -> float:
+def parity(module: TowerModule, tower: Tower, golden: EncodedSide) -> float:
     """Return the largest absolute difference of the vectors."""
     everything = np.arange(len(golden))
     with torch.no_grad():
@@ -84,7 +86,7 @@ def parity(module: TowerModule, tower: Tower, golden: Side) -> float:
     return float(np.abs(tower.forward(golden.inputs(everything)) - ours).max())
 
 
-def check_alive(name: str, tower: Tower, side: Side) -> None:
+def check_alive(name: str, tower: Tower, side: EncodedSide) -> None:
     """Raise BadModel when a tower's vectors are not finite, are zero, or are all alike."""
     chosen = np.unique(np.linspace(0, len(side) - 1, 1_000).astype(np.int64))
     vectors = tower.forward(side.inputs(chosen))

@@ -7,7 +7,7 @@ import torch
 
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.core.evaluation.auc import auc_within
-from stream_scorer.core.evaluation.ranking_quality import Pairs, ranking_quality
+from stream_scorer.core.evaluation.ranking_quality import AcceptedPairs, ranking_quality
 from stream_scorer.training.modules import Batch, TowerModule
 
 K = 10
@@ -50,7 +50,7 @@ class HeldOutRanking:
         views = np.zeros(len(number), np.int64)
         views[data.who[rows]] = data.customer[rows]
         self.views, self.relevant = views[people], _numbered(relevant, number)
-        self.known = Pairs(people[:0], people[:0]) if repeats else _numbered(known, number)
+        self.known = AcceptedPairs(people[:0], people[:0]) if repeats else _numbered(known, number)
 
     @torch.no_grad()
     def ndcg(self, user: TowerModule, item: TowerModule) -> tuple[float, float]:
@@ -65,13 +65,13 @@ class HeldOutRanking:
         return float(found.mean()), float(found.std() / len(found) ** 0.5)
 
 
-def _accepted_pairs(data: TrainingSet, rows: Places) -> Pairs:
+def _accepted_pairs(data: TrainingSet, rows: Places) -> AcceptedPairs:
     place = data.catalog_of[data.offer[rows]].astype(np.int64)
     kept = (place >= 0) & (data.accepted[rows] == 1)
-    return Pairs.of(data.who[rows[kept]].astype(np.int64), place[kept], catalog=len(data.catalog))
+    return AcceptedPairs.of(data.who[rows[kept]].astype(np.int64), place[kept], catalog=len(data.catalog))
 
 
-def _numbered(pairs: Pairs, number: Places) -> Pairs:
+def _numbered(pairs: AcceptedPairs, number: Places) -> AcceptedPairs:
     """Keep those of some customers, by their numbers."""
     kept = number[pairs.customer] >= 0
-    return Pairs(number[pairs.customer[kept]], pairs.offer[kept])
+    return AcceptedPairs(number[pairs.customer[kept]], pairs.offer[kept])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from stream_scorer.core.datasets.splits import split_by_time, split_within_customers
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
-from stream_scorer.core.evaluation.ranking_quality import Pairs
+from stream_scorer.core.evaluation.ranking_quality import AcceptedPairs
 from stream_scorer.core.features.slots import Category
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.towers.model import Model
@@ -301,7 +301,7 @@ def _taken(data: TrainingSet, rows: Places, spec: FeatureSpec) -> Taken:
     first = data.customers.starts[customer]
     place = data.catalog_of[data.offer[rows]].astype(np.int64)
     kept = (data.customers.starts[customer + 1] - first == 1) & (place >= 0)
-    pairs = Pairs.of(data.customers.rows[first[kept]].astype(np.int64), place[kept], catalog=len(data.catalog))
+    pairs = AcceptedPairs.of(data.customers.rows[first[kept]].astype(np.int64), place[kept], catalog=len(data.catalog))
     known = (pairs.customer > 0) & (pairs.customer <= len(spec.slots[0].vocabulary))
     counts = np.bincount(pairs.customer[known], minlength=spec.table_rows)
     return Taken(pairs.offer[known], np.concatenate([[0], np.cumsum(counts)]))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stream_scorer.core.datasets.training_set import Places, Side
+from stream_scorer.core.datasets.training_set import EncodedSide, Places
 from stream_scorer.core.features.slots import Category, hashed_rows
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.towers.tower import Layer, Tower
@@ -30,7 +30,7 @@ class Batch:
     numbers: Tensor  # (B, n)
 
     @staticmethod
-    def of(side: Side, chosen: Places) -> "Batch":
+    def of(side: EncodedSide, chosen: Places) -> "Batch":
         """Gather them."""
         rows, starts = side.segments(chosen)
         return Batch(

@@ -18,7 +18,7 @@ CORE = {  # what a room of the core may import; what stands on the core is held 
     "core/buffer": {"core"},
     "core/datasets": {"core", "core/features", "errors"},
     "core/verifying": {"core", "core/features", "core/joining", "core/releases", "core/towers", "core/wire"},
-    "core/evaluation": {"core", "core/datasets", "core/towers", "core/verifying", "errors"},
+    "core/evaluation": {"core", "core/datasets", "core/features", "core/towers", "core/verifying", "errors"},
 }
 FOLDERS = sorted(each for each in PACKAGE.rglob("*") if each.is_dir() and each.name not in {"cli", "__pycache__"})
 

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.files.example_files import ExampleFiles
+from stream_scorer.core.evaluation.judging import judge
 from stream_scorer.core.evaluation.policies import ModelPolicy
+from stream_scorer.core.evaluation.policy_value import policy_value
 from stream_scorer.core.messages import LabelledExample, OfferId, RankedOffer, Ranking, ReleaseId
 from stream_scorer.core.ranking.best_offers import rank
 from stream_scorer.core.ranking.exploration import Exploration, explore
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.services.learning.judging import judge
-from stream_scorer.services.learning.policy_value import policy_value
 from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.simulation.world import World
 from stream_scorer.training.options import TrainOptions
@@ -114,7 +114,7 @@ def estimated(logged: Logged, model: Model, policy: ModelPolicy) -> dict[str, An
     judged = judge(model, WORLD.offers(), ExampleFiles.at(logged.labels), ExampleFiles.at(logged.seen), held_out=0.2)
     found = policy_value(judged, policy, np.random.default_rng(0), ess_min=100.0, weight_max=1e9)
     assert found is not None
-    return found
+    return found.to_json()
 
 
 def true_value(model: Model, policy: ModelPolicy) -> float:

@@ -9,11 +9,11 @@ import pytest
 
 from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.adapters.files.open_bandit import OpenBandit
+from stream_scorer.core.evaluation.judging import judge_all
+from stream_scorer.core.evaluation.policy_value import PolicyTable, policy_value
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.services.learning.judging import judge
-from stream_scorer.services.learning.policy_value import PolicyTable, policy_value
 from tests.open_bandit_policies import at_random, thompson
-from tests.open_bandit_samples import made_up_model, write_log
+from tests.open_bandit_samples import write_log
 
 
 def campaign(name: str) -> OpenBandit:
@@ -28,11 +28,10 @@ def campaign(name: str) -> OpenBandit:
 def estimated(log: OpenBandit, policy: PolicyTable, folder: Path) -> dict[str, Any]:
     (folder / "labels.jsonl").write_bytes(b"".join(encode(example) + b"\n" for example in log.examples()))
     labels = ExampleFiles.at(folder / "labels.jsonl")
-    model = made_up_model([request for request, _ in log.events()], log.offers())  # a table asks no model
-    judged = judge(model, log.offers(), labels, labels, held_out=0.2)
+    judged = judge_all(log.offers(), labels)
     found = policy_value(judged, policy, np.random.default_rng(0), ess_min=100.0, weight_max=1e9)
     assert found is not None
-    return found
+    return found.to_json()
 
 
 def test_a_policy_that_is_the_logging_one_is_worth_what_was_logged(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ import pytest
 from pydantic import TypeAdapter
 
 from stream_scorer.adapters.files.example_files import ExampleFiles
+from stream_scorer.core.evaluation.judging import judge
 from stream_scorer.core.evaluation.policies import ModelPolicy
+from stream_scorer.core.evaluation.policy_value import policy_value
 from stream_scorer.core.messages import Ranking
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.services.learning.judging import judge
-from stream_scorer.services.learning.policy_value import policy_value
 from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.simulation.world import World
 from stream_scorer.training.options import TrainOptions
@@ -70,8 +70,9 @@ def test_captured_labels_tell_what_a_new_model_would_earn(ring: Ring, tmp_path: 
     labels = ExampleFiles.at(tmp_path / "labels")
     judged = judge(new, WORLD.offers(), labels, ExampleFiles.at(tmp_path / "log-120.jsonl"), held_out=0.2)
     assert len(np.unique(judged.data.request[judged.rows])) > 0.8 * REQUESTS  # the others' windows have not closed yet
-    found = policy_value(judged, POLICY, np.random.default_rng(0), ess_min=100.0, weight_max=1e9)
-    assert found is not None
+    value = policy_value(judged, POLICY, np.random.default_rng(0), ess_min=100.0, weight_max=1e9)
+    assert value is not None
+    found = value.to_json()
     true = truth(WORLD, new, POLICY, places=PLACES)
     assert found["mean_weight"] == pytest.approx(1.0, abs=0.1)
     assert found["logged"]["low"] < truth(WORLD, old, POLICY, places=PLACES) < found["logged"]["high"] < true

@@ -1,17 +1,19 @@
 """The pictures of an evaluation: whole rankings, order within customers, calibration, and off-policy estimates."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-Report = Mapping[str, Any]
+from stream_scorer.core.evaluation.calibration import Calibration
+from stream_scorer.core.evaluation.figures import ModelFigures, PeriodAuc, PolicyValue, WholeCatalog
+from stream_scorer.core.evaluation.intervals import Interval
 
 COLOURS = {"model": "#24588f", "popularity": "#b0403a", "random": "#8a8a8a"}
 FIGURES = {"recall": "recall", "precision": "precision", "ndcg": "nDCG", "average_precision": "MAP"}
-GROUPS = {"all": "all", "new_customers": "new customers", "new_offers": "new offers"}
+GROUP_NAMES = {"all": "all", "new_customers": "new customers", "new_offers": "new offers"}
 ESTIMATES = {
     "logged": "as logged",
     "ips": "IPS",
@@ -22,15 +24,15 @@ ESTIMATES = {
 _INK = "#333333"
 
 
-def depth_plot(report: Report) -> bytes | None:
+def depth_plot(whole: WholeCatalog) -> bytes | None:
     """Draw recall and nDCG by the number of places; None where no customer has a relevant offer."""
-    found = report["whole_catalog"].get("by_depth")
-    if not found:
+    if not whole.by_depth:
         return None
     figure, panels = _panels(2)
     for axes, (name, title) in zip(panels, (("recall", "recall"), ("ndcg", "nDCG")), strict=True):
         for who, colour in COLOURS.items():
-            value, half = (np.array(found[who][name][part]) for part in ("value", "half_width"))
+            curve = getattr(whole.by_depth[who], name)
+            value, half = np.array(curve.value), np.array(curve.half_width)
             depths = np.arange(1, len(value) + 1)
             axes.fill_between(depths, value - half, value + half, color=colour, alpha=0.15, linewidth=0)
             axes.plot(depths, value, color=colour, linewidth=2, marker="o", markersize=3.5, label=who)
@@ -41,43 +43,44 @@ def depth_plot(report: Report) -> bytes | None:
     return _svg(figure, panels[0])
 
 
-def quality_plot(report: Report) -> bytes | None:
+def quality_plot(whole: WholeCatalog, k: int) -> bytes | None:
     """Draw each figure of whole rankings with its interval, for all, new customers and new offers."""
-    whole = report["whole_catalog"]
-    groups = [name for name in GROUPS if whole["customers"] and whole[name]["customers"]]
+    groups = whole.groups()
     if not groups:
         return None
     figure, panels = _panels(len(FIGURES), height=1.4 + 0.75 * len(groups), share_y=True)
     for axes, (name, title) in zip(panels, FIGURES.items(), strict=True):
-        for place, group in enumerate(groups):
+        for place, group in enumerate(groups.values()):
             for shift, who in zip((-0.22, 0.0, 0.22), COLOURS, strict=True):
-                _whisker(axes, whole[group][name][who], place + shift, COLOURS[who], label=who if not place else None)
-        _named_rows(axes, [f"{GROUPS[group]}\n{whole[group]['customers']:,} customers" for group in groups])
+                interval = getattr(getattr(group, name), who)
+                _whisker(axes, interval, place + shift, COLOURS[who], label=who if not place else None)
+        _named_rows(axes, [f"{GROUP_NAMES[each]}\n{group.customers:,} customers" for each, group in groups.items()])
         axes.set_xlim(0, None)
-        axes.set_title(f"{title}@{report['k']}")
+        axes.set_title(f"{title}@{k}")
     return _svg(figure, panels[0])
 
 
-def auc_plot(report: Report) -> bytes | None:
+def auc_plot(model: ModelFigures) -> bytes | None:
     """Draw the AUC within customers by group, and over time."""
-    within = {name: found for name, found in report["within_customer"].items() if found["model"]}
+    within = model.within_customer.groups()
     if not within:
         return None
     figure, (left, right) = _panels(2, height=3.1)
-    for place, found in enumerate(within.values()):
+    for place, group in enumerate(within.values()):
         for shift, who in zip((-0.14, 0.14), ("model", "popularity"), strict=True):
-            _whisker(left, found[who], place + shift, COLOURS[who], label=who if not place else None)
-    _named_rows(left, [f"{GROUPS[name]}\n{found['customers']:,} customers" for name, found in within.items()])
+            _whisker(left, getattr(group, who), place + shift, COLOURS[who], label=who if not place else None)
+    _named_rows(left, [f"{GROUP_NAMES[name]}\n{group.customers:,} customers" for name, group in within.items()])
     left.axvline(0.5, color=COLOURS["random"], linestyle="--", linewidth=1, label="random")
     left.set_title("AUC within customer")
-    _over_time(right, report["by_time"])
+    _over_time(right, model.by_time)
     return _svg(figure, left)
 
 
-def _over_time(axes: Any, stretches: list[Report]) -> None:
-    places = np.arange(len(stretches))
+def _over_time(axes: Any, periods: Sequence[PeriodAuc]) -> None:
+    places = np.arange(len(periods))
     for shift, who in zip((-0.06, 0.06), ("model", "popularity"), strict=True):
-        value, low, high = (np.array([one[who][part] for one in stretches]) for part in ("value", "low", "high"))
+        intervals = [getattr(one, who) for one in periods]
+        value, low, high = (np.array([getattr(one, part) for one in intervals]) for part in ("value", "low", "high"))
         axes.errorbar(
             places + shift,
             value,
@@ -89,7 +92,7 @@ def _over_time(axes: Any, stretches: list[Report]) -> None:
             label=who,
         )
     axes.axhline(0.5, color=COLOURS["random"], linestyle="--", linewidth=1)
-    axes.set_xticks(places, [_when(one["from_ms"]) for one in stretches], fontsize=8)
+    axes.set_xticks(places, [_when(one.from_ms) for one in periods], fontsize=8)
     axes.set_title("over the time that is judged (UTC)")
 
 
@@ -97,13 +100,12 @@ def _when(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d\n%H:%M:%S")
 
 
-def calibration_plot(report: Report) -> bytes | None:
+def calibration_plot(found: Calibration | None) -> bytes | None:
     """Draw observed rates against predictions, and how many acceptances the best predictions hold."""
-    found = report["calibration"]
-    if not found:
+    if found is None:
         return None
     rows, predicted, accepted = (
-        np.array([one[name] for one in found["bins"]], float) for name in ("rows", "predicted", "accepted")
+        np.array([getattr(one, name) for one in found.bins], float) for name in ("rows", "predicted", "accepted")
     )
     figure, (axes, gains) = _panels(2, width=9.5, height=4.2)
     end = 1.08 * max(predicted.max(), accepted.max())
@@ -140,22 +142,20 @@ def _gains(axes: Any, rows: Any, accepted: Any) -> None:
     axes.set_title("gains")
 
 
-def off_policy_plot(report: Report) -> bytes | None:
+def off_policy_plot(value: PolicyValue) -> bytes | None:
     """Draw what the policy would have earned, by each estimator, beside what was logged."""
-    found = report["off_policy"]
-    if not found:
-        return None
-    names = [name for name in ESTIMATES if found[name]]
-    if not names:
+    found = value.estimate
+    names = [name for name in ESTIMATES if getattr(found, name)]
+    if found.logged is None or not names:
         return None
     figure, panels = _panels(1, width=7.5, height=1.0 + 0.42 * len(names))
     axes = panels[0]
     for place, name in enumerate(names):
         colour = _INK if name == "logged" else COLOURS["model"] if name != "direct" else "#7aa5cf"
-        _whisker(axes, found[name], place, colour)
+        _whisker(axes, getattr(found, name), place, colour)
     _named_rows(axes, [ESTIMATES[name] for name in names])
-    axes.axvline(found["logged"]["value"], color=_INK, linestyle=":", linewidth=1)
-    axes.set_xlabel(found["unit"])
+    axes.axvline(found.logged.value, color=_INK, linestyle=":", linewidth=1)
+    axes.set_xlabel(value.unit)
     axes.set_title("what the policy would have earned")
     return _svg(figure)
 
@@ -175,8 +175,8 @@ def _panels(count: int, *, width: float = 11.0, height: float = 3.4, share_y: bo
     return figure, panels[0]
 
 
-def _whisker(axes: Any, interval: Report, y: float, colour: str, *, label: str | None = None) -> None:
-    value, low, high = (interval[part] for part in ("value", "low", "high"))
+def _whisker(axes: Any, interval: Interval, y: float, colour: str, *, label: str | None = None) -> None:
+    value, low, high = interval.value, interval.low, interval.high
     axes.errorbar(
         [value],
         [y],

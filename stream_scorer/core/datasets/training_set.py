@@ -8,6 +8,7 @@ import numpy.typing as npt
 import xxhash
 
 from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource, Views
+from stream_scorer.core.features.coverage import FeatureCoverage, coverage_of
 from stream_scorer.core.features.spec import FeatureSpec, Inputs
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import UsageError
@@ -17,7 +18,7 @@ Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class EncodedSide:
     """Encoded examples of one side; example i owns the segments [i * slots, (i + 1) * slots) of table rows."""
 
     rows: Ints32  # (nnz,)
@@ -52,9 +53,9 @@ class TrainingSet:
     `catalog` are the offers to be ranked; `catalog_of` (offers,) says which of them an encoded offer is, -1 for none.
     """
 
-    customers: Side
-    offers: Side
-    catalog: Side
+    customers: EncodedSide
+    offers: EncodedSide
+    catalog: EncodedSide
     catalog_of: Ints32
     customer: Ints32
     offer: Ints32
@@ -63,21 +64,23 @@ class TrainingSet:
     accepted: npt.NDArray[np.int8]
     rank: npt.NDArray[np.int16]  # 0: unknown
     weight: npt.NDArray[np.float32]
+    score: npt.NDArray[np.float32]  # as logged; NaN: unknown
     propensity: npt.NDArray[np.float32]  # NaN: unknown
     request_time_ms: Places
     customer_ids: Sequence[str]
     refused: int  # rows left out because their features could not be encoded
+    coverages: tuple[FeatureCoverage, FeatureCoverage]  # of the distinct customers and offers of each chunk
 
     def __len__(self) -> int:
         """Rows."""
         return len(self.accepted)
 
 
-def side_of(spec: FeatureSpec, views: Views) -> tuple[Side, Inputs]:
+def side_of(spec: FeatureSpec, views: Views) -> tuple[EncodedSide, Inputs]:
     """Encode the views of one side."""
     inputs = spec.encode(views.features, views.ids)
     starts = np.append(inputs.starts, len(inputs.rows))
-    return Side(inputs.rows.astype(np.int32), starts, inputs.numbers.astype(np.float32), len(spec.slots)), inputs
+    return EncodedSide(inputs.rows.astype(np.int32), starts, inputs.numbers.astype(np.float32), len(spec.slots)), inputs
 
 
 def build_training_set(
@@ -94,13 +97,14 @@ def build_training_set(
     return builder.training_set(catalog_side)
 
 
-class _SideBuilder:
+class _EncodedSideBuilder:
     """Collects the distinct encoded examples of one side."""
 
     def __init__(self, spec: FeatureSpec) -> None:
         self.spec = spec
         self.index: dict[int, int] = {}
-        self.parts: list[Side] = []
+        self.parts: list[EncodedSide] = []
+        self.coverage = FeatureCoverage(spec.side, spec.feature_names)
 
     def add(self, views: Views, marks: Sequence[int] | None = None) -> tuple[Places, Places]:
         """Return each view's place, -1 where it cannot be encoded, and the new views in order of place.
@@ -108,18 +112,19 @@ class _SideBuilder:
         Views of different marks stay apart even when they encode alike.
         """
         encoded, inputs = side_of(self.spec, views)
+        self.coverage = self.coverage.plus(coverage_of(self.spec, views.features, inputs.errors))
         known = len(self.index)
         places = np.array([self.index.setdefault(key, len(self.index)) for key in _keys(encoded, marks)], np.int64)
         _, first = np.unique(places, return_index=True)
         fresh = first[places[first] >= known]
-        self.parts.append(Side(*encoded.segments(fresh), encoded.numbers[fresh], encoded.slots))
+        self.parts.append(EncodedSide(*encoded.segments(fresh), encoded.numbers[fresh], encoded.slots))
         places[[error.index for error in inputs.errors]] = -1
         return places, fresh
 
-    def side(self) -> Side:
+    def side(self) -> EncodedSide:
         ends = np.cumsum([0, *(len(part.rows) for part in self.parts)])
         starts = [part.starts[:-1] + end for part, end in zip(self.parts, ends, strict=False)]
-        return Side(
+        return EncodedSide(
             rows=np.concatenate([part.rows for part in self.parts]),
             starts=np.append(np.concatenate(starts), ends[-1]),
             numbers=np.concatenate([part.numbers for part in self.parts]),
@@ -131,8 +136,8 @@ class _Builder:
     """Collects both sides and the rows."""
 
     def __init__(self, user_spec: FeatureSpec, item_spec: FeatureSpec, catalog_places: dict[str, int]) -> None:
-        self.customers = _SideBuilder(user_spec)
-        self.offers = _SideBuilder(item_spec)
+        self.customers = _EncodedSideBuilder(user_spec)
+        self.offers = _EncodedSideBuilder(item_spec)
         self.catalog_places = catalog_places
         self.catalog_of: list[int] = []
         self.who: dict[str, int] = {}
@@ -156,12 +161,13 @@ class _Builder:
             "accepted": chunk.accepted,
             "rank": chunk.rank.astype(np.int16),
             "weight": chunk.weight.astype(np.float32),
+            "score": chunk.score.astype(np.float32),
             "propensity": chunk.propensity.astype(np.float32),
             "request_time_ms": chunk.request_time_ms,
         }
         self.columns.append({name: column[good] for name, column in columns.items()})
 
-    def training_set(self, catalog: Side) -> TrainingSet:
+    def training_set(self, catalog: EncodedSide) -> TrainingSet:
         if not self.columns:
             raise UsageError("there are no labelled examples to train on")
         order = np.argsort(np.concatenate([part["request_time_ms"] for part in self.columns]), kind="stable")
@@ -177,11 +183,12 @@ class _Builder:
             catalog_of=np.array(self.catalog_of, np.int32),
             customer_ids=list(self.who),
             refused=self.refused,
+            coverages=(self.customers.coverage, self.offers.coverage),
             **columns,  # type: ignore[arg-type]
         )
 
 
-def _keys(side: Side, marks: Sequence[int] | None) -> list[int]:
+def _keys(side: EncodedSide, marks: Sequence[int] | None) -> list[int]:
     """Hash each example's arrays with its mark; equal examples get equal keys."""
     ends = (side.starts[:: side.slots] if side.slots else np.zeros(len(side) + 1, np.int64)).tolist()
     rows, numbers = side.rows.tobytes(), side.numbers.tobytes()

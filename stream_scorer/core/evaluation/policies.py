@@ -24,7 +24,7 @@ class ModelPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class NextOffers:
     """One place of a batch of rankings: the probability (b, pool) of each offer of the pool to come next."""
 
     offers: Places  # (b, pool) of the catalog
@@ -41,11 +41,11 @@ class Pool:
         self.scores: Floats = np.take_along_axis(scores, self.offers, axis=1)
         self.policy = policy
 
-    def choices(self) -> Choices:
+    def choices(self) -> NextOffers:
         """Return who may come next."""
         left = np.isfinite(self.scores)
         alike = left / np.maximum(left.sum(axis=1, keepdims=True), 1)
-        return Choices(self.offers, (1 - self.policy.floor) * self._softmax(left) + self.policy.floor * alike)
+        return NextOffers(self.offers, (1 - self.policy.floor) * self._softmax(left) + self.policy.floor * alike)
 
     def _softmax(self, left: npt.NDArray[np.bool_]) -> Floats:
         best = np.where(left, self.scores, -np.inf).max(axis=1, keepdims=True)
@@ -62,13 +62,13 @@ class Pool:
         self.scores = np.where(self.offers == placed[:, None], -np.inf, self.scores)
 
 
-def drawn(choices: Choices, uniform: Floats) -> Places:
+def drawn(choices: NextOffers, uniform: Floats) -> Places:
     """Draw one offer per ranking (b,), by uniform numbers (b,)."""
     sums = np.cumsum(choices.chances, axis=1)
     column = np.minimum((sums < uniform[:, None] * sums[:, -1:]).sum(axis=1), sums.shape[1] - 1)
     return np.asarray(choices.offers[np.arange(len(column)), column])
 
 
-def chance_of(choices: Choices, placed: Places) -> Floats:
+def chance_of(choices: NextOffers, placed: Places) -> Floats:
     """Return the probability (b,) of the offers that were placed."""
     return np.asarray(np.where(choices.offers == placed[:, None], choices.chances, 0.0).sum(axis=1))

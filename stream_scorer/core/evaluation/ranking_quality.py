@@ -14,27 +14,27 @@ Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class AcceptedPairs:
     """Customers (m,) and catalog places (m,) that belong together, each pair once, in order."""
 
     customer: Places
     offer: Places
 
     @staticmethod
-    def of(customer: Places, offer: Places, *, catalog: int) -> "Pairs":
+    def of(customer: Places, offer: Places, *, catalog: int) -> "AcceptedPairs":
         """Sort pairs and leave doubles out."""
         keys = np.unique(customer * catalog + offer)
-        return Pairs(keys // catalog, keys % catalog)
+        return AcceptedPairs(keys // catalog, keys % catalog)
 
-    def without(self, other: "Pairs", *, catalog: int) -> "Pairs":
+    def without(self, other: "AcceptedPairs", *, catalog: int) -> "AcceptedPairs":
         """Leave out what is in the other."""
         fresh = ~np.isin(self.customer * catalog + self.offer, other.customer * catalog + other.offer)
-        return Pairs(self.customer[fresh], self.offer[fresh])
+        return AcceptedPairs(self.customer[fresh], self.offer[fresh])
 
-    def of_offers(self, chosen: npt.NDArray[np.bool_]) -> "Pairs":
+    def of_offers(self, chosen: npt.NDArray[np.bool_]) -> "AcceptedPairs":
         """Keep the pairs of some offers; `chosen` is a mask of the catalog."""
         kept = chosen[self.offer]
-        return Pairs(self.customer[kept], self.offer[kept])
+        return AcceptedPairs(self.customer[kept], self.offer[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def top_k(scores: Floats, k: int) -> Places:
     return np.asarray(np.take_along_axis(part, order, axis=1), np.int64)
 
 
-def ranking_quality(top: Places, relevant: Pairs, *, catalog: int) -> RankingQuality:
+def ranking_quality(top: Places, relevant: AcceptedPairs, *, catalog: int) -> RankingQuality:
     """Judge rankings (C, k) of customers 0..C-1.
 
     Recall is hits / relevant; nDCG discounts by 1 / log2(1 + rank) and its ideal holds min(k, relevant) offers, as does
@@ -72,12 +72,12 @@ def ranking_quality(top: Places, relevant: Pairs, *, catalog: int) -> RankingQua
     )
 
 
-def quality_by_depth(top: Places, relevant: Pairs, *, catalog: int) -> tuple[Floats, Floats]:
+def quality_by_depth(top: Places, relevant: AcceptedPairs, *, catalog: int) -> tuple[Floats, Floats]:
     """Return recall and nDCG (C, k) of the first 1, 2, … k places of rankings (C, k), as `ranking_quality` does."""
     return _by_depth(*_hits(top, relevant, catalog))
 
 
-def _hits(top: Places, relevant: Pairs, catalog: int) -> tuple[Floats, Places]:
+def _hits(top: Places, relevant: AcceptedPairs, catalog: int) -> tuple[Floats, Places]:
     """Return which places (C, k) hold a relevant offer, and how many there are (C,), of customers who have any."""
     keys = np.arange(len(top))[:, None] * catalog + top
     hits = np.isin(keys, relevant.customer * catalog + relevant.offer).astype(np.float64)

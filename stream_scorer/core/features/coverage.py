@@ -39,8 +39,8 @@ class FeatureCoverage:
             self.side,
             self.read,
             self.rows + other.rows,
-            Counter(self.missing) + Counter(other.missing),
-            Counter(self.other_kind) + Counter(other.other_kind),
+            dict(Counter(self.missing) + Counter(other.missing)),
+            dict(Counter(self.other_kind) + Counter(other.other_kind)),
             dict((Counter(self.unknown) + Counter(other.unknown)).most_common(UNKNOWN_NAMES_MAX)),
             self.unknown_values + other.unknown_values,
         )

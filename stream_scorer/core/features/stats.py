@@ -75,7 +75,7 @@ class _Moments:
         )
 
 
-class _Column:
+class _FeatureColumn:
     """What is known of one feature."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class FeatureStats:
     def __init__(self, side: Side) -> None:
         self.side: Side = side
         self.rows = 0
-        self._columns: dict[str, _Column] = {}
+        self._columns: dict[str, _FeatureColumn] = {}
         self._ids: Counter[str | bool] = Counter()
 
     def add(
@@ -144,7 +144,7 @@ class FeatureStats:
             self._ids[one] += weight
         names = {name for row in features for name in row}
         for name in sorted(names):
-            self._columns.setdefault(name, _Column()).add([row.get(name) for row in features], counts)
+            self._columns.setdefault(name, _FeatureColumn()).add([row.get(name) for row in features], counts)
 
     @property
     def has_features(self) -> bool:
@@ -170,7 +170,7 @@ class FeatureStats:
             )
         return FeatureSpec(side=self.side, inputs=tuple(inputs))
 
-    def _input(self, name: str, column: _Column, options: SpecOptions) -> Input | None:
+    def _input(self, name: str, column: _FeatureColumn, options: SpecOptions) -> Input | None:
         kinds = set(column.kinds) - {"null"}
         if any(kind.startswith("list of") for kind in kinds):
             kinds.discard("empty list")
@@ -190,7 +190,7 @@ class FeatureStats:
                 return self._vector(name, column, missing=missing)
         return None
 
-    def _vector(self, name: str, column: _Column, *, missing: bool) -> Vector:
+    def _vector(self, name: str, column: _FeatureColumn, *, missing: bool) -> Vector:
         if len(column.lengths) > 1 or column.vectors is None:
             raise UsageError(
                 f"feature {name!r} of {self.side}s must be a vector of one length, got {sorted(column.lengths)[:5]}"
@@ -199,7 +199,7 @@ class FeatureStats:
         return Vector(name, tuple(means.tolist()), tuple(scales.tolist()), indicator=missing, clip=_CLIP)
 
 
-def _number(name: str, column: _Column, *, missing: bool) -> Number | None:
+def _number(name: str, column: _FeatureColumn, *, missing: bool) -> Number | None:
     raw, logs = column.numbers, column.logs
     if raw is None or logs is None or (raw.low == raw.high and not missing):
         return None
@@ -208,7 +208,7 @@ def _number(name: str, column: _Column, *, missing: bool) -> Number | None:
     return Number(name, float(chosen.mean), float(chosen.scale), indicator=missing, log=log, clip=_CLIP)
 
 
-def _category(name: str, column: _Column, options: SpecOptions, *, missing: bool) -> Category | None:
+def _category(name: str, column: _FeatureColumn, options: SpecOptions, *, missing: bool) -> Category | None:
     if len(column.values) < 2 and not missing:
         return None
     if "bool" in column.kinds:

@@ -47,13 +47,13 @@ def tune(
 
     What is given in `options` is where the search begins. Towers of ids alone get as many members as there is time for, a few.
     """
-    search = _Search(lesson, options, clock.monotonic_s() + seconds, clock, report)
+    search = _Tuning(lesson, options, clock.monotonic_s() + seconds, clock, report)
     for name, values_around in _settings(search.recipe, lesson):
         search.walk(name, values_around(search.recipe))
     return Tuned(search.with_members(), tuple(search.trials))
 
 
-class _Search:
+class _Tuning:
     """Where the search stands."""
 
     def __init__(

@@ -2,21 +2,23 @@
 
 import re
 from base64 import b64decode
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from stream_scorer.adapters.plots.report_page import _off_policy, report_page
+from stream_scorer.adapters.plots.report_page import report_page
 from stream_scorer.core.datasets.chunks import Views
+from stream_scorer.core.evaluation.figures import Evaluation
 from stream_scorer.core.evaluation.policies import ModelPolicy
-from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
+from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model
 from tests.example_samples import Chunks, chunk
 from tests.release_samples import model, offer
 
 OFFERS = [offer(number) for number in range(6)]
 
 
-def evaluated(*, accepted: float, propensity: float, ess_min: float = 10.0) -> Report:
+def evaluated(*, accepted: float, propensity: float, ess_min: float = 10.0) -> Evaluation:
     rng = np.random.default_rng(0)
     customers = Views([f"c-{number}" for number in range(40)], [{"price": float(number % 7)} for number in range(40)])
     offers = Views([one.offer_id for one in OFFERS], [one.features for one in OFFERS])
@@ -29,12 +31,12 @@ def evaluated(*, accepted: float, propensity: float, ess_min: float = 10.0) -> R
 
 
 @pytest.fixture(scope="module")
-def report() -> Report:
+def report() -> Evaluation:
     return evaluated(accepted=0.4, propensity=1 / 6)
 
 
 @pytest.fixture(scope="module")
-def page(report: Report) -> str:
+def page(report: Evaluation) -> str:
     return report_page(report)
 
 
@@ -58,7 +60,7 @@ def test_the_figures_and_what_they_come_to_are_there(page: str) -> None:
         assert words in page, words
 
 
-def test_the_same_report_gives_the_same_page(report: Report, page: str) -> None:
+def test_the_same_report_gives_the_same_page(report: Evaluation, page: str) -> None:
     assert report_page(report) == page
 
 
@@ -73,6 +75,21 @@ def test_where_there_is_nothing_to_draw_the_page_says_so() -> None:
         assert words in page
 
 
+def test_figures_that_cannot_be_compared_are_greyed_with_the_reason(report: Evaluation) -> None:
+    page = report_page(replace(report, incomparable="ranked by this very model", cautions=("ranked by <it>",)))
+    assert page.count('<div class="tile greyed">') == 2
+    assert '<div class="tile better">' not in page.partition("off-policy")[0]
+    assert "<span>ranked by this very model</span>" in page
+    assert "Caution: ranked by &lt;it&gt;." in page
+
+
+def test_a_table_alone_has_no_figures_of_a_model(report: Evaluation) -> None:
+    page = report_page(replace(report, model=None))
+    assert "Evaluation of a table of probabilities" in page
+    assert "Off-policy" in page
+    assert "Calibration" not in page
+
+
 def test_a_refused_estimate_says_why() -> None:
-    section = " ".join(_off_policy(evaluated(accepted=0.4, propensity=1 / 6, ess_min=1e6)))
+    section = report_page(evaluated(accepted=0.4, propensity=1 / 6, ess_min=1e6))
     assert "Refused: the effective sample size is" in section

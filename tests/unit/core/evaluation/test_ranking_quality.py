@@ -5,14 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.evaluation.ranking_quality import Pairs, coverage, quality_by_depth, ranking_quality, top_k
+from stream_scorer.core.evaluation.ranking_quality import (
+    AcceptedPairs,
+    coverage,
+    quality_by_depth,
+    ranking_quality,
+    top_k,
+)
 
 CATALOG = 6
 
 
-def pairs(*drawn: tuple[int, int]) -> Pairs:
+def pairs(*drawn: tuple[int, int]) -> AcceptedPairs:
     table = np.array(drawn, np.int64).reshape(-1, 2)
-    return Pairs.of(table[:, 0], table[:, 1], catalog=CATALOG)
+    return AcceptedPairs.of(table[:, 0], table[:, 1], catalog=CATALOG)
 
 
 def test_figures_of_a_ranking_worked_out_by_hand() -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream_scorer.core.datasets.chunks import Views
+from stream_scorer.core.evaluation.judging import judge
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import UsageError
-from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, Report, evaluate_model
-from stream_scorer.services.learning.judging import judge
+from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model, evaluate_table
 from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, snacks, tastes_meet
@@ -24,8 +25,10 @@ def model() -> Model:
     return train_model(tastes_meet(), snacks(), options).model
 
 
-def report_of(model: Model, labels: Chunks, seen: Chunks | None = None, options: EvaluateOptions = OPTIONS) -> Report:
-    return evaluate_model(model, snacks(), labels, seen, options)
+def report_of(
+    model: Model, labels: Chunks, seen: Chunks | None = None, options: EvaluateOptions = OPTIONS
+) -> dict[str, Any]:
+    return evaluate_model(model, snacks(), labels, seen, options).to_json()
 
 
 def test_a_model_that_learned_is_above_popularity_and_random(model: Model) -> None:
@@ -46,7 +49,7 @@ def test_a_model_that_ceases_to_hold_is_seen_over_time(model: Model) -> None:
 
 def test_what_a_customer_accepted_before_is_neither_ranked_nor_relevant(model: Model) -> None:
     labels = tastes_meet(1_000, seed=5)
-    assert report_of(model, labels, labels)["whole_catalog"] == {"customers": 0}
+    assert report_of(model, labels, labels)["whole_catalog"]["customers"] == 0
 
 
 def test_the_held_out_part_is_judged_when_the_model_knows_it(model: Model) -> None:
@@ -59,10 +62,66 @@ def test_the_held_out_part_is_judged_when_the_model_knows_it(model: Model) -> No
     assert within["popularity"]["value"] == pytest.approx(model.facts["popularity_auc"]["within_customer"])  # type: ignore[index]
 
 
-def test_the_latest_share_is_judged_when_labels_are_of_another_time(model: Model) -> None:
-    part = tastes_meet(1_000, seed=5).parts[0]
-    later = replace(part, request_time_ms=part.request_time_ms + 10**9)
-    assert len(judge(model, snacks(), Chunks((later,)), None, held_out=0.25).rows) == 250
+def later_labels(rows: int = 1_000) -> Chunks:
+    part = tastes_meet(rows, seed=5).parts[0]
+    return Chunks((replace(part, request_time_ms=part.request_time_ms + 10**9),))
+
+
+def test_labels_that_are_all_newer_than_the_model_are_all_judged(model: Model) -> None:
+    found = report_of(model, later_labels())
+    assert found["rows"] == 1_000
+    assert "nothing is known of popularity" in found["incomparable"]
+
+
+def test_the_gate_keeps_earlier_labels_to_know_what_is_popular(model: Model) -> None:
+    judged = judge(model, snacks(), later_labels(), None, held_out=0.25, keep_earlier=True)
+    assert len(judged.rows) == 250
+    assert judged.known.popularity.sum() > 0
+
+
+def test_labels_that_the_model_ranked_itself_do_not_compare_it_with_popularity(model: Model) -> None:
+    labels, seen = tastes_meet(1_000, seed=5), tastes_meet(50, seed=6)
+    scores = judge(model, snacks(), labels, seen, held_out=0.2).scores()
+    own = Chunks((replace(labels.parts[0], score=scores.astype(np.float32).astype(float)),))
+    found = report_of(model, own, seen)
+    assert found["self_selected"] == 1.0
+    assert "100% of the judged rows were ranked by this very model" in found["incomparable"]
+    others = Chunks((replace(labels.parts[0], score=scores + 0.01),))
+    assert report_of(model, others, seen)["incomparable"] is None
+
+
+def test_inactive_offers_are_neither_ranked_nor_relevant(model: Model) -> None:
+    labels, seen = tastes_meet(1_000, seed=5), tastes_meet(50, seed=6)
+    offers = [replace(one, active=number > 3) for number, one in enumerate(snacks())]
+    judged = judge(model, offers, labels, seen, held_out=0.2)
+    assert np.flatnonzero(~judged.rankable()).tolist() == [0, 1, 2, 3]
+    found = evaluate_model(model, offers, labels, seen, replace(OPTIONS, k=12)).to_json()["whole_catalog"]
+    assert found["coverage"]["random"] == 1.0
+    assert found["all"]["recall"]["random"]["value"] == 1.0
+
+
+@pytest.mark.parametrize(("valid_until_ms", "rankable"), [(1_000, False), (1_001, True), (None, True)])
+def test_an_offer_that_was_over_before_what_is_judged_is_not_ranked(
+    model: Model, valid_until_ms: int | None, rankable: bool
+) -> None:
+    offers = [replace(one, valid_until_ms=valid_until_ms) for one in snacks()]
+    judged = judge(model, offers, tastes_meet(100, seed=5), tastes_meet(50, seed=6), held_out=0.2)
+    assert judged.rankable().all() == rankable
+
+
+def test_features_of_the_labels_that_the_model_does_not_know_are_said(model: Model) -> None:
+    part = tastes_meet(500, seed=5).parts[0]
+    renamed = Views(part.customers.ids, [{"Likes": row["likes"], "age": row["age"]} for row in part.customers.features])
+    found = report_of(model, Chunks((replace(part, customers=renamed),)), tastes_meet(50, seed=6))
+    assert found["features"][0]["missing"] == {"likes": 60}
+    assert any("'likes' (100%)" in caution for caution in found["cautions"])
+
+
+def test_labels_of_which_none_fits_the_model_are_refused(model: Model) -> None:
+    part = tastes_meet(50, seed=5).parts[0]
+    wrong = Views(part.customers.ids, [{"age": "old"} for _ in part.customers.ids])
+    with pytest.raises(UsageError, match="none of 50 labels can be judged"):
+        report_of(model, Chunks((replace(part, customers=wrong),)))
 
 
 def test_labels_that_the_model_learned_from_cannot_judge_it() -> None:
@@ -111,6 +170,14 @@ def test_a_table_of_probabilities_is_a_policy(model: Model) -> None:
     found = report_of(model, uniform_log(8_000), tastes_meet(50, seed=6), options)["off_policy"]
     assert found["snips"]["low"] < 0.22 < found["snips"]["high"]
     assert found["policy"] == "table"
+
+
+def test_a_table_needs_no_model_and_is_judged_by_all_labels(model: Model) -> None:
+    options = replace(OPTIONS, off_policy=OffPolicyOptions({1: np.eye(12)[0]}, 100.0, 1e9))
+    alone = evaluate_table(snacks(), uniform_log(2_000), options).to_json()
+    beside = report_of(model, uniform_log(4_000), None, options)
+    assert (alone["rows"], alone["off_policy"]["requests"]) == (2_000, 2_000)
+    assert beside["rows"] < beside["off_policy"]["requests"] == 4_000
 
 
 def test_requests_whose_window_is_open_are_not_judged(model: Model) -> None:

@@ -1,16 +1,16 @@
 """What rankings by a model, or by a table of probabilities, would have earned on the logged requests."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from stream_scorer.core.evaluation.figures import PolicyValue
+from stream_scorer.core.evaluation.judging import JudgedRows, ScoredRows
 from stream_scorer.core.evaluation.off_policy import LoggedPlaces, no_estimate, off_policy
-from stream_scorer.core.evaluation.policies import Choices, ModelPolicy, Pool, chance_of, drawn
+from stream_scorer.core.evaluation.policies import ModelPolicy, NextOffers, Pool, chance_of, drawn
 from stream_scorer.core.evaluation.rewards import RewardModel, fit_rewards
-from stream_scorer.services.learning.judging import Judged
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -35,7 +35,7 @@ class Slates:
         return self.row >= 0
 
 
-def slates_of(judged: Judged) -> Slates | None:
+def slates_of(judged: JudgedRows) -> Slates | None:
     """Group rows by request, in order of rank. None when no row has a propensity."""
     rows = judged.rows
     known = np.flatnonzero(np.isfinite(judged.data.propensity[rows]) & (judged.data.propensity[rows] > 0))
@@ -54,34 +54,42 @@ def slates_of(judged: Judged) -> Slates | None:
 
 
 def policy_value(
-    judged: Judged, policy: ModelPolicy | PolicyTable, rng: np.random.Generator, *, ess_min: float, weight_max: float
-) -> dict[str, Any] | None:
-    """Return the estimates, in acceptances per ranking; None when no propensities were logged."""
+    judged: JudgedRows,
+    policy: ModelPolicy | PolicyTable,
+    rng: np.random.Generator,
+    *,
+    ess_min: float,
+    weight_max: float,
+) -> PolicyValue | None:
+    """Return the estimates, in acceptances per ranking; None when no propensities were logged.
+
+    A policy of a model needs scored rows; a table is blind to the customer, and so are its rewards.
+    """
     slates = slates_of(judged)
     if slates is None:
         return None
     if (judged.data.weight[judged.rows] != 1).any():
-        found = asdict(
-            no_estimate(len(slates.row), "negatives were sampled (buffer.keep_prob), so that rankings lack places")
-        )
+        reason = "negatives were sampled (buffer.keep_prob), so that rankings lack places"
+        found = no_estimate(len(slates.row), reason)
     else:
-        by_model = isinstance(policy, ModelPolicy)
-        scores = (
-            judged.scores() if by_model else np.zeros(len(judged.rows))
-        )  # a table is blind to the customer, and so are its rewards
+        scores = _scored(judged).scores() if isinstance(policy, ModelPolicy) else np.zeros(len(judged.rows))
         logged = _Estimating(judged, slates, _reward_models(judged, slates, scores), rng).run(policy)
-        found = asdict(off_policy(logged, rng, ess_min=ess_min, weight_max=weight_max))
-    stated = asdict(policy) if isinstance(policy, ModelPolicy) else "table"
-    return {"policy": stated, "places": slates.row.shape[1], "unit": "acceptances per ranking", **found}
+        found = off_policy(logged, rng, ess_min=ess_min, weight_max=weight_max)
+    return PolicyValue(policy if isinstance(policy, ModelPolicy) else "table", slates.row.shape[1], found)
 
 
-def _ranks(judged: Judged, slates: Slates) -> Places:
+def _scored(judged: JudgedRows) -> ScoredRows:
+    assert isinstance(judged, ScoredRows), "a policy of a model is judged by rows that the model has scored"
+    return judged
+
+
+def _ranks(judged: JudgedRows, slates: Slates) -> Places:
     """Return the ranks that the log states, else the places (n, places)."""
     stated = judged.data.rank[judged.rows][slates.row].astype(np.int64)
     return np.where(slates.present & (stated > 0), stated, np.arange(1, slates.row.shape[1] + 1))
 
 
-def _reward_models(judged: Judged, slates: Slates, scores: Floats) -> tuple[RewardModel, RewardModel]:
+def _reward_models(judged: JudgedRows, slates: Slates, scores: Floats) -> tuple[RewardModel, RewardModel]:
     """Fit one model for each half of the requests, on the other half."""
     places = _ranks(judged, slates)
     models = []
@@ -98,11 +106,15 @@ class _Estimating:
     """Fills the arrays of the estimators, in blocks of rankings."""
 
     def __init__(
-        self, judged: Judged, slates: Slates, rewards: tuple[RewardModel, RewardModel], rng: np.random.Generator
+        self, judged: JudgedRows, slates: Slates, rewards: tuple[RewardModel, RewardModel], rng: np.random.Generator
     ) -> None:
         self.judged, self.slates, self.rewards, self.rng = judged, slates, rewards, rng
         self.offer = np.where(slates.present, judged.catalog_place[slates.row], -1)
         self.rank = _ranks(judged, slates)
+        self.rankable = np.ones(len(judged.offers), bool)
+        if isinstance(judged, ScoredRows):
+            self.rankable = judged.rankable()
+            self.rankable[self.offer[self.offer >= 0]] = True
         zeros = np.zeros(slates.row.shape)
         self.logged = LoggedPlaces(
             present=slates.present,
@@ -123,15 +135,21 @@ class _Estimating:
                 block = members[start : start + _BLOCK]
                 if isinstance(policy, ModelPolicy):
                     scores = self._scores(block)
-                    self._follow(block, scores, Pool(scores, policy), model)
-                    self._imagine(block, scores, Pool(scores, policy), model)
+                    self._follow(block, scores, self._pool(scores, policy), model)
+                    self._imagine(block, scores, self._pool(scores, policy), model)
                 else:
                     self._tabulate(block, policy, model)
         return replace(self.logged)
 
     def _scores(self, block: Places) -> Floats:
-        users = self.judged.model.user_tower.forward(self.judged.data.customers.inputs(self.slates.customer[block]))
-        return np.asarray(users @ self.judged.vectors.T)
+        """Return the scores (b, N)."""
+        judged = _scored(self.judged)
+        users = judged.model.user_tower.forward(judged.data.customers.inputs(self.slates.customer[block]))
+        return np.asarray(users @ judged.vectors.T)
+
+    def _pool(self, scores: Floats, policy: ModelPolicy) -> Pool:
+        """Return the offers to choose from: what may not be shown now, and never was in this log, is none of them."""
+        return Pool(np.where(self.rankable, scores, -np.inf), policy)
 
     def _follow(self, block: Places, scores: Floats, pool: Pool, model: RewardModel) -> None:
         """Go down the logged rankings, place by place."""
@@ -158,14 +176,14 @@ class _Estimating:
         for place in range(self.offer.shape[1]):
             placed = self.offer[block, place]
             chances = np.stack([table.get(rank, nothing) for rank in self.rank[block, place].tolist()])
-            everything = Choices(np.broadcast_to(np.arange(catalog), scores.shape), chances)
+            everything = NextOffers(np.broadcast_to(np.arange(catalog), scores.shape), chances)
             self.logged.chance[block, place] = np.where(placed >= 0, chances[each, placed], 0.0)
             self.logged.predicted[block, place] = model.predict(np.zeros(len(block)), placed, self.rank[block, place])
             expected = _expected(everything, scores, model, self.rank[block, place])
             self.logged.expected[block, place] = self.logged.imagined[block, place] = expected
 
 
-def _expected(choices: Choices, scores: Floats, model: RewardModel, rank: Places) -> Floats:
+def _expected(choices: NextOffers, scores: Floats, model: RewardModel, rank: Places) -> Floats:
     """Return the mean prediction (b,) over who may come next."""
     predicted = model.predict(np.take_along_axis(scores, choices.offers, axis=1), choices.offers, rank[:, None])
     return np.asarray((choices.chances * predicted).sum(axis=1))

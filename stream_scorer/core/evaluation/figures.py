@@ -1,0 +1,158 @@
+"""The figures of an evaluation, from the measures to the page and to JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from stream_scorer.core.evaluation.calibration import Calibration
+from stream_scorer.core.evaluation.intervals import Interval
+from stream_scorer.core.evaluation.off_policy import OffPolicy
+from stream_scorer.core.evaluation.policies import ModelPolicy
+from stream_scorer.core.features.coverage import FeatureCoverage
+
+QUALITIES = ("recall", "precision", "ndcg", "average_precision")
+GROUPS = ("all", "new_customers", "new_offers")
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A figure of rankings by the model, by popularity and at random, and the model's difference to popularity."""
+
+    model: Interval
+    popularity: Interval
+    random: Interval
+    above_popularity: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class GroupQuality:
+    """Whole rankings for a group of customers, or by a group of offers; no figures where there are no customers."""
+
+    customers: int = 0
+    recall: Compared | None = None
+    precision: Compared | None = None
+    ndcg: Compared | None = None
+    average_precision: Compared | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DepthCurve:
+    """Means over customers for the first 1, 2, … k places, and half their 95 % intervals."""
+
+    value: list[float]
+    half_width: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class DepthCurves:
+    """What is drawn by depth."""
+
+    recall: DepthCurve
+    ndcg: DepthCurve
+
+
+@dataclass(frozen=True, slots=True)
+class WholeCatalog:
+    """Rankings of the whole catalog; `coverage` and `by_depth` by model, popularity and random."""
+
+    customers: int = 0
+    coverage: Mapping[str, float] = field(default_factory=dict)
+    all: GroupQuality = GroupQuality()
+    new_customers: GroupQuality = GroupQuality()
+    new_offers: GroupQuality = GroupQuality()
+    by_depth: Mapping[str, DepthCurves] = field(default_factory=dict)
+
+    def groups(self) -> dict[str, GroupQuality]:
+        """Return the groups that have customers."""
+        return {name: group for name in GROUPS if (group := getattr(self, name)).customers}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAuc:
+    """AUC within customers; no figures where no customer has both labels."""
+
+    customers: int
+    model: Interval | None
+    popularity: Interval | None
+    above_popularity: Interval | None
+    random: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class WithinCustomer:
+    """AUC within customers by group."""
+
+    all: GroupAuc
+    new_customers: GroupAuc
+    new_offers: GroupAuc
+
+    def groups(self) -> dict[str, GroupAuc]:
+        """Return the groups that have figures."""
+        return {name: group for name in GROUPS if (group := getattr(self, name)).model}
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodAuc:
+    """AUC within customers over a part of the judged time."""
+
+    from_ms: int
+    until_ms: int
+    customers: int
+    model: Interval
+    popularity: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyValue:
+    """What a policy would have earned, in `unit`, over rankings of up to `places` places."""
+
+    policy: ModelPolicy | Literal["table"]
+    places: int
+    estimate: OffPolicy
+    unit: str = "acceptances per ranking"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one flat object."""
+        found = asdict(self)
+        return {**found, **found.pop("estimate")}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFigures:
+    """What only a model has: its rankings, order within customers, and calibration.
+
+    `self_selected` is the share of the judged rows with a score that are this very model's own rankings; `popularity_known` says
+    whether any label was earlier than those judged.
+    """
+
+    model_id: str
+    facts: Mapping[str, object]
+    whole_catalog: WholeCatalog
+    within_customer: WithinCustomer
+    by_time: tuple[PeriodAuc, ...]
+    calibration: Calibration | None
+    features: tuple[FeatureCoverage, ...]  # of the labels' customers and offers, and of the catalog
+    self_selected: float
+    popularity_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All figures; `model` is None where a table of probabilities was judged alone. `cautions` say what not to believe."""
+
+    rows: int
+    accepted: int
+    customers: int
+    catalog_offers: int
+    refused_rows: int
+    k: int
+    model: ModelFigures | None
+    off_policy: PolicyValue | None
+    cautions: tuple[str, ...] = ()
+    incomparable: str | None = None  # why the comparison with popularity says nothing; None: it does
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one object, the model's figures among the others."""
+        found = asdict(self)
+        model = found.pop("model") or {}
+        return {**model, **found, "off_policy": None if self.off_policy is None else self.off_policy.to_json()}

@@ -1,0 +1,212 @@
+"""Separates what is judged from what a model could know, and encodes it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource
+from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
+from stream_scorer.core.evaluation.ranking_quality import AcceptedPairs
+from stream_scorer.core.features.spec import FeatureSpec
+from stream_scorer.core.messages import Offer
+from stream_scorer.core.towers.model import Model
+from stream_scorer.errors import UsageError
+
+Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+# a logged score is a double of the same towers' float32 vectors, kept here as float32
+_SAME_SCORE = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBefore:
+    """What the model could know: who accepted which offer, and who and what was there at all."""
+
+    accepted: AcceptedPairs
+    customers: Mask  # of the judged set's customers
+    offers: Mask  # of the catalog
+    popularity: Floats  # acceptances (N,)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRows:
+    """The rows of labels that are judged."""
+
+    data: TrainingSet
+    rows: Places
+    offers: Sequence[Offer]
+
+    @property
+    def who(self) -> npt.NDArray[np.int32]:
+        """Customers of the rows (n,)."""
+        return self.data.who[self.rows]
+
+    @property
+    def accepted(self) -> npt.NDArray[np.int8]:
+        """Labels of the rows (n,)."""
+        return self.data.accepted[self.rows]
+
+    @property
+    def catalog_place(self) -> Places:
+        """Places of the rows' offers in the catalog (n,), -1 for none."""
+        return self.data.catalog_of[self.data.offer[self.rows]].astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRows(JudgedRows):
+    """Judged rows, the model that is judged by them, and what it could know.
+
+    `closed` are all rows whose window has closed, those that the model may have learned from among them.
+    """
+
+    closed: Places
+    known: KnownBefore
+    vectors: Floats  # (N, p)
+    model: Model
+    _scores: list[Floats] = field(default_factory=list, repr=False, compare=False)
+
+    def scores(self) -> Floats:
+        """Return the scores of the judged rows, by the features that they carry (n,); made once."""
+        if not self._scores:
+            self._scores.append(self._scored())
+        return self._scores[0]
+
+    def _scored(self) -> Floats:
+        customers, customer_of = np.unique(self.data.customer[self.rows], return_inverse=True)
+        offers, offer_of = np.unique(self.data.offer[self.rows], return_inverse=True)
+        users = self.model.user_tower.forward(self.data.customers.inputs(customers.astype(np.int64)))
+        items = self.model.item_tower.forward(self.data.offers.inputs(offers.astype(np.int64)))
+        return np.asarray(np.einsum("np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)]))
+
+    @property
+    def popularity(self) -> Floats:
+        """How often the rows' offers had been accepted before (n,)."""
+        place = self.catalog_place
+        return np.where(place >= 0, self.known.popularity[place], 0.0)
+
+    def self_selected(self) -> float:
+        """Return the share of the rows with a logged score that have this model's own score: it ranked them itself."""
+        logged = self.data.score[self.rows].astype(np.float64)
+        stated = np.isfinite(logged)
+        return float((np.abs(logged - self.scores())[stated] < _SAME_SCORE).mean()) if stated.any() else 0.0
+
+    def rankable(self) -> Mask:
+        """Return which offers (N,) a ranking may hold: active, and valid at some time that is judged."""
+        times = self.data.request_time_ms[self.rows]
+        from_ms, until_ms = (int(times.min()), int(times.max())) if len(times) else (0, 0)
+        return np.array([_rankable(offer, from_ms, until_ms) for offer in self.offers], bool)
+
+
+def _rankable(offer: Offer, from_ms: int, until_ms: int) -> bool:
+    begun = offer.valid_from_ms is None or offer.valid_from_ms <= until_ms
+    return offer.active and begun and (offer.valid_until_ms is None or offer.valid_until_ms > from_ms)
+
+
+def judge(
+    model: Model,
+    offers: Sequence[Offer],
+    labels: ExampleSource,
+    seen: ExampleSource | None,
+    *,
+    held_out: float,
+    keep_earlier: bool = False,
+) -> ScoredRows:
+    """Encode the labels and separate what is judged from what was seen.
+
+    A request later than every offer nobody answered for is not judged: of those only the answered offers are examples yet. Without
+    `seen`, the labels that are later than all that the model learned from are judged, or else a share of `held_out`, the latest;
+    with `keep_earlier` that share is judged where all labels are later, too, so that the others say what is popular.
+
+    Raises UsageError where the model learned from all labels, or where not one can be encoded.
+    """
+    data, closed = _read(labels, offers, model.user_tower.spec, model.item_tower.spec)
+    rows = closed
+    if seen is None:
+        judged_from_ms = _boundary_ms(data, model, held_out, keep_earlier=keep_earlier)
+        rows = closed[data.request_time_ms[closed] >= judged_from_ms]
+        known = _known_rows(data, np.flatnonzero(data.request_time_ms < judged_from_ms))
+    else:
+        known = _known_source(data, seen, [offer.offer_id for offer in offers])
+    vectors = model.item_tower.forward(data.catalog.inputs(np.arange(len(data.catalog))))
+    return ScoredRows(data, rows, offers, closed, known, vectors, model)
+
+
+def judge_all(offers: Sequence[Offer], labels: ExampleSource) -> JudgedRows:
+    """Take all labels whose window has closed, for a policy that knows nothing but offers: no features are encoded."""
+    data, closed = _read(labels, offers, FeatureSpec("customer", ()), FeatureSpec("offer", ()))
+    return JudgedRows(data, closed, offers)
+
+
+def _read(
+    labels: ExampleSource, offers: Sequence[Offer], user_spec: FeatureSpec, item_spec: FeatureSpec
+) -> tuple[TrainingSet, Places]:
+    """Return the labels, encoded, and those of them whose window has closed."""
+    closing = _Closing(labels)
+    data = build_training_set(closing, offers, user_spec, item_spec)
+    if not len(data):
+        raise UsageError(f"none of {data.refused:,} labels can be judged: their features do not fit the model")
+    return data, np.flatnonzero(data.request_time_ms <= closing.until_ms)
+
+
+class _Closing:
+    """Passes examples on, and notes how late the latest request is whose window has closed."""
+
+    def __init__(self, source: ExampleSource) -> None:
+        self.source, self.assumed_ms = source, -1
+
+    def chunks(self) -> Iterator[ExampleChunk]:
+        """See ExampleSource."""
+        for chunk in self.source.chunks():
+            self.assumed_ms = max(self.assumed_ms, int(chunk.request_time_ms[~chunk.shown].max(initial=-1)))
+            yield chunk
+
+    @property
+    def until_ms(self) -> float:
+        """The latest request with an offer that nobody answered for; where there is none at all, labels know no windows."""
+        return self.assumed_ms if self.assumed_ms >= 0 else np.inf
+
+
+def _boundary_ms(data: TrainingSet, model: Model, share: float, *, keep_earlier: bool) -> int:
+    """Return the time from which rows are judged: behind the last that the model learned from, else that of the latest share."""
+    times = data.request_time_ms
+    latest = int(times[int(len(times) * (1 - share))])
+    learned_until = model.facts.get("trained_until_ms")
+    if not isinstance(learned_until, int):
+        return latest
+    if learned_until >= times[-1]:
+        raise UsageError(
+            f"the model learned from rows up to {learned_until} ms, and no label is later; judge it by others, and give --seen"
+        )
+    return latest if keep_earlier and learned_until < times[0] else learned_until + 1
+
+
+def _known_rows(data: TrainingSet, rows: Places) -> KnownBefore:
+    place = data.catalog_of[data.offer[rows]].astype(np.int64)
+    return _known(data, data.who[rows].astype(np.int64), place, data.accepted[rows] == 1)
+
+
+def _known_source(data: TrainingSet, source: ExampleSource, offer_ids: Sequence[str]) -> KnownBefore:
+    who = {one: place for place, one in enumerate(data.customer_ids)}
+    catalog = {one: place for place, one in enumerate(offer_ids)}
+    parts: list[tuple[Places, Places, Mask]] = []
+    for chunk in source.chunks():
+        customers = np.array([who.get(one, -1) for one in chunk.customers.ids], np.int64)
+        offers = np.array([catalog.get(one, -1) for one in chunk.offers.ids], np.int64)
+        parts.append((customers[chunk.customer], offers[chunk.offer], chunk.accepted == 1))
+    if not parts:
+        raise UsageError("there are no labelled examples in what the model could know (--seen)")
+    return _known(data, *(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _known(data: TrainingSet, who: Places, place: Places, accepted: Mask) -> KnownBefore:
+    catalog = len(data.catalog)
+    pairs = accepted & (who >= 0) & (place >= 0)
+    customers, offers = np.zeros(len(data.customer_ids), bool), np.zeros(catalog, bool)
+    customers[who[who >= 0]] = True
+    offers[place[place >= 0]] = True
+    popularity = np.bincount(place[accepted & (place >= 0)], minlength=catalog).astype(np.float64)
+    return KnownBefore(AcceptedPairs.of(who[pairs], place[pairs], catalog=catalog), customers, offers, popularity)
