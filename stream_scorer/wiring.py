@@ -2,22 +2,19 @@
 
 import contextlib
 import gc
-import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-
-from prometheus_client import CollectorRegistry
+from typing import TYPE_CHECKING
 
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.adapters.local.allocator import keep_freed_memory
 from stream_scorer.adapters.local.clock import SystemClock
-from stream_scorer.adapters.local.worker_process import WorkerProcesses
 from stream_scorer.adapters.redis.client import connect
 from stream_scorer.adapters.redis.releases import RedisReleases
+from stream_scorer.core.buffer.compaction import CompactionPlan
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.joining.ring_shape import RingShape
@@ -26,21 +23,20 @@ from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics
 from stream_scorer.core.towers.program_tower import OpenProgram, Program
 from stream_scorer.errors import BadModel
-from stream_scorer.health import serve_pages
 from stream_scorer.ports import Telemetry
 from stream_scorer.services.streaming.join_restore import JoinConfig
 from stream_scorer.services.streaming.joiner import Joiner
-from stream_scorer.services.streaming.loop import Loop, LoopBounds
+from stream_scorer.services.streaming.loop import Job, Loop, LoopBounds
 from stream_scorer.services.streaming.ranker import RankConfig, Ranker
 from stream_scorer.services.streaming.refresher import RefreshConfig, Refresher
 from stream_scorer.services.streaming.release_watch import ReleaseWatch
 from stream_scorer.services.streaming.ring_check import RingWatch, Standing, shape_now, standing
-from stream_scorer.services.streaming.serve import ServeBounds, Supervisor
-from stream_scorer.services.streaming.worker_pages import WorkerPages
 from stream_scorer.settings import Settings
-from stream_scorer.settings_sources import as_variables
 from stream_scorer.telemetry import serve_metrics
 from stream_scorer.topic_plan import ranking_bytes_max
+
+if TYPE_CHECKING:
+    from stream_scorer.services.streaming.buffer import BufferConfig
 
 _LOOK_TIMEOUT_S = 2.0
 
@@ -255,45 +251,45 @@ def run_refresh(
     return dict(refresher.counts)
 
 
-def run_serve(
-    settings: Settings,
-    *,
-    rankers: int,
-    joiners: int,
-    config: Path | None,
-    flags: Mapping[str, object],
-    stopping: Callable[[], bool],
-    until_idle_s: float | None = None,
-) -> None:
-    """Run workers as processes until told to stop, and answer for all of them on `metrics.port`.
+def run_buffer(
+    settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None
+) -> dict[str, int]:
+    """Write labels to files until told to stop, what is in memory last; return what was done."""
+    # pyarrow is imported for this job alone
+    from stream_scorer.adapters.parquet.buffer import ParquetBuffer
+    from stream_scorer.services.streaming.buffer import Buffer
 
-    Workers read the file and the variables that we read, and our flags as variables, so that no flag ends here.
-    """
-    names = [f"rank-{number}" for number in range(rankers)] + [f"join-{number}" for number in range(joiners)]
-    instance = settings.loop.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:6]}"
-    common = [] if config is None else ["--config", str(config)]
-    ending = [] if until_idle_s is None else ["--until-idle", str(until_idle_s)]
+    group = settings.buffer.group
+    files = ParquetBuffer.open(settings.buffer.folder)
+    telemetry = serve_metrics(settings.metrics, SystemClock())
+    with (
+        contextlib.closing(record_sink(settings, group)) as sink,
+        contextlib.closing(record_source(settings, group, [settings.topics.labels], held=True)) as source,
+        contextlib.closing(log_reader(settings, group)) as reader,
+    ):
+        job = Buffer(source, reader, files, buffer_config(settings, until_idle_s), clock=SystemClock())
+        _loop(settings, job, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
+        if (work := job.finish()) is not None:
+            sink.write(work.outputs, work.progress, source)
+            job.written(work)
+    return {name: job.counts[name] for name in ("rows", "chunks", "dead_letters", "compacted")}
 
-    def variables(name: str, address: str, port: int) -> dict[str, str]:
-        own = {"loop.instance": f"{instance}-{name}", "metrics.address": address, "metrics.port": port}
-        return as_variables({**flags, **own})
 
-    workers = WorkerProcesses(
-        lambda name: [*common, name.partition("-")[0], *ending], variables, pages=settings.metrics.port != 0
+def buffer_config(settings: Settings, until_idle_s: float | None) -> "BufferConfig":
+    """Return how a buffer writes; one that ends when it is idle must not wait longer than that before it writes."""
+    from stream_scorer.services.streaming.buffer import BufferConfig
+
+    own = settings.buffer
+    flush_s = own.flush_s if until_idle_s is None else min(own.flush_s, until_idle_s)
+    plan = CompactionPlan(own.compact_files_min, int(own.replaced_kept_s * 1000))
+    return BufferConfig(
+        settings.topics.dead_letters, own.file_rows_max, own.held_bytes_max, flush_s, own.keep_prob, plan
     )
-    serve, clock = settings.serve, SystemClock()
-    if settings.metrics.port:
-        pages = WorkerPages(names, workers, stalled_after_s=settings.metrics.stalled_after_s)
-        registry = CollectorRegistry()
-        registry.register(pages)
-        serve_pages(settings.metrics, pages, registry)
-    bounds = ServeBounds(serve.restarts_max, serve.restarts_within_s, serve.restart_delay_s, serve.stop_s)
-    Supervisor(names, workers.start, bounds=bounds, clock=clock).run(stopping=stopping)
 
 
 def _loop(
     settings: Settings,
-    job: Ranker | Joiner | Refresher,
+    job: Job,
     source: KafkaSource,
     sink: TransactionalSink | AtLeastOnceSink,
     telemetry: Telemetry,

@@ -2,11 +2,16 @@
 
 import typer
 
-from stream_scorer.cli.options import Delivery, Json, UntilIdle, settings_of
+from stream_scorer.cli.options import Delivery, Json, MetricsPort, UntilIdle, settings_of
 
 
 def refresh(
-    ctx: typer.Context, *, delivery: Delivery = None, until_idle: UntilIdle = None, as_json: Json = False
+    ctx: typer.Context,
+    *,
+    delivery: Delivery = None,
+    until_idle: UntilIdle = None,
+    metrics_port: MetricsPort = None,
+    as_json: Json = False,
 ) -> None:
     """Keep the current release in step with the offers topic: changed, new and withdrawn offers, within a second."""
     import json
@@ -14,9 +19,8 @@ def refresh(
     from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.wiring import run_refresh
 
-    counts = run_refresh(
-        settings_of(ctx, {"loop.delivery": delivery}), stopping=stop_signals(), until_idle_s=until_idle
-    )
+    settings = settings_of(ctx, {"loop.delivery": delivery, "metrics.port": metrics_port})
+    counts = run_refresh(settings, stopping=stop_signals(), until_idle_s=until_idle)
     if as_json:
         print(json.dumps(counts))
     else:

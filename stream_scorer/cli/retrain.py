@@ -1,19 +1,11 @@
 """`stream-scorer retrain`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from stream_scorer.cli.options import Json, settings_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from stream_scorer.core.datasets.chunks import ExampleSource
-    from stream_scorer.core.messages import Offer
-    from stream_scorer.core.towers.model import Model
-    from stream_scorer.training.options import TrainOptions
+from stream_scorer.cli.options import Json, MetricsPort, settings_of
 
 
 def retrain(
@@ -44,6 +36,7 @@ def retrain(
     keep: Annotated[int, typer.Option(min=1, max=100, help="Releases to keep, the current one counted.")] = 3,
     seed: Annotated[int, typer.Option(help="Of the training.")] = 42,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
+    metrics_port: MetricsPort = None,
     as_json: Json = False,
 ) -> None:
     """Train on from the model that serves, judge and publish.
@@ -53,36 +46,17 @@ def retrain(
     import json
     from dataclasses import asdict
 
-    from stream_scorer.adapters.files.example_places import examples_at
-    from stream_scorer.adapters.files.model_files import write_model
-    from stream_scorer.adapters.files.offer_files import read_offers
-    from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.adapters.local.stopping import stop_signals
-    from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer
-    from stream_scorer.services.learning.trainer import train_model
-    from stream_scorer.wiring import release_store
+    from stream_scorer.services.learning.retrainer import RetrainConfig
+    from stream_scorer.wiring_learning import RetrainPlaces, run_retrain
 
-    settings = settings_of(ctx)
-    place = labels or settings.buffer.folder
-
-    def train(
-        examples: "ExampleSource", stated: "Sequence[Offer]", options: "TrainOptions", earlier: "Model | None"
-    ) -> "Model":
-        return train_model(examples, stated, options, earlier=earlier).model
-
-    retrainer = Retrainer(
-        release_store(settings),
-        lambda: examples_at(place),
-        lambda: read_offers(offers),
-        RetrainConfig(int(stretch * 1_000), keep, warm_starts, seed, threads),
-        train=train,
-        write=lambda model: write_model(out, model),
-        clock=SystemClock(),
-    )
-    if every is not None:
-        retrainer.run(every_s=every, stopping=stop_signals())
+    settings = settings_of(ctx, {"metrics.port": metrics_port})
+    places = RetrainPlaces(labels or settings.buffer.folder, offers, out)
+    config = RetrainConfig(int(stretch * 1_000), keep, warm_starts, seed, threads)
+    never = lambda: False  # noqa: E731  a single round ends by itself, and Ctrl-C ends it at once
+    ended = run_retrain(settings, places, config, every_s=every, stopping=never if every is None else stop_signals())
+    if ended is None:
         return
-    ended = retrainer.once()
     print(json.dumps(asdict(ended)) if as_json else f"{ended.outcome}: {ended.reason or f'release {ended.release_id}'}")
     if ended.outcome != "published":
         raise typer.Exit(1)

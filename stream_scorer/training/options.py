@@ -64,7 +64,11 @@ class TrainOptions:
         Raises UsageError when `shown` has no offers that were not accepted.
         """
         if self.objective in {"shown", "separate"} and everything_accepted:
-            raise UsageError(f"the objective {self.objective!r} needs rows that were not accepted; there are none")
+            reason = (
+                f"the objective {self.objective!r} needs rows that were not accepted; there are none yet: an offer that nobody "
+                "answers for becomes one when its window (join.window_ms, 30 minutes by default) has closed"
+            )
+            raise UsageError(reason)
         catalog = self.objective == "catalog" or (self.objective == "auto" and everything_accepted)
         suits = _CATALOG if catalog else _SHOWN
         return Recipe(

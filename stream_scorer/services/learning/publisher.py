@@ -55,7 +55,7 @@ def held_against(draft: Draft, store: ReleaseStore) -> Draft:
     current = store.current()
     try:
         serving = [] if current is None else store.load(current).catalog.offer_ids
-    except ReleaseError:
+    except (BadModel, ReleaseError):
         return draft
     return replace(draft, faults=[*draft.faults, *missing_offers(serving, draft.release.catalog.offer_ids)])
 

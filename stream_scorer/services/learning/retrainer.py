@@ -12,7 +12,7 @@ from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.evaluation.label_health import Stretch, reason_to_hold, stretches
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
-from stream_scorer.errors import BadModel, TransientError, UsageError
+from stream_scorer.errors import BadModel, ReleaseError, TransientError, UsageError
 from stream_scorer.ports import Clock, ReleaseStore
 from stream_scorer.services.learning.publisher import draft_release, held_against, publish
 from stream_scorer.training.options import TrainOptions
@@ -66,29 +66,40 @@ class Retrainer:
         train: Train,
         write: Callable[[Model], None],
         clock: Clock,
+        ended: Callable[[Round], None] = lambda ended: None,
     ) -> None:
         self._store, self._examples, self._offers, self._train, self._write = store, examples, offers, train, write
-        self._config, self._clock = config, clock
+        self._config, self._clock, self._ended = config, clock, ended
 
     def run(self, *, every_s: float, stopping: Callable[[], bool]) -> None:
-        """Do a round now and one every `every_s`, until told to stop."""
+        """Do a round now and another every `every_s`, until told to stop; what is not there now may be there then."""
         while not stopping():
             next_s = self._clock.monotonic_s() + every_s
-            self.once()
+            try:
+                self.once()
+            except UsageError as error:
+                self._report(Round("failed", str(error)))
             while not stopping() and self._clock.monotonic_s() < next_s:
                 self._clock.sleep(_GLANCE_S)
 
     def once(self) -> Round:
-        """Do one round: whatever speaks against a release is said, and the one that serves goes on."""
+        """Do a round: whatever speaks against a release is reported, and the one that serves goes on.
+
+        Raises UsageError where labels or offers are not there, or cannot be trained on.
+        """
         try:
             ended = self._round()
         except BadModel as error:
             ended = Round("refused", str(error))
-        except (UsageError, TransientError) as error:
+        except (ReleaseError, TransientError) as error:
             ended = Round("failed", str(error))
+        return self._report(ended)
+
+    def _report(self, ended: Round) -> Round:
+        self._ended(ended)
         say = log.info if ended.outcome == "published" else log.warning
-        told = {"model_id": ended.model_id, "earlier_model_id": ended.earlier_model_id, "release_id": ended.release_id}
-        say(f"retraining {ended.outcome}", reason=ended.reason, **told)
+        ids = {"model_id": ended.model_id, "earlier_model_id": ended.earlier_model_id, "release_id": ended.release_id}
+        say(f"retraining {ended.outcome}", reason=ended.reason, **ids)
         return ended
 
     def _round(self) -> Round:
@@ -126,9 +137,13 @@ class Retrainer:
         return replace(model, facts={**model.facts, WARM_STARTS: 0 if earlier is None else _warm_starts(earlier) + 1})
 
     def _serving(self) -> Model | None:
-        """Return the model that serves, if it was trained here."""
-        current = self._store.current()
-        serving = None if current is None else self._store.model(current)
+        """Return the model that serves, if it was trained here; one that cannot be read is no reason not to train."""
+        try:
+            current = self._store.current()
+            serving = None if current is None else self._store.model(current)
+        except (BadModel, ReleaseError) as error:
+            log.warning("training begins from nothing: the model that serves cannot be read", reason=str(error))
+            return None
         return serving if serving is not None and serving.facts.get("engine") == "torch" else None
 
 

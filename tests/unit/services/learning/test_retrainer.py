@@ -1,5 +1,5 @@
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,10 +9,11 @@ from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource, Views
 from stream_scorer.core.evaluation.label_health import Stretch
-from stream_scorer.core.messages import Offer
+from stream_scorer.core.messages import Offer, ReleaseId
+from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.model import Model
-from stream_scorer.errors import BadModel
-from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer, closed_stretches
+from stream_scorer.errors import BadModel, ReleaseError, UsageError
+from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer, Round, closed_stretches
 from stream_scorer.training.options import TrainOptions
 from tests.release_samples import model, offer, published
 
@@ -170,3 +171,44 @@ def test_it_trains_again_every_so_often() -> None:
     one = retrainer(store, Examples(1_080))
     one.run(every_s=5.0, stopping=lambda: next(rounds, None) is None)
     assert store.current() is not None
+
+
+class UnreadableReleases(MemoryReleases):
+    """A store whose current release, made by somebody else, cannot be read."""
+
+    unreadable: type[Exception] = ReleaseError
+
+    def model(self, release_id: ReleaseId) -> Model:
+        raise self.unreadable("the manifest is cut off")
+
+    def load(self, release_id: ReleaseId) -> Release:
+        if len(self._history) == 1:
+            raise self.unreadable("the manifest is cut off")
+        return super().load(release_id)
+
+
+@pytest.mark.parametrize("kind", [ReleaseError, BadModel])
+def test_a_current_release_that_cannot_be_read_does_not_stop_the_training(kind: type[Exception]) -> None:
+    store, training = UnreadableReleases(), Training()
+    store.unreadable = kind
+    published(store, 7)
+    ended = retrainer(store, Examples(1_080), training).once()
+    assert ended.outcome == "published"
+    assert store.current() == ended.release_id
+    assert training.earlier == [None]
+
+
+def test_labels_that_are_not_there_are_wrong_usage_once_and_a_failed_round_in_a_row() -> None:
+    rounds, ended = iter(range(60)), list[Round]()
+
+    def missing() -> AbstractContextManager[ExampleSource]:
+        raise UsageError("no labelled examples at nowhere")
+
+    config = RetrainConfig(HOUR_MS, keep=3, warm_starts_max=2)
+    one = Retrainer(
+        MemoryReleases(), missing, list, config, train=Training(), write=print, clock=HandClock(), ended=ended.append
+    )
+    with pytest.raises(UsageError, match="nowhere"):
+        one.once()
+    one.run(every_s=5.0, stopping=lambda: next(rounds, None) is None)
+    assert {(each.outcome, each.reason) for each in ended} == {("failed", "no labelled examples at nowhere")}

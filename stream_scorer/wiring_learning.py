@@ -1,0 +1,63 @@
+"""Builds `retrain`: labels, offers, the store of releases and the training."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_scorer.adapters.files.example_places import examples_at
+from stream_scorer.adapters.files.model_files import make_room, write_model
+from stream_scorer.adapters.files.offer_files import read_offers
+from stream_scorer.adapters.local.clock import SystemClock
+from stream_scorer.core.datasets.chunks import ExampleSource
+from stream_scorer.core.messages import Offer
+from stream_scorer.core.towers.model import Model
+from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer, Round
+from stream_scorer.services.learning.trainer import train_model
+from stream_scorer.settings import Settings
+from stream_scorer.telemetry import serve_metrics
+from stream_scorer.training.options import TrainOptions
+from stream_scorer.wiring import release_store
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainPlaces:
+    """Where the labels and the catalog lie, and where the newest model goes."""
+
+    labels: str
+    offers: Path
+    out: Path
+
+
+def run_retrain(
+    settings: Settings,
+    places: RetrainPlaces,
+    config: RetrainConfig,
+    *,
+    every_s: float | None,
+    stopping: Callable[[], bool],
+) -> Round | None:
+    """Do a round and return how it ended; with `every_s` go on until told to stop, and return None.
+
+    Raises UsageError where a single round cannot begin, or the folder of the model cannot be written.
+    """
+    make_room(places.out)
+    telemetry = serve_metrics(settings.metrics, SystemClock())
+    telemetry.retrained(None)
+    retrainer = Retrainer(
+        release_store(settings),
+        lambda: examples_at(places.labels),
+        lambda: read_offers(places.offers),
+        config,
+        train=_train,
+        write=lambda model: write_model(places.out, model),
+        clock=SystemClock(),
+        ended=lambda ended: telemetry.retrained(ended.outcome),
+    )
+    if every_s is None:
+        return retrainer.once()
+    retrainer.run(every_s=every_s, stopping=stopping)
+    return None
+
+
+def _train(examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions, earlier: Model | None) -> Model:
+    return train_model(examples, offers, options, earlier=earlier).model
