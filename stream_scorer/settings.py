@@ -163,7 +163,7 @@ class JoinSettings(_Frozen):
     idle_slack_ms: Millis = 2_000
     """How long a ranking waits for outcomes of its time once the broker has no more of them."""
     open_requests_max: Count = 2_000_000
-    """Requests that a joiner keeps open, at most; it ends beyond."""
+    """Requests that a joiner keeps open, at most: beyond, it ends. So many outcomes may wait, too: beyond, the oldest are dead letters."""
 
     @model_validator(mode="before")
     @classmethod

@@ -42,4 +42,5 @@ def ranking_bytes_max(settings: Settings) -> int:
 def horizon_ms(settings: Settings) -> int:
     """Return how long rankings and outcomes must be kept for the join to rebuild its state from them."""
     join = settings.join
-    return join.window_ms + join.late_ms + join.disorder_ms + join.back_ms
+    # see core/joining/labelling.py:Horizons.remember_ms, the longest of its horizons
+    return join.window_ms + join.late_ms + 2 * (join.disorder_ms + join.back_ms)

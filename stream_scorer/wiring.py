@@ -232,6 +232,7 @@ def join_config(settings: Settings) -> JoinConfig:
         horizons,
         join.open_requests_max,
         join.emit,
+        label_bytes_max=topics.record_bytes_max,
     )
 
 

@@ -11,7 +11,7 @@ from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.errors import BatchAborted, FatalStreamError
-from stream_scorer.services.streaming.join_restore import JoinConfig
+from stream_scorer.services.streaming.join_restore import Emit, JoinConfig
 from stream_scorer.services.streaming.joiner import Joiner
 from stream_scorer.services.streaming.loop import ABORTS_IN_A_ROW_MAX, Loop, LoopBounds
 from tests.doubles import SilentTelemetry
@@ -51,9 +51,9 @@ class World:
             self.broker.append(OutputRecord("outcomes", key, msgspec.json.encode(acceptance(number, "o"))))
         self.sink = MemorySink(self.broker)
 
-    def run(self, stopping: Callable[[], bool] = lambda: False, *, held_max: int = 100) -> None:
+    def run(self, stopping: Callable[[], bool] = lambda: False, *, held_max: int = 100, emit: Emit = "at_once") -> None:
         source = MemorySource(self.broker, "g", ["rankings", "outcomes"], held=True)
-        config = JoinConfig(TOPICS, "dead-letters", HORIZONS, held_max=held_max)
+        config = JoinConfig(TOPICS, "dead-letters", HORIZONS, held_max=held_max, emit=emit)
         telemetry = SilentTelemetry()
         joiner = Joiner(
             source,
@@ -126,6 +126,36 @@ def test_a_joiner_that_holds_too_much_ends_with_what_to_do() -> None:
         world.broker.append(OutputRecord("rankings", b"c", ranking(1_000 + number), partition=0))
     with pytest.raises(FatalStreamError, match="run more joiners"):
         world.run()
+
+
+@pytest.mark.parametrize("emit", ["at_once", "at_close"])
+def test_a_flood_of_answers_without_rankings_drains_as_dead_letters(emit: Emit) -> None:
+    world = World()
+    for number in range(100, 160):
+        value = {**acceptance(number, "o"), "request_time_ms": START_MS}
+        world.broker.append(OutputRecord("outcomes", b"c", msgspec.json.encode(value)))
+    world.run(held_max=40, emit=emit)
+    headers = [dict(letter.headers) for letter in world.broker.topic("dead-letters")]
+    sources = [(header["source.partition"], header["source.offset"]) for header in headers]
+    assert [header["error.code"] for header in headers].count(b"too_many_waiting") >= 20
+    assert len(set(sources)) == len(sources)
+
+
+@pytest.mark.parametrize("emit", ["at_once", "at_close"])
+@pytest.mark.parametrize(
+    "value", [None, b"", b"no JSON", b"{}", b"[" * 2_000], ids=["null", "empty", "text", "bare", "deep"]
+)
+def test_foreign_records_on_our_own_topics_end_no_joiner(value: bytes | None, emit: Emit) -> None:
+    world = World()
+    for topic in ("rankings", "outcomes", "training-labels"):
+        world.broker.append(OutputRecord(topic, b"c", value, partition=0))
+    world.run(emit=emit)
+    world.broker.append(OutputRecord("training-labels", b"c", value, partition=0))
+    world.broker.append(OutputRecord("rankings", b"c", ranking(10), partition=0))
+    world.run(emit=emit)
+    sources = sorted(dict(letter.headers)["source.topic"] for letter in world.broker.topic("dead-letters"))
+    # at the close a ranking waits for those before it
+    assert sources == [b"outcomes", b"rankings"] if emit == "at_once" else [b"outcomes"]
 
 
 def test_progress_is_committed_for_both_topics_together() -> None:

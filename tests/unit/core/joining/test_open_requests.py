@@ -1,0 +1,70 @@
+"""Requests by id and customer: open, past, and dropped, with known answers at each comparison."""
+
+import pytest
+
+from stream_scorer.core.joining.labelling import Horizons
+from stream_scorer.core.joining.open_requests import OpenRequest, OpenRequests
+
+HORIZONS = Horizons(window_ms=100, late_ms=80, disorder_ms=40, back_ms=20, tick_ms=1, skew_ms=30, idle_slack_ms=5)
+
+
+def opened(*requests: OpenRequest) -> OpenRequests:
+    known = OpenRequests(HORIZONS)
+    for request in requests:
+        known.open(request, closed=False)
+    return known
+
+
+def request(name: str = "r", customer: str = "c", *, time_ms: int = 1_000, offset: int = 7) -> OpenRequest:
+    return OpenRequest(name, customer, time_ms, offset, b"packed")
+
+
+def test_an_id_may_be_several_customers() -> None:
+    mine, theirs = request(), request("r", "d", offset=8)
+    known = opened(mine, theirs)
+    assert (known.get("r", "c"), known.get("r", "d"), known.get("r", "e")) == (mine, theirs, None)
+    assert known.namesakes("r") == list(known.values()) == [mine, theirs]
+    assert known.namesakes("q") == []
+
+
+@pytest.mark.parametrize(("passed_ms", "closed"), [(99, 0), (100, 0), (101, 1)])
+def test_a_window_closes_once(passed_ms: int, closed: int) -> None:
+    known = opened(request())
+    assert known.is_closing(1_000 + passed_ms) == bool(closed)
+    assert len(list(known.close(1_000 + passed_ms))) == closed
+    assert not known.is_closing(1_000 + passed_ms)
+
+
+@pytest.mark.parametrize(("passed_ms", "past"), [(-1, False), (0, False), (1, True)])
+def test_a_request_is_past_after_forget_and_keeps_no_content(passed_ms: int, past: bool) -> None:
+    mine = request()
+    known = opened(mine)
+    known.forget(1_000 + HORIZONS.forget_ms + passed_ms)
+    assert (mine.past, mine.packed == b"", len(known)) == (past, past, 0 if past else 1)
+    assert known.get("r", "c") is mine
+
+
+@pytest.mark.parametrize(("passed_ms", "dropped"), [(-1, False), (0, False), (1, True)])
+def test_a_request_is_dropped_after_remember(passed_ms: int, dropped: bool) -> None:
+    known = opened(request(), request("r", "d", time_ms=9_000, offset=9))
+    known.forget(1_000 + HORIZONS.remember_ms + passed_ms)
+    assert (known.get("r", "c") is None) == dropped
+    assert known.reach(100) == (9 if dropped else 7)
+    assert known.get("r", "d") is not None
+
+
+def test_a_request_whose_id_was_used_again_is_remembered_for_as_long_as_its_user() -> None:
+    mine = request()
+    known = opened(mine)
+    known.remember_until(mine, 1_500)
+    known.forget(1_500 + HORIZONS.remember_ms)
+    assert (known.get("r", "c"), known.reach(100)) == (mine, 7)
+    known.forget(1_600 + HORIZONS.remember_ms)
+    assert (known.get("r", "c"), known.reach(100)) == (None, 100)
+
+
+def test_a_request_that_came_too_late_is_only_remembered() -> None:
+    known = OpenRequests(HORIZONS)
+    known.remember(request())
+    assert (len(known), list(known.values())) == (0, [])
+    assert known.get("r", "c") is not None
