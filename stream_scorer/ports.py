@@ -132,7 +132,7 @@ class ReleaseStore(Protocol):
         """Return what the pointer names, None before the first release."""
 
     def releases(self) -> list[ReleaseInfo]:
-        """Return what is stored, newest first."""
+        """Return what is stored, newest first; of what cannot be read, why."""
 
     def write(self, release: Release, model: Model) -> None:
         """Store a release beside the current one; it serves nobody yet. The same release again changes nothing."""
@@ -144,7 +144,10 @@ class ReleaseStore(Protocol):
         """Read the towers of a release. Raises ReleaseError for one that is not whole."""
 
     def activate(self, release_id: ReleaseId, *, keep: int) -> None:
-        """Verify that the release is whole, flip the pointer, and let releases beyond `keep` expire."""
+        """Verify that the release is whole, flip the pointer, and let releases beyond `keep` expire.
+
+        When it raises, the pointer has not moved, or the error says that this is not known. An expiry that fails is logged alone.
+        """
 
     def roll_back(self, *, keep: int) -> ReleaseId:
         """Flip to the release that was current before, verified whole, and forget that the present one was; return what is current now.

@@ -26,6 +26,9 @@ def _expanded(folder: str) -> str:
     return str(Path(folder).expanduser()) if folder.startswith("~") else folder
 
 
+SIGNING_KEY_CHARS_MIN = 16
+
+
 class _Frozen(BaseModel):
     # a string under a setting is its description: `settings --describe` and the options' help print it
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -86,6 +89,12 @@ class TopicSettings(_Frozen):
     """`max.message.bytes` of every topic; at least Kafka's default. A ranking may be 100,000 bytes smaller."""
 
 
+def _long_enough(key: SecretStr | None) -> SecretStr | None:
+    if key is not None and len(key.get_secret_value()) < SIGNING_KEY_CHARS_MIN:
+        raise ValueError(f"a key must have at least {SIGNING_KEY_CHARS_MIN} characters: openssl rand -hex 32 makes one")
+    return key
+
+
 class RedisSettings(_Frozen):
     """How to reach the store of releases."""
 
@@ -95,6 +104,10 @@ class RedisSettings(_Frozen):
     """What the name of every key begins with: a ring of its own for each prefix."""
     timeout_s: Seconds = 2.0
     """How long an answer of Redis may take."""
+    release_bytes_max: Count = 2**32
+    """Largest release that is read; more is refused before memory is taken for it."""
+    signing_key: Annotated[SecretStr | None, AfterValidator(_long_enough)] = None
+    """Key by which releases and their changes are signed (HMAC-SHA-256); where it is set, unsigned ones are refused."""
 
 
 class LoopSettings(_Frozen):

@@ -76,7 +76,8 @@ def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fie
 
 def _masked(value: Any) -> object:
     if isinstance(value, SecretStr):
-        return masked_url(value.get_secret_value())  # of the settings themselves the URL of Redis alone is a secret
+        secret = value.get_secret_value()
+        return masked_url(secret) if "://" in secret else MASK
     if isinstance(value, Mapping):
         return {key: MASK if isinstance(item, SecretStr) or is_secret(key) else item for key, item in value.items()}
     return value

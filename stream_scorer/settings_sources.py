@@ -178,4 +178,4 @@ def _sentence(error: ErrorDetails, origins: Mapping[str, str]) -> str:
 
 
 def _may_be_secret(path: Names) -> bool:
-    return path in {("redis", "url"), ("kafka", "client")} or any(map(is_secret, path))
+    return path in {("redis", "url"), ("redis", "signing_key"), ("kafka", "client")} or any(map(is_secret, path))

@@ -12,7 +12,7 @@ from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.adapters.local.allocator import keep_freed_memory
 from stream_scorer.adapters.local.clock import SystemClock
-from stream_scorer.adapters.redis.client import connect
+from stream_scorer.adapters.redis.client import RedisClient, connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.buffer.compaction import CompactionPlan
 from stream_scorer.core.joining.join_state import JoinTopics
@@ -45,8 +45,19 @@ ClientConfig = dict[str, str | int | float | bool]
 
 def release_store(settings: Settings) -> RedisReleases:
     """Return the store of releases."""
-    client = connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s)
-    return RedisReleases(client, prefix=settings.redis.prefix, open_program=program_opener(settings))
+    return releases_on(connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s), settings)
+
+
+def releases_on(client: RedisClient, settings: Settings) -> RedisReleases:
+    """Return the store of releases on a connection."""
+    redis = settings.redis
+    return RedisReleases(
+        client,
+        prefix=redis.prefix,
+        bytes_max=redis.release_bytes_max,
+        signing_key=None if redis.signing_key is None else redis.signing_key.get_secret_value().encode(),
+        open_program=program_opener(settings),
+    )
 
 
 def program_opener(settings: Settings) -> OpenProgram:

@@ -23,13 +23,13 @@ def doctor(
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.adapters.redis.admin import RedisAdmin
     from stream_scorer.adapters.redis.client import connect
-    from stream_scorer.adapters.redis.releases import RedisReleases
     from stream_scorer.services.operating.doctor import examine
+    from stream_scorer.wiring import releases_on
 
     settings = settings_of(ctx)
     redis = connect(settings.redis.url.get_secret_value(), timeout_s=timeout)
     admin = KafkaTopicAdmin(settings.kafka.client_config(), timeout_s=timeout)
-    releases = RedisReleases(redis, prefix=settings.redis.prefix)
+    releases = releases_on(redis, settings)
     found = examine(admin, RedisAdmin(redis), releases, expected_of(settings), now_ms=SystemClock().now_ms())
     _tell([*_cautions(settings), *found], as_json)
 

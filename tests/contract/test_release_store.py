@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import redis
 
 from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.adapters.redis.client import connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.release import GateFigures
 from stream_scorer.core.towers.tower import digest_towers
 from stream_scorer.errors import ReleaseError
 from stream_scorer.ports import ReleaseStore
@@ -245,3 +247,39 @@ def test_changes_of_another_topic_are_refused_until_the_old_ones_are_forgotten(s
     store.forget_changes(written.release_id)
     store.change(written.release_id, [withdrawal(2, 2)], progress={0: (0, 3)}, topic_id="second")
     assert store.applied_topic(written.release_id) == "second"
+
+
+def test_a_pointer_that_has_moved_is_no_failure_though_old_releases_cannot_expire(
+    store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(store, 1, keep=1)
+    _, second = published(store, 2, keep=3)
+    if isinstance(store, MemoryReleases):
+        store.expiry_fails = True
+    else:
+        monkeypatch.setattr(store, "_expire", away)
+    _, third = published(store, 3, keep=2)
+    assert store.current() == third.release_id
+    assert store.roll_back(keep=1) == second.release_id == store.current()
+
+
+def away(**_: object) -> None:
+    raise redis.exceptions.ConnectionError("the server went away")
+
+
+def test_the_history_says_what_a_rollback_goes_back_to(store: ReleaseStore) -> None:
+    (_, first), (_, second) = published(store, 1), published(store, 2)
+    made = model(9)
+    store.write(release(made, [offer(1)]), made)
+    places = {info.release_id: info.place for info in store.releases()}
+    assert (places[second.release_id], places[first.release_id], set(places.values())) == (0, 1, {0, 1, None})
+
+
+def test_the_gates_figures_are_listed(store: ReleaseStore) -> None:
+    facts: dict[str, object] = {
+        "held_out_auc": {"within_customer": 0.7, "customers": 90},
+        "popularity_auc": {"within_customer": 0.6},
+    }
+    made = replace(model(1), facts=facts)
+    store.write(release(made, [offer(1)]), made)
+    assert store.releases()[0].figures == GateFigures(0.7, 0.6, 90)

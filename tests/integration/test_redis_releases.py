@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import redis
@@ -75,8 +77,9 @@ def test_a_chunk_of_another_release_is_refused_though_the_manifest_names_it(
     store: RedisReleases, client: redis.Redis, redis_prefix: str
 ) -> None:
     (_, first), (_, second) = published(store, 1), published(store, 2)
-    left, right = (store._manifest(one.release_id).chunks[0].encode() for one in (first, second))
-    lying = encode_manifest(store._manifest(second.release_id)).replace(right, left)
+    left = store._manifest(first.release_id).chunks[0]
+    manifest = store._manifest(second.release_id)
+    lying = encode_manifest(replace(manifest, chunks=[left]), store._seals)
     client.set(key(redis_prefix, second.release_id, "manifest"), lying)
     client.copy(
         key(redis_prefix, first.release_id, "chunk:0"), key(redis_prefix, second.release_id, "chunk:0"), replace=True
@@ -231,3 +234,51 @@ def test_a_full_server_is_trouble_that_may_pass_and_the_release_that_serves_goes
         published(store, 2, offers=50_000)
     assert store.current() == written.release_id
     assert len(store.load(written.release_id).catalog) == 5
+
+
+def test_a_flip_whose_answer_is_lost_is_settled_by_the_pointer(
+    store: RedisReleases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, first = published(store, 1)
+    published(store, 2)
+    flip = store._flip
+
+    def lost(**words: Any) -> None:
+        flip(**words)
+        raise redis.exceptions.TimeoutError("timeout reading from socket")
+
+    monkeypatch.setattr(store, "_flip", lost)
+    assert store.roll_back(keep=3) == first.release_id == store.current()
+
+
+def test_a_flip_that_failed_says_that_the_pointer_has_not_moved(
+    store: RedisReleases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(store, 1)
+    _, second = published(store, 2)
+    monkeypatch.setattr(store, "_flip", away)
+    with pytest.raises(TransientError, match=f"the pointer still names {second.release_id}"):
+        store.roll_back(keep=3)
+
+
+def test_a_flip_of_which_nothing_is_known_says_so(store: RedisReleases, monkeypatch: pytest.MonkeyPatch) -> None:
+    published(store, 1)
+    published(store, 2)
+    monkeypatch.setattr(store._client, "getrange", away)
+    with pytest.raises(TransientError, match="it is not known whether the pointer has moved"):
+        store._settle(ReleaseId("r-1"), redis.exceptions.TimeoutError("timeout"))
+
+
+def away(*_: object, **__: object) -> None:
+    raise redis.exceptions.ConnectionError("the server went away")
+
+
+@pytest.mark.parametrize("kind", ["history", "releases"])
+def test_a_key_of_another_kind_fails_before_the_pointer_moves(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str, kind: str
+) -> None:
+    _, first = published(store, 1)
+    client.set(f"{redis_prefix}:{kind}", "not ours")
+    with pytest.raises(ReleaseError):
+        published(store, 2)
+    assert store.current() == first.release_id

@@ -2,8 +2,10 @@
 
 import pytest
 
+from stream_scorer.errors import UsageError
 from stream_scorer.settings import Settings
 from stream_scorer.settings_shown import describe, described, is_secret, setting_names, shown
+from stream_scorer.settings_sources import load_settings
 
 SECRET_KEYS = [
     "sasl.password",
@@ -55,3 +57,11 @@ def test_a_setting_is_described_with_type_unit_default_and_bounds() -> None:
     assert (size.type, size.unit) == ("whole number >= 1 and <= 100,000", None)
     assert described_by_name["loop.delivery"].type == "exactly_once | at_least_once"
     assert described_by_name["rank.offer_features"].type == "list or null"
+
+
+def test_a_signing_key_is_never_shown() -> None:
+    settings = load_settings({"redis.signing_key": "0123456789abcdef"}).settings
+    assert dict(shown(settings))["redis.signing_key"] == "********"
+    with pytest.raises(UsageError, match="must have at least 16 characters") as refused:
+        load_settings({"redis.signing_key": "tiny"})
+    assert "tiny" not in str(refused.value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from stream_scorer.core.messages import OfferId, ReleaseId
 from stream_scorer.core.releases.change import OfferChange
-from stream_scorer.core.releases.release import Release, ReleaseInfo
+from stream_scorer.core.releases.release import Release, ReleaseInfo, figures_of
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import ReleaseError, TransientError
 
@@ -34,10 +34,10 @@ class _Stored:
 
 
 class MemoryReleases:
-    """See ReleaseStore. Set `away` and every call fails; one thread writes, any may read."""
+    """See ReleaseStore. Set `away` and every call fails, `expiry_fails` and old releases stay; one thread writes, any may read."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.away = self.expiry_fails = False
         self._stored: dict[ReleaseId, _Stored] = {}
         self._history: list[ReleaseId] = []
 
@@ -155,18 +155,22 @@ class MemoryReleases:
 
     def _info(self, stored: _Stored) -> ReleaseInfo:
         release = stored.release
-        current = self._history[:1] == [release.release_id]
+        place = self._history.index(release.release_id) if release.release_id in self._history else None
         return ReleaseInfo(
             release.release_id,
             stored.model.model_id,
             len(release.catalog),
             release.created_ms,
-            current=current,
+            current=place == 0,
             forced=release.forced,
+            place=place,
+            figures=figures_of(stored.model.facts),
         )
 
     def _expire(self, keep: int) -> None:
         self._history = self._history[:keep]
+        if self.expiry_fails:
+            return
         self._stored = {
             release_id: stored for release_id, stored in self._stored.items() if release_id in self._history
         }

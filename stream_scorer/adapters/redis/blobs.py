@@ -1,9 +1,12 @@
-"""What a release looks like as bytes: a JSON manifest, and safetensors for towers and for chunks of the catalog.
+"""What a release looks like as bytes: a sealed JSON manifest, and safetensors for towers and for chunks of the catalog.
 
-Every blob names its release and every checksum stands in the manifest, so a mixed set cannot be read.
+Every blob names its release and every checksum stands in the manifest, so a mixed set cannot be read. Whatever the bytes are, reading
+them gives what was written or a ReleaseError, and takes no more memory than a small multiple of what they are.
 """
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,20 +16,48 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from stream_scorer.adapters.redis.seals import Seals
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.towers.program_tower import OpenProgram
-from stream_scorer.core.towers.stored_towers import tower_from
+from stream_scorer.core.towers.stored_towers import DIM_MAX, tower_from
 from stream_scorer.core.towers.tower import Tensors, Tower
 from stream_scorer.errors import BadModel, ReleaseError
 
-FORMAT = 1
+FORMAT = 2
+CHUNK_OFFERS = 4_096
+MANIFEST_BYTES_MAX = 2**26
+_REASON_CHARS_MAX = 200
 
 Read = TypeVar("Read")
 Text = npt.NDArray[np.uint8]
 
+# what reading bytes that are not ours raises: they are foreign, whatever their checksum says
+_DAMAGE = (
+    BadModel,
+    SafetensorError,
+    msgspec.MsgspecError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn whatever goes wrong over foreign bytes into a ReleaseError that names `what`."""
+    try:
+        yield
+    except _DAMAGE as error:
+        reason = (str(error) or type(error).__name__)[:_REASON_CHARS_MAX]
+        raise ReleaseError(f"{what} cannot be read: {reason}") from error
+
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class ReleaseManifest:
     """What a release consists of; checksums are sha256, `forced` are the gate's faults that publish was told to overlook."""
 
     format: int
@@ -55,29 +86,53 @@ def checked(blob: bytes | None, expected: str, what: str) -> bytes:
     return blob
 
 
-def encode_manifest(manifest: Manifest) -> bytes:
-    """Return JSON with the keys in order."""
-    return msgspec.json.encode(manifest)
+class _AnyFormat(msgspec.Struct):
+    format: int
 
 
-def decode_manifest(release_id: ReleaseId, blob: bytes | None) -> Manifest:
-    """Raises ReleaseError for a manifest that is absent, of another format or of another release."""
+def encode_manifest(manifest: ReleaseManifest, seals: Seals) -> bytes:
+    """Return sealed JSON with the keys in order."""
+    return seals.close(_owner(manifest.release_id), msgspec.json.encode(manifest))
+
+
+def decode_manifest(release_id: ReleaseId, blob: bytes | None, seals: Seals) -> ReleaseManifest:
+    """Raises ReleaseError for a manifest that is absent, altered, of another format or of another release."""
+    what = _owner(release_id)
     if blob is None:
         raise ReleaseError(f"release {release_id} has no manifest: it was never written, or has expired")
-    manifest = decode_json(blob, Manifest, f"the manifest of release {release_id}")
-    if manifest.format != FORMAT:
-        raise ReleaseError(f"release {release_id} has format {manifest.format}, this version reads {FORMAT}")
+    if len(blob) > MANIFEST_BYTES_MAX:
+        raise ReleaseError(f"{what} has more than {MANIFEST_BYTES_MAX} bytes")
+    if (written := decode_json(blob, _AnyFormat, what).format) != FORMAT:
+        raise ReleaseError(f"release {release_id} has format {written}, this version reads {FORMAT}: publish again")
+    manifest = decode_json(seals.open(what, blob), ReleaseManifest, what)
     if manifest.release_id != release_id:
-        raise ReleaseError(f"the manifest of release {release_id} names {manifest.release_id}")
+        raise ReleaseError(f"{what} names {manifest.release_id}")
+    if manifest.towers.keys() != {"user_tower", "item_tower"}:
+        raise ReleaseError(f"{what} must name a user tower and an item tower, and no more")
     return manifest
+
+
+def _owner(release_id: str) -> str:
+    return f"the manifest of release {release_id}"
+
+
+def check_sizes(manifest: ReleaseManifest, sizes: Sequence[int], bytes_max: int) -> None:
+    """Refuse what a release would take before it is taken; `sizes` are its values' bytes. Raises ReleaseError."""
+    what = f"release {manifest.release_id}"
+    if not 0 <= manifest.offers <= CHUNK_OFFERS * len(manifest.chunks) or not 1 <= manifest.p <= DIM_MAX:
+        raise ReleaseError(
+            f"{what} cannot have {manifest.offers} offers of {manifest.p} numbers in {len(manifest.chunks)} chunks"
+        )
+    if (total := sum(sizes)) > bytes_max:
+        raise ReleaseError(f"{what} has {total} bytes, more than redis.release_bytes_max, {bytes_max}")
+    if 4 * manifest.offers * manifest.p > total:
+        raise ReleaseError(f"{what} has {total} bytes, too few for {manifest.offers} offers of {manifest.p} numbers")
 
 
 def decode_json(blob: bytes, kind: type[Read], what: str) -> Read:
     """Raises ReleaseError that names `what`."""
-    try:
+    with reading(what):
         return msgspec.json.decode(blob, type=kind)
-    except msgspec.DecodeError as error:
-        raise ReleaseError(f"{what} cannot be read: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +149,20 @@ def encode_tower(release_id: ReleaseId, tower: Tower) -> bytes:
 
 def decode_tower(release_id: ReleaseId, blob: bytes, open_program: OpenProgram | None = None) -> Tower:
     """See encode_tower. Raises ReleaseError."""
-    tensors = load_tensors(blob, f"a tower of release {release_id}")
-    head = decode_json(tensors["json"].tobytes(), _TowerHead, f"a tower of release {release_id}")
-    if head.release_id != release_id:
-        raise ReleaseError(f"a tower of release {release_id} names {head.release_id}")
-    arrays = {name.removeprefix("tower."): array for name, array in tensors.items() if name.startswith("tower.")}
-    try:
+    what = f"a tower of release {release_id}"
+    tensors = load_tensors(blob, what)
+    with reading(what):
+        head = decode_json(tensors.pop("json").tobytes(), _TowerHead, what)
+        if head.release_id != release_id:
+            raise ReleaseError(f"{what} names {head.release_id}")
+        arrays = {name.removeprefix("tower."): array for name, array in tensors.items()}
         return tower_from(head.structure, arrays, open_program)
-    except BadModel as error:
-        raise ReleaseError(f"a tower of release {release_id} cannot be rebuilt: {error}") from error
 
 
 def load_tensors(blob: bytes, what: str) -> Tensors:
     """Raises ReleaseError that names `what`."""
-    try:
+    with reading(what):
         return load(blob)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise ReleaseError(f"{what} cannot be read: {error}") from error
 
 
 def save_tensors(tensors: Tensors) -> bytes:

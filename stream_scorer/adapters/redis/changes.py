@@ -1,93 +1,116 @@
-"""An offer's change as JSON, the vector in base64."""
+"""An offer's change as sealed JSON, the vector in base64."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from stream_scorer.adapters.redis.blobs import Manifest, decode_json
+from stream_scorer.adapters.redis.blobs import ReleaseManifest, decode_json, reading
+from stream_scorer.adapters.redis.feature_checks import check_features
+from stream_scorer.adapters.redis.seals import Seals
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
 from stream_scorer.core.releases.change import OfferChange
-from stream_scorer.errors import BadModel, ReleaseError
+from stream_scorer.errors import ReleaseError
+
+Sealed = Mapping[bytes, bytes | None]  # offer id -> its change, None for one that is gone
 
 _encode = msgspec.json.Encoder().encode
 _offers = TypeAdapter(list[Offer | None])
 
 
-class _Change(msgspec.Struct):
+class _WholeChange(msgspec.Struct):
     offer_id: OfferId
     offer: dict[str, Any] | None
     vector: bytes
     source: tuple[int, int]
 
 
-class _Stated(msgspec.Struct, gc=False):
+class _RawOffer(msgspec.Struct, gc=False):
     features: msgspec.Raw
     active: bool
     valid_from_ms: int | None
     valid_until_ms: int | None
 
 
-class _Row(msgspec.Struct, gc=False):
+class _RawChange(msgspec.Struct, gc=False):
     """A change of which the features stay JSON, as a catalog holds them: a hundred thousand are read in a fraction of a second."""
 
     offer_id: OfferId
-    offer: _Stated | None
+    offer: _RawOffer | None
     vector: bytes
 
 
-def encode_change(change: OfferChange) -> bytes:
-    """Return JSON; redis_scripts.CHANGE reads `source` in it."""
-    return _encode(change)
+def encode_change(release_id: ReleaseId, change: OfferChange, seals: Seals) -> bytes:
+    """Return sealed JSON; scripts.CHANGE reads `source` in it."""
+    return seals.close(_owner(release_id), _encode(change))
 
 
-def decode_changes(release_id: ReleaseId, values: Sequence[bytes | None]) -> list[OfferChange]:
-    """Raises ReleaseError when one is absent or not a change."""
-    what = f"a change of release {release_id}"
-    changes = decode_json(_joined(values, what), list[_Change], what)
-    try:
+def decode_changes(release_id: ReleaseId, sealed: Sealed, seals: Seals) -> list[OfferChange]:
+    """Raises ReleaseError when one is absent, altered, or not a change of its offer."""
+    what = _owner(release_id)
+    changes = decode_json(_opened(sealed, what, seals), list[_WholeChange], what)
+    with reading(what):
         offers = _offers.validate_python([change.offer for change in changes])
-    except ValidationError as error:
-        raise ReleaseError(f"{what} cannot be read: {error}") from error
-    return [
-        OfferChange(change.offer_id, offer, change.vector, change.source)
-        for change, offer in zip(changes, offers, strict=True)
-    ]
+        whole = [
+            OfferChange(change.offer_id, offer, change.vector, change.source)
+            for change, offer in zip(changes, offers, strict=True)
+        ]
+        _check_ids(sealed, [change.offer_id for change in changes])
+        _check_ids(sealed, [OfferId(change.offer.offer_id) if change.offer else change.offer_id for change in whole])
+    return whole
 
 
-def merge_changes(manifest: Manifest, catalog: Catalog, values: Sequence[bytes | None]) -> Catalog:
+def merge_changes(manifest: ReleaseManifest, catalog: Catalog, sealed: Sealed, seals: Seals) -> Catalog:
     """Return the catalog with all changes of the release in it, at most one an offer. Raises ReleaseError."""
-    what = f"a change of release {manifest.release_id}"
-    rows = decode_json(_joined(values, what), list[_Row], what)
-    stated = [(row.offer_id, row.offer, row.vector) for row in rows if row.offer is not None]
+    what = _owner(manifest.release_id)
+    changes = decode_json(_opened(sealed, what, seals), list[_RawChange], what)
+    with reading(what):
+        _check_ids(sealed, [change.offer_id for change in changes])
+        changed = _changed(manifest, changes)
+        return catalog.merged(changed, withdrawn=[change.offer_id for change in changes if change.offer is None])
+
+
+def _changed(manifest: ReleaseManifest, changes: list[_RawChange]) -> Catalog:
+    """Return the changed offers as a catalog of their own."""
+    stated = [(change.offer_id, change.offer, change.vector) for change in changes if change.offer is not None]
     if any(len(vector) != 4 * manifest.p for _, _, vector in stated):
-        raise ReleaseError(f"{what} has a vector that has not {manifest.p} numbers")
-    try:
-        changed = Catalog.from_columns(
-            manifest.release_id,
-            offer_ids=[offer_id for offer_id, _, _ in stated],
-            vectors=np.frombuffer(b"".join(vector for _, _, vector in stated), np.float32).reshape(
-                len(stated), manifest.p
-            ),
-            fragments=[bytes(offer.features) for _, offer, _ in stated],
-            active=np.array([offer.active for _, offer, _ in stated], bool),
-            valid_from_ms=np.array([_bound(offer.valid_from_ms, ALWAYS_MS) for _, offer, _ in stated], np.int64),
-            valid_until_ms=np.array([_bound(offer.valid_until_ms, NEVER_MS) for _, offer, _ in stated], np.int64),
-        )
-    except BadModel as error:
-        raise ReleaseError(f"{what} cannot be read: {error}") from error
-    return catalog.merged(changed, withdrawn=[row.offer_id for row in rows if row.offer is None])
+        raise ValueError(f"a vector has not {manifest.p} numbers")
+    fragments = [bytes(offer.features) for _, offer, _ in stated]
+    check_features(fragments)
+    vectors = np.frombuffer(b"".join(vector for _, _, vector in stated), np.float32)
+    return Catalog.from_columns(
+        manifest.release_id,
+        offer_ids=[offer_id for offer_id, _, _ in stated],
+        vectors=vectors.reshape(len(stated), manifest.p),
+        fragments=fragments,
+        active=np.array([offer.active for _, offer, _ in stated], bool),
+        valid_from_ms=np.array([_bound(offer.valid_from_ms, ALWAYS_MS) for _, offer, _ in stated], np.int64),
+        valid_until_ms=np.array([_bound(offer.valid_until_ms, NEVER_MS) for _, offer, _ in stated], np.int64),
+    )
 
 
 def _bound(bound_ms: int | None, open_ms: int) -> int:
     return open_ms if bound_ms is None else bound_ms
 
 
-def _joined(values: Sequence[bytes | None], what: str) -> bytes:
-    present = [value for value in values if value is not None]
-    if len(present) < len(values):
-        raise ReleaseError(f"{what} is gone")
-    return b"[" + b",".join(present) + b"]"
+def _owner(release_id: ReleaseId) -> str:
+    return f"a change of release {release_id}"
+
+
+def _opened(sealed: Sealed, what: str, seals: Seals) -> bytes:
+    """Return all changes as one JSON list, every seal checked."""
+    values = []
+    for value in sealed.values():
+        if value is None:
+            raise ReleaseError(f"{what} is gone")
+        values.append(seals.open(what, value))
+    return b"[" + b",".join(values) + b"]"
+
+
+def _check_ids(sealed: Sealed, offer_ids: list[OfferId]) -> None:
+    """Refuse a change that lies where that of another offer belongs."""
+    if list(sealed) != [offer_id.encode() for offer_id in offer_ids]:
+        raise ValueError("it lies at the place of another offer")

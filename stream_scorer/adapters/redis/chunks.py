@@ -3,21 +3,39 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from stream_scorer.adapters.redis.blobs import Manifest, as_array, checked, decode_json, load_tensors, save_tensors
+from stream_scorer.adapters.redis.blobs import (
+    CHUNK_OFFERS,
+    ReleaseManifest,
+    as_array,
+    checked,
+    decode_json,
+    load_tensors,
+    reading,
+    save_tensors,
+)
+from stream_scorer.adapters.redis.feature_checks import check_features
 from stream_scorer.core.messages import OfferId, ReleaseId
 from stream_scorer.core.releases.catalog import Catalog, Vectors
 from stream_scorer.core.towers.tower import Tensors
-from stream_scorer.errors import BadModel, ReleaseError
+from stream_scorer.errors import ReleaseError
 
-CHUNK_OFFERS = 4_096
+_COLUMNS = ("active", "valid_from_ms", "valid_until_ms")
+_KINDS: dict[str, type[np.generic]] = {
+    "active": np.uint8,
+    "valid_from_ms": np.int64,
+    "valid_until_ms": np.int64,
+    "features_end": np.int64,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class _ChunkHead:
     release_id: ReleaseId
     chunk: int
     offer_ids: list[OfferId]
@@ -27,7 +45,7 @@ def encode_chunks(catalog: Catalog) -> Iterator[bytes]:
     """Yield safetensors of CHUNK_OFFERS offers each, at least one chunk."""
     for number, start in enumerate(range(0, max(1, len(catalog)), CHUNK_OFFERS)):
         rows = slice(start, start + CHUNK_OFFERS)
-        head = _Head(catalog.release_id, number, catalog.offer_ids[rows])
+        head = _ChunkHead(catalog.release_id, number, catalog.offer_ids[rows])
         fragments = catalog.fragments[rows]
         yield save_tensors(
             {
@@ -42,10 +60,10 @@ def encode_chunks(catalog: Catalog) -> Iterator[bytes]:
         )
 
 
-def decode_chunks(manifest: Manifest, blobs: Iterable[bytes | None]) -> Catalog:
-    """Put the chunks together, vectors straight into one matrix.
+def decode_chunks(manifest: ReleaseManifest, blobs: Iterable[bytes | None]) -> Catalog:
+    """Put the chunks together, vectors straight into one matrix; see check_sizes, which comes first.
 
-    Raises ReleaseError for a chunk that is absent, altered, or of another release.
+    Raises ReleaseError for a chunk that is absent, altered, of another release, or no part of a catalog.
     """
     vectors = np.empty((manifest.offers, manifest.p), np.float32)
     offer_ids: list[OfferId] = []
@@ -53,41 +71,62 @@ def decode_chunks(manifest: Manifest, blobs: Iterable[bytes | None]) -> Catalog:
     for number, (blob, expected) in enumerate(zip(blobs, manifest.chunks, strict=True)):
         what = f"chunk {number} of release {manifest.release_id}"
         chunk = load_tensors(checked(blob, expected, what), what)
-        head = decode_json(chunk.pop("json").tobytes(), _Head, what)
-        if (head.release_id, head.chunk) != (manifest.release_id, number):
-            raise ReleaseError(f"{what} says that it is chunk {head.chunk} of release {head.release_id}")
-        rows = slice(len(offer_ids), len(offer_ids) + len(head.offer_ids))
-        if vectors[rows].shape != chunk["vectors"].shape:
-            raise ReleaseError(f"{what} has vectors of shape {chunk['vectors'].shape}, expected {vectors[rows].shape}")
-        vectors[rows] = chunk.pop("vectors")
+        with reading(what):
+            head = decode_json(chunk.pop("json").tobytes(), _ChunkHead, what)
+            _check_head(manifest, head, number)
+            rows = slice(len(offer_ids), len(offer_ids) + len(head.offer_ids))
+            vectors[rows] = _column(chunk.pop("vectors"), np.float32, vectors[rows].shape)
+            chunks.append(_columns(chunk, len(head.offer_ids)))
         offer_ids += head.offer_ids
-        chunks.append(chunk)
     return _joined(manifest, offer_ids, vectors, chunks)
 
 
-def _joined(manifest: Manifest, offer_ids: list[OfferId], vectors: Vectors, chunks: Sequence[Tensors]) -> Catalog:
+def _check_head(manifest: ReleaseManifest, head: _ChunkHead, number: int) -> None:
+    if (head.release_id, head.chunk) != (manifest.release_id, number):
+        raise ReleaseError(
+            f"chunk {number} of release {manifest.release_id} says that it is chunk {head.chunk} of release {head.release_id}"
+        )
+
+
+def _columns(chunk: Tensors, rows: int) -> Tensors:
+    """Return the chunk's columns, each of the kind and length that it must have. Raises ValueError."""
+    return {
+        **{name: _column(chunk[name], kind, (rows,)) for name, kind in _KINDS.items()},
+        "features": _column(chunk["features"], np.uint8, chunk["features"].shape[:1]),
+    }
+
+
+def _column(array: npt.NDArray[Any], kind: type[np.generic], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    if array.dtype != kind or array.shape != shape:
+        raise ValueError(f"expected {kind.__name__} of shape {shape}, got {array.dtype} of shape {array.shape}")
+    return array
+
+
+def _joined(
+    manifest: ReleaseManifest, offer_ids: list[OfferId], vectors: Vectors, chunks: Sequence[Tensors]
+) -> Catalog:
     if len(offer_ids) != manifest.offers:
         raise ReleaseError(
             f"release {manifest.release_id} has {len(offer_ids)} offers, its manifest says {manifest.offers}"
         )
-    columns = {
-        name: np.concatenate([chunk[name] for chunk in chunks])
-        for name in ("active", "valid_from_ms", "valid_until_ms")
-    }
-    try:
+    with reading(f"release {manifest.release_id}"):
+        columns = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in _COLUMNS}
         return Catalog.from_columns(
             manifest.release_id,
             offer_ids=offer_ids,
             vectors=vectors,
             fragments=list(chain.from_iterable(map(_fragments, chunks))),
-            active=columns["active"].view(bool),
+            active=columns["active"] != 0,
             valid_from_ms=columns["valid_from_ms"],
             valid_until_ms=columns["valid_until_ms"],
         )
-    except BadModel as error:
-        raise ReleaseError(f"release {manifest.release_id} cannot be read: {error}") from error
 
 
 def _fragments(chunk: Tensors) -> list[bytes]:
-    text = chunk["features"].tobytes()
-    return [text[start:end] for start, end in pairwise([0, *chunk["features_end"].tolist()])]
+    """Return the offers' features, each one JSON object within the contract's kinds: they go onto rankings as they are."""
+    text, ends = chunk["features"].tobytes(), chunk["features_end"].tolist()
+    if ends != sorted(ends) or [0, *ends][-1] != len(text) or min(ends, default=0) < 0:
+        raise ValueError("the ends of the features do not fit their text")
+    fragments = [text[start:end] for start, end in pairwise([0, *ends])]
+    check_features(fragments)
+    return fragments

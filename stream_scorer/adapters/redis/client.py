@@ -46,6 +46,9 @@ class RedisClient(Protocol):
     def get(self, name: str) -> bytes | None:
         """GET."""
 
+    def getrange(self, key: str, start: int, end: int) -> bytes:
+        """GETRANGE; empty where there is no such key."""
+
     def info(self) -> dict[str, Any]:
         """INFO."""
 
@@ -66,9 +69,6 @@ class RedisClient(Protocol):
 
     def lrange(self, name: str, start: int, end: int) -> list[bytes]:
         """LRANGE."""
-
-    def hget(self, name: str, key: str) -> bytes | None:
-        """HGET."""
 
     def hmget(self, name: str, keys: Sequence[str | bytes]) -> list[bytes | None]:
         """HMGET."""

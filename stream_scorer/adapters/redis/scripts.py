@@ -5,7 +5,7 @@ Portable: Redis 6.2 and later, Valkey. Every key a script touches is named in KE
 
 # KEYS: current, history, releases, `needed` keys of the release, then its optional ones
 # ARGV: release id, how many keys are needed, history depth, the release the pointer must name now ("" for any), drop that from history (1)
-# Returns the releases that history no longer names.
+# The pointer moves last: a server that is full, or a key of another kind, fails before. Returns the releases that history no longer names.
 FLIP = """
 local now = redis.call('GET', KEYS[1]) or ''
 if ARGV[4] ~= '' and now ~= ARGV[4] then return {'POINTER', now} end
@@ -13,13 +13,13 @@ local needed = tonumber(ARGV[2])
 for i = 4, 3 + needed do
   if redis.call('EXISTS', KEYS[i]) == 0 then return {'ABSENT', KEYS[i]} end
 end
-for i = 4, #KEYS do redis.call('PERSIST', KEYS[i]) end
-redis.call('SET', KEYS[1], ARGV[1])
 redis.call('SADD', KEYS[3], ARGV[1])
+for i = 4, #KEYS do redis.call('PERSIST', KEYS[i]) end
 if ARGV[5] == '1' then redis.call('LREM', KEYS[2], 0, now) end
 redis.call('LREM', KEYS[2], 0, ARGV[1])
 redis.call('LPUSH', KEYS[2], ARGV[1])
 redis.call('LTRIM', KEYS[2], 0, tonumber(ARGV[3]) - 1)
+redis.call('SET', KEYS[1], ARGV[1])
 local kept = {}
 for _, id in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do kept[id] = true end
 local old = {}
@@ -27,6 +27,13 @@ for _, id in ipairs(redis.call('SMEMBERS', KEYS[3])) do
   if not kept[id] then old[#old + 1] = id end
 end
 return {'OK', old}
+"""
+
+# KEYS: any number of strings; returns the bytes of each, 0 for one that is absent
+SIZES = """
+local sizes = {}
+for i, key in ipairs(KEYS) do sizes[i] = redis.call('STRLEN', key) end
+return sizes
 """
 
 # KEYS: current, history, releases, every key of the release; ARGV: release id, seconds
@@ -44,12 +51,18 @@ return 1
 # KEYS: current, changed, changes
 # ARGV: release id, fresh epoch, length of the log, count of partitions, topic id, (partition, from, to)…,
 #     (offer id, partition, offset, value)…
-# `changed` holds, in one key so that all of it is there or none: epoch, seq, progress (JSON: partition -> next offset), topic (the id of
-# the topic that progress counts in), and o:<offer id>, the offer's latest change. `changes` is a stream of offer ids whose entry ids are
-# seq-0, so that a reader sees a gap.
+# `changed` holds, in one key so that all of it is there or none: epoch, seq, progress (JSON: partition -> next offset) with its SHA-1,
+# topic (the id of the topic that progress counts in), and o:<offer id>, the offer's latest change. `changes` is a stream of offer ids
+# whose entry ids are seq-0, so that a reader sees a gap.
+# What cannot be read in them is written anew: a change counts as none, a log that does not take the next number begins again.
 CHANGE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'POINTER', redis.call('GET', KEYS[1]) or ''} end
-local progress = cjson.decode(redis.call('HGET', KEYS[2], 'progress') or '{}')
+local stored = redis.call('HGET', KEYS[2], 'progress') or '{}'
+local read, progress = pcall(cjson.decode, stored)
+if not read or type(progress) ~= 'table' then return {'BEHIND', 'its progress cannot be read'} end
+if stored ~= '{}' and redis.call('HGET', KEYS[2], 'progress_sha1') ~= redis.sha1hex(ARGV[1] .. stored) then
+  return {'BEHIND', 'its progress is not what was written'}
+end
 local topic = redis.call('HGET', KEYS[2], 'topic')
 if topic and ARGV[5] ~= '' and topic ~= ARGV[5] then return {'BEHIND', 'it holds offers of another topic, ' .. topic} end
 local stated = 6 + 3 * tonumber(ARGV[4])
@@ -58,20 +71,35 @@ for i = 6, stated - 1, 3 do
   if reached < tonumber(ARGV[i + 1]) then return {'BEHIND', 'partition ' .. ARGV[i] .. ' is at ' .. reached} end
   progress[ARGV[i]] = math.max(reached, tonumber(ARGV[i + 2]))
 end
-if redis.call('HSETNX', KEYS[2], 'epoch', ARGV[2]) == 1 then redis.call('DEL', KEYS[3]) end
+local function begin_log()
+  redis.call('DEL', KEYS[3])
+  redis.call('HSET', KEYS[2], 'epoch', ARGV[2], 'seq', 0)
+end
+if redis.call('HEXISTS', KEYS[2], 'epoch') == 0 then begin_log() end
+local function log(offer_id)
+  local next = redis.pcall('HINCRBY', KEYS[2], 'seq', 1)
+  if type(next) ~= 'number' then return false end
+  local added = redis.pcall('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], next .. '-0', 'o', offer_id)
+  return not (type(added) == 'table' and added.err)
+end
 local applied = 0
 for i = stated, #ARGV, 4 do
   local field = 'o:' .. ARGV[i]
   local known = redis.call('HGET', KEYS[2], field)
-  local source = known and cjson.decode(known)['source']
-  if not (source and source[1] == tonumber(ARGV[i + 1]) and source[2] >= tonumber(ARGV[i + 2])) then
+  local whole, change = pcall(cjson.decode, known or '')
+  local source = whole and type(change) == 'table' and change['source']
+  if type(source) ~= 'table' or tonumber(source[1]) ~= tonumber(ARGV[i + 1])
+    or (tonumber(source[2]) or -1) < tonumber(ARGV[i + 2]) then
     redis.call('HSET', KEYS[2], field, ARGV[i + 3])
-    local seq = redis.call('HINCRBY', KEYS[2], 'seq', 1)
-    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], seq .. '-0', 'o', ARGV[i])
+    if not log(ARGV[i]) then
+      begin_log()
+      log(ARGV[i])
+    end
     applied = applied + 1
   end
 end
-redis.call('HSET', KEYS[2], 'progress', cjson.encode(progress))
+stored = cjson.encode(progress)
+redis.call('HSET', KEYS[2], 'progress', stored, 'progress_sha1', redis.sha1hex(ARGV[1] .. stored))
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[2], 'topic', ARGV[5]) end
 return {'OK', applied}
 """

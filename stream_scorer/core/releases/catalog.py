@@ -101,9 +101,14 @@ class Catalog:
         return cls(release_id, offer_ids, vectors, fragments, active, valid_from_ms, valid_until_ms, index)
 
     def with_changes(self, changes: Sequence[OfferChange]) -> "Catalog":
-        """Return a catalog in which the offers are as the changes say; of several for one offer the last counts."""
+        """Return a catalog in which the offers are as the changes say; of several for one offer the last counts.
+
+        Raises BadModel for a vector of another length.
+        """
         last = {change.offer_id: change for change in changes}
         stated = [(change.offer, change.vector) for change in last.values() if change.offer is not None]
+        if wrong := [offer.offer_id for offer, vector in stated if len(vector) != 4 * self.dim]:
+            raise BadModel(f"{len(wrong)} changed offers have no vector of {self.dim} numbers, the first {wrong[0]}")
         vectors = np.frombuffer(b"".join(vector for _, vector in stated), np.float32).reshape(len(stated), self.dim)
         withdrawn = [change.offer_id for change in last.values() if change.offer is None]
         return self.merged(Catalog.of(self.release_id, [offer for offer, _ in stated], vectors), withdrawn=withdrawn)

@@ -1,6 +1,8 @@
 """A release: one user tower and the offer vectors made by its own item tower, under one content-derived id."""
 
 import hashlib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +25,21 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class GateFigures:
+    """What the gate judged a model by: AUC within customer of the model and of popularity, and of how many customers; None: unknown."""
+
+    auc: float | None = None
+    popularity_auc: float | None = None
+    customers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseInfo:
-    """A line about a stored release."""
+    """A line about a stored release.
+
+    `place` is its place in the history of what was current: 0 serves, 1 is what a rollback goes back to, None never served or is
+    forgotten. `fault` says why it cannot be read; most else is unknown then.
+    """
 
     release_id: ReleaseId
     model_id: str
@@ -32,6 +47,25 @@ class ReleaseInfo:
     created_ms: int
     current: bool
     forced: tuple[str, ...] = ()
+    place: int | None = None
+    figures: GateFigures = GateFigures()
+    fault: str = ""
+
+
+def figures_of(facts: Mapping[str, object]) -> GateFigures:
+    """Return what a model's facts say of its quality; what they say in another form counts as unknown."""
+    ours, popular = (facts.get(name) for name in ("held_out_auc", "popularity_auc"))
+    customers = _number(ours, "customers")
+    return GateFigures(
+        _number(ours, "within_customer"),
+        _number(popular, "within_customer"),
+        None if customers is None else int(customers),
+    )
+
+
+def _number(judged: object, name: str) -> float | None:
+    value = judged.get(name) if isinstance(judged, Mapping) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def release_id_of(model_id: str, catalog: Catalog) -> ReleaseId:

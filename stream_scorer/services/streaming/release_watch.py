@@ -9,13 +9,14 @@ import structlog
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.releases.release import Release
-from stream_scorer.errors import ReleaseError, TransientError
+from stream_scorer.errors import BadModel, ReleaseError, TransientError
 from stream_scorer.ports import Clock, ReleaseStore
 
 BACK_OFF_MAX_S = 5.0
 CHANGES_MAX = 50_000  # more than this at once: reading the release again is cheaper
 WAITING_LOG_S = 30.0
 _GLANCE_S = 0.1
+_FOLLOWING = "following"
 
 _log = structlog.get_logger(__name__)
 
@@ -23,7 +24,7 @@ _log = structlog.get_logger(__name__)
 class ReleaseWatch:
     """Holds the newest whole release. `current` and `silent_s` may be called from any thread.
 
-    While the store is away, or what it points to cannot be read, the release that is held goes on serving.
+    While the store is away, or what it points to cannot be read, the release that is held goes on serving, and `trouble` says why.
     """
 
     def __init__(self, store: ReleaseStore, clock: Clock, *, poll_s: float) -> None:
@@ -32,7 +33,7 @@ class ReleaseWatch:
         self._poll_s = poll_s
         self._held: Release | None = None
         self._failure: BaseException | None = None
-        self._state = ""
+        self._state = self._reason = ""
         self._heard_s = clock.monotonic_s()
         self._delay_s = poll_s
         self._first = Event()
@@ -55,6 +56,10 @@ class ReleaseWatch:
             raise self._failure
         return self._held
 
+    def trouble(self) -> str:
+        """Return why the store does not confirm what is held; nothing when it does."""
+        return "" if self._state == _FOLLOWING else f"{self._state}: {self._reason}".removesuffix(": ")
+
     def silent_s(self) -> float:
         """Return how long the store has not confirmed what is held."""
         return self._clock.monotonic_s() - self._heard_s
@@ -72,7 +77,8 @@ class ReleaseWatch:
             now_s = self._clock.monotonic_s()
             if said_s is None or now_s - said_s >= WAITING_LOG_S:
                 _log.warning(
-                    "waiting for the first release: stream-scorer publish --model DIR --offers PATH", store=self._state
+                    "waiting for the first release: stream-scorer publish --model DIR --offers PATH",
+                    store=self.trouble(),
                 )
                 said_s = now_s
             self._first.wait(_GLANCE_S)
@@ -90,7 +96,7 @@ class ReleaseWatch:
         if named is None and self._held is not None:  # what is held serves on, and is not confirmed
             return self._went_wrong("store without a release", ReleaseError("a ranker that starts now would wait"))
         self._heard_s = self._clock.monotonic_s()
-        self._enter("following" if self._held else "no release yet")
+        self._enter(_FOLLOWING if self._held else "no release yet")
         self._delay_s = self._poll_s
         return self._delay_s
 
@@ -113,10 +119,12 @@ class ReleaseWatch:
     def _changed(self, held: Release) -> Release:
         try:
             changes, mark = self._pending(held.release_id, held.mark)
-        except ReleaseError as error:
-            _log.warning("reading the release again", release_id=held.release_id, reason=str(error))
-            return self._store.load(held.release_id)
-        return held if mark == held.mark else replace(held, catalog=held.catalog.with_changes(changes), mark=mark)
+            return held if mark == held.mark else replace(held, catalog=held.catalog.with_changes(changes), mark=mark)
+        except (ReleaseError, BadModel) as error:
+            reason = str(error)
+        release = self._store.load(held.release_id)
+        _log.warning("the release was read again", release_id=held.release_id, reason=reason)
+        return release
 
     def _pending(self, release_id: ReleaseId, mark: str) -> tuple[list[OfferChange], str]:
         pending: list[OfferChange] = []
@@ -145,9 +153,10 @@ class ReleaseWatch:
         self._delay_s = min(2 * self._delay_s, BACK_OFF_MAX_S)
         return self._delay_s
 
-    def _enter(self, state: str, **fields: object) -> None:
-        """Log a change of state once."""
-        if state == self._state:
+    def _enter(self, state: str, *, reason: str = "", **fields: object) -> None:
+        """Log a change of state once, and again when there is another reason for it."""
+        if (state, reason) == (self._state, self._reason):
             return
-        (_log.info if state == "following" else _log.warning)("release_store_state", state=state, **fields)
-        self._state = state
+        log = _log.info if state == _FOLLOWING else _log.warning
+        log("release_store_state", state=state, **({"reason": reason} if reason else {}), **fields)
+        self._state, self._reason = state, reason

@@ -1,0 +1,341 @@
+"""Whatever lies in Redis in a release's place: what is served goes on, a new ranker waits and says why, and publishing again heals it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import redis
+from safetensors.numpy import load
+
+from stream_scorer.adapters.local.clock import HandClock
+from stream_scorer.adapters.redis.blobs import (
+    MANIFEST_BYTES_MAX,
+    as_array,
+    checksum,
+    encode_manifest,
+    save_tensors,
+)
+from stream_scorer.adapters.redis.changes import encode_change
+from stream_scorer.adapters.redis.client import connect
+from stream_scorer.adapters.redis.releases import RedisReleases
+from stream_scorer.core.messages import OfferId, ReleaseId
+from stream_scorer.core.releases.release import Release
+from stream_scorer.errors import ReleaseError
+from stream_scorer.services.streaming.release_watch import ReleaseWatch
+from tests.release_samples import change, model, offer, published, withdrawal
+
+DEEP = 100_000
+BYTES_MAX = 1_000_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a release lies, and means to damage it."""
+
+    store: RedisReleases
+    client: redis.Redis
+    prefix: str
+    release: Release
+
+    def key(self, name: str) -> str:
+        return f"{self.prefix}:release:{self.release.release_id}:{name}"
+
+    def put(self, name: str, value: bytes) -> None:
+        self.client.set(self.key(name), value)
+
+    def reseal(self, **fields: Any) -> None:
+        """Write the manifest with other fields, by its own seal."""
+        manifest = self.store._manifest(self.release.release_id)
+        self.put("manifest", encode_manifest(replace(manifest, **fields), self.store._seals))
+
+    def put_chunk(self, edit: Callable[[dict[str, Any]], object]) -> None:
+        """Write another chunk, which the manifest names."""
+        value: Any = self.client.get(self.key("chunk:0"))
+        tensors = load(value)
+        edit(tensors)
+        self.put("chunk:0", save_tensors(tensors))
+        self.reseal(chunks=[checksum(save_tensors(tensors))])
+
+    def put_tower(self, value: bytes) -> None:
+        self.put("user_tower", value)
+        manifest = self.store._manifest(self.release.release_id)
+        self.reseal(towers={**manifest.towers, "user_tower": checksum(value)})
+
+    def put_structure(self, structure: bytes) -> None:
+        """Write another structure of the user tower."""
+        value: Any = self.client.get(self.key("user_tower"))
+        head = b'{"release_id":"%b","structure":%b}' % (self.release.release_id.encode(), structure)
+        self.put_tower(save_tensors({**load(value), "json": as_array(head)}))
+
+    def point(self, value: bytes) -> None:
+        self.client.set(f"{self.prefix}:current", value)
+
+
+Damage = Callable[[Place], object]
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    client = redis.Redis.from_url(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def store(redis_url: str, redis_prefix: str) -> Iterator[RedisReleases]:
+    client = connect(redis_url, timeout_s=10.0)
+    yield RedisReleases(client, prefix=redis_prefix, bytes_max=BYTES_MAX)
+    client.close()
+
+
+def watching(store: RedisReleases) -> ReleaseWatch:
+    watch = ReleaseWatch(store, HandClock(), poll_s=0.2)
+    watch.poll()
+    return watch
+
+
+def put(name: str, value: bytes) -> Damage:
+    return lambda place: place.put(name, value)
+
+
+def reseal(**fields: Any) -> Damage:
+    return lambda place: place.reseal(**fields)
+
+
+def chunk(**tensors: Any) -> Damage:
+    return lambda place: place.put_chunk(lambda stored: stored.update(tensors))
+
+
+def wrong_kind(place: Place) -> None:
+    place.client.delete(f"{place.prefix}:current")
+    place.client.lpush(f"{place.prefix}:current", "x")
+
+
+def deep_facts(place: Place) -> None:
+    manifest = msgspec.json.encode(place.store._manifest(place.release.release_id))
+    facts = b'"facts":{"x":' + b"[" * DEEP + b"]" * DEEP + b"}"
+    before, _, after = manifest.partition(b'"facts":{"note":"made up","auc":0.7}')
+    owner = f"the manifest of release {place.release.release_id}"
+    place.put("manifest", place.store._seals.close(owner, before + facts + after))
+
+
+def huge_manifest(place: Place) -> None:
+    place.client.setrange(place.key("manifest"), MANIFEST_BYTES_MAX + 1, b"x")
+
+
+def huge_chunk(place: Place) -> None:
+    place.client.setrange(place.key("chunk:0"), BYTES_MAX, b"x")
+
+
+def unsealed(place: Place) -> None:
+    place.put("manifest", msgspec.json.encode(place.store._manifest(place.release.release_id)))
+
+
+OF_A_RELEASE: dict[str, tuple[Damage, str]] = {
+    "pointer not UTF-8": (lambda place: place.point(b"\xff\xfe"), "is no release id"),
+    "pointer of any length": (lambda place: place.point(b"r" * 10_000_000), "is no release id"),
+    "pointer with a line break": (lambda place: place.point(b"r-1\nr-2"), "is no release id"),
+    "pointer of another kind": (wrong_kind, "redis refused"),
+    "pointer to nothing": (lambda place: place.point(b"r-0"), "never written, or has expired"),
+    "manifest is garbage": (put("manifest", b"garbage"), "cannot be read"),
+    "manifest not UTF-8": (put("manifest", b'{"format":2,"x":"\xff"}'), "manifest"),
+    "manifest is a list": (put("manifest", b"[]"), "cannot be read"),
+    "manifest nested deep": (put("manifest", b"[" * DEEP), "cannot be read"),
+    "manifest with deep facts": (deep_facts, "cannot be read"),
+    "manifest of an older format": (put("manifest", b'{"format":1}'), "has format 1, this version reads 2"),
+    "manifest without a seal": (unsealed, "has no seal"),
+    "manifest too large": (huge_manifest, f"more than {MANIFEST_BYTES_MAX} bytes"),
+    "offers without bound": (reseal(offers=10**12), "cannot have 1000000000000 offers"),
+    "offers below zero": (reseal(offers=-1), "cannot have -1 offers"),
+    "vectors without bound": (reseal(p=10**9), "numbers in 1 chunks"),
+    "vectors longer than they are": (reseal(p=60_000), "too few"),
+    "more offers than there are": (reseal(offers=6), "5 offers|too few|shape"),
+    "no chunks": (reseal(chunks=[]), "in 0 chunks"),
+    "a chunk that is not there": (lambda place: place.reseal(chunks=["0" * 64] * 2), "not what its manifest says"),
+    "no user tower": (reseal(towers={"item_tower": ""}), "must name a user tower"),
+    "chunk is garbage": (put("chunk:0", b"garbage"), "not what its manifest says"),
+    "chunk too large": (huge_chunk, "more than redis.release_bytes_max"),
+    "chunk with vectors too short": (chunk(vectors=np.zeros((5, 3), np.float32)), "expected float32 of shape"),
+    "chunk with vectors of doubles": (chunk(vectors=np.zeros((5, 4), np.float64)), "expected float32"),
+    "chunk with vectors not finite": (chunk(vectors=np.full((5, 4), np.nan, np.float32)), "must be L2-normalised"),
+    "chunk with too few flags": (chunk(active=np.ones(4, np.uint8)), "expected uint8 of shape"),
+    "chunk with flags of another kind": (chunk(active=np.ones(5, np.int64)), "expected uint8"),
+    "chunk without a column": (lambda place: place.put_chunk(lambda stored: stored.pop("active")), "active"),
+    "chunk without a head": (lambda place: place.put_chunk(lambda stored: stored.pop("json")), "json"),
+    "chunk with a deep head": (chunk(json=as_array(b"[" * DEEP)), "cannot be read"),
+    "chunk whose features are no JSON": (chunk(features=as_array(b"x" * 160)), "the ends of the features|malformed"),
+    "chunk whose ends go back": (chunk(features_end=np.array([9, 8, 7, 6, 5])), "the ends of the features"),
+    "chunk whose ends are huge": (chunk(features_end=np.full(5, 2**62)), "the ends of the features"),
+    "tower is garbage": (lambda place: place.put_tower(b"garbage"), "cannot be read"),
+    "tower without a structure": (lambda place: place.put_structure(b"{}"), "lacks 'layers'"),
+    "tower nested deep": (
+        lambda place: place.put_structure(b'{"given":[],"otherwise":' * 5_000 + b"{}" + b"}" * 5_000),
+        "cannot be re",
+    ),
+    "tower that is a program": (lambda place: place.put_structure(b'{"program":{}}'), "nothing here runs programs"),
+    "tower that claims any size": (
+        lambda place: place.put_tower(b"\xff\xff\xff\xff\xff\xff\xff\x00" + b"{}"),
+        "cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_A_RELEASE)
+def test_a_release_that_cannot_be_read_leaves_the_one_that_serves(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str
+) -> None:
+    damage, reason = OF_A_RELEASE[name]
+    _, first = published(store, 1)
+    watch = watching(store)
+    _, second = published(store, 2)
+    damage(Place(store, client, redis_prefix, second))
+    watch.poll()
+    serving = watch.current()
+    assert serving is not None
+    assert serving.release_id == first.release_id
+    fresh = watching(store)
+    assert fresh.current() is None
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(watch.trouble())
+    assert fresh.trouble() == watch.trouble()
+
+
+def put_change(value: bytes) -> Damage:
+    return lambda place: place.client.hset(place.key("changed"), "o:offer-1", value)
+
+
+def resealed(**fields: Any) -> Damage:
+    """Write a change with other fields, by its own seal."""
+
+    def damage(place: Place) -> None:
+        changed = replace(change(model(1), offer(1), 3), **fields)
+        value = encode_change(place.release.release_id, changed, place.store._seals)
+        place.client.hset(place.key("changed"), "o:offer-1", value)
+
+    return damage
+
+
+def negated(place: Place) -> None:
+    changed = change(model(1), offer(1, features={"price": 9.0}), 3)
+    value: Any = place.client.hget(place.key("changed"), "o:offer-1")
+    turned = replace(changed, vector=(-np.frombuffer(changed.vector, np.float32)).tobytes())
+    right, wrong = (msgspec.json.encode(each.vector) for each in (changed, turned))
+    assert right in value
+    place.client.hset(place.key("changed"), "o:offer-1", value.replace(right, wrong))
+
+
+def moved(place: Place) -> None:
+    value = encode_change(place.release.release_id, change(model(1), offer(2), 3), place.store._seals)
+    place.client.hset(place.key("changed"), "o:offer-1", value)
+
+
+def of_another_release(place: Place) -> None:
+    value = encode_change(ReleaseId("r-other"), withdrawal(1, 3), place.store._seals)
+    place.client.hset(place.key("changed"), "o:offer-1", value)
+
+
+def bare_log(place: Place) -> None:
+    place.client.delete(place.key("changes"))
+    place.client.xadd(place.key("changes"), {"x": "y"}, id="1-0")
+    place.client.hset(place.key("changed"), "o:offer-1", b"garbage")
+
+
+OF_CHANGES: dict[str, tuple[Damage, str]] = {
+    "a vector negated": (negated, "is not what was written"),
+    "a change of another offer": (moved, "the place of another offer"),
+    "a change of another release": (of_another_release, "is not what was written"),
+    "a change without a seal": (put_change(b'{"offer_id":"offer-1"}'), "has no seal"),
+    "garbage": (put_change(b"\xff"), "has no seal"),
+    "nesting without end": (put_change(b"[" * DEEP), "has no seal"),
+    "a vector too short": (resealed(vector=b"\0" * 12), "has not 4 numbers"),
+    "a vector not finite": (resealed(vector=np.full(4, np.nan, np.float32).tobytes()), "must be L2-normalised"),
+    "an id of another offer": (resealed(offer_id=OfferId("offer-2")), "the place of another offer"),
+    "an epoch not UTF-8": (lambda place: place.client.hset(place.key("changed"), "epoch", b"\xff"), "cannot be read"),
+    "a number that is none": (lambda place: place.client.hset(place.key("changed"), "seq", "x"), "cannot be read"),
+    "a log without ids": (bare_log, "has no seal"),
+    "changes without bound": (put_change(b"x" * BYTES_MAX), "more than 1000000 bytes|has no seal"),
+}
+
+
+@pytest.mark.parametrize("name", OF_CHANGES)
+def test_changes_that_cannot_be_read_leave_the_offers_that_serve_and_publishing_again_heals(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str
+) -> None:
+    damage, reason = OF_CHANGES[name]
+    made, written = published(store, 1)
+    watch = watching(store)
+    store.change(written.release_id, [change(made, offer(1, features={"price": 9.0}), 3)], progress={0: (0, 4)})
+    damage(Place(store, client, redis_prefix, written))
+    before = watch.current()
+    watch.poll()
+    assert watch.current() is before
+    fresh = watching(store)
+    assert fresh.current() is None
+    for each in (watch, fresh):
+        with pytest.raises(AssertionError, match=reason):
+            raise AssertionError(each.trouble())
+    published(store, 1)
+    fresh.poll()
+    watch.poll()
+    assert (watch.trouble(), fresh.trouble()) == ("", "")
+    assert store.progress(written.release_id) == {}
+
+
+@pytest.mark.parametrize("field", ["progress", "progress_sha1"])
+def test_progress_that_was_altered_is_refused_by_readers_and_writers(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str, field: str
+) -> None:
+    _, written = published(store, 1)
+    store.change(written.release_id, [withdrawal(1, 3)], progress={0: (0, 4)})
+    client.hset(Place(store, client, redis_prefix, written).key("changed"), field, '{"0":9}')
+    for call in (
+        lambda: store.progress(written.release_id),
+        lambda: store.change(written.release_id, [withdrawal(2, 10)], progress={0: (4, 11)}),
+    ):
+        with pytest.raises(ReleaseError, match="not what was written"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda place: place.client.hset(place.key("changed"), "o:offer-1", "garbage"),
+        lambda place: place.client.hset(place.key("changed"), "seq", "garbage"),
+        lambda place: place.client.hset(place.key("changed"), "seq", 0),
+        lambda place: place.client.set(place.key("changes"), "garbage"),
+    ],
+)
+def test_a_change_is_applied_over_what_cannot_be_read(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str, damage: Damage
+) -> None:
+    made, written = published(store, 1)
+    store.change(written.release_id, [change(made, offer(1), 3)], progress={})
+    damage(Place(store, client, redis_prefix, written))
+    assert store.change(written.release_id, [withdrawal(1, 9)], progress={0: (0, 10)}) == 1
+    assert "offer-1" not in store.load(written.release_id).catalog.offer_ids
+
+
+def test_a_release_that_cannot_be_read_is_listed_with_the_reason_and_does_not_hide_the_others(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str
+) -> None:
+    (_, first), (_, second) = published(store, 1), published(store, 2)
+    Place(store, client, redis_prefix, second).put("manifest", b"garbage")
+    client.sadd(f"{redis_prefix}:releases", b"\xff")
+    listed = {info.release_id: info for info in store.releases()}
+    assert listed[first.release_id].fault == ""
+    assert "cannot be read" in listed[second.release_id].fault
+    assert any("is no release id" in info.fault for info in listed.values())
+
+
+def test_a_pointer_that_is_gone_is_said_while_the_release_serves_on(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str
+) -> None:
+    published(store, 1)
+    watch = watching(store)
+    client.delete(f"{redis_prefix}:current")
+    watch.poll()
+    assert watch.current() is not None
+    assert "a ranker that starts now would wait" in watch.trouble()
