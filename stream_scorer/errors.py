@@ -4,6 +4,7 @@ StreamScorerError
 ├── UsageError              wrong command, flag, file or setting: exit code 2
 ├── BadModel                a model or release that must not serve: says what is wrong and by how much
 ├── ReleaseError            a release in the store that is absent, incomplete or not what its manifest says
+├── Stopped                 asked to stop before the work began: exit code 0
 ├── NotReady                something needed is not there yet (a broker, a topic, a first release)
 ├── TransientError          trouble outside that may pass: retried with a bound
 └── StreamError             the transactional stream
@@ -29,6 +30,10 @@ class BadModel(StreamScorerError):
 
 class ReleaseError(StreamScorerError):
     """A stored release is absent, incomplete, or not what its manifest says."""
+
+
+class Stopped(StreamScorerError):
+    """Asked to stop before the work began; nothing is wrong."""
 
 
 class NotReady(StreamScorerError):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stream_scorer.adapters.kafka.log import KafkaLog
+from stream_scorer.adapters.kafka.reach import wait_for_brokers
 from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.adapters.local.allocator import keep_freed_memory
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from stream_scorer.services.streaming.buffer import BufferConfig
 
 _LOOK_TIMEOUT_S = 2.0
+
+START_S = 60.0
 
 ClientConfig = dict[str, str | int | float | bool]
 
@@ -114,8 +117,18 @@ def record_source(
     return KafkaSource(member_config(settings, group), topics, mirrored=mirrored, held=held, in_step=in_step)
 
 
+def brokers_ready(settings: Settings, stopping: Callable[[], bool]) -> None:
+    """Wait for the brokers, `START_S` at most. Raises NotReady with their reason, Stopped."""
+    wait_for_brokers(settings.kafka.client_config(), timeout_s=START_S, stopping=stopping)
+
+
 def record_sink(
-    settings: Settings, group: str, *, note_ends: bool = False, counts: Mapping[str, int] | None = None
+    settings: Settings,
+    group: str,
+    *,
+    note_ends: bool = False,
+    counts: Mapping[str, int] | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> TransactionalSink | AtLeastOnceSink:
     """Return the sink that the delivery mode asks for; `counts` fixes the partition counts by which it places records."""
     config: ClientConfig = {
@@ -131,7 +144,7 @@ def record_sink(
         "transactional.id": f"{group}-{instance}",
         "transaction.timeout.ms": settings.kafka.transaction_timeout_ms,
     }
-    return TransactionalSink(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts or {})
+    return TransactionalSink(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts or {}, stopping=stopping)
 
 
 def log_reader(settings: Settings, group: str) -> KafkaLog:
@@ -170,12 +183,13 @@ def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
     """Rank until told to stop; wait for the first release before joining the group."""
     telemetry = serve_metrics(settings.metrics, SystemClock())
     topics = settings.topics
+    brokers_ready(settings, stopping)
     shape = ring_standing(settings, joins=False).shape
     counts = dict.fromkeys((topics.rankings, topics.outcomes), shape.partitions)
     with _following(settings, telemetry) as watch, _watching(settings, shape) as ring:
         if watch.wait_first(stopping) is None:
             return
-        sink = record_sink(settings, settings.rank.group, counts=counts)
+        sink = record_sink(settings, settings.rank.group, counts=counts, stopping=stopping)
         source = record_source(
             settings, settings.rank.group, [topics.requests, topics.acceptances], in_step=settings.rank.in_step
         )
@@ -213,9 +227,10 @@ def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
     gc.set_threshold(10_000, 10, 1_000_000)
     telemetry = serve_metrics(settings.metrics, SystemClock())
     group, topics = settings.join.group, settings.topics
+    brokers_ready(settings, stopping)
     shape = ring_standing(settings, joins=True).shape
     config = replace(join_config(settings), shape=shape)
-    sink = record_sink(settings, group, note_ends=True)
+    sink = record_sink(settings, group, note_ends=True, stopping=stopping)
     source = record_source(settings, group, [topics.rankings], mirrored=[topics.outcomes], held=True)
     with contextlib.closing(source), contextlib.closing(sink), _watching(settings, shape) as ring:
         joiner = Joiner(
@@ -254,7 +269,8 @@ def run_refresh(
     telemetry = serve_metrics(settings.metrics, SystemClock())
     group, topics = settings.refresh.group, settings.topics
     config = RefreshConfig(topics.offers, topics.dead_letters, poll_s=settings.rank.release_poll_s)
-    sink = record_sink(settings, group)
+    brokers_ready(settings, stopping)
+    sink = record_sink(settings, group, stopping=stopping)
     source = record_source(settings, group, [topics.offers], held=True)
     reader = log_reader(settings, group)
     refresher = Refresher(release_store(settings), source, reader, config, clock=SystemClock())
@@ -274,8 +290,9 @@ def run_buffer(
     group = settings.buffer.group
     files = ParquetBuffer.open(settings.buffer.folder)
     telemetry = serve_metrics(settings.metrics, SystemClock())
+    brokers_ready(settings, stopping)
     with (
-        contextlib.closing(record_sink(settings, group)) as sink,
+        contextlib.closing(record_sink(settings, group, stopping=stopping)) as sink,
         contextlib.closing(record_source(settings, group, [settings.topics.labels], held=True)) as source,
         contextlib.closing(log_reader(settings, group)) as reader,
     ):

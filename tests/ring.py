@@ -44,6 +44,8 @@ class Ring:
     topics: TopicSettings
     tag: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     options: dict[str, str] = field(default_factory=dict)
+    client: dict[str, str] = field(default_factory=dict)
+    """How the test itself connects, beside what the workers are given."""
     _running: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def variables(self) -> dict[str, str]:
@@ -107,7 +109,7 @@ class Ring:
         return publish(store, model, draft, keep=3, force=True)
 
     def producer(self) -> Producer:
-        return new_producer({"bootstrap.servers": self.kafka, "linger.ms": 5, "delivery.report.only.error": True})
+        return new_producer({"bootstrap.servers": self.kafka, **self.client, "linger.ms": 5})
 
     def send(self, topic: str, values: Iterable[bytes | dict[str, Any]]) -> None:
         producer = self.producer()

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from stream_scorer.errors import StreamScorerError, UsageError
+from stream_scorer.errors import Stopped, StreamScorerError, UsageError
 
 COMMANDS = {
     "demo": "Run the whole ring on this machine and watch it learn.",
@@ -124,6 +124,8 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251  written, not read
     try:
         app(prog_name="stream-scorer")
+    except Stopped as stop:
+        _leave(str(stop), 0)
     except StreamScorerError as error:
         _leave(str(error), _USAGE if isinstance(error, UsageError) else 1)
     except OSError as error:

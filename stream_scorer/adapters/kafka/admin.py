@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import ConfigResource, NewPartitions, NewTopic, OffsetSpec
 
-from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error
+from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_admin, new_producer
+from stream_scorer.adapters.kafka.client_log import ClientLog
+from stream_scorer.adapters.kafka.reach import metadata_of
 from stream_scorer.adapters.kafka.topic_shapes import has_controller
 from stream_scorer.core.records import Partition, Progress
 from stream_scorer.errors import NotReady, UsageError
@@ -29,10 +31,10 @@ class KafkaTopicAdmin:
     """See TopicAdmin. Every wait ends after `timeout_s`."""
 
     def __init__(self, config: ClientConfig, *, timeout_s: float = 10.0) -> None:
-        # librdkafka's own lines about a broker that is away would drown the sentence that we say about it
-        self._config = {**config, "log_level": 0}
+        self._config = dict(config)
         self._timeout_s = timeout_s
-        self._client = AdminClient(self._config)
+        self._log = ClientLog(quiet=True)
+        self._client = new_admin(self._config, self._log)
 
     def brokers(self) -> list[str]:
         """See TopicAdmin."""
@@ -54,7 +56,7 @@ class KafkaTopicAdmin:
     def create(self, specs: Sequence[TopicSpec]) -> None:
         """See TopicAdmin. A broker without a controller (librdkafka's mock) makes a topic, as it sees fit, when asked about it."""
         if not has_controller(self._metadata()):
-            producer = Producer({**self._config, "allow.auto.create.topics": True})
+            producer = new_producer({**self._config, "allow.auto.create.topics": True}, self._log)
             for spec in specs:
                 producer.list_topics(spec.name, timeout=self._timeout_s)
         elif specs:
@@ -68,7 +70,8 @@ class KafkaTopicAdmin:
 
     def transactions(self) -> str | None:
         """See TopicAdmin. Tries it: a transaction that is opened and aborted, with nothing in it."""
-        producer = Producer({**self._config, "transactional.id": _PROBE_ID, "transaction.timeout.ms": 10_000})
+        probing = {**self._config, "transactional.id": _PROBE_ID, "transaction.timeout.ms": 10_000}
+        producer = new_producer(probing, self._log)
         try:
             producer.init_transactions(self._timeout_s)
         except KafkaException as error:
@@ -99,6 +102,8 @@ class KafkaTopicAdmin:
         latest = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # untyped there
         behind = {}
         for each in committed.topic_partitions:
+            if each.error is not None:
+                raise NotReady(f"reading how far {group} is in {each.topic}[{each.partition}]: {each.error.str()}")
             partition = Partition(each.topic, each.partition)
             behind[partition] = latest[partition] - (each.offset if each.offset >= 0 else earliest[partition])
         return behind
@@ -147,13 +152,7 @@ class KafkaTopicAdmin:
                 raise UsageError(f"setting the positions of group {group} was refused: {place.error.str()}")
 
     def _metadata(self) -> Any:
-        try:
-            return self._client.list_topics(timeout=self._timeout_s)
-        except KafkaException as error:
-            servers = self._config["bootstrap.servers"]
-            raise NotReady(
-                f"no Kafka broker answers at {servers} within {self._timeout_s:g} s: {kafka_error(error).str()}"
-            ) from error
+        return metadata_of(self._client, self._log, self._config, timeout_s=self._timeout_s)
 
     def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         if not names:

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import NoReturn
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.core.records import Record
-from stream_scorer.errors import TransientError
+from stream_scorer.errors import FatalStreamError, TransientError, UsageError
 
 ClientConfig = Mapping[str, str | int | float | bool]
 
@@ -30,14 +33,59 @@ PRODUCER: dict[str, str | int | float | bool] = {
 }
 
 
+# what cannot heal by itself while we wait: rights, credentials, and another process that has our place
+NEVER_HEALS = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError._FATAL,
+        KafkaError._FENCED,
+        KafkaError._SSL,
+        KafkaError._UNSUPPORTED_FEATURE,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_MAX_SIZE_REACHED,
+        KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+        KafkaError.INVALID_GROUP_ID,
+        KafkaError.INVALID_SESSION_TIMEOUT,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.SECURITY_DISABLED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.UNRELEASED_INSTANCE_ID,
+        KafkaError.UNSUPPORTED_VERSION,
+    }
+)
+
+
 def new_consumer(config: ClientConfig) -> Consumer:
-    """Make a consumer with our defaults below what the caller says."""
-    return Consumer({**CONSUMER, **config})
+    """Make a consumer with our defaults below what the caller says. Raises UsageError for what librdkafka refuses."""
+    with _accepted():
+        return Consumer({**CONSUMER, **config}, logger=ClientLog())
 
 
-def new_producer(config: ClientConfig) -> Producer:
-    """Make a producer with our defaults below what the caller says."""
-    return Producer({**PRODUCER, **config})
+def new_producer(config: ClientConfig, client_log: ClientLog | None = None) -> Producer:
+    """Make a producer with our defaults below what the caller says. Raises UsageError for what librdkafka refuses."""
+    with _accepted():
+        return Producer({**PRODUCER, **config}, logger=client_log or ClientLog())
+
+
+def new_admin(config: ClientConfig, client_log: ClientLog) -> AdminClient:
+    """Make a client for questions about the cluster. Raises UsageError for what librdkafka refuses."""
+    with _accepted():
+        return AdminClient(dict(config), logger=client_log)
+
+
+@contextmanager
+def _accepted() -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        raise UsageError(f"kafka.client: {kafka_error(error).str()}") from error
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"kafka.client: {error}") from error
 
 
 def record_of(message: Message) -> Record:
@@ -61,11 +109,22 @@ def kafka_error(error: KafkaException) -> KafkaError:
     return inner
 
 
+def refused(doing: str, place: TopicPartition) -> None:
+    """Raise the error of one partition, which an answer about several carries beside the others' results."""
+    if place.error is not None:
+        raise_error(f"{doing} of {place.topic}[{place.partition}]", place.error)
+
+
+def raise_error(doing: str, error: KafkaError) -> NoReturn:
+    """Raise FatalStreamError for what cannot heal, else TransientError."""
+    kind = FatalStreamError if error.code() in NEVER_HEALS else TransientError
+    raise kind(f"{doing}: {error.str()}")
+
+
 @contextmanager
 def transient(doing: str) -> Iterator[None]:
-    """Turn trouble of the brokers or the network while `doing` into TransientError."""
+    """Turn trouble of the brokers or the network while `doing` into TransientError, what cannot heal into FatalStreamError."""
     try:
         yield
     except KafkaException as error:
-        msg = f"{doing}: {kafka_error(error).str()}"
-        raise TransientError(msg) from error
+        raise_error(doing, kafka_error(error))

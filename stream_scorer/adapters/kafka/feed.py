@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_producer
+from stream_scorer.adapters.kafka.client_log import ClientLog
+from stream_scorer.adapters.kafka.reach import metadata_of
 from stream_scorer.core.records import OutputRecord
-from stream_scorer.errors import NotReady, UsageError
+from stream_scorer.errors import UsageError
 
 _FEED: dict[str, str | int | float | bool] = {
     "enable.idempotence": True,
@@ -15,7 +17,6 @@ _FEED: dict[str, str | int | float | bool] = {
     "queue.buffering.max.messages": 200_000,
     "message.timeout.ms": 60_000,
     "compression.type": "lz4",
-    "log_level": 0,  # what goes wrong is counted and said once
 }
 _FULL_WAIT_S = 0.05
 
@@ -25,15 +26,10 @@ class KafkaFeed:
 
     def __init__(self, config: ClientConfig, topic: str, *, timeout_s: float = 10.0) -> None:
         """Find the topic. Raises NotReady when no broker answers, UsageError when there is no such topic."""
-        self._producer = new_producer({**_FEED, **config, "allow.auto.create.topics": False})
+        client_log = ClientLog(quiet=True)  # what goes wrong is counted and said once
+        self._producer = new_producer({**_FEED, **config, "allow.auto.create.topics": False}, client_log)
         self._failures: Counter[str] = Counter()
-        try:
-            found = self._producer.list_topics(topic, timeout=timeout_s).topics[topic]
-        except KafkaException as error:
-            servers = config["bootstrap.servers"]
-            raise NotReady(
-                f"no Kafka broker answers at {servers} within {timeout_s:g} s: {kafka_error(error).str()}"
-            ) from error
+        found = metadata_of(self._producer, client_log, config, timeout_s=timeout_s, topic=topic).topics[topic]
         if found.error is not None:
             raise UsageError(f"topic {topic}: {found.error.str()}; `stream-scorer topics` makes those of the ring")
 

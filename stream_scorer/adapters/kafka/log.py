@@ -5,9 +5,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
-from stream_scorer.adapters.kafka.client import ClientConfig, new_consumer, record_of, transient
+from stream_scorer.adapters.kafka.client import (
+    ClientConfig,
+    new_admin,
+    new_consumer,
+    raise_error,
+    record_of,
+    refused,
+    transient,
+)
+from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.adapters.kafka.topic_shapes import topic_shapes
 from stream_scorer.core.records import Partition, Position, Record, TopicShape
 from stream_scorer.errors import TransientError
@@ -26,9 +35,8 @@ class KafkaLog:
         """
         # a stretch ends with the broker's word that nothing follows, which waits as long as a fetch does
         self._consumer = new_consumer({"fetch.wait.max.ms": 10, **config, "isolation.level": isolation})
-        self._admin = AdminClient(
-            {key: value for key, value in config.items() if not key.startswith(("group.", "isolation."))}
-        )
+        asking = {key: value for key, value in config.items() if not key.startswith(("group.", "isolation."))}
+        self._admin = new_admin(asking, ClientLog())
         self._timeout_s = timeout_s
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
@@ -37,9 +45,7 @@ class KafkaLog:
             places = self._consumer.committed([TopicPartition(*one) for one in partitions], timeout=self._timeout_s)
         found: dict[Partition, Position | None] = {}
         for one in places:
-            if one.error is not None:
-                msg = f"reading the committed offset of {one.topic}[{one.partition}]: {one.error.str()}"
-                raise TransientError(msg)
+            refused("reading the committed offset", one)
             position = None if one.offset == OFFSET_INVALID else Position(one.offset, one.metadata or "")
             found[Partition(one.topic, one.partition)] = position
         return found
@@ -102,7 +108,7 @@ class KafkaLog:
             elif error is None or (error.code() == KafkaError._PARTITION_EOF and (message.offset() or 0) >= end):
                 return records, True
             elif error.code() != KafkaError._PARTITION_EOF:
-                raise TransientError(error.str())
+                raise_error(f"reading {message.topic()}", error)
             # the end of the partition may be the last stable offset: go on until what was asked for is read
         return records, False
 

@@ -7,12 +7,17 @@ from types import MappingProxyType
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition, murmur2
 
-from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_producer
+from stream_scorer.adapters.kafka.bounded import within
+from stream_scorer.adapters.kafka.client import NEVER_HEALS, ClientConfig, kafka_error, new_producer
+from stream_scorer.adapters.kafka.reach import SLICE_S
 from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.core.records import OutputRecord, Partition, Progress
-from stream_scorer.errors import BatchAborted, FatalStreamError, NotReady, TransientError
+from stream_scorer.errors import BatchAborted, FatalStreamError, NotReady, Stopped, TransientError
 
-_MEMBERSHIP_LOST = {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID}
+_PURGED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}  # by our own abort
+_MEMBERSHIP_LOST = {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION}
+_START_GRACE_S = 30.0  # on top of the time that a predecessor's transaction may take to end
+_ANSWER_GRACE_S = 5.0  # the client's own time-out comes first, where it keeps to it
 _NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 _ANY = -1  # as the client's partitioner says
 
@@ -26,7 +31,7 @@ class _Outputs:
         # success reports cost half a microsecond a record: only where their offsets are needed
         self.producer = new_producer({**config, "delivery.report.only.error": not note_ends})
         self._timeout_s, self._note_ends, self._counts = timeout_s, note_ends, counts
-        self._failed: list[str] = []
+        self._failed: list[tuple[str, KafkaError]] = []
         self.ends: dict[Partition, int] = {}
 
     def queue(self, outputs: Sequence[OutputRecord]) -> None:
@@ -57,6 +62,8 @@ class _Outputs:
                     msg = f"the client's queue stayed full for {self._timeout_s} s"
                     raise BatchAborted(msg) from None
                 self.producer.poll(0.1)
+            except KafkaException as error:  # refused here and now, as one that is too large
+                raise FatalStreamError(_refusal(output.topic, kafka_error(error))) from error
             else:
                 return
 
@@ -75,12 +82,20 @@ class _Outputs:
         self.ends[partition] = max(self.ends.get(partition, 0), (message.offset() or 0) + 1)
 
     def _note_failure(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            self._failed.append(f"{message.topic()}: {error.str()}")
+        if error is not None and error.code() not in _PURGED:
+            self._failed.append((message.topic() or "", error))
 
     def failed(self) -> str | None:
         """Return the first failure since `queue`."""
-        return self._failed[0] if self._failed else None
+        return _refusal(*self._failed[0]) if self._failed else None
+
+    def cannot_heal(self) -> bool:
+        """Return whether a failure since `queue` would meet every other try as well."""
+        return any(error.code() in NEVER_HEALS for _, error in self._failed)
+
+
+def _refusal(topic: str, error: KafkaError) -> str:
+    return f"writing to {topic}: {error.str()}"
 
 
 class TransactionalSink:
@@ -91,29 +106,38 @@ class TransactionalSink:
     """
 
     def __init__(
-        self, config: ClientConfig, *, timeout_s: float, note_ends: bool = False, counts: Mapping[str, int] = _NO_COUNTS
+        self,
+        config: ClientConfig,
+        *,
+        timeout_s: float,
+        note_ends: bool = False,
+        counts: Mapping[str, int] = _NO_COUNTS,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Fence a predecessor of the same transactional.id and end its open transaction. Raises NotReady.
+        """Fence a predecessor of the same transactional.id and end its open transaction. Raises NotReady, Stopped.
 
         `counts` fixes the partition count by which records of a topic are placed, whatever it grows to.
         """
         self._timeout_s = timeout_s
         self._outputs = _Outputs(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts)
         self._producer = self._outputs.producer
-        self._init()
+        self._init(stopping)
 
-    def _init(self) -> None:
-        deadline_s = time.monotonic() + self._timeout_s + 30
-        while True:
+    def _init(self, stopping: Callable[[], bool]) -> None:
+        deadline_s = time.monotonic() + self._timeout_s + _START_GRACE_S
+        while not stopping():
             try:
-                self._producer.init_transactions(self._timeout_s)
+                # in short slices, each of which goes on where the last one was: a signal is seen only between them
+                self._producer.init_transactions(SLICE_S)
             except KafkaException as error:
+                self._producer.poll(0)
                 reason = kafka_error(error)
                 if not reason.retriable() or time.monotonic() > deadline_s:
                     msg = f"the brokers did not let a transactional producer start: {reason.str()}"
                     raise NotReady(msg) from error
             else:
                 return
+        raise Stopped("stopped before the brokers let a transactional producer start")
 
     def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: KafkaSource) -> None:
         """See RecordSink.write."""
@@ -123,16 +147,21 @@ class TransactionalSink:
         try:
             self._producer.begin_transaction()
             self._outputs.queue(outputs)
-            self._retried(
-                lambda: self._producer.send_offsets_to_transaction(offsets, source.group_metadata(), self._timeout_s)
-            )
+            self._send_offsets(offsets, source)
             # -1: what is left of the transaction's own time; other values may leave the client out of step with the broker
             self._retried(lambda: self._producer.commit_transaction(-1))
         except KafkaException as error:
-            self._give_up(kafka_error(error))
+            self._give_up(kafka_error(error), outputs)
         except BatchAborted:
             self._abort()
             raise
+
+    def _send_offsets(self, offsets: list[TopicPartition], source: KafkaSource) -> None:
+        def send() -> None:
+            self._producer.send_offsets_to_transaction(offsets, source.group_metadata(), self._timeout_s)
+
+        # librdkafka does not keep to the time-out of this call
+        within(self._timeout_s + _ANSWER_GRACE_S, lambda: self._retried(send), doing="sending offsets")
 
     def _retried(self, call: Callable[[], None]) -> None:
         deadline_s = time.monotonic() + self._timeout_s
@@ -145,13 +174,17 @@ class TransactionalSink:
             else:
                 return
 
-    def _give_up(self, reason: KafkaError) -> None:
-        msg = f"the transaction failed: {reason.str()}"
-        # librdkafka marks a fencing seen by AddOffsetsToTxn as abortable
+    def _give_up(self, reason: KafkaError, outputs: Sequence[OutputRecord]) -> None:
+        # the broker does not say which of the topics it refuses
+        topics = ", ".join(sorted({output.topic for output in outputs}))
+        msg = f"the transaction that writes to {topics or 'no topic'} failed: {reason.str()}"
+        # librdkafka marks a fencing seen by AddOffsetsToTxn as one that an abort mends
         if reason.fatal() or reason.code() == KafkaError._FENCED or not reason.txn_requires_abort():
             raise FatalStreamError(msg)
         self._abort()
-        raise BatchAborted(msg, reason.code() in _MEMBERSHIP_LOST)
+        if reason.code() in NEVER_HEALS or self._outputs.cannot_heal():
+            raise FatalStreamError(self._outputs.failed() or msg)
+        raise BatchAborted(self._outputs.failed() or msg, reason.code() in _MEMBERSHIP_LOST)
 
     def _abort(self) -> None:
         try:

@@ -3,11 +3,19 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import Thread
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_consumer, record_of, transient
+from stream_scorer.adapters.kafka.bounded import within
+from stream_scorer.adapters.kafka.client import (
+    NEVER_HEALS,
+    ClientConfig,
+    kafka_error,
+    new_consumer,
+    record_of,
+    refused,
+    transient,
+)
 from stream_scorer.core.ranking.alignment import InStep
 from stream_scorer.core.records import Partition, Position, Progress, Record
 from stream_scorer.errors import FatalStreamError, TransientError
@@ -173,6 +181,7 @@ class KafkaSource:
             committed = self._consumer.committed(wanted, timeout=_TIMEOUT_S) if wanted else []
         positions: dict[Partition, Position] = {}
         for one in committed:
+            refused("reading the committed offset", one)
             if one.offset == OFFSET_INVALID:
                 with transient("reading the oldest offset"):
                     one.offset = self._consumer.get_watermark_offsets(one, timeout=_TIMEOUT_S)[0]
@@ -225,30 +234,24 @@ class KafkaSource:
     def commit(self, progress: Progress) -> None:
         """Commit positions outside a transaction (at least once).
 
-        Raises TransientError when they are refused, FatalStreamError when nobody answers: the client waits for a broker for ever.
+        Raises TransientError when they are refused, FatalStreamError when that cannot change, or when nobody answers.
         """
         offsets = [
             TopicPartition(*partition, position.offset, position.metadata) for partition, position in progress.items()
         ]
         if not offsets:
             return
-        refused: list[str] = []
-        waiting = Thread(target=self._commit, args=(offsets, refused), name="commit", daemon=True)
-        waiting.start()
-        waiting.join(_TIMEOUT_S)
-        self._stuck = waiting.is_alive()
-        if self._stuck:
-            raise FatalStreamError(f"committing offsets: no answer for {_TIMEOUT_S} s")
-        if refused:
-            raise TransientError(f"committing offsets: {refused[0]}")
+        committed: list[TopicPartition] = []
 
-    def _commit(self, offsets: list[TopicPartition], refused: list[str]) -> None:
-        try:
-            committed = self._consumer.commit(offsets=offsets, asynchronous=False) or []
-        except KafkaException as error:
-            refused.append(kafka_error(error).str())
-        else:
-            refused += [one.error.str() for one in committed if one.error is not None]
+        def commit() -> None:
+            committed.extend(self._consumer.commit(offsets=offsets, asynchronous=False) or [])
+
+        self._stuck = True
+        with transient("committing offsets"):
+            within(_TIMEOUT_S, commit, doing="committing offsets")
+        self._stuck = False
+        for one in committed:
+            refused("committing an offset", one)
 
     def still_at_end(self, partitions: Sequence[Partition]) -> bool:
         """See RecordSource.still_at_end."""
@@ -286,7 +289,10 @@ def _fatal() -> Iterator[None]:
 
 
 def _passing(error: KafkaError) -> str:
-    if error.fatal():
-        msg = f"reading: {error.str()}"
-        raise FatalStreamError(msg)
-    return error.str()
+    """Return why a read failed that may succeed later. Raises FatalStreamError for what cannot heal.
+
+    A message carries its error without the flag that `fatal()` reads, so the code decides as well.
+    """
+    if error.fatal() or error.code() in NEVER_HEALS:
+        raise FatalStreamError(f"reading: {error.str()}")
+    return str(error.str())

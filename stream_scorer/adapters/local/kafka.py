@@ -69,11 +69,14 @@ class LocalKafka:
         cache: Path,
         kafka_home: Path | None = None,
         properties: Mapping[str, str] | None = None,
+        client: Mapping[str, str] | None = None,
         heap: str = "768m",
     ) -> None:
+        """Add `properties` to the broker's own; `client` is how it is asked whether it answers, where it wants credentials."""
         self._cache = cache
         self._kafka_home = kafka_home
         self._properties = {**PROPERTIES, **(properties or {})}
+        self._client = dict(client or {})
         self._heap = heap
         self._folder: Path | None = None
         self._process: KeptProcess | None = None
@@ -182,7 +185,7 @@ class LocalKafka:
         assert self._process is not None
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and self._process.running():
-            if listening(self.port) and _answers(self.bootstrap_servers):
+            if listening(self.port) and _answers({"bootstrap.servers": self.bootstrap_servers, **self._client}):
                 return
             time.sleep(0.05)
         raise NotReady(f"Kafka did not answer on {self.bootstrap_servers} within {START_S:g} s")
@@ -197,8 +200,8 @@ def _said(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith("\tat "))[-1500:].strip()
 
 
-def _answers(bootstrap_servers: str) -> bool:
-    client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+def _answers(config: Mapping[str, str]) -> bool:
+    client = AdminClient({**config, "log_level": 0})
     try:
         return len(client.list_topics(timeout=5).brokers) > 0
     except KafkaException:

@@ -36,5 +36,9 @@ def dead_letter_record(dead_letter: DeadLetter, topic: str) -> OutputRecord:
 def _bounded(name: str, data: bytes | None, bytes_max: int) -> tuple[bytes | None, dict[str, str | int]]:
     if data is None or len(data) <= bytes_max:
         return data, {}
-    about = {f"{name}.truncated": "true", f"{name}.length": len(data), f"{name}.sha256": sha256(data).hexdigest()}
+    about: dict[str, str | int] = {
+        f"{name}.truncated": "true",
+        f"{name}.length": len(data),
+        f"{name}.sha256": sha256(data).hexdigest(),
+    }
     return data[:HEAD_BYTES], about

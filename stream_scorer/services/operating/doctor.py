@@ -81,7 +81,9 @@ def _topics(admin: TopicAdmin, expected: Expected) -> Iterator[Finding]:
     states = admin.describe([spec.name for spec in expected.specs])
     for spec in expected.specs:
         if spec.name not in states:
-            yield Finding(spec.name, "fault", "the topic does not exist", "stream-scorer topics")
+            yield Finding(
+                spec.name, "fault", "the topic does not exist, or this user may not see it", "stream-scorer topics"
+            )
         else:
             yield from _topic(spec, states[spec.name], expected)
     yield from _counts({name: states[name].partitions for name in expected.aligned if name in states})

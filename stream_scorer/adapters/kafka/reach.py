@@ -1,0 +1,74 @@
+"""Waiting for brokers at a start: with the client's own reason at once, never longer than allowed, and open to a stop."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_admin
+from stream_scorer.adapters.kafka.client_log import ClientLog
+from stream_scorer.errors import NotReady, Stopped
+
+log = structlog.get_logger(__name__)
+
+SLICE_S = 0.5
+HOPELESS_AFTER_S = 3.0
+# credentials and certificates do not mend themselves
+_hopeless = re.compile(r"SASL|SSL|certificate|security\.protocol").search
+_CLOSED = "connection closed by peer"
+_HINT = "; the listener may want SASL or TLS: see security.protocol in kafka.client"
+
+
+def wait_for_brokers(config: ClientConfig, *, timeout_s: float, stopping: Callable[[], bool]) -> None:
+    """Return once a broker answers, and say at once in the log why none does.
+
+    Raises NotReady with the client's reason: after `timeout_s`, or after `HOPELESS_AFTER_S` where waiting cannot help.
+    Raises Stopped when asked to stop before.
+    """
+    client_log = ClientLog(quiet=True)
+    metadata_of(new_admin(config, client_log), client_log, config, timeout_s=timeout_s, stopping=stopping, says=True)
+
+
+def metadata_of(
+    client: AdminClient | Producer,
+    client_log: ClientLog,
+    config: ClientConfig,
+    *,
+    timeout_s: float,
+    topic: str | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    says: bool = False,
+) -> Any:
+    """Return what the brokers state about all topics, or one. Raises as `wait_for_brokers` does; `says`: to the log too."""
+    servers, started_s = config["bootstrap.servers"], time.monotonic()
+    said = False
+    while (metadata := _asked(client, topic, min(SLICE_S, timeout_s))) is None:
+        waited_s, reason = time.monotonic() - started_s, _why(client_log)
+        if stopping():
+            raise Stopped("stopped before a Kafka broker answered")
+        if waited_s > timeout_s or (waited_s > HOPELESS_AFTER_S and reason and _hopeless(reason)):
+            raise NotReady(f"no Kafka broker answers at {servers} within {waited_s:.1f} s: {reason or 'no answer'}")
+        if says and reason and not said:
+            log.warning("brokers_awaited", servers=servers, reason=reason, at_most_s=timeout_s)
+            said = True
+    return metadata
+
+
+def _asked(client: AdminClient | Producer, topic: str | None, wait_s: float) -> Any:
+    """Return the brokers' answer, None without one."""
+    try:
+        return client.list_topics(topic, timeout=wait_s) if topic else client.list_topics(timeout=wait_s)
+    except KafkaException as error:
+        kafka_error(error)
+        client.poll(0)  # lets the client's lines out
+        return None
+
+
+def _why(client_log: ClientLog) -> str | None:
+    """Return why the client reached no broker, with what may be meant."""
+    reason = client_log.reason
+    return reason + _HINT if reason and _CLOSED in reason and not _hopeless(reason) else reason
