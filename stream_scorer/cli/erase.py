@@ -1,5 +1,6 @@
 """`stream-scorer erase`."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,7 @@ def erase(
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait, at most, for joiners to drop what they hold.")
     ] = 10.0,
+    no_buffer: Annotated[bool, typer.Option("--no-buffer", help="There is no training buffer to search.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where the data lies, and remove nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -30,10 +32,10 @@ def erase(
     That is the training buffer's rows, now and to come, and what joiners hold.
     """
     from stream_scorer.adapters.local.clock import SystemClock
-    from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 
     settings = settings_of(ctx, {"buffer.folder": folder})
-    buffer = ParquetBuffer.open(settings.buffer.folder)
+    _check_id(customer)
+    buffer = None if no_buffer else _buffer(settings)
     found = _locate(customer, settings, buffer)
     held = "left" if dry_run else "nothing"
     removed: Mapping[str, int] = {}
@@ -44,8 +46,35 @@ def erase(
                 if _drop_held(customer, found.newest_event_ms, settings, wait_s=wait)
                 else "dropped once joiners read on"
             )
-        removed = buffer.erase(customer, SystemClock().now_ms())
+        removed = {} if buffer is None else buffer.erase(customer, SystemClock().now_ms())
+    if not found.known:
+        print(
+            f"nothing is known of customer {customer!r}: no record on the topics, no row in the buffer", file=sys.stderr
+        )
     _tell(found, removed, held, as_json=as_json)
+    if held != "left" and buffer is not None and not as_json:
+        print("what these requests still bring is left out of the training buffer")
+
+
+def _check_id(customer: str) -> None:
+    from stream_scorer.core.messages import ID_CHARS_MAX
+    from stream_scorer.errors import UsageError
+
+    if not customer.isprintable() or not 1 <= len(customer) <= ID_CHARS_MAX:
+        raise UsageError(f"--customer must be 1 to {ID_CHARS_MAX} printable characters, got {customer[:40]!r}")
+
+
+def _buffer(settings: "Settings") -> "TrainingBuffer":
+    """Return the buffer. Raises UsageError where there is none: rows would stay that lie elsewhere."""
+    from stream_scorer.adapters.parquet.buffer import ParquetBuffer
+    from stream_scorer.errors import UsageError
+
+    buffer = ParquetBuffer.open(settings.buffer.folder)
+    if not buffer.exists():
+        raise UsageError(
+            f"no training buffer at {settings.buffer.folder}: --folder says where it is, --no-buffer that there is none"
+        )
+    return buffer
 
 
 def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wait_s: float) -> bool:
@@ -61,7 +90,7 @@ def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wai
 
     clock, client, topic = SystemClock(), settings.kafka.client_config(), settings.topics.outcomes
     # a time that claims to be far ahead would never be passed
-    erasure = Erasure(customer, min(newest_event_ms, clock.now_ms() + settings.join.skew_ms))
+    erasure = Erasure(customer, max(0, min(newest_event_ms, clock.now_ms() + settings.join.skew_ms)))
     partitions = [
         Partition(topic, number) for number in range(KafkaTopicAdmin(client).describe([topic])[topic].partitions)
     ]
@@ -70,11 +99,11 @@ def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wai
         return wait_until_heard(places, reader, clock, wait_s=wait_s)
 
 
-def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer") -> "Whereabouts":
+def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer | None") -> "Whereabouts":
     import contextlib
 
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
-    from stream_scorer.cli.progress import progress_of
+    from stream_scorer.cli.progress import progress_over
     from stream_scorer.services.operating.erase import Ground, locate
     from stream_scorer.services.operating.verify_reading import VerifyTopics
     from stream_scorer.wiring import join_config, log_reader
@@ -83,9 +112,11 @@ def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer") -> "W
     topics = VerifyTopics(own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters)
     names = [own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters]
     states = KafkaTopicAdmin(settings.kafka.client_config()).describe(names)
+    if missing := [name for name in names if name not in states]:
+        print(f"not searched, for they are not there: {', '.join(missing)}", file=sys.stderr)
     with (
         contextlib.closing(log_reader(settings, settings.join.group)) as reader,
-        progress_of("searched", lambda: 0.0) as progress,
+        progress_over("searched") as progress,
     ):
         return locate(
             customer, reader, buffer, Ground(topics, states, join_config(settings).horizons), progress=progress
@@ -97,7 +128,7 @@ def _tell(found: "Whereabouts", removed: "Mapping[str, int]", held: str, *, as_j
     from dataclasses import asdict
 
     if as_json:
-        print(json.dumps({**asdict(found), "removed": removed, "held": held}, indent=2))
+        print(json.dumps({**asdict(found), "known": found.known, "removed": removed, "held": held}, indent=2))
         return
     print(f"{'topic':<24}{'records':>10}  gone by")
     for trace in found.topics:
@@ -110,16 +141,14 @@ def _tell(found: "Whereabouts", removed: "Mapping[str, int]", held: str, *, as_j
         print(f"{path}: {count:,} {verb}")
     if held != "left":
         print(f"held by joiners: {held}")
-        print(
-            "what these requests still bring is left out of the training buffer; models trained on the rows stay until they are replaced"
-        )
+        print("models trained on the rows stay until they are replaced")
 
 
 def _day(time_ms: int | None) -> str:
     from datetime import UTC, datetime
 
-    return (
-        "never: no retention"
-        if time_ms is None
-        else datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    )
+    from stream_scorer.core.messages import TIME_MS_MAX
+
+    if time_ms is None or not 0 <= time_ms <= TIME_MS_MAX:
+        return "never: no retention"
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -10,7 +10,7 @@ from stream_scorer.cli.options import Json, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.adapters.tables.layouts import Layout
-    from stream_scorer.services.operating.replay import Replayed
+    from stream_scorer.services.operating.replay import Kind, Replayed
     from stream_scorer.settings import TopicSettings
 
 
@@ -34,6 +34,9 @@ def replay(
     format: Annotated[
         Literal["jsonl", "csv", "parquet"] | None, typer.Option(show_default=False, help="Else by the name.")
     ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Send even if the first record is not what the topic takes.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Send a file of events to a topic; exit 1 when a record could not be delivered. Ctrl-C ends it with what is sent."""
@@ -43,7 +46,7 @@ def replay(
     from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.cli.progress import progress_of
     from stream_scorer.errors import UsageError
-    from stream_scorer.services.operating.replay import Pace
+    from stream_scorer.services.operating.replay import Pace, with_first_checked
     from stream_scorer.services.operating.replay import replay as send
 
     settings = settings_of(ctx)
@@ -51,10 +54,12 @@ def replay(
         raise UsageError("--rate and --speed exclude each other")
     layout, usual_key = _layout(settings.topics, topic)
     events = EventFile(path, format=format, key=key or usual_key, layout=layout)
+    kind = _kind(settings.topics, topic)
+    sent = events if anyway or kind is None else with_first_checked(events, kind, topic)
     feed = KafkaFeed(settings.kafka.client_config(), topic)
     stopping, pace = stop_signals(), Pace(rate, speed)
     with progress_of(f"to {topic}", events.share) as progress:
-        replayed = send(events, feed, topic=topic, pace=pace, clock=SystemClock(), progress=progress, stopping=stopping)
+        replayed = send(sent, feed, topic=topic, pace=pace, clock=SystemClock(), progress=progress, stopping=stopping)
     _tell(replayed, topic, as_json)
     if stopping():
         raise typer.Exit(INTERRUPTED)
@@ -67,6 +72,14 @@ def _layout(topics: "TopicSettings", topic: str) -> "tuple[Layout, str]":
     if topic == topics.offers:
         return OFFERS, "offer_id"
     return {topics.requests: REQUESTS, topics.acceptances: ACCEPTANCES}.get(topic, RECORDS), "customer_id"
+
+
+def _kind(topics: "TopicSettings", topic: str) -> "Kind | None":
+    """Return what the topic takes; None for a topic that is not the users'."""
+    from stream_scorer.core.messages import Acceptance, CustomerRequest, Offer
+
+    kinds: dict[str, Kind] = {topics.requests: CustomerRequest, topics.acceptances: Acceptance, topics.offers: Offer}
+    return kinds.get(topic)
 
 
 def _tell(replayed: "Replayed", topic: str, as_json: bool) -> None:

@@ -79,7 +79,7 @@ def test_a_replayed_file_arrives_whole(run: Run, ring: Ring, tmp_path: Path) -> 
 
 def test_a_record_that_cannot_be_delivered_makes_replay_end_with_1(run: Run, ring: Ring, tmp_path: Path) -> None:
     (tmp_path / "requests.jsonl").write_text(json.dumps({"customer_id": "c", "x": "x" * 3_000_000}) + "\n{}\n")
-    done = run("replay", str(tmp_path / "requests.jsonl"), "--topic", ring.topics.requests)
+    done = run("replay", str(tmp_path / "requests.jsonl"), "--topic", ring.topics.requests, "--anyway")
     assert done.returncode == 1
     assert "1 records were not delivered" in done.stderr
     assert len(ring.read(ring.topics.requests)) == 1
@@ -89,7 +89,15 @@ def test_an_interrupted_replay_delivers_what_it_has_sent_and_says_how_much(ring:
     (tmp_path / "requests.jsonl").write_text("{}\n" * 10_000)
     log = tmp_path / "replay.log"
     replay = ring.start(
-        "replay", str(tmp_path / "requests.jsonl"), "--topic", ring.topics.requests, "--rate", "50", "--json", log=log
+        "replay",
+        str(tmp_path / "requests.jsonl"),
+        "--topic",
+        ring.topics.requests,
+        "--rate",
+        "50",
+        "--anyway",
+        "--json",
+        log=log,
     )
     while not ring.read(ring.topics.requests):
         assert replay.poll() is None, log.read_text()

@@ -51,6 +51,11 @@ class Whereabouts:
     rows: Mapping[str, int]
     newest_event_ms: int | None = None
 
+    @property
+    def known(self) -> bool:
+        """Return whether anything was found."""
+        return any(trace.records for trace in self.topics) or bool(self.rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
@@ -85,42 +90,56 @@ _head = msgspec.json.Decoder(_Head).decode
 def locate(
     customer_id: str,
     reader: LogReader,
-    buffer: TrainingBuffer,
+    buffer: TrainingBuffer | None,
     ground: Ground,
     *,
-    progress: Callable[[int], None] = lambda count: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Whereabouts:
-    """Read the topics through, and the files. `reader` is of the joiners' group. Raises TransientError."""
+    """Read the topics through, and the files; `reader` is of the joiners' group, `buffer` None: there is none. Raises TransientError.
+
+    `progress` is called with how many records were read, and how many there are.
+    """
     topics, states = ground.topics, ground.states
     names = (topics.requests, topics.acceptances, topics.rankings, topics.outcomes, topics.labels, topics.dead_letters)
-    search = _Search(customer_id, reader, progress)
-    found = {name: search.records(name, states[name].partitions) for name in names if name in states}
+    places = [Partition(name, number) for name in names if name in states for number in range(states[name].partitions)]
+    search = _Search(customer_id, reader, places, progress)
+    found: dict[str, list[_Found]] = {name: [] for name in names if name in states}
+    for place in places:
+        found[place.topic] += search.records(place)
     traces = [_trace(name, records, states[name]) for name, records in found.items()]
     newest_event_ms = max((one.time_ms for records in found.values() for one in records), default=None)
-    return Whereabouts(traces, _open_requests(found, reader, ground), buffer.rows_of(customer_id), newest_event_ms)
+    rows = {} if buffer is None else buffer.rows_of(customer_id)
+    return Whereabouts(traces, _open_requests(found, reader, ground), rows, newest_event_ms)
 
 
 class _Search:
     """Finds a customer's records: by the value, or by the key where the value cannot be read."""
 
-    def __init__(self, customer_id: str, reader: LogReader, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        customer_id: str,
+        reader: LogReader,
+        places: Sequence[Partition],
+        progress: Callable[[int, int], None],
+    ) -> None:
         self._customer_id, self._reader, self._progress = customer_id, reader, progress
+        self._stretches = {place: (reader.beginning(place), reader.end(place)) for place in places}
+        self._total = sum(end - first for first, end in self._stretches.values())
         self._read = 0
 
-    def records(self, topic: str, partitions: int) -> list[_Found]:
+    def records(self, place: Partition) -> list[_Found]:
         found: list[_Found] = []
-        for number in range(partitions):
-            place = Partition(topic, number)
-            for batch in self._reader.read(place, self._reader.beginning(place), self._reader.end(place)):
-                found += [one for record in batch if (one := self._found(record)) is not None]
-                self._read += len(batch)
-                self._progress(self._read)
+        first, end = self._stretches[place]
+        for batch in self._reader.read(place, first, end):
+            found += [one for record in batch if (one := self._found(record)) is not None]
+            self._read += len(batch)
+            self._progress(self._read, self._total)
         return found
 
     def _found(self, record: Record) -> _Found | None:
         try:
             head = _head(record.value or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return _Found(_bare(record), 0, -1) if record.key == self._customer_id.encode() else None
         return (
             _Found(_bare(record), head.event_time_ms, head.erased_to_ms)

@@ -1,17 +1,31 @@
-"""Send events to a topic: at full speed, at a rate, or as their own times say."""
+"""Send events to a topic: at full speed, at a rate, or as their own times say.
 
+What is plainly wrong with the first is said before any is sent: a topic cannot take records back.
+"""
+
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
+from typing import Any
 
-from stream_scorer.core.records import OutputRecord
+import msgspec
+
+from stream_scorer.core.messages import Acceptance, CustomerRequest, Offer
+from stream_scorer.core.records import OutputRecord, Record
+from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.errors import UsageError
 from stream_scorer.ports import Clock, Event, RecordFeed
 
 _SEND_MAX = 1_000
 _STEPS_PER_S = 100
 _NAP_MAX_S = 0.5
+TIMES = ("event_time_ms", "request_time_ms", "valid_from_ms", "valid_until_ms")
+# as milliseconds these are days of 1970 to 1973, as seconds they are 1973 to 5138
+SECONDS_MIN, SECONDS_MAX = 100_000_000, 100_000_000_000
+
+Kind = type[CustomerRequest] | type[Acceptance] | type[Offer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +93,47 @@ def _batches(events: Iterable[Event], size: int) -> Iterator[list[Event]]:
     rest = iter(events)
     while batch := list(islice(rest, size)):
         yield batch
+
+
+def with_first_checked(events: Iterable[Event], kind: Kind, topic: str) -> Iterator[Event]:
+    """Return the events when the first is a message of the topic's kind. Raises UsageError that says what it lacks."""
+    rest = iter(events)
+    first = next(rest, None)
+    if first is None:
+        return rest
+    if first.value is not None and (fault := fault_of(first.value, kind)):
+        name = kind.__name__
+        raise UsageError(
+            f"nothing was sent: the first record is no {name} for {topic}: {fault}; --anyway sends it all the same"
+        )
+    return chain([first], rest)
+
+
+def fault_of(value: bytes, kind: Kind) -> str | None:
+    """Say what is wrong with a record of this kind, None: nothing that can be seen before it is sent."""
+    if missing := _missing(value, kind):
+        return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+    decoded: Any = decode_all([Record("", 0, 0, None, value, 0)], kind)
+    if decoded.dead_letters:
+        return f"{decoded.dead_letters[0].message} ({decoded.dead_letters[0].code})"
+    for name in TIMES:
+        time = getattr(decoded.messages[0], name, None)
+        if time is not None and SECONDS_MIN <= time < SECONDS_MAX:
+            return f"{name} is {time}, a day of the early seventies: seconds instead of milliseconds?"
+    return None
+
+
+def _missing(value: bytes, kind: Kind) -> list[str]:
+    """Return the fields that the message must have and the record has not; none when the record is no object."""
+    try:
+        given = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return []
+    return [field.name for field in dataclasses.fields(kind) if _is_required(field) and field.name not in given]
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    default = field.default
+    if getattr(default, "default_factory", None) is not None:  # pydantic keeps its own description as the default
+        return False
+    return default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

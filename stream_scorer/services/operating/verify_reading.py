@@ -110,7 +110,9 @@ def join_positions(
 ) -> tuple[dict[Partition, int], dict[int, JoinClock]]:
     """Return the joiners' positions, and each partition's clock."""
     places = [
-        Partition(topic, number) for topic in (topics.rankings, topics.outcomes) for number in range(partitions[topic])
+        Partition(topic, number)
+        for topic in (topics.rankings, topics.outcomes)
+        for number in range(partitions.get(topic, 0))
     ]
     committed = {one: position for one, position in join.committed(places).items() if position is not None}
     clocks: dict[int, JoinClock] = {}

@@ -59,5 +59,5 @@ def test_the_clock_of_a_join_at_close_is_what_it_has_labelled() -> None:
     "metadata", ["x", "[]", "[1]", "{}", "7", "null", '["close"]', "[2,1]", '{"version":2}', "[" * 5_000]
 )
 def test_metadata_that_is_not_ours_is_a_value_error(metadata: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         JoinClock.from_text(metadata)

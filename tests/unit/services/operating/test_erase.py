@@ -78,6 +78,23 @@ def test_verify_takes_an_erasure_for_right(ring: Ring) -> None:
     assert not [kind for kind in ring.verify().faults if kind.startswith("rows")]
 
 
+def test_an_unknown_customer_is_said(ring: Ring) -> None:
+    assert (find(ring, "c").known, find(ring, "nobody").known) == (True, False)
+
+
+def test_progress_goes_from_nothing_to_all(ring: Ring) -> None:
+    shares: list[tuple[int, int]] = []
+    ground = Ground(TOPICS, STATES, HORIZONS)
+    locate("c", MemoryLog(ring.broker, "join"), None, ground, progress=lambda *share: shares.append(share))
+    assert shares[-1][0] == shares[-1][1] == sum(len(ring.log(name)) for name in PARTITIONS)
+
+
+def test_topics_that_are_not_there_are_left_out(ring: Ring) -> None:
+    few = {name: STATES[name] for name in (TOPICS.requests, TOPICS.labels)}
+    found = locate("c", MemoryLog(ring.broker, "join"), None, Ground(TOPICS, few, HORIZONS))
+    assert [trace.topic for trace in found.topics] == [TOPICS.requests, TOPICS.labels]
+
+
 class BrokerFeed(MemoryFeed):
     """Feeds a ring's topics."""
 

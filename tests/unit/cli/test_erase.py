@@ -1,0 +1,25 @@
+"""`erase` looks into no folder that is not there."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.commands import exit_code_of
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_a_buffer_that_is_not_there_is_wrong_usage(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert exit_code_of(monkeypatch, "erase", "--customer", "c", "--folder", str(tmp_path / name)) == 2
+    assert f"no training buffer at {tmp_path / name}" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
+
+
+@pytest.mark.parametrize("customer", ["", "a\nb", "x" * 257])
+def test_an_id_that_nobody_can_have_is_wrong_usage(
+    customer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code_of(monkeypatch, "erase", "--customer", customer, "--no-buffer") == 2
+    assert "--customer must be 1 to 256 printable characters" in capsys.readouterr().err
