@@ -128,9 +128,12 @@ def main() -> None:
         _leave(str(stop), 0)
     except StreamScorerError as error:
         _leave(str(error), _USAGE if isinstance(error, UsageError) else 1)
-    except OSError as error:
+    except BrokenPipeError:  # whoever reads our output has had enough
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  so that the flush at the end has somewhere to go
+        sys.exit(1)
+    except OSError as error:  # of the outside, never a mistake of ours: a full disk, a place that pyarrow cannot reach
         if error.filename is None:
-            raise
+            _leave(error.strerror or str(error), 1)
         _leave(f"{error.filename}: {error.strerror}", _USAGE if isinstance(error, _WRONG_PLACE) else 1)
     except SystemError as error:
         if not isinstance(error.__cause__, KeyboardInterrupt):  # so does Ctrl-C end a client written in C

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream_scorer.cli.options import Delivery as DeliveryOption
-from stream_scorer.cli.options import Json
+from stream_scorer.cli.options import Json, check_writable
 
 if TYPE_CHECKING:
     from stream_scorer.settings import Delivery
@@ -50,6 +50,7 @@ def bench(
         }
         _bench_join(delivery, **sizes, as_json=as_json)
         return
+    check_writable(plot, "--plot")
     if what == "train":
         _bench_train(rows, plot, as_json=as_json)
         return

@@ -46,12 +46,15 @@ def retrain(
     import json
     from dataclasses import asdict
 
+    from stream_scorer.adapters.files.model_files import make_room
     from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.services.learning.retrainer import RetrainConfig
     from stream_scorer.wiring_learning import RetrainPlaces, run_retrain
 
     settings = settings_of(ctx, {"metrics.port": metrics_port})
     places = RetrainPlaces(labels or settings.buffer.folder, offers, out)
+    _check_places(offers, places.labels, once=every is None)
+    make_room(out)
     config = RetrainConfig(int(stretch * 1_000), keep, warm_starts, seed, threads)
     never = lambda: False  # noqa: E731  a single round ends by itself, and Ctrl-C ends it at once
     ended = run_retrain(settings, places, config, every_s=every, stopping=never if every is None else stop_signals())
@@ -60,3 +63,13 @@ def retrain(
     print(json.dumps(asdict(ended)) if as_json else f"{ended.outcome}: {ended.reason or f'release {ended.release_id}'}")
     if ended.outcome != "published":
         raise typer.Exit(1)
+
+
+def _check_places(offers: Path, labels: str, *, once: bool) -> None:
+    """Refuse paths that are not there; labels of a schedule may come later, when the buffer writes its first file."""
+    from stream_scorer.errors import UsageError
+
+    if not offers.exists():
+        raise UsageError(f"--offers {offers} is not there")
+    if once and "://" not in labels and not Path(labels).exists():
+        raise UsageError(f"there are no labels at {labels}: name them by --labels, or set buffer.folder")

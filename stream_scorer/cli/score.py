@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import settings_of
+from stream_scorer.cli.options import check_writable, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.core.records import DeadLetter
@@ -42,6 +42,8 @@ def score(
     from stream_scorer.topic_plan import ranking_bytes_max
 
     settings = settings_of(ctx)
+    check_writable(out, "--out")
+    check_writable(dead_letters, "--dead-letters")
     events = EventFile(requests, layout=REQUESTS)
     held = _release(settings, model, offers, release)
     names = settings.rank.offer_features

@@ -13,6 +13,7 @@ import torch
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.datasets.training_set import EncodedSide, side_of
 from stream_scorer.core.features.spec import FeatureSpec
+from stream_scorer.core.releases.gate import COLLAPSED_COSINE
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower, digest_towers
 from stream_scorer.errors import BadModel
@@ -20,8 +21,8 @@ from stream_scorer.training.joint import Fitted
 from stream_scorer.training.modules import Batch, TowerModule
 
 PARITY_MAX = 1e-5
-COLLAPSED_COSINE = 0.999
 _GOLDEN = 16
+_REMEDY = "more rows with both labels, features that vary, or another --objective or --temperature may help"
 
 
 def export(
@@ -97,5 +98,6 @@ def check_alive(name: str, tower: Tower, side: EncodedSide) -> None:
     cosine = float(np.linalg.norm(vectors.mean(axis=0)))
     if len(vectors) > 1 and cosine > COLLAPSED_COSINE:
         raise BadModel(
-            f"the {name} has collapsed: its vectors' mean has length {cosine:.6f}, at most {COLLAPSED_COSINE} is allowed"
+            f"the {name} has collapsed: its vectors' mean has length {cosine:.6f}, at most {COLLAPSED_COSINE} is allowed;"
+            f" {_REMEDY}"
         )

@@ -34,7 +34,10 @@ class Folder:
 
     @classmethod
     def open(cls, place: str) -> "Folder":
-        """Open a local path or a URI such as s3://bucket/prefix. Raises UsageError for one that pyarrow does not know."""
+        """Open a local path or a URI such as s3://bucket/prefix.
+
+        Raises UsageError for one that pyarrow does not know, TransientError for one that it cannot reach.
+        """
         if "://" not in place:
             return cls(fs.LocalFileSystem(), str(Path(place).absolute()))
         try:
@@ -42,6 +45,9 @@ class Folder:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             msg = f"a folder must be a local path or a URI that pyarrow opens (s3://bucket/prefix, …), got {place!r}: {error}"
             raise UsageError(msg) from error
+        except OSError as error:  # a bucket whose region is not stated is looked for at once
+            msg = f"{place.partition('?')[0].rpartition('@')[2]} cannot be opened: {error}"
+            raise TransientError(msg) from error
 
     def paths(self) -> list[str]:
         """Return the paths of all files, hidden ones too, in order; none when the folder is not there."""

@@ -42,10 +42,19 @@ class _FolderManifest(msgspec.Struct):
 
 
 def make_room(folder: Path) -> None:
-    """See that a model may be written there, before hours go into it. Raises UsageError for a folder that holds anything else."""
+    """See that a model can be written there, before hours go into it.
+
+    Raises UsageError for a folder that has anything else in it, and for a place where nothing can be written.
+    """
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and is no model: name a new folder, or an empty one")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    trial = _sibling(folder, "trial")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        trial.mkdir(exist_ok=True)
+        trial.rmdir()
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.filename}: {error.strerror}") from error
 
 
 def write_model(folder: Path, model: Model) -> None:

@@ -5,10 +5,12 @@ customer, and each row is a request of its own, that asks for every offer. A cli
 """
 
 import csv
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from xxhash import xxh3_64_hexdigest
 
@@ -28,6 +30,8 @@ _CONTEXT = "item_context.csv"
 _CUSTOMER = tuple(f"user_feature_{place}" for place in range(4))
 _AFFINITY = "user-item_affinity_"
 _ANSWER_MS = 1_000
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,36 +53,61 @@ class OpenBandit:
 
     def offers(self) -> list[Offer]:
         """Return the items."""
-        return [_offer(row) for row in _rows(self.context)]
+        return list(_each(self.context, _offer))
 
     def events(self) -> Iterator[tuple[CustomerRequest, Acceptance | None]]:
         """Yield a request per row, in the log's order, and the acceptance where the row was clicked."""
         limit = len(self.offers())
-        for row in _rows(self.log):
+
+        def event(row: Mapping[str, str]) -> tuple[CustomerRequest, Acceptance | None]:
             request = _request(row, prefix=self.log.parent.name, limit=limit)
-            yield request, _acceptance(request, OfferId(row["item_id"])) if row["click"] == "1" else None
+            return request, _acceptance(request, OfferId(row["item_id"])) if row["click"] == "1" else None
+
+        return _each(self.log, event)
 
     def examples(self) -> Iterator[LabelledExample]:
         """Yield each row as it was logged: the item that was shown, its place, and the probability that it was shown there."""
         offers = {offer.offer_id: offer for offer in self.offers()}
-        for row in _rows(self.log):
+
+        def example(row: Mapping[str, str]) -> LabelledExample:
             request = _request(row, prefix=self.log.parent.name, limit=len(offers))
-            yield _example(request, offers[OfferId(row["item_id"])], row)
+            return _example(request, offers[OfferId(row["item_id"])], row)
+
+        return _each(self.log, example)
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
+def _each(path: Path, made: Callable[[Mapping[str, str]], Made]) -> Iterator[Made]:
+    """Yield what is made of each row. Raises UsageError, with the line, for one that is not as the data set's are."""
     with path.open(encoding="utf-8", newline="") as lines:
-        yield from csv.DictReader(lines)
+        rows = csv.DictReader(lines, strict=True)
+        try:
+            for row in rows:
+                if None in row or None in row.values():  # cells beyond the header, or too few
+                    raise ValueError("the row has another number of cells than the header")  # noqa: TRY301
+                yield made(row)
+        except KeyError as error:
+            raise UsageError(
+                f"{path}, line {rows.line_num}: {error} is not there, as a column or as an item"
+            ) from error
+        except (csv.Error, ValueError, OverflowError) as error:  # UnicodeDecodeError is a ValueError
+            raise UsageError(f"{path}, line {rows.line_num}: {error}") from error
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"a number must be finite, got {text}")
+    return number
 
 
 def _offer(row: Mapping[str, str]) -> Offer:
     texts = {name: value for name, value in row.items() if name in {f"item_feature_{place}" for place in (1, 2, 3)}}
-    return Offer(offer_id=OfferId(row["item_id"]), features={"item_feature_0": float(row["item_feature_0"]), **texts})
+    return Offer(offer_id=OfferId(row["item_id"]), features={"item_feature_0": _number(row["item_feature_0"]), **texts})
 
 
 def _request(row: Mapping[str, str], *, prefix: str, limit: int) -> CustomerRequest:
     customer = {name: row[name] for name in _CUSTOMER}
-    affinities = {name: float(value) for name, value in row.items() if name.startswith(_AFFINITY)}
+    affinities = {name: _number(value) for name, value in row.items() if name.startswith(_AFFINITY)}
     return CustomerRequest(
         request_id=RequestId(f"{prefix}-{row['']}"),
         customer_id=CustomerId(xxh3_64_hexdigest("|".join(customer.values()).encode())),
@@ -102,7 +131,7 @@ def _example(request: CustomerRequest, offer: Offer, row: Mapping[str, str]) -> 
         offer_features=offer.features,
         rank=int(row["position"]),
         score=None,
-        propensity=float(row["propensity_score"]),
+        propensity=_number(row["propensity_score"]),
         release_id=None,
         request_time_ms=request.event_time_ms,
         label_time_ms=request.event_time_ms + _ANSWER_MS,

@@ -35,6 +35,24 @@ def test_a_package_that_an_extra_brings_is_named(
     assert "pip install 'stream-scorer[parquet]'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "offers.csv"), 2, "offers.csv: No such file or directory"),
+        (OSError(28, "No space left on device"), 1, "No space left on device"),
+        (OSError("When resolving region for bucket 'x': not found"), 1, "When resolving region for bucket"),
+    ],
+)
+def test_trouble_of_files_is_a_sentence_whether_a_name_is_known_or_not(
+    error: OSError, code: int, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "app", _raising(error))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err.startswith(f"stream-scorer: {sentence}")
+
+
 def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "app", _raising(ModuleNotFoundError(name="stream_scorer.nowhere")))
     with pytest.raises(ModuleNotFoundError):

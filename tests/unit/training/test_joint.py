@@ -1,5 +1,6 @@
 """Joint training: it learns what is there, repeats itself, and refuses towers that must not serve."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -221,6 +222,20 @@ def test_dead_and_collapsed_towers_are_refused(bias: float, reason: str) -> None
         for name, weight in module.layers.named_parameters():
             weight.fill_(bias if name.endswith("bias") else 0.0)
     with pytest.raises(BadModel, match=reason):
+        check_alive("user_tower", module.export(), data.customers)
+
+
+@pytest.mark.parametrize(("spread", "refused"), [(0.035, False), (0.001, True)])
+def test_towers_of_much_alike_vectors_serve_and_the_refusal_of_others_says_what_helps(
+    spread: float, refused: bool
+) -> None:
+    data, user_spec, _ = built(tastes_meet(300))
+    module = TowerModule(user_spec, width=2, hidden=(), dim=4)
+    with torch.no_grad():
+        module.table.normal_(std=spread, generator=torch.Generator().manual_seed(1))
+        for name, weight in module.layers.named_parameters():
+            weight.fill_(1.0) if name.endswith("bias") else weight.normal_(std=spread)
+    with pytest.raises(BadModel, match=r"more rows .* may help") if refused else nullcontext():
         check_alive("user_tower", module.export(), data.customers)
 
 

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from stream_scorer.adapters.files.model_files import MANIFEST, TENSORS, TENSORS_BYTES_MAX, read_model, write_model
+from stream_scorer.adapters.files.model_files import (
+    MANIFEST,
+    TENSORS,
+    TENSORS_BYTES_MAX,
+    make_room,
+    read_model,
+    write_model,
+)
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import digest_towers
 from stream_scorer.errors import BadModel, UsageError
@@ -126,3 +133,15 @@ def test_a_model_whose_numbers_are_not_finite_is_said_in_a_sentence(tmp_path: Pa
     write_model(tmp_path / "model", broken)
     with pytest.raises(BadModel, match="1 of 21 numbers of table are not finite"):
         read_model(tmp_path / "model")
+
+
+def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file" / "model", Path("/proc/models/model")):
+        with pytest.raises(UsageError, match="cannot be written"):
+            make_room(place)
+
+
+def test_making_room_leaves_nothing_behind(tmp_path: Path) -> None:
+    make_room(tmp_path / "models" / "model")
+    assert list((tmp_path / "models").iterdir()) == []
