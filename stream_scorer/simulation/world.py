@@ -170,7 +170,7 @@ class World:
         self, request: CustomerRequest, column: int, place: int, propensity: float, cause: Cause
     ) -> LabelledExample:
         return LabelledExample(
-            example_id=example_id(request.request_id, offer_id(column)),
+            example_id=example_id(request.request_id, request.customer_id, offer_id(column)),
             revision=1,
             request_id=request.request_id,
             customer_id=request.customer_id,

@@ -32,7 +32,7 @@ def row(request: str, *, day: int = 0, **features: Any) -> ExampleRow:
     time_ms = day * DAY_MS
     offer_features: Features = {"price": 9.5, "tags": ["a", "b"], "text": [0.25, -1.0]}
     return ExampleRow(
-        example_id(request, "o"),
+        example_id(request, "c", "o"),
         1,
         request,
         "c",

@@ -329,15 +329,17 @@ def _example_hashes(values: Sequence[str | None]) -> Hashes:
 
 
 def _request_of(columns: Columns, customers: Sequence[str], customer_of: Ints, times: Ints) -> Hashes:
-    """Return a hash of the request; a customer's rows of the same moment are one request where no id says otherwise."""
+    """Return a hash of the request, which is its id and its customer.
+
+    A customer's rows of the same moment are one request where no id says otherwise.
+    """
     column = columns.get("request_id")
     hashed = np.zeros(len(times), np.uint64)
     if column is not None:
         values, value_of = checked_ids(column)
         hashed = _hashes(values)[value_of]
-    if hashed.all():
-        return hashed
-    return np.where(hashed, hashed, _hashes(customers)[customer_of] ^ (times.astype(np.uint64) * _MIX))
+    named = np.where(hashed, hashed, times.astype(np.uint64)) * _MIX
+    return np.maximum(_hashes(customers)[customer_of] ^ named, np.uint64(1))
 
 
 def _shown(columns: Columns, count: int) -> npt.NDArray[np.bool_]:

@@ -120,7 +120,7 @@ def _request(row: Mapping[str, str], *, prefix: str, limit: int) -> CustomerRequ
 def _example(request: CustomerRequest, offer: Offer, row: Mapping[str, str]) -> LabelledExample:
     clicked = row["click"] == "1"
     return LabelledExample(
-        example_id=example_id(request.request_id, offer.offer_id),
+        example_id=example_id(request.request_id, request.customer_id, offer.offer_id),
         revision=1,
         request_id=request.request_id,
         customer_id=request.customer_id,

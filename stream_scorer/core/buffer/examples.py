@@ -36,9 +36,9 @@ class ExampleRow(NamedTuple):
         return LabelledExample(**self._asdict())
 
 
-def example_id(request_id: str, offer_id: str) -> str:
-    """Derive the id from request and offer: 32 hexadecimal digits, the same everywhere and for ever."""
-    return xxhash.xxh3_128_hexdigest(f"{request_id}\0{offer_id}".encode())
+def example_id(request_id: str, customer_id: str, offer_id: str) -> str:
+    """Derive the id from a request, which is its id and its customer, and an offer: 32 hexadecimal digits, the same for ever."""
+    return xxhash.xxh3_128_hexdigest(f"{request_id}\0{customer_id}\0{offer_id}".encode())
 
 
 def is_kept(example: str, keep_prob: float) -> bool:
@@ -71,7 +71,7 @@ def take_apart(ranking: LabelledRanking, *, keep_prob: float = 1.0) -> Iterator[
 
 def _row(ranking: LabelledRanking, offer: LabelledOffer, accepted: int, cause: str, label_time_ms: int) -> ExampleRow:
     return ExampleRow(
-        example_id(ranking.request_id, offer.offer_id),
+        example_id(ranking.request_id, ranking.customer_id, offer.offer_id),
         ranking.revision,
         ranking.request_id,
         ranking.customer_id,

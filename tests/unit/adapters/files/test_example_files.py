@@ -132,6 +132,12 @@ def test_what_is_distinct_is_parsed_once(tmp_path: Path, write: Any, name: str) 
     assert (len(chunk), len(chunk.customers.ids), len(chunk.offers.ids), len(np.unique(chunk.request))) == (9, 1, 3, 3)
 
 
+@WRITERS
+def test_one_request_id_of_several_customers_is_several_requests(tmp_path: Path, write: Any, name: str) -> None:
+    write(tmp_path / name, [{**ROW, "example_id": f"e{who}", "customer_id": who} for who in ("ann", "bob")])
+    assert len(np.unique(read_one(tmp_path / name).request)) == 2
+
+
 def test_chunks_are_the_same_every_time(tmp_path: Path) -> None:
     write_json(tmp_path / "a.jsonl", [{**ROW, "example_id": f"e{number}"} for number in range(50)])
     files = ExampleFiles.at(tmp_path)

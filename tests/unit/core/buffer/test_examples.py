@@ -1,5 +1,7 @@
 """Labelled rankings taken apart."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +22,7 @@ def offer(
 def test_a_row_carries_both_sides_as_they_were_ranked() -> None:
     (row,) = take_apart(labelled(offer("o1", 1, "accepted")))
     assert row.to_message() == LabelledExample(
-        example_id=example_id("r1", "o1"),
+        example_id=example_id("r1", "c1", "o1"),
         revision=2,
         request_id="r1",
         customer_id="c1",
@@ -52,8 +54,14 @@ def test_only_offers_the_customer_answered_for_count_as_shown() -> None:
 
 
 def test_an_example_id_never_changes() -> None:
-    assert example_id("r1", "o1") == "815624340ef4c3fa5dc31d308cda0034"
-    assert example_id("r", "1o1") != example_id("r1", "o1")
+    assert example_id("r1", "c1", "o1") == "b7edfff9e79ab6823b9683e3c2663612"
+    assert len({example_id("r", "1c1", "o1"), example_id("r1", "c1", "o1"), example_id("r1", "c", "1o1")}) == 3
+
+
+def test_requests_of_one_id_and_several_customers_share_no_example() -> None:
+    first, second = (replace(labelled(offer("o1", 1, "accepted")), customer_id=name) for name in ("c1", "c2"))
+    ids = [row.example_id for ranking in (first, second) for row in take_apart(ranking)]
+    assert len(set(ids)) == 2
 
 
 def test_sampling_keeps_every_answer_and_its_share_of_the_rest() -> None:
