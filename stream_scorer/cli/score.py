@@ -111,12 +111,19 @@ def _made(settings: "Settings", model: Path, offers: Path) -> "Release":
 
 @contextmanager
 def _writing(path: Path | None, standard: IO[str]) -> Iterator[IO[bytes]]:
-    if path is None:
-        yield standard.buffer  # type: ignore[attr-defined]
-        standard.flush()
-    else:
-        with path.open("wb") as file:
-            yield file
+    """Open where to write; what cannot be written names the place, as what cannot be opened does."""
+    name = "the output" if path is None else str(path)
+    try:
+        if path is None:
+            yield standard.buffer  # type: ignore[attr-defined]
+            standard.flush()
+        else:
+            with path.open("wb") as file:
+                yield file
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, name) from error
 
 
 def _line(letter: "DeadLetter") -> bytes:

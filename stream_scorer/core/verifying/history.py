@@ -8,6 +8,7 @@ import xxhash
 from stream_scorer.core.records import Record
 from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
 from stream_scorer.core.verifying.replies import Claim, Question, Reply, features_digest
+from stream_scorer.core.wire.own_topics import may_nest_deeply
 
 
 class Fate(NamedTuple):
@@ -157,6 +158,8 @@ def _reader(kind: type[Any]) -> Any:
     decode = msgspec.json.Decoder(kind).decode
 
     def read(value: bytes | None) -> Any:
+        if may_nest_deeply(value or b""):
+            return None
         try:
             return decode(value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

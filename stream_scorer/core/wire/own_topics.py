@@ -116,7 +116,7 @@ _encoder = msgspec.json.Encoder()
 
 def read_ranking_head(value: bytes | None) -> RankingHead | str:
     """Return the head of a ranking, or the reason why these bytes are none that can be labelled."""
-    if _may_nest_deeply(value or b""):
+    if may_nest_deeply(value or b""):
         return f"the value is nested more than {_NESTING_MAX} deep"
     try:
         head = _ranking_heads.decode(value or b"")
@@ -129,7 +129,7 @@ def read_ranking_head(value: bytes | None) -> RankingHead | str:
 
 def read_labelled_head(value: bytes | None) -> LabelledHead | None:
     """Read back a label of our own; None for whatever else lies on the topic."""
-    if _may_nest_deeply(value or b""):
+    if may_nest_deeply(value or b""):
         return None
     try:
         return _labelled_heads.decode(value or b"")
@@ -165,7 +165,7 @@ def write_labelled(ranking: bytes, labels: Sequence[LabelParts], *, revision: in
     return _encoder.encode(labelled), ranked.release_id
 
 
-def _may_nest_deeply(value: bytes) -> bool:
+def may_nest_deeply(value: bytes) -> bool:
     """Return whether objects and lists are nested more than `_NESTING_MAX` deep, without parsing them.
 
     Few brackets cannot nest deeply. Of many, outside of strings, the innermost pairs are taken away layer by layer.

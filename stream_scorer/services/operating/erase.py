@@ -15,6 +15,7 @@ from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.messages import Erasure
 from stream_scorer.core.records import OutputRecord, Partition, Record
 from stream_scorer.core.wire.codec import decode_all, encode
+from stream_scorer.core.wire.own_topics import may_nest_deeply
 from stream_scorer.errors import TransientError
 from stream_scorer.ports import Clock, LogReader, RecordFeed, TopicState, TrainingBuffer
 from stream_scorer.services.operating.verify_reading import VerifyTopics, join_positions
@@ -137,15 +138,23 @@ class _Search:
         return found
 
     def _found(self, record: Record) -> _Found | None:
-        try:
-            head = _head(record.value or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        head = _head_of(record.value or b"")
+        if head is None:
             return _Found(_bare(record), 0, -1) if record.key == self._customer_id.encode() else None
         return (
             _Found(_bare(record), head.event_time_ms, head.erased_to_ms)
             if head.customer_id == self._customer_id
             else None
         )
+
+
+def _head_of(value: bytes) -> _Head | None:
+    if may_nest_deeply(value):
+        return None
+    try:
+        return _head(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _bare(record: Record) -> Record:
