@@ -48,7 +48,6 @@ def test_a_full_disk_is_a_sentence(
         ("torn.jsonl.gz", gzip.compress(REQUEST * 100)[:-20]),
         ("torn.parquet", b"PAR1 and no more"),
         ("torn.csv", b'request_id,customer_id,event_time_ms\nr1,"c'),
-        ("none.csv.gz", b""),
         ("bytes.parquet", bytes(range(256))),
     ],
 )
