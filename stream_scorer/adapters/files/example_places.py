@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.errors import UsageError
 
-_SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+_SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".jsonl.gz", ".ndjson.gz", ".csv.gz")
 
 
 @contextmanager
@@ -18,21 +18,29 @@ def examples_at(place: str) -> Iterator[ExampleFiles]:
     Raises UsageError for a place that holds no examples, TransientError when it cannot be reached.
     """
     if "://" not in place:
-        yield ExampleFiles.at(Path(place))
+        yield ExampleFiles.at(_local(place))
         return
     with TemporaryDirectory(prefix="examples-") as copied:
         _copy(place, Path(copied))
         yield ExampleFiles.at(Path(copied))
 
 
+def _local(place: str) -> Path:
+    if not place.startswith("~"):
+        return Path(place)
+    from stream_scorer.adapters.files.folders import local_path
+
+    return local_path(place)
+
+
 def _copy(place: str, into: Path) -> None:
-    from stream_scorer.adapters.files.folders import Folder
+    from stream_scorer.adapters.files.folders import Folder, shown_place
 
     folder = Folder.open(place)
     paths = [path for path in folder.paths() if path.lower().endswith(_SUFFIXES) and not _hidden(path)]
     if not paths:
         raise UsageError(
-            f"no labelled examples at {place.partition('?')[0]}: expected a folder of .parquet or .jsonl files"
+            f"no labelled examples at {shown_place(place)}: expected a folder of .parquet, .jsonl or .csv files"
         )
     for path in paths:
         (into / path).parent.mkdir(parents=True, exist_ok=True)

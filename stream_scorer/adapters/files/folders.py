@@ -13,6 +13,18 @@ from pyarrow import fs
 
 from stream_scorer.errors import TransientError, UsageError
 
+_RETRY_S = 30
+_WRONG_PLACE = (PermissionError, NotADirectoryError, IsADirectoryError)
+# a storage's own words for what no retry heals
+_REFUSALS = (
+    "not found",
+    "NO_SUCH_BUCKET",
+    "ACCESS_DENIED",
+    "INVALID_ACCESS_KEY_ID",
+    "SIGNATURE",
+    "UNAUTHORIZED",
+    "FORBIDDEN",
+)
 # one put makes an object appear whole there, and a rename would be a copy
 _OBJECT_STORES = {"s3", "gcs", "abfs"}
 
@@ -34,20 +46,21 @@ class Folder:
 
     @classmethod
     def open(cls, place: str) -> "Folder":
-        """Open a local path or a URI such as s3://bucket/prefix.
+        """Open a local path, where ~ is the user's own, or a URI such as s3://bucket/prefix.
 
-        Raises UsageError for one that pyarrow does not know, TransientError for one that it cannot reach.
+        Raises UsageError for a place that pyarrow does not know or that is not there, TransientError when it cannot be reached.
         """
         if "://" not in place:
-            return cls(fs.LocalFileSystem(), str(Path(place).absolute()))
-        try:
-            return cls(*fs.FileSystem.from_uri(place))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            msg = f"a folder must be a local path or a URI that pyarrow opens (s3://bucket/prefix, …), got {place!r}: {error}"
-            raise UsageError(msg) from error
-        except OSError as error:  # a bucket whose region is not stated is looked for at once
-            msg = f"{place.partition('?')[0].rpartition('@')[2]} cannot be opened: {error}"
-            raise TransientError(msg) from error
+            return cls(fs.LocalFileSystem(), str(local_path(place).absolute()))
+        with _reached(f"opening {shown_place(place)}"):
+            try:
+                return cls(*fs.FileSystem.from_uri(_bounded(place)))
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                reason = str(error).replace(place, shown_place(place))
+                raise UsageError(
+                    f"a folder must be a local path or a URI that pyarrow opens (s3://bucket/prefix, …), "
+                    f"got {shown_place(place)!r}: {reason}"
+                ) from error
 
     def paths(self) -> list[str]:
         """Return the paths of all files, hidden ones too, in order; none when the folder is not there."""
@@ -55,7 +68,7 @@ class Folder:
 
     def entries(self) -> list[Entry]:
         """Return all files, hidden ones too, in order of path; none when the folder is not there."""
-        with _transient(f"listing {self._root}"):
+        with _reached(f"listing {self._root}"):
             infos = self._filesystem.get_file_info(fs.FileSelector(self._root, allow_not_found=True, recursive=True))
         files = [info for info in infos if info.type == fs.FileType.File]
         return sorted(
@@ -64,33 +77,44 @@ class Folder:
 
     def read(self, path: str) -> pa.Buffer:
         """Return the bytes of a file."""
-        with _transient(f"reading {path}"), self._filesystem.open_input_file(self._at(path)) as file:
+        with _reached(f"reading {path}"), self._filesystem.open_input_file(self._at(path)) as file:
             return file.read_buffer()
 
     def footer(self, path: str) -> pq.FileMetaData:
-        """Return what the end of a Parquet file tells of it; no more is read. Raises UsageError for another file."""
-        with _transient(f"reading {path}"), self._filesystem.open_input_file(self._at(path)) as file:
+        """Return what the end of a Parquet file says of it; no more is read. Raises UsageError for another or a damaged file."""
+        with _reached(f"reading {path}"), self._filesystem.open_input_file(self._at(path)) as file:
             try:
                 return pq.read_metadata(file)
-            except pa.ArrowInvalid as error:
+            except pa.ArrowException as error:
                 raise _not_ours(path, error) from error
+            except OSError as error:
+                self._check_bytes(path, error)
+                raise
+
+    def _check_bytes(self, path: str, error: OSError) -> None:
+        """Raise UsageError where bytes that have arrived are no Parquet: Arrow raises the same for those as for a network."""
+        try:
+            pq.read_metadata(pa.BufferReader(self.read(path)))
+        except (pa.ArrowException, OSError):
+            raise _not_ours(path, error) from error
 
     def table(self, path: str) -> pa.Table:
-        """Read a Parquet file. Raises UsageError for another file."""
+        """Read a Parquet file. Raises UsageError for another or a damaged file."""
+        data = self.read(path)
         try:
-            return pq.read_table(pa.BufferReader(self.read(path)))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            return pq.read_table(pa.BufferReader(data))
+        except (pa.ArrowException, OSError) as error:
             raise _not_ours(path, error) from error
 
     def find(self, path: str) -> pa.Buffer | None:
         """Return the bytes of a file, None when it is not there."""
-        with _transient(f"looking for {path}"):
+        with _reached(f"looking for {path}"):
             there = self._filesystem.get_file_info(self._at(path)).type == fs.FileType.File
         return self.read(path) if there else None
 
     def write(self, path: str, data: bytes) -> None:
         """Let a file appear, or replace it, whole or not at all; on this machine it is on disk when this returns."""
-        with _transient(f"writing {path}"):
+        with _reached(f"writing {path}"):
             if self._filesystem.type_name in _OBJECT_STORES:
                 self._put(self._at(path), data)
             else:
@@ -99,7 +123,7 @@ class Folder:
     def delete(self, paths: Iterable[str]) -> None:
         """Remove files; one that is gone already is no error."""
         for path in paths:
-            with _transient(f"removing {path}"):
+            with _reached(f"removing {path}"):
                 if self._filesystem.get_file_info(self._at(path)).type != fs.FileType.NotFound:
                     self._filesystem.delete_file(self._at(path))
 
@@ -134,10 +158,33 @@ def _not_ours(path: str, error: Exception) -> UsageError:
     return UsageError(f"{path} is no Parquet file of ours, remove it or put it right: {error}")
 
 
+def local_path(place: str) -> Path:
+    """Return a path on this machine; ~ is the user's own folder. Raises UsageError for the folder of a user who is not there."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{place}: {error}") from error
+
+
+def shown_place(place: str) -> str:
+    """Return a URI without what may be secret in it: the user and password, and the options."""
+    scheme, mark, rest = place.partition("?")[0].partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+
+
+def _bounded(place: str) -> str:
+    # pyarrow retries Google's storage for a quarter of an hour
+    if not place.startswith(("gs://", "gcs://")) or "retry_limit_seconds" in place:
+        return place
+    return f"{place}{'&' if '?' in place else '?'}retry_limit_seconds={_RETRY_S}"
+
+
 @contextmanager
-def _transient(doing: str) -> Iterator[None]:
+def _reached(doing: str) -> Iterator[None]:
+    """Raise what a filesystem's trouble is: TransientError, or UsageError where trying again cannot help."""
     try:
         yield
     except OSError as error:
-        msg = f"{doing}: {error}"
-        raise TransientError(msg) from error
+        if isinstance(error, _WRONG_PLACE) or any(word in str(error) for word in _REFUSALS):
+            raise UsageError(f"{doing}: {error} (is the place right, and may this user see it?)") from error
+        raise TransientError(f"{doing}: {error}") from error

@@ -132,7 +132,7 @@ class ParquetBuffer:
     def read(self) -> Iterator[list[ExampleRow]]:
         """See TrainingBuffer.read."""
         for file in self.files():
-            yield from_table(self._folder.table(file.path))
+            yield from_table(file.path, self._folder.table(file.path))
 
     def sampled(self, partitions: Sequence[Partition]) -> Mapping[Partition, Sequence[Sampled]]:
         """See TrainingBuffer.sampled."""

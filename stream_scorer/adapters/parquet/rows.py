@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from stream_scorer.core.buffer.buffer_files import BufferFile, Sampled
 from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.messages import Features
+from stream_scorer.errors import UsageError
 
 MIXED = "stream_scorer.mixed"
 SAMPLED = "stream_scorer.sampled"
@@ -89,8 +90,12 @@ def encode(table: pa.Table, file: BufferFile, mixed: Sequence[str], sampled: Seq
 
 
 def sampled_in(metadata: Mapping[bytes, bytes] | None) -> list[Sampled]:
-    """Return how the rows of a file were sampled, by the metadata of its schema."""
-    return _sampled((metadata or {}).get(SAMPLED.encode(), b"[]"))
+    """Return how the rows of a file were sampled, by the metadata of its schema. Raises UsageError for what says no such thing."""
+    stated = (metadata or {}).get(SAMPLED.encode(), b"[]")
+    try:
+        return _sampled(stated)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UsageError(f"{SAMPLED} in a file of the training buffer must be a list of stretches: {error}") from error
 
 
 def to_table(rows: Sequence[ExampleRow]) -> tuple[pa.Table, list[str]]:
@@ -151,10 +156,16 @@ def _kind_of_list(value: Sequence[object]) -> str:
     return "strings" if isinstance(value[0], str) else "numbers"
 
 
-def from_table(table: pa.Table) -> list[ExampleRow]:
-    """Read rows back, exactly as they were written. Raises KeyError for a table without our columns."""
-    columns = [table.column(name).to_pylist() for name in ExampleRow._fields]
-    for column in _SIDES.values():
-        place = ExampleRow._fields.index(column)
-        columns[place] = [_decode(text) for text in columns[place]]
+def from_table(path: str, table: pa.Table) -> list[ExampleRow]:
+    """Read rows back, exactly as they were written; a tool may have rewritten them in wider types.
+
+    Raises UsageError for a table without our columns, or with what they cannot hold.
+    """
+    try:
+        columns = [table.column(name).cast(COLUMNS[name]).to_pylist() for name in ExampleRow._fields]
+        for column in _SIDES.values():
+            place = ExampleRow._fields.index(column)
+            columns[place] = [_decode(text) for text in columns[place]]
+    except (KeyError, TypeError, UnicodeDecodeError, RecursionError, msgspec.MsgspecError, pa.ArrowException) as error:
+        raise UsageError(f"{path} is no file of the training buffer, remove it or put it right: {error}") from error
     return [ExampleRow(*values) for values in zip(*columns, strict=True)]
