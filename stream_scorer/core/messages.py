@@ -41,7 +41,9 @@ Bool = Annotated[bool, Field(strict=True)]
 Str = Annotated[str, Field(strict=True)]
 
 # printable, no control characters, no line breaks, no surrogates or private noncharacters
-_PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"
+# the zero-width joiners have no shape either, but Indic scripts and Persian need them inside words
+_SEEN, _JOINERS = r"[^\p{C}\p{Zl}\p{Zp}]", r"[\x{200C}\x{200D}]"
+_PRINTABLE = rf"^{_JOINERS}*{_SEEN}(?:{_SEEN}|{_JOINERS})*$"
 Id = Annotated[Str, StringConstraints(min_length=1, max_length=ID_CHARS_MAX, pattern=_PRINTABLE)]
 TimeMs = Annotated[Int, Field(ge=0, le=TIME_MS_MAX)]
 Text = Annotated[Str, Field(max_length=STRING_CHARS_MAX)]
