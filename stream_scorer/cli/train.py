@@ -229,6 +229,8 @@ def _summary(facts: dict[str, Any]) -> "Iterator[str]":
     yield f"{facts['rows']:,} rows, {facts['positives']:,} accepted, {facts['customers']:,} customers, {facts['catalog_offers']:,} offers"
     if facts["refused_rows"]:
         yield f"{facts['refused_rows']:,} rows left out: their features do not fit"
+    if outside := facts.get("rows_outside_catalog"):
+        yield f"{outside:,} rows are of offers that are not in the catalog"
     yield f"objective {facts['objective']}, epoch {facts['best_epoch']:g} of {facts['epochs']} kept"
     if facts["held_out_loss"] is not None:
         yield f"held out: {facts['held_out_rows']:,} rows, loss {facts['held_out_loss']:.4f}"

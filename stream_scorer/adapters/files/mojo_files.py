@@ -7,18 +7,19 @@ ModelMojoReader.java and DeeplearningMojoReader.java.
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from stream_scorer.adapters.files.archives import check_unpacked
 from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.towers.h2o_network import H2oCategory, H2oNetwork
 from stream_scorer.errors import BadModel, UsageError
 
 MODEL = "model.ini"
-BYTES_MAX = 2**31  # of one file in the archive
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -28,14 +29,15 @@ def read_mojo(path: Path) -> H2oNetwork:
         raise UsageError(f"{path} is not a file: a MOJO is a zip archive")
     try:
         with zipfile.ZipFile(path) as archive:
+            check_unpacked(path, archive)
             ini = _ini(_text(archive, MODEL))
             _check_kind(ini.values)
             return _network(ini, _levels(archive, ini))
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise UsageError(f"{path} is not a MOJO: {error}") from error
     except KeyError as error:
         raise BadModel(f"the MOJO {path} lacks {error.args[0]!r}") from error
-    except ValueError as error:  # of a number, or of text that is not UTF-8
+    except (ValueError, IndexError, OverflowError, RecursionError) as error:  # of numbers, or of text that is not UTF-8
         raise BadModel(f"the MOJO {path} cannot be read: {error}") from error
 
 
@@ -133,8 +135,6 @@ def _text(archive: zipfile.ZipFile, name: str) -> str:
         info = archive.getinfo(name)
     except KeyError as error:
         raise BadModel(f"the MOJO has no {name}") from error
-    if info.file_size > BYTES_MAX:
-        raise BadModel(f"{name} must be at most {BYTES_MAX} bytes, got {info.file_size}")
     return archive.read(info).decode()
 
 

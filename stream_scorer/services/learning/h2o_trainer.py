@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_scorer.core.datasets.catalog_check import CatalogCheck
 from stream_scorer.core.datasets.chunks import ExampleSource, Ints, Views
 from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.features.spec import Floats
@@ -48,7 +49,10 @@ class H2oRows:
 
 def train_h2o(examples: ExampleSource, offers: Sequence[Offer], options: H2oOptions) -> Model:
     """Train and export both towers. Raises UsageError for data that cannot be learned from, BadModel for towers that must not serve."""
+    check = CatalogCheck(offers)
     rows = rows_of(examples, options)
+    check.add(rows.offers, rows.offer)
+    check.check()
     with TemporaryDirectory() as folder, h2o_server(Path(folder), options) as h2o:
         user = train_tower(h2o, user_table(rows), options, Path(folder))
         item = train_tower(h2o, item_table(rows), options, Path(folder))
@@ -63,6 +67,7 @@ def train_h2o(examples: ExampleSource, offers: Sequence[Offer], options: H2oOpti
         **_data_facts(rows, offers, options),
         **_tower_facts(user, item),
         **_judged(examples, rows, user.tower, item.tower),
+        "rows_outside_catalog": check.outside,
         "h2o_version": version,
         "zero_vectors": zero,
     }

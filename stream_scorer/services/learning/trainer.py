@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from stream_scorer.core.datasets.catalog_check import CatalogCheck
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
 from stream_scorer.core.evaluation.auc import WithinAuc, auc_within
@@ -78,11 +79,15 @@ def finish(
 def derive_specs(
     examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions
 ) -> tuple[FeatureSpec, FeatureSpec]:
-    """Read all examples once and return what the inputs of both towers are."""
+    """Read all examples once and return what the inputs of both towers are.
+
+    Raises UsageError when most labels are of offers that are not in the catalog.
+    """
     customers, items = FeatureStats("customer"), FeatureStats("offer")
     items.add([offer.features for offer in offers], [offer.offer_id for offer in offers])
-    accepted = 0
+    accepted, check = 0, CatalogCheck(offers)
     for chunk in examples.chunks():
+        check.add(chunk.offers.ids, chunk.offer)
         shown = np.bincount(chunk.customer, minlength=len(chunk.customers.ids)).tolist()
         customers.add(chunk.customers.features, chunk.customers.ids, shown)
         shown = np.bincount(chunk.offer, minlength=len(chunk.offers.ids)).tolist()
@@ -90,6 +95,7 @@ def derive_specs(
         accepted += int(chunk.accepted.sum())
     if not customers.distinct_ids:
         raise UsageError("there are no labelled examples to train on")
+    check.check()
     by_customer = _wanted(options.customer_id, customers, accepted >= _ACCEPTED_PER_CUSTOMER * customers.distinct_ids)
     by_offer = _wanted(options.offer_id, items, accepted >= _ACCEPTED_PER_OFFER * items.distinct_ids)
     return customers.spec(SpecOptions(id_feature=by_customer)), items.spec(SpecOptions(id_feature=by_offer))
@@ -111,6 +117,7 @@ def _facts(lesson: Lesson, fitted: Fitted) -> dict[str, object]:
         "customers": int(data.who.max()) + 1,
         "catalog_offers": len(data.catalog),
         "refused_rows": data.refused,
+        "rows_outside_catalog": int((data.catalog_of[data.offer] < 0).sum()),
         "held_out_rows": len(fitted.held_out),
         "epochs": len(fitted.epochs),
         "best_epoch": fitted.best,

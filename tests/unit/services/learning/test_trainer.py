@@ -69,4 +69,8 @@ def test_nothing_to_learn_from_is_refused() -> None:
 def test_a_feature_of_mixed_kinds_is_refused() -> None:
     customers = Views(["a", "b"], [{"age": 1.0}, {"age": "old"}])
     with pytest.raises(UsageError, match="feature 'age' of customers must be of one kind"):
-        train_model(Chunks((chunk(customers, Views(["x"], [{}]), [(0, 0, 1), (1, 0, 0)]),)), snacks(), QUICK)
+        train_model(
+            Chunks((chunk(customers, Views(["x"], [{}]), [(0, 0, 1), (1, 0, 0)]),)),
+            [Offer(offer_id="x", features={})],
+            QUICK,
+        )
