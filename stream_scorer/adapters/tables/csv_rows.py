@@ -35,6 +35,8 @@ def read_csv(path: Path, stream: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
     csv.field_size_limit(RECORD_BYTES_MAX)
     rows = _rows(path, stream)
     _, header = next(rows, (1, []))
+    if not header:
+        raise UsageError(f"{path}, line 1: the header is missing, which names the columns")
     return [name.strip() for name in header], _checked(path, rows, len(header))
 
 
