@@ -199,7 +199,7 @@ class _Training:
                 _taken(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim
             )
         self.modules = nn.ModuleList([self.user, self.item, self.head]).to(_device(recipe))
-        self.objective = Objective(data, self.user, self.item, self.head, recipe)
+        self.objective = Objective(data, self.user, self.item, self.head, recipe=recipe, learned=self.rows)
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)
         self.ranking = HeldOutRanking(data, self.rows, held_out)
         # requests are shuffled, or customers among the catalog, rather than rows: a customer is embedded once for all

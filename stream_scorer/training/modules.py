@@ -121,6 +121,7 @@ class TowerModule(nn.Module):
         super().__init__()
         self.spec, self.rectified = spec, rectified
         self.slots = len(spec.slots)
+        self.reads_features = self.slots > 1 or spec.numbers > 0
         self.direct = self.slots == 1 and not spec.numbers and not hidden and not rectified
         self.history: AcceptedHistory | None = None
         width = dim if self.direct else width

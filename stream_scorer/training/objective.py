@@ -20,6 +20,7 @@ RANKS_MAX = 64
 FULL_CATALOG_MAX = 10_000
 SAMPLED = 2_048
 _LOGITS_MAX = 8_000_000  # logits in memory at once: views times offers
+_ITEM_DROPOUT_MAX = 0.5
 _RIVALRY = 0.3  # weight, as negatives, of other offers that the customer accepted too
 
 
@@ -57,16 +58,32 @@ class Objective:
     """
 
     def __init__(
-        self, data: TrainingSet, user: TowerModule, item: TowerModule, head: AcceptanceHead, recipe: Recipe
+        self,
+        data: TrainingSet,
+        user: TowerModule,
+        item: TowerModule,
+        head: AcceptanceHead,
+        *,
+        recipe: Recipe,
+        learned: Places,
     ) -> None:
-        """Weigh the two losses by the recipe."""
+        """Weigh the two losses by the recipe; `learned` are the rows that training may learn from."""
         self.data, self.user, self.item, self.head, self.recipe = data, user, item, head, recipe
-        self.user_dropout, self.item_dropout = (
-            IdDropout(user.spec, recipe.id_dropout),
-            IdDropout(item.spec, recipe.id_dropout),
-        )
-        accepted = data.catalog_of[data.offer[data.accepted == 1]]
-        self.frequency = np.bincount(accepted[accepted >= 0], minlength=len(data.catalog)) / max(1, len(accepted))
+        accepted = data.catalog_of[data.offer[learned[data.accepted[learned] == 1]]]
+        counts = np.bincount(accepted[accepted >= 0], minlength=len(data.catalog))
+        self.frequency = counts / max(1, len(accepted))
+        # An offer that nobody has accepted may be new: as a negative it would be buried at every training.
+        self.alternatives = np.flatnonzero(counts)
+        self.user_dropout = IdDropout(user.spec, recipe.id_dropout)
+        self.item_dropout = IdDropout(item.spec, self._item_dropout_rate())
+
+    def _item_dropout_rate(self) -> float:
+        """Return the share of offers' ids to drop: at least that of the catalog's offers whose id has taught nothing.
+
+        Those are ranked by their features alone, and ids that are always there would leave the features untrained.
+        """
+        new = 1 - len(self.alternatives) / max(1, len(self.data.catalog))
+        return max(self.recipe.id_dropout, min(new, _ITEM_DROPOUT_MAX))
 
     def loss(self, rows: Places, rng: np.random.Generator, *, training: bool) -> Tensor:
         """Return the mean loss of some rows; ids are dropped in training only."""
@@ -87,9 +104,8 @@ class Objective:
             if len(positive):
                 targets = data.catalog_of[data.offer[rows[positive]]].astype(np.int64)
                 share = len(positive) / len(rows)
-                loss = loss + self.recipe.catalog_weight * share * self._among_catalog(
-                    users, view_of[positive], targets, rng
-                )
+                among = self._among_catalog(users, view_of[positive], targets, rng, training=training)
+                loss = loss + self.recipe.catalog_weight * share * among
         return loss
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
@@ -115,21 +131,26 @@ class Objective:
         accepted, weight = self._tensor(data.accepted[rows].astype(np.float32)), self._tensor(data.weight[rows])
         return F.binary_cross_entropy_with_logits(log_odds, accepted, weight=weight)
 
-    def _among_catalog(self, users: Tensor, view_of: Places, targets: Places, rng: np.random.Generator) -> Tensor:
-        """Return the cross-entropy of targets (m,) over the whole catalog, or over a sample of a large one.
+    def _among_catalog(
+        self, users: Tensor, view_of: Places, targets: Places, rng: np.random.Generator, *, training: bool
+    ) -> Tensor:
+        """Return the cross-entropy of targets (m,) among the offers that anybody accepted, or a sample of many.
 
         The logits of a view are computed once for all of its targets.
         """
-        count = len(self.data.catalog)
-        if count <= FULL_CATALOG_MAX:
-            items = self.item(Batch.of(self.data.catalog, np.arange(count)))
-            return self._log_loss(users, items, view_of, targets)
-        drawn, place_of = np.unique(np.concatenate([targets, rng.integers(0, count, SAMPLED)]), return_inverse=True)
-        items = self.item(Batch.of(self.data.catalog, drawn))
+        count = len(self.alternatives)
+        sampled = count > FULL_CATALOG_MAX
+        others = self.alternatives[rng.integers(0, count, SAMPLED)] if sampled else self.alternatives
+        drawn, place_of = np.unique(np.concatenate([targets, others]), return_inverse=True)
+        batch = Batch.of(self.data.catalog, drawn)
+        drops = training and self.item.reads_features  # an id that is all there is must stay
+        items = self.item(self.item_dropout(batch, rng) if drops else batch)
+        place_of = place_of.reshape(-1)[: len(targets)]
+        if not sampled:
+            return self._log_loss(users, items, view_of, place_of)
         # an offer is in the sample as a target or by the uniform draw
         absent = (1 - self.frequency[drawn]) ** len(targets) * (1 - 1 / count) ** SAMPLED
-        drawn_log_odds = self._tensor(np.log1p(-absent).astype(np.float32))
-        return self._log_loss(users, items, view_of, place_of.reshape(-1)[: len(targets)], drawn_log_odds)
+        return self._log_loss(users, items, view_of, place_of, self._tensor(np.log1p(-absent).astype(np.float32)))
 
     def _log_loss(
         self, users: Tensor, items: Tensor, view_of: Places, targets: Places, drawn: Tensor | None = None

@@ -14,7 +14,7 @@ from stream_scorer.core.towers.model import Model
 from stream_scorer.services.learning.trainer import read_lesson, train_model
 from stream_scorer.training.joint import fit
 from stream_scorer.training.options import TrainOptions
-from tests.example_samples import Chunks, chunk, snacks, tastes_meet
+from tests.example_samples import TASTES, Chunks, chunk, snacks, tastes_meet
 
 QUICK = TrainOptions(
     dim=8, width=4, epochs=12, batch_rows=64, learning_rate=0.03, customer_id="off", offer_id="off", prior=1.0
@@ -103,3 +103,26 @@ def test_next_to_nothing_still_gives_a_model_that_embeds_anybody(times: str) -> 
     found = scores(model, {}, catalog)
     assert np.isfinite(found).all()
     assert np.allclose(np.linalg.norm(model.user_tower.embed([{}] * 2, ["a", "never met"]).vectors, axis=1), 1.0)
+
+
+def test_an_offer_that_nobody_accepted_yet_is_ranked_by_its_features() -> None:
+    source = tastes_meet(only_accepted=True)
+    part = source.parts[0]
+    new = [Offer(offer_id=f"new-{taste}", features={"taste": taste, "price": 5.0}) for taste in TASTES]
+    options = replace(QUICK, customer_id="on", offer_id="on", objective="catalog")
+    model = train_model(Chunks((part,)), [*snacks(), *new], options).model
+    for taste in range(3):
+        customer = model.user_tower.embed([part.customers.features[taste]], [part.customers.ids[taste]]).vectors
+        items = model.item_tower.embed([one.features for one in new], [one.offer_id for one in new]).vectors
+        assert int(np.argmax(customer @ items.T)) == taste
+
+
+def test_a_new_offer_of_the_right_taste_comes_before_known_ones_of_others() -> None:
+    part = tastes_meet(only_accepted=True).parts[0]
+    new = Offer(offer_id="new", features={"taste": "sweet", "price": 5.0})
+    options = replace(QUICK, customer_id="on", offer_id="on", objective="catalog")
+    model = train_model(Chunks((part,)), [*snacks(), new], options).model
+    customer = model.user_tower.embed([part.customers.features[0]], [part.customers.ids[0]]).vectors
+    offers = [new, *(one for one in snacks() if one.features["taste"] != "sweet")]
+    items = model.item_tower.embed([one.features for one in offers], [one.offer_id for one in offers]).vectors
+    assert int(np.argmax(customer @ items.T)) == 0
