@@ -38,10 +38,16 @@ def train(
     dim: Annotated[
         int | None, typer.Option(show_default="32; 128 among the catalog", help="Length of the vectors.")
     ] = None,
-    width: Annotated[int, typer.Option(help="Width of each categorical input's embedding.")] = 16,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            show_default="16; 64 among the catalog where acceptances repeat",
+            help="Width of each categorical input's embedding.",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(show_default="20; 40 among the catalog; 5 with h2o", help="Passes over the rows, at most."),
+        typer.Option(show_default="16; 40 among the catalog; 5 with h2o", help="Passes over the rows, at most."),
     ] = None,
     batch_rows: Annotated[
         int, typer.Option(help="Rows of one optimiser step, at most; fewer where rows are few.")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from stream_scorer.core.datasets.splits import split_by_time, split_within_customers
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
+from stream_scorer.core.datasets.traits import traits_of
 from stream_scorer.core.evaluation.ranking_quality import AcceptedPairs
 from stream_scorer.core.features.slots import Category
 from stream_scorer.core.features.spec import FeatureSpec
@@ -24,11 +25,7 @@ from stream_scorer.training.warm_start import carry_head, carry_tower, shape_of
 
 _POSITIVES_MIN = 2
 _HELD_OUT_ROWS = 8_192
-# With fewer steps an epoch than this, training on few rows ends before it has learned.
-EPOCH_STEPS = 60
 ROWS_MIN = 64
-# Among the whole catalog a step takes all acceptances of some customers: few steps of many rows.
-CATALOG_STEPS = 5
 CATALOG_ROWS_MAX = 65_536
 
 
@@ -41,18 +38,13 @@ class Lesson:
     item_spec: FeatureSpec
     earlier: Model | None = None
 
-    @property
-    def everything_accepted(self) -> bool:
-        """Whether there are acceptances only."""
-        return bool(self.data.accepted.all())
-
     def recipe(self, options: TrainOptions) -> Recipe:
         """Return the recipe: the objective follows from the labels, the shape from an earlier model."""
         if self.earlier is not None:
             options = replace(
                 options, **shape_of(self.earlier.user_tower), members=1
             )  # the earlier model's vectors already hold its ensemble
-        return options.recipe(everything_accepted=self.everything_accepted, rows=len(self.data))
+        return options.recipe(traits_of(self.data), ids_alone=self.ids_alone)
 
     @property
     def ids_alone(self) -> bool:
@@ -210,9 +202,8 @@ class _Training:
 
     def _epoch_steps(self) -> int:
         rows = len(self.rows)
-        if self.catalog_only:
-            return max(-(-rows // CATALOG_ROWS_MAX), min(CATALOG_STEPS, rows // ROWS_MIN), 1)
-        return max(-(-rows // self.recipe.batch_rows), min(EPOCH_STEPS, rows // ROWS_MIN), 1)
+        step_rows_max = CATALOG_ROWS_MAX if self.catalog_only else self.recipe.batch_rows
+        return max(-(-rows // step_rows_max), min(self.recipe.epoch_steps_min, rows // ROWS_MIN), 1)
 
     def run(self, report: Callable[[Epoch], None], end: int) -> Fitted:
         epochs: list[Epoch] = []
@@ -280,7 +271,12 @@ class _Training:
 def _towers(lesson: Lesson, recipe: Recipe) -> tuple[TowerModule, TowerModule]:
     made = [
         TowerModule(
-            spec, width=recipe.width, hidden=recipe.hidden, dim=recipe.dim, rectified=recipe.objective == "separate"
+            spec,
+            width=recipe.width,
+            hidden=recipe.hidden,
+            dim=recipe.dim,
+            rectified=recipe.objective == "separate",
+            id_spread=recipe.id_spread,
         )
         for spec in (lesson.user_spec, lesson.item_spec)
     ]

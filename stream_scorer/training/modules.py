@@ -16,7 +16,7 @@ from stream_scorer.core.features.slots import Category, hashed_rows
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.towers.tower import Layer, Tower
 
-ID_SPREAD = 0.05
+HISTORY_SPREAD = 0.05
 DIRECT_SPREAD = 0.05
 _HISTORY_KEPT = 0.7
 
@@ -89,7 +89,7 @@ class AcceptedHistory(nn.Module):
         """Draw weights from torch's generator."""
         super().__init__()
         self.taken = taken
-        self.table = nn.Parameter(torch.randn(catalog, dim) * ID_SPREAD)
+        self.table = nn.Parameter(torch.randn(catalog, dim) * HISTORY_SPREAD)
 
     def forward(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Return (n, dim); zeros for rows without a history."""
@@ -115,7 +115,14 @@ class TowerModule(nn.Module):
     """
 
     def __init__(
-        self, spec: FeatureSpec, *, width: int, hidden: tuple[int, ...], dim: int, rectified: bool = False
+        self,
+        spec: FeatureSpec,
+        *,
+        width: int,
+        hidden: tuple[int, ...],
+        dim: int,
+        rectified: bool = False,
+        id_spread: float = 0.05,
     ) -> None:
         """Draw weights from torch's generator."""
         super().__init__()
@@ -125,7 +132,7 @@ class TowerModule(nn.Module):
         self.direct = self.slots == 1 and not spec.numbers and not hidden and not rectified
         self.history: AcceptedHistory | None = None
         width = dim if self.direct else width
-        spread = torch.tensor(DIRECT_SPREAD) if self.direct else width**-0.5 * _spread(spec)
+        spread = torch.tensor(DIRECT_SPREAD) if self.direct else width**-0.5 * _spread(spec, id_spread)
         self.table = nn.Parameter(torch.randn(spec.table_rows, width) * spread)
         sizes = [self.slots * width + spec.numbers, *hidden, dim]
         linear = [] if self.direct else [nn.Linear(before, after) for before, after in pairwise(sizes)]
@@ -195,15 +202,12 @@ class TowerModule(nn.Module):
         )
 
 
-def _spread(spec: FeatureSpec) -> Tensor:
-    """Return the initial spread of each table row (rows, 1).
-
-    Ids begin near zero, so that an id with few examples adds little to what its features say.
-    """
+def _spread(spec: FeatureSpec, id_spread: float) -> Tensor:
+    """Return the initial spread of each table row (rows, 1), that of features being 1."""
     spread = torch.ones(spec.table_rows, 1)
     for slot, first in zip(spec.slots, spec.first_rows, strict=False):
         if isinstance(slot, Category) and slot.from_id:
-            spread[first : first + slot.height] = ID_SPREAD
+            spread[first : first + slot.height] = id_spread
     return spread
 
 

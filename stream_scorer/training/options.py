@@ -1,8 +1,9 @@
 """Options of a training, and the recipe that they become once the data is known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from stream_scorer.core.datasets.traits import LogTraits
 from stream_scorer.errors import UsageError
 
 Objective = Literal["auto", "shown", "catalog", "separate"]
@@ -30,7 +31,7 @@ class TrainOptions:
     """
 
     dim: int | None = None
-    width: int = 16
+    width: int | None = None
     hidden: tuple[int, ...] = ()
     epochs: int | None = None
     batch_rows: int = 2_048
@@ -58,28 +59,31 @@ class TrainOptions:
             if value is not None and not low <= value <= high:
                 raise UsageError(f"{name} must be between {low} and {high}, got {value}")
 
-    def recipe(self, *, everything_accepted: bool, rows: int) -> "Recipe":
-        """Complete the options by the objective's defaults and the number of rows.
+    def recipe(self, log: LogTraits, *, ids_alone: bool) -> "Recipe":
+        """Complete the options by the objective's defaults and by what the log looks like.
 
         Raises UsageError when `shown` has no offers that were not accepted.
         """
-        if self.objective in {"shown", "separate"} and everything_accepted:
+        if self.objective in {"shown", "separate"} and log.everything_accepted:
             reason = (
                 f"the objective {self.objective!r} needs rows that were not accepted; there are none yet: an offer that nobody "
                 "answers for becomes one when its window (join.window_ms, 30 minutes by default) has closed"
             )
             raise UsageError(reason)
-        catalog = self.objective == "catalog" or (self.objective == "auto" and everything_accepted)
-        suits = _CATALOG if catalog else _SHOWN
+        catalog = self.objective == "catalog" or (self.objective == "auto" and log.everything_accepted)
+        suits = _among_catalog(log, ids_alone=ids_alone) if catalog else _SHOWN
         return Recipe(
             objective="catalog" if catalog else "separate" if self.objective == "separate" else "shown",
             dim=suits.dim if self.dim is None else self.dim,
-            epochs=min(suits.epochs, max(_EPOCHS_MIN, _VISITS // rows)) if self.epochs is None else self.epochs,
+            epochs=min(suits.epochs, max(_EPOCHS_MIN, _VISITS // log.rows)) if self.epochs is None else self.epochs,
             learning_rate=suits.learning_rate if self.learning_rate is None else self.learning_rate,
             prior=suits.prior if self.prior is None else self.prior,
             id_dropout=suits.id_dropout if self.id_dropout is None else self.id_dropout,
             patience=suits.patience if self.patience is None else self.patience,
             temperature=suits.temperature if self.temperature is None else self.temperature,
+            width=suits.width if self.width is None else self.width,
+            id_spread=suits.id_spread,
+            epoch_steps_min=suits.epoch_steps_min,
             catalog_weight=1.0 if catalog else self.catalog_weight,
             **{name: getattr(self, name) for name in _SAME},
         )
@@ -87,7 +91,11 @@ class TrainOptions:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """TrainOptions with every field decided."""
+    """TrainOptions with every field decided, and what follows from the log alone.
+
+    `id_spread` is the initial spread of ids' embeddings beside that of features, where towers read both; an epoch has
+    at least `epoch_steps_min` steps where there are rows enough for them.
+    """
 
     objective: Literal["shown", "catalog", "separate"]
     dim: int
@@ -97,6 +105,8 @@ class Recipe:
     patience: int
     temperature: float
     catalog_weight: float = 0.0
+    id_spread: float = 0.05
+    epoch_steps_min: int = 60
     width: int = 16
     hidden: tuple[int, ...] = ()
     batch_rows: int = 2_048
@@ -112,13 +122,29 @@ class Recipe:
 
 # Defaults measured on the simulator (shown) and on simulated sets of acceptances alone (catalog).
 _SHOWN = Recipe("shown", dim=32, epochs=16, learning_rate=0.004, prior=10.0, patience=6, temperature=0.1)
+# An epoch among the catalog has few steps, each with all acceptances of some customers. Ids begin near zero, so that an
+# id with few examples adds little to what its features say.
 _CATALOG = Recipe(
-    "catalog", dim=128, epochs=40, learning_rate=0.01, prior=0.0, patience=15, temperature=0.2, id_dropout=0.03
+    "catalog",
+    dim=128,
+    epochs=40,
+    learning_rate=0.01,
+    prior=0.0,
+    patience=15,
+    temperature=0.2,
+    id_dropout=0.03,
+    epoch_steps_min=5,
 )
+# Where customers take the same offers again and again, remembering who took what is what there is to learn.
+_REPEATED = replace(_CATALOG, temperature=0.1, width=64, id_spread=1.0, epoch_steps_min=20)
+_REPEATS_MIN = 0.2
+# Ids that share few offers with each other need sharper choices.
+_SPARSE = replace(_CATALOG, temperature=0.1)
+_DENSITY_MIN = 0.01
 # With many rows fewer epochs teach as much.
 _VISITS = 40_000_000
 _EPOCHS_MIN = 2
-_SAME = ("width", "hidden", "batch_rows", "held_out", "history", "refit", "members", "seed", "threads", "device")
+_SAME = ("hidden", "batch_rows", "held_out", "history", "refit", "members", "seed", "threads", "device")
 
 _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("dim", 1, 1_024),
@@ -136,3 +162,9 @@ _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("seed", 0, 2**63 - 1),
     ("threads", 0, 1_024),
 )
+
+
+def _among_catalog(log: LogTraits, *, ids_alone: bool) -> Recipe:
+    if ids_alone:
+        return _SPARSE if log.density < _DENSITY_MIN else _CATALOG
+    return _REPEATED if log.repeats >= _REPEATS_MIN else _CATALOG

@@ -173,7 +173,7 @@ def surprise(drawn: torch.Tensor | None) -> float:
         modules[0],
         modules[1],
         AcceptanceHead(dim=4, temperature=1.0, rate=0.5),
-        recipe=QUICK.recipe(everything_accepted=True, rows=300),
+        recipe=lesson.recipe(replace(QUICK, objective="catalog")),
         learned=np.arange(len(lesson.data)),
     )
     return float(objective._surprise(torch.tensor([[1.0, 2.0, 0.0]]), np.zeros(2, np.int64), np.array([0, 1]), drawn))

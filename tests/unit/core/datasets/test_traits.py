@@ -1,0 +1,34 @@
+"""What a log looks like: repeats, density, and whether anything was refused."""
+
+import numpy as np
+import pytest
+
+from stream_scorer.core.datasets.chunks import Views
+from stream_scorer.core.datasets.traits import LogTraits, traits_of
+from stream_scorer.core.messages import Offer
+from stream_scorer.services.learning.trainer import read_lesson
+from stream_scorer.training.options import TrainOptions
+from tests.example_samples import Chunks, chunk
+
+OFFERS = [Offer(offer_id=name, features={}) for name in ("x", "y", "z", "new")]
+
+
+def traits(rows: list[tuple[int, int, int]]) -> LogTraits:
+    customers, offers = Views(["a", "b"], [{}] * 2), Views(["x", "y", "gone"], [{}] * 3)
+    options = TrainOptions(customer_id="on", offer_id="on")
+    return traits_of(read_lesson(Chunks((chunk(customers, offers, rows),)), OFFERS, options).data)
+
+
+def test_an_acceptance_after_the_first_of_its_pair_is_a_repeat() -> None:
+    assert traits([(0, 0, 1), (0, 0, 1), (0, 1, 1), (1, 0, 1)]).repeats == pytest.approx(1 / 4)
+
+
+def test_density_is_the_share_of_pairs_that_were_ever_accepted() -> None:
+    assert traits([(0, 0, 1), (0, 0, 1), (0, 1, 1), (1, 0, 1)]).density == pytest.approx(3 / (2 * 4))
+
+
+def test_rows_that_were_not_accepted_or_whose_offer_is_gone_are_no_pairs() -> None:
+    found = traits([(0, 0, 1), (0, 1, 0), (1, 2, 1), (1, 2, 1)])
+    assert (found.rows, found.everything_accepted, found.repeats) == (4, False, 0.0)
+    assert found.density == pytest.approx(1 / 8)
+    assert np.isfinite([found.repeats, found.density]).all()

@@ -1,0 +1,42 @@
+"""Which defaults a log gets: by what was refused, by repeats, and by how densely ids meet."""
+
+import pytest
+
+from stream_scorer.core.datasets.traits import LogTraits
+from stream_scorer.errors import UsageError
+from stream_scorer.training.options import TrainOptions
+
+ACCEPTED = LogTraits(rows=10_000, everything_accepted=True, repeats=0.0, density=0.05)
+SHOWN = LogTraits(rows=10_000, everything_accepted=False, repeats=0.0, density=0.05)
+REPEATED = LogTraits(rows=10_000, everything_accepted=True, repeats=0.2, density=0.05)
+SPARSE = LogTraits(rows=10_000, everything_accepted=True, repeats=0.0, density=0.009)
+
+
+def test_acceptances_alone_are_learned_among_the_catalog() -> None:
+    assert TrainOptions().recipe(ACCEPTED, ids_alone=False).objective == "catalog"
+    assert TrainOptions().recipe(SHOWN, ids_alone=False).objective == "shown"
+
+
+def test_repeats_give_wide_ids_that_begin_at_their_full_spread() -> None:
+    recipe = TrainOptions().recipe(REPEATED, ids_alone=False)
+    assert (recipe.width, recipe.id_spread, recipe.temperature) == (64, 1.0, 0.1)
+
+
+def test_without_repeats_features_speak_before_ids_do() -> None:
+    recipe = TrainOptions().recipe(ACCEPTED, ids_alone=False)
+    assert (recipe.width, recipe.id_spread, recipe.temperature) == (16, 0.05, 0.2)
+
+
+@pytest.mark.parametrize(("log", "temperature"), [(ACCEPTED, 0.2), (REPEATED, 0.2), (SPARSE, 0.1)])
+def test_ids_alone_choose_more_sharply_where_they_hardly_meet(log: LogTraits, temperature: float) -> None:
+    assert TrainOptions().recipe(log, ids_alone=True).temperature == temperature
+
+
+def test_what_is_given_goes_before_what_the_log_suggests() -> None:
+    recipe = TrainOptions(width=8, temperature=0.3).recipe(REPEATED, ids_alone=False)
+    assert (recipe.width, recipe.temperature) == (8, 0.3)
+
+
+def test_shown_offers_cannot_be_learned_from_acceptances_alone() -> None:
+    with pytest.raises(UsageError, match="not accepted; there are none"):
+        TrainOptions(objective="shown").recipe(ACCEPTED, ids_alone=False)
