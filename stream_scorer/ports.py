@@ -75,7 +75,10 @@ class RecordSource(Protocol):
         """Ask the broker whether all of these, whose end was told, have nothing more to read by now; False when it does not say."""
 
     def lag(self) -> dict[Partition, int]:
-        """Return how many offsets each held partition is behind its end, as last known."""
+        """Return how many offsets each started partition is behind its end, as last known.
+
+        One of which nothing has come yet, neither a record nor its end, is left out: its position is not known.
+        """
 
     def close(self) -> None:
         """Leave the group."""

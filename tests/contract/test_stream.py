@@ -185,3 +185,18 @@ def test_a_log_knows_the_shape_of_topics_that_exist(stream: Stream) -> None:
     assert [shape.partitions for shape in shapes.values()] == [4, 4]
     assert len({shape.topic_id for shape in shapes.values()} - {""}) == 2
     assert stream.log.topics([stream.topics.rankings]) == {stream.topics.rankings: shapes[stream.topics.rankings]}
+
+
+def test_the_lag_after_a_start_is_what_is_not_committed_and_no_marker_counts(stream: Stream) -> None:
+    put(stream, stream.topics.rankings, b"one", b"two", b"three")
+    source, place = stream.source([stream.topics.rankings]), Partition(stream.topics.rankings, 1)
+    stream.sink.write([], progress_of(read(source, 3)), source)  # type: ignore[arg-type]
+    source.close()
+    source = stream.source([stream.topics.rankings])
+    seen: list[int] = []
+    deadline_s = time.monotonic() + WAIT_S
+    while seen[-1:] != [0] and time.monotonic() < deadline_s:
+        source.fetch(records_max=10, wait_s=0.2, linger_s=0)
+        seen += [source.lag()[place]] if place in source.lag() else []
+    assert seen[-1] == 0
+    assert max(seen) <= 1  # never the whole partition

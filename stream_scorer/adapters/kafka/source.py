@@ -132,12 +132,12 @@ class KafkaSource:
                 continue  # one that was revoked or held between poll() and consume()
             if error is not None:
                 ended[partition] = None
-                self._ends[partition] = message.offset() or 0
+                # behind the markers that end transactions, which are never handed over
+                self._ends[partition] = self._next[partition] = message.offset() or 0
             else:
                 records.append(record_of(message))
                 ended.pop(partition, None)
-        for record in records:
-            self._next[Partition(record.topic, record.partition)] = record.offset + 1
+                self._next[partition] = records[-1].offset + 1
         return records, tuple(ended), tuple(troubles)
 
     # -- in step -----------------------------------------------------------------------------------------------------------
@@ -266,11 +266,11 @@ class KafkaSource:
     def lag(self) -> dict[Partition, int]:
         """See RecordSource.lag."""
         lags: dict[Partition, int] = {}
-        for one in self._owned & self._started:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(*one), cached=True)
+        for one in self._owned & self._started & self._next.keys():
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(*one), cached=True)
             if high >= 0:
-                held = self._order.held_of(one) if self._order else 0
-                lags[one] = max(0, high - self._next.get(one, max(low, 0))) + held
+                waiting = self._order.held_of(one) if self._order else 0
+                lags[one] = max(0, high - self._next[one]) + waiting
         return lags
 
     def close(self) -> None:
