@@ -10,6 +10,7 @@ from stream_scorer.core.features.spec import FeatureSpec, RowError, Side
 UNKNOWN_NAMES_MAX = 32
 BLIND_SHARE = 0.01  # a feature that fewer rows state is not in the file: a few rows may be hand-made
 CAUTION_SHARE = 0.05
+WARNED_ROWS_MIN = 10  # so many rows show whether a feature is missing as a rule; of fewer it may be those rows' own
 _NAMED_MAX = 5
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import xxhash
 from pydantic import TypeAdapter, ValidationError
 
+from stream_scorer.core.features.coverage import FeatureCoverage, coverage_of
 from stream_scorer.core.messages import Id, Offer, OfferId
 from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
@@ -24,10 +25,11 @@ _ID: TypeAdapter[str] = TypeAdapter(Id)
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The changes of a batch, at most one an offer, and what could not be read or embedded."""
+    """The changes of a batch, at most one an offer, what could not be read or embedded, and which features were stated."""
 
     changes: list[OfferChange]
     dead_letters: list[DeadLetter]
+    coverage: FeatureCoverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,14 @@ def fingerprint_of(offer: Offer | None) -> int | None:
 def refresh(records: Sequence[Record], held: Fingerprints, item_tower: Tower) -> Refreshed:
     """Return what the records, in order, change in a release that holds `held` and whose vectors `item_tower` makes."""
     stated, unread = _read(records)  # offers and withdrawals
-    vectors, unfit = _embed([one for one in stated if _differs(one, held)], item_tower)  # source -> (p,) float32
+    vectors, unfit, coverage = _embed(
+        [one for one in stated if _differs(one, held)], item_tower
+    )  # source -> (p,) float32
     lost = {(letter.record.partition, letter.record.offset) for letter in unfit}
     last = {one.offer_id: one for one in stated if one.source not in lost}
     owed = [one for one in last.values() if _differs(one, held)]
     changes = [OfferChange(one.offer_id, one.offer, vectors.get(one.source, b""), one.source) for one in owed]
-    return Refreshed(changes, [*unread, *unfit])
+    return Refreshed(changes, [*unread, *unfit], coverage)
 
 
 def _differs(stated: _Stated, held: Fingerprints) -> bool:
@@ -99,11 +103,12 @@ def _keyed(record: Record, offer: Offer | None) -> _Stated | DeadLetter:
     return _Stated(offer_id, offer, record)
 
 
-def _embed(stated: Sequence[_Stated], item_tower: Tower) -> tuple[dict[tuple[int, int], bytes], list[DeadLetter]]:
+def _embed(
+    stated: Sequence[_Stated], item_tower: Tower
+) -> tuple[dict[tuple[int, int], bytes], list[DeadLetter], FeatureCoverage]:
     stated = [one for one in stated if one.offer is not None]
-    made = item_tower.embed(
-        [one.offer.features for one in stated if one.offer is not None], [one.offer_id for one in stated]
-    )
+    features = [one.offer.features for one in stated if one.offer is not None]
+    made = item_tower.embed(features, [one.offer_id for one in stated])
     vectors = made.vectors.astype(np.float32)
     faults = {error.index: (error.code, error.message) for error in made.errors}
     for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
@@ -114,7 +119,8 @@ def _embed(stated: Sequence[_Stated], item_tower: Tower) -> tuple[dict[tuple[int
             ("vector_zero", "the item tower gives a zero vector for this offer, which every customer would score 0"),
         )
     dead_letters = [DeadLetter(stated[row].record, code, message) for row, (code, message) in sorted(faults.items())]
-    return {one.source: vectors[row].tobytes() for row, one in enumerate(stated) if row not in faults}, dead_letters
+    fit = {one.source: vectors[row].tobytes() for row, one in enumerate(stated) if row not in faults}
+    return fit, dead_letters, coverage_of(item_tower.spec, features, made.errors)
 
 
 def _fingerprint(fragment: bytes, active: bool, start_ms: int, end_ms: int) -> int:

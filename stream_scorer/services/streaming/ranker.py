@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from stream_scorer.core.features.coverage import FeatureCoverage
+from stream_scorer.core.features.coverage import WARNED_ROWS_MIN, FeatureCoverage
 from stream_scorer.core.ranking.encoding import OfferFeatures
 from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
@@ -17,9 +17,6 @@ from stream_scorer.ports import Fetched, Telemetry
 from stream_scorer.services.streaming.loop import Work
 
 log = structlog.get_logger(__name__)
-
-# so many requests show whether a feature is missing as a rule; of fewer it may be those customers' own
-WARNED_REQUESTS_MIN = 10
 
 
 class Releases(Protocol):
@@ -110,8 +107,8 @@ class Ranker:
         if self._covered is None:
             return
         covered = self._covered.plus(batch)
-        self._covered = covered if covered.rows < WARNED_REQUESTS_MIN else None
-        if covered.rows >= WARNED_REQUESTS_MIN and (missing := covered.mostly_missing()):
+        self._covered = covered if covered.rows < WARNED_ROWS_MIN else None
+        if covered.rows >= WARNED_ROWS_MIN and (missing := covered.mostly_missing()):
             log.warning(
                 "features_missing",
                 release_id=self._release.release_id if self._release else None,

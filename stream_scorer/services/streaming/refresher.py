@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from stream_scorer.core.features.coverage import WARNED_ROWS_MIN, FeatureCoverage
 from stream_scorer.core.messages import OfferId, ReleaseId
 from stream_scorer.core.records import Partition, Position, Record, progress_of
 from stream_scorer.core.releases.change import OfferChange
@@ -47,6 +48,7 @@ class _Followed:
     kept: dict[int, int]  # partition -> next offset to apply, as the store keeps it
     told: dict[int, int]  # partition -> next offset whose dead letter is not written
     topic_id: str
+    covered: FeatureCoverage | None  # of the changed offers, until there are enough to judge by
 
 
 class Refresher:
@@ -143,7 +145,13 @@ class Refresher:
     def _follow(self, release_id: ReleaseId, progress: dict[int, int], told: dict[int, int], topic_id: str) -> None:
         release, model = self._store.load(release_id), self._store.model(release_id)
         self._followed = _Followed(
-            release_id, model.item_tower, fingerprints_of(release.catalog), progress, told, topic_id
+            release_id,
+            model.item_tower,
+            fingerprints_of(release.catalog),
+            progress,
+            told,
+            topic_id,
+            FeatureCoverage("offer", model.item_tower.spec.feature_names),
         )
         self._topic_due_s = self._clock.monotonic_s() + TOPIC_EVERY_S
         starts = {number: self._start(number, progress, told) for number in self._owned}
@@ -178,6 +186,7 @@ class Refresher:
         followed.kept |= {number: max(stretch) for number, stretch in stretches.items()}
         for change in refreshed.changes:
             _note(followed.held, change)
+        _judge(followed, refreshed.coverage)
         letters = [
             letter
             for letter in refreshed.dead_letters
@@ -236,6 +245,22 @@ def _pieces(changes: Sequence[OfferChange]) -> Iterator[Sequence[OfferChange]]:
     """Yield at least one piece, though it be empty: progress goes with the last."""
     for start in range(0, max(1, len(changes)), CHANGES_PER_CALL):
         yield changes[start : start + CHANGES_PER_CALL]
+
+
+def _judge(followed: _Followed, batch: FeatureCoverage) -> None:
+    """Warn once, as soon as there are changed offers enough, of features that most of them lack."""
+    if followed.covered is None:
+        return
+    covered = followed.covered.plus(batch)
+    followed.covered = covered if covered.rows < WARNED_ROWS_MIN else None
+    if covered.rows >= WARNED_ROWS_MIN and (missing := covered.mostly_missing()):
+        log.warning(
+            "features_missing",
+            release_id=followed.release_id,
+            offers=covered.rows,
+            missing={name: covered.missing[name] for name in missing},
+            unknown=list(covered.unknown),
+        )
 
 
 def _note(held: dict[OfferId, int], change: OfferChange) -> None:

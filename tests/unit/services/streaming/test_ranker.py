@@ -4,11 +4,12 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
+from stream_scorer.core.features.coverage import WARNED_ROWS_MIN
 from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.ranking.encoding import ALL_FEATURES
 from stream_scorer.core.releases.release import Release
 from stream_scorer.ports import Fetched
-from stream_scorer.services.streaming.ranker import WARNED_REQUESTS_MIN, RankConfig, Ranker
+from stream_scorer.services.streaming.ranker import RankConfig, Ranker
 from tests.doubles import SilentTelemetry
 from tests.ranking_worlds import TOPICS, record_of
 from tests.release_samples import model, offer, release
@@ -52,12 +53,12 @@ def test_a_batch_that_was_not_written_is_not_counted() -> None:
 
 
 def test_a_feature_that_most_requests_lack_is_said_once_a_release() -> None:
-    rows: list[dict[str, Any]] = [{"Price": 1.0, "colour": "red"}] * WARNED_REQUESTS_MIN
+    rows: list[dict[str, Any]] = [{"Price": 1.0, "colour": "red"}] * WARNED_ROWS_MIN
     (warning,) = rank(rows[:4], rows[4:], rows)[1]
     assert (warning["missing"], warning["unknown"]) == ({"price": len(rows)}, ["Price"])
 
 
 def test_nothing_is_said_of_too_few_requests_or_of_features_that_half_of_them_state() -> None:
     whole: dict[str, Any] = {"price": 1.0, "colour": "red"}
-    assert rank([{}] * (WARNED_REQUESTS_MIN - 1))[1] == []
-    assert rank([{"colour": "red"}, whole] * WARNED_REQUESTS_MIN)[1] == []
+    assert rank([{}] * (WARNED_ROWS_MIN - 1))[1] == []
+    assert rank([{"colour": "red"}, whole] * WARNED_ROWS_MIN)[1] == []

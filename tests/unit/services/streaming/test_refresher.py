@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
+from stream_scorer.core.features.coverage import WARNED_ROWS_MIN
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.core.wire.codec import encode
@@ -319,3 +320,15 @@ def test_a_topic_made_anew_is_noticed_though_it_is_longer_than_the_old_one(world
     world.settle()
     assert world.held()["offer-1"] == b'{"price":8.0}'
     assert world.held()["offer-2"] == b'{"price":2.0,"colour":"red"}'
+
+
+def test_features_that_most_changed_offers_lack_are_said_once(world: World) -> None:
+    published(world.store)
+    world.say(*(offer(number, features={"Price": 1.0, "colour": "red"}) for number in range(WARNED_ROWS_MIN)))
+    with capture_logs() as logs:
+        world.settle()
+        world.say(*(offer(number, features={"Price": 2.0, "colour": "red"}) for number in range(WARNED_ROWS_MIN)))
+        world.settle()
+    (warning,) = [entry for entry in logs if entry["event"] == "features_missing"]
+    assert warning["unknown"] == ["Price"]
+    assert warning["missing"] == {"price": warning["offers"]}
