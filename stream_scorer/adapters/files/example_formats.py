@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,7 +172,10 @@ def _text_of(text: bytes) -> bytes | None:
     """Return features as the bytes of a JSON object; they may come as text that holds it."""
     if text[0] == _OBJECT:
         return text
-    return msgspec.json.decode(text, type=str).encode() if text.startswith(b'"') else None if text == b"null" else text
+    if text.startswith(b'"'):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # where its row is read, its place is known
+            return msgspec.json.decode(text, type=str).encode()
+    return None if text == b"null" else text
 
 
 def csv_rows(file: Path) -> Iterator[RawChunk]:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +15,12 @@ from stream_scorer.errors import UsageError
 _SHOWN_CHARS = 60
 
 
+@lru_cache(maxsize=256)
 def caution(sentence: str) -> None:
-    """Say what a reader may have meant otherwise: on stderr, or as a log line where logs are set up."""
+    """Say once what the owner of a file may have meant otherwise: on stderr, or as a log line where logs are set up.
+
+    Files are read more than once, so an equal sentence is not said again.
+    """
     if structlog.is_configured():
         structlog.get_logger(__name__).warning("caution", reason=sentence)
     else:
