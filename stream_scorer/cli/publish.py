@@ -66,6 +66,7 @@ def publish(
     from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.core.features.coverage import cautions_of
     from stream_scorer.core.releases.gate import caution_of
+    from stream_scorer.core.releases.validity import validity_cautions
     from stream_scorer.services.learning.publisher import held_against
     from stream_scorer.services.learning.publisher import publish as make_current
     from stream_scorer.wiring import release_store
@@ -88,7 +89,7 @@ def publish(
         stated = read_offers(Path(offers or ""))
         made = made if labels is None else _judged(made, stated, labels)
         draft = _drafted(made, stated)
-        for sentence in cautions_of(draft.coverage):
+        for sentence in [*cautions_of(draft.coverage), *validity_cautions(stated, draft.release.created_ms)]:
             print(f"caution: {sentence}", file=sys.stderr)
         make_current(store, made, held_against(draft, store), keep=keep, force=force)
         if (caution := caution_of(made.facts)) is not None:
