@@ -32,7 +32,18 @@ def test_joiners_drop_an_erased_customer_and_go_on_with_the_others(ring: Ring, t
 
 
 def erase(ring: Ring, customer: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "stream_scorer", "erase", "--customer", customer, "--json", "--wait", "60"]
+    command = [
+        sys.executable,
+        "-m",
+        "stream_scorer",
+        "erase",
+        "--customer",
+        customer,
+        "--no-buffer",
+        "--json",
+        "--wait",
+        "60",
+    ]
     done = subprocess.run(
         command, env={**os.environ, **ring.variables()}, stdout=subprocess.PIPE, text=True, timeout=120, check=True
     )

@@ -91,7 +91,7 @@ def test_unequal_partition_counts_are_a_fault(world: World) -> None:
         (
             TOPICS.outcomes,
             {"retention_ms": "60000"},
-            "retention.ms is 60000, must be at least 5520000: the join looks back so far",
+            "retention.ms is 60000, must be at least 5640000: the join looks back so far",
         ),
         (
             TOPICS.dead_letters,
