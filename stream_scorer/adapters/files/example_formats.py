@@ -343,7 +343,8 @@ def _request_of(columns: Columns, customers: Sequence[str], customer_of: Ints, t
         values, value_of = checked_ids(column)
         hashed = _hashes(values)[value_of]
     named = np.where(hashed, hashed, times.astype(np.uint64)) * _MIX
-    return np.maximum(_hashes(customers)[customer_of] ^ named, np.uint64(1))
+    requests: Hashes = np.maximum(_hashes(customers)[customer_of] ^ named, np.uint64(1))
+    return requests
 
 
 def _shown(columns: Columns, count: int) -> npt.NDArray[np.bool_]:
