@@ -8,16 +8,16 @@ newest time among the rankings that were labelled, and an outcome is settled as 
 disorder. Requests and outcomes meet by request id and customer. Rankings and outcomes of an erased customer are read over.
 """
 
-import json
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from sys import maxsize
 
+from stream_scorer.core.joining import reasons
 from stream_scorer.core.joining.erasure import ErasedCustomers, sort_out
 from stream_scorer.core.joining.event_time import NO_TIME
 from stream_scorer.core.joining.held_outcomes import HeldOutcomes, Reach
-from stream_scorer.core.joining.join_state import Joined, JoinTopics
+from stream_scorer.core.joining.join_state import ClosePoint, Joined, JoinTopics
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.joining.labelling import (
     NO_ANSWERS,
@@ -26,6 +26,7 @@ from stream_scorer.core.joining.labelling import (
     Horizons,
     labels_of,
 )
+from stream_scorer.core.joining.reasons import Reason
 from stream_scorer.core.messages import Acceptance, Erasure
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.core.wire.codec import decode_all
@@ -39,35 +40,6 @@ from stream_scorer.core.wire.own_topics import (
 )
 
 BUFFERED_MAX = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class ClosePoint:
-    """Where the state of a partition begins, and its clocks; travels as the offset's metadata.
-
-    `outcome_appended_ms` is the broker's time of the newest outcome. Outcomes before the offset `shed` wait no more.
-    """
-
-    watermark_ms: int
-    labelled_ms: int
-    rankings: int
-    outcomes: int
-    labels: int
-    outcome_appended_ms: int = NO_TIME
-    shed: int = 0
-
-    def to_text(self) -> str:
-        """Return the metadata string."""
-        return json.dumps(["close", *(getattr(self, name) for name in self.__slots__)], separators=(",", ":"))
-
-    @classmethod
-    def from_text(cls, text: str) -> "ClosePoint":
-        """Read a metadata string. Raises ValueError for one that is not ours."""
-        kind, *numbers = json.loads(text)
-        if kind != "close":
-            msg = f"the group's positions were written by another way to emit than at_close: {text[:20]!r}"
-            raise ValueError(msg)
-        return cls(*numbers)
 
 
 class PartitionClose:
@@ -137,10 +109,6 @@ class PartitionClose:
 
     def _read_ranking(self, record: Record) -> None:
         head = read_ranking_head(record.value)
-        if not isinstance(head, str):
-            bytes_max = labelled_bytes_max(len(record.value or b""), len(head.offers))
-            if bytes_max > self._label_bytes_max:
-                head = f"its labels would take more than {self._label_bytes_max} bytes"
         self._ahead.append((self._bare(record, head), head))
 
     def _read_outcomes(self, outcomes: Sequence[Record]) -> None:
@@ -154,15 +122,13 @@ class PartitionClose:
     def _read_outcome(self, record: Record, acceptance: Acceptance) -> None:
         horizons, requested_ms, time_ms = self._horizons, acceptance.request_time_ms, acceptance.event_time_ms
         if requested_ms is None:
-            self._reject(record, "request_time_missing", "labels at the close need request_time_ms on every acceptance")
+            self._reject(record, reasons.TIME_MISSING)
         elif max(time_ms, requested_ms) > record.timestamp_ms + horizons.skew_ms:
-            self._reject(record, "from_the_future", _AHEAD.format(horizons.skew_ms))
+            self._reject(record, reasons.from_the_future(horizons))
         elif time_ms < requested_ms - horizons.back_ms:
-            why = f"the answer is more than {horizons.back_ms} ms before its request"
-            self._reject(record, "before_its_request", why)
+            self._reject(record, reasons.before_its_request(horizons))
         elif time_ms > requested_ms + horizons.usable_ms or self._passed(acceptance, requested_ms):
-            why = f"the answer is more than {horizons.usable_ms} ms after its request"
-            self._reject(record, "outcome_too_late", why)
+            self._reject(record, reasons.outcome_too_late(horizons))
         elif self._erased.cover(acceptance.customer_id, requested_ms):
             self._counts["outcomes_erased"] += 1
         elif record.offset >= self._shed:
@@ -217,17 +183,19 @@ class PartitionClose:
         while self._ahead and self._due(*self._ahead[0], now_ms):
             record, head = self._ahead.popleft()
             if isinstance(head, str):
-                self._reject(record, "bad_ranking", head)
+                self._reject(record, Reason("bad_ranking", head))
             else:
                 self._label_due(record, head)
 
     def _label_due(self, record: Record, head: RankingHead) -> None:
         horizons = self._horizons
         if head.event_time_ms > record.timestamp_ms + horizons.skew_ms:
-            self._reject(record, "from_the_future", _AHEAD.format(horizons.skew_ms))
+            self._reject(record, reasons.from_the_future(horizons))
+        elif labelled_bytes_max(len(record.value or b""), len(head.offers)) > self._label_bytes_max:
+            self._reject(record, reasons.labels_too_large(self._label_bytes_max))
         elif self._labelled_ms > head.event_time_ms + horizons.disorder_ms:
             why = f"the request is more than {horizons.disorder_ms} ms behind those before it"
-            self._reject(record, "ranking_too_late", why)
+            self._reject(record, Reason("ranking_too_late", why))
         elif (known_ms := self._recent.get(head.request_id, {}).get(head.customer_id)) is not None:
             self._see_again(record, head, known_ms)
         elif self._erased.cover(head.customer_id, head.event_time_ms):
@@ -250,7 +218,7 @@ class PartitionClose:
         if known_ms == head.event_time_ms:
             self._counts["duplicate_rankings"] += 1
         else:
-            self._reject(record, "request_id_reused", "the request id was used before with another event_time_ms")
+            self._reject(record, reasons.REUSED)
 
     def _label_one(self, record: Record, head: RankingHead) -> None:
         answers = self._answers(head)
@@ -278,7 +246,7 @@ class PartitionClose:
             if acceptance.request_time_ms != head.event_time_ms:
                 self._waiting.put_back(key, record)  # another request's, by its own word
             elif place is None:
-                self._reject(record, "offer_not_ranked", "the offer was not in the ranking of this request")
+                self._reject(record, reasons.NOT_RANKED)
             else:
                 before = answers.get(place, NO_ANSWERS)
                 answers[place] = before.with_answer(acceptance.accepted, acceptance.event_time_ms)
@@ -301,18 +269,15 @@ class PartitionClose:
 
     def _settle_orphan(self, orphan: Record, requested_ms: int) -> None:
         acceptance = decode_all([orphan], Acceptance).messages[0]
-        if requested_ms in self._recent.get(acceptance.request_id, {}).values():
-            self._reject(orphan, "another_customer", "the request was another customer's")
-        else:
-            self._reject(orphan, "unknown_request", "no ranking of this request has come")
+        is_known = requested_ms in self._recent.get(acceptance.request_id, {}).values()
+        self._reject(orphan, reasons.OF_ANOTHER if is_known else reasons.NEVER_RANKED)
 
     def shed(self, count: int) -> list[DeadLetter]:
         """Stop so many outcomes from waiting, the oldest, and return them as dead letters."""
         oldest = self._waiting.take_oldest(count)
         if oldest:
             self._shed = oldest[-1].offset + 1
-        why = "more outcomes wait for their rankings than join.open_requests_max allows"
-        return [DeadLetter(record, "too_many_waiting", why) for record in oldest]
+        return [DeadLetter(record, *reasons.SHED) for record in oldest]
 
     def _idle(self) -> bool:
         return all(self._at_end.values()) and not self._ahead
@@ -328,8 +293,8 @@ class PartitionClose:
                 self._recent.pop(request_id, None)
         self._erased.forget(settled_ms)
 
-    def _reject(self, record: Record, code: str, message: str) -> None:
-        self._dead.append(DeadLetter(record, code, message))
+    def _reject(self, record: Record, reason: Reason) -> None:
+        self._dead.append(DeadLetter(record, *reason))
 
     # -- where it stands ---------------------------------------------------------------------------------------------------
 
@@ -428,9 +393,6 @@ class PartitionClose:
         """Read outcomes from before the committed position again; what was rejected of them was rejected then."""
         self._read_outcomes(records)
         self._dead, self._counts = [], Counter()
-
-
-_AHEAD = "event_time_ms must be at most {} ms after the broker's time"
 
 
 def _key(request_id: str, customer_id: str) -> str:

@@ -20,6 +20,7 @@ from sys import intern, maxsize
 
 import lz4.block
 
+from stream_scorer.core.joining import reasons
 from stream_scorer.core.joining.erasure import ErasedCustomers, sort_out
 from stream_scorer.core.joining.event_time import EventTime
 from stream_scorer.core.joining.held_outcomes import HeldOutcomes, Reach
@@ -36,6 +37,7 @@ from stream_scorer.core.joining.labelling import (
     nothing_known,
 )
 from stream_scorer.core.joining.open_requests import OpenRequest, OpenRequests
+from stream_scorer.core.joining.reasons import Reason
 from stream_scorer.core.messages import Acceptance, Erasure
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.core.wire.codec import decode_all
@@ -128,22 +130,22 @@ class PartitionJoin:
     def _read_ranking(self, record: Record) -> None:
         horizons, head = self._horizons, read_ranking_head(record.value)
         if isinstance(head, str):
-            self._reject(record, "bad_ranking", head)
+            self._reject(record, Reason("bad_ranking", head))
         elif head.event_time_ms > record.timestamp_ms + horizons.skew_ms:
-            self._reject(record, "from_the_future", _AHEAD.format(horizons.skew_ms))
+            self._reject(record, reasons.from_the_future(horizons))
         elif labelled_bytes_max(len(record.value or b""), len(head.offers)) > self._label_bytes_max:
-            self._reject(record, "ranking_too_large", f"its labels would take more than {self._label_bytes_max} bytes")
+            self._reject(record, reasons.labels_too_large(self._label_bytes_max))
         elif self.watermark_ms > head.event_time_ms + horizons.forget_ms:
             self._remember(record, head)
             why = f"the request is more than {horizons.forget_ms} ms behind the watermark"
-            self._reject(record, "ranking_too_late", why)
+            self._reject(record, Reason("ranking_too_late", why))
         elif (known := self.open.get(head.request_id, head.customer_id)) is None:
             self._open(record, head)
         elif known.time_ms == head.event_time_ms:
             self._counts["duplicate_rankings"] += 1
         else:
             self.open.remember_until(known, head.event_time_ms)
-            self._reject(record, "request_id_reused", "the request id was used before with another event_time_ms")
+            self._reject(record, reasons.REUSED)
 
     def _remember(self, record: Record, head: RankingHead) -> None:
         """Keep in mind that the request was there; of a restore's records those that must be are sorted out at its end."""
@@ -187,7 +189,7 @@ class PartitionJoin:
     def _read_outcome(self, record: Record, acceptance: Acceptance) -> None:
         time_ms = acceptance.event_time_ms
         if time_ms > record.timestamp_ms + self._horizons.skew_ms:
-            self._reject(record, "from_the_future", _AHEAD.format(self._horizons.skew_ms))
+            self._reject(record, reasons.from_the_future(self._horizons))
             return
         self._time.outcome(time_ms, record.timestamp_ms)
         request = self.open.get(acceptance.request_id, acceptance.customer_id)
@@ -212,13 +214,12 @@ class PartitionJoin:
         if request.erased:
             self._counts["outcomes_erased"] += 1
             return
-        acceptance, back_ms = waiting.acceptance, self._horizons.back_ms
+        acceptance = waiting.acceptance
         place = request.place(acceptance.offer_id)
         if place is None:
-            self._reject(waiting.record, "offer_not_ranked", "the offer was not in the ranking of this request")
-        elif acceptance.event_time_ms < request.time_ms - back_ms:
-            why = f"the answer is more than {back_ms} ms before its request"
-            self._reject(waiting.record, "before_its_request", why)
+            self._reject(waiting.record, reasons.NOT_RANKED)
+        elif acceptance.event_time_ms < request.time_ms - self._horizons.back_ms:
+            self._reject(waiting.record, reasons.before_its_request(self._horizons))
         else:
             before = request.answers.get(place, NO_ANSWERS)
             after = before.with_answer(acceptance.accepted, acceptance.event_time_ms)
@@ -234,35 +235,15 @@ class PartitionJoin:
         return watermark_ms > time_ms + self._horizons.settle_ms
 
     def _settle(self, waiting: Waiting) -> None:
-        """Say why an outcome counts nowhere.
-
-        A ranking counts as known only where it would be remembered until the outcome is settled, by their times: what happens to be in
-        memory, which a restart or the size of batches may change, makes no difference.
-        """
-        acceptance, usable_ms = waiting.acceptance, self._horizons.usable_ms
-        requested = {request.customer_id: request.time_ms for request in self._remembered_for(acceptance)}
-        requested_ms = requested.pop(acceptance.customer_id, acceptance.request_time_ms)
-        if requested_ms is not None and acceptance.event_time_ms > requested_ms + usable_ms:
-            why = f"the answer is more than {usable_ms} ms after its request"
-            self._reject(waiting.record, "outcome_too_late", why)
-        elif requested:
-            self._reject(waiting.record, "another_customer", "the request was another customer's")
-        else:
-            why = "no ranking of this request is known, or it is forgotten by now"
-            self._reject(waiting.record, "unknown_request", why)
-
-    def _remembered_for(self, acceptance: Acceptance) -> list[OpenRequest]:
-        settled_ms = acceptance.event_time_ms + self._horizons.settle_ms
-        requests = self.open.namesakes(acceptance.request_id)
-        return [each for each in requests if settled_ms <= each.time_ms + self._horizons.remember_ms]
+        namesakes = self.open.namesakes(waiting.acceptance.request_id)
+        self._reject(waiting.record, reasons.why_unanswerable(waiting.acceptance, namesakes, self._horizons))
 
     def shed(self, count: int) -> list[DeadLetter]:
         """Stop so many outcomes from waiting, the oldest, and return them as dead letters."""
         oldest = self._waiting.take_oldest(count)
         if oldest:
             self._shed = oldest[-1].record.offset + 1
-        why = "more outcomes wait for their rankings than join.open_requests_max allows"
-        return [DeadLetter(waiting.record, "too_many_waiting", why) for waiting in oldest]
+        return [DeadLetter(waiting.record, *reasons.SHED) for waiting in oldest]
 
     # -- erasure -----------------------------------------------------------------------------------------------------------
 
@@ -318,8 +299,8 @@ class PartitionJoin:
         self._outcomes_reach.forget(passed_ms)
         self._erased.forget(passed_ms)
 
-    def _reject(self, record: Record, code: str, message: str) -> None:
-        self._dead.append(DeadLetter(record, code, message))
+    def _reject(self, record: Record, reason: Reason) -> None:
+        self._dead.append(DeadLetter(record, *reason))
 
     # -- what is owed ------------------------------------------------------------------------------------------------------
 
@@ -447,9 +428,6 @@ class PartitionJoin:
         self._dead, self._counts, self._touched = [], Counter(), {}
         self._forget()
         return left_out
-
-
-_AHEAD = "event_time_ms must be at most {} ms after the broker's time"
 
 
 def _key(request_id: str, customer_id: str) -> str:

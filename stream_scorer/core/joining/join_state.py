@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from dataclasses import astuple, dataclass
 
-from stream_scorer.core.joining.event_time import Clocks
+from stream_scorer.core.joining.event_time import NO_TIME, Clocks
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
@@ -56,6 +56,35 @@ class RestorePoint:
             raise ValueError(msg)
         later = numbers[7:8]
         return cls(Clocks(*numbers[:4], *later), *numbers[4:7], *numbers[8:])
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePoint:
+    """Where the state of a partition begins, and its clocks; travels as the offset's metadata.
+
+    `outcome_appended_ms` is the broker's time of the newest outcome. Outcomes before the offset `shed` wait no more.
+    """
+
+    watermark_ms: int
+    labelled_ms: int
+    rankings: int
+    outcomes: int
+    labels: int
+    outcome_appended_ms: int = NO_TIME
+    shed: int = 0
+
+    def to_text(self) -> str:
+        """Return the metadata string."""
+        return json.dumps(["close", *(getattr(self, name) for name in self.__slots__)], separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> "ClosePoint":
+        """Read a metadata string. Raises ValueError for one that is not ours."""
+        kind, *numbers = json.loads(text)
+        if kind != "close":
+            msg = f"the group's positions were written by another way to emit than at_close: {text[:20]!r}"
+            raise ValueError(msg)
+        return cls(*numbers)
 
 
 @dataclass(frozen=True, slots=True)

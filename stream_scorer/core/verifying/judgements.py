@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stream_scorer.core.joining.at_close import ClosePoint
 from stream_scorer.core.joining.erasure import ErasedCustomers
-from stream_scorer.core.joining.join_state import RestorePoint
+from stream_scorer.core.joining.join_state import ClosePoint, RestorePoint
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.joining.ring_shape import take_apart
 from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes

@@ -8,9 +8,9 @@ from typing import Literal, TypeVar
 
 import structlog
 
-from stream_scorer.core.joining.at_close import ClosePoint, PartitionClose
+from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
-from stream_scorer.core.joining.join_state import JoinTopics, RestorePoint
+from stream_scorer.core.joining.join_state import ClosePoint, JoinTopics, RestorePoint
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.joining.ring_shape import RingShape, differences, take_apart
 from stream_scorer.core.records import Partition, Position, Record

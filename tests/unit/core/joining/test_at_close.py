@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream_scorer.core.joining.at_close import ClosePoint, PartitionClose
-from stream_scorer.core.joining.join_state import Joined, JoinTopics
+from stream_scorer.core.joining.at_close import PartitionClose
+from stream_scorer.core.joining.join_state import ClosePoint, Joined, JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import Partition, Record
 from tests.join_oracle import outcome, ranking

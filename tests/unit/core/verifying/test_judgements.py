@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.joining.at_close import ClosePoint
+from stream_scorer.core.joining.join_state import ClosePoint
 from stream_scorer.core.joining.labelling import Answers, label_of
 from stream_scorer.core.verifying.history import Input, Output
 from stream_scorer.core.verifying.judgements import Expiry, JoinClock, judge_pairs, right_label
