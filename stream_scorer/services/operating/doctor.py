@@ -2,8 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
+import numpy as np
+
+from stream_scorer.core.features.coverage import coverage_of
+from stream_scorer.core.releases.gate import SAMPLE_OFFERS
+from stream_scorer.core.releases.release import Release
+from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import ReleaseError, StreamScorerError
 from stream_scorer.ports import ReleaseStore, StoreAdmin, TopicAdmin, TopicSpec, TopicState
 
@@ -172,6 +179,19 @@ def _release(releases: ReleaseStore, now_ms: int) -> Iterator[Finding]:
     release = releases.load(current)
     age_s = (now_ms - release.created_ms) / 1000
     yield Finding("release", "ok", f"{current}: whole, {len(release.catalog):,} offers, made {_age(age_s)} ago")
+    yield _features(release, releases.model(current))
+
+
+def _features(release: Release, model: Model) -> Finding:
+    """Say whether the offers that serve state what the model reads; a sample of them tells."""
+    spec, fragments = model.item_tower.spec, release.catalog.fragments
+    rows = np.unique(np.linspace(0, len(fragments) - 1, min(len(fragments), SAMPLE_OFFERS)).astype(int)).tolist()
+    coverage = coverage_of(spec, [msgspec.json.decode(fragments[row], type=dict[str, Any]) for row in rows])
+    do = "publish offers that state them; of requests, stream_scorer_features_total on the rankers' metrics counts the same"
+    if missing := coverage.mostly_missing():
+        says = f"{len(missing)} of {len(coverage.read)} features that the model reads are missing from most offers: "
+        return Finding("features", "warning", says + ", ".join(missing[:5]), do)
+    return Finding("features", "ok", f"offers state the {len(coverage.read)} features that the model reads")
 
 
 def _age(seconds: float) -> str:

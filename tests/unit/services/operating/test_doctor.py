@@ -12,7 +12,7 @@ from stream_scorer.ports import StoreFacts, TopicState
 from stream_scorer.services.operating.doctor import Finding, examine
 from stream_scorer.services.operating.topics import create_topics
 from stream_scorer.settings import Settings
-from tests.release_samples import published
+from tests.release_samples import model, offer, published, release
 
 SETTINGS = Settings()
 EXPECTED = expected_of(SETTINGS)
@@ -146,3 +146,14 @@ def test_no_release_yet_is_a_fault(world: World) -> None:
     world.releases = MemoryReleases()
     (finding,) = world.troubles()
     assert (finding.check, finding.state) == ("release", "fault")
+
+
+def test_offers_that_lack_what_the_model_reads_are_a_warning(world: World) -> None:
+    world.releases, made = MemoryReleases(), model(1)
+    stated = [offer(number, features={"Price": 1.0, "colour": "red"}) for number in range(3)]
+    written = release(made, stated)
+    world.releases.write(written, made)
+    world.releases.activate(written.release_id, keep=3)
+    (finding,) = world.troubles()
+    assert (finding.check, finding.state) == ("features", "warning")
+    assert finding.says == "1 of 2 features that the model reads are missing from most offers: price"
