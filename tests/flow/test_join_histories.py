@@ -189,6 +189,21 @@ def test_labels_at_the_close_are_one_final_revision_a_request(
     assert all(value["final"] and value["revision"] == 1 for value in emitted)
 
 
+@both_ways
+@given(histories(), histories(), schedules(["before", "after"]))
+@settings(max_examples=60, deadline=None)
+def test_customers_who_share_request_ids_share_no_labels(
+    config: JoinConfig, mine: list[Event], drawn: list[Event], schedule: list[tuple[int, int, str]]
+) -> None:
+    theirs = [replace(event, value={**event.value, "customer_id": "d"}) for event in drawn]
+    run = run_through(config, sorted([*mine, *theirs], key=lambda event: event.arrives_ms), schedule)
+    labels = run.broker.topic("training-labels")
+    for key, events in ((b"c", mine), (b"d", theirs)):
+        right, dead = oracle(events, HORIZONS)
+        assert latest_labels([record.value or b"" for record in labels if record.key == key]) == right
+        assert sum(record.key == key for record in run.dead) == dead
+
+
 @st.composite
 def histories_with_erasure(draw: st.DrawFn) -> tuple[list[Event], list[Event], Event]:
     """The events of a customer c, those of a customer d, and the erasure of d up to some time, read any time after it."""
