@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -29,13 +29,17 @@ def score(
     ] = None,
     out: Annotated[Path | None, typer.Option(show_default=False, help="Rankings as JSON lines; else stdout.")] = None,
     dead_letters: Annotated[
-        Path | None, typer.Option(show_default=False, help="Refused requests as JSON lines; else stderr.")
+        Path | None,
+        typer.Option(
+            show_default=False, help="Refused requests as JSON lines; else stderr has each reason and a count."
+        ),
     ] = None,
 ) -> None:
     """Rank a file of requests offline, byte for byte as the ranker does; exit 1 when a request was refused."""
     from stream_scorer.adapters.files.event_files import EventFile
     from stream_scorer.adapters.tables.layouts import REQUESTS
     from stream_scorer.cli.progress import progress_of
+    from stream_scorer.cli.refusals import Refusals
     from stream_scorer.core.features.coverage import FeatureCoverage, cautions_of
     from stream_scorer.core.ranking.encoding import OfferFeatures
     from stream_scorer.services.operating.scoring import score as rank_all
@@ -50,20 +54,25 @@ def score(
     kept = OfferFeatures(None if names is None else tuple(names))
     ranked = refused = 0
     coverage = FeatureCoverage("customer", held.user_tower.spec.feature_names)
+    refusals = Refusals()
     with (
         _writing(out, sys.stdout) as rankings,
-        _writing(dead_letters, sys.stderr) as letters,
+        nullcontext() if dead_letters is None else _writing(dead_letters, sys.stderr) as letters,
         progress_of("ranked", events.share) as say,
     ):
         values = (event.value for event in events)
         for scored in rank_all(values, held, offer_features=kept, ranking_bytes_max=ranking_bytes_max(settings)):
             rankings.write(b"".join(ranking + b"\n" for ranking in scored.rankings))
-            letters.write(b"".join(map(_line, scored.dead_letters)))
+            refusals.add(scored.dead_letters)
+            if letters is not None:
+                letters.write(b"".join(map(_line, scored.dead_letters)))
             coverage = coverage.plus(scored.coverage)
             ranked, refused = ranked + len(scored.rankings), refused + len(scored.dead_letters)
             say(ranked)
     for sentence in cautions_of(coverage):
         print(f"caution: {sentence}", file=sys.stderr)
+    for sentence in refusals.sentences() if dead_letters is None else ():
+        print(sentence, file=sys.stderr)
     print(f"{ranked:,} ranked by {held.release_id}, {refused:,} refused", file=sys.stderr)
     if refused:
         raise typer.Exit(1)

@@ -1,0 +1,26 @@
+"""Equal reasons for refusals are a line with a count."""
+
+from stream_scorer.cli.refusals import REASONS_MAX, Refusals
+from stream_scorer.core.records import DeadLetter, Record
+
+
+def letter(number: int, message: str) -> DeadLetter:
+    return DeadLetter(Record("requests", 0, number, None, b"", 0), "missing_field", message)
+
+
+def test_equal_reasons_are_a_line_with_a_count() -> None:
+    refusals = Refusals()
+    refusals.add([letter(number, "customer_id: Field required") for number in range(5, 15_005)])
+    refusals.add([letter(1, "event_time_ms: Field required")])
+    assert list(refusals.sentences()) == [
+        "15,000 requests were refused, the first is number 5: customer_id: Field required (missing_field)",
+        "1 request was refused, the first is number 1: event_time_ms: Field required (missing_field)",
+    ]
+
+
+def test_the_reasons_are_bounded() -> None:
+    refusals = Refusals()
+    refusals.add([letter(number, str(number)) for number in range(REASONS_MAX + 7)])
+    assert list(refusals.sentences())[REASONS_MAX:] == [
+        "7 were refused for other reasons; --dead-letters PATH writes each"
+    ]
