@@ -82,7 +82,7 @@ def open_program(data: bytes) -> Program:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise BadModel("it is a program of torch.export: pip install 'stream-scorer[train]'") from error
+        raise BadModel("it is a program of torch.export: pip install '.[train]'") from error
     return run_by_torch(data)
 
 

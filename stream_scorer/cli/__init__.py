@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Data g
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -49,12 +50,15 @@ _EXTRAS = {
 }
 _USAGE = 2
 _INTERRUPTED = 130
+_TILDE = re.compile(
+    r"^(--[\w-]+=|)~(?=/|$)"
+)  # a shell expands it only where it begins a word, which in --out=~/model it does not
 _WRONG_PLACE = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 Config = Annotated[
     Path | None, typer.Option(envvar="STREAM_SCORER_CONFIG", show_default=False, help="Settings in a TOML file.")
 ]
-LogLevel = Annotated[str | None, typer.Option(show_default=False, help="debug, info, warning or error.")]
+LogLevel = Annotated[str | None, typer.Option(show_default="log.level: info", help="debug, info, warning or error.")]
 
 app = typer.Typer(
     name="stream-scorer",
@@ -84,7 +88,7 @@ def _stream_scorer(
     ] = False,
 ) -> None:
     """Rank offers for customers as events arrive, and capture what they accept."""
-    ctx.obj = {"config": config, "log_level": log_level}
+    ctx.obj = {"config": _at_home(config), "log_level": log_level}
 
 
 def _module_of(name: str) -> str:
@@ -102,10 +106,15 @@ def _forwarder(name: str) -> Callable[..., None]:
     def forward(ctx: typer.Context, *, config: Config = None, log_level: LogLevel = None) -> None:
         command = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
         command.command(name)(_load(name))
-        obj = {"config": config or ctx.obj["config"], "log_level": log_level or ctx.obj["log_level"]}
-        typer.main.get_command(command)(ctx.args, prog_name=ctx.command_path, obj=obj)
+        obj = {"config": _at_home(config) or ctx.obj["config"], "log_level": log_level or ctx.obj["log_level"]}
+        words = [_TILDE.sub(lambda found: f"{found[1]}{Path.home()}", each) for each in ctx.args]
+        typer.main.get_command(command)(words, prog_name=ctx.command_path, obj=obj)
 
     return forward
+
+
+def _at_home(path: Path | None) -> Path | None:
+    return None if path is None else path.expanduser()
 
 
 def _register() -> None:
@@ -142,7 +151,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in _EXTRAS:
             raise
-        _leave(f"this needs {error.name}: pip install 'stream-scorer[{_EXTRAS[error.name]}]'", _USAGE)
+        _leave(f"this needs {error.name}: in a checkout, pip install '.[{_EXTRAS[error.name]}]'", _USAGE)
 
 
 def _leave(sentence: str, code: int) -> None:

@@ -4,23 +4,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import Delivery, Json, MetricsPort, UntilIdle, settings_of
+from stream_scorer.cli.options import BufferFolder, Delivery, Json, MetricsPort, UntilIdle, of_setting, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.settings import Settings
-
-FolderOption = Annotated[
-    str | None, typer.Option(show_default=False, help="A local folder, or a URI such as s3://bucket/prefix.")
-]
 
 
 def buffer(
     ctx: typer.Context,
     *,
-    folder: FolderOption = None,
-    keep_prob: Annotated[
-        float | None, typer.Option(show_default=False, help="Share kept of the negatives that nobody answered.")
-    ] = None,
+    folder: BufferFolder = None,
+    keep_prob: Annotated[float | None, of_setting("buffer.keep_prob")] = None,
     compact: Annotated[
         bool, typer.Option("--compact", help="Make few files of many now, and end; a buffer does it by and by.")
     ] = False,

@@ -51,4 +51,4 @@ def _require(*modules: str) -> None:
     from stream_scorer.errors import UsageError
 
     if missing := [name for name in modules if find_spec(name) is None]:
-        raise UsageError(f"the demo needs {', '.join(missing)}: pip install 'stream-scorer[demo]'")
+        raise UsageError(f"the demo needs {', '.join(missing)}: pip install '.[demo]'")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import Json, settings_of
+from stream_scorer.cli.options import BufferFolder, Json, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ def erase(
     ctx: typer.Context,
     *,
     customer: Annotated[str, typer.Option(help="The customer's id.")],
-    folder: Annotated[str | None, typer.Option(show_default=False, help="The training buffer's folder or URI.")] = None,
+    folder: BufferFolder = None,
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait, at most, for joiners to drop what they hold.")
     ] = 10.0,

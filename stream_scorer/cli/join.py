@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stream_scorer.cli.options import Delivery, Instance, MetricsPort, Parent, UntilIdle, settings_of
+from stream_scorer.cli.options import Delivery, Instance, MetricsPort, Parent, UntilIdle, of_setting, settings_of
 
 
 def join(
@@ -12,7 +12,7 @@ def join(
     *,
     delivery: Delivery = None,
     emit: Annotated[
-        str | None, typer.Option(show_default=False, help="at_once, or at_close: one final revision a request.")
+        str | None, of_setting("join.emit", "at_once, or at_close: a single final revision a request.")
     ] = None,
     until_idle: UntilIdle = None,
     instance: Instance = None,

@@ -2,26 +2,33 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from stream_scorer.settings_shown import describe
 
 if TYPE_CHECKING:
     from stream_scorer.settings import Settings
     from stream_scorer.settings_sources import Loaded
 
+
+def of_setting(name: str, help: str | None = None, **options: Any) -> Any:
+    """Return an option that gives a setting: its help shows the setting's name and default, and what it means."""
+    setting = describe(name)
+    default = setting.default.strip('"')
+    return typer.Option(show_default=f"{name}: {default}", help=help or setting.meaning, **options)
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Delivery = Annotated[str | None, typer.Option(show_default=False, help="exactly_once or at_least_once.")]
+Delivery = Annotated[str | None, of_setting("loop.delivery", "exactly_once or at_least_once.")]
 UntilIdle = Annotated[
     float | None, typer.Option(min=0, show_default=False, help="End after so many seconds without a record.")
 ]
-
-Instance = Annotated[
-    str | None, typer.Option(show_default=False, help="Name of this worker: unique, and the same after a restart.")
-]
-MetricsPort = Annotated[
-    int | None, typer.Option(min=0, max=65_535, show_default=False, help="Port of metrics and health pages.")
-]
+Instance = Annotated[str | None, of_setting("loop.instance")]
+MetricsPort = Annotated[int | None, of_setting("metrics.port", min=0, max=65_535)]
+BufferFolder = Annotated[str | None, of_setting("buffer.folder")]
+Partitions = Annotated[int | None, of_setting("topics.partitions", "Partitions of each topic.", min=1)]
 AllowPrograms = Annotated[
     bool,
     typer.Option(

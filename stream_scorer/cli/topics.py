@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import Json, settings_of
+from stream_scorer.cli.options import Json, Partitions, of_setting, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.settings import Settings
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 def topics(
     ctx: typer.Context,
     *,
-    partitions: Annotated[int | None, typer.Option(min=1, show_default=False, help="Partitions of each topic.")] = None,
+    partitions: Partitions = None,
     replication_factor: Annotated[
-        int | None, typer.Option(min=1, show_default=False, help="Copies of each partition.")
+        int | None, of_setting("topics.replication_factor", "Copies of each partition.", min=1)
     ] = None,
     grow: Annotated[
         int | None,

@@ -1,10 +1,8 @@
 """`stream-scorer up`."""
 
-from typing import Annotated
-
 import typer
 
-from stream_scorer.cli.options import Json, settings_of
+from stream_scorer.cli.options import Json, Partitions, settings_of
 
 WATCH_S = 0.5
 
@@ -12,7 +10,7 @@ WATCH_S = 0.5
 def up(
     ctx: typer.Context,
     *,
-    partitions: Annotated[int | None, typer.Option(min=1, show_default=False, help="Partitions of each topic.")] = None,
+    partitions: Partitions = None,
     as_json: Json = False,
 ) -> None:
     """Start a real Kafka with all topics, and a Valkey; print the settings to paste; stop both on Ctrl-C. What they hold goes with them."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import Delivery, Json, settings_of
+from stream_scorer.cli.options import BufferFolder, Delivery, Json, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.ports import TrainingBuffer
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def verify(
     ctx: typer.Context,
     *,
-    folder: Annotated[str | None, typer.Option(show_default=False, help="The training buffer's folder or URI.")] = None,
+    folder: BufferFolder = None,
     topics_only: Annotated[bool, typer.Option("--topics-only", help="Leave the training buffer out.")] = False,
     delivery: Delivery = None,
     examples: Annotated[int, typer.Option(min=0, help="Examples to show of each kind of fault.")] = 5,

