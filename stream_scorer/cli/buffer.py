@@ -4,10 +4,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import BufferFolder, Delivery, Json, MetricsPort, UntilIdle, of_setting, settings_of
+from stream_scorer.cli.options import (
+    BufferFolder,
+    Delivery,
+    Json,
+    MetricsPort,
+    UntilIdle,
+    of_setting,
+    refuse_given,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from stream_scorer.settings import Settings
+
+_OF_THE_JOB = {"keep_prob", "delivery", "until_idle", "metrics_port"}
 
 
 def buffer(
@@ -24,6 +35,8 @@ def buffer(
     as_json: Json = False,
 ) -> None:
     """Write training labels to Parquet files; a member of the buffers' consumer group. SIGTERM ends it after a last write."""
+    if compact:
+        refuse_given(ctx, _OF_THE_JOB, "--compact works on files that are there, and ends")
     flags = {"buffer.folder": folder, "buffer.keep_prob": keep_prob}
     settings = settings_of(ctx, {**flags, "loop.delivery": delivery, "metrics.port": metrics_port})
     _report(_compact(settings) if compact else _run(settings, until_idle), settings, as_json)

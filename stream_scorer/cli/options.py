@@ -1,6 +1,6 @@
 """What several commands share: settings from flags, environment and file, and options of one meaning."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +54,19 @@ def given_flags(ctx: typer.Context, flags: Mapping[str, object] | None = None) -
 def programs_flag(allowed: bool) -> dict[str, object]:
     """Return the setting that --allow-programs stands for; none where it was not given."""
     return {"rank.programs": "allow" if allowed else None}
+
+
+def refuse_given(ctx: typer.Context, names: Collection[str], why: str) -> None:
+    """Raise UsageError where one of these parameters was given: it would do nothing, and nobody would know."""
+    from stream_scorer.errors import UsageError
+
+    given = [
+        option.opts[0]
+        for option in ctx.command.params
+        if option.name in names and getattr(ctx.get_parameter_source(option.name), "name", "") == "COMMANDLINE"
+    ]
+    if given:
+        raise UsageError(f"{', '.join(given)} would do nothing: {why}")
 
 
 def labelled(ctx: typer.Context, labels: str | None, from_buffer: bool) -> str:

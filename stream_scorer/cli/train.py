@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream_scorer.cli.options import Json, labelled
+from stream_scorer.cli.options import Json, labelled, refuse_given
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from stream_scorer.services.learning.tuner import Trial
     from stream_scorer.training.joint import Epoch
     from stream_scorer.training.options import TrainOptions
+
+_TAKEN_BY_H2O = {"labels", "from_buffer", "offers", "out", "dim", "epochs", "seed", "threads", "engine", "as_json"}
 
 
 def train(
@@ -94,7 +96,10 @@ def train(
     seed: Annotated[int, typer.Option(help="Same data, options, seed and threads: same model.")] = 42,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
     engine: Annotated[
-        str, typer.Option(help="torch trains the towers together; h2o each on its own, and takes dim, epochs, seed.")
+        str,
+        typer.Option(
+            help="torch trains the towers together; h2o each on its own, and takes dim, epochs, seed, threads."
+        ),
     ] = "torch",
     as_json: Json = False,
 ) -> None:
@@ -106,10 +111,16 @@ def train(
     from stream_scorer.training.options import TrainOptions
 
     clock = SystemClock()
+    _one_of("engine", engine, ("torch", "h2o"))
+    if engine == "h2o":
+        ignored = {option.name or "" for option in ctx.command.params} - _TAKEN_BY_H2O
+        refuse_given(ctx, ignored, "--engine h2o takes --dim, --epochs, --seed and --threads alone")
+    elif not tune:
+        refuse_given(ctx, {"tune_seconds"}, "it belongs to --tune")
     place = labelled(ctx, labels, from_buffer)
     make_room(out)
     start_s = clock.monotonic_s()
-    if _one_of("engine", engine, ("torch", "h2o")) == "h2o":
+    if engine == "h2o":
         from stream_scorer.services.learning.h2o_trainer import train_h2o
         from stream_scorer.training.h2o.options import H2oOptions
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import BufferFolder, Delivery, Json, settings_of
+from stream_scorer.cli.options import BufferFolder, Delivery, Json, refuse_given, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.ports import TrainingBuffer
@@ -28,6 +28,8 @@ def verify(
     from stream_scorer.services.operating.verify import verify as check
     from stream_scorer.wiring import release_store
 
+    if topics_only:
+        refuse_given(ctx, {"folder"}, "--topics-only leaves the training buffer out")
     settings = settings_of(ctx, {"buffer.folder": folder, "loop.delivery": delivery})
     buffer = None if topics_only else _buffer(settings, named=folder is not None)
     config = _config(settings, examples)
