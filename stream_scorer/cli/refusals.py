@@ -1,4 +1,4 @@
-"""Why requests of a file were refused: equal reasons are a line with a count."""
+"""Why requests of a file were refused: the first of each reason stands for those like it, and the rest are a count."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -15,24 +15,23 @@ class Refusals:
     def __init__(self) -> None:
         """Begin with none."""
         self._counts: dict[tuple[str, str], int] = {}
-        self._first: dict[tuple[str, str], int] = {}
         self._others = 0
 
-    def add(self, letters: "Sequence[DeadLetter]") -> None:
-        """Count some; a letter's record has the request's number for its offset."""
-        for letter in letters:
-            reason = (letter.code, letter.message)
-            if reason not in self._counts and len(self._counts) == REASONS_MAX:
-                self._others += 1
-                continue
-            self._first.setdefault(reason, letter.record.offset)
-            self._counts[reason] = self._counts.get(reason, 0) + 1
+    def fresh(self, letters: "Sequence[DeadLetter]") -> "list[DeadLetter]":
+        """Count letters, and return those that are the first for their reason."""
+        return [letter for letter in letters if self._is_first((letter.code, letter.message))]
+
+    def _is_first(self, reason: tuple[str, str]) -> bool:
+        if reason not in self._counts and len(self._counts) == REASONS_MAX:
+            self._others += 1
+            return False
+        self._counts[reason] = self._counts.get(reason, 0) + 1
+        return self._counts[reason] == 1
 
     def sentences(self) -> Iterator[str]:
-        """Yield a sentence for each reason."""
+        """Yield a sentence for each reason that came more than once."""
         for (code, message), count in self._counts.items():
-            requests = "request was" if count == 1 else "requests were"
-            first = self._first[code, message]
-            yield f"{count:,} {requests} refused, the first is number {first:,}: {message} ({code})"
+            if count > 1:
+                yield f"{count:,} requests were refused alike: {message} ({code})"
         if self._others:
             yield f"{self._others:,} were refused for other reasons; --dead-letters PATH writes each"

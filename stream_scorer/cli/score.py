@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -31,7 +31,8 @@ def score(
     dead_letters: Annotated[
         Path | None,
         typer.Option(
-            show_default=False, help="Refused requests as JSON lines; else stderr has each reason and a count."
+            show_default=False,
+            help="Refused requests as JSON lines; else stderr has the first of each reason, and counts.",
         ),
     ] = None,
 ) -> None:
@@ -57,15 +58,14 @@ def score(
     refusals = Refusals()
     with (
         _writing(out, sys.stdout) as rankings,
-        nullcontext() if dead_letters is None else _writing(dead_letters, sys.stderr) as letters,
+        _writing(dead_letters, sys.stderr) as letters,
         progress_of("ranked", events.share) as say,
     ):
         values = (event.value for event in events)
         for scored in rank_all(values, held, offer_features=kept, ranking_bytes_max=ranking_bytes_max(settings)):
             rankings.write(b"".join(ranking + b"\n" for ranking in scored.rankings))
-            refusals.add(scored.dead_letters)
-            if letters is not None:
-                letters.write(b"".join(map(_line, scored.dead_letters)))
+            fresh = refusals.fresh(scored.dead_letters)
+            letters.write(b"".join(map(_line, fresh if dead_letters is None else scored.dead_letters)))
             coverage = coverage.plus(scored.coverage)
             ranked, refused = ranked + len(scored.rankings), refused + len(scored.dead_letters)
             say(ranked)

@@ -10,17 +10,15 @@ def letter(number: int, message: str) -> DeadLetter:
 
 def test_equal_reasons_are_a_line_with_a_count() -> None:
     refusals = Refusals()
-    refusals.add([letter(number, "customer_id: Field required") for number in range(5, 15_005)])
-    refusals.add([letter(1, "event_time_ms: Field required")])
+    fresh = refusals.fresh([letter(number, "customer_id: Field required") for number in range(5, 15_005)])
+    fresh += refusals.fresh([letter(20_000, "event_time_ms: Field required")])
+    assert [each.record.offset for each in fresh] == [5, 20_000]
     assert list(refusals.sentences()) == [
-        "15,000 requests were refused, the first is number 5: customer_id: Field required (missing_field)",
-        "1 request was refused, the first is number 1: event_time_ms: Field required (missing_field)",
+        "15,000 requests were refused alike: customer_id: Field required (missing_field)"
     ]
 
 
 def test_the_reasons_are_bounded() -> None:
     refusals = Refusals()
-    refusals.add([letter(number, str(number)) for number in range(REASONS_MAX + 7)])
-    assert list(refusals.sentences())[REASONS_MAX:] == [
-        "7 were refused for other reasons; --dead-letters PATH writes each"
-    ]
+    assert len(refusals.fresh([letter(number, str(number)) for number in range(REASONS_MAX + 7)])) == REASONS_MAX
+    assert list(refusals.sentences()) == ["7 were refused for other reasons; --dead-letters PATH writes each"]
