@@ -31,6 +31,7 @@ TIME_MS_MAX = 253_402_300_799_999  # the end of the year 9999
 SECONDS_FROM, SECONDS_TO = 946_684_800, 4_102_444_800
 RECORD_BYTES_MAX = 1_000_000
 NESTING_MAX = 8
+REVISION_MAX = 2**31 - 1  # of a topic's labels: the buffer's column is an int32
 
 _WIRE = ConfigDict(extra="ignore", allow_inf_nan=False, defer_build=True)
 
@@ -172,7 +173,7 @@ class LabelledRanking:
     """One revision of the labels of one request; the highest revision counts."""
 
     request_id: Id
-    revision: Annotated[Int, Field(ge=1)]
+    revision: Annotated[Int, Field(ge=1, le=REVISION_MAX)]
     final: Bool
     customer_id: Id
     request_time_ms: TimeMs

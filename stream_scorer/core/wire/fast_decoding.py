@@ -61,7 +61,7 @@ class _Labelled(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Labels(msgspec.Struct, forbid_unknown_fields=True):
     request_id: _Id
-    revision: Annotated[int, Meta(ge=1)]
+    revision: Annotated[int, Meta(ge=1, le=contract.REVISION_MAX)]
     final: bool
     customer_id: _Id
     request_time_ms: _TimeMs

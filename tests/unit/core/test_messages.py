@@ -30,7 +30,7 @@ def test_any_printable_text_is_an_id(identity: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "identity", ["", "x" * 257, "a\n", "\t", "a\x00", "a\u2028b", "\u200b", "\ufffe", 5, True, None]
+    "identity", ["", "x" * 257, "a\n", "\t", "a\x00", "a\u2028b", "\u200b", "\u200d", "\ufffe", 5, True, None]
 )
 def test_what_is_not_printable_text_of_1_to_256_characters_is_no_id(identity: object) -> None:
     with pytest.raises(ValidationError):
@@ -87,3 +87,8 @@ def test_accepted_is_a_bool(accepted: object) -> None:
     acceptance = {"acceptance_id": "a", "request_id": "r", "customer_id": "c", "offer_id": "o", "event_time_ms": 1}
     with pytest.raises(ValidationError):
         TypeAdapter(Acceptance).validate_python({**acceptance, "accepted": accepted})
+
+
+@pytest.mark.parametrize("identity", ["\u0915\u094d\u200d\u0937", "\u0645\u06cc\u200c\u062e", "\u200da"])
+def test_ids_may_hold_zero_width_joiners(identity: str) -> None:
+    assert TypeAdapter(Offer).validate_python({"offer_id": identity, "features": {}}).offer_id == identity

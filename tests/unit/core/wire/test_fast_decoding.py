@@ -123,6 +123,13 @@ def test_labels_of_the_usual_shape_take_the_short_way() -> None:
     assert read_labels(raw) == _read_strictly(raw, LabelledRanking)
 
 
+def test_a_revision_beyond_the_buffers_column_is_refused_either_way() -> None:
+    raw = json.dumps({**LABELS, "revision": 2**31}).encode()
+    assert read_labels(raw) is None
+    assert isinstance(refusal := _read_strictly(raw, LabelledRanking), Refusal)
+    assert refusal.code == "number_out_of_range"
+
+
 @given(st.characters() | st.text(min_size=1, max_size=3))
 @example("\u00ad")
 def test_an_id_that_is_printable_to_the_short_way_is_printable_to_the_contract(text: str) -> None:
