@@ -74,4 +74,6 @@ def tell_imported(model: "Model", out: Path, as_json: bool) -> None:
         return
     for name, tower in (("user tower", model.user_tower), ("item tower", model.item_tower)):
         print(f"{name}: {', '.join(one.name for one in tower.spec.inputs)} -> {tower.dim} numbers")
+    if "similarity" in model.facts:
+        print(f"vectors are compared by: {str(model.facts['similarity']).replace('_', ' ')}")
     print(f"model {model.model_id} in {out}")

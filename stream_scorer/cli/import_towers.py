@@ -7,7 +7,7 @@ import typer
 
 from stream_scorer.cli.import_h2o import tell_imported
 from stream_scorer.cli.options import AllowPrograms, Json, programs_flag, settings_of
-from stream_scorer.cli.tower_sources import TowerSources, model_from
+from stream_scorer.cli.tower_sources import Similarity, TowerSources, model_from
 
 
 def import_towers(
@@ -34,6 +34,13 @@ def import_towers(
         Path | None, typer.Option(show_default=False, help="The offers' tower, such a program.")
     ] = None,
     vector_feature: Annotated[str, typer.Option(help="The feature in which a request brings it.")] = "vector",
+    similarity: Annotated[
+        Similarity,
+        typer.Option(
+            help="What vectors were made for: cosine, or dot products, whose order one number more keeps; auto: dot, "
+            "unless all offers' vectors are of length 1."
+        ),
+    ] = "auto",
     allow_programs: AllowPrograms = False,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +48,7 @@ def import_towers(
     from stream_scorer.adapters.files.model_files import write_model
     from stream_scorer.errors import UsageError
 
-    sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors)
+    sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors, similarity)
     if not sources.complete():
         raise UsageError(
             "import-towers needs one of --item-program, --offer-vectors or --model, and no --user-program beside --model"

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+Similarity = Literal["auto", "cosine", "dot"]
 
 if TYPE_CHECKING:
     from stream_scorer.core.features.spec import Side
@@ -14,17 +16,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TowerSources:
-    """Files; a model holds both towers, else there is one for the offers' and maybe some for the customers'."""
+    """Files; a model holds both towers, else there is one for the offers' and maybe some for the customers'.
+
+    `similarity` is what vectors were made for: `dot` keeps the order of dot products, `auto` does so unless all offers'
+    vectors are of length 1.
+    """
 
     model: Path | None = None
     item_program: Path | None = None
     offer_vectors: Path | None = None
     user_program: Path | None = None
     customer_vectors: Path | None = None
+    similarity: Similarity = "cosine"
 
     def named(self) -> bool:
         """Say whether any was."""
-        return any(getattr(self, one.name) is not None for one in fields(self))
+        return bool(_named(self))
 
     def complete(self) -> bool:
         """Say whether there is one item tower, and not two user towers."""
@@ -41,13 +48,40 @@ def model_from(settings: "Settings", sources: TowerSources, *, vector_feature: s
         return stored_model(settings, sources.model)
     from stream_scorer.core.towers.model import model_of_towers
 
+    if sources.offer_vectors and not sources.user_program:
+        return _model_of_vectors(sources, sources.offer_vectors, vector_feature)
     model = stored_model(settings, sources.model) if sources.model else None
     item = model.item_tower if model else _item(settings, sources)
     user = _user(settings, sources, model.user_tower if model else None, item.dim, vector_feature)
-    named = {
-        one.name: str(getattr(sources, one.name)) for one in fields(sources) if getattr(sources, one.name) is not None
-    }
-    return model_of_towers(user, item, {**(model.facts if model else {"engine": "given"}), "given": named})
+    facts = model.facts if model else {"engine": "given", "similarity": "cosine"}
+    return model_of_towers(user, item, {**facts, "given": _named(sources)})
+
+
+def _model_of_vectors(sources: TowerSources, path: Path, feature: str) -> "Model":
+    """Look vectors up; where they were made for dot products, one number more keeps the order of those among cosines."""
+    from stream_scorer.core.towers.given_vectors import (
+        brought,
+        customer_lookup,
+        for_dot_products,
+        offer_lookup,
+        padded,
+    )
+    from stream_scorer.core.towers.model import model_of_towers
+
+    offers = _vectors(path, "offer_id")
+    given = _vectors(sources.customer_vectors, "customer_id") if sources.customer_vectors else None
+    dot = sources.similarity == "dot" or (sources.similarity == "auto" and not offers.unit)
+    item = offer_lookup(for_dot_products(offers) if dot else offers)
+    if given is None:
+        user = brought(offers.vectors.shape[1], feature=feature, padded=dot)
+    else:
+        user = customer_lookup(padded(given) if dot else given)
+    similarity = "dot_product" if dot else "cosine"
+    return model_of_towers(user, item, {"engine": "given", "similarity": similarity, "given": _named(sources)})
+
+
+def _named(sources: TowerSources) -> dict[str, str]:
+    return {one.name: str(path) for one in fields(sources) if isinstance(path := getattr(sources, one.name), Path)}
 
 
 def _item(settings: "Settings", sources: TowerSources) -> "Tower":

@@ -88,7 +88,7 @@ def given(folder: Path) -> list[str]:
 
 
 def test_vectors_and_the_program_that_looks_them_up_are_judged_and_ranked_alike(folder: Path) -> None:
-    vectors = imported(folder, *given(folder))
+    vectors = imported(folder, *given(folder), "--similarity", "cosine")
     by_vectors, order = figures(folder, vectors), ranked(folder, vectors)
     assert by_vectors["within_customer"]["all"]["above_popularity"]["low"] > 0
     programs = imported(
@@ -118,7 +118,7 @@ def test_customers_vectors_go_before_the_tower_of_a_model(folder: Path) -> None:
     items = ["--item-program", str(folder / "offer.pt2")]
     imported(folder, *items, "--user-program", str(folder / "customer.pt2"), "--customer-vectors", str(few))
     both = read_both(folder)
-    imported(folder, *given(folder))
+    imported(folder, *given(folder), "--similarity", "cosine")
     assert np.allclose(both, read_both(folder), atol=1e-6)
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.core.features.spec import Category, FeatureSpec, Floats, Inputs, Side, Vector
-from stream_scorer.core.towers.tower import Embedded, Tensors, Tower, normalised
+from stream_scorer.core.towers.tower import Embedded, Layer, Tensors, Tower, normalised
 from stream_scorer.errors import BadModel
 
 Places = npt.NDArray[np.int64]
 
+_UNIT_ERROR = 1e-3  # how far from 1 the length of a vector may be that was normalised elsewhere
 VECTOR = "vector"  # the feature in which a request brings its customer's vector
 
 
@@ -34,6 +35,11 @@ class GivenVectors:
             raise BadModel(
                 f"{wrong.size} of {len(self.ids)} vectors are zero or not finite; the first is of {self.ids[wrong[0]]!r}"
             )
+
+    @property
+    def unit(self) -> bool:
+        """Whether all vectors are of length 1 already, so that their dot products are cosines."""
+        return bool((np.abs(np.linalg.norm(self.vectors, axis=1) - 1) <= _UNIT_ERROR).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +127,30 @@ def customer_lookup(given: GivenVectors) -> Tower:
     return _lookup("customer", given, np.asarray(normalised(given.vectors).mean(axis=0)))
 
 
-def brought(dim: int, *, feature: str = VECTOR) -> Tower:
-    """Return the user tower for requests that carry their customer's vector in a feature."""
+def brought(dim: int, *, feature: str = VECTOR, padded: bool = False) -> Tower:
+    """Return the user tower for requests that carry their customer's vector of `dim` numbers in a feature.
+
+    With `padded` it appends a zero, as `for_dot_products` does for customers.
+    """
     spec = FeatureSpec("customer", (Vector(feature, (0.0,) * dim, (1.0,) * dim),))
-    return Tower(spec=spec, table=np.zeros((0, 1), np.float32), combine="concat", layers=())
+    layers = (Layer(np.eye(dim + 1, dim), np.zeros(dim + 1)),) if padded else ()
+    return Tower(spec=spec, table=np.zeros((0, 1), np.float32), combine="concat", layers=layers)
+
+
+def for_dot_products(offers: GivenVectors) -> GivenVectors:
+    """Append sqrt(M² - |v|²) to each offer's vector (n, p), M being the largest length: all have length M then.
+
+    Beside customers' vectors with a zero appended, cosines order offers as the dot products did (Bachrach et al. 2014,
+    doi:10.1145/2645710.2645741).
+    """
+    lengths = np.linalg.norm(offers.vectors, axis=1)
+    rest = np.sqrt(np.maximum(lengths.max() ** 2 - lengths**2, 0.0))
+    return GivenVectors(offers.ids, np.column_stack([offers.vectors, rest]))
+
+
+def padded(customers: GivenVectors) -> GivenVectors:
+    """Append a zero to each customer's vector; see `for_dot_products`."""
+    return GivenVectors(customers.ids, np.column_stack([customers.vectors, np.zeros(len(customers.ids))]))
 
 
 def _lookup(side: Side, given: GivenVectors, missing: Floats) -> Tower:

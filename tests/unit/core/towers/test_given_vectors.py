@@ -9,7 +9,9 @@ from stream_scorer.core.towers.given_vectors import (
     GivenVectors,
     brought,
     customer_lookup,
+    for_dot_products,
     offer_lookup,
+    padded,
 )
 from stream_scorer.core.towers.model import model_of_towers
 from stream_scorer.core.towers.stored_towers import tower_from
@@ -94,3 +96,24 @@ def test_zero_and_not_finite_vectors_are_refused_by_id(bad: float) -> None:
 def test_no_vectors_are_refused() -> None:
     with pytest.raises(BadModel, match="expected vectors of one length for 0 ids"):
         GivenVectors((), np.zeros((0, 2)))
+
+
+def test_an_appended_number_keeps_the_order_of_dot_products() -> None:
+    rng = np.random.default_rng(0)
+    offers = GivenVectors(tuple(f"o{row}" for row in range(50)), rng.normal(size=(50, 4)) * rng.random((50, 1)) * 9)
+    customers = GivenVectors(tuple(f"c{row}" for row in range(20)), rng.normal(size=(20, 4)))
+    items = offer_lookup(for_dot_products(offers)).embed([{}] * 50, offers.ids).vectors
+    users = customer_lookup(padded(customers)).embed([{}] * 20, customers.ids).vectors
+    right = np.argsort(-customers.vectors @ offers.vectors.T, axis=1)
+    assert np.array_equal(np.argsort(-users @ items.T, axis=1), right)
+    assert np.allclose(np.linalg.norm(items, axis=1), 1.0)
+
+
+def test_a_request_that_carries_its_vector_is_padded_for_dot_products() -> None:
+    tower = brought(2, padded=True)
+    assert tower.embed([{"vector": [3.0, 4.0]}], ["ann"]).vectors.tolist() == [[0.6, 0.8, 0.0]]
+
+
+def test_vectors_of_length_one_need_no_number_more() -> None:
+    assert GivenVectors(("x", "y"), np.array([[0.6, 0.8], [0.0, -1.0]])).unit
+    assert not OFFERS.unit
