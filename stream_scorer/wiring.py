@@ -5,7 +5,7 @@ import gc
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.kafka.reach import wait_for_brokers
@@ -24,10 +24,11 @@ from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics
 from stream_scorer.core.towers.program_tower import OpenProgram, Program
 from stream_scorer.errors import BadModel
-from stream_scorer.ports import Telemetry
+from stream_scorer.ports import RecordSink, Telemetry
+from stream_scorer.services.streaming.aligned_source import AlignedSink, AlignedSource
 from stream_scorer.services.streaming.join_restore import JoinConfig
 from stream_scorer.services.streaming.joiner import Joiner
-from stream_scorer.services.streaming.loop import Job, Loop, LoopBounds
+from stream_scorer.services.streaming.loop import Job, Loop, LoopBounds, SourceT
 from stream_scorer.services.streaming.ranker import RankConfig, Ranker
 from stream_scorer.services.streaming.refresher import RefreshConfig, Refresher
 from stream_scorer.services.streaming.release_watch import ReleaseWatch
@@ -111,10 +112,9 @@ def record_source(
     *,
     mirrored: Sequence[str] = (),
     held: bool = False,
-    in_step: bool = False,
 ) -> KafkaSource:
     """Return a member of a group; it joins at once."""
-    return KafkaSource(member_config(settings, group), topics, mirrored=mirrored, held=held, in_step=in_step)
+    return KafkaSource(member_config(settings, group), topics, mirrored=mirrored, held=held)
 
 
 def brokers_ready(settings: Settings, stopping: Callable[[], bool]) -> None:
@@ -190,14 +190,18 @@ def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
         if watch.wait_first(stopping) is None:
             return
         sink = record_sink(settings, settings.rank.group, counts=counts, stopping=stopping)
-        source = record_source(
-            settings, settings.rank.group, [topics.requests, topics.acceptances], in_step=settings.rank.in_step
-        )
+        source = record_source(settings, settings.rank.group, [topics.requests, topics.acceptances])
         keep_freed_memory()
         config = replace(rank_config(settings), beside_positions=shape.beside())
-        ranker = Ranker(watch, source.rewind, config, telemetry=telemetry, look=ring.look)
         with contextlib.closing(source), contextlib.closing(sink):
-            _loop(settings, ranker, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
+            aligned = AlignedSource(source, clock=SystemClock())
+            rewind = aligned.rewind if settings.rank.in_step else source.rewind
+            ranker = Ranker(watch, rewind, config, telemetry=telemetry, look=ring.look)
+            if settings.rank.in_step:
+                loop: Loop[Any] = _loop(settings, ranker, aligned, AlignedSink(sink), telemetry)
+            else:
+                loop = _loop(settings, ranker, source, sink, telemetry)
+            loop.run(stopping=stopping, until_idle_s=until_idle_s)
 
 
 def rank_config(settings: Settings) -> RankConfig:
@@ -319,10 +323,10 @@ def buffer_config(settings: Settings, until_idle_s: float | None) -> "BufferConf
 def _loop(
     settings: Settings,
     job: Job,
-    source: KafkaSource,
-    sink: TransactionalSink | AtLeastOnceSink,
+    source: SourceT,
+    sink: RecordSink[SourceT],
     telemetry: Telemetry,
-) -> Loop[KafkaSource]:
+) -> Loop[SourceT]:
     loop = settings.loop
     bounds = LoopBounds(loop.batch_records_max, loop.linger_s, loop.poll_s, loop.write_attempts_max)
     return Loop(job, source, sink, bounds=bounds, clock=SystemClock(), telemetry=telemetry)

@@ -3,16 +3,19 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka.source import KafkaSource
-from stream_scorer.adapters.local.clock import HandClock
+from stream_scorer.adapters.local.clock import HandClock, SystemClock
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
 from stream_scorer.core.records import OutputRecord, Partition, Position, Record, progress_of
+from stream_scorer.ports import RecordSource
+from stream_scorer.services.streaming.aligned_source import AlignedSink, AlignedSource
 from stream_scorer.settings import TopicSettings
 
 WAIT_S = 60.0
@@ -22,8 +25,8 @@ WAIT_S = 60.0
 class Stream:
     """A source and a sink of one group, and a log beside them."""
 
-    source: Callable[..., MemorySource | KafkaSource]
-    sink: MemorySink | TransactionalSink | AtLeastOnceSink
+    source: Callable[..., Any]
+    sink: Any
     log: MemoryLog | KafkaLog
     topics: TopicSettings
 
@@ -35,10 +38,22 @@ def member(servers: str, group: str) -> dict[str, str | int | float | bool]:
     }  # fmt: skip
 
 
-@pytest.fixture(params=["memory", "exactly_once", "at_least_once"])
+@pytest.fixture(params=["memory", "exactly_once", "at_least_once", "memory aligned", "exactly_once aligned"])
 def stream(request: pytest.FixtureRequest) -> Iterator[Stream]:
+    kind, *aligned = request.param.split()
+    streams = _streams(request, kind)
+    plain = next(streams)
+    yield replace(plain, source=_aligned(plain.source), sink=AlignedSink(plain.sink)) if aligned else plain
+    next(streams, None)
+
+
+def _aligned(source: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda names, **options: AlignedSource(source(names, **options), clock=SystemClock())
+
+
+def _streams(request: pytest.FixtureRequest, kind: str) -> Iterator[Stream]:
     group = f"g-{uuid.uuid4().hex[:8]}"
-    if request.param == "memory":
+    if kind == "memory":
         broker = MemoryBroker(4, HandClock())
         topics = TopicSettings()
         yield Stream(
@@ -52,7 +67,7 @@ def stream(request: pytest.FixtureRequest) -> Iterator[Stream]:
     topics = request.getfixturevalue("topics")
     client: dict[str, str | int | float | bool] = {"bootstrap.servers": servers}
     sink: TransactionalSink | AtLeastOnceSink
-    if request.param == "exactly_once":
+    if kind == "exactly_once":
         sink = TransactionalSink(
             {**client, "transactional.id": group, "transaction.timeout.ms": 60_000}, timeout_s=30, note_ends=True
         )
@@ -72,7 +87,7 @@ def stream(request: pytest.FixtureRequest) -> Iterator[Stream]:
     log.close()
 
 
-def read(source: MemorySource | KafkaSource, count: int) -> list[Record]:
+def read(source: RecordSource, count: int) -> list[Record]:
     records: list[Record] = []
     deadline_s = time.monotonic() + WAIT_S
     while len(records) < count and time.monotonic() < deadline_s:
@@ -81,7 +96,7 @@ def read(source: MemorySource | KafkaSource, count: int) -> list[Record]:
     return records
 
 
-def assigned(source: MemorySource | KafkaSource, count: int) -> list[Partition]:
+def assigned(source: RecordSource, count: int) -> list[Partition]:
     gained: list[Partition] = []
     deadline_s = time.monotonic() + WAIT_S
     while len(gained) < count and time.monotonic() < deadline_s:
@@ -90,14 +105,10 @@ def assigned(source: MemorySource | KafkaSource, count: int) -> list[Partition]:
 
 
 def put(stream: Stream, topic: str, *values: bytes, partition: int = 1) -> None:
-    source = (
-        stream.source([stream.topics.offers])
-        if isinstance(stream.sink, TransactionalSink | AtLeastOnceSink)
-        else stream.source([])
-    )
+    source = stream.source([stream.topics.offers]) if isinstance(stream.log, KafkaLog) else stream.source([])
     assigned(source, 0)
     outputs = [OutputRecord(topic, b"k", value, [("h", b"1")], partition=partition) for value in values]
-    stream.sink.write(outputs, {}, source)  # type: ignore[arg-type]
+    stream.sink.write(outputs, {}, source)
     source.close()
 
 
@@ -114,7 +125,7 @@ def test_a_key_goes_where_murmur2_says(stream: Stream) -> None:
     from confluent_kafka import murmur2
 
     source = stream.source([stream.topics.rankings])
-    stream.sink.write([OutputRecord(stream.topics.rankings, f"c{n}".encode(), b"v") for n in range(20)], {}, source)  # type: ignore[arg-type]
+    stream.sink.write([OutputRecord(stream.topics.rankings, f"c{n}".encode(), b"v") for n in range(20)], {}, source)
     assert all(record.partition == murmur2(record.key or b"", 4) for record in read(source, 20))
 
 
@@ -123,7 +134,7 @@ def test_progress_and_its_metadata_come_back(stream: Stream) -> None:
     source = stream.source([stream.topics.rankings])
     progress = progress_of(read(source, 2))
     [(partition, position)] = progress.items()
-    stream.sink.write([], {partition: Position(position.offset, '{"w":1}')}, source)  # type: ignore[arg-type]
+    stream.sink.write([], {partition: Position(position.offset, '{"w":1}')}, source)
     assert stream.log.committed([partition])[partition] == Position(position.offset, '{"w":1}')
     assert stream.log.committed([Partition(stream.topics.rankings, 3)]) == {Partition(stream.topics.rankings, 3): None}
 
@@ -190,7 +201,7 @@ def test_a_log_knows_the_shape_of_topics_that_exist(stream: Stream) -> None:
 def test_the_lag_after_a_start_is_what_is_not_committed_and_no_marker_counts(stream: Stream) -> None:
     put(stream, stream.topics.rankings, b"one", b"two", b"three")
     source, place = stream.source([stream.topics.rankings]), Partition(stream.topics.rankings, 1)
-    stream.sink.write([], progress_of(read(source, 3)), source)  # type: ignore[arg-type]
+    stream.sink.write([], progress_of(read(source, 3)), source)
     source.close()
     source = stream.source([stream.topics.rankings])
     seen: list[int] = []

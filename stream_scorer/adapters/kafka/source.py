@@ -16,16 +16,12 @@ from stream_scorer.adapters.kafka.client import (
     refused,
     transient,
 )
-from stream_scorer.core.ranking.alignment import InStep
 from stream_scorer.core.records import Partition, Position, Progress, Record
 from stream_scorer.errors import FatalStreamError, TransientError
 from stream_scorer.ports import Assignment, Fetched
 
 _TIMEOUT_S = 20.0
 _END_TIMEOUT_S = 1.0
-_BACKLOG_RECORDS = 100  # fewer, markers of transactions among them, are read in a moment
-_LOOK_EVERY_S = 0.1
-_HELD_WAIT_S = 0.02
 
 
 class KafkaSource:
@@ -33,7 +29,6 @@ class KafkaSource:
 
     `mirrored` topics are not subscribed: partition n of them is assigned wherever partition n of the first topic is, so
     that both are always with one member, whatever the assignor. With `held`, gained partitions stay paused until `start`.
-    With `in_step`, a backlog is handed on in the order of event time over all partitions.
     """
 
     def __init__(
@@ -43,7 +38,6 @@ class KafkaSource:
         *,
         mirrored: Sequence[str] = (),
         held: bool = False,
-        in_step: bool = False,
     ) -> None:
         """Join the group of `config` (group.id)."""
         self._consumer = new_consumer(config)
@@ -56,10 +50,6 @@ class KafkaSource:
         self._ends: dict[Partition, int] = {}
         self._stuck = False
         self._member = False
-        self._order = InStep() if in_step else None
-        self._at_end: set[Partition] = set()
-        self._ended_later: dict[Partition, None] = {}
-        self._looked_s = 0.0
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     # -- rebalance callbacks: run inside poll() and consume() only, and only note what happened -----------------------------
@@ -101,7 +91,6 @@ class KafkaSource:
             self._ends.pop(one, None)
             if one in self._gained:
                 self._gained.remove(one)
-        self._reorder(partitions)
 
     # -- RecordSource ------------------------------------------------------------------------------------------------------
 
@@ -109,14 +98,12 @@ class KafkaSource:
         """See RecordSource.fetch."""
         self._gained, self._dropped = [], []
         with _fatal():
-            first = self._consumer.poll(min(wait_s, _HELD_WAIT_S) if self._order else wait_s)
+            first = self._consumer.poll(wait_s)
             messages = [] if first is None else [first]
             if first is not None and records_max > 1:
                 # consume() waits for the whole number or the whole time: only what is there already, unless asked to linger
                 messages += self._consumer.consume(records_max - 1, linger_s)
         records, ended, troubles = self._sort_out(messages)
-        if self._order is not None:
-            records, ended = self._in_order(self._order, records, ended, records_max)
         return Fetched(records, Assignment(tuple(self._gained), tuple(self._dropped)), ended, troubles, self._member)
 
     def _sort_out(self, messages: Sequence[Message]) -> tuple[list[Record], tuple[Partition, ...], tuple[str, ...]]:
@@ -139,38 +126,6 @@ class KafkaSource:
                 ended.pop(partition, None)
                 self._next[partition] = records[-1].offset + 1
         return records, tuple(ended), tuple(troubles)
-
-    # -- in step -----------------------------------------------------------------------------------------------------------
-
-    def _in_order(
-        self, order: InStep, records: list[Record], ended: tuple[Partition, ...], records_max: int
-    ) -> tuple[list[Record], tuple[Partition, ...]]:
-        now_s = time.monotonic()
-        for record in records:
-            self._at_end.discard(Partition(record.topic, record.partition))
-            self._ended_later.pop(Partition(record.topic, record.partition), None)
-        self._at_end.update(ended)
-        self._ended_later |= dict.fromkeys(ended)
-        if order or self._gained or now_s - self._looked_s >= _LOOK_EVERY_S:
-            self._looked_s = now_s
-            behind = [one for one in self._started if one not in self._at_end and self._behind(one)]
-            order.add(records, now_s)
-            records = order.take(behind, records_max=records_max, now_s=now_s)
-        told = tuple(one for one in self._ended_later if not order.held_of(one))
-        self._ended_later = {one: None for one in self._ended_later if order.held_of(one)}
-        return records, told
-
-    def _behind(self, partition: Partition) -> bool:
-        _, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
-        return high < 0 or partition not in self._next or high - self._next[partition] > _BACKLOG_RECORDS
-
-    def _reorder(self, partitions: Sequence[Partition]) -> None:
-        """Forget what is held of partitions that are read no more, or again from elsewhere."""
-        self._at_end.difference_update(partitions)
-        for one in partitions:
-            self._ended_later.pop(one, None)
-        if self._order is not None:
-            self._order.drop(partitions)
 
     # -- positions ---------------------------------------------------------------------------------------------------------
 
@@ -202,7 +157,6 @@ class KafkaSource:
         started = [Partition(place.topic, place.partition) for place in places]
         self._started.update(started)
         self._next.update((Partition(place.topic, place.partition), place.offset) for place in places)
-        self._reorder(started)
 
     def _seek(self, place: TopicPartition, deadline_s: float) -> None:
         # right after an assignment the fetcher may not have started: _STATE until it has
@@ -225,7 +179,6 @@ class KafkaSource:
         held = [one for one in partitions if one in self._owned]
         self._consumer.pause([TopicPartition(*one) for one in held])
         self._started.difference_update(held)
-        self._reorder(held)
 
     def group_metadata(self) -> object:
         """Return what a transactional producer needs to commit offsets for this member."""
@@ -269,8 +222,7 @@ class KafkaSource:
         for one in self._owned & self._started & self._next.keys():
             _, high = self._consumer.get_watermark_offsets(TopicPartition(*one), cached=True)
             if high >= 0:
-                waiting = self._order.held_of(one) if self._order else 0
-                lags[one] = max(0, high - self._next[one]) + waiting
+                lags[one] = max(0, high - self._next[one])
         return lags
 
     def close(self) -> None:
