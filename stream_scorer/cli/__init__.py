@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "Train a user tower and an item tower on labelled examples.",
     "evaluate": "Measure a model on labelled examples.",
     "publish": "Make a release of a model and switch to it, or roll back.",
+    "releases": "List the stored releases, what the gate judged them by, and what serves.",
     "refresh": "Keep the current release in step with the offers topic.",
     "import-h2o": "Make a model of towers trained in H2O.",
     "import-towers": "Make a model of programs, or of vectors alone.",

@@ -11,8 +11,8 @@ from stream_scorer.cli.tower_sources import TowerSources, model_from
 
 if TYPE_CHECKING:
     from stream_scorer.core.messages import Offer
-    from stream_scorer.core.releases.release import ReleaseInfo
     from stream_scorer.core.towers.model import Model
+    from stream_scorer.ports import ReleaseStore
     from stream_scorer.services.learning.publisher import Draft
 
 _HELD_OUT = 0.2  # the share of the labels, the latest, that judges a model of which nobody knows what it learned from
@@ -56,45 +56,115 @@ def publish(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Go back to the release before the current one.")
     ] = False,
+    to: Annotated[
+        str | None, typer.Option(show_default=False, help="Switch to a stored release by its id: see `releases`.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Embed and judge, say what would be published, and change nothing.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Publish what the gate refuses; recorded with the release.")
     ] = False,
     allow_programs: AllowPrograms = False,
     as_json: Json = False,
 ) -> None:
-    """Embed offers, write a release beside the current one, verify it and switch to it at once; or roll back."""
-    from stream_scorer.adapters.files.offer_files import read_offers
-    from stream_scorer.core.features.coverage import cautions_of
-    from stream_scorer.core.releases.gate import caution_of
-    from stream_scorer.core.releases.validity import validity_cautions
-    from stream_scorer.services.learning.publisher import held_against
-    from stream_scorer.services.learning.publisher import publish as make_current
+    """Embed offers, write a release beside the current one, verify it and switch to it at once; or switch to a stored one."""
     from stream_scorer.wiring import release_store
 
     settings = settings_of(ctx, programs_flag(allow_programs))
     store = release_store(settings)
     sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors)
-    if rollback:
+    if rollback or to is not None:
         _refuse(
-            force or offers is not None or sources.named(),
-            "--rollback takes no --model, --offers, --force, programs or vectors",
+            force or dry_run or offers is not None or sources.named() or (rollback and to is not None),
+            "--rollback takes no --model, --offers, --force, --dry-run, programs or vectors; nor does --to, and each stands alone",
         )
-        store.roll_back(keep=keep)
+        _switch(store, to, keep=keep)
     else:
         _refuse(
             offers is None or not sources.complete(),
             "publish needs --model DIR and --offers PATH, or --rollback (--item-program or --offer-vectors may stand for --model)",
         )
         made = model_from(settings, sources, vector_feature=vector_feature)
-        stated = read_offers(Path(offers or ""))
-        made = made if labels is None else _judged(made, stated, labels)
-        draft = _drafted(made, stated)
-        for sentence in [*cautions_of(draft.coverage), *validity_cautions(stated, draft.release.created_ms)]:
-            print(f"caution: {sentence}", file=sys.stderr)
-        make_current(store, made, held_against(draft, store), keep=keep, force=force)
-        if (caution := caution_of(made.facts)) is not None:
-            print(f"caution: {caution} (--labels)", file=sys.stderr)
-    _tell(store.releases(), as_json)
+        draft, made = _judged_draft(store, made, Path(offers or ""), labels)
+        if dry_run:
+            _print_draft(draft, as_json=as_json, force=force)
+            return
+        _make_current(store, made, draft, keep=keep, force=force)
+    _list(store, as_json=as_json)
+
+
+def _switch(store: "ReleaseStore", to: str | None, *, keep: int) -> None:
+    """Switch to a stored release, or back to the one before, and name both."""
+    from stream_scorer.core.messages import ReleaseId
+    from stream_scorer.errors import ReleaseError
+
+    try:
+        before = store.current() or "none"
+    except ReleaseError as error:  # a pointer that cannot be read is what a switch mends
+        before = f"unknown ({error})"
+    if to is None:
+        now = store.roll_back(keep=keep)
+    else:
+        now = ReleaseId(to)
+        store.activate(now, keep=keep)
+    print(f"release {now} serves now; before it {before}", file=sys.stderr)
+
+
+def _judged_draft(store: "ReleaseStore", made: "Model", offers: Path, labels: str | None) -> "tuple[Draft, Model]":
+    """Make the release and hold it to the gate, beside what serves; return the model with the figures it was judged by."""
+    from stream_scorer.adapters.files.offer_files import read_offers
+    from stream_scorer.core.features.coverage import cautions_of
+    from stream_scorer.core.releases.gate import caution_of
+    from stream_scorer.core.releases.validity import validity_cautions
+    from stream_scorer.services.learning.publisher import held_against
+
+    stated = read_offers(offers)
+    made = made if labels is None else _judged(made, stated, labels)
+    draft = _drafted(made, stated)
+    cautions = [*cautions_of(draft.coverage), *validity_cautions(stated, draft.release.created_ms)]
+    if (caution := caution_of(made.facts)) is not None:
+        cautions.append(f"{caution} (--labels)")
+    for sentence in cautions:
+        print(f"caution: {sentence}", file=sys.stderr)
+    return held_against(draft, store), made
+
+
+def _print_draft(draft: "Draft", *, as_json: bool, force: bool) -> None:
+    """Say what would be published; exit 1 where the gate refuses it."""
+    import json
+
+    release = draft.release
+    if as_json:
+        shown = {"release_id": release.release_id, "offers": len(release.catalog), "faults": draft.faults}
+        print(json.dumps(shown))
+    else:
+        verdict = "the gate refuses it" if draft.faults else "the gate finds nothing against it"
+        print(f"dry run: release {release.release_id} of {len(release.catalog):,} offers; {verdict}")
+        for fault in draft.faults:
+            print(f"  {fault}")
+    if draft.faults and not force:
+        raise typer.Exit(1)
+
+
+def _make_current(store: "ReleaseStore", made: "Model", draft: "Draft", *, keep: int, force: bool) -> None:
+    from stream_scorer.services.learning.publisher import publish as make_current
+
+    release = make_current(store, made, draft, keep=keep, force=force)
+    print(f"release {release.release_id} serves now", file=sys.stderr)
+
+
+def _list(store: "ReleaseStore", *, as_json: bool) -> None:
+    """List what is stored. The switch is done: a list that cannot be had is a caution, not a failure."""
+    from stream_scorer.cli.releases import print_releases
+    from stream_scorer.errors import ReleaseError, TransientError
+
+    try:
+        stored = store.releases()
+    except (ReleaseError, TransientError) as error:
+        print(f"caution: the releases cannot be listed: {error}", file=sys.stderr)
+        stored = []
+    print_releases(stored, as_json=as_json)
 
 
 def _refuse(wrong: bool, sentence: str) -> None:
@@ -128,17 +198,3 @@ def _drafted(model: "Model", offers: "list[Offer]") -> "Draft":
 
     with progress_of("offers embedded", lambda: done / len(offers)) as show:
         return draft_release(model, offers, created_ms=SystemClock().now_ms(), embedded=embedded)
-
-
-def _tell(releases: "list[ReleaseInfo]", as_json: bool) -> None:
-    import json
-    from dataclasses import asdict
-
-    if as_json:
-        print(json.dumps([asdict(release) for release in releases]))
-        return
-    for release in releases:
-        state = "current" if release.current else "kept"
-        print(f"{release.release_id}  {state:<7}  {release.offers:>9,} offers  model {release.model_id}")
-        for fault in release.forced:
-            print(f"  forced: {fault}")

@@ -21,10 +21,10 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def run(redis_url: str, redis_prefix: str) -> Run:
     environment = {**os.environ, "STREAM_SCORER_REDIS__URL": redis_url, "STREAM_SCORER_REDIS__PREFIX": redis_prefix}
 
-    def publish(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "stream_scorer", "publish", *words]
+    def publish(*words: str, command: str = "publish", **variables: str) -> "subprocess.CompletedProcess[str]":
+        line = [sys.executable, "-m", "stream_scorer", *([command] if command else []), *words]
         return subprocess.run(
-            command, env={**environment, **variables}, capture_output=True, text=True, timeout=60, check=False
+            line, env={**environment, **variables}, capture_output=True, text=True, timeout=60, check=False
         )
 
     return publish
@@ -51,6 +51,38 @@ def test_published_and_rolled_back(run: Run, tmp_path: Path) -> None:
     said = run("--rollback")
     assert said.returncode == 0
     assert [line.split()[:2] for line in said.stdout.splitlines()] == [[ids[0], "current"]]
+
+
+def test_a_release_is_chosen_by_its_id_and_both_are_named(run: Run, tmp_path: Path) -> None:
+    first, second = (json.loads(run(*good(tmp_path, seed), "--json").stdout)[0]["release_id"] for seed in (1, 2))
+    chosen = run("--to", first, "--json")
+    assert f"release {first} serves now; before it {second}" in chosen.stderr
+    assert {each["release_id"]: each["place"] for each in json.loads(chosen.stdout)} == {first: 0, second: 1}
+    unknown = run("--to", "r-0")
+    assert (unknown.returncode, "r-0 has no manifest" in unknown.stderr) == (1, True)
+
+
+def test_a_dry_run_judges_and_changes_nothing(run: Run, tmp_path: Path) -> None:
+    dry = run(*good(tmp_path, 1), "--dry-run")
+    assert (dry.returncode, "the gate finds nothing against it" in dry.stdout) == (0, True)
+    refused = run(*files(tmp_path, 2, [offer(1), offer(2, features={"price": "dear"})]), "--dry-run", "--json")
+    assert refused.returncode == 1
+    assert "offer-2" in json.loads(refused.stdout)["faults"][0]
+    assert run("releases", command="").stdout == ""
+
+
+def test_releases_are_listed_with_when_offers_model_and_figures(run: Run, tmp_path: Path) -> None:
+    words = good(tmp_path, 1)
+    manifest = tmp_path / "model-1" / "manifest.json"
+    facts = {"held_out_auc": {"within_customer": 0.7, "customers": 90}, "popularity_auc": {"within_customer": 0.6}}
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "facts": facts}))
+    run(*words)
+    run(*good(tmp_path, 2))
+    newest, oldest = run("releases", command="").stdout.splitlines()
+    assert newest.split()[1] == "current"
+    assert "before" in oldest
+    assert oldest.endswith("AUC within customer 0.700, popularity 0.600, 90 customers")
+    assert "7 offers  model m-" in oldest
 
 
 def test_what_the_gate_refuses_is_said_and_may_be_forced(run: Run, tmp_path: Path) -> None:

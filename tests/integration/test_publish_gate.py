@@ -48,7 +48,7 @@ REFUSED = {
         with_items(weight=np.ones((3, 4)), bias=np.ones(3)),
         "the user tower gives 4 numbers, the item tower 3",
     ),
-    "not finite": (with_items(bias=np.full(DIM, np.nan)), "7 of 7 are not finite or longer than 1.001"),
+    "not finite": (with_items(bias=np.full(DIM, np.nan)), "4 of 4 numbers of layers.0.bias are not finite"),
     "zero": (
         with_items(weight=np.zeros((DIM, 4)), bias=np.zeros(DIM)),
         "7 of 7 offer vectors are zero: offer-0, offer-1, offer-2, …",

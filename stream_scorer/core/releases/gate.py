@@ -10,6 +10,7 @@ import numpy as np
 from stream_scorer.core.features.coverage import FeatureCoverage, reason_blind
 from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.releases.catalog import Catalog, Vectors
+from stream_scorer.core.releases.release import figures_of
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import BadModel, ReleaseError
@@ -43,10 +44,16 @@ def faults_of(
         *_offer_faults(catalog, errors),
         *_blind_faults(coverage),
         *_vector_faults(catalog),
-        *_parity_faults(model.facts),
-        *_golden_faults(model),
-        *_quality_faults(model.facts),
+        *_faults_of_facts(model),
     ]
+
+
+def _faults_of_facts(model: Model) -> list[str]:
+    """Judge by what training left beside the towers. Raises BadModel for facts of another form, which nothing else holds to one."""
+    try:
+        return [*_parity_faults(model.facts), *_golden_faults(model), *_quality_faults(model.facts)]
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        raise BadModel(f"the model's facts cannot be read: {error!r}") from error
 
 
 def missing_offers(serving: Sequence[str], next_ids: Sequence[str]) -> list[str]:
@@ -151,7 +158,7 @@ def _quality_faults(facts: Mapping[str, Any]) -> list[str]:
 
 def caution_of(facts: Mapping[str, Any]) -> str | None:
     """Say where the gate could not compare with popularity; None where it could."""
-    customers = (facts.get("held_out_auc") or {}).get("customers", 0)
+    customers = figures_of(facts).customers or 0
     if customers >= JUDGED_CUSTOMERS_MIN:
         return None
     return (

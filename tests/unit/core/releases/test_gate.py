@@ -142,3 +142,19 @@ def test_few_customers_judge_a_model_that_is_surely_worse(made: Model, good: Rel
 def test_towers_that_differ_from_the_trained_ones_are_a_fault(made: Model, good: Release) -> None:
     (fault,) = faults_of(replace(made, facts={"parity_max_difference": 0.003}), good.catalog, [])
     assert fault == "the towers differ by up to 0.003 from those that were trained, at most 1e-05"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"parity_max_difference": "much"},
+        {"golden": 5},
+        {"golden": {"user_tower": {"features": [{}]}}},
+        {"held_out_auc": 0.7},
+        {"held_out_auc": {"within_customer": "0.7"}, "popularity_auc": {"within_customer": 0.6}},
+    ],
+)
+def test_facts_of_another_form_are_a_bad_model(made: Model, good: Release, facts: dict[str, object]) -> None:
+    with pytest.raises(BadModel, match="facts cannot be read"):
+        faults_of(replace(made, facts=facts), good.catalog, [])
+    assert caution_of(facts) is not None

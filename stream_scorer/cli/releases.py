@@ -1,0 +1,63 @@
+"""`stream-scorer releases`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from stream_scorer.cli.options import Json, settings_of
+
+if TYPE_CHECKING:
+    from stream_scorer.core.releases.release import GateFigures, ReleaseInfo
+
+
+def releases(ctx: typer.Context, *, as_json: Json = False) -> None:
+    """List what is stored, newest first: when, model, offers, what the gate judged by, and what serves or served."""
+    from stream_scorer.wiring import release_store
+
+    print_releases(release_store(settings_of(ctx)).releases(), as_json=as_json)
+
+
+def print_releases(stored: "Sequence[ReleaseInfo]", *, as_json: bool) -> None:
+    """Print a line a release, with the faults that were forced or that keep it from being read below."""
+    import json
+    from dataclasses import asdict
+
+    if as_json:
+        print(json.dumps([asdict(release) for release in stored]))
+        return
+    for release in stored:
+        if release.fault:
+            print(f"{release.release_id!r:.110}  {_state(release)}  cannot be read: {release.fault}")
+            continue
+        figures = _figures(release.figures)
+        print(
+            f"{release.release_id}  {_state(release):<8}  {_when(release.created_ms)}  {release.offers:>9,} offers"
+            f"  model {release.model_id}{figures}"
+        )
+        for fault in release.forced:
+            print(f"  forced: {fault}")
+
+
+def _state(release: "ReleaseInfo") -> str:
+    """Say what a release is to rankers: `before` is where a rollback goes."""
+    if release.current:
+        return "current"
+    return {None: "unused", 1: "before"}.get(release.place, "kept")
+
+
+def _when(created_ms: int) -> str:
+    from datetime import UTC, datetime
+
+    try:
+        return datetime.fromtimestamp(created_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return f"{created_ms} ms"
+
+
+def _figures(figures: "GateFigures") -> str:
+    if figures.auc is None:
+        return ""
+    popularity = "" if figures.popularity_auc is None else f", popularity {figures.popularity_auc:.3f}"
+    customers = "" if figures.customers is None else f", {figures.customers:,} customers"
+    return f"  AUC within customer {figures.auc:.3f}{popularity}{customers}"
