@@ -1,7 +1,10 @@
 """The Redis (or Valkey) under the store of releases. See StoreAdmin."""
 
-from stream_scorer.adapters.redis.client import RedisClient, at_the_edge
+from stream_scorer.adapters.redis.client import CLUSTER, SENTINEL, RedisClient, at_the_edge
+from stream_scorer.errors import ReleaseError
 from stream_scorer.ports import StoreFacts
+
+_UNSUPPORTED = {"cluster": CLUSTER, "sentinel": f"a Sentinel answers; {SENTINEL}"}
 
 
 class RedisAdmin:
@@ -14,6 +17,9 @@ class RedisAdmin:
     def facts(self) -> StoreFacts:
         """See StoreAdmin. INFO tells all of it, so that no right to CONFIG is needed."""
         info = self._client.info()
+        mode = info.get("redis_mode", info.get("server_mode"))
+        if mode in _UNSUPPORTED:
+            raise ReleaseError(_UNSUPPORTED[mode])
         name, version = (
             ("Valkey", info["valkey_version"]) if "valkey_version" in info else ("Redis", info["redis_version"])
         )

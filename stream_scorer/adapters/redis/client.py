@@ -33,6 +33,17 @@ TRANSIENT: tuple[type[Exception], ...] = (
 )
 
 
+_OF_A_CLUSTER = (
+    exceptions.MovedError,
+    exceptions.AskError,
+    exceptions.ClusterError,
+    exceptions.ClusterCrossSlotError,
+    exceptions.CrossSlotTransactionError,
+)
+CLUSTER = "redis.url names a Redis Cluster, which is not supported: give stream-scorer a server of its own"
+SENTINEL = "redis.url must name the server itself, or a name that follows its failover"
+
+
 class Script(Protocol):
     """A Lua script, sent by its digest."""
 
@@ -116,7 +127,11 @@ def at_the_edge(method: Callable[Arguments, Result]) -> Callable[Arguments, Resu
             return method(*args, **kwargs)
         except TRANSIENT as error:
             raise TransientError(f"redis: {error}") from error
+        except _OF_A_CLUSTER as error:
+            raise ReleaseError(f"{CLUSTER} ({type(error).__name__})") from error
         except exceptions.RedisError as error:
+            if "unknown command" in str(error):
+                raise ReleaseError(f"redis: {error}: a Sentinel answers so; {SENTINEL}") from error
             raise ReleaseError(f"redis refused the command: {error}") from error
 
     return mapped

@@ -5,6 +5,7 @@ import inspect
 import pytest
 from redis import exceptions
 
+from stream_scorer.adapters.redis.admin import RedisAdmin
 from stream_scorer.adapters.redis.client import TRANSIENT, at_the_edge, connect
 from stream_scorer.errors import ReleaseError, TransientError, UsageError
 
@@ -49,3 +50,39 @@ def test_what_is_transient_is_known_to_redis() -> None:
 def test_a_url_that_names_no_redis_is_wrong_usage(url: str) -> None:
     with pytest.raises(UsageError, match=r"redis\.url"):
         connect(url, timeout_s=1.0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.MovedError("8619 127.0.0.1:17002"),
+        exceptions.ClusterCrossSlotError("keys"),
+        exceptions.AskError("1 h:1"),
+    ],
+)
+def test_a_cluster_is_refused_by_name(error: Exception) -> None:
+    @at_the_edge
+    def fails() -> None:
+        raise error
+
+    with pytest.raises(ReleaseError, match="names a Redis Cluster, which is not supported"):
+        fails()
+
+
+def test_a_sentinel_is_refused_by_name() -> None:
+    @at_the_edge
+    def fails() -> None:
+        raise exceptions.ResponseError("unknown command 'GET'")
+
+    with pytest.raises(ReleaseError, match="a Sentinel answers so"):
+        fails()
+
+
+@pytest.mark.parametrize(("mode", "reason"), [("cluster", "names a Redis Cluster"), ("sentinel", "a Sentinel answers")])
+def test_the_doctor_hears_of_a_cluster_or_sentinel(mode: str, reason: str) -> None:
+    class Client:
+        def info(self) -> dict[str, str]:
+            return {"redis_mode": mode, "redis_version": "7"}
+
+    with pytest.raises(ReleaseError, match=reason):
+        RedisAdmin(Client()).facts()  # type: ignore[arg-type]
