@@ -33,7 +33,7 @@ class Refreshed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stated:
+class _OfferRecord:
     """What a record says: an offer, or that it is withdrawn."""
 
     offer_id: OfferId
@@ -74,25 +74,25 @@ def refresh(records: Sequence[Record], held: Fingerprints, item_tower: Tower) ->
     return Refreshed(changes, [*unread, *unfit], coverage)
 
 
-def _differs(stated: _Stated, held: Fingerprints) -> bool:
+def _differs(stated: _OfferRecord, held: Fingerprints) -> bool:
     return fingerprint_of(stated.offer) != held.get(stated.offer_id)
 
 
-def _read(records: Sequence[Record]) -> tuple[list[_Stated], list[DeadLetter]]:
+def _read(records: Sequence[Record]) -> tuple[list[_OfferRecord], list[DeadLetter]]:
     """Read offers and tombstones, in the records' order."""
     dead_letters: list[DeadLetter] = []
-    stated: list[_Stated] = []
+    stated: list[_OfferRecord] = []
     decoded = decode_all([record for record in records if record.value is not None], Offer)
     offers = {id(record): offer for record, offer in zip(decoded.records, decoded.messages, strict=True)}
     for record in records:
         offer = offers.get(id(record))
         if record.value is None or offer is not None:
             one = _keyed(record, offer)
-            (stated if isinstance(one, _Stated) else dead_letters).append(one)  # type: ignore[arg-type]
+            (stated if isinstance(one, _OfferRecord) else dead_letters).append(one)  # type: ignore[arg-type]
     return stated, [*decoded.dead_letters, *dead_letters]
 
 
-def _keyed(record: Record, offer: Offer | None) -> _Stated | DeadLetter:
+def _keyed(record: Record, offer: Offer | None) -> _OfferRecord | DeadLetter:
     """Hold the key to the contract: by it the topic is partitioned and compacted, so it must be the offer's id."""
     try:
         offer_id = OfferId(_ID.validate_python((record.key or b"").decode()))
@@ -100,11 +100,11 @@ def _keyed(record: Record, offer: Offer | None) -> _Stated | DeadLetter:
         return DeadLetter(record, "offer_key", "the key must be the offer id, UTF-8")
     if offer is not None and offer.offer_id != offer_id:
         return DeadLetter(record, "offer_key", "the key must be the offer id, and is another")
-    return _Stated(offer_id, offer, record)
+    return _OfferRecord(offer_id, offer, record)
 
 
 def _embed(
-    stated: Sequence[_Stated], item_tower: Tower
+    stated: Sequence[_OfferRecord], item_tower: Tower
 ) -> tuple[dict[tuple[int, int], bytes], list[DeadLetter], FeatureCoverage]:
     stated = [one for one in stated if one.offer is not None]
     features = [one.offer.features for one in stated if one.offer is not None]
