@@ -255,9 +255,12 @@ def serve_metrics(settings: MetricsSettings, clock: Clock) -> PrometheusTelemetr
 
     Raises UsageError when the port is taken.
     """
-    from prometheus_client import REGISTRY
+    from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+    registry = CollectorRegistry()  # not the library's own: whoever runs two jobs after each other would register twice
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
     health = Health(clock, stalled_after_s=settings.stalled_after_s)
     if settings.port:
-        serve_pages(settings, health, REGISTRY)
-    return PrometheusTelemetry(REGISTRY, health=health, clock=clock)
+        serve_pages(settings, health, registry)
+    return PrometheusTelemetry(registry, health=health, clock=clock)

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -108,10 +108,22 @@ def _forwarder(name: str) -> Callable[..., None]:
         command = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
         command.command(name)(_load(name))
         obj = {"config": _at_home(config) or ctx.obj["config"], "log_level": log_level or ctx.obj["log_level"]}
+        _check_global(obj)
         words = [_TILDE.sub(lambda found: f"{found[1]}{Path.home()}", each) for each in ctx.args]
         typer.main.get_command(command)(words, prog_name=ctx.command_path, obj=obj)
 
     return forward
+
+
+def _check_global(given: dict[str, Any]) -> None:
+    """Refuse a settings file or a level that is wrong, and set up logging, also for a command that reads no setting."""
+    if given["config"] is None and given["log_level"] is None:
+        return
+    from stream_scorer.settings_sources import load_settings
+    from stream_scorer.telemetry import set_up_logging
+
+    flags = {} if given["log_level"] is None else {"log.level": given["log_level"]}
+    set_up_logging(load_settings(flags, file=given["config"]).settings.log)
 
 
 def _at_home(path: Path | None) -> Path | None:

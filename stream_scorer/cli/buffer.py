@@ -54,8 +54,12 @@ def _compact(settings: "Settings") -> dict[str, int]:
 
     from stream_scorer.adapters.files.folders import Folder
     from stream_scorer.adapters.local.clock import SystemClock
+    from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.adapters.parquet.compaction import compact
+    from stream_scorer.errors import UsageError
 
+    if not ParquetBuffer.open(settings.buffer.folder).exists():
+        raise UsageError(f"no training buffer at {settings.buffer.folder}: --folder says where it is")
     replaced_before_ms = SystemClock().now_ms() - int(settings.buffer.replaced_kept_s * 1000)
     return asdict(compact(Folder.open(settings.buffer.folder), replaced_before_ms=replaced_before_ms))
 
