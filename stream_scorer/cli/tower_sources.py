@@ -52,7 +52,7 @@ def model_from(settings: "Settings", sources: TowerSources, *, vector_feature: s
         return _model_of_vectors(sources, sources.offer_vectors, vector_feature)
     model = stored_model(settings, sources.model) if sources.model else None
     item = model.item_tower if model else _item(settings, sources)
-    user = _user(settings, sources, model.user_tower if model else None, item.dim, vector_feature)
+    user = _user(settings, sources, model, item.dim, vector_feature)
     facts = model.facts if model else {"engine": "given", "similarity": "cosine"}
     return model_of_towers(user, item, {**facts, "given": _named(sources)})
 
@@ -93,13 +93,16 @@ def _item(settings: "Settings", sources: TowerSources) -> "Tower":
     return offer_lookup(_vectors(sources.offer_vectors, "offer_id"))
 
 
-def _user(settings: "Settings", sources: TowerSources, trained: "Tower | None", dim: int, feature: str) -> "Tower":
-    from stream_scorer.core.towers.given_vectors import GivenTower, brought, customer_lookup
+def _user(settings: "Settings", sources: TowerSources, model: "Model | None", dim: int, feature: str) -> "Tower":
+    from stream_scorer.core.towers.given_vectors import GivenTower, brought, customer_lookup, padded
 
+    trained = model.user_tower if model else None
     tower = _program(settings, sources.user_program, "customer") if sources.user_program else trained
     if sources.customer_vectors is None:
         return brought(dim, feature=feature) if tower is None else tower
     given = _vectors(sources.customer_vectors, "customer_id")
+    if model and model.facts.get("similarity") == "dot_product":
+        given = padded(given)  # as the model's own user tower pads the vectors that requests bring
     return customer_lookup(given) if tower is None else GivenTower.of(given, tower)
 
 
