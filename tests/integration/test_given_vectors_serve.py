@@ -54,7 +54,7 @@ def test_customers_come_from_a_file_from_a_tower_or_on_the_request(
     assert ranked(ring, tmp_path, customer_id="ann") == pytest.approx(expected(CUSTOMERS["ann"]))
     made = tmp_path / "model"
     ring.run(
-        "import-towers", *words[3:], "--out", str(made), log=tmp_path / "import.log"
+        "import-towers", *words[3:], "--similarity", "cosine", "--out", str(made), log=tmp_path / "import.log"
     )  # whose user tower reads the request's vector
     ring.run("publish", *words[1:3], "--model", str(made), "--customer-vectors", given, log=tmp_path / "publish.log")
     assert ranked(ring, tmp_path, customer_id="ann", features={"vector": [3.0, 4.0]}) == pytest.approx(

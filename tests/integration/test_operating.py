@@ -128,7 +128,9 @@ def test_a_place_that_cannot_be_written_is_wrong_usage_in_a_sentence(run: Run, r
     (tmp_path / "requests.jsonl").write_text(json.dumps(request(1)))
     nowhere = str(tmp_path / "none" / "rankings.jsonl")
     done = run("score", "--requests", str(tmp_path / "requests.jsonl"), "--release", "current", "--out", nowhere)
-    assert (done.returncode, done.stderr) == (2, f"stream-scorer: {nowhere}: No such file or directory\n")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert nowhere in line
 
 
 def test_a_valkey_tells_its_version_policy_and_memory(valkey: LocalValkey) -> None:
