@@ -18,7 +18,7 @@ from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.buffer.compaction import CompactionPlan
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
-from stream_scorer.core.joining.ring_shape import RingShape
+from stream_scorer.core.joining.ring_shape import RingShape, horizons_changed
 from stream_scorer.core.ranking.encoding import OfferFeatures
 from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics
@@ -32,7 +32,7 @@ from stream_scorer.services.streaming.loop import Job, Loop, LoopBounds, SourceT
 from stream_scorer.services.streaming.ranker import RankConfig, Ranker
 from stream_scorer.services.streaming.refresher import RefreshConfig, Refresher
 from stream_scorer.services.streaming.release_watch import ReleaseWatch
-from stream_scorer.services.streaming.ring_check import RingWatch, Standing, shape_now, standing
+from stream_scorer.services.streaming.ring_check import RingWatch, Standing, shape_now, standing, written_shape
 from stream_scorer.settings import Settings
 from stream_scorer.telemetry import serve_metrics
 from stream_scorer.topic_plan import ranking_bytes_max
@@ -169,6 +169,19 @@ def ring_standing(settings: Settings, *, joins: bool) -> Standing:
         if joins:
             now = replace(now, emit=config.emit, horizons=config.horizons)
         return standing(join, rank, rank_config(settings).topics, now)
+
+
+def joined_by(settings: Settings) -> tuple[Horizons, tuple[str, ...]]:
+    """Return the horizons that the joiners have written beside their positions, and, a phrase each, how those of the settings differ.
+
+    Where they have written none, those of the settings.
+    """
+    own = join_config(settings)
+    with contextlib.closing(log_reader(settings, settings.join.group)) as reader:
+        written = written_shape(reader, own.topics.rankings)
+    if written is None or written.horizons is None:
+        return own.horizons, ()
+    return written.horizons, horizons_changed(written, RingShape(written.partitions, horizons=own.horizons))
 
 
 @contextlib.contextmanager

@@ -19,18 +19,34 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check brokers, topics, groups, Redis and the release, and say what to do about every fault; exit 1 when there is one."""
+    from contextlib import closing
+
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.adapters.local.clock import SystemClock
+    from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.adapters.redis.admin import RedisAdmin
     from stream_scorer.adapters.redis.client import connect
     from stream_scorer.services.operating.doctor import examine
-    from stream_scorer.wiring import releases_on
+    from stream_scorer.services.operating.doctor_ring import RingState, ring_findings
+    from stream_scorer.wiring import log_reader, releases_on, ring_standing
 
     settings = settings_of(ctx)
     redis = connect(settings.redis.url.get_secret_value(), timeout_s=timeout)
     admin = KafkaTopicAdmin(settings.kafka.client_config(), timeout_s=timeout)
     releases = releases_on(redis, settings)
-    found = examine(admin, RedisAdmin(redis), releases, expected_of(settings), now_ms=SystemClock().now_ms())
+    with closing(log_reader(settings, settings.buffer.group)) as reader:
+        ring = RingState(
+            lambda: ring_standing(settings, joins=True),
+            reader,
+            ParquetBuffer.open(settings.buffer.folder),
+            releases,
+            settings.topics.labels,
+            settings.topics.offers,
+        )
+        now_ms = SystemClock().now_ms()
+        found = examine(
+            admin, RedisAdmin(redis), releases, expected_of(settings), now_ms=now_ms, ring=lambda: ring_findings(ring)
+        )
     _tell([*_cautions(settings), *found], as_json)
 
 

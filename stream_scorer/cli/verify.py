@@ -7,6 +7,7 @@ import typer
 from stream_scorer.cli.options import BufferFolder, Delivery, Json, refuse_given, settings_of
 
 if TYPE_CHECKING:
+    from stream_scorer.core.joining.labelling import Horizons
     from stream_scorer.ports import TrainingBuffer
     from stream_scorer.services.operating.verify import Report, VerifyConfig
     from stream_scorer.services.operating.verify_reading import Readers
@@ -26,13 +27,19 @@ def verify(
     from stream_scorer.adapters.files.sqlite_sorter import SqliteSorter
     from stream_scorer.cli.progress import progress_over
     from stream_scorer.services.operating.verify import verify as check
-    from stream_scorer.wiring import release_store
+    from stream_scorer.wiring import joined_by, release_store
 
     if topics_only:
         refuse_given(ctx, {"folder"}, "--topics-only leaves the training buffer out")
     settings = settings_of(ctx, {"buffer.folder": folder, "loop.delivery": delivery})
     buffer = None if topics_only else _buffer(settings, named=folder is not None)
-    config = _config(settings, examples)
+    horizons, differ = joined_by(settings)
+    if differ:
+        typer.echo(
+            f"judged by the settings that the joiners have written, not by those of here: {'; '.join(differ)} here",
+            err=True,
+        )
+    config = _config(settings, horizons, examples)
     with progress_over("verified") as progress:
         report = check(
             _readers(settings), buffer, SqliteSorter, config, releases=release_store(settings), progress=progress
@@ -42,12 +49,11 @@ def verify(
         raise typer.Exit(1)
 
 
-def _config(settings: "Settings", examples: int) -> "VerifyConfig":
+def _config(settings: "Settings", horizons: "Horizons", examples: int) -> "VerifyConfig":
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.errors import NotReady
     from stream_scorer.services.operating.verify import VerifyConfig
     from stream_scorer.services.operating.verify_reading import VerifyTopics
-    from stream_scorer.wiring import join_config
 
     own = settings.topics
     topics = VerifyTopics(own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters)
@@ -58,7 +64,7 @@ def _config(settings: "Settings", examples: int) -> "VerifyConfig":
     return VerifyConfig(
         topics,
         {name: state.partitions for name, state in states.items()},
-        join_config(settings).horizons,
+        horizons,
         exactly_once=settings.loop.delivery == "exactly_once",
         keep_prob=settings.buffer.keep_prob,
         examples_max=examples,

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
+from stream_scorer.wiring import release_store
 from tests.release_samples import model, offer
 from tests.ring import START_MS, Ring, acceptance, request, values
 from tests.waiting import wait_for
@@ -117,3 +120,76 @@ def test_a_drained_ring_grows_and_open_requests_keep_it_from_growing(ring: Ring,
     assert refusal(ring, "join", "--until-idle", "1", log=tmp_path / "window")[0] == 2
     ring.run("topics", "--adopt", "--drop-open", log=tmp_path / "adopted")
     ring.run("join", "--until-idle", "1", log=tmp_path / "join.log")
+
+
+def make_anew(ring: Ring, topic: str, partitions: int = 4) -> None:
+    client = AdminClient({"bootstrap.servers": ring.kafka})
+    client.delete_topics([topic])[topic].result()
+    wait_for(lambda: topic not in client.list_topics(timeout=10).topics, f"the end of {topic}")
+    wait_for(lambda: made(client, topic, partitions), f"a new {topic}")
+
+
+def made(client: AdminClient, topic: str, partitions: int) -> bool:
+    try:
+        client.create_topics([NewTopic(topic, partitions, 1)])[topic].result()
+    except KafkaException:  # the deletion is not over yet
+        return False
+    return True
+
+
+def test_verify_judges_by_the_settings_that_the_joiners_have_written(ring: Ring, tmp_path: Path) -> None:
+    ring.send(ring.topics.acceptances, [acceptance(number, f"offer-{number % 3}") for number in range(ASKED)])
+    rank_and_join(ring, tmp_path)
+    ring.options["STREAM_SCORER_JOIN__WINDOW_MS"] = "10"
+    ring.run("verify", "--topics-only", log=tmp_path / "verify.log")
+    said = (tmp_path / "verify.log").read_text()
+    assert "join.window_ms was 1800000 and is 10 here" in said
+    assert "nothing lost, nothing doubled" in said
+    assert "join.window_ms was 1800000" in refusal(ring, "doctor", log=tmp_path / "doctor.log")[1]
+
+
+def test_a_topic_of_the_state_that_was_made_anew_is_refused_until_it_is_adopted(ring: Ring, tmp_path: Path) -> None:
+    rank_and_join(ring, tmp_path)
+    make_anew(ring, ring.topics.outcomes)
+    for words in (["rank"], ["join"], ["topics", "--adopt"]):
+        code, said = refusal(ring, *words, log=tmp_path / words[0])
+        assert code == 2
+        assert "topics.outcomes is another topic than it was" in said or "open or unread" in said
+    ring.run("topics", "--adopt", "--drop-open", log=tmp_path / "adopted")
+    ring.send(ring.topics.requests, [request(number) for number in range(ASKED, 2 * ASKED)])
+    ring.send(ring.topics.acceptances, [acceptance(number, f"offer-{number % 3}") for number in range(2 * ASKED)])
+    rank_and_join(ring, tmp_path)
+    labels = values(ring.read(ring.topics.labels))
+    assert {label["request_id"] for label in labels} == {f"q-{number}" for number in range(ASKED, 2 * ASKED)}
+
+
+def test_partitions_that_requests_gain_are_read_within_seconds(ring: Ring, tmp_path: Path) -> None:
+    ring.start("rank", log=tmp_path / "rank.log")
+    ring.wait_until_read("rank", [ring.topics.requests])
+    grow(ring, 12, ring.topics.requests)
+    producer = ring.producer()
+    for number in range(ASKED, 2 * ASKED):
+        producer.produce(ring.topics.requests, msgspec.json.encode(request(number)), partition=4 + number % 8)
+    assert producer.flush(30) == 0
+    wait_for(lambda: len(ring.read(ring.topics.rankings)) == 2 * ASKED, "rankings of the new partitions", within_s=40)
+
+
+def test_offers_made_anew_reach_the_release_though_the_topic_is_longer_than_it_was(ring: Ring, tmp_path: Path) -> None:
+    send_offers(ring, price=1.0, rounds=1)
+    ring.run("refresh", "--until-idle", "2", log=tmp_path / "refresh.log")
+    make_anew(ring, ring.topics.offers)
+    send_offers(ring, price=2.0, rounds=3)
+    ring.run("refresh", "--until-idle", "2", log=tmp_path / "refresh.log")
+    store = release_store(ring.settings())
+    current = store.current()
+    assert current is not None
+    assert set(store.load(current).catalog.fragments) == {b'{"price":2.0}'}
+
+
+def send_offers(ring: Ring, *, price: float, rounds: int) -> None:
+    producer = ring.producer()
+    for _ in range(rounds):
+        for number in range(3):
+            stated = {"offer_id": f"offer-{number}", "features": {"price": price}}
+            producer.produce(ring.topics.offers, msgspec.json.encode(stated), key=f"offer-{number}")
+    assert producer.flush(30) == 0

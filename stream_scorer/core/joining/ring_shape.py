@@ -41,19 +41,28 @@ class RingShape:
 def take_apart(metadata: str) -> tuple[str, RingShape | None]:
     """Return the restore point and the shape in the metadata of a position; earlier versions wrote the point alone.
 
-    Raises ValueError for metadata of a later version.
+    Raises ValueError for metadata that is not ours or of a later version.
     """
     if not metadata.startswith("{"):
         return metadata, None
-    written = json.loads(metadata)
-    if written.get("version") != VERSION:
-        msg = f"the metadata of a committed offset must be of version {VERSION}, got {written.get('version')!r}"
+    version, written = _version(metadata), json.loads(metadata)
+    if version != VERSION:
+        msg = f"the metadata of a committed offset must be of version {VERSION}, got {version!r}"
         raise ValueError(msg)
-    shape = dict(written["shape"])
-    horizons = shape.pop("horizons", None)
-    point = written["point"]
-    text = "" if point is None else json.dumps(point, separators=(",", ":"))
-    return text, RingShape(**shape, horizons=None if horizons is None else Horizons(**horizons))
+    try:
+        shape, point = dict(written["shape"]), written["point"]
+        horizons = shape.pop("horizons", None)
+        read = RingShape(**shape, horizons=None if horizons is None else Horizons(**horizons))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the metadata of a committed offset cannot be read: {metadata[:100]!r}") from error
+    return "" if point is None else json.dumps(point, separators=(",", ":")), read
+
+
+def _version(metadata: str) -> object:
+    try:
+        return json.loads(metadata).get("version")
+    except RecursionError as error:
+        raise ValueError("the metadata of a committed offset is nested too deeply") from error
 
 
 def differences(written: RingShape, now: RingShape) -> tuple[str, ...]:

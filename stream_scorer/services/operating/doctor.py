@@ -44,13 +44,21 @@ class Expected:
 
 
 def examine(
-    admin: TopicAdmin, server: StoreAdmin, releases: ReleaseStore, expected: Expected, *, now_ms: int
+    admin: TopicAdmin,
+    server: StoreAdmin,
+    releases: ReleaseStore,
+    expected: Expected,
+    *,
+    now_ms: int,
+    ring: Callable[[], Iterable[Finding]] = tuple,
 ) -> list[Finding]:
     """Return all findings; what cannot be looked at is a fault, and never ends the examination."""
     findings = list(_told("brokers", lambda: _brokers(admin, expected), "start Kafka, or set kafka.bootstrap_servers"))
     if findings[0].state != "fault":
         findings += _told("topics", lambda: _topics(admin, expected), "look at the brokers' logs")
         findings += [finding for group in expected.groups for finding in _group(admin, group, expected)]
+        if not any(finding.check == "partitions" for finding in findings):
+            findings += ring()
     stored = list(_told("redis", lambda: _server(server), "start Redis or Valkey, or set redis.url"))
     if stored[0].state != "fault":
         stored += _told(

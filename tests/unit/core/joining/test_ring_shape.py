@@ -25,6 +25,14 @@ def test_metadata_of_a_later_version_is_refused() -> None:
         take_apart('{"version":3}')
 
 
+@pytest.mark.parametrize(
+    "foreign", ["{", '{"version":2}', '{"version":2,"shape":{"x":1},"point":null}', '{"a":' * 9_000]
+)
+def test_metadata_that_is_not_ours_is_refused(foreign: str) -> None:
+    with pytest.raises(ValueError, match=r"metadata|Expecting"):
+        take_apart(foreign)
+
+
 def test_the_longest_topic_ids_and_horizons_fit_into_metadata() -> None:
     longest = Horizons(*[2**62] * 7)
     shape = RingShape(100_000, dict.fromkeys(("rankings", "outcomes", "labels"), "x" * 22), "at_close", longest)

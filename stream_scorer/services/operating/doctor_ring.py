@@ -1,0 +1,64 @@
+"""The doctor's look at the ring's state: whether it goes on with the topics and settings of now."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from stream_scorer.errors import NotReady, StreamScorerError, UsageError
+from stream_scorer.ports import LogReader, ReleaseStore, TrainingBuffer
+from stream_scorer.services.operating.doctor import Finding
+from stream_scorer.services.streaming.ring_check import Standing
+
+ADOPT = "stop rank and join, and run stream-scorer topics --adopt"
+
+
+@dataclass(frozen=True, slots=True)
+class RingState:
+    """Where the ring's state is: `standing` compares the joiners'; the buffer and the releases state topic ids of their own."""
+
+    standing: Callable[[], Standing]
+    reader: LogReader
+    buffer: TrainingBuffer
+    releases: ReleaseStore
+    labels: str
+    offers: str
+
+
+def ring_findings(ring: RingState) -> Iterator[Finding]:
+    """Say what of the ring's state cannot go on; what is missing altogether is said of the topics and of Redis."""
+    for look in (_joined, _buffered, _refreshed):
+        try:
+            yield from look(ring)
+        except NotReady:
+            continue
+        except UsageError as error:
+            yield Finding("ring", "fault", str(error), ADOPT)
+        except StreamScorerError as error:
+            yield Finding("ring", "warning", f"not compared with its state: {error}", "run doctor again")
+
+
+def _joined(ring: RingState) -> Iterator[Finding]:
+    stands = ring.standing()
+    if stands.grown:
+        yield Finding("ring", "warning", stands.grown, "let the ring drain, then " + ADOPT)
+    else:
+        yield Finding("ring", "ok", f"{stands.shape.partitions} partitions, and settings as its state was made with")
+
+
+def _buffered(ring: RingState) -> Iterator[Finding]:
+    stated, now = ring.buffer.topic_id(ring.labels), _topic_id(ring, ring.labels)
+    if stated and now and stated != now:
+        says = f"{ring.labels} was made anew (id {now}) since the buffer's files were written (id {stated})"
+        yield Finding("buffer", "fault", says, "set buffer.folder to a new folder, and train on both")
+
+
+def _refreshed(ring: RingState) -> Iterator[Finding]:
+    current = ring.releases.current()
+    stated, now = "" if current is None else ring.releases.applied_topic(current), _topic_id(ring, ring.offers)
+    if stated and now and stated != now:
+        says = f"{ring.offers} was made anew (id {now}): release {current} has offers of the one before (id {stated})"
+        yield Finding("refresh", "warning", says, "stream-scorer refresh, which reads the topic from its start")
+
+
+def _topic_id(ring: RingState, topic: str) -> str:
+    shape = ring.reader.topics([topic]).get(topic)
+    return "" if shape is None else shape.topic_id
