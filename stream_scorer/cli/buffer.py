@@ -44,7 +44,7 @@ def buffer(
 
 def _run(settings: "Settings", until_idle_s: float | None) -> dict[str, int]:
     from stream_scorer.adapters.local.stopping import stop_signals
-    from stream_scorer.wiring import run_buffer
+    from stream_scorer.wiring.streaming import run_buffer
 
     return run_buffer(settings, stopping=stop_signals(), until_idle_s=until_idle_s)
 

@@ -28,7 +28,7 @@ def doctor(
     from stream_scorer.adapters.redis.client import connect
     from stream_scorer.services.operating.doctor import examine
     from stream_scorer.services.operating.doctor_ring import RingState, ring_findings
-    from stream_scorer.wiring import log_reader, releases_on, ring_standing
+    from stream_scorer.wiring.streaming import log_reader, releases_on, ring_standing
 
     settings = settings_of(ctx)
     redis = connect(settings.redis.url.get_secret_value(), timeout_s=timeout)

@@ -86,7 +86,7 @@ def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wai
     from stream_scorer.core.messages import Erasure
     from stream_scorer.core.records import Partition
     from stream_scorer.services.operating.erase import tell_joiners, wait_until_heard
-    from stream_scorer.wiring import log_reader
+    from stream_scorer.wiring.streaming import log_reader
 
     clock, client, topic = SystemClock(), settings.kafka.client_config(), settings.topics.outcomes
     # a time that claims to be far ahead would never be passed
@@ -106,7 +106,7 @@ def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer | None"
     from stream_scorer.cli.progress import progress_over
     from stream_scorer.services.operating.erase import Ground, locate
     from stream_scorer.services.operating.verify_reading import VerifyTopics
-    from stream_scorer.wiring import join_config, log_reader
+    from stream_scorer.wiring.streaming import join_config, log_reader
 
     own = settings.topics
     topics = VerifyTopics(own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters)

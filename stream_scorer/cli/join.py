@@ -21,7 +21,7 @@ def join(
 ) -> None:
     """Join rankings and outcomes to training labels; a member of the joiners' consumer group. SIGTERM ends it after its batch."""
     from stream_scorer.adapters.local.stopping import stop_signals
-    from stream_scorer.wiring import run_join
+    from stream_scorer.wiring.streaming import run_join
 
     settings = settings_of(
         ctx, {"loop.delivery": delivery, "join.emit": emit, "loop.instance": instance, "metrics.port": metrics_port}

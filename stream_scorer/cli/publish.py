@@ -69,7 +69,7 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Embed offers, write a release beside the current one, verify it and switch to it at once; or switch to a stored one."""
-    from stream_scorer.wiring import release_store
+    from stream_scorer.wiring.streaming import release_store
 
     settings = settings_of(ctx, programs_flag(allow_programs))
     store = release_store(settings)

@@ -16,7 +16,7 @@ def rank(
 ) -> None:
     """Rank offers for customers as requests arrive; a member of the rankers' consumer group. SIGTERM ends it after its batch."""
     from stream_scorer.adapters.local.stopping import stop_signals
-    from stream_scorer.wiring import run_rank
+    from stream_scorer.wiring.streaming import run_rank
 
     settings = settings_of(ctx, {"loop.delivery": delivery, "loop.instance": instance, "metrics.port": metrics_port})
     run_rank(settings, stopping=stop_signals(parent=parent), until_idle_s=until_idle)

@@ -17,7 +17,7 @@ def refresh(
     import json
 
     from stream_scorer.adapters.local.stopping import stop_signals
-    from stream_scorer.wiring import run_refresh
+    from stream_scorer.wiring.streaming import run_refresh
 
     settings = settings_of(ctx, {"loop.delivery": delivery, "metrics.port": metrics_port})
     counts = run_refresh(settings, stopping=stop_signals(), until_idle_s=until_idle)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def releases(ctx: typer.Context, *, as_json: Json = False) -> None:
     """List what is stored, newest first: when, model, offers, what the gate judged by, and what serves or served."""
-    from stream_scorer.wiring import release_store
+    from stream_scorer.wiring.streaming import release_store
 
     print_releases(release_store(settings_of(ctx)).releases(), as_json=as_json)
 

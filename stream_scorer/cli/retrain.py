@@ -49,7 +49,7 @@ def retrain(
     from stream_scorer.adapters.files.model_files import make_room
     from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.services.learning.retrainer import RetrainConfig
-    from stream_scorer.wiring_learning import RetrainPlaces, run_retrain
+    from stream_scorer.wiring.learning import RetrainPlaces, run_retrain
 
     settings = settings_of(ctx, {"metrics.port": metrics_port})
     places = RetrainPlaces(labels or settings.buffer.folder, offers, out)

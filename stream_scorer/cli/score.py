@@ -91,7 +91,7 @@ def _release(settings: "Settings", model: Path | None, offers: Path | None, rele
 def _stored(settings: "Settings", name: str) -> "Release":
     from stream_scorer.core.messages import ReleaseId
     from stream_scorer.errors import ReleaseError
-    from stream_scorer.wiring import release_store
+    from stream_scorer.wiring.streaming import release_store
 
     store = release_store(settings)
     release_id = store.current() if name == "current" else ReleaseId(name)

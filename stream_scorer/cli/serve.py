@@ -22,7 +22,7 @@ def serve(
 ) -> None:
     """Run rankers and joiners as processes of one command; one that fails is started again, with a bound."""
     from stream_scorer.adapters.local.stopping import stop_signals
-    from stream_scorer.wiring_serve import run_serve
+    from stream_scorer.wiring.serving import run_serve
 
     if not rankers + joiners:
         raise UsageError("serve needs at least one ranker or joiner, got --rankers 0 --joiners 0")

@@ -12,7 +12,7 @@ HEAVY = ("torch", "pyarrow", "matplotlib", "triton", "pandas")
 def test_a_serving_command_imports_nothing_heavy(command: str) -> None:
     code = f"""
 import sys
-import stream_scorer.wiring
+import stream_scorer.wiring.streaming
 import stream_scorer.cli
 from stream_scorer.cli import {command}
 print(*(each for each in {HEAVY} if each in sys.modules))

@@ -124,7 +124,7 @@ def test_customers_vectors_go_before_the_tower_of_a_model(folder: Path) -> None:
 
 def read_both(folder: Path) -> np.ndarray[Any, Any]:
     """Return the vectors of a customer whose vector was given first, and of one whom the program knows."""
-    from stream_scorer.wiring import open_program
+    from stream_scorer.wiring.streaming import open_program
 
     tower = read_model(folder / "model", open_program=open_program).user_tower
     return np.asarray(tower.embed([{}, {}], [customer_id(3), customer_id(70)]).vectors)

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from stream_scorer import wiring
 from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.cli import app
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.errors import StreamScorerError
 from stream_scorer.simulation.world import World
+from stream_scorer.wiring.streaming import streaming as wiring
 from tests.open_bandit_samples import write_log
 
 WORLD = World.of(3, customers=30, offers=10, popularity_rate=0.5)

@@ -11,7 +11,7 @@ import msgspec
 import psutil
 import pytest
 
-from stream_scorer.wiring import join_config
+from stream_scorer.wiring.streaming import join_config
 from tests.join_oracle import Event, history, latest_labels, oracle, outcome, ranking
 from tests.ring import START_MS, Ring
 from tests.waiting import wait_for

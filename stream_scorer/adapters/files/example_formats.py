@@ -23,7 +23,7 @@ from stream_scorer.adapters.tables.label_bounds import (
     checked_numbers,
     checked_words,
 )
-from stream_scorer.adapters.tables.layouts import LABELS, Plan, plan_of
+from stream_scorer.adapters.tables.layouts import LABELS, ReadingPlan, plan_of
 from stream_scorer.adapters.tables.places import Place
 from stream_scorer.adapters.tables.reader import TableFile
 from stream_scorer.core.datasets.chunks import ExampleChunk, Ints, Views
@@ -216,7 +216,7 @@ def parquet(file: Path) -> Iterator[RawChunk]:
         line += batch.num_rows
 
 
-def _columns(file: Path, batch: "pa.RecordBatch", plan: Plan, rows: range) -> dict[str, Column]:
+def _columns(file: Path, batch: "pa.RecordBatch", plan: ReadingPlan, rows: range) -> dict[str, Column]:
     columns: dict[str, Column] = {
         name: ArrowColumn(Place(file, name, rows, "row"), batch.column(name)) for name in (*plan.own, *plan.whole)
     }
@@ -246,7 +246,7 @@ def parquet_revisions(file: Path) -> Iterator[tuple[Hashes, Ints]]:
         line += batch.num_rows
 
 
-def _open(file: Path) -> tuple["pa.parquet.ParquetFile", Plan]:
+def _open(file: Path) -> tuple["pa.parquet.ParquetFile", ReadingPlan]:
     reader = opened_parquet(file)
     names = [name for name in reader.schema_arrow.names if name not in _UNREAD]
     plan = plan_of(file, names, LABELS)

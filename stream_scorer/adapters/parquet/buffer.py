@@ -11,10 +11,10 @@ from stream_scorer.adapters.parquet.erasure import PATH as ERASURES_PATH
 from stream_scorer.adapters.parquet.erasure import erase, read_erasures, rows_of, write_kept
 from stream_scorer.adapters.parquet.rows import from_table, sampled_in, to_parquet
 from stream_scorer.core.buffer.buffer_files import (
+    BufferEnd,
     BufferFile,
     Chunk,
     Sampled,
-    Standing,
     files_of,
     in_order,
     is_whole,
@@ -91,7 +91,7 @@ class ParquetBuffer:
         self._known |= kept
         return [chunk.partition for chunk in chunks if chunk.partition not in kept]
 
-    def _check_there(self, standings: Mapping[Partition, Standing]) -> None:
+    def _check_there(self, standings: Mapping[Partition, BufferEnd]) -> None:
         gone = [
             str(one.number) for one, standing in standings.items() if standing.position is None and one in self._known
         ]
@@ -101,7 +101,7 @@ class ParquetBuffer:
                 "put the folder back, or start the buffer again, which fills it from the topic as far as that is kept"
             )
 
-    def _write(self, chunk: Chunk, before: Standing) -> None:
+    def _write(self, chunk: Chunk, before: BufferEnd) -> None:
         files = split_by_day(chunk)
         self._folder.delete([file.path for file in before.torn if file not in files])
         write_kept(self._folder, lambda erasures: self._write_files(files, erasures, chunk.sampled))
@@ -164,14 +164,14 @@ class ParquetBuffer:
         gone = set(superseded(files))
         return [file for file in files if file not in gone]
 
-    def _standings(self, partitions: Sequence[Partition]) -> dict[Partition, Standing]:
+    def _standings(self, partitions: Sequence[Partition]) -> dict[Partition, BufferEnd]:
         files = files_of(self._folder.paths())
         return {
             partition: standing([file for file in files if file.partition == partition]) for partition in partitions
         }
 
 
-def _fits(chunk: Chunk, before: Standing) -> bool:
+def _fits(chunk: Chunk, before: BufferEnd) -> bool:
     # written before, when an answer was lost on its way, is as good; writing it again changes nothing
     return before.position in (None, chunk.first, chunk.next)
 

@@ -106,7 +106,7 @@ def vectors_layout(id_column: str) -> Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReadingPlan:
     """What to make of the columns of one file: the message's own, whole columns of features, and single features by side."""
 
     own: Mapping[str, Kind]
@@ -128,14 +128,14 @@ class Plan:
         return fields
 
 
-def plan_of(file: Path, names: Sequence[str], layout: Layout, *, where: str = "the schema") -> Plan:
+def plan_of(file: Path, names: Sequence[str], layout: Layout, *, where: str = "the schema") -> ReadingPlan:
     """Sort a file's columns; `where` says what names them.
 
     Raises UsageError for columns that are missing, named twice, or features in two ways.
     """
     _check_names(f"{file}, {where}", names, layout)
     if layout is RECORDS:
-        return Plan({name: ANY for name in names if not _INDEX_COLUMN.fullmatch(name)})
+        return ReadingPlan({name: ANY for name in names if not _INDEX_COLUMN.fullmatch(name)})
     own = {name: layout.own[name] for name in names if name in layout.own}
     whole = tuple(side for side in layout.sides if side in names)
     single = {side: _prefixed(names, side) for side in layout.sides}
@@ -147,7 +147,7 @@ def plan_of(file: Path, names: Sequence[str], layout: Layout, *, where: str = "t
         single, rest = {layout.sides[0]: bare}, [name for name in rest if name not in bare]
     if rest:
         _say_left_out(file, rest, layout)
-    return Plan(
+    return ReadingPlan(
         own, whole, {side: columns for side, columns in single.items() if columns or (layout.bare and not whole)}
     )
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from stream_scorer.adapters.tables.arrow_columns import batches, check_type, opened_parquet, plain_values
 from stream_scorer.adapters.tables.csv_rows import CellTypes, Row, read_csv
 from stream_scorer.adapters.tables.kinds import FEATURE, FEATURES, Kind, Misfit
-from stream_scorer.adapters.tables.layouts import Layout, Plan, plan_of
+from stream_scorer.adapters.tables.layouts import Layout, ReadingPlan, plan_of
 from stream_scorer.adapters.tables.lines import JSON_LINES, lines_of, opened, suffix_of
 from stream_scorer.adapters.tables.places import Place
 from stream_scorer.core.wire.strict_json import Refusal, loads_strict
@@ -107,7 +107,7 @@ class TableFile:
             for chunk in _chunks(rows):
                 yield from self._messages(plan, [line for line, _ in chunk], _cells(header, chunk, types, plan))
 
-    def _looked_over(self) -> tuple[Plan, CellTypes]:
+    def _looked_over(self) -> tuple[ReadingPlan, CellTypes]:
         """Read the whole file once: for the types of its columns, and so that nothing is made of half a file that is no CSV."""
         with opened(self._path) as (text, _):
             header, rows = read_csv(self._path, text)
@@ -136,7 +136,7 @@ class TableFile:
                 yield number, message
 
     def _messages(
-        self, plan: Plan, numbers: Sequence[int], values: Mapping[str, Sequence[object]]
+        self, plan: ReadingPlan, numbers: Sequence[int], values: Mapping[str, Sequence[object]]
     ) -> Iterator[tuple[int, Message]]:
         columns = self._check(plan.kinds(), numbers, values)
         for index, number in enumerate(numbers):
@@ -157,7 +157,7 @@ def _refused(path: Path, number: int, refusal: Refusal) -> UsageError:
     return UsageError(f"{path}, line {number}: {refusal.message}")
 
 
-def _cells(header: Sequence[str], chunk: Sequence[Row], types: CellTypes, plan: Plan) -> dict[str, list[object]]:
+def _cells(header: Sequence[str], chunk: Sequence[Row], types: CellTypes, plan: ReadingPlan) -> dict[str, list[object]]:
     kinds = plan.kinds()
     return {
         name: types.values(name, [row[place] for _, row in chunk]) for place, name in enumerate(header) if name in kinds

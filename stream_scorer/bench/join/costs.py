@@ -23,7 +23,7 @@ from stream_scorer.services.streaming.join_restore import Emit, JoinConfig, rest
 from stream_scorer.services.streaming.joiner import State
 from stream_scorer.settings import LogSettings, Settings
 from stream_scorer.telemetry import set_up_logging
-from stream_scorer.wiring import join_config
+from stream_scorer.wiring.streaming import join_config
 
 GROUP = "bench"
 STEADY_OPEN = 20_000

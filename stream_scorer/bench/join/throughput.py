@@ -13,7 +13,7 @@ from stream_scorer.core.records import OutputRecord, Partition, Record
 from stream_scorer.errors import StreamScorerError
 from stream_scorer.services.streaming.join_restore import Emit
 from stream_scorer.settings import Delivery
-from stream_scorer.wiring import join_config
+from stream_scorer.wiring.streaming import join_config
 
 _IDLE_S = 1.0
 _RUN_S_MAX = 180.0

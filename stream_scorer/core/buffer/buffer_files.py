@@ -122,25 +122,25 @@ def split_by_day(chunk: Chunk) -> dict[BufferFile, list[ExampleRow]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BufferEnd:
     """Where the files of one partition end, and the files of a torn chunk behind that end; None: no file yet."""
 
     position: int | None
     torn: tuple[BufferFile, ...] = ()
 
 
-def standing(files: Iterable[BufferFile]) -> Standing:
+def standing(files: Iterable[BufferFile]) -> BufferEnd:
     """Return where the files of one partition end, and what is torn behind that end."""
     written = [file for file in files if not file.compacted]
     if not written:
-        return Standing(None)
+        return BufferEnd(None)
     first = max(file.first for file in written)
     newest = sorted((file for file in written if file.first == first), key=lambda file: (file.next, file.part))
     chunks = {following: list(group) for following, group in groupby(newest, key=lambda file: file.next)}
     whole = [following for following, chunk in chunks.items() if is_whole(chunk)]
     position = max(whole, default=first)
     torn = tuple(file for following, chunk in chunks.items() if following not in whole for file in chunk)
-    return Standing(position, torn)
+    return BufferEnd(position, torn)
 
 
 def is_whole(chunk: Sequence[BufferFile]) -> bool:

@@ -18,7 +18,7 @@ _PER_OCTAVE = 16  # a quantile is right to 2.2 %
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class LabelHealth:
     """Figures about the labels of a stretch of the topics.
 
     `joined_share`: answers that count in a label, of all that are settled. `delay_ms`: from request to acceptance, by
@@ -37,7 +37,7 @@ class Health:
 
 @dataclass(slots=True)
 class HealthTally:
-    """Adds up Health, a request at a time, in memory bounded by releases and sizes of delay."""
+    """Adds up LabelHealth, a request at a time, in memory bounded by releases and sizes of delay."""
 
     joined: int = 0
     orphans: Counter[str] = field(default_factory=Counter)
@@ -60,12 +60,12 @@ class HealthTally:
             self._closed[ranking.release_id] += 1
             self._accepted[ranking.release_id] += any(accepted for accepted, _, _ in latest.labels)
 
-    def health(self) -> Health:
+    def health(self) -> LabelHealth:
         """Return the figures."""
         positives = self.causes["accepted"] + self.causes["late_acceptance"]
         negatives = self.causes["declined"] + self.causes["window_closed"]
         settled = self.joined + self.orphans.total()
-        return Health(
+        return LabelHealth(
             joined_share=self.joined / settled if settled else None,
             delay_ms=self._quantiles(),
             orphans=dict(self.orphans),

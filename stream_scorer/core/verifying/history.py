@@ -43,7 +43,7 @@ class Output(msgspec.Struct, frozen=True, array_like=True, tag="o"):
     given: Reply | Claim | None = None
 
 
-class Ranked(msgspec.Struct, frozen=True, array_like=True, tag="r"):
+class RankingRead(msgspec.Struct, frozen=True, array_like=True, tag="r"):
     """A ranking as the join reads it.
 
     `digest` covers what a label must copy; `reached_ms` bounds how far event time had come before it was read.
@@ -62,7 +62,7 @@ class Ranked(msgspec.Struct, frozen=True, array_like=True, tag="r"):
     reached_ms: int
 
 
-class Answer(msgspec.Struct, frozen=True, array_like=True, tag="a"):
+class OutcomeRead(msgspec.Struct, frozen=True, array_like=True, tag="a"):
     """An outcome as the join reads it.
 
     `asked_ms` is when it says that its request was made, else its own time; `newest_ms` is the newest time of the outcomes before it.
@@ -104,7 +104,7 @@ class Rows(msgspec.Struct, frozen=True, array_like=True, tag="f"):
     total: int
 
 
-Seen = Input | Output | Ranked | Answer | Word | Rows
+Seen = Input | Output | RankingRead | OutcomeRead | Word | Rows
 pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder(Seen).decode
 
@@ -113,7 +113,7 @@ class _RequestHead(msgspec.Struct, frozen=True):
     request_id: str
 
 
-class _AcceptanceHead(msgspec.Struct, frozen=True):
+class _AcceptanceKeys(msgspec.Struct, frozen=True):
     acceptance_id: str
     request_id: str
     customer_id: str
@@ -123,7 +123,7 @@ class _AcceptanceHead(msgspec.Struct, frozen=True):
     request_time_ms: int | None = None
 
 
-class _Offer(msgspec.Struct, frozen=True, kw_only=True):
+class _OfferKeys(msgspec.Struct, frozen=True, kw_only=True):
     offer_id: str
     rank: msgspec.Raw
     score: msgspec.Raw
@@ -134,13 +134,13 @@ class _Offer(msgspec.Struct, frozen=True, kw_only=True):
     label_time_ms: int | None = None
 
 
-class _Ranking(msgspec.Struct, frozen=True):
+class _RankingKeys(msgspec.Struct, frozen=True):
     request_id: str
     customer_id: str
     event_time_ms: int
     release_id: str
     features: msgspec.Raw
-    offers: list[_Offer]
+    offers: list[_OfferKeys]
 
 
 class _Labelled(msgspec.Struct, frozen=True):
@@ -151,7 +151,7 @@ class _Labelled(msgspec.Struct, frozen=True):
     request_time_ms: int
     release_id: str
     features: msgspec.Raw
-    offers: list[_Offer]
+    offers: list[_OfferKeys]
 
 
 def _reader(kind: type[Any]) -> Any:
@@ -169,7 +169,7 @@ def _reader(kind: type[Any]) -> Any:
 
 
 _request_of, _acceptance_of, _ranking_of, _labelled_of = map(
-    _reader, (_RequestHead, _AcceptanceHead, _Ranking, _Labelled)
+    _reader, (_RequestHead, _AcceptanceKeys, _RankingKeys, _Labelled)
 )
 
 
@@ -203,7 +203,7 @@ def reply(record: Record) -> Reply | None:
     return Reply(head.customer_id, head.event_time_ms, features_digest(bytes(head.features)), offers, in_order)
 
 
-def ranked(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Ranked] | None:
+def ranked(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, RankingRead] | None:
     """Return the request of a ranking, id and customer, and what to remember; None for bytes that are no ranking."""
     head = _ranking_of(record.value)
     if head is None:
@@ -212,7 +212,7 @@ def ranked(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Rank
     digest = _digest(head.customer_id, head.event_time_ms, head)
     at = (record.offset, record.timestamp_ms)
     reached_ms = NO_TIME if fate.aborted else times.ranking(head.event_time_ms, record.timestamp_ms)
-    seen = Ranked(
+    seen = RankingRead(
         *at,
         fate.settled,
         fate.dead,
@@ -227,7 +227,7 @@ def ranked(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Rank
     return f"{head.request_id}\0{head.customer_id}", seen
 
 
-def answer(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Answer] | None:
+def answer(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, OutcomeRead] | None:
     """Return the request of an outcome, id and customer, and what to remember; None for bytes that are no outcome."""
     head = _acceptance_of(record.value)
     if head is None:
@@ -236,7 +236,7 @@ def answer(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Answ
     at = (record.offset, record.timestamp_ms)
     newest_ms = NO_TIME if fate.aborted else times.outcome(head.event_time_ms, record.timestamp_ms)
     given = (head.customer_id, head.offer_id, head.accepted, head.event_time_ms, asked_ms)
-    seen = Answer(*at, fate.settled, fate.dead, fate.aborted, *given, newest_ms)
+    seen = OutcomeRead(*at, fate.settled, fate.dead, fate.aborted, *given, newest_ms)
     return f"{head.request_id}\0{head.customer_id}", seen
 
 
@@ -251,7 +251,7 @@ def word(record: Record, fate: Fate) -> tuple[str, Word] | None:
     return f"{head.request_id}\0{head.customer_id}", seen
 
 
-def _digest(customer_id: str, time_ms: int, head: _Ranking | _Labelled) -> bytes:
+def _digest(customer_id: str, time_ms: int, head: _RankingKeys | _Labelled) -> bytes:
     # the very bytes: labels copy the ranking's, they do not read and write them anew
     digest = xxhash.xxh3_128(f"{customer_id}\0{time_ms}\0{head.release_id}\0".encode())
     digest.update(bytes(head.features))

@@ -8,7 +8,7 @@ from stream_scorer.core.joining.join_state import ClosePoint, RestorePoint
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.joining.ring_shape import take_apart
 from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
-from stream_scorer.core.verifying.history import Answer, Input, Output, Ranked, Rows, Seen, Word
+from stream_scorer.core.verifying.history import Input, OutcomeRead, Output, RankingRead, Rows, Seen, Word
 from stream_scorer.core.verifying.refusals import counts_for, refused_wrongly
 from stream_scorer.core.verifying.replies import Claim, Question, difference
 
@@ -114,7 +114,7 @@ class JoinClock:
         except (TypeError, LookupError, AttributeError, RecursionError) as error:
             raise ValueError(f"the metadata of a joiner's position cannot be read: {error}") from error
 
-    def settled(self, answer: Answer, horizons: Horizons) -> bool:
+    def settled(self, answer: OutcomeRead, horizons: Horizons) -> bool:
         """Return whether an answer without a ranking can't wait for it any more."""
         if self.at_close:
             return self.passed_ms > answer.asked_ms + horizons.disorder_ms
@@ -147,17 +147,17 @@ class Judged:
     """The faults about one request's labels, and what health is reckoned from."""
 
     faults: list[Fault]
-    ranking: Ranked | None
+    ranking: RankingRead | None
     latest: Word | None
     joined: int
     waiting: int
 
 
-def judge_labels(key: str, seen: Sequence[Ranked | Answer | Word], view: Standpoint) -> Judged:
+def judge_labels(key: str, seen: Sequence[RankingRead | OutcomeRead | Word], view: Standpoint) -> Judged:
     """Find words that skip, repeat, differ from the ranking or from the right labels, and answers that count nowhere."""
-    rankings = [one for one in seen if isinstance(one, Ranked) and not one.dead]
+    rankings = [one for one in seen if isinstance(one, RankingRead) and not one.dead]
     words = [one for one in seen if isinstance(one, Word) and not one.aborted and not one.dead]
-    every = [one for one in seen if isinstance(one, Answer) and not one.aborted]
+    every = [one for one in seen if isinstance(one, OutcomeRead) and not one.aborted]
     answers = [one for one in every if not one.dead]
     first = min((one for one in rankings if not one.aborted), key=lambda one: one.offset, default=None)
     name = _name(key)
@@ -187,11 +187,11 @@ def judge_places(key: str, by_partition: Mapping[int, Sequence[Seen]], horizons:
         (number, one)
         for number, seen in by_partition.items()
         for one in seen
-        if isinstance(one, Ranked) and not one.aborted and not one.dead
+        if isinstance(one, RankingRead) and not one.aborted and not one.dead
     ]
     for number, seen in by_partition.items():
         for one in seen:
-            if isinstance(one, Answer) and not one.aborted:
+            if isinstance(one, OutcomeRead) and not one.aborted:
                 places = {place for place, ranking in rankings if counts_for(ranking, one, horizons)}
                 if places and number not in places:
                     what = f"the outcome at [{number}]@{one.offset} lies in another partition than its ranking"
@@ -199,7 +199,7 @@ def judge_places(key: str, by_partition: Mapping[int, Sequence[Seen]], horizons:
 
 
 def _without_ranking(
-    name: str, words: Sequence[Word], answers: Sequence[Answer], view: Standpoint, *, aborted: bool
+    name: str, words: Sequence[Word], answers: Sequence[OutcomeRead], view: Standpoint, *, aborted: bool
 ) -> Judged:
     faults: list[Fault] = []
     if words and aborted:
@@ -219,8 +219,8 @@ def _without_ranking(
 
 
 def _usable(
-    name: str, ranking: Ranked, answers: Sequence[Answer], view: Standpoint
-) -> tuple[list[Answer], int, list[Fault]]:
+    name: str, ranking: RankingRead, answers: Sequence[OutcomeRead], view: Standpoint
+) -> tuple[list[OutcomeRead], int, list[Fault]]:
     counting, faults, waiting = [], [], 0
     for one in answers:
         if counts_for(ranking, one, view.horizons):
@@ -246,7 +246,7 @@ def _revisions(name: str, words: Sequence[Word], view: Standpoint) -> Iterator[F
 
 
 def _compare(
-    name: str, ranking: Ranked, answers: Sequence[Answer], latest: Word | None, view: Standpoint
+    name: str, ranking: RankingRead, answers: Sequence[OutcomeRead], latest: Word | None, view: Standpoint
 ) -> Iterator[Fault]:
     closes_ms = ranking.time_ms + view.horizons.window_ms
     closed = view.clock.closed(closes_ms)
@@ -266,7 +266,9 @@ def _compare(
         )
 
 
-def _labels(ranking: Ranked, answers: Sequence[Answer], closes_ms: int, *, closed: bool) -> tuple[RightLabel, ...]:
+def _labels(
+    ranking: RankingRead, answers: Sequence[OutcomeRead], closes_ms: int, *, closed: bool
+) -> tuple[RightLabel, ...]:
     given: dict[str, list[tuple[bool, int]]] = {}
     for one in answers:
         given.setdefault(one.offer_id, []).append((one.accepted, one.time_ms))

@@ -7,7 +7,7 @@ from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledRanking, Ranking
 from stream_scorer.core.records import Record
 from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
-from stream_scorer.core.verifying.history import Answer, Ranked
+from stream_scorer.core.verifying.history import OutcomeRead, RankingRead
 from stream_scorer.core.wire.codec import decode_all
 
 # what the decoder says of bytes that it cannot read: a record that it can read was refused wrongly
@@ -30,7 +30,7 @@ BY_STATE = frozenset({
 KNOWN = UNREADABLE | AMBIGUOUS | UNANSWERABLE | BY_STATE
 
 
-class Place(Protocol):
+class EventTimePlace(Protocol):
     """From where the answers of one partition are judged."""
 
     @property
@@ -50,7 +50,7 @@ def is_readable(record: Record, kind: type[CustomerRequest | Acceptance | Rankin
     return bool(decoded.messages)
 
 
-def counts_for(ranking: Ranked, answer: Answer, horizons: Horizons) -> bool:
+def counts_for(ranking: RankingRead, answer: OutcomeRead, horizons: Horizons) -> bool:
     """Return whether the answer is one to this ranking: its customer, its offers, its time."""
     first_ms, last_ms = ranking.time_ms - horizons.back_ms, ranking.time_ms + horizons.window_ms + horizons.late_ms
     return (
@@ -60,7 +60,9 @@ def counts_for(ranking: Ranked, answer: Answer, horizons: Horizons) -> bool:
     )
 
 
-def refused_wrongly(ranking: Ranked, answers: Iterable[Answer], place: Place, *, at_close: bool) -> Iterator[Answer]:
+def refused_wrongly(
+    ranking: RankingRead, answers: Iterable[OutcomeRead], place: EventTimePlace, *, at_close: bool
+) -> Iterator[OutcomeRead]:
     """Yield the answers that were refused although they count, and came in time by any order in which they can have been read."""
     times = place.times
     if times is None:
@@ -74,7 +76,7 @@ def refused_wrongly(ranking: Ranked, answers: Iterable[Answer], place: Place, *,
 
 
 def _came_in_time(
-    ranking: Ranked, answer: Answer, horizons: Horizons, times: PartitionTimes, *, at_close: bool
+    ranking: RankingRead, answer: OutcomeRead, horizons: Horizons, times: PartitionTimes, *, at_close: bool
 ) -> bool:
     """Return whether the answer cannot have been settled before its ranking was read, nor the ranking forgotten before the answer was."""
     settled_ms = ranking.time_ms + horizons.disorder_ms if at_close else answer.time_ms + horizons.settle_ms

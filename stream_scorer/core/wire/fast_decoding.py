@@ -48,7 +48,7 @@ class _Answer(msgspec.Struct, forbid_unknown_fields=True):
     request_time_ms: _TimeMs | UnsetType | None = UNSET
 
 
-class _Labelled(msgspec.Struct, forbid_unknown_fields=True):
+class _LabelledFields(msgspec.Struct, forbid_unknown_fields=True):
     offer_id: _Id
     rank: Annotated[int, Meta(ge=1, le=contract.LIMIT_MAX)]
     score: float
@@ -67,7 +67,7 @@ class _Labels(msgspec.Struct, forbid_unknown_fields=True):
     request_time_ms: _TimeMs
     release_id: _Id
     features: _Features
-    offers: Annotated[list[_Labelled], Meta(max_length=contract.LIMIT_MAX)]
+    offers: Annotated[list[_LabelledFields], Meta(max_length=contract.LIMIT_MAX)]
 
 
 _parse_request = msgspec.json.Decoder(_Request).decode
@@ -134,7 +134,9 @@ def read_labels(raw: bytes) -> LabelledRanking | None:
         and all(_are_plain(offer.features) and abs(offer.score) < _BEYOND for offer in read.offers)
     ):
         return None
-    offers = [_make_labelled(*(getattr(offer, name) for name in _Labelled.__struct_fields__)) for offer in read.offers]
+    offers = [
+        _make_labelled(*(getattr(offer, name) for name in _LabelledFields.__struct_fields__)) for offer in read.offers
+    ]
     return _make_labels(
         read.request_id,
         read.revision,

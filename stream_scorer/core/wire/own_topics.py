@@ -52,7 +52,7 @@ class RankingHead(msgspec.Struct, frozen=True):
     offers: Annotated[list[_OfferHead], Meta(max_length=LIMIT_MAX)]
 
 
-class _RankedOffer(msgspec.Struct):
+class _OfferFragments(msgspec.Struct):
     offer_id: str
     rank: msgspec.Raw
     score: msgspec.Raw
@@ -66,7 +66,7 @@ class _RawRanking(msgspec.Struct):
     event_time_ms: int
     release_id: str
     features: msgspec.Raw
-    offers: list[_RankedOffer]
+    offers: list[_OfferFragments]
 
 
 class _RawLabelledOffer(msgspec.Struct):

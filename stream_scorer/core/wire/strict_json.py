@@ -126,14 +126,14 @@ def _fault(value: object, path: Path) -> Refusal | None:
     return next(filter(None, faults), None)
 
 
-class _Found(Exception):
+class _FaultFound(Exception):
     """Carries a refusal out of the parser's hooks."""
 
 
 def _duplicate_key(raw: bytes) -> Refusal | None:
     try:
         json.loads(raw, object_pairs_hook=_unique, parse_int=str, parse_float=str)
-    except _Found as found:
+    except _FaultFound as found:
         return Refusal("duplicate_key", f"the key {found.args[0]} is given twice in one object")
     return None
 
@@ -142,7 +142,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     unique = dict(pairs)
     if len(unique) < len(pairs):
         counts = Counter(name for name, _ in pairs)
-        raise _Found(_safe_name(counts.most_common(1)[0][0]))
+        raise _FaultFound(_safe_name(counts.most_common(1)[0][0]))
     return unique
 
 
@@ -166,7 +166,7 @@ def _grammar_refusal(text: str) -> Refusal:
     try:
         parsed = json.loads(text, parse_constant=_constant, parse_int=str, parse_float=str)
         json.dumps(parsed, ensure_ascii=False).encode()
-    except _Found:
+    except _FaultFound:
         return Refusal("nan_or_infinity", "NaN and infinities are not allowed")
     except UnicodeEncodeError:
         return Refusal("lone_surrogate", "lone surrogates are not allowed in text")
@@ -178,7 +178,7 @@ def _grammar_refusal(text: str) -> Refusal:
 
 
 def _constant(name: str) -> NoReturn:
-    raise _Found(name)
+    raise _FaultFound(name)
 
 
 def _kind(value: object) -> str:

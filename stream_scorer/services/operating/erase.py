@@ -36,7 +36,7 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenRequests:
+class OpenTrace:
     """Requests that joiners still hold, until event time has passed `until_ms` or they are erased."""
 
     count: int
@@ -48,7 +48,7 @@ class Whereabouts:
     """Where a customer's data lies; `rows` by file of the training buffer, `newest_event_ms` over all topics."""
 
     topics: list[Trace]
-    open_requests: OpenRequests
+    open_requests: OpenTrace
     rows: Mapping[str, int]
     newest_event_ms: int | None = None
 
@@ -73,7 +73,7 @@ class _Head(msgspec.Struct):
     erased_to_ms: int = -1
 
 
-class _Found(NamedTuple):
+class _TracedRecord(NamedTuple):
     """A record of the customer without its value; `erased_to_ms` of an erasure, else -1."""
 
     record: Record
@@ -104,7 +104,7 @@ def locate(
     names = (topics.requests, topics.acceptances, topics.rankings, topics.outcomes, topics.labels, topics.dead_letters)
     places = [Partition(name, number) for name in names if name in states for number in range(states[name].partitions)]
     search = _Search(customer_id, reader, places, progress)
-    found: dict[str, list[_Found]] = {name: [] for name in names if name in states}
+    found: dict[str, list[_TracedRecord]] = {name: [] for name in names if name in states}
     for place in places:
         found[place.topic] += search.records(place)
     traces = [_trace(name, records, states[name]) for name, records in found.items()]
@@ -128,8 +128,8 @@ class _Search:
         self._total = sum(end - first for first, end in self._stretches.values())
         self._read = 0
 
-    def records(self, place: Partition) -> list[_Found]:
-        found: list[_Found] = []
+    def records(self, place: Partition) -> list[_TracedRecord]:
+        found: list[_TracedRecord] = []
         first, end = self._stretches[place]
         for batch in self._reader.read(place, first, end):
             found += [one for record in batch if (one := self._found(record)) is not None]
@@ -137,12 +137,12 @@ class _Search:
             self._progress(self._read, self._total)
         return found
 
-    def _found(self, record: Record) -> _Found | None:
+    def _found(self, record: Record) -> _TracedRecord | None:
         head = _head_of(record.value or b"")
         if head is None:
-            return _Found(_bare(record), 0, -1) if record.key == self._customer_id.encode() else None
+            return _TracedRecord(_bare(record), 0, -1) if record.key == self._customer_id.encode() else None
         return (
-            _Found(_bare(record), head.event_time_ms, head.erased_to_ms)
+            _TracedRecord(_bare(record), head.event_time_ms, head.erased_to_ms)
             if head.customer_id == self._customer_id
             else None
         )
@@ -161,7 +161,7 @@ def _bare(record: Record) -> Record:
     return Record(record.topic, record.partition, record.offset, None, None, record.timestamp_ms)
 
 
-def _trace(topic: str, records: list[_Found], state: TopicState) -> Trace:
+def _trace(topic: str, records: list[_TracedRecord], state: TopicState) -> Trace:
     newest_ms = max((one.record.timestamp_ms for one in records), default=None)
     config = state.config or {}
     retention_ms = int(config.get("retention.ms", -1))
@@ -172,7 +172,7 @@ def _trace(topic: str, records: list[_Found], state: TopicState) -> Trace:
     return Trace(topic, len(records), newest_ms, kept, gone_by_ms)
 
 
-def _open_requests(found: Mapping[str, list[_Found]], reader: LogReader, ground: Ground) -> OpenRequests:
+def _open_requests(found: Mapping[str, list[_TracedRecord]], reader: LogReader, ground: Ground) -> OpenTrace:
     topics, forget_ms = ground.topics, ground.horizons.forget_ms
     positions, clocks = join_positions(
         reader, topics, {name: state.partitions for name, state in ground.states.items()}
@@ -188,7 +188,7 @@ def _open_requests(found: Mapping[str, list[_Found]], reader: LogReader, ground:
         open_still = clock is not None and not clock.at_close and clock.passed_ms <= one.time_ms + forget_ms
         if not erased and (unread or open_still):
             until.append(one.time_ms + forget_ms)
-    return OpenRequests(len(until), max(until, default=None))
+    return OpenTrace(len(until), max(until, default=None))
 
 
 def tell_joiners(

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeVar
 
-from stream_scorer.core.evaluation.label_health import Health, HealthTally
+from stream_scorer.core.evaluation.label_health import HealthTally, LabelHealth
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import Partition
 from stream_scorer.core.verifying.checks import Check, FaultCounts
 from stream_scorer.core.verifying.event_times import NO_TIME
-from stream_scorer.core.verifying.history import Answer, Input, Output, Ranked, Rows, Seen, Word
+from stream_scorer.core.verifying.history import Input, OutcomeRead, Output, RankingRead, Rows, Seen, Word
 from stream_scorer.core.verifying.judgements import (
     Expiry,
     Fault,
@@ -82,7 +82,7 @@ class Report:
     faults: Mapping[str, int]
     tolerated: Mapping[str, int]
     examples: Mapping[str, Sequence[str]]
-    health: Health
+    health: LabelHealth
     checks: Sequence[Check] = ()
 
     @property
@@ -145,7 +145,7 @@ def _judge_labels(
     for request, groups in groupby(sorters.groups(sorters.labels), key=lambda group: group[0].rsplit("\0", 1)[0]):
         by_partition = {int(key.rsplit("\0", 1)[1]): seen for key, seen in groups}
         for number, seen in by_partition.items():
-            known = [one for one in seen if isinstance(one, Ranked | Answer | Word)]
+            known = [one for one in seen if isinstance(one, RankingRead | OutcomeRead | Word)]
             judged = judge_labels(f"{request}\0{number}", known, views[number])
             tally.add(judged)
             yield from judged.faults

@@ -42,7 +42,7 @@ class JoinConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _RestoreGround:
     """What is committed of a partition, and where its topics begin and end."""
 
     number: int
@@ -78,14 +78,14 @@ def restore(number: int, reader: LogReader, config: JoinConfig) -> PartitionJoin
     return _restore_close(found) if config.emit == "at_close" else _restore_join(found)
 
 
-def _find(number: int, reader: LogReader, config: JoinConfig) -> _Found:
+def _find(number: int, reader: LogReader, config: JoinConfig) -> _RestoreGround:
     rankings, outcomes = Partition(config.topics.rankings, number), Partition(config.topics.outcomes, number)
     # waits for a predecessor's transaction; only then is the end of labels the end of what it wrote
     committed = reader.committed([rankings, outcomes])
     labels_end = reader.end(Partition(config.topics.labels, number))
     rankings_at, outcomes_at = committed[rankings], committed[outcomes]
     point = None if rankings_at is None else _checked(number, rankings_at, config)
-    return _Found(
+    return _RestoreGround(
         number,
         reader,
         config,
@@ -107,7 +107,7 @@ def _checked(number: int, position: Position, config: JoinConfig) -> Position | 
     return Position(position.offset, point) if point else None
 
 
-def _started(found: _Found, kind: type[State]) -> State:
+def _started(found: _RestoreGround, kind: type[State]) -> State:
     config = found.config
     at = {"rankings": found.rankings_next, "outcomes": found.outcomes_next, "labels": found.labels_end}
     state = kind(found.number, config.topics, config.horizons, label_bytes_max=config.label_bytes_max, **at)
@@ -124,13 +124,13 @@ def _started(found: _Found, kind: type[State]) -> State:
     return state
 
 
-def _reread_labels(found: _Found, state: PartitionJoin | PartitionClose, start: int) -> None:
+def _reread_labels(found: _RestoreGround, state: PartitionJoin | PartitionClose, start: int) -> None:
     foreign = state.reread_labels(found.labels(start))
     if foreign:
         log.warning("foreign_labels_skipped", topic=found.config.topics.labels, partition=found.number, records=foreign)
 
 
-def _point(found: _Found, committed: Position, kind: type[Point]) -> Point:
+def _point(found: _RestoreGround, committed: Position, kind: type[Point]) -> Point:
     try:
         return kind.from_text(committed.metadata)
     except ValueError as error:
@@ -138,7 +138,7 @@ def _point(found: _Found, committed: Position, kind: type[Point]) -> Point:
         raise UsageError(msg) from error
 
 
-def _restore_join(found: _Found) -> PartitionJoin:
+def _restore_join(found: _RestoreGround) -> PartitionJoin:
     state = _started(found, PartitionJoin)
     if found.committed is not None:
         point = _point(found, found.committed, RestorePoint)
@@ -157,7 +157,7 @@ def _restore_join(found: _Found) -> PartitionJoin:
     return state
 
 
-def _restore_close(found: _Found) -> PartitionClose:
+def _restore_close(found: _RestoreGround) -> PartitionClose:
     state = _started(found, PartitionClose)
     if found.committed is not None:
         point = _point(found, found.committed, ClosePoint)

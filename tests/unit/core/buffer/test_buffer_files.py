@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.core.buffer.buffer_files import (
+    BufferEnd,
     BufferFile,
     Chunk,
     Sampled,
-    Standing,
     day_of,
     files_of,
     in_order,
@@ -87,25 +87,25 @@ def test_a_share_is_known_for_the_offsets_of_its_stretch_only() -> None:
 
 
 def test_no_file_stands_nowhere() -> None:
-    assert standing([]) == Standing(None)
+    assert standing([]) == BufferEnd(None)
 
 
 def test_the_newest_whole_chunk_tells_where_to_go_on() -> None:
-    assert standing([file(0, 10), file(10, 25, part=1, parts=2), file(10, 25, part=2, parts=2)]) == Standing(25)
+    assert standing([file(0, 10), file(10, 25, part=1, parts=2), file(10, 25, part=2, parts=2)]) == BufferEnd(25)
 
 
 def test_a_torn_chunk_is_told_and_left_behind() -> None:
     torn = file(10, 25, part=1, parts=2)
-    assert standing([file(0, 10), torn]) == Standing(10, (torn,))
+    assert standing([file(0, 10), torn]) == BufferEnd(10, (torn,))
 
 
 def test_beside_a_whole_chunk_a_torn_one_of_the_same_beginning_does_not_count() -> None:
     torn = file(10, 40, part=1, parts=2)
-    assert standing([file(0, 10), torn, file(10, 25)]) == Standing(25, (torn,))
+    assert standing([file(0, 10), torn, file(10, 25)]) == BufferEnd(25, (torn,))
 
 
 def test_a_compacted_file_never_says_where_to_go_on() -> None:
-    assert standing([file(0, 10, parts=0, part=0), file(10, 25)]) == Standing(25)
+    assert standing([file(0, 10, parts=0, part=0), file(10, 25)]) == BufferEnd(25)
 
 
 def test_files_within_a_compacted_one_of_the_same_day_are_superseded() -> None:

@@ -14,7 +14,7 @@ from stream_scorer.errors import TransientError
 from stream_scorer.ports import TopicState
 from stream_scorer.services.operating.erase import (
     Ground,
-    OpenRequests,
+    OpenTrace,
     Whereabouts,
     locate,
     tell_joiners,
@@ -62,9 +62,9 @@ def test_the_last_record_goes_with_retention_and_its_segment(ring: Ring) -> None
 
 
 def test_open_requests_are_told_with_their_end(ring: Ring) -> None:
-    assert find(ring, "c").open_requests == OpenRequests(1, START_MS + HORIZONS.forget_ms)
+    assert find(ring, "c").open_requests == OpenTrace(1, START_MS + HORIZONS.forget_ms)
     ring.settle(later_ms=10_000)
-    assert find(ring, "c").open_requests == OpenRequests(0, None)
+    assert find(ring, "c").open_requests == OpenTrace(0, None)
 
 
 def test_rows_are_told_by_file(ring: Ring) -> None:
@@ -117,7 +117,7 @@ def test_joiners_are_told_where_they_read_and_waited_for(ring: Ring) -> None:
     assert not wait_until_heard(places, reader, HandClock(0), wait_s=5)
     ring.broker.committed["join", OUTCOMES] = Position(places[OUTCOMES] + 1)
     assert wait_until_heard(places, reader, HandClock(0), wait_s=0)
-    assert find(ring, "c").open_requests == OpenRequests(0, None)
+    assert find(ring, "c").open_requests == OpenTrace(0, None)
 
 
 def test_an_erasure_that_is_not_delivered_is_said(ring: Ring) -> None:
