@@ -1,5 +1,7 @@
 """Rooms of the package: how large they may grow, which may import which, and the picture of it."""
 
+import ast
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,10 @@ CORE = {  # what a room of the core may import; what stands on the core is held 
     "core/verifying": {"core", "core/features", "core/joining", "core/releases", "core/towers", "core/wire"},
     "core/evaluation": {"core", "core/datasets", "core/features", "core/towers", "core/verifying", "errors"},
 }
-FOLDERS = sorted(each for each in PACKAGE.rglob("*") if each.is_dir() and each.name not in {"cli", "__pycache__"})
+FOLDERS = [
+    PACKAGE,
+    *sorted(each for each in PACKAGE.rglob("*") if each.is_dir() and each.name not in {"cli", "__pycache__"}),
+]
 
 
 def test_every_room_of_the_core_is_listed() -> None:
@@ -34,10 +39,19 @@ def test_a_room_of_the_core_imports_only_what_it_may(room: str) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_room_has_at_most_a_dozen_modules(folder: Path) -> None:
-    assert len([each for each in folder.glob("*.py") if each.stem != "__init__"]) <= MODULES_MAX
+    assert len([each for each in folder.glob("*.py") if each.stem not in {"__init__", "__main__"}]) <= MODULES_MAX
 
 
 def test_the_picture_shows_the_arrows_and_no_circle() -> None:
     picture = PICTURE.search(DOCUMENT.read_text())
     assert picture is not None
     assert picture[0] == draw(arrows()), "run `make rooms`"
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    modules = defaultdict(list)
+    for module in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.ClassDef):
+                modules[node.name.lstrip("_")].append(str(module.relative_to(PACKAGE)))
+    assert {name: places for name, places in modules.items() if len(places) > 1} == {}

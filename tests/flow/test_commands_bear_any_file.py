@@ -17,7 +17,7 @@ from stream_scorer.cli import app
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.errors import StreamScorerError
 from stream_scorer.simulation.world import World
-from stream_scorer.wiring.streaming import streaming as wiring
+from stream_scorer.wiring import streaming as wiring
 from tests.open_bandit_samples import write_log
 
 WORLD = World.of(3, customers=30, offers=10, popularity_rate=0.5)
