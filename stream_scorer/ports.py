@@ -1,4 +1,7 @@
-"""What the services need of the outside. Every port has a real adapter and a memory twin, held by one contract suite."""
+"""What the services need of the outside.
+
+Every port has a real adapter and a memory twin, held by one contract suite.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -41,7 +44,9 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The records of one poll; `ended` are partitions whose end was reached in it, `troubles` passing errors to be logged.
+    """The records of one poll.
+
+    `ended` are partitions whose end was reached in it, `troubles` passing errors to be logged.
 
     `member`: the group has given this member its share of the partitions, which may be none.
     """
@@ -72,7 +77,10 @@ class RecordSource(Protocol):
         """Stop delivery of these partitions until `start`; records of theirs that were fetched ahead are dropped."""
 
     def still_at_end(self, partitions: Sequence[Partition]) -> bool:
-        """Ask the broker whether all of these, whose end was told, have nothing more to read by now; False when it does not say."""
+        """Ask the broker whether all of these, whose end was told, have nothing more to read by now.
+
+        False when it does not say.
+        """
 
     def lag(self) -> dict[Partition, int]:
         """Return how many offsets each started partition is behind its end, as last known.
@@ -88,7 +96,10 @@ SourceT = TypeVar("SourceT", bound=RecordSource, contravariant=True)
 
 
 class RecordSink(Protocol[SourceT]):
-    """Writes outputs together with the progress of a source. Made before its source joins: it ends what a predecessor left open."""
+    """Writes outputs together with the progress of a source.
+
+    Made before its source joins: it ends what a predecessor left open.
+    """
 
     def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: SourceT) -> None:
         """Write all of it, or nothing (exactly once); or outputs first, then progress (at least once).
@@ -107,7 +118,10 @@ class LogReader(Protocol):
     """Reads stretches of partitions outside any group, read_committed, to rebuild state."""
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
-        """Return the group's positions, after any open transaction of a predecessor has ended; None: never committed."""
+        """Return the group's positions, after any open transaction of a predecessor has ended.
+
+        None: never committed.
+        """
 
     def topics(self, names: Sequence[str]) -> dict[str, TopicShape]:
         """Return the shapes of those of the topics that exist, and that this user may see."""
@@ -149,17 +163,23 @@ class ReleaseStore(Protocol):
     def activate(self, release_id: ReleaseId, *, keep: int) -> None:
         """Verify that the release is whole, flip the pointer, and let releases beyond `keep` expire.
 
-        When it raises, the pointer has not moved, or the error says that this is not known. An expiry that fails is logged alone.
+        When it raises, the pointer has not moved, or the error says that this is not known. An expiry that fails is
+        logged alone.
         """
 
     def roll_back(self, *, keep: int) -> ReleaseId:
-        """Flip to the release that was current before, verified whole, and forget that the present one was; return what is current now.
+        """Flip to the release that was current before, verified whole, and forget that the present one was.
+
+        Return what is current now.
 
         Raises ReleaseError when there is none, or when somebody flips the pointer meanwhile.
         """
 
     def progress(self, release_id: ReleaseId) -> dict[int, int]:
-        """Return how far each partition of the offers topic is applied to the release: the next offset; absent: nothing yet."""
+        """Return how far each partition of the offers topic is applied to the release: the next offset.
+
+        Absent: nothing yet.
+        """
 
     def applied_topic(self, release_id: ReleaseId) -> str:
         """Return the id of the topic that `progress` counts in, "" where none is stated."""
@@ -174,8 +194,9 @@ class ReleaseStore(Protocol):
     ) -> int:
         """Apply offers' changes to the current release, and with them its progress in the topic of this id: partition -> (from, to).
 
-        Of one offer only a later offset of the partition replaces what is stored. Returns how many were applied. Raises ReleaseError, and
-        applies nothing, when the pointer names another release or when the store is not as far as `from` (it has lost what it knew).
+        Of one offer only a later offset of the partition replaces what is stored. Returns how many were applied. Raises
+        ReleaseError, and applies nothing, when the pointer names another release or when the store is not as far as
+        `from` (it has lost what it knew).
         """
 
     def forget_changes(self, release_id: ReleaseId) -> None:
@@ -189,7 +210,10 @@ class ReleaseStore(Protocol):
 
 
 class TrainingBuffer(Protocol):
-    """Examples in files, written in chunks of offsets; what is written tells where to go on, so no row is lost or doubled."""
+    """Examples in files, written in chunks of offsets.
+
+    What is written tells where to go on, so no row is lost or doubled.
+    """
 
     def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """Return the offset behind the last whole chunk of each partition, None before the first; remove what is torn.
@@ -212,8 +236,9 @@ class TrainingBuffer(Protocol):
     def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
         """Write chunks, one a partition at most, each whole or not at all; return the partitions that were refused.
 
-        One is refused when it does not begin where its partition's last chunk ends: another member has gone on. The same
-        chunk again changes nothing. Raises TransientError when it is unknown what was written: write the same again.
+        One is refused when it does not begin where its partition's last chunk ends: another member has gone on. The
+        same chunk again changes nothing. Raises TransientError when it is unknown what was written: write the same
+        again.
         """
 
     def read(self) -> Iterator[list[ExampleRow]]:
@@ -225,15 +250,17 @@ class TrainingBuffer(Protocol):
     def compact(self, partitions: Sequence[Partition], plan: CompactionPlan, now_ms: int) -> int:
         """Do a bounded step of making few files of many; return how many were replaced by one, 0 when nothing is due.
 
-        Only by the member that holds these partitions. No row is lost or read twice, whoever reads meanwhile and whatever is killed.
-        Raises TransientError, UsageError for a file that cannot be read.
+        Only by the member that holds these partitions. No row is lost or read twice, whoever reads meanwhile and
+        whatever is killed. Raises TransientError, UsageError for a file that cannot be read.
         """
 
     def erasures(self) -> Erasures:
         """Return whose rows are left out for ever."""
 
     def erase(self, customer_id: str, now_ms: int) -> Mapping[str, int]:
-        """Forget a customer's requests until now: remove the rows, and leave out those that come later; each file whole or not at all.
+        """Forget a customer's requests until now: remove the rows, and leave out those that come later.
+
+        Each file whole or not at all.
 
         Returns how many rows went, by file. Raises TransientError; again finishes what was begun.
         """
@@ -282,7 +309,10 @@ class Telemetry(Protocol):
         """Take functions that say how it stands with the store of releases, and how long it has not confirmed what is held."""
 
     def labels(self, tally: LabelTally, answers: Mapping[str, int], open_requests: int) -> None:
-        """Count labels, and answers by fate: joined, duplicate, erased, or why they can't count; say how many requests are open."""
+        """Count labels, and answers by fate: joined, duplicate, erased, or why they can't count.
+
+        Say how many requests are open.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,13 +344,19 @@ class TopicAdmin(Protocol):
         """Return those of the topics that exist."""
 
     def create(self, specs: Sequence[TopicSpec]) -> None:
-        """Create topics and wait until they are seen; one that exists stays as it is. Raises UsageError when refused."""
+        """Create topics and wait until they are seen; one that exists stays as it is.
+
+        Raises UsageError when refused.
+        """
 
     def transactions(self) -> str | None:
         """Return why transactions are not possible, None when they are."""
 
     def lag(self, group: str, topics: Sequence[str]) -> dict[Partition, int]:
-        """Return how far a group is behind in each partition; a partition it never committed counts from its beginning."""
+        """Return how far a group is behind in each partition.
+
+        A partition it never committed counts from its beginning.
+        """
 
     def members(self, group: str) -> int:
         """Return how many members a group has."""

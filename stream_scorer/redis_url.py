@@ -6,7 +6,8 @@ MASK = "********"
 
 _SCHEMES = ("redis", "rediss", "unix")
 _ENCODE = "percent-encode the characters / # ? @ : % of a user name or password (/ is %2F, # is %23)"
-# what an option of the URL may change; all others, such as decode_responses or socket_timeout, are the client's own business
+# what an option of the URL may change; all others, such as decode_responses or socket_timeout, are the client's own
+# business
 _OPTIONS = {"db", "username", "password", "client_name", "health_check_interval", "socket_keepalive"}
 _TLS_OPTIONS = {
     f"ssl_{name}"

@@ -1,4 +1,7 @@
-"""Frozen settings per component: defaults, bounds and meanings; `settings_sources` reads them from flags, variables and files."""
+"""Frozen settings per component: defaults, bounds and meanings.
+
+`settings_sources` reads them from flags, variables and files.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self

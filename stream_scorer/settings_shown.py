@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 from stream_scorer.redis_url import MASK, masked_url
 from stream_scorer.settings import Settings
 
-# parts of librdkafka's keys; OAUTHBEARER's config holds a client's secret, and the command for kinit may hold a password
+# parts of librdkafka's keys; OAUTHBEARER's config holds a client's secret, and the command for kinit may hold a
+# password
 _SECRET_PARTS = (
     "password", "passphrase", "secret", "token", "credential", "jaas", "key.pem", "oauthbearer.config", "kinit.cmd",
 )  # fmt: skip

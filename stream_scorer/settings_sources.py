@@ -1,4 +1,7 @@
-"""Where settings come from: flags, then the environment, then a TOML file, then the defaults; unknown names are refused."""
+"""Where settings come from: flags, then the environment, then a TOML file, then the defaults.
+
+Unknown names are refused.
+"""
 
 import json
 import re
@@ -33,7 +36,10 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings; per dotted name what gave it: `flag`, a variable, a file, or `default`; variables that are no settings."""
+    """The settings; per dotted name what gave it: `flag`, a variable, a file, or `default`.
+
+    Variables that are no settings.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
@@ -50,7 +56,10 @@ class _Variables:
 
 
 def load_settings(flags: Mapping[str, object], *, file: Path | None = None) -> Loaded:
-    """Merge the sources, nearest first. Raises UsageError that names the setting, its source, and the bound or nearest name."""
+    """Merge the sources, nearest first.
+
+    Raises UsageError that names the setting, its source, and the bound or nearest name.
+    """
     variables = _read_environment()
     merged: Tree = {}
     origins: dict[str, str] = {}
@@ -149,7 +158,10 @@ def _put(tree: Tree, path: Sequence[str], value: object) -> None:
 
 
 def _leaves(tree: Tree, path: Names = ()) -> Iterator[tuple[Names, object]]:
-    """Yield (path, value); a key of an open table is a single name, whether quoted in TOML or not: security.protocol."""
+    """Yield (path, value).
+
+    A key of an open table is a single name, whether quoted in TOML or not: security.protocol.
+    """
     for name, value in tree.items():
         if isinstance(value, dict) and value:
             yield from _leaves(value, (*path, name))

@@ -9,7 +9,10 @@ _LABELS_BYTES_MAX = (
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
-    """Return every topic of the ring; rankings, outcomes and training labels have one partition count and the broker's time."""
+    """Return every topic of the ring.
+
+    Rankings, outcomes and training labels have one partition count and the broker's time.
+    """
     topics = settings.topics
     brief = {"cleanup.policy": "delete", "retention.ms": str(topics.retention_ms)}
     long = {"cleanup.policy": "delete", "retention.ms": str(topics.labels_retention_ms)}

@@ -1,6 +1,7 @@
 """The command line: each command is a module here with one function of its name, imported when it is called.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Data goes to stdout, words for people to stderr.
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Data goes to stdout, words for people to
+stderr.
 """
 
 import importlib
@@ -142,7 +143,8 @@ _register()
 
 def main() -> None:
     """Run the command line; every expected error becomes one sentence and an exit code here."""
-    # before numpy is imported: its products are small, and BLAS threads that wait for each other cost several times the work itself
+    # before numpy is imported: its products are small, and BLAS threads that wait for each other cost several times the
+    # work itself
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251  written, not read
     try:
         app(prog_name="stream-scorer")

@@ -36,7 +36,10 @@ def bench(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a ranker beside a bare loop with the same record sizes, on a Kafka and a Valkey of its own; or a joiner; or training."""
+    """Measure a ranker beside a bare loop with the same record sizes, a joiner, or training.
+
+    Servers are its own: a Kafka and a Valkey.
+    """
     from stream_scorer.errors import UsageError
 
     if what == "join":

@@ -34,7 +34,10 @@ def buffer(
     metrics_port: MetricsPort = None,
     as_json: Json = False,
 ) -> None:
-    """Write training labels to Parquet files; a member of the buffers' consumer group. SIGTERM ends it after a last write."""
+    """Write training labels to Parquet files; a member of the buffers' consumer group.
+
+    SIGTERM ends it after a last write.
+    """
     if compact:
         refuse_given(ctx, _OF_THE_JOB, "--compact works on files that are there, and ends")
     flags = {"buffer.folder": folder, "buffer.keep_prob": keep_prob}

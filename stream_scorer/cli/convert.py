@@ -19,7 +19,9 @@ def convert(
     ],
     as_json: Json = False,
 ) -> None:
-    """Make events of a public log, to replay; `stream-scorer replay OUT/requests.jsonl --topic customer-requests` sends them.
+    """Make events of a public log, to replay.
+
+    `stream-scorer replay OUT/requests.jsonl --topic customer-requests` sends them.
 
     labels.jsonl holds what was shown, with its propensities, to train and evaluate on.
     """

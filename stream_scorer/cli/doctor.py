@@ -18,7 +18,10 @@ def doctor(
     timeout: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds to wait for each answer.")] = 5.0,
     as_json: Json = False,
 ) -> None:
-    """Check brokers, topics, groups, Redis and the release, and say what to do about every fault; exit 1 when there is one."""
+    """Check brokers, topics, groups, Redis and the release, and say what to do about every fault.
+
+    Exit 1 when there is a fault.
+    """
     from contextlib import closing
 
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin

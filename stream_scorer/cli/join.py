@@ -19,7 +19,10 @@ def join(
     metrics_port: MetricsPort = None,
     parent: Parent = None,
 ) -> None:
-    """Join rankings and outcomes to training labels; a member of the joiners' consumer group. SIGTERM ends it after its batch."""
+    """Join rankings and outcomes to training labels; a member of the joiners' consumer group.
+
+    SIGTERM ends it after its batch.
+    """
     from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.wiring.streaming import run_join
 

@@ -79,7 +79,10 @@ def labelled(ctx: typer.Context, labels: str | None, from_buffer: bool) -> str:
 
 
 def check_writable(path: Path | None, option: str) -> None:
-    """Refuse, before any work is done, a file that could not be written in the end; a file there stays as it is. Raises UsageError."""
+    """Refuse, before any work is done, a file that could not be written in the end; a file there stays as it is.
+
+    Raises UsageError.
+    """
     from stream_scorer.errors import UsageError
 
     if path is None:

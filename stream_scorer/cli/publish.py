@@ -68,7 +68,10 @@ def publish(
     allow_programs: AllowPrograms = False,
     as_json: Json = False,
 ) -> None:
-    """Embed offers, write a release beside the current one, verify it and switch to it at once; or switch to a stored one."""
+    """Embed offers, write a release, verify it and switch to it at once; or switch to a stored release.
+
+    The new release is written beside the current one.
+    """
     from stream_scorer.wiring.streaming import release_store
 
     settings = settings_of(ctx, programs_flag(allow_programs))
@@ -112,7 +115,10 @@ def _switch(store: "ReleaseStore", to: str | None, *, keep: int) -> None:
 
 
 def _judged_draft(store: "ReleaseStore", made: "Model", offers: Path, labels: str | None) -> "tuple[Draft, Model]":
-    """Make the release and hold it to the gate, beside what serves; return the model with the figures it was judged by."""
+    """Make the release and hold it to the gate, beside what serves.
+
+    Return the model with the figures it was judged by.
+    """
     from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.core.features.coverage import cautions_of
     from stream_scorer.core.releases.gate import caution_of

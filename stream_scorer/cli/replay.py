@@ -39,7 +39,10 @@ def replay(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Send a file of events to a topic; exit 1 when a record could not be delivered. Ctrl-C ends it with what is sent."""
+    """Send a file of events to a topic; exit 1 when a record could not be delivered.
+
+    Ctrl-C ends it with what is sent.
+    """
     from stream_scorer.adapters.files.event_files import EventFile
     from stream_scorer.adapters.kafka.feed import KafkaFeed
     from stream_scorer.adapters.local.clock import SystemClock

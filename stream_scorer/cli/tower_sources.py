@@ -58,7 +58,10 @@ def model_from(settings: "Settings", sources: TowerSources, *, vector_feature: s
 
 
 def _model_of_vectors(sources: TowerSources, path: Path, feature: str) -> "Model":
-    """Look vectors up; where they were made for dot products, one number more keeps the order of those among cosines."""
+    """Look vectors up.
+
+    Where they were made for dot products, one number more keeps the order of those among cosines.
+    """
     from stream_scorer.core.towers.given_vectors import (
         brought,
         customer_lookup,

@@ -13,7 +13,10 @@ def up(
     partitions: Partitions = None,
     as_json: Json = False,
 ) -> None:
-    """Start a real Kafka with all topics, and a Valkey; print the settings to paste; stop both on Ctrl-C. What they hold goes with them."""
+    """Start a real Kafka with all topics and a Valkey, print the settings to paste, and stop both on Ctrl-C.
+
+    Everything in them goes with them.
+    """
     from threading import Event
 
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin

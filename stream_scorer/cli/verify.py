@@ -23,7 +23,10 @@ def verify(
     examples: Annotated[int, typer.Option(min=0, help="Examples to show of each kind of fault.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """Check the topics and the training buffer: nothing lost, doubled, torn or wrong; exit 1 if anything is. Changes nothing."""
+    """Check the topics and the training buffer: nothing lost, doubled, torn or wrong.
+
+    Exit 1 if anything is. Changes nothing.
+    """
     from stream_scorer.adapters.files.sqlite_sorter import SqliteSorter
     from stream_scorer.cli.progress import progress_over
     from stream_scorer.services.operating.verify import verify as check

@@ -13,7 +13,10 @@ class Partition(NamedTuple):
 
 
 class TopicShape(NamedTuple):
-    """How many partitions a topic has, and the id that the broker gave it when it was made; "": the broker does not say."""
+    """How many partitions a topic has, and the id that the broker gave it when it was made.
+
+    "": the broker does not say.
+    """
 
     partitions: int
     topic_id: str = ""

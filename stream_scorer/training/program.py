@@ -1,8 +1,8 @@
 """Programs of `torch.export` as towers: only a release that holds one makes a ranker import torch.
 
-The archive (.pt2) declares its inputs in an extra file `inputs.json`, the inputs of a FeatureSpec; torch.export.save takes it as
-`extra_files={"inputs.json": ...}`. The program takes (index int64 (64, slots), numbers float32 (64, n)), or the one of them that it has
-any of, and returns (64, p). See program_archive for what an archive may hold.
+The archive (.pt2) declares its inputs in an extra file `inputs.json`, the inputs of a FeatureSpec; torch.export.save
+takes it as `extra_files={"inputs.json": ...}`. The program takes (index int64 (64, slots), numbers float32 (64, n)), or
+the one of them that it has any of, and returns (64, p). See program_archive for what an archive may hold.
 """
 
 import io
@@ -19,7 +19,8 @@ from stream_scorer.errors import BadModel
 from stream_scorer.training.program_archive import cleaned
 
 INPUTS = "inputs.json"
-# what torch raises over an archive that it cannot read, or a graph that it cannot build; RecursionError is a RuntimeError
+# what torch raises over an archive that it cannot read, or a graph that it cannot build; RecursionError is a
+# RuntimeError
 _UNLOADABLE = (RuntimeError, ValueError, AssertionError, LookupError, TypeError, AttributeError, SyntaxError, OSError)
 
 
@@ -48,7 +49,10 @@ class TorchProgram:
 
 
 def open_program(data: bytes, side: Side = "customer") -> TorchProgram:
-    """Open an archive. Raises BadModel for one that is none, declares no inputs, runs code on loading, or does not run."""
+    """Open an archive.
+
+    Raises BadModel for one that is none, declares no inputs, runs code on loading, or does not run.
+    """
     archive, declared = io.BytesIO(cleaned(data)), {INPUTS: ""}
     try:
         module = torch.export.load(archive, extra_files=declared).module(check_guards=False)

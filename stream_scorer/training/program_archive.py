@@ -1,8 +1,9 @@
 """Checks an archive of torch.export before torch sees it, and writes a new archive of nothing but what was checked.
 
-`torch.export.load` trusts its input: it hands size expressions and guards to Python's parser, looks operators up by any dotted name,
-imports what a tree of containers names, and unpickles constants. So each of these is either of a form that cannot run code, or refused.
-The new archive is written here, so that what torch reads is byte for byte what was checked, whatever a zip file may say twice.
+`torch.export.load` trusts its input: it hands size expressions and guards to Python's parser, looks operators up by any
+dotted name, imports what a tree of containers names, and unpickles constants. So each of these is either of a form that
+cannot run code, or refused. The new archive is written here, so that what torch reads is byte for byte what was
+checked, whatever a zip file may say twice.
 """
 
 import io
@@ -49,7 +50,10 @@ _DROPPED: dict[str, Json] = {
 
 
 def cleaned(data: bytes) -> bytes:
-    """Return a new archive with the same program. Raises BadModel for what is no archive, is too large, or could run code."""
+    """Return a new archive with the same program.
+
+    Raises BadModel for what is no archive, is too large, or could run code.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _written(_checked(archive, len(data)))
@@ -58,7 +62,10 @@ def cleaned(data: bytes) -> bytes:
 
 
 def _checked(archive: zipfile.ZipFile, size: int) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of each file. Files are stored as they are, so together they cannot be more than the archive."""
+    """Yield (name, content) of each file.
+
+    Files are stored as they are, so together they cannot be more than the archive.
+    """
     files = archive.infolist()
     unpacked = sum(file.file_size for file in files)
     stored = unpacked <= size and all(file.compress_type == zipfile.ZIP_STORED for file in files)
@@ -90,7 +97,10 @@ def _written(files: Iterator[tuple[str, bytes]]) -> bytes:
 
 
 def _checked_json(name: str, content: bytes) -> Json:
-    """Return what the JSON holds, each key of it checked. It is walked without recursion, and a key twice is refused."""
+    """Return what the JSON holds, each key of it checked.
+
+    It is walked without recursion, and a key twice is refused.
+    """
     if len(content) > JSON_BYTES_MAX:
         _refuse(f"{name} of {len(content)} bytes, at most {JSON_BYTES_MAX}")
     try:
@@ -187,7 +197,10 @@ _CHECKS: dict[str, Callable[[Json], bool]] = {
 
 
 def _is_plain(data: bytes) -> bool:
-    """Say whether it holds only what torch reads with restraint; where it does not, torch.export would read it without."""
+    """Say whether it holds only what torch reads with restraint.
+
+    Where it does not, torch.export would read it without.
+    """
     try:
         torch.load(io.BytesIO(data), weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError):

@@ -130,7 +130,10 @@ def record_sink(
     counts: Mapping[str, int] | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> TransactionalSink | AtLeastOnceSink:
-    """Return the sink that the delivery mode asks for; `counts` fixes the partition counts by which it places records."""
+    """Return the sink that the delivery mode asks for.
+
+    `counts` fixes the partition counts by which it places records.
+    """
     config: ClientConfig = {
         "message.max.bytes": settings.topics.record_bytes_max,
         "compression.type": settings.kafka.compression,
@@ -158,7 +161,8 @@ def log_reader(settings: Settings, group: str) -> KafkaLog:
 def ring_standing(settings: Settings, *, joins: bool) -> Standing:
     """Return the shape that the ring works by; one who `joins` depends on the join's settings too.
 
-    Raises UsageError when the ring's state cannot go on with the topics and settings of now, NotReady when a topic is missing.
+    Raises UsageError when the ring's state cannot go on with the topics and settings of now, NotReady when a topic is
+    missing.
     """
     config = join_config(settings)
     with (
@@ -240,7 +244,8 @@ def _following(settings: Settings, telemetry: Telemetry) -> Iterator[ReleaseWatc
 
 def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
     """Join until told to stop."""
-    # a full collection walks every open request: half a second for 200,000; the young generations see all that can be garbage
+    # a full collection walks every open request: half a second for 200,000; the young generations see all that can be
+    # garbage
     gc.set_threshold(10_000, 10, 1_000_000)
     telemetry = serve_metrics(settings.metrics, SystemClock())
     group, topics = settings.join.group, settings.topics

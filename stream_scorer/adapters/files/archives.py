@@ -11,7 +11,10 @@ PACKED_TIMES_MAX = 50  # models and vectors pack to a half, text of names to a t
 
 
 def check_unpacked(path: Path, archive: zipfile.ZipFile) -> None:
-    """Raise UsageError for an archive that says it unpacks to more than models and vectors do; zipfile holds it to what it says."""
+    """Raise UsageError for an archive that says it unpacks to more than models and vectors do.
+
+    The module zipfile ensures that it unpacks to no more than it says.
+    """
     unpacked = sum(info.file_size for info in archive.infolist())
     allowed = max(SMALL_BYTES, min(PACKED_TIMES_MAX * path.stat().st_size, UNPACKED_BYTES_MAX))
     if unpacked > allowed:

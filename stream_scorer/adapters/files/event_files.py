@@ -17,9 +17,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class EventFile:
-    """The events of one file, in order. `layout` is that of their message, `key` the field that becomes the record's key.
+    """The events of one file, in order.
 
-    Iterating raises UsageError, with file, row, column and value, for a row that cannot be read as its format or its columns' kinds.
+    `layout` is that of their message, `key` the field that becomes the record's key.
+
+    Iterating raises UsageError, with file, row, column and value, for a row that cannot be read as its format or its
+    columns' kinds.
     """
 
     def __init__(

@@ -1,7 +1,9 @@
-"""Labelled examples from files: CSV, JSON lines, or Parquet as the training buffer writes it; a file, or a folder of them.
+"""Labelled examples from files: CSV, JSON lines, or Parquet as the training buffer writes it.
 
-Required are `customer_id`, `offer_id` and `accepted`; every other column of LabelledExample may be absent. Of an example only its
-latest revision is read, so files are read twice: once for the revisions, then in chunks.
+A file, or a folder of them.
+
+Required are `customer_id`, `offer_id` and `accepted`; every other column of LabelledExample may be absent. Of an
+example only its latest revision is read, so files are read twice: once for the revisions, then in chunks.
 """
 
 from collections.abc import Iterator
@@ -104,7 +106,10 @@ def _below(folder: Path) -> list[Path]:
 
 
 def _latest(revisions: Iterator[tuple[Hashes, Ints]]) -> npt.NDArray[np.bool_]:
-    """Mark the row of each example with the highest revision, the last of them in reading order; rows without an id all stay."""
+    """Mark the row of each example with the highest revision, the last of them in reading order.
+
+    Rows without an id all stay.
+    """
     hashes, numbers = [], []
     for part, revision in revisions:
         hashes.append(part)

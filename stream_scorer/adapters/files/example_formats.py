@@ -1,4 +1,7 @@
-"""Reads labelled rows of CSV, JSON lines and Parquet into columns, features still as text; absent columns take defaults."""
+"""Reads labelled rows of CSV, JSON lines and Parquet into columns, features still as text.
+
+Absent columns take defaults.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

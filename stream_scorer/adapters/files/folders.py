@@ -48,7 +48,8 @@ class Folder:
     def open(cls, place: str) -> "Folder":
         """Open a local path, where ~ is the user's own, or a URI such as s3://bucket/prefix.
 
-        Raises UsageError for a place that pyarrow does not know or that is not there, TransientError when it cannot be reached.
+        Raises UsageError for a place that pyarrow does not know or that is not there, TransientError when it cannot be
+        reached.
         """
         if "://" not in place:
             return cls(fs.LocalFileSystem(), str(local_path(place).absolute()))
@@ -81,7 +82,10 @@ class Folder:
             return file.read_buffer()
 
     def footer(self, path: str) -> pq.FileMetaData:
-        """Return what the end of a Parquet file says of it; no more is read. Raises UsageError for another or a damaged file."""
+        """Return what the end of a Parquet file says of it; no more is read.
+
+        Raises UsageError for another or a damaged file.
+        """
         with _reached(f"reading {path}"), self._filesystem.open_input_file(self._at(path)) as file:
             try:
                 return pq.read_metadata(file)
@@ -159,7 +163,10 @@ def _not_ours(path: str, error: Exception) -> UsageError:
 
 
 def local_path(place: str) -> Path:
-    """Return a path on this machine; ~ is the user's own folder. Raises UsageError for the folder of a user who is not there."""
+    """Return a path on this machine; ~ is the user's own folder.
+
+    Raises UsageError for the folder of a user who is not there.
+    """
     try:
         return Path(place).expanduser()
     except RuntimeError as error:

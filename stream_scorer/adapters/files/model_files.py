@@ -74,7 +74,8 @@ def write_model(folder: Path, model: Model) -> None:
 def read_model(folder: Path, *, open_program: OpenProgram | None = None) -> Model:
     """Read a model whose towers are of any kind.
 
-    Raises UsageError when there is none, BadModel for one that is torn, changed, of another format, or a program that cannot be opened.
+    Raises UsageError when there is none, BadModel for one that is torn, changed, of another format, or a program that
+    cannot be opened.
     """
     path = folder / MANIFEST
     if not path.is_file():

@@ -20,7 +20,10 @@ _OFFER = TypeAdapter(Offer)
 
 
 def read_offers(path: Path) -> list[Offer]:
-    """Read a catalog. Raises UsageError, with file, row, column and value, for the first row that is no offer, and for an id twice."""
+    """Read a catalog.
+
+    Raises UsageError, with file, row, column and value, for the first row that is no offer, and for an id twice.
+    """
     table = TableFile(path, OFFERS)
     numbered = [(number, _offer(path, f"{table.unit} {number}", row)) for number, row in table.rows()]
     if not numbered:
@@ -52,7 +55,9 @@ class _Choice(msgspec.Struct):
 
 
 def read_policy(path: Path, offers: Sequence[Offer]) -> dict[int, "np.ndarray[Any, np.dtype[np.float64]]"]:
-    """Read a policy that ignores the customer: JSON lines of offer_id, rank (from 1) and probability; what is left out has none.
+    """Read a policy that ignores the customer: JSON lines of offer_id, rank (from 1) and probability.
+
+    What is left out has none.
 
     Raises UsageError where a rank's probabilities do not sum to 1.
     """

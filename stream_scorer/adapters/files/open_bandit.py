@@ -1,7 +1,7 @@
 """The Open Bandit Dataset as events: https://research.zozo.com/data.html (Saito et al., arXiv:2008.07146).
 
-A row of the log is one shown position. It has neither customer nor slate: the tuple of the four user features stands for the
-customer, and each row is a request of its own, that asks for every offer. A click accepts the row's item.
+A row of the log is one shown position. It has neither customer nor slate: the tuple of the four user features stands
+for the customer, and each row is a request of its own, that asks for every offer. A click accepts the row's item.
 """
 
 import csv

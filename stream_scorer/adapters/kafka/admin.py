@@ -54,7 +54,10 @@ class KafkaTopicAdmin:
         return states
 
     def create(self, specs: Sequence[TopicSpec]) -> None:
-        """See TopicAdmin. A broker without a controller (librdkafka's mock) makes a topic, as it sees fit, when asked about it."""
+        """See TopicAdmin.
+
+        A broker without a controller (librdkafka's mock) makes a topic, as it sees fit, when asked about it.
+        """
         if not has_controller(self._metadata()):
             producer = new_producer({**self._config, "allow.auto.create.topics": True}, self._log)
             for spec in specs:

@@ -11,7 +11,8 @@ from stream_scorer.errors import FatalStreamError
 def within(timeout_s: float, call: Callable[[], None], *, doing: str) -> None:
     """Make a call in a thread of its own, and wait for it no longer than allowed.
 
-    Raises what the call raises of Kafka's, and FatalStreamError without an answer: the call goes on, so the process must end.
+    Raises what the call raises of Kafka's, and FatalStreamError without an answer: the call goes on, so the process
+    must end.
     """
     raised: list[KafkaException] = []
 

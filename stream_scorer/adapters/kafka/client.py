@@ -22,7 +22,8 @@ CONSUMER: dict[str, str | int | float | bool] = {
     "queued.min.messages": 5_000,
     "queued.max.messages.kbytes": 32_768,
     "enable.partition.eof": True,
-    # the default, 300,000, leaves the partitions of a topic that has grown unread for minutes, and with them what is answered
+    # the default, 300,000, leaves the partitions of a topic that has grown unread for minutes, and with them what is
+    # answered
     "topic.metadata.refresh.interval.ms": 5_000,
 }
 PRODUCER: dict[str, str | int | float | bool] = {

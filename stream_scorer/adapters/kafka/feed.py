@@ -22,7 +22,10 @@ _FULL_WAIT_S = 0.05
 
 
 class KafkaFeed:
-    """See RecordFeed. Idempotent, so that a retry inside the client doubles nothing; keys go where Java would send them."""
+    """See RecordFeed.
+
+    Idempotent, so that a retry inside the client doubles nothing; keys go where Java would send them.
+    """
 
     def __init__(self, config: ClientConfig, topic: str, *, timeout_s: float = 10.0) -> None:
         """Find the topic. Raises NotReady when no broker answers, UsageError when there is no such topic."""

@@ -43,7 +43,10 @@ def metadata_of(
     stopping: Callable[[], bool] = lambda: False,
     says: bool = False,
 ) -> Any:
-    """Return what the brokers state about all topics, or one. Raises as `wait_for_brokers` does; `says`: to the log too."""
+    """Return what the brokers state about all topics, or one.
+
+    Raises as `wait_for_brokers` does; `says`: to the log too.
+    """
     servers, started_s = config["bootstrap.servers"], time.monotonic()
     said = False
     while (metadata := _asked(client, topic, min(SLICE_S, timeout_s))) is None:

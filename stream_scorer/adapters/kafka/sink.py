@@ -70,7 +70,8 @@ class _Outputs:
     def _partition(self, output: OutputRecord) -> int:
         if output.partition is not None:
             return output.partition
-        # the client learns of each topic's growth at another moment: by one count, what is of one customer stays together
+        # the client learns of each topic's growth at another moment: by one count, what is of one customer stays
+        # together
         count = self._counts.get(output.topic)
         return _ANY if count is None or output.key is None else murmur2(output.key, count)
 
@@ -148,7 +149,8 @@ class TransactionalSink:
             self._producer.begin_transaction()
             self._outputs.queue(outputs)
             self._send_offsets(offsets, source)
-            # -1: what is left of the transaction's own time; other values may leave the client out of step with the broker
+            # -1: what is left of the transaction's own time; other values may leave the client out of step with the
+            # broker
             self._retried(lambda: self._producer.commit_transaction(-1))
         except KafkaException as error:
             self._give_up(kafka_error(error), outputs)

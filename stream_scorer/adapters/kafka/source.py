@@ -28,7 +28,8 @@ class KafkaSource:
     """See RecordSource.
 
     `mirrored` topics are not subscribed: partition n of them is assigned wherever partition n of the first topic is, so
-    that both are always with one member, whatever the assignor. With `held`, gained partitions stay paused until `start`.
+    that both are always with one member, whatever the assignor. With `held`, gained partitions stay paused until
+    `start`.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class KafkaSource:
         self._member = False
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
-    # -- rebalance callbacks: run inside poll() and consume() only, and only note what happened -----------------------------
+    # -- rebalance callbacks: run inside poll() and consume() only, and only note what happened
 
     def _mirror(self, partitions: Sequence[TopicPartition]) -> list[Partition]:
         own = [Partition(one.topic, one.partition) for one in partitions]
@@ -92,7 +93,7 @@ class KafkaSource:
             if one in self._gained:
                 self._gained.remove(one)
 
-    # -- RecordSource ------------------------------------------------------------------------------------------------------
+    # -- RecordSource
 
     def fetch(self, *, records_max: int, wait_s: float, linger_s: float) -> Fetched:
         """See RecordSource.fetch."""
@@ -101,7 +102,8 @@ class KafkaSource:
             first = self._consumer.poll(wait_s)
             messages = [] if first is None else [first]
             if first is not None and records_max > 1:
-                # consume() waits for the whole number or the whole time: only what is there already, unless asked to linger
+                # consume() waits for the whole number or the whole time: only what is there already, unless asked to
+                # linger
                 messages += self._consumer.consume(records_max - 1, linger_s)
         records, ended, troubles = self._sort_out(messages)
         return Fetched(records, Assignment(tuple(self._gained), tuple(self._dropped)), ended, troubles, self._member)
@@ -127,7 +129,7 @@ class KafkaSource:
                 self._next[partition] = records[-1].offset + 1
         return records, tuple(ended), tuple(troubles)
 
-    # -- positions ---------------------------------------------------------------------------------------------------------
+    # -- positions
 
     def rewind(self) -> None:
         """See RecordSource.rewind."""

@@ -10,7 +10,9 @@ KEPT_BYTES_MAX = 64 * 1024 * 1024
 
 
 def keep_freed_memory() -> bool:
-    """Keep freed memory for the next batch instead of handing it back; return False where the C library has no such setting.
+    """Keep freed memory for the next batch instead of handing it back.
+
+    Return False where the C library has no such setting.
 
     By default glibc maps every larger array afresh, and touching the fresh pages costs a batch more than ranking it.
     """

@@ -72,7 +72,10 @@ class LocalKafka:
         client: Mapping[str, str] | None = None,
         heap: str = "768m",
     ) -> None:
-        """Add `properties` to the broker's own; `client` is how it is asked whether it answers, where it wants credentials."""
+        """Add `properties` to the broker's own.
+
+        `client` is how it is asked whether it answers, where it wants credentials.
+        """
         self._cache = cache
         self._kafka_home = kafka_home
         self._properties = {**PROPERTIES, **(properties or {})}
@@ -88,7 +91,10 @@ class LocalKafka:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Format a fresh data folder and wait until the broker answers, at most `START_S`. Raises NotReady with the log's end."""
+        """Format a fresh data folder and wait until the broker answers, at most `START_S`.
+
+        Raises NotReady with the log's end.
+        """
         jars = kafka_jars(kafka_home=self._kafka_home, cache=self._cache)
         for attempt in range(1, ATTEMPTS_MAX + 1):
             self._folder = Path(tempfile.mkdtemp(prefix="stream-scorer-kafka-"))

@@ -1,7 +1,8 @@
 """A server of ours that ends when we do, even when we are killed: this file is imported, and run as the watcher between us and it.
 
-The watcher reads a pipe whose other end only we hold. Its end, or ours, ends the server: asked first, killed after `GRACE_S`. It works
-on Linux and macOS alike. Where we are gone without a word, the watcher removes the server's folder too.
+The watcher reads a pipe whose other end only we hold. Its end, or ours, ends the server: asked first, killed after
+`GRACE_S`. It works on Linux and macOS alike. Where we are gone without a word, the watcher removes the server's folder
+too.
 """
 
 import os

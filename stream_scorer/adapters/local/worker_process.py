@@ -29,7 +29,10 @@ class WorkerProcesses:
         self._started_s: dict[str, float] = {}
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
-        """Start a worker, on a port nobody listened on a moment ago; another that takes it fails the worker, which starts again."""
+        """Start a worker, on a port nobody listened on a moment ago.
+
+        Another that takes it fails the worker, which starts again.
+        """
         port = free_ports(1)[0] if self._pages else 0
         command = [sys.executable, "-m", "stream_scorer", *self._words(name), "--parent", str(os.getpid())]
         environment = {**os.environ, **self._variables(name, _LOOPBACK, port)}

@@ -12,7 +12,10 @@ from stream_scorer.errors import TransientError, UsageError
 
 
 class MemoryBuffer:
-    """See TrainingBuffer. `failures` writes from now on raise TransientError; `landed` says whether they are written all the same."""
+    """See TrainingBuffer.
+
+    `failures` writes from now on raise TransientError; `landed` says whether they are written all the same.
+    """
 
     def __init__(self, *, failures: int = 0, landed: bool = False) -> None:
         """Start empty."""

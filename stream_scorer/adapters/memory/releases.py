@@ -34,7 +34,10 @@ class _Stored:
 
 
 class MemoryReleases:
-    """See ReleaseStore. Set `away` and every call fails, `expiry_fails` and old releases stay; one thread writes, any may read."""
+    """See ReleaseStore.
+
+    Set `away` and every call fails, `expiry_fails` and old releases stay; one thread writes, any may read.
+    """
 
     def __init__(self) -> None:
         self.away = self.expiry_fails = False

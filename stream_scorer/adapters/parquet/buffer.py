@@ -1,4 +1,7 @@
-"""The training buffer as Parquet files. Names and their meaning: `core.buffer.buffer_files`; the schema: `adapters.parquet.rows`."""
+"""The training buffer as Parquet files.
+
+Names and their meaning: `core.buffer.buffer_files`; the schema: `adapters.parquet.rows`.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,8 +1,8 @@
 """Many small files of the training buffer made into few, while it is being written and read.
 
-The compacted file appears whole; the files that it replaces go later, when those who had listed them have read them. Our readers leave
-the replaced ones out by their names; other tools see a row twice in between, as they see its revisions. A member that stood still and
-wakes writes a file that another one holds, or takes back one that crosses it.
+The compacted file appears whole; the files that it replaces go later, when those who had listed them have read them.
+Our readers leave the replaced ones out by their names; other tools see a row twice in between, as they see its
+revisions. A member that stood still and wakes writes a file that another one holds, or takes back one that crosses it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,8 +35,8 @@ class Compacted:
 def compact(folder: Folder, *, rows_max: int = ROWS_MAX, replaced_before_ms: int = ALL_MS) -> Compacted:
     """Make one file of those of the same partition and day, at most `rows_max` rows each; run one at a time.
 
-    Each partition's newest chunk stays as it is: it tells where to go on. Of files that were replaced, those go whose replacement is
-    older than `replaced_before_ms`. Raises TransientError; run it again.
+    Each partition's newest chunk stays as it is: it tells where to go on. Of files that were replaced, those go whose
+    replacement is older than `replaced_before_ms`. Raises TransientError; run it again.
     """
     before = _standing(_sized(folder))
     doubled = 0

@@ -1,7 +1,7 @@
 """Forgetting customers in the training buffer's files.
 
-`_erasures.json` in the folder lists whom, by salted hash. It is written before any file is gone through; whoever writes a file of rows
-reads it before and after, and writes again when it has changed. So no order of events brings a row back.
+`_erasures.json` in the folder lists whom, by salted hash. It is written before any file is gone through; whoever writes
+a file of rows reads it before and after, and writes again when it has changed. So no order of events brings a row back.
 """
 
 import secrets

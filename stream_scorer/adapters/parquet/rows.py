@@ -7,15 +7,17 @@ The schema of a file:
     propensity float64? · release_id dictionary<string>? · request_time_ms int64 · label_time_ms int64 ·
     exposure dictionary<string> · keep_prob float64
 
-`customer_features` and `offer_features` are JSON objects, exact: training reads these. Beside them, for everybody else's tools, stands a
-typed column `customer.<name>` or `offer.<name>` for each feature of the file, in order of name, null where it is absent or null:
+`customer_features` and `offer_features` are JSON objects, exact: training reads these. Beside them, for everybody
+else's tools, stands a typed column `customer.<name>` or `offer.<name>` for each feature of the file, in order of name,
+null where it is absent or null:
 
     number -> float64 · bool -> bool · string -> dictionary<string> · list of strings -> list<string> · list of numbers -> list<float64>
 
-A feature that comes in several kinds within a file has no typed column; the file's metadata names it. An empty list is of either kind of
-list; a feature that is null throughout has no column. `day` is in the path (hive style). Metadata of the file's schema:
-`stream_scorer.schema` (1), `.topic`, `.partition`, `.first`, `.next` (the range of offsets), `.mixed` (a JSON list of column names),
-`.sampled` (a JSON list of [first, next, keep_prob]: the share of assumed negatives that was kept of these offsets).
+A feature that comes in several kinds within a file has no typed column; the file's metadata names it. An empty list is
+of either kind of list; a feature that is null throughout has no column. `day` is in the path (hive style). Metadata of
+the file's schema: `stream_scorer.schema` (1), `.topic`, `.partition`, `.first`, `.next` (the range of offsets),
+`.mixed` (a JSON list of column names), `.sampled` (a JSON list of [first, next, keep_prob]: the share of assumed
+negatives that was kept of these offsets).
 """
 
 from collections.abc import Mapping, Sequence
@@ -90,7 +92,10 @@ def encode(table: pa.Table, file: BufferFile, mixed: Sequence[str], sampled: Seq
 
 
 def sampled_in(metadata: Mapping[bytes, bytes] | None) -> list[Sampled]:
-    """Return how the rows of a file were sampled, by the metadata of its schema. Raises UsageError for what says no such thing."""
+    """Return how the rows of a file were sampled, by the metadata of its schema.
+
+    Raises UsageError for what says no such thing.
+    """
     stated = (metadata or {}).get(SAMPLED.encode(), b"[]")
     try:
         return _sampled(stated)

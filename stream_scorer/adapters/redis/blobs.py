@@ -1,7 +1,8 @@
 """What a release looks like as bytes: a sealed JSON manifest, and safetensors for towers and for chunks of the catalog.
 
-Every blob names its release and every checksum stands in the manifest, so a mixed set cannot be read. Whatever the bytes are, reading
-them gives what was written or a ReleaseError, and takes no more memory than a small multiple of what they are.
+Every blob names its release and every checksum stands in the manifest, so a mixed set cannot be read. Whatever the
+bytes are, reading them gives what was written or a ReleaseError, and takes no more memory than a small multiple of what
+they are.
 """
 
 import hashlib
@@ -58,7 +59,10 @@ def reading(what: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseManifest:
-    """What a release consists of; checksums are sha256, `forced` are the gate's faults that publish was told to overlook."""
+    """What a release consists of.
+
+    Checksums are sha256, `forced` are the gate's faults that publish was told to overlook.
+    """
 
     format: int
     release_id: ReleaseId

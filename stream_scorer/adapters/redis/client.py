@@ -19,7 +19,8 @@ READ_BYTES = (
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-# What passes by itself, or once an operator has seen to it: a server that is away, loading, full, failing over, or shut to us.
+# What passes by itself, or once an operator has seen to it: a server that is away, loading, full, failing over, or shut
+# to us.
 TRANSIENT: tuple[type[Exception], ...] = (
     exceptions.ConnectionError,  # also: authentication, loading, too many clients
     exceptions.TimeoutError,

@@ -2,14 +2,12 @@
 
 Keys, under the prefix:
 
-current                  the id of the release that serves
-history                  a list of ids that were current, the newest first: what a rollback goes back to
-releases                 a set of the ids that are stored and do not expire
-release:{id}:manifest    sealed JSON; see blobs.ReleaseManifest
-release:{id}:user_tower  safetensors; so is item_tower
-release:{id}:chunk:{n}   safetensors of CHUNK_OFFERS offers
-release:{id}:changed     a hash: offers' latest changes, sealed, and how far the offers topic is applied; see scripts.CHANGE
-release:{id}:changes     a stream of the ids of changed offers, for rankers to follow
+current                  the id of the release that serves history                  a list of ids that were current, the
+newest first: what a rollback goes back to releases                 a set of the ids that are stored and do not expire
+release:{id}:manifest    sealed JSON; see blobs.ReleaseManifest release:{id}:user_tower  safetensors; so is item_tower
+release:{id}:chunk:{n}   safetensors of CHUNK_OFFERS offers release:{id}:changed     a hash: offers' latest changes,
+sealed, and how far the offers topic is applied; see scripts.CHANGE release:{id}:changes     a stream of the ids of
+changed offers, for rankers to follow
 
 All of it is foreign when it is read: whatever the bytes are, a read gives what was written or raises ReleaseError.
 """
@@ -171,7 +169,10 @@ class RedisReleases:
 
     @at_the_edge
     def load(self, release_id: ReleaseId) -> Release:
-        """See ReleaseStore. The mark is read before the changes: what comes between is applied twice, which is harmless."""
+        """See ReleaseStore.
+
+        The mark is read before the changes: what comes between is applied twice, which is harmless.
+        """
         manifest = self._manifest(release_id)
         catalog = self._catalog(manifest)
         user_tower = self._tower(manifest, "user_tower")
@@ -253,7 +254,10 @@ class RedisReleases:
 
     @at_the_edge
     def changes(self, release_id: ReleaseId, after: str) -> tuple[list[OfferChange], str]:
-        """See ReleaseStore. The log holds ids, numbered without gaps; what is read of each offer is its latest change."""
+        """See ReleaseStore.
+
+        The log holds ids, numbered without gaps; what is read of each offer is its latest change.
+        """
         now = self._mark(release_id)
         if now == after:
             return [], after
@@ -350,7 +354,10 @@ class RedisReleases:
             raise TransientError(f"redis: {error}; the pointer still names {named or 'none'}") from error
 
     def _let_expire(self, name: bytes) -> None:
-        """Let a release that history no longer names expire. The pointer has moved: what goes wrong now is logged, not raised."""
+        """Let a release that history no longer names expire.
+
+        The pointer has moved: what goes wrong now is logged, not raised.
+        """
         try:
             release_id = _id(name, "the id of a stored release")
             blob = self._value(release_id, "manifest", MANIFEST_BYTES_MAX)

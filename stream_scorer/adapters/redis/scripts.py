@@ -1,11 +1,13 @@
 """What must happen at once in Redis, as Lua: the flip, the expiry of old releases, and an offer's change.
 
-Portable: Redis 6.2 and later, Valkey. Every key a script touches is named in KEYS. A script answers {word, what}: OK, or why not.
+Portable: Redis 6.2 and later, Valkey. Every key a script touches is named in KEYS. A script answers {word, what}: OK,
+or why not.
 """
 
 # KEYS: current, history, releases, `needed` keys of the release, then its optional ones
-# ARGV: release id, how many keys are needed, history depth, the release the pointer must name now ("" for any), drop that from history (1)
-# The pointer moves last: a server that is full, or a key of another kind, fails before. Returns the releases that history no longer names.
+# ARGV: release id, how many keys are needed, history depth, the release the pointer must name now ("" for any), drop
+# that from history (1) The pointer moves last: a server that is full, or a key of another kind, fails before. Returns
+# the releases that history no longer names.
 FLIP = """
 local now = redis.call('GET', KEYS[1]) or ''
 if ARGV[4] ~= '' and now ~= ARGV[4] then return {'POINTER', now} end
@@ -51,10 +53,10 @@ return 1
 # KEYS: current, changed, changes
 # ARGV: release id, fresh epoch, length of the log, count of partitions, topic id, (partition, from, to)…,
 #     (offer id, partition, offset, value)…
-# `changed` holds, in one key so that all of it is there or none: epoch, seq, progress (JSON: partition -> next offset) with its SHA-1,
-# topic (the id of the topic that progress counts in), and o:<offer id>, the offer's latest change. `changes` is a stream of offer ids
-# whose entry ids are seq-0, so that a reader sees a gap.
-# What cannot be read in them is written anew: a change counts as none, a log that does not take the next number begins again.
+# `changed` holds, in one key so that all of it is there or none: epoch, seq, progress (JSON: partition -> next offset)
+# with its SHA-1, topic (the id of the topic that progress counts in), and o:<offer id>, the offer's latest change.
+# `changes` is a stream of offer ids whose entry ids are seq-0, so that a reader sees a gap. What cannot be read in them
+# is written anew: a change counts as none, a log that does not take the next number begins again.
 CHANGE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'POINTER', redis.call('GET', KEYS[1]) or ''} end
 local stored = redis.call('HGET', KEYS[2], 'progress') or '{}'

@@ -1,6 +1,7 @@
 """Seals on JSON values: a digest of each, bound to what it belongs to, so that none is altered or moved without being noticed.
 
-Without a key a seal is a SHA-256 and shows damage. With a key it is an HMAC-SHA-256, and shows whatever somebody without the key wrote.
+Without a key a seal is a SHA-256 and shows damage. With a key it is an HMAC-SHA-256, and shows whatever somebody
+without the key wrote.
 """
 
 import hashlib
@@ -20,11 +21,17 @@ class Seals:
         self._kind = b"sha256" if key is None else b"hmac-sha256"
 
     def close(self, owner: str, value: bytes) -> bytes:
-        """Return a JSON object with its seal in it, as its last key. `owner` says what the value is, and of which release."""
+        """Return a JSON object with its seal in it, as its last key.
+
+        `owner` says what the value is, and of which release.
+        """
         return b'%b,"seal":"%b:%b"}' % (value[:-1], self._kind, self._digest(owner, value))
 
     def open(self, owner: str, value: bytes) -> bytes:
-        """Return the JSON object without its seal. Raises ReleaseError for one that is not sealed, or not by this key."""
+        """Return the JSON object without its seal.
+
+        Raises ReleaseError for one that is not sealed, or not by this key.
+        """
         seal = _SEAL.search(value[-100:])
         if seal is None:
             raise ReleaseError(f"{owner} has no seal: it was altered, or an older version wrote it; publish again")

@@ -28,7 +28,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Column(Protocol):
-    """A column of one file's rows. All raise UsageError with file, row, column and value for what the kind does not take."""
+    """A column of one file's rows.
+
+    All raise UsageError with file, row, column and value for what the kind does not take.
+    """
 
     @property
     def place(self) -> Place:

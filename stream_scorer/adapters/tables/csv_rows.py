@@ -1,8 +1,9 @@
 """Rows of CSV files, read strictly: Python's reader, since pyarrow's lets an unclosed quote swallow the rest of a file.
 
-CSV has no types. A message's own columns are read as their kind says. A feature's are read off its values, all of them: whole numbers,
-numbers, bools or JSON lists when every filled cell is such, else text. An empty cell is null; so are NaN, NA and null, unless the column
-is text, where they are words. Numbers with leading zeros, or of more than 15 digits, are text: a double would not keep them.
+CSV has no types. A message's own columns are read as their kind says. A feature's are read off its values, all of them:
+whole numbers, numbers, bools or JSON lists when every filled cell is such, else text. An empty cell is null; so are
+NaN, NA and null, unless the column is text, where they are words. Numbers with leading zeros, or of more than 15
+digits, are text: a double would not keep them.
 """
 
 import csv

@@ -1,7 +1,8 @@
 """The table of types: what a column of each kind takes, and what becomes of it. docs/tables.md shows it to users.
 
-A value's category is the same whichever file it comes from: a decimal is a decimal in Arrow, and 5 is an integer in JSON, in CSV and in
-an int8. Every (kind, category) either has a conversion here or is refused. Null is null in every kind.
+A value's category is the same whichever file it comes from: a decimal is a decimal in Arrow, and 5 is an integer in
+JSON, in CSV and in an int8. Every (kind, category) either has a conversion here or is refused. Null is null in every
+kind.
 """
 
 import math

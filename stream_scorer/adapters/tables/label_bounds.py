@@ -23,7 +23,10 @@ _SHARES = ("propensity", "keep_prob")
 
 
 def checked_ids(column: Column, *, required: bool = False) -> Coded:
-    """Return ids. Raises UsageError for an id that is empty, too long or not printable, and for null where an id is required."""
+    """Return ids.
+
+    Raises UsageError for an id that is empty, too long or not printable, and for null where an id is required.
+    """
 
     def fault(value: str | None) -> str | None:
         if value is None:

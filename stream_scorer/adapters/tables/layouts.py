@@ -31,7 +31,10 @@ _NAMED_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of a kind of table. `sides` are the columns of features; every other column is a feature where `bare` says so."""
+    """The columns of a kind of table.
+
+    `sides` are the columns of features; every other column is a feature where `bare` says so.
+    """
 
     rows: str
     own: Mapping[str, Kind]

@@ -1,6 +1,9 @@
-"""The reader of tables: rows of CSV, JSON lines and Parquet as messages, by one layout; all commands' files go this way.
+"""The reader of tables: rows of CSV, JSON lines and Parquet as messages, by one layout.
 
-Labels in Parquet are the exception in speed alone: `files.example_formats` reads them as columns, with the same kinds and places.
+All commands' files go this way.
+
+Labels in Parquet are the exception in speed alone: `files.example_formats` reads them as columns, with the same kinds
+and places.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

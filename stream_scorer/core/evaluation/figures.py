@@ -121,8 +121,8 @@ class PolicyValue:
 class ModelFigures:
     """What only a model has: its rankings, order within customers, and calibration.
 
-    `self_selected` is the share of the judged rows with a score that are this very model's own rankings; `popularity_known` says
-    whether any label was earlier than those judged.
+    `self_selected` is the share of the judged rows with a score that are this very model's own rankings;
+    `popularity_known` says whether any label was earlier than those judged.
     """
 
     model_id: str
@@ -138,7 +138,10 @@ class ModelFigures:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All figures; `model` is None where a table of probabilities was judged alone. `cautions` say what not to believe."""
+    """All figures; `model` is None where a table of probabilities was judged alone.
+
+    `cautions` say what not to believe.
+    """
 
     rows: int
     accepted: int

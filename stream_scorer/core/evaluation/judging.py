@@ -117,9 +117,10 @@ def judge(
 ) -> ScoredRows:
     """Encode the labels and separate what is judged from what was seen.
 
-    A request later than every offer nobody answered for is not judged: of those only the answered offers are examples yet. Without
-    `seen`, the labels that are later than all that the model learned from are judged, or else a share of `held_out`, the latest;
-    with `keep_earlier` that share is judged where all labels are later, too, so that the others say what is popular.
+    A request later than every offer nobody answered for is not judged: of those only the answered offers are examples
+    yet. Without `seen`, the labels that are later than all that the model learned from are judged, or else a share of
+    `held_out`, the latest; with `keep_earlier` that share is judged where all labels are later, too, so that the others
+    say what is popular.
 
     Raises UsageError where the model learned from all labels, or where not one can be encoded.
     """
@@ -166,7 +167,10 @@ class _Closing:
 
     @property
     def until_ms(self) -> float:
-        """The latest request with an offer that nobody answered for; where there is none at all, labels know no windows."""
+        """The latest request with an offer that nobody answered for.
+
+        Where there is none at all, labels know no windows.
+        """
         return self.assumed_ms if self.assumed_ms >= 0 else np.inf
 
 

@@ -20,7 +20,10 @@ _NUMBERS = {float, int, bool, type(None)}
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """(v - mean) * scale, clipped to ±clip; missing is 0, and 1 in a second column if `indicator`; `log` takes sign(v)·log1p|v| first."""
+    """(v - mean) * scale, clipped to ±clip; missing is 0, and 1 in a second column if `indicator`.
+
+    `log` takes sign(v)·log1p|v| first.
+    """
 
     name: str
     mean: float = 0.0
@@ -56,7 +59,10 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """A dense vector of fixed length, standardised element by element; missing is zeros, and 1 in a last column if `indicator`."""
+    """A dense vector of fixed length, standardised element by element.
+
+    Missing is zeros, and 1 in a last column if `indicator`.
+    """
 
     name: str
     means: tuple[float, ...]

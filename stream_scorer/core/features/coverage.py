@@ -16,10 +16,13 @@ _NAMED_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class FeatureCoverage:
-    """Counts over rows of one side, by name. A null is missing; a value of another kind is not missing, and cannot be read either.
+    """Counts over rows of one side, by name.
 
-    `read` are the features that the tower reads, without the id. `unknown` are those that it does not read, the most frequent
-    ones: whoever writes requests chooses their names, so that their number is bounded, and `unknown_values` counts them all.
+    A null is missing; a value of another kind is not missing, and cannot be read either.
+
+    `read` are the features that the tower reads, without the id. `unknown` are those that it does not read, the most
+    frequent ones: whoever writes requests chooses their names, so that their number is bounded, and `unknown_values`
+    counts them all.
     """
 
     side: Side
@@ -56,8 +59,8 @@ def coverage_of(
 ) -> FeatureCoverage:
     """Count over a batch that `spec` has encoded with these errors; rows without an error are not encoded again.
 
-    Rows with the same names in the same order are counted at once: one producer writes them all alike, so that a batch costs
-    about a microsecond a row at most.
+    Rows with the same names in the same order are counted at once: one producer writes them all alike, so that a batch
+    costs about a microsecond a row at most.
     """
     stated: Counter[str] = Counter()
     for names, count in Counter(map(tuple, features)).items():
@@ -80,7 +83,10 @@ def coverage_of(
 
 
 def reason_blind(coverage: FeatureCoverage) -> str | None:
-    """Say that a tower would read nothing of these rows but ids; None where it reads something, or reads nothing but ids anyway."""
+    """Say that a tower would read nothing of these rows but ids.
+
+    None where it reads something, or reads nothing but ids anyway.
+    """
     if not coverage.rows or not coverage.read:
         return None
     if any(coverage.present(name) >= max(1, BLIND_SHARE * coverage.rows) for name in coverage.read):

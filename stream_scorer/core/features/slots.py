@@ -30,8 +30,8 @@ class Slot(NamedTuple):
 class Category:
     """One value: a string, or a bool. With `from_id` the value is the id of the customer or offer.
 
-    Its rows, from `first`: missing, the vocabulary in order, then `buckets` rows which unseen values share: an unseen value is the
-    mean of `hashes` of them. Without buckets an unseen value is a missing one.
+    Its rows, from `first`: missing, the vocabulary in order, then `buckets` rows which unseen values share: an unseen
+    value is the mean of `hashes` of them. Without buckets an unseen value is a missing one.
     """
 
     name: str
@@ -155,7 +155,10 @@ def _hash_remainders(value: str, buckets: int, hashes: int) -> tuple[int, ...]:
 
 
 def hashed_rows(slot: Category | Bag, first: int) -> Rows:
-    """Return (vocabulary, hashes): the rows that each known value would have if it were unseen; training uses them for id dropout."""
+    """Return (vocabulary, hashes): the rows that each known value would have if it were unseen.
+
+    Training uses them for id dropout.
+    """
     rows = [_hashed(slot, first, str(value)) for value in slot.vocabulary]
     return np.array(rows, dtype=np.int64).reshape(len(rows), -1)
 

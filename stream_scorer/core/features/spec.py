@@ -21,8 +21,8 @@ Input = Number | Vector | Category | Bag
 class Inputs:
     """A batch as arrays: CSR of table rows, example by example and slot by slot, and number columns.
 
-    Every slot of every example has at least one row, so `np.add.reduceat` over `starts` meets no empty segment. The rows of
-    `errors` hold missing values where they are wrong.
+    Every slot of every example has at least one row, so `np.add.reduceat` over `starts` meets no empty segment. The
+    rows of `errors` hold missing values where they are wrong.
     """
 
     rows: Rows  # (nnz,)

@@ -20,9 +20,9 @@ _SKEW_FOR_LOG = 2.0
 class SpecOptions:
     """What to take in, and how far.
 
-    `id_feature` makes the id an input. A value seen in fewer than `count_min` rows (`id_count_min` for ids) is unseen: the hashed
-    buckets learn from it; but where nothing besides the id is known and none comes as often, all ids are kept. `buckets_max` bounds
-    the hashed rows of one input.
+    `id_feature` makes the id an input. A value seen in fewer than `count_min` rows (`id_count_min` for ids) is unseen:
+    the hashed buckets learn from it; but where nothing besides the id is known and none comes as often, all ids are
+    kept. `buckets_max` bounds the hashed rows of one input.
     """
 
     id_feature: bool = True
@@ -157,7 +157,10 @@ class FeatureStats:
         return len(self._ids)
 
     def spec(self, options: SpecOptions) -> FeatureSpec:
-        """Return the spec. Features that never vary are left out. Raises UsageError for a feature of mixed kinds, or for none at all."""
+        """Return the spec. Features that never vary are left out.
+
+        Raises UsageError for a feature of mixed kinds, or for none at all.
+        """
         found = (self._input(name, column, options) for name, column in sorted(self._columns.items()))
         inputs: list[Input] = [one for one in found if one is not None]
         count_min = options.id_count_min if inputs or max(self._ids.values(), default=0) >= options.id_count_min else 1

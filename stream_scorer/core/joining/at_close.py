@@ -1,11 +1,12 @@
 """The join for long windows: rankings are read late, so nothing open is kept, and each request gets one final revision.
 
-The cursor in `rankings` stays where a request's answers may still come. A ranking is due once no outcome that counts for it can come
-any more: W, the newest outcome time, is past its time + window + late + disorder; or outcomes are at their end, and for so long
-neither an outcome nor the ranking was appended. Then its labels are final, revision 1. An outcome says when its request was made
-(`request_time_ms`), so whether its ranking has passed the cursor is decided by the record alone, after a restart as before: R is the
-newest time among the rankings that were labelled, and an outcome is settled as a dead letter once R is past its request's time +
-disorder. Requests and outcomes meet by request id and customer. Rankings and outcomes of an erased customer are read over.
+The cursor in `rankings` stays where a request's answers may still come. A ranking is due once no outcome that counts
+for it can come any more: W, the newest outcome time, is past its time + window + late + disorder; or outcomes are at
+their end, and for so long neither an outcome nor the ranking was appended. Then its labels are final, revision 1. An
+outcome says when its request was made (`request_time_ms`), so whether its ranking has passed the cursor is decided by
+the record alone, after a restart as before: R is the newest time among the rankings that were labelled, and an outcome
+is settled as a dead letter once R is past its request's time + disorder. Requests and outcomes meet by request id and
+customer. Rankings and outcomes of an erased customer are read over.
 """
 
 from collections import Counter, deque
@@ -82,7 +83,7 @@ class PartitionClose:
         self._counts: Counter[str] = Counter()
         self._tally = LabelTally()
 
-    # -- a batch ---------------------------------------------------------------------------------------------------------
+    # -- a batch
 
     def join(self, records: Sequence[Record], *, ended: Iterable[str] = (), now_ms: int | None = None) -> Joined:
         """Take in records of this partition, in offset order per topic, and return what is final after them."""
@@ -149,7 +150,7 @@ class PartitionClose:
             return True
         return self._recent.get(acceptance.request_id, {}).get(acceptance.customer_id) == requested_ms
 
-    # -- erasure -----------------------------------------------------------------------------------------------------------
+    # -- erasure
 
     def _erase(self, erasures: Sequence[tuple[Record, Erasure]]) -> None:
         """Take the erasures of a batch in, and walk over what is held once."""
@@ -177,7 +178,7 @@ class PartitionClose:
             for one in decode_all([outcome], Acceptance).messages
         )
 
-    # -- rankings that are due ---------------------------------------------------------------------------------------------
+    # -- rankings that are due
 
     def _label(self, now_ms: int | None) -> None:
         while self._ahead and self._due(*self._ahead[0], now_ms):
@@ -253,7 +254,7 @@ class PartitionClose:
                 self._counts["outcomes_joined" if answers[place] != before else "duplicate_outcomes"] += 1
         return answers
 
-    # -- outcomes whose ranking never came ---------------------------------------------------------------------------------
+    # -- outcomes whose ranking never came
 
     def _settle(self, now_ms: int | None) -> None:
         while (requested_ms := self._waiting.next_ms()) is not None:
@@ -296,7 +297,7 @@ class PartitionClose:
     def _reject(self, record: Record, reason: Reason) -> None:
         self._dead.append(DeadLetter(record, *reason))
 
-    # -- where it stands ---------------------------------------------------------------------------------------------------
+    # -- where it stands
 
     @property
     def held(self) -> int:
@@ -351,7 +352,7 @@ class PartitionClose:
             Partition(self._topics.outcomes, self.number): Position(outcomes),
         }
 
-    # -- coming back -------------------------------------------------------------------------------------------------------
+    # -- coming back
 
     def resume_at(self, point: ClosePoint) -> None:
         """Take over the clocks, before the records behind the point are read again."""

@@ -1,9 +1,9 @@
 """The reconciling join of one partition: rankings, outcomes and emitted labels to the labels still owed.
 
-State of a partition is open requests, outcomes that wait for theirs, what was emitted, and the watermark W, the progress of
-event time. It is a function of three topics and rebuilt from them by `reread` and its siblings. Whether a thing is forgotten, closed or
-settled is decided by W alone ("past t" is W > t), so the same records give the same labels however they are batched. Requests and
-outcomes meet by request id and customer:
+State of a partition is open requests, outcomes that wait for theirs, what was emitted, and the watermark W, the
+progress of event time. It is a function of three topics and rebuilt from them by `reread` and its siblings. Whether a
+thing is forgotten, closed or settled is decided by W alone ("past t" is W > t), so the same records give the same
+labels however they are batched. Requests and outcomes meet by request id and customer:
 
     ranking   W past time + forget -> dead letter · known request -> duplicate · else open; outcomes that waited join now
     outcome   its request is erased -> nothing · is open and it is not too late -> joins, if the offer was ranked and the time is
@@ -86,14 +86,14 @@ class PartitionJoin:
         self._counts: Counter[str] = Counter()
         self._tally = LabelTally()
 
-    # -- a batch ---------------------------------------------------------------------------------------------------------
+    # -- a batch
 
     def join(self, records: Sequence[Record], *, ended: Iterable[str] = (), now_ms: int | None = None) -> Joined:
         """Take in records of this partition, in offset order per topic, and return what is owed after them.
 
-        `ended` names the topics whose end these records reach. With `now_ms`, given only when outcomes had nothing more at that time,
-        event time goes on past the newest outcome, and with both topics at their end at the pace of the clock from the newest ranking,
-        so that a quiet partition closes its windows.
+        `ended` names the topics whose end these records reach. With `now_ms`, given only when outcomes had nothing more
+        at that time, event time goes on past the newest outcome, and with both topics at their end at the pace of the
+        clock from the newest ranking, so that a quiet partition closes its windows.
         """
         self._read(records)
         self._note_ends(ended)
@@ -125,7 +125,7 @@ class PartitionJoin:
             self._read_outcome(record, acceptance)
         self._erase(erasures)
 
-    # -- rankings ----------------------------------------------------------------------------------------------------------
+    # -- rankings
 
     def _read_ranking(self, record: Record) -> None:
         horizons, head = self._horizons, read_ranking_head(record.value)
@@ -148,7 +148,10 @@ class PartitionJoin:
             self._reject(record, reasons.REUSED)
 
     def _remember(self, record: Record, head: RankingHead) -> None:
-        """Keep in mind that the request was there; of a restore's records those that must be are sorted out at its end."""
+        """Keep in mind that the request was there.
+
+        Of a restore's records those that must be are sorted out at its end.
+        """
         known = self.open.get(head.request_id, head.customer_id)
         if known is not None:
             self.open.remember_until(known, head.event_time_ms)
@@ -165,7 +168,8 @@ class PartitionJoin:
         self._take_over_labels(request)
         if self._is_erased(request):
             self._forget_content(request)
-        # what had closed when the positions were committed has said so; to sift a million afterwards holds all threads up
+        # what had closed when the positions were committed has said so; to sift a million afterwards holds all threads
+        # up
         closed = self._rereading and self.watermark_ms > request.time_ms + self._horizons.window_ms
         self.open.open(request, closed=closed)
         key = _key(request.request_id, request.customer_id)
@@ -184,7 +188,7 @@ class PartitionJoin:
             if len(emitted.offers) == offers:  # else they are not of this ranking, and the next revision replaces them
                 request.emitted, request.final = labels_read_back(emitted), emitted.final
 
-    # -- outcomes ----------------------------------------------------------------------------------------------------------
+    # -- outcomes
 
     def _read_outcome(self, record: Record, acceptance: Acceptance) -> None:
         time_ms = acceptance.event_time_ms
@@ -245,7 +249,7 @@ class PartitionJoin:
             self._shed = oldest[-1].record.offset + 1
         return [DeadLetter(waiting.record, *reasons.SHED) for waiting in oldest]
 
-    # -- erasure -----------------------------------------------------------------------------------------------------------
+    # -- erasure
 
     def _erase(self, erasures: Sequence[tuple[Record, Erasure]]) -> None:
         """Take the erasures of a batch in, and walk over what is held once."""
@@ -277,7 +281,7 @@ class PartitionJoin:
         asked_ms = acceptance.event_time_ms + self._horizons.back_ms if requested_ms is None else requested_ms
         return self._erased.cover(acceptance.customer_id, asked_ms)
 
-    # -- event time --------------------------------------------------------------------------------------------------------
+    # -- event time
 
     @property
     def watermark_ms(self) -> int:
@@ -302,7 +306,7 @@ class PartitionJoin:
     def _reject(self, record: Record, reason: Reason) -> None:
         self._dead.append(DeadLetter(record, *reason))
 
-    # -- what is owed ------------------------------------------------------------------------------------------------------
+    # -- what is owed
 
     def _owed(self) -> Joined:
         labels = [output for request in self._touched if (output := self._reconcile(request))]
@@ -330,7 +334,7 @@ class PartitionJoin:
         request.emitted, request.final, request.revision = labels, final, request.revision + 1
         return OutputRecord(self._topics.labels, request.customer_id.encode(), value, partition=self.number)
 
-    # -- where it stands ---------------------------------------------------------------------------------------------------
+    # -- where it stands
 
     def written_to(self, labels_end: int) -> None:
         """Note the offset behind the labels that are known to be written: the next ones lie at or behind it."""
@@ -375,10 +379,13 @@ class PartitionJoin:
             Partition(self._topics.outcomes, self.number): Position(outcomes),
         }
 
-    # -- coming back -------------------------------------------------------------------------------------------------------
+    # -- coming back
 
     def reread_labels(self, records: Iterable[Record]) -> int:
-        """Take over what was emitted, before the rankings are read again. Return how many records are no labels of ours."""
+        """Take over what was emitted, before the rankings are read again.
+
+        Return how many records are no labels of ours.
+        """
         newest: dict[tuple[str, str], tuple[int, LabelledHead]] = {}
         foreign = 0
         for record in records:

@@ -1,6 +1,7 @@
 """Customers who are erased, as a join learns of them: by erasures among the outcomes.
 
-What is erased is decided by event times alone, so the same records leave the same labels in whatever order they are read.
+What is erased is decided by event times alone, so the same records leave the same labels in whatever order they are
+read.
 """
 
 from collections.abc import Iterable

@@ -1,9 +1,9 @@
 """The progress of event time in one partition of rankings and outcomes.
 
-Two clocks. The watermark decides what is forgotten, settled or too late, and so what labels say; records alone move it. The closing
-time decides only when an unanswered offer is written as a negative, which a later answer corrects; while no ranking comes it goes on
-at the pace of the broker's clock. A partition that is quiet as a whole, rankings and outcomes, for as long as everything is kept moves
-the watermark too, so that nothing is kept for ever.
+Two clocks. The watermark decides what is forgotten, settled or too late, and so what labels say; records alone move it.
+The closing time decides only when an unanswered offer is written as a negative, which a later answer corrects; while no
+ranking comes it goes on at the pace of the broker's clock. A partition that is quiet as a whole, rankings and outcomes,
+for as long as everything is kept moves the watermark too, so that nothing is kept for ever.
 """
 
 from collections import deque
@@ -57,7 +57,10 @@ class EventTime:
             self._note_fresh(appended_ms, time_ms)
 
     def outcome(self, time_ms: int, appended_ms: int) -> None:
-        """Take note of an outcome; one far behind the newest is a straggler, and no sign that the partition is awake."""
+        """Take note of an outcome.
+
+        One far behind the newest is a straggler, and no sign that the partition is awake.
+        """
         if time_ms > self._newest_outcome_ms - self._horizons.disorder_ms:
             self._outcome_appended_ms = max(self._outcome_appended_ms, appended_ms)
         self._newest_outcome_ms = max(self._newest_outcome_ms, time_ms)
@@ -87,8 +90,8 @@ class EventTime:
     def _note_fresh(self, appended_ms: int, time_ms: int) -> None:
         """Remember a ranking until the next has lain for the slack; a bounded number, whatever the size of a backlog.
 
-        When the clock is read, all that was appended a slack before the newest has lain: of those only the newest counts. Rankings of
-        one step of the slack count as appended with the last of them.
+        When the clock is read, all that was appended a slack before the newest has lain: of those only the newest
+        counts. Rankings of one step of the slack count as appended with the last of them.
         """
         step_ms = max(1, self._horizons.idle_slack_ms // STEPS_MAX)
         appended_ms = max(appended_ms, self._fresh[-1][0])

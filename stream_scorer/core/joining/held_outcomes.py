@@ -1,4 +1,7 @@
-"""Outcomes that wait for their ranking, by request and in the order in which they are settled. Both kinds of join keep them."""
+"""Outcomes that wait for their ranking, by request and in the order in which they are settled.
+
+Both kinds of join keep them.
+"""
 
 import heapq
 from collections import deque
@@ -22,8 +25,8 @@ class _Several(dict[int, Outcome]):
 class HeldOutcomes(Generic[Outcome]):
     """Outcomes by request, and in the order of the times at which they are settled when nothing takes them before.
 
-    Every operation costs the same whether outcomes are about many requests or all about the same. `request` is any text that tells
-    requests apart.
+    Every operation costs the same whether outcomes are about many requests or all about the same. `request` is any text
+    that tells requests apart.
     """
 
     def __init__(self, offset_of: Callable[[Outcome], int]) -> None:

@@ -11,8 +11,9 @@ from stream_scorer.core.joining.labelling import UNKNOWN, Label
 class LabelTally:
     """Figures of the labels written lately; what is read again for a restore is not counted again.
 
-    causes: labels by cause, one that is corrected under each · delays_ms: from request to acceptance, of offers that became accepted ·
-    closed, accepted: by release, the requests whose last word on the window is said, and those of them with an accepted offer.
+    causes: labels by cause, one that is corrected under each · delays_ms: from request to acceptance, of offers that
+    became accepted · closed, accepted: by release, the requests whose last word on the window is said, and those of
+    them with an accepted offer.
     """
 
     causes: Counter[str] = field(default_factory=Counter)

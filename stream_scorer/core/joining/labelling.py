@@ -16,9 +16,10 @@ class Horizons:
     """How long things matter, all in milliseconds of event time.
 
     window: an unanswered offer is a negative after it · late: how much longer an acceptance still corrects its label ·
-    disorder: by less than this event times may jump back within a partition, over both topics · back: how far before its request an
-    answer may claim to be · tick: the grain of the watermark · skew: how far ahead of the broker's clock an event may claim to be ·
-    idle_slack: how long, by the broker's clock, a record of one topic may be written after one of another that came later.
+    disorder: by less than this event times may jump back within a partition, over both topics · back: how far before
+    its request an answer may claim to be · tick: the grain of the watermark · skew: how far ahead of the broker's clock
+    an event may claim to be · idle_slack: how long, by the broker's clock, a record of one topic may be written after
+    one of another that came later.
     """
 
     window_ms: int
@@ -43,7 +44,8 @@ class Horizons:
     def settle_ms(self) -> int:
         """Return how long after the time of an answer its request has been read, if there is one.
 
-        The request may be younger than the answer by `back`, and be read after records younger than itself by less than `disorder`.
+        The request may be younger than the answer by `back`, and be read after records younger than itself by less than
+        `disorder`.
         """
         return self.back_ms + self.disorder_ms
 

@@ -15,7 +15,9 @@ _NONE_YET: Mapping[int, Answers] = MappingProxyType({})
 
 @dataclass(slots=True, eq=False)
 class OpenRequest:
-    """A ranked request whose labels may still change; of one that is erased or past no more is kept than that it was there.
+    """A ranked request whose labels may still change.
+
+    Of one that is erased or past no more is kept than that it was there.
 
     `packed` is the ranking, compressed: many are held, for long, and each is read once or twice.
     """
@@ -59,7 +61,8 @@ class _Namesakes(dict[str, OpenRequest]):
 class OpenRequests:
     """Requests by id and customer: an id that several customers' requests share is no reason to mix them up.
 
-    A request takes answers until event time has passed its time + forget; then it is past, and remembered until time + remember.
+    A request takes answers until event time has passed its time + forget; then it is past, and remembered until time +
+    remember.
     """
 
     def __init__(self, horizons: Horizons) -> None:

@@ -48,10 +48,12 @@ def outcome_too_late(horizons: Horizons) -> Reason:
 
 
 def why_unanswerable(acceptance: Acceptance, namesakes: Iterable[OpenRequest], horizons: Horizons) -> Reason:
-    """Return why an answer that has waited for long enough counts nowhere; `namesakes` are the requests of its id that are remembered.
+    """Return why an answer that has waited for long enough counts nowhere.
 
-    A request counts as known only where it is remembered until the answer is settled, by the times of both: what happens to be in
-    memory, which a restart or the size of batches may change, makes no difference.
+    `namesakes` are the requests of its id that are remembered.
+
+    A request counts as known only where it is remembered until the answer is settled, by the times of both: what
+    happens to be in memory, which a restart or the size of batches may change, makes no difference.
     """
     settled_ms = acceptance.event_time_ms + horizons.settle_ms
     requested = {

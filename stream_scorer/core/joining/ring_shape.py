@@ -1,8 +1,9 @@
 """What a ring's state depends on besides its records: the shape of its topics, and the settings that decide labels.
 
-It is written beside the state, in the metadata of committed offsets: by joiners with the restore point, by rankers with the partition
-count that they route by. Topics that grow do not change the count of a ring that has begun: a customer's ranking and answers must meet in
-one partition, so both jobs go on with the count that is written until an operator adopts another one with nothing open.
+It is written beside the state, in the metadata of committed offsets: by joiners with the restore point, by rankers with
+the partition count that they route by. Topics that grow do not change the count of a ring that has begun: a customer's
+ranking and answers must meet in one partition, so both jobs go on with the count that is written until an operator
+adopts another one with nothing open.
 """
 
 import json
@@ -20,8 +21,9 @@ DECIDE_LABELS = ("window_ms", "late_ms", "disorder_ms", "back_ms", "skew_ms")
 class RingShape:
     """The shape of a ring.
 
-    `partitions` counts those of rankings, outcomes and labels each; `topic_ids` has, by the topic's setting, the id that the broker gave it
-    when it was made ("": the broker does not say). `emit` "" and `horizons` None: written by a job that does not depend on them.
+    `partitions` counts those of rankings, outcomes and labels each; `topic_ids` has, by the topic's setting, the id
+    that the broker gave it when it was made ("": the broker does not say). `emit` "" and `horizons` None: written by a
+    job that does not depend on them.
     """
 
     partitions: int

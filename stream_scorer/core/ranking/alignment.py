@@ -1,8 +1,8 @@
 """Hands on the records of several partitions in the order of event time, as if reading had never fallen behind.
 
-A client hands over a backlog one partition after another. Ranked like that, event times would jump back by as much as the backlog is
-long, and the join would take answers for late that were not. So what comes from a partition waits while another one, with a backlog of
-its own, has not been read as far. Within a partition the order stays.
+A client hands over a backlog one partition after another. Ranked like that, event times would jump back by as much as
+the backlog is long, and the join would take answers for late that were not. So what comes from a partition waits while
+another one, with a backlog of its own, has not been read as far. Within a partition the order stays.
 """
 
 import re
@@ -51,7 +51,10 @@ class InStep:
         self._held.sort(key=_time_of)  # stable, so a partition's records stay in order
 
     def take(self, behind: Collection[Partition], *, records_max: int, now_s: float) -> list[Record]:
-        """Return what no record of the partitions with a backlog, `behind`, can come before; anything where too much is held."""
+        """Return what no record of the partitions with a backlog, `behind`, can come before.
+
+        Anything where too much is held.
+        """
         self._heard_s = {one: self._heard_s.get(one, now_s) for one in behind}
         waited_for = [one for one, heard_s in self._heard_s.items() if now_s - heard_s < SILENT_S]
         count = len(self._held)
@@ -79,6 +82,9 @@ class InStep:
 
 
 def _time_ms(record: Record) -> int:
-    """Return when it happened, without decoding it; not later than it was written, so that a bad time does little harm."""
+    """Return when it happened, without decoding it.
+
+    Not later than it was written, so that a bad time does little harm.
+    """
     found = _event_time_in(record.value or b"")
     return record.timestamp_ms if found is None else min(int(found[1]), record.timestamp_ms)

@@ -231,7 +231,9 @@ def _nth_largest(maxima: Scores32, limits: Numbers) -> Scores32:
 
 
 def _margins(customers: Scores32) -> Scores32:
-    """Return for each row (B, p) twice the bound of the error of a single precision score; offers' vectors are no longer than 1.
+    """Return for each row (B, p) twice the bound of the error of a single precision score.
+
+    Offers' vectors are no longer than 1.
 
     The customer's cast, the p products and the p - 1 sums err by at most 2^-24 each, relative to |u||v| (Higham,
     Accuracy and Stability of Numerical Algorithms, section 3.1). Four more cover the length of v, the subtraction and

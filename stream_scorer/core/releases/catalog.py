@@ -1,7 +1,7 @@
 """The catalog: all offers of one release, as columns.
 
-A row is an offer. Rows are sorted by offer id (by code point, which is also the order of the UTF-8 bytes), so that of two offers
-with the same score the lower row has the lower id.
+A row is an offer. Rows are sorted by offer id (by code point, which is also the order of the UTF-8 bytes), so that of
+two offers with the same score the lower row has the lower id.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,7 +53,10 @@ class Catalog:
         return int(self.vectors.shape[1])
 
     def once(self, make: Callable[["Catalog"], Made]) -> Made:
-        """Return what `make` makes of this catalog, made on first use and kept with it; two threads may both make it, no harm done."""
+        """Return what `make` makes of this catalog, made on first use and kept with it.
+
+        Two threads may both make it, no harm done.
+        """
         if make not in self.derived:
             self.derived[make] = make(self)
         return cast("Made", self.derived[make])

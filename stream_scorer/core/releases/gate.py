@@ -36,7 +36,9 @@ def check_model(model: Model) -> None:
 def faults_of(
     model: Model, catalog: Catalog, errors: Sequence[RowError], coverage: FeatureCoverage | None = None
 ) -> list[str]:
-    """Say what speaks against serving this, and by how much; an empty list: nothing. Non-finite vectors never make a catalog.
+    """Say what speaks against serving this, and by how much; an empty list: nothing.
+
+    Non-finite vectors never make a catalog.
 
     `coverage` is that of the offers by the item tower; None: it is not known.
     """
@@ -49,7 +51,10 @@ def faults_of(
 
 
 def _faults_of_facts(model: Model) -> list[str]:
-    """Judge by what training left beside the towers. Raises BadModel for facts of another form, which nothing else holds to one."""
+    """Judge by what training left beside the towers.
+
+    Raises BadModel for facts of another form, which nothing else holds to one.
+    """
     try:
         return [*_parity_faults(model.facts), *_golden_faults(model), *_quality_faults(model.facts)]
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
@@ -68,7 +73,10 @@ def missing_offers(serving: Sequence[str], next_ids: Sequence[str]) -> list[str]
 
 
 def verify(catalog: Catalog, item_tower: Tower) -> None:
-    """Check stored vectors: of length 1, and a sample equal to what the item tower makes of the stored features. Raises ReleaseError."""
+    """Check stored vectors: of length 1, and a sample equal to what the item tower makes of the stored features.
+
+    Raises ReleaseError.
+    """
     lengths = np.linalg.norm(catalog.vectors, axis=1)
     wrong = np.flatnonzero((np.abs(lengths - 1) > NORM_TOLERANCE) & (lengths > 0))
     if wrong.size:
@@ -144,7 +152,10 @@ def _golden_faults(model: Model) -> list[str]:
 
 
 def _quality_faults(facts: Mapping[str, Any]) -> list[str]:
-    """Compare with popularity on the rows that training held out; few customers speak only where it is surely no luck."""
+    """Compare with popularity on the rows that training held out.
+
+    Few customers speak only where it is surely no luck.
+    """
     ours, popular = facts.get("held_out_auc") or {}, facts.get("popularity_auc") or {}
     mine, its = ours.get("within_customer"), popular.get("within_customer")
     if mine is None or its is None:
@@ -168,7 +179,10 @@ def caution_of(facts: Mapping[str, Any]) -> str | None:
 
 
 def _error_of(*judged: Mapping[str, Any]) -> float:
-    """Return the standard error of a difference, as if it were of unrelated samples, which is too much; infinite where unknown."""
+    """Return the standard error of a difference, as if it were of unrelated samples, which is too much.
+
+    Infinite where unknown.
+    """
     errors = [math.inf if one.get("standard_error") is None else float(one["standard_error"]) for one in judged]
     return math.hypot(*errors)
 

@@ -1,6 +1,7 @@
 """What the records of the offers topic change in a release: only what differs from what it holds.
 
-The result does not depend on batching: of several records for one offer the last that can be embedded counts, in one batch or in two.
+The result does not depend on batching: of several records for one offer the last that can be embedded counts, in one
+batch or in two.
 """
 
 from collections.abc import Mapping, Sequence

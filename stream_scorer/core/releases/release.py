@@ -14,7 +14,10 @@ from stream_scorer.core.towers.tower import Tower
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a ranker holds; `mark` tells how far the offers' changes are in it, `forced` which faults publish was told to overlook."""
+    """What a ranker holds.
+
+    `mark` tells how far the offers' changes are in it, `forced` which faults publish was told to overlook.
+    """
 
     release_id: ReleaseId
     user_tower: Tower
@@ -37,8 +40,8 @@ class GateFigures:
 class ReleaseInfo:
     """A line about a stored release.
 
-    `place` is its place in the history of what was current: 0 serves, 1 is what a rollback goes back to, None never served or is
-    forgotten. `fault` says why it cannot be read; most else is unknown then.
+    `place` is its place in the history of what was current: 0 serves, 1 is what a rollback goes back to, None never
+    served or is forgotten. `fault` says why it cannot be read; most else is unknown then.
     """
 
     release_id: ReleaseId

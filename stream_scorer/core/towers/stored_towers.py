@@ -26,7 +26,8 @@ _UNFIT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, R
 def tower_from(structure: Mapping[str, Any], tensors: Arrays, open_program: OpenProgram | None = None) -> Tower:
     """Rebuild a tower from `structure()` and `tensors()`.
 
-    Raises BadModel for anything that could not embed any features as finite vectors, and for a program that nothing here can open.
+    Raises BadModel for anything that could not embed any features as finite vectors, and for a program that nothing
+    here can open.
     """
     _check_arrays(tensors)
     try:

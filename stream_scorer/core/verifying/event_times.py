@@ -1,7 +1,8 @@
 """How far event time can have come in a partition when a record was read: an upper bound, from the records alone.
 
-The joiner's watermark is not on the topics. It never passes the newest ranking that was read, but when a partition has been quiet for as
-long as everything is kept. So a record within reach of this bound cannot have come too late, whatever the joiner's batches were.
+The joiner's watermark is not on the topics. It never passes the newest ranking that was read, but when a partition has
+been quiet for as long as everything is kept. So a record within reach of this bound cannot have come too late, whatever
+the joiner's batches were.
 """
 
 from bisect import bisect_right

@@ -14,8 +14,8 @@ from stream_scorer.core.wire.own_topics import may_nest_deeply
 class Fate(NamedTuple):
     """What became of a record on its way.
 
-    settled: its reader has committed an offset behind it · dead: the code of the dead letter about it, None when there is none ·
-    aborted: its transaction was, so that only a careless reader sees it.
+    settled: its reader has committed an offset behind it · dead: the code of the dead letter about it, None when there
+    is none · aborted: its transaction was, so that only a careless reader sees it.
     """
 
     settled: bool
@@ -65,7 +65,8 @@ class RankingRead(msgspec.Struct, frozen=True, array_like=True, tag="r"):
 class OutcomeRead(msgspec.Struct, frozen=True, array_like=True, tag="a"):
     """An outcome as the join reads it.
 
-    `asked_ms` is when it says that its request was made, else its own time; `newest_ms` is the newest time of the outcomes before it.
+    `asked_ms` is when it says that its request was made, else its own time; `newest_ms` is the newest time of the
+    outcomes before it.
     """
 
     offset: int
@@ -96,7 +97,10 @@ class Word(msgspec.Struct, frozen=True, array_like=True, tag="w"):
 
 
 class Rows(msgspec.Struct, frozen=True, array_like=True, tag="f"):
-    """Rows of one revision of one request: how many, and the sum of their digests; `found` in files, else due by the topic."""
+    """Rows of one revision of one request: how many, and the sum of their digests.
+
+    `found` in files, else due by the topic.
+    """
 
     found: bool
     settled: bool

@@ -129,8 +129,8 @@ class JoinClock:
 class Standpoint:
     """From where the labels of one partition are judged.
 
-    `strict`: the joiner stood still while the topics were read, so a label must be what was due then; else one that is right by what
-    has come since is right too.
+    `strict`: the joiner stood still while the topics were read, so a label must be what was due then; else one that is
+    right by what has come since is right too.
     """
 
     horizons: Horizons

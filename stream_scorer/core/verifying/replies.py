@@ -1,4 +1,7 @@
-"""Whether an output answers its input: a ranking its request, an outcome its acceptance. Long lists are compared by their hashes."""
+"""Whether an output answers its input: a ranking its request, an outcome its acceptance.
+
+Long lists are compared by their hashes.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,7 +19,10 @@ _features_of = msgspec.json.Decoder(dict[str, float | str | bool | list[float | 
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True, tag="q"):
-    """What a request asks for; `offers` and `exclude` are hashes of ids side by side, `offers` None: the whole catalog."""
+    """What a request asks for.
+
+    `offers` and `exclude` are hashes of ids side by side, `offers` None: the whole catalog.
+    """
 
     customer_id: str
     time_ms: int

@@ -15,8 +15,8 @@ MESSAGE_CHARS_MAX = 1_000
 def dead_letter_record(dead_letter: DeadLetter, topic: str) -> OutputRecord:
     """Carry a record on, its key and value untouched, with the reason and where it came from in the headers.
 
-    Of a value over `VALUE_BYTES_MAX` or a key over `KEY_BYTES_MAX` only the first `HEAD_BYTES` go on; headers then state its
-    length and its SHA-256, so that the record at `source.offset` can be recognised.
+    Of a value over `VALUE_BYTES_MAX` or a key over `KEY_BYTES_MAX` only the first `HEAD_BYTES` go on; headers then
+    state its length and its SHA-256, so that the record at `source.offset` can be recognised.
     """
     record = dead_letter.record
     headers = {

@@ -1,7 +1,7 @@
 """The short way to read what is plainly good: a request or acceptance of the usual shape, by the compiled parser alone.
 
-It returns None for anything that it cannot prove to be good; the strict way then reads that and says what is wrong. Whatever it
-returns equals what the strict way returns, which a test holds.
+It returns None for anything that it cannot prove to be good; the strict way then reads that and says what is wrong.
+Whatever it returns equals what the strict way returns, which a test holds.
 """
 
 import dataclasses
@@ -78,7 +78,8 @@ _parse_labels = msgspec.json.Decoder(_Labels).decode
 def read_request(raw: bytes) -> CustomerRequest | None:
     """Read a request without filters, or return None.
 
-    Fields that are not known are refused here, so the keys are counted: one colon each, if none came twice and no text has any.
+    Fields that are not known are refused here, so the keys are counted: one colon each, if none came twice and no text
+    has any.
     """
     try:
         read = _parse_request(raw)

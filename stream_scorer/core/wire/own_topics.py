@@ -1,7 +1,7 @@
 """The bytes of the ring's own topics, read in part: what the join needs of a ranking, and what it reads back of its labels.
 
-Whoever can write to these topics can write anything. So each reader here checks whatever a later step relies on, and gives a reason
-instead of raising: a ranking whose head is read can be labelled.
+Whoever can write to these topics can write anything. So each reader here checks whatever a later step relies on, and
+gives a reason instead of raising: a ranking whose head is read can be labelled.
 """
 
 import re

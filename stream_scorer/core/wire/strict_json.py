@@ -1,8 +1,8 @@
 """JSON without its traps: what RFC 8259 leaves open, and what spoils data without a word, is refused, each fault with its own code.
 
-The parser itself refuses NaN, infinities, 1e999, lone surrogates, bad UTF-8, byte order marks and trailing text. It lets a key
-twice in one object, NUL, integers beyond int64 and deep nesting pass. Those are ruled out by counting bytes where that proves
-it, which costs next to nothing, and by a slow exact look where it does not.
+The parser itself refuses NaN, infinities, 1e999, lone surrogates, bad UTF-8, byte order marks and trailing text. It
+lets a key twice in one object, NUL, integers beyond int64 and deep nesting pass. Those are ruled out by counting bytes
+where that proves it, which costs next to nothing, and by a slow exact look where it does not.
 """
 
 import json
@@ -64,8 +64,8 @@ def _safe_name(name: str) -> str:
 def _is_plain(raw: bytes, parsed: dict[str, Any]) -> bool:
     """Prove from counts that no guard can fail; False when they leave it open.
 
-    There is a colon per key in the text. If there are as many colons as distinct keys were parsed, no key came twice; if there
-    are as many brackets as containers were found near the top, nothing is nested deeper.
+    There is a colon per key in the text. If there are as many colons as distinct keys were parsed, no key came twice;
+    if there are as many brackets as containers were found near the top, nothing is nested deeper.
     """
     keys, objects, arrays = _shape(parsed, NESTING_MAX)
     return (

@@ -30,9 +30,9 @@ def model_of(
 ) -> Model:
     """Return the model whose vectors are the networks' deep features of `layer`, of length 1.
 
-    `defaults` says what a number counts as where a record states none, in both towers; without it, what H2O takes: the mean of
-    training, or 0 where nothing was standardised. Raises UsageError for a default that neither reads; BadModel for what cannot be
-    reproduced, for towers of unequal dimensions, and for a dead one.
+    `defaults` says what a number counts as where a record states none, in both towers; without it, what H2O takes: the
+    mean of training, or 0 where nothing was standardised. Raises UsageError for a default that neither reads; BadModel
+    for what cannot be reproduced, for towers of unequal dimensions, and for a dead one.
     """
     towers = (
         tower_of(user, side="customer", ids=customer_columns, layer=layer),

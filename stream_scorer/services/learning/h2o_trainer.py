@@ -1,8 +1,9 @@
 """Trains both towers in H2O, each a classifier of `accepted` on its own, from the columns of the workbench.
 
-The user tower reads customer_id, price, rank and score, the item tower offer, price, rank and score. Rank and score do not exist before
-ranking, nor does an offer's price on the customer's side: what is missing counts as the mean of training, as it does for H2O, and the
-facts state it under `defaults`. The towers share no space, so judge them by their held-out AUC before they serve.
+The user tower reads customer_id, price, rank and score, the item tower offer, price, rank and score. Rank and score do
+not exist before ranking, nor does an offer's price on the customer's side: what is missing counts as the mean of
+training, as it does for H2O, and the facts state it under `defaults`. The towers share no space, so judge them by their
+held-out AUC before they serve.
 """
 
 from collections.abc import Sequence
@@ -48,7 +49,10 @@ class H2oRows:
 
 
 def train_h2o(examples: ExampleSource, offers: Sequence[Offer], options: H2oOptions) -> Model:
-    """Train and export both towers. Raises UsageError for data that cannot be learned from, BadModel for towers that must not serve."""
+    """Train and export both towers.
+
+    Raises UsageError for data that cannot be learned from, BadModel for towers that must not serve.
+    """
     check = CatalogCheck(offers)
     rows = rows_of(examples, options)
     check.add(rows.offers, rows.offer)
@@ -89,7 +93,10 @@ def item_table(rows: H2oRows) -> H2oTable:
 
 
 def rows_of(examples: ExampleSource, options: H2oOptions) -> H2oRows:
-    """Read all examples, and hold out a share of the requests, drawn by the seed. Raises UsageError when either part lacks a label."""
+    """Read all examples, and hold out a share of the requests, drawn by the seed.
+
+    Raises UsageError when either part lacks a label.
+    """
     customers: dict[str, int] = {}
     offers: dict[str, int] = {}
     parts: list[dict[str, npt.NDArray[Any]]] = []

@@ -30,7 +30,10 @@ class Draft:
 
 
 def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, embedded: Progress) -> Draft:
-    """Embed the offers by the model's item tower; `embedded` is told after each batch how many are done. Raises BadModel."""
+    """Embed the offers by the model's item tower; `embedded` is told after each batch how many are done.
+
+    Raises BadModel.
+    """
     check_model(model)
     ordered = sorted(offers, key=lambda offer: offer.offer_id)
     vectors = np.empty((len(ordered), model.item_tower.dim), np.float32)
@@ -51,7 +54,10 @@ def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, emb
 
 
 def held_against(draft: Draft, store: ReleaseStore) -> Draft:
-    """Add what speaks against a release beside the one that serves; one that cannot be read any more speaks against nothing."""
+    """Add what speaks against a release beside the one that serves.
+
+    One that cannot be read any more speaks against nothing.
+    """
     current = store.current()
     try:
         serving = [] if current is None else store.load(current).catalog.offer_ids
@@ -61,7 +67,9 @@ def held_against(draft: Draft, store: ReleaseStore) -> Draft:
 
 
 def publish(store: ReleaseStore, model: Model, draft: Draft, *, keep: int, force: bool) -> Release:
-    """Write the release beside the current one, verify it and flip the pointer. Raises BadModel for faults, unless forced.
+    """Write the release beside the current one, verify it and flip the pointer.
+
+    Raises BadModel for faults, unless forced.
 
     What is forced stands in the manifest.
     """

@@ -29,7 +29,10 @@ Train = Callable[[ExampleSource, Sequence[Offer], TrainOptions, Model | None], M
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """How one round ended; `reason` says why nothing was published, `earlier_model_id` from which model the training went on."""
+    """How one round ended.
+
+    `reason` says why nothing was published, `earlier_model_id` from which model the training went on.
+    """
 
     outcome: Outcome
     reason: str | None = None
@@ -42,8 +45,8 @@ class Round:
 class RetrainConfig:
     """A stretch is the length of time over which acceptances are compared with those before.
 
-    After `warm_starts_max` trainings that went on from the one before, the next begins from nothing: what is carried on for ever
-    keeps what has long ceased to be so.
+    After `warm_starts_max` trainings that went on from the one before, the next begins from nothing: what is carried on
+    for ever keeps what has long ceased to be so.
     """
 
     stretch_ms: int
@@ -171,7 +174,8 @@ def _until_ms(model: Model) -> int:
 def closed_stretches(examples: ExampleSource, *, length_ms: int) -> list[Stretch]:
     """Count requests and those with an acceptance over time, the oldest stretch first, as far as windows are closed.
 
-    A request later than every offer nobody answered for is left out: of those only the answered offers are examples yet.
+    A request later than every offer nobody answered for is left out: of those only the answered offers are examples
+    yet.
     """
     chunks = [(chunk.request, chunk.accepted, chunk.request_time_ms, chunk.shown) for chunk in examples.chunks()]
     if not chunks:

@@ -68,7 +68,10 @@ def finish(
     tuned: Sequence[Mapping[str, Any]] = (),
     report: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Trained:
-    """Train on an encoded lesson, and check and measure what came out; `tuned` are the trials behind the options, for the facts."""
+    """Train on an encoded lesson, and check and measure what came out.
+
+    `tuned` are the trials behind the options, for the facts.
+    """
     data = lesson.data
     fitted = fit(lesson, options, report=report)
     model = export(fitted, data.customers, data.offers, data.catalog, _facts(lesson, fitted))

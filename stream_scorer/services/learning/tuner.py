@@ -19,7 +19,10 @@ Setting = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One training of the search; `badness` is the held-out loss, or the negative nDCG@10 for the objective `catalog`."""
+    """One training of the search.
+
+    `badness` is the held-out loss, or the negative nDCG@10 for the objective `catalog`.
+    """
 
     setting: dict[str, Any]
     badness: float
@@ -45,7 +48,8 @@ def tune(
 ) -> Tuned:
     """Move from setting to setting while it gets better, until nothing is left to try, or just what the last training needs of the time.
 
-    What is given in `options` is where the search begins. Towers of ids alone get as many members as there is time for, a few.
+    What is given in `options` is where the search begins. Towers of ids alone get as many members as there is time for,
+    a few.
     """
     search = _Tuning(lesson, options, clock.monotonic_s() + seconds, clock, report)
     for name, values_around in _settings(search.recipe, lesson):
@@ -76,7 +80,10 @@ class _Tuning:
 
     @property
     def trial_s(self) -> float:
-        """How long a trial takes; the first one sets things up, too, and those of other sizes take longer or shorter."""
+        """How long a trial takes.
+
+        The first one sets things up, too, and those of other sizes take longer or shorter.
+        """
         return median(self.seconds or [0.0])
 
     def with_members(self) -> TrainOptions:

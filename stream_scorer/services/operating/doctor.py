@@ -32,8 +32,8 @@ class Finding:
 class Expected:
     """What the settings ask of the outside.
 
-    `aligned` topics have one partition count and the broker's time; `kept_ms` says how long a topic must keep its records at
-    least; `groups` names the topics that each group reads, and the command that works in it.
+    `aligned` topics have one partition count and the broker's time; `kept_ms` says how long a topic must keep its
+    records at least; `groups` names the topics that each group reads, and the command that works in it.
     """
 
     specs: Sequence[TopicSpec]

@@ -13,7 +13,10 @@ ADOPT = "stop rank and join, and run stream-scorer topics --adopt"
 
 @dataclass(frozen=True, slots=True)
 class RingState:
-    """Where the ring's state is: `standing` compares the joiners'; the buffer and the releases state topic ids of their own."""
+    """Where the ring's state is: `standing` compares the joiners'.
+
+    The buffer and the releases state topic ids of their own.
+    """
 
     standing: Callable[[], Standing]
     reader: LogReader

@@ -1,8 +1,9 @@
 """erase: say where a customer's data lies, and remove what can be removed.
 
-Kafka's records go by retention alone. Rows of the training buffer are removed, and what open requests of the customer still bring is
-left out of it for ever. Joiners, the only ones that hold customers in memory, drop what they hold once they read an erasure, which is
-written into every partition of `outcomes` so that a state rebuilt from the topics drops it, too.
+Kafka's records go by retention alone. Rows of the training buffer are removed, and what open requests of the customer
+still bring is left out of it for ever. Joiners, the only ones that hold customers in memory, drop what they hold once
+they read an erasure, which is written into every partition of `outcomes` so that a state rebuilt from the topics drops
+it, too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,10 @@ SEGMENT_MS = 7 * 24 * 3_600_000  # Kafka's default: retention looks at whole seg
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A customer's records in one topic. `gone_by_ms`: when retention has taken the last of them; None: never, or none is there."""
+    """A customer's records in one topic.
+
+    `gone_by_ms`: when retention has taken the last of them; None: never, or none is there.
+    """
 
     topic: str
     records: int
@@ -96,7 +100,9 @@ def locate(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Whereabouts:
-    """Read the topics through, and the files; `reader` is of the joiners' group, `buffer` None: there is none. Raises TransientError.
+    """Read the topics through, and the files; `reader` is of the joiners' group, `buffer` None: there is none.
+
+    Raises TransientError.
 
     `progress` is called with how many records were read, and how many there are.
     """
@@ -194,7 +200,10 @@ def _open_requests(found: Mapping[str, list[_TracedRecord]], reader: LogReader, 
 def tell_joiners(
     erasure: Erasure, feed: RecordFeed, reader: LogReader, outcomes: Sequence[Partition]
 ) -> dict[Partition, int]:
-    """Write an erasure into every partition of `outcomes`, and return where. Raises TransientError when one is not delivered."""
+    """Write an erasure into every partition of `outcomes`, and return where.
+
+    Raises TransientError when one is not delivered.
+    """
     starts = {one: reader.end(one) for one in outcomes}
     key, value = erasure.customer_id.encode(), encode(erasure)
     feed.send([OutputRecord(one.topic, key, value, partition=one.number) for one in outcomes])

@@ -16,7 +16,10 @@ _TOPICS = RankTopics("requests", "acceptances", "rankings", "outcomes")
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Rankings in the order of their requests; a dead letter's record has the request's number, from 1, for its offset."""
+    """Rankings in the order of their requests.
+
+    A dead letter's record has the request's number, from 1, for its offset.
+    """
 
     rankings: list[bytes]
     dead_letters: list[DeadLetter]

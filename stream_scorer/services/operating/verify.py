@@ -1,7 +1,8 @@
 """verify: read the topics and say, in the manner of a Jepsen checker, what was lost, doubled, torn or wrong.
 
-Everything that is known of one request, one acceptance or one row is brought together by sorting on disk, and judged at once
-(`core.verifying.judgements`); so memory is bounded whatever the topics hold. Records that nobody has settled yet are no fault.
+Everything that is known of one request, one acceptance or one row is brought together by sorting on disk, and judged at
+once (`core.verifying.judgements`); so memory is bounded whatever the topics hold. Records that nobody has settled yet
+are no fault.
 """
 
 from collections import Counter
@@ -51,8 +52,8 @@ DOUBLES = frozenset({"request_doubled", "acceptance_doubled", "dead_letter_doubl
 class VerifyConfig:
     """What a check is given.
 
-    `partitions` counts each topic's, also of topics that only dead letters are about; `keep_prob` is the buffer's now, for what its files
-    don't tell; `offer_features` are those of the offers' that rankings carry, None: all.
+    `partitions` counts each topic's, also of topics that only dead letters are about; `keep_prob` is the buffer's now,
+    for what its files don't tell; `offer_features` are those of the offers' that rankings carry, None: all.
     """
 
     topics: VerifyTopics
@@ -66,11 +67,13 @@ class VerifyConfig:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check found. `tolerated` are faults that the delivery mode allows; `aborted` is what no careful reader sees.
+    """What a check found.
 
-    `unsettled`: records whose reader has not committed behind them, so that nothing is due for them yet. `rows`: of the buffer, None
-    when it was not looked at. `buffered`: by partition of the labels, the offset behind the files and the partition's end.
-    `examples`: the first few of each kind of fault.
+    `tolerated` are faults that the delivery mode allows; `aborted` is what no careful reader sees.
+
+    `unsettled`: records whose reader has not committed behind them, so that nothing is due for them yet. `rows`: of the
+    buffer, None when it was not looked at. `buffered`: by partition of the labels, the offset behind the files and the
+    partition's end. `examples`: the first few of each kind of fault.
     """
 
     records: Mapping[str, int]

@@ -77,7 +77,10 @@ class DeadLetters:
         self._next = next(self._groups, None)
 
     def of(self, record: Record) -> str | None:
-        """Return the code of the dead letter about a record, None without one; records must come by topic, partition and offset."""
+        """Return the code of the dead letter about a record, None without one.
+
+        Records must come by topic, partition and offset.
+        """
         key = _source_key(record.topic, record.partition, record.offset)
         self._pass_by(key)
         if self._next is None or self._next[0] != key:

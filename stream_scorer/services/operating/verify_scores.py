@@ -23,7 +23,10 @@ def check_scores(
     offer_features: Sequence[str] | None,
     note: Callable[[Fault], None],
 ) -> Check:
-    """Recompute the sample by the towers that its rankings name; `offer_features` are those that rankings carry, None: all."""
+    """Recompute the sample by the towers that its rankings name.
+
+    `offer_features` are those that rankings carry, None: all.
+    """
     values = sample.values()
     rankings = _read(values)
     if not values:

@@ -1,7 +1,7 @@
 """Adopting the topics and settings of now for a ring that began with others: more partitions, another window, topics made anew.
 
-A customer's ranking and answers must meet in one partition and be judged by one window, so nothing may be open or unread while the ring's
-shape changes; and nobody may work in the groups, whose positions are written anew.
+A customer's ranking and answers must meet in one partition and be judged by one window, so nothing may be open or
+unread while the ring's shape changes; and nobody may work in the groups, whose positions are written anew.
 """
 
 from collections.abc import Iterable, Sequence
@@ -46,7 +46,8 @@ def adopt(
 ) -> Adopted:
     """Let the ring work by its topics and settings of now, after growing rankings, outcomes and labels to `grow_to` partitions.
 
-    Raises UsageError, before anything is changed, when a group has members, or when requests are open and `drop_open` is not given.
+    Raises UsageError, before anything is changed, when a group has members, or when requests are open and `drop_open`
+    is not given.
     """
     for group in (join, rank):
         if count := admin.members(group.name):

@@ -66,7 +66,10 @@ class AlignedSource(Generic[MemberT]):
         return [one for one in self._owned - self._at_end if lags.get(one, BACKLOG_RECORDS + 1) > BACKLOG_RECORDS]
 
     def _forget(self, partitions: Sequence[Partition]) -> None:
-        """Forget what waits of partitions that are read no more, or again from elsewhere; what comes next may be a backlog."""
+        """Forget what waits of partitions that are read no more, or again from elsewhere.
+
+        What comes next may be a backlog.
+        """
         self._looked_s = -inf
         self._order.drop(partitions)
         self._at_end.difference_update(partitions)

@@ -1,8 +1,8 @@
 """buffer: labels to files of examples.
 
-Each output has a truth of its own that tells where to go on: rows by the files that are there, dead letters by the committed
-offsets. A partition is read from the older of both, and what one of them has already is left out. So rows are in the files exactly once
-whatever is killed when, and the committed offsets are never ahead of the files.
+Each output has a truth of its own that tells where to go on: rows by the files that are there, dead letters by the
+committed offsets. A partition is read from the older of both, and what one of them has already is left out. So rows are
+in the files exactly once whatever is killed when, and the committed offsets are never ahead of the files.
 """
 
 from collections import Counter
@@ -85,7 +85,8 @@ class Buffer:
         for partition, records in _by_partition(fetched.records):
             self._take_in(partition, records)
         if fetched.assignment.gained:
-            # a position before the first record: without one, dead letters of a first batch could not be told from those written
+            # a position before the first record: without one, dead letters of a first batch could not be told from
+            # those written
             return self._work([one for one in fetched.assignment.gained if one in self._held])
         return self._flush(self._due())
 
@@ -107,7 +108,7 @@ class Buffer:
         """See Job.idle."""
         return not any(held.seen for held in self._held.values())
 
-    # -- taking in -------------------------------------------------------------------------------------------------------
+    # -- taking in
 
     def _start(self, partitions: Sequence[Partition]) -> None:
         if not partitions:
@@ -182,7 +183,7 @@ class Buffer:
         held.rows += rows
         return True
 
-    # -- writing ---------------------------------------------------------------------------------------------------------
+    # -- writing
 
     def _due(self) -> list[Partition]:
         if sum(held.value_bytes for held in self._held.values()) >= self._config.held_bytes_max:
@@ -197,7 +198,10 @@ class Buffer:
         return self._work([partition for partition in due if partition not in refused])
 
     def _write(self, partitions: Sequence[Partition]) -> list[Partition]:
-        """Write the rows of these partitions; of those that were refused, another member's files tell where to go on."""
+        """Write the rows of these partitions.
+
+        Of those that were refused, another member's files tell where to go on.
+        """
         held = {partition: self._held[partition] for partition in partitions if self._held[partition].rows}
         chunks = [
             Chunk(partition, one.first, one.next, one.rows, self._config.keep_prob) for partition, one in held.items()

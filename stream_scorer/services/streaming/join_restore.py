@@ -28,7 +28,8 @@ Emit = Literal["at_once", "at_close"]
 class JoinConfig:
     """What a joiner must know.
 
-    `held_max` bounds the open requests of a joiner, and by itself the outcomes that wait; `label_bytes_max` bounds a labelled ranking.
+    `held_max` bounds the open requests of a joiner, and by itself the outcomes that wait; `label_bytes_max` bounds a
+    labelled ranking.
     """
 
     topics: JoinTopics
@@ -71,8 +72,8 @@ class _RestoreGround:
 def restore(number: int, reader: LogReader, config: JoinConfig) -> PartitionJoin | PartitionClose:
     """Rebuild a partition's state.
 
-    Labels are read back to the end of their topic: what was written without its positions (at least once) counts as emitted.
-    Raises UsageError for positions that another way to emit has written.
+    Labels are read back to the end of their topic: what was written without its positions (at least once) counts as
+    emitted. Raises UsageError for positions that another way to emit has written.
     """
     found = _find(number, reader, config)
     return _restore_close(found) if config.emit == "at_close" else _restore_join(found)
@@ -97,7 +98,10 @@ def _find(number: int, reader: LogReader, config: JoinConfig) -> _RestoreGround:
 
 
 def _checked(number: int, position: Position, config: JoinConfig) -> Position | None:
-    """Return the position with its restore point alone, None where it has none. Raises UsageError for a state of another shape."""
+    """Return the position with its restore point alone, None where it has none.
+
+    Raises UsageError for a state of another shape.
+    """
     try:
         point, written = take_apart(position.metadata)
     except ValueError as error:

@@ -122,7 +122,10 @@ class Joiner:
         return fates + Counter({fate: counts[name] for name, fate in FATES.items()})
 
     def _shed(self) -> Iterator[tuple[int, list[DeadLetter]]]:
-        """Yield, by partition, the oldest of the outcomes that wait beyond the bound; the fullest partitions give first."""
+        """Yield, by partition, the oldest of the outcomes that wait beyond the bound.
+
+        The fullest partitions give first.
+        """
         excess = sum(state.waiting for state in self._states.values()) - self._config.held_max
         for number, state in sorted(self._states.items(), key=lambda each: -each[1].waiting):
             if excess <= 0:

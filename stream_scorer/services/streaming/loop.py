@@ -1,7 +1,7 @@
 """The transactional batch loop that rank and join share: fetch, compute, write with progress, in this order.
 
-Nothing is computed while a transaction is open, and partitions change hands only inside `fetch`, so no rebalance ever meets an
-open transaction. The steps must not be reordered.
+Nothing is computed while a transaction is open, and partitions change hands only inside `fetch`, so no rebalance ever
+meets an open transaction. The steps must not be reordered.
 """
 
 from collections import Counter

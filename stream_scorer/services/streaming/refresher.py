@@ -1,8 +1,8 @@
 """refresh: the offers topic into the current release, by its own item tower.
 
-How far the topic is applied to a release is kept in the store, in one piece with the changes. So a release that is new, or a store
-that has come back with less than it had, is simply read on from where it is. The group's committed offsets say something else:
-up to where dead letters are written.
+How far the topic is applied to a release is kept in the store, in one piece with the changes. So a release that is new,
+or a store that has come back with less than it had, is simply read on from where it is. The group's committed offsets
+say something else: up to where dead letters are written.
 """
 
 from collections import Counter

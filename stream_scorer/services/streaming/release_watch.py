@@ -24,7 +24,8 @@ _log = structlog.get_logger(__name__)
 class ReleaseWatch:
     """Holds the newest whole release. `current` and `silent_s` may be called from any thread.
 
-    While the store is away, or what it points to cannot be read, the release that is held goes on serving, and `trouble` says why.
+    While the store is away, or what it points to cannot be read, the release that is held goes on serving, and
+    `trouble` says why.
     """
 
     def __init__(self, store: ReleaseStore, clock: Clock, *, poll_s: float) -> None:

@@ -38,7 +38,10 @@ class Standing:
 
 
 def shape_now(reader: LogReader, topics: JoinTopics) -> RingShape:
-    """Return the shape of the ring's topics. Raises NotReady when one is missing, UsageError when their counts differ."""
+    """Return the shape of the ring's topics.
+
+    Raises NotReady when one is missing, UsageError when their counts differ.
+    """
     names = {"rankings": topics.rankings, "outcomes": topics.outcomes, "labels": topics.labels}
     shapes = reader.topics(list(names.values()))
     if missing := [name for name in names.values() if name not in shapes]:
@@ -76,7 +79,10 @@ def _any_shape(written: Iterable[str]) -> RingShape | None:
 
 
 def agree(now: RingShape, written: RingShape | None) -> RingShape:
-    """Return the shape to work by: `now`, with the partition count that is written. Raises UsageError when the state cannot go on."""
+    """Return the shape to work by: `now`, with the partition count that is written.
+
+    Raises UsageError when the state cannot go on.
+    """
     if written is None:
         return now
     if changed := differences(written, now):

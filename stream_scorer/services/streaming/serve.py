@@ -65,7 +65,10 @@ class Supervisor:
         return _Worker(name, process)
 
     def run(self, *, stopping: Callable[[], bool]) -> None:
-        """Watch until told to stop or until every worker has ended by itself. Raises StreamScorerError when one keeps failing."""
+        """Watch until told to stop or until every worker has ended by itself.
+
+        Raises StreamScorerError when one keeps failing.
+        """
         try:
             while self._workers and not stopping():
                 self._look()
