@@ -52,9 +52,10 @@ class ParquetBuffer:
         """See TrainingBuffer.positions."""
         standings = self._standings(partitions)
         self._folder.delete([file.path for one in standings.values() for file in one.torn])
-        # who reads from the beginning fills whatever gap there is
+        # Whoever reads from the beginning fills whatever gap there is; of a chunk that was torn nothing is left.
+        left = self._standings(partitions) if any(one.torn for one in standings.values()) else standings
         self._known -= standings.keys()
-        self._known |= {partition for partition, one in standings.items() if one.position is not None}
+        self._known |= {partition for partition, one in left.items() if one.position is not None}
         return {partition: one.position for partition, one in standings.items()}
 
     def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:

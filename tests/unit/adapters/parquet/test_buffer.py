@@ -153,3 +153,13 @@ def test_the_same_chunk_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_folder_that_nothing_opens_is_wrong_usage() -> None:
     with pytest.raises(UsageError, match="ftp://"):
         ParquetBuffer.open("ftp://host/labels")
+
+
+def test_a_first_chunk_that_was_torn_is_no_file_that_went_missing(tmp_path: Path) -> None:
+    mortal = MortalFolder(fs.LocalFileSystem(), str(tmp_path))
+    mortal.effects_left = 1
+    with pytest.raises(Killed):
+        ParquetBuffer(mortal).write([chunk(0, 10, 2)])
+    successor = ParquetBuffer(Folder.open(str(tmp_path)))
+    assert successor.positions([P]) == {P: 0}
+    assert successor.write([chunk(0, 10, 2)]) == []
