@@ -1,6 +1,6 @@
 """What rankings by a model, or by a table of probabilities, would have earned on the logged requests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,8 @@ from stream_scorer.core.evaluation.rewards import RewardModel, fit_rewards
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
+# with halves the direct estimate of 46 clicks moved by 3 % with the choice of the halves; fits are cheap
+_FOLDS = 10
 _BLOCK = 256
 _PLACES_MAX = 50
 
@@ -27,7 +29,7 @@ class Slates:
 
     row: Places  # of the judged rows
     customer: Places  # (n,) encoded customers
-    fold: npt.NDArray[np.bool_]  # (n,)
+    fold: Places  # (n,) from 0 to _FOLDS - 1
 
     @property
     def present(self) -> npt.NDArray[np.bool_]:
@@ -50,7 +52,7 @@ def slates_of(judged: JudgedRows) -> Slates | None:
     kept = place < table.shape[1]
     table[number[kept], place[kept]] = known[order][kept]
     first = table[:, 0]
-    return Slates(table, judged.data.customer[rows[first]].astype(np.int64), judged.data.request[rows[first]] % 2 == 0)
+    return Slates(table, judged.data.customer[rows[first]].astype(np.int64), judged.data.request[rows[first]] % _FOLDS)
 
 
 def policy_value(
@@ -89,24 +91,24 @@ def _ranks(judged: JudgedRows, slates: Slates) -> Places:
     return np.where(slates.present & (stated > 0), stated, np.arange(1, slates.row.shape[1] + 1))
 
 
-def _reward_models(judged: JudgedRows, slates: Slates, scores: Floats) -> tuple[RewardModel, RewardModel]:
-    """Fit one model for each half of the requests, on the other half."""
+def _reward_models(judged: JudgedRows, slates: Slates, scores: Floats) -> list[RewardModel]:
+    """Fit one model for each fold of the requests, on the other folds."""
     places = _ranks(judged, slates)
     models = []
-    for half in (slates.fold, ~slates.fold):
-        inside = slates.present & ~half[:, None]
+    for fold in range(_FOLDS):
+        inside = slates.present & (slates.fold != fold)[:, None]
         rows = slates.row[inside]
         accepted = judged.accepted[rows].astype(np.float64)
         offers = judged.catalog_place[rows]
         models.append(fit_rewards(scores[rows], offers, places[inside], accepted, catalog=len(judged.offers)))
-    return models[0], models[1]
+    return models
 
 
 class _Estimating:
     """Fills the arrays of the estimators, in blocks of rankings."""
 
     def __init__(
-        self, judged: JudgedRows, slates: Slates, rewards: tuple[RewardModel, RewardModel], rng: np.random.Generator
+        self, judged: JudgedRows, slates: Slates, rewards: Sequence[RewardModel], rng: np.random.Generator
     ) -> None:
         self.judged, self.slates, self.rewards, self.rng = judged, slates, rewards, rng
         self.offer = np.where(slates.present, judged.catalog_place[slates.row], -1)
@@ -129,8 +131,8 @@ class _Estimating:
         )
 
     def run(self, policy: ModelPolicy | PolicyTable) -> LoggedPlaces:
-        for model, fold in zip(self.rewards, (self.slates.fold, ~self.slates.fold), strict=True):
-            members = np.flatnonzero(fold)
+        for fold, model in enumerate(self.rewards):
+            members = np.flatnonzero(self.slates.fold == fold)
             for start in range(0, len(members), _BLOCK):
                 block = members[start : start + _BLOCK]
                 if isinstance(policy, ModelPolicy):
