@@ -11,6 +11,8 @@ from pydantic import ConfigDict, Field, StringConstraints
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
+from stream_scorer.core.filter_operators import OPERATORS, FilterOp
+
 RequestId = NewType("RequestId", str)
 CustomerId = NewType("CustomerId", str)
 OfferId = NewType("OfferId", str)
@@ -62,8 +64,6 @@ FeatureValue = Annotated[
 Features = Annotated[dict[FeatureName, FeatureValue], Field(max_length=FEATURE_NAMES_MAX)]
 Scalar = Annotated[Float | Text | Bool, Field(union_mode="left_to_right")]
 
-FilterOp = Literal["==", "!=", "<", "<=", ">", ">=", "in"]
-
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
 class Filter:
@@ -83,8 +83,10 @@ class Filter:
 
     def __post_init__(self) -> None:
         """Refuse a list where one value is due, and one value where a list is."""
-        if isinstance(self.value, list) != (self.op == "in"):
-            raise PydanticCustomError("filter_value", "in takes a list of values, the other operators one value")
+        takes_list = OPERATORS[self.op].takes_list
+        if isinstance(self.value, list) != takes_list:
+            due = "a list of values" if takes_list else "one value"
+            raise PydanticCustomError("filter_value", "{op} takes {due}", {"op": self.op, "due": due})
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)

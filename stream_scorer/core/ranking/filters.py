@@ -5,44 +5,33 @@ An offer without the attribute never matches, whatever the operator. On a bag `=
 catalog has the filter's kind while some have another, the filter is refused.
 """
 
-import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from stream_scorer.core.filter_operators import (
+    BAG,
+    BOOL,
+    KIND_NAMES,
+    MISSING,
+    NUMBER,
+    TEXT,
+    VECTOR,
+    AttributeColumn,
+    kinds_needed,
+    kinds_of,
+    matches,
+)
 from stream_scorer.core.messages import Filter
 from stream_scorer.core.releases.catalog import Catalog, Flags
 from stream_scorer.core.wire.strict_json import Refusal, path_text
 
-MISSING, NUMBER, TEXT, BOOL, BAG, VECTOR = range(6)
-_WORDS = ("missing", "number", "text", "bool", "bag", "vector")
-_ORDERED: dict[str, Callable[[Any, Any], Any]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_NEEDS = {float: (NUMBER,), str: (TEXT, BAG), bool: (BOOL,)}
 _PARSED_AT_ONCE = 10_000
 
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class AttributeColumn:
-    """One attribute of all offers; texts are codes into `vocabulary`, bags a row and a code per element."""
-
-    kinds: NDArray[np.int8]  # (N,)
-    numbers: NDArray[np.float64]  # (N,), bools as 0 and 1
-    codes: NDArray[np.int64]  # (N,), -1 where there is no text
-    bag_rows: NDArray[np.int64]
-    bag_codes: NDArray[np.int64]
-    vocabulary: dict[str, int]
-    kinds_found: frozenset[int]  # without MISSING
 
 
 def filter_masks(expressions: Sequence[Sequence[Filter]], catalog: Catalog) -> list[Flags | None]:
@@ -65,64 +54,26 @@ def filter_refusal(filters: Sequence[Filter], catalog: Catalog) -> Refusal | Non
     """Return why the first filter that makes no sense on this catalog is refused."""
     for place, condition in enumerate(filters):
         column = column_of(catalog, condition.attribute)
-        needed = _kinds_needed(condition)
-        kinds_found = column.kinds_found if column else frozenset()
-        if needed == () or (needed and kinds_found and kinds_found.isdisjoint(needed)):
+        present = column.kinds_present if column else frozenset()
+        if not _comparable(condition, present):
             where = f"{path_text(('filters', place))}: {path_text((condition.attribute,))} {condition.op}"
-            found = [_WORDS[kind] for kind in sorted(kinds_found)]
-            return Refusal(
-                "filter_kind_mismatch",
-                f"{where} cannot compare {' or '.join(found) or 'anything'} with {_value_word(condition)}",
-            )
+            kinds = " or ".join(KIND_NAMES[kind] for kind in sorted(present)) or "anything"
+            value = KIND_NAMES[kinds_of(condition.value)[0]]
+            return Refusal("filter_kind_mismatch", f"{where} cannot compare {kinds} with {value}")
     return None
 
 
-def _kinds_needed(condition: Filter) -> tuple[int, ...] | None:
-    """Return the kinds of attribute that the filter can compare; None: any."""
-    if isinstance(condition.value, list):
-        return _NEEDS[type(condition.value[0])] if condition.value else None
-    needed = _NEEDS[type(condition.value)]
-    return tuple(kind for kind in needed if kind in (NUMBER, TEXT)) if condition.op in _ORDERED else needed
-
-
-def _value_word(condition: Filter) -> str:
-    value = condition.value[0] if isinstance(condition.value, list) else condition.value
-    return _WORDS[_NEEDS[type(value)][0]]
+def _comparable(condition: Filter, present: frozenset[int]) -> bool:
+    """Return whether some offer's value can be compared; where no offer has the attribute, whether one's could be."""
+    needed = kinds_needed(condition.op, condition.value)
+    return needed is None or (bool(needed) and not (present and present.isdisjoint(needed)))
 
 
 def _matches(catalog: Catalog, condition: Filter) -> Flags:
     column = column_of(catalog, condition.attribute)
     if column is None:
         return np.zeros(len(catalog), bool)
-    if condition.op in _ORDERED:
-        return _compared(column, _ORDERED[condition.op], condition.value)
-    values = condition.value if isinstance(condition.value, list) else [condition.value]
-    equal = _equal(column, values)
-    if condition.op != "!=":
-        return equal
-    comparable: Flags = np.isin(column.kinds, _kinds_needed(condition) or ())
-    return comparable & ~equal
-
-
-def _equal(column: AttributeColumn, values: Sequence[Any]) -> Flags:
-    """Mark the rows whose value is, or whose bag has, one of the values; these are of one kind."""
-    if not values:
-        return np.zeros(len(column.kinds), bool)
-    if isinstance(values[0], str):
-        codes = [column.vocabulary[value] for value in values if value in column.vocabulary]
-        equal = np.isin(column.codes, codes)
-        equal[column.bag_rows[np.isin(column.bag_codes, codes)]] = True
-        return equal
-    same: Flags = (column.kinds == _NEEDS[type(values[0])][0]) & np.isin(column.numbers, values)
-    return same
-
-
-def _compared(column: AttributeColumn, compare: Callable[[Any, Any], Any], value: Any) -> Flags:
-    if isinstance(value, str):
-        by_code = np.array([*(compare(text, value) for text in column.vocabulary), False], bool)
-        return by_code[column.codes]  # code -1 takes the False at the end
-    result: Flags = (column.kinds == NUMBER) & compare(column.numbers, value)
-    return result
+    return matches(column, condition.op, condition.value)
 
 
 def column_of(catalog: Catalog, attribute: str) -> AttributeColumn | None:
