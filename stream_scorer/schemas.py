@@ -5,7 +5,6 @@
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from stream_scorer.core.messages import RECORD_BYTES_MAX
 from stream_scorer.ports import TopicSpec
 from stream_scorer.settings import Settings
 from stream_scorer.topic_plan import topic_specs
+from stream_scorer.topic_settings import Topic
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"
@@ -45,70 +45,6 @@ _HEADERS_IF_TRUNCATED = {
     "key.length": "the same of the key",
     "key.sha256": "the same of the key",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Channel:
-    """One topic: its field in TopicSettings, its message, its key, and who sends and receives there (None: users)."""
-
-    field: str
-    message: str
-    key: str
-    sent_by: tuple[str, ...]
-    received_by: tuple[str, ...]
-    about: str
-    beside: tuple[str, tuple[str, ...]] | None = None
-    """Another message there, and who sends it."""
-
-
-_USERS_KEY = "as you like: we choose the partitions of what we write ourselves"
-_CUSTOMER_KEY = "customer_id; the partition is murmur2 of it, as Java clients choose"
-_CHANNELS = (
-    _Channel("requests", "customer-request", _USERS_KEY, (), ("rank",), "Customers to rank offers for."),
-    _Channel("acceptances", "acceptance", _USERS_KEY, (), ("rank",), "Customers' answers to offers."),
-    _Channel(
-        "offers",
-        "offer",
-        "offer_id",
-        (),
-        ("refresh",),
-        "Offers as their owners state them; a tombstone withdraws one.",
-        ("offer-tombstone", ()),
-    ),
-    _Channel(
-        "rankings",
-        "ranking",
-        _CUSTOMER_KEY,
-        ("rank",),
-        ("join",),
-        "One per request; its own timestamp says when it was ranked.",
-    ),
-    _Channel(
-        "outcomes",
-        "acceptance",
-        _CUSTOMER_KEY,
-        ("rank",),
-        ("join",),
-        "Acceptances, validated; an erasure lies in every partition.",
-        ("erasure", ("erase",)),
-    ),
-    _Channel(
-        "labels",
-        "labelled-ranking",
-        _CUSTOMER_KEY,
-        ("join",),
-        ("join", "buffer"),
-        "The highest revision of a request counts.",
-    ),
-    _Channel(
-        "dead_letters",
-        "dead-letter",
-        "the source's",
-        ("rank", "join", "refresh"),
-        (),
-        "Records that can never be processed.",
-    ),
-)
 
 
 def documents() -> dict[str, str]:
@@ -140,8 +76,7 @@ def _portable(node: Any) -> Any:
 
 def _asyncapi(settings: Settings) -> dict[str, Any]:
     specs = {spec.name: spec for spec in topic_specs(settings)}
-    topics = settings.topics
-    channels = {getattr(topics, each.field): each for each in _CHANNELS}
+    topics = dict(settings.topics.each())
     return {
         "asyncapi": "3.1.0",
         "info": {
@@ -151,15 +86,15 @@ def _asyncapi(settings: Settings) -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {name: _channel(name, each, specs[name]) for name, each in channels.items()},
+        "channels": {name: _channel(name, each, specs[name]) for name, each in topics.items()},
         "operations": {
-            name: each for topic, channel in channels.items() for name, each in _operations(topic, channel).items()
+            name: each for topic, about in topics.items() for name, each in _operations(topic, about).items()
         },
         "components": {"messages": {**{name: _message(name) for name in MESSAGES}, **_special_messages()}},
     }
 
 
-def _channel(name: str, channel: _Channel, spec: TopicSpec) -> dict[str, Any]:
+def _channel(name: str, topic: Topic, spec: TopicSpec) -> dict[str, Any]:
     config: dict[str, Any] = {key: int(value) if value.isdigit() else value for key, value in spec.config.items()}
     config["cleanup.policy"] = [config["cleanup.policy"]]
     binding = {
@@ -168,22 +103,22 @@ def _channel(name: str, channel: _Channel, spec: TopicSpec) -> dict[str, Any]:
         "replicas": spec.replication_factor,
         "topicConfiguration": config,
     }
-    carried = [channel.message, *([channel.beside[0]] if channel.beside else [])]
+    carried = [topic.message, *([topic.beside[0]] if topic.beside else [])]
     return {
         "address": name,
-        "description": f"{channel.about} Key: {channel.key}.",
+        "description": f"{topic.about} Key: {topic.key}.",
         "messages": {each: {"$ref": f"#/components/messages/{each}"} for each in carried},
         "bindings": {"kafka": {**binding, "bindingVersion": "0.5.0"}},
     }
 
 
-def _operations(topic: str, channel: _Channel) -> dict[str, Any]:
+def _operations(name: str, topic: Topic) -> dict[str, Any]:
     def operation(job: str, action: Literal["send", "receive"], message: str) -> dict[str, Any]:
-        return {"action": action, "channel": {"$ref": f"#/channels/{topic}"}, "summary": f"{job} {action}s {message}s."}
+        return {"action": action, "channel": {"$ref": f"#/channels/{name}"}, "summary": f"{job} {action}s {message}s."}
 
-    senders = [(channel.message, channel.sent_by), *([channel.beside] if channel.beside else [])]
-    sent = {f"{job}-sends-{topic}": operation(job, "send", message) for message, jobs in senders for job in jobs}
-    return sent | {f"{job}-receives-{topic}": operation(job, "receive", channel.message) for job in channel.received_by}
+    senders = [(topic.message, topic.sent_by), *([topic.beside] if topic.beside else [])]
+    sent = {f"{job}-sends-{name}": operation(job, "send", message) for message, jobs in senders for job in jobs}
+    return sent | {f"{job}-receives-{name}": operation(job, "receive", topic.message) for job in topic.received_by}
 
 
 def _message(name: str) -> dict[str, Any]:

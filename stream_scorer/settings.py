@@ -6,14 +6,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from stream_scorer.redis_url import fault_of
+from stream_scorer.topic_settings import Count, Section, TopicSettings
 
 Delivery = Literal["exactly_once", "at_least_once"]
 Seconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 Millis = Annotated[int, Field(ge=0)]
 SKEW_MS = 60_000
 
@@ -32,12 +32,7 @@ def _expanded(folder: str) -> str:
 SIGNING_KEY_CHARS_MIN = 16
 
 
-class _Frozen(BaseModel):
-    # a string under a setting is its description: `settings --describe` and the options' help print it
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class KafkaSettings(_Frozen):
+class KafkaSettings(Section):
     """How to reach the brokers."""
 
     bootstrap_servers: str = "localhost:9092"
@@ -63,42 +58,13 @@ class KafkaSettings(_Frozen):
         return {"bootstrap.servers": self.bootstrap_servers, **self.client, **revealed}
 
 
-class TopicSettings(_Frozen):
-    """Names, partition counts and retention of the topics."""
-
-    requests: str = "customer-requests"
-    """Topic of the customers' requests."""
-    acceptances: str = "acceptances"
-    """Topic of what customers answer to offers."""
-    offers: str = "offers"
-    """Topic of the catalog's changes, compacted."""
-    rankings: str = "rankings"
-    """Topic of the rankings."""
-    outcomes: str = "outcomes"
-    """Topic of the validated acceptances, placed beside their rankings."""
-    labels: str = "training-labels"
-    """Topic of the labelled rankings."""
-    dead_letters: str = "dead-letters"
-    """Topic of the records that can never be processed, each with its reason."""
-    partitions: Count = 8
-    """Partitions of each topic that `topics` creates."""
-    replication_factor: Count = 1
-    """Copies of each partition that `topics` creates; 3 where a broker may fail."""
-    retention_ms: Count = 7 * 24 * 3_600_000
-    """How long requests, acceptances, rankings and outcomes are kept."""
-    labels_retention_ms: Count = 30 * 24 * 3_600_000
-    """How long training labels and dead letters are kept."""
-    record_bytes_max: Annotated[int, Field(ge=1_048_588, le=50_000_000)] = 2_000_000
-    """`max.message.bytes` of every topic; at least Kafka's default. A ranking may be 100,000 bytes smaller."""
-
-
 def _long_enough(key: SecretStr | None) -> SecretStr | None:
     if key is not None and len(key.get_secret_value()) < SIGNING_KEY_CHARS_MIN:
         raise ValueError(f"a key must have at least {SIGNING_KEY_CHARS_MIN} characters: openssl rand -hex 32 makes one")
     return key
 
 
-class RedisSettings(_Frozen):
+class RedisSettings(Section):
     """How to reach the store of releases."""
 
     url: Annotated[SecretStr, AfterValidator(_usable_url)] = SecretStr("redis://localhost:6379/0")
@@ -113,7 +79,7 @@ class RedisSettings(_Frozen):
     """Key by which releases and their changes are signed (HMAC-SHA-256); where it is set, unsigned ones are refused."""
 
 
-class LoopSettings(_Frozen):
+class LoopSettings(Section):
     """The transactional batch loop that all streaming jobs share."""
 
     delivery: Delivery = "exactly_once"
@@ -130,7 +96,7 @@ class LoopSettings(_Frozen):
     """Name of this worker: unique, and the same after a restart; null: a new name at each start."""
 
 
-class ExplorationSettings(_Frozen):
+class ExplorationSettings(Section):
     """Rankings that try other offers now and then, with their propensities; see `core/ranking/exploration.py`."""
 
     temperature: Annotated[float, Field(ge=0, le=1_000)] = 0.0
@@ -141,7 +107,7 @@ class ExplorationSettings(_Frozen):
     """How many of a request's best offers take part."""
 
 
-class RankSettings(_Frozen):
+class RankSettings(Section):
     """The ranker."""
 
     group: str = "stream-scorer-rank"
@@ -157,7 +123,7 @@ class RankSettings(_Frozen):
     """Whether towers that are programs of torch.export are opened and run; see docs/trust.md."""
 
 
-class JoinSettings(_Frozen):
+class JoinSettings(Section):
     """The joiner; see `core/joining/at_once.py` for what each horizon means."""
 
     group: str = "stream-scorer-join"
@@ -198,7 +164,7 @@ class JoinSettings(_Frozen):
         return self
 
 
-class BufferSettings(_Frozen):
+class BufferSettings(Section):
     """Labels to Parquet."""
 
     group: str = "stream-scorer-buffer"
@@ -219,7 +185,7 @@ class BufferSettings(_Frozen):
     """How long merged files stay for those who read them."""
 
 
-class ServeSettings(_Frozen):
+class ServeSettings(Section):
     """Workers of `serve`."""
 
     restarts_max: Count = 10
@@ -232,14 +198,14 @@ class ServeSettings(_Frozen):
     """How long workers may take to end; then they are killed."""
 
 
-class RefreshSettings(_Frozen):
+class RefreshSettings(Section):
     """Offers' changes into the running release."""
 
     group: str = "stream-scorer-refresh"
     """Consumer group of the refreshers."""
 
 
-class MetricsSettings(_Frozen):
+class MetricsSettings(Section):
     """Prometheus metrics and health over HTTP."""
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
@@ -250,7 +216,7 @@ class MetricsSettings(_Frozen):
     """A job whose loop has not come round for so long is not live."""
 
 
-class LogSettings(_Frozen):
+class LogSettings(Section):
     """Logging to stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"

@@ -2,10 +2,10 @@
 
 from stream_scorer.ports import TopicSpec
 from stream_scorer.settings import Settings
+from stream_scorer.topic_settings import Topic, TopicSettings
 
-_LABELS_BYTES_MAX = (
-    100_000  # what labels add to a ranking of LIMIT_MAX offers, with its key and the protocol's own bytes
-)
+# what labels add to a ranking of LIMIT_MAX offers, with its key and the protocol's own bytes
+_LABELS_BYTES_MAX = 100_000
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
@@ -14,27 +14,20 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     Rankings, outcomes and training labels have one partition count and the broker's time.
     """
     topics = settings.topics
-    brief = {"cleanup.policy": "delete", "retention.ms": str(topics.retention_ms)}
-    long = {"cleanup.policy": "delete", "retention.ms": str(topics.labels_retention_ms)}
-    stamped = {"message.timestamp.type": "LogAppendTime"}
-    plan = [
-        (topics.requests, brief),
-        (topics.acceptances, brief),
-        (topics.offers, {"cleanup.policy": "compact"}),
-        (topics.rankings, {**brief, **stamped}),
-        (topics.outcomes, {**brief, **stamped}),
-        (topics.labels, {**long, **stamped}),
-        (topics.dead_letters, long),
-    ]
     return [
-        TopicSpec(
-            name,
-            topics.partitions,
-            topics.replication_factor,
-            {**config, "max.message.bytes": str(topics.record_bytes_max)},
-        )
-        for name, config in plan
+        TopicSpec(name, topics.partitions, topics.replication_factor, _config(topics, topic))
+        for name, topic in topics.each()
     ]
+
+
+def _config(topics: TopicSettings, topic: Topic) -> dict[str, str]:
+    kept = (
+        {"cleanup.policy": "compact"}
+        if topic.retention is None
+        else {"cleanup.policy": "delete", "retention.ms": str(getattr(topics, topic.retention))}
+    )
+    stamped = {"message.timestamp.type": "LogAppendTime"} if topic.stamped_by_broker else {}
+    return {**kept, **stamped, "max.message.bytes": str(topics.record_bytes_max)}
 
 
 def ranking_bytes_max(settings: Settings) -> int:

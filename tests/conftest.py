@@ -17,8 +17,9 @@ from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
 from stream_scorer.adapters.local.kafka import LocalKafka
 from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.services.operating.topics import create_topics
-from stream_scorer.settings import LocalSettings, Settings, TopicSettings
+from stream_scorer.settings import LocalSettings, Settings
 from stream_scorer.topic_plan import topic_specs
+from stream_scorer.topic_settings import TopicSettings
 from tests.waiting import wait_for
 
 # Machines are busy and slow at times: how long an example takes says nothing about it. The same examples each time, so that a change

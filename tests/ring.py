@@ -25,7 +25,8 @@ from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import TransientError
 from stream_scorer.services.learning.publisher import draft_release, publish
-from stream_scorer.settings import Settings, TopicSettings
+from stream_scorer.settings import Settings
+from stream_scorer.topic_settings import TopicSettings
 from stream_scorer.wiring.streaming import release_store
 
 START_MS = 1_763_000_000_000

@@ -110,9 +110,10 @@ def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer | None"
 
     own = settings.topics
     topics = VerifyTopics(own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters)
-    names = [own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters]
-    states = KafkaTopicAdmin(settings.kafka.client_config()).describe(names)
-    if missing := [name for name in names if name not in states]:
+    names = [name for name, topic in own.each() if topic.of_customers]
+    described = KafkaTopicAdmin(settings.kafka.client_config()).describe(names)
+    states = {name: described[name] for name in names if name in described}
+    if missing := [name for name in names if name not in described]:
         print(f"not searched, for they are not there: {', '.join(missing)}", file=sys.stderr)
     with (
         contextlib.closing(log_reader(settings, settings.join.group)) as reader,

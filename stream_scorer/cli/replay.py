@@ -11,7 +11,7 @@ from stream_scorer.cli.options import Json, settings_of
 if TYPE_CHECKING:
     from stream_scorer.adapters.tables.layouts import Layout
     from stream_scorer.services.operating.replay import Kind, Replayed
-    from stream_scorer.settings import TopicSettings
+    from stream_scorer.topic_settings import TopicSettings
 
 
 INTERRUPTED = 130

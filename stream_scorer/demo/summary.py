@@ -7,7 +7,7 @@ from typing import Self
 
 from stream_scorer.demo.crowd import Crowd
 from stream_scorer.demo.tally import Tally
-from stream_scorer.settings import TopicSettings
+from stream_scorer.topic_settings import TopicSettings
 
 
 @dataclass(frozen=True, slots=True)

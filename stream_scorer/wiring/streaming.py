@@ -16,7 +16,6 @@ from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.adapters.redis.client import RedisClient, connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.buffer.compaction import CompactionPlan
-from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.joining.ring_shape import RingShape, horizons_changed
 from stream_scorer.core.ranking.encoding import OfferFeatures
@@ -275,7 +274,7 @@ def join_config(settings: Settings) -> JoinConfig:
         join.window_ms, join.late_ms, join.disorder_ms, join.back_ms, join.tick_ms, join.skew_ms, join.idle_slack_ms
     )
     return JoinConfig(
-        JoinTopics(topics.rankings, topics.outcomes, topics.labels),
+        topics,
         topics.dead_letters,
         horizons,
         join.open_requests_max,

@@ -11,7 +11,7 @@ from stream_scorer.adapters.memory.feed import MemoryFeed
 from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.errors import NotReady, UsageError
 from stream_scorer.ports import RecordFeed
-from stream_scorer.settings import TopicSettings
+from stream_scorer.topic_settings import TopicSettings
 
 TOO_LARGE = b"x" * 3_000_000
 

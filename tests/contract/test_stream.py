@@ -16,7 +16,7 @@ from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, Memory
 from stream_scorer.core.records import OutputRecord, Partition, Position, Record, progress_of
 from stream_scorer.ports import RecordSource
 from stream_scorer.services.streaming.aligned_source import AlignedSink, AlignedSource
-from stream_scorer.settings import TopicSettings
+from stream_scorer.topic_settings import TopicSettings
 
 WAIT_S = 60.0
 

@@ -10,7 +10,6 @@ from stream_scorer.adapters.memory.buffer import MemoryBuffer
 from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
 from stream_scorer.core.buffer.examples import ExampleRow
-from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.ranking.encoding import ALL_FEATURES
 from stream_scorer.core.ranking.pipeline import RankTopics
@@ -24,6 +23,7 @@ from stream_scorer.services.streaming.loop import Loop, LoopBounds
 from stream_scorer.services.streaming.ranker import RankConfig, Ranker
 from stream_scorer.services.streaming.release_watch import ReleaseWatch
 from stream_scorer.simulation.world import World
+from stream_scorer.topic_settings import TopicSettings
 from tests.doubles import SilentTelemetry
 
 PARTITIONS = 2
@@ -108,9 +108,7 @@ class MemoryRing:
             MemorySource(self.broker, "join", [TOPICS.rankings, "outcomes"], held=True),
             MemorySink(self.broker),
         )
-        config = JoinConfig(
-            JoinTopics(TOPICS.rankings, "outcomes", TOPICS.labels), TOPICS.dead_letters, HORIZONS, 1_000_000
-        )
+        config = JoinConfig(TopicSettings(), TOPICS.dead_letters, HORIZONS, 1_000_000)
         joiner = Joiner(
             source,
             sink.end_offsets,

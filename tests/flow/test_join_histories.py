@@ -14,14 +14,14 @@ from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
-from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Record
 from stream_scorer.errors import UsageError
 from stream_scorer.services.streaming.join_restore import JoinConfig, restore
+from stream_scorer.topic_settings import TopicSettings
 from tests.join_oracle import Event, OfferLabel, latest_labels, oracle, outcome, ranking
 
-TOPICS = JoinTopics("rankings", "outcomes", "training-labels")
+TOPICS = TopicSettings()
 HORIZONS = Horizons(window_ms=100, late_ms=80, disorder_ms=40, back_ms=20, tick_ms=10, skew_ms=1_000, idle_slack_ms=0)
 AT_ONCE = JoinConfig(TOPICS, "dead-letters", HORIZONS, held_max=1_000)
 AT_CLOSE = replace(AT_ONCE, emit="at_close")

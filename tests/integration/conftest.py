@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream_scorer.settings import TopicSettings
+from stream_scorer.topic_settings import TopicSettings
 from tests.ring import Ring
 
 

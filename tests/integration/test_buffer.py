@@ -20,7 +20,7 @@ from stream_scorer.adapters.parquet.compaction import compact
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking
 from stream_scorer.core.records import Partition
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.settings import TopicSettings
+from stream_scorer.topic_settings import TopicSettings
 from tests.waiting import wait_for
 
 DAY_MS = 86_400_000

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
-from stream_scorer.settings import TopicSettings
+from stream_scorer.topic_settings import TopicSettings
 from tests.integration.test_buffer import OFFERS, finish, kill, send, start, times_stored
 
 RANKINGS = 3_000

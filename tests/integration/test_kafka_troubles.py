@@ -24,8 +24,9 @@ from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
 from stream_scorer.adapters.local.free_port import free_ports
 from stream_scorer.adapters.local.kafka import LocalKafka
 from stream_scorer.services.operating.topics import create_topics
-from stream_scorer.settings import Settings, TopicSettings
+from stream_scorer.settings import Settings
 from stream_scorer.topic_plan import topic_specs
+from stream_scorer.topic_settings import TopicSettings
 from tests.conftest import local_kafka
 from tests.release_samples import model, offer
 from tests.ring import Ring, request

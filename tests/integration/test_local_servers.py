@@ -12,7 +12,7 @@ import redis
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from stream_scorer.adapters.local.valkey import LocalValkey
-from stream_scorer.settings import TopicSettings
+from stream_scorer.topic_settings import TopicSettings
 
 DEADLINE_S = 60.0
 

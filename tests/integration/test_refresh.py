@@ -20,7 +20,7 @@ from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.settings import TopicSettings
+from stream_scorer.topic_settings import TopicSettings
 from tests.release_samples import model, offer, published
 from tests.waiting import wait_for
 

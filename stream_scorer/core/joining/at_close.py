@@ -18,7 +18,7 @@ from stream_scorer.core.joining import reasons
 from stream_scorer.core.joining.erasure import ErasedCustomers, sort_out
 from stream_scorer.core.joining.event_time import NO_TIME
 from stream_scorer.core.joining.held_outcomes import HeldOutcomes, Reach
-from stream_scorer.core.joining.join_state import ClosePoint, Joined, JoinTopics
+from stream_scorer.core.joining.join_state import ClosePoint, Joined, JoinTopics, label_records
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.joining.labelling import (
     NO_ANSWERS,
@@ -230,7 +230,7 @@ class PartitionClose:
         labels = labels_of(answers, len(head.offers), closes_ms, closed=True)
         value, release_id = write_labelled(record.value or b"", labels, revision=1, final=True)
         self._tally.note(release_id, head.event_time_ms, (UNKNOWN,) * len(labels), labels, was_final=False, final=True)
-        self._labels.append(OutputRecord(self._topics.labels, head.customer_id.encode(), value, partition=self.number))
+        self._labels += label_records(self._topics, self.number, head.customer_id, value)
 
     def _remember(self, record: Record, head: RankingHead) -> None:
         self._labelled_ms = max(self._labelled_ms, head.event_time_ms)

@@ -24,7 +24,7 @@ from stream_scorer.core.joining import reasons
 from stream_scorer.core.joining.erasure import ErasedCustomers, sort_out
 from stream_scorer.core.joining.event_time import EventTime
 from stream_scorer.core.joining.held_outcomes import HeldOutcomes, Reach
-from stream_scorer.core.joining.join_state import Joined, JoinTopics, RestorePoint, Waiting
+from stream_scorer.core.joining.join_state import Joined, JoinTopics, RestorePoint, Waiting, label_records
 from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.joining.labelling import (
     NO_ANSWERS,
@@ -309,7 +309,7 @@ class PartitionJoin:
     # -- what is owed
 
     def _owed(self) -> Joined:
-        labels = [output for request in self._touched if (output := self._reconcile(request))]
+        labels = [record for request in self._touched for record in self._reconcile(request)]
         joined = Joined(labels, self._dead, self._counts, self._tally)
         self._touched, self._dead, self._counts, self._tally = {}, [], Counter(), LabelTally()
         self._forget()
@@ -323,16 +323,16 @@ class PartitionJoin:
         merged = tuple(new if new is not UNKNOWN else old for new, old in zip(labels, request.emitted, strict=True))
         return merged, closed or request.final
 
-    def _reconcile(self, request: OpenRequest) -> OutputRecord | None:
+    def _reconcile(self, request: OpenRequest) -> list[OutputRecord]:
         labels, final = self._desired(request)
         if not request.offers or (labels == request.emitted and final == request.final):
-            return None
+            return []
         if request.revision == 0:
             self._labels_reach.note(self._labels_end, request.time_ms)
         value, release_id = write_labelled(request.ranking, labels, revision=request.revision + 1, final=final)
         self._tally.note(release_id, request.time_ms, request.emitted, labels, was_final=request.final, final=final)
         request.emitted, request.final, request.revision = labels, final, request.revision + 1
-        return OutputRecord(self._topics.labels, request.customer_id.encode(), value, partition=self.number)
+        return label_records(self._topics, self.number, request.customer_id, value)
 
     # -- where it stands
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import astuple, dataclass
+from typing import Protocol
 
 from stream_scorer.core.joining.event_time import NO_TIME, Clocks
 from stream_scorer.core.joining.label_tally import LabelTally
@@ -87,10 +88,25 @@ class ClosePoint:
         return cls(*numbers)
 
 
-@dataclass(frozen=True, slots=True)
-class JoinTopics:
-    """The names of the join's topics."""
+class JoinTopics(Protocol):
+    """The names of the join's topics, as the settings give them."""
 
-    rankings: str
-    outcomes: str
-    labels: str
+    @property
+    def rankings(self) -> str:
+        """Return the topic of the rankings."""
+
+    @property
+    def outcomes(self) -> str:
+        """Return the topic of the validated acceptances."""
+
+    @property
+    def labels(self) -> str:
+        """Return the topic of the labels, from which the join restores what it has emitted."""
+
+
+def label_records(topics: JoinTopics, number: int, customer_id: str, value: bytes) -> list[OutputRecord]:
+    """Return the records that carry one revision of a request's labels from partition `number` of the join.
+
+    They are written in one transaction with the progress, so that a further topic gets exactly the same labels.
+    """
+    return [OutputRecord(topics.labels, customer_id.encode(), value, partition=number)]

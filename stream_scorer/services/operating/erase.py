@@ -64,7 +64,7 @@ class Whereabouts:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What is searched; `states` are the topics that exist."""
+    """What is searched; `states` are those topics of customers' data that exist, `topics` what the join reads."""
 
     topics: VerifyTopics
     states: Mapping[str, TopicState]
@@ -106,11 +106,10 @@ def locate(
 
     `progress` is called with how many records were read, and how many there are.
     """
-    topics, states = ground.topics, ground.states
-    names = (topics.requests, topics.acceptances, topics.rankings, topics.outcomes, topics.labels, topics.dead_letters)
-    places = [Partition(name, number) for name in names if name in states for number in range(states[name].partitions)]
+    states = ground.states
+    places = [Partition(name, number) for name, state in states.items() for number in range(state.partitions)]
     search = _Search(customer_id, reader, places, progress)
-    found: dict[str, list[_TracedRecord]] = {name: [] for name in names if name in states}
+    found: dict[str, list[_TracedRecord]] = {name: [] for name in states}
     for place in places:
         found[place.topic] += search.records(place)
     traces = [_trace(name, records, states[name]) for name, records in found.items()]

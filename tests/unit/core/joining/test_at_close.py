@@ -6,12 +6,13 @@ import msgspec
 import pytest
 
 from stream_scorer.core.joining.at_close import PartitionClose
-from stream_scorer.core.joining.join_state import ClosePoint, Joined, JoinTopics
+from stream_scorer.core.joining.join_state import ClosePoint, Joined
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import Partition, Record
+from stream_scorer.topic_settings import TopicSettings
 from tests.join_oracle import outcome, ranking
 
-TOPICS = JoinTopics("rankings", "outcomes", "training-labels")
+TOPICS = TopicSettings()
 HORIZONS = Horizons(window_ms=100, late_ms=80, disorder_ms=40, back_ms=20, tick_ms=1, skew_ms=30, idle_slack_ms=5)
 ASKED_MS = 1_000
 DUE_MS = ASKED_MS + HORIZONS.complete_ms

@@ -4,8 +4,9 @@ from stream_scorer.adapters.memory.admin import MemoryTopicAdmin
 from stream_scorer.core.messages import LIMIT_MAX
 from stream_scorer.ports import TopicSpec, TopicState
 from stream_scorer.services.operating.topics import create_topics, differences
-from stream_scorer.settings import Settings, TopicSettings
+from stream_scorer.settings import Settings
 from stream_scorer.topic_plan import horizon_ms, ranking_bytes_max, topic_specs
+from stream_scorer.topic_settings import TopicSettings
 
 SPEC = TopicSpec("t", 8, 3, {"cleanup.policy": "delete", "retention.ms": "5"})
 

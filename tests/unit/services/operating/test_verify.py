@@ -14,7 +14,6 @@ from stream_scorer.adapters.memory.sorter import MemorySorter
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.buffer.examples import take_apart
-from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
@@ -23,10 +22,11 @@ from stream_scorer.core.wire.dead_letters import dead_letter_record
 from stream_scorer.services.operating.verify import Report, VerifyConfig, verify
 from stream_scorer.services.operating.verify_reading import Readers, VerifyTopics
 from stream_scorer.services.streaming.join_restore import JoinConfig, restore
+from stream_scorer.topic_settings import TopicSettings
 
 TOPICS = VerifyTopics("customer-requests", "acceptances", "rankings", "outcomes", "training-labels", "dead-letters")
 HORIZONS = Horizons(window_ms=100, late_ms=80, disorder_ms=40, back_ms=20, tick_ms=10, skew_ms=1_000, idle_slack_ms=0)
-JOIN = JoinConfig(JoinTopics("rankings", "outcomes", "training-labels"), "dead-letters", HORIZONS, held_max=1_000)
+JOIN = JoinConfig(TopicSettings(), "dead-letters", HORIZONS, held_max=1_000)
 PARTITIONS = dict.fromkeys(
     ("customer-requests", "acceptances", "rankings", "outcomes", "training-labels", "dead-letters"), 1
 )

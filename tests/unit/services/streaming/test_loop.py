@@ -7,17 +7,17 @@ import pytest
 
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
-from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.errors import BatchAborted, FatalStreamError
 from stream_scorer.services.streaming.join_restore import Emit, JoinConfig
 from stream_scorer.services.streaming.joiner import Joiner
 from stream_scorer.services.streaming.loop import ABORTS_IN_A_ROW_MAX, Loop, LoopBounds
+from stream_scorer.topic_settings import TopicSettings
 from tests.doubles import SilentTelemetry
 from tests.ring import START_MS, acceptance
 
-TOPICS = JoinTopics("rankings", "outcomes", "training-labels")
+TOPICS = TopicSettings()
 HORIZONS = Horizons(60_000, 60_000, 1_000, 1_000, 100, 1_000, 0)
 BOUNDS = LoopBounds(batch_records_max=3, linger_s=0, poll_s=0.1, write_attempts_max=2)
 
