@@ -257,7 +257,8 @@ def test_a_pointer_that_has_moved_is_no_failure_though_old_releases_cannot_expir
     if isinstance(store, MemoryReleases):
         store.expiry_fails = True
     else:
-        monkeypatch.setattr(store, "_expire", away)
+        assert isinstance(store, RedisReleases)
+        monkeypatch.setattr(store._switch, "_expire", away)
     _, third = published(store, 3, keep=2)
     assert store.current() == third.release_id
     assert store.roll_back(keep=1) == second.release_id == store.current()

@@ -241,13 +241,13 @@ def test_a_flip_whose_answer_is_lost_is_settled_by_the_pointer(
 ) -> None:
     _, first = published(store, 1)
     published(store, 2)
-    flip = store._flip
+    flip = store._switch._flip
 
     def lost(**words: Any) -> None:
         flip(**words)
         raise redis.exceptions.TimeoutError("timeout reading from socket")
 
-    monkeypatch.setattr(store, "_flip", lost)
+    monkeypatch.setattr(store._switch, "_flip", lost)
     assert store.roll_back(keep=3) == first.release_id == store.current()
 
 
@@ -256,7 +256,7 @@ def test_a_flip_that_failed_says_that_the_pointer_has_not_moved(
 ) -> None:
     published(store, 1)
     _, second = published(store, 2)
-    monkeypatch.setattr(store, "_flip", away)
+    monkeypatch.setattr(store._switch, "_flip", away)
     with pytest.raises(TransientError, match=f"the pointer still names {second.release_id}"):
         store.roll_back(keep=3)
 
@@ -266,7 +266,7 @@ def test_a_flip_of_which_nothing_is_known_says_so(store: RedisReleases, monkeypa
     published(store, 2)
     monkeypatch.setattr(store._client, "getrange", away)
     with pytest.raises(TransientError, match="it is not known whether the pointer has moved"):
-        store._settle(ReleaseId("r-1"), redis.exceptions.TimeoutError("timeout"))
+        store._switch._settle(ReleaseId("r-1"), redis.exceptions.TimeoutError("timeout"))
 
 
 def away(*_: object, **__: object) -> None:

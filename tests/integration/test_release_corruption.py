@@ -20,6 +20,7 @@ from stream_scorer.adapters.redis.blobs import (
 )
 from stream_scorer.adapters.redis.changes import encode_change
 from stream_scorer.adapters.redis.client import connect
+from stream_scorer.adapters.redis.keys import LISTED_BYTES_MAX
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import OfferId, ReleaseId
 from stream_scorer.core.releases.release import Release
@@ -256,7 +257,8 @@ OF_CHANGES: dict[str, tuple[Damage, str]] = {
     "an epoch not UTF-8": (lambda place: place.client.hset(place.key("changed"), "epoch", b"\xff"), "cannot be read"),
     "a number that is none": (lambda place: place.client.hset(place.key("changed"), "seq", "x"), "cannot be read"),
     "a log without ids": (bare_log, "has no seal"),
-    "changes without bound": (put_change(b"x" * BYTES_MAX), "more than 1000000 bytes|has no seal"),
+    "changes without bound": (put_change(b"x" * BYTES_MAX), "bytes in Redis, at most 1000000 are read|1000000 bytes"),
+    "an epoch without bound": (lambda place: place.client.hset(place.key("changed"), "epoch", b"x" * 1_001), "at most"),
 }
 
 
@@ -328,6 +330,29 @@ def test_a_release_that_cannot_be_read_is_listed_with_the_reason_and_does_not_hi
     assert listed[first.release_id].fault == ""
     assert "cannot be read" in listed[second.release_id].fault
     assert any("is no release id" in info.fault for info in listed.values())
+
+
+@pytest.mark.parametrize("name", ["history", "releases"])
+def test_lists_without_bound_are_not_read(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str
+) -> None:
+    published(store, 1)
+    add = client.rpush if name == "history" else client.sadd
+    add(f"{redis_prefix}:{name}", b"x" * LISTED_BYTES_MAX)
+    for call in (store.releases, lambda: published(store, 2)):
+        with pytest.raises(ReleaseError, match=f"bytes in Redis, at most {LISTED_BYTES_MAX} are read"):
+            call()
+
+
+@pytest.mark.parametrize("field", ["topic", "progress"])
+def test_fields_without_bound_are_not_read(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str, field: str
+) -> None:
+    _, written = published(store, 1)
+    client.hset(Place(store, client, redis_prefix, written).key("changed"), field, b"x" * (2**20 + 1))
+    read = store.applied_topic if field == "topic" else store.progress
+    with pytest.raises(ReleaseError, match="1048577 bytes, at most"):
+        read(written.release_id)
 
 
 def test_a_pointer_that_is_gone_is_said_while_the_release_serves_on(

@@ -99,11 +99,9 @@ def encode_manifest(manifest: ReleaseManifest, seals: Seals) -> bytes:
     return seals.close(_owner(manifest.release_id), msgspec.json.encode(manifest))
 
 
-def decode_manifest(release_id: ReleaseId, blob: bytes | None, seals: Seals) -> ReleaseManifest:
-    """Raises ReleaseError for a manifest that is absent, altered, of another format or of another release."""
+def decode_manifest(release_id: ReleaseId, blob: bytes, seals: Seals) -> ReleaseManifest:
+    """Raises ReleaseError for a manifest that was altered, or is of another format or of another release."""
     what = _owner(release_id)
-    if blob is None:
-        raise ReleaseError(f"release {release_id} has no manifest: it was never written, or has expired")
     if len(blob) > MANIFEST_BYTES_MAX:
         raise ReleaseError(f"{what} has more than {MANIFEST_BYTES_MAX} bytes")
     if (written := decode_json(blob, _AnyFormat, what).format) != FORMAT:

@@ -82,8 +82,8 @@ class RedisClient(Protocol):
     def lrange(self, name: str, start: int, end: int) -> list[bytes]:
         """LRANGE."""
 
-    def hmget(self, name: str, keys: Sequence[str | bytes]) -> list[bytes | None]:
-        """HMGET."""
+    def memory_usage(self, key: str, samples: int) -> int | None:
+        """MEMORY USAGE; None where there is no such key."""
 
     def hscan_iter(self, name: str, match: str, count: int) -> Iterator[tuple[bytes, bytes]]:
         """HSCAN to its end."""

@@ -1,13 +1,14 @@
 """What must happen at once in Redis, as Lua: the flip, the expiry of old releases, and an offer's change.
 
-Portable: Redis 6.2 and later, Valkey. Every key a script touches is named in KEYS. A script answers {word, what}: OK,
-or why not.
+Portable: Redis 6.2 and later, Valkey. Every key a script touches is named in KEYS. A script that may decline answers
+{OK, what} or {why not, what}.
 """
 
 # KEYS: current, history, releases, `needed` keys of the release, then its optional ones
-# ARGV: release id, how many keys are needed, history depth, the release the pointer must name now ("" for any), drop
-# that from history (1) The pointer moves last: a server that is full, or a key of another kind, fails before. Returns
-# the releases that history no longer names.
+# ARGV: release id, how many keys are needed, history depth, the release the pointer must name now ("" for any), whether
+#     that one leaves history (1)
+# The pointer moves last: a server that is full, or a key of another kind, fails before. Returns the releases that
+# history no longer names.
 FLIP = """
 local now = redis.call('GET', KEYS[1]) or ''
 if ARGV[4] ~= '' and now ~= ARGV[4] then return {'POINTER', now} end
@@ -36,6 +37,14 @@ SIZES = """
 local sizes = {}
 for i, key in ipairs(KEYS) do sizes[i] = redis.call('STRLEN', key) end
 return sizes
+"""
+
+# KEYS: a hash; ARGV: the most bytes that are read, fields. Returns the fields' values, or how large they are if too large
+FIELDS = """
+local bytes = 0
+for i = 2, #ARGV do bytes = bytes + redis.call('HSTRLEN', KEYS[1], ARGV[i]) end
+if bytes > tonumber(ARGV[1]) then return {'LARGE', bytes} end
+return {'OK', redis.call('HMGET', KEYS[1], unpack(ARGV, 2))}
 """
 
 # KEYS: current, history, releases, every key of the release; ARGV: release id, seconds

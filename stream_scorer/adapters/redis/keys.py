@@ -1,0 +1,100 @@
+"""Where releases lie in Redis: the names of the keys, what may be a release's id in them, and how much may lie there.
+
+Under the prefix:
+
+    current                  the id of the release that serves
+    history                  a list of the ids that were current, the newest first: what a rollback goes back to
+    releases                 a set of the ids that are stored and do not expire
+    release:{id}:manifest    sealed JSON; see blobs.ReleaseManifest
+    release:{id}:user_tower  safetensors; so is item_tower
+    release:{id}:chunk:{n}   safetensors of CHUNK_OFFERS offers
+    release:{id}:changed     a hash: the offers' latest changes, sealed, and how far the offers topic is applied;
+                             see scripts.CHANGE
+    release:{id}:changes     a stream of the ids of changed offers, which rankers follow
+"""
+
+import re
+from dataclasses import dataclass
+
+from stream_scorer.adapters.redis.blobs import ReleaseManifest
+from stream_scorer.adapters.redis.client import RedisClient
+from stream_scorer.core.messages import ReleaseId
+from stream_scorer.errors import ReleaseError
+
+TOWERS = ("user_tower", "item_tower")
+LISTED_BYTES_MAX = 2**24  # of the history and of the set of stored ids: 100,000 ids take less
+_ID_BYTES_MAX = 100
+_ID = re.compile(rb"[A-Za-z0-9._-]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseKeys:
+    """The names of the keys under one prefix."""
+
+    prefix: str
+
+    @property
+    def current(self) -> str:
+        """The pointer."""
+        return f"{self.prefix}:current"
+
+    @property
+    def history(self) -> str:
+        """Ids that were current."""
+        return f"{self.prefix}:history"
+
+    @property
+    def stored(self) -> str:
+        """Ids that do not expire."""
+        return f"{self.prefix}:releases"
+
+    @property
+    def shared(self) -> list[str]:
+        """What all releases share, in the order in which the scripts take it."""
+        return [self.current, self.history, self.stored]
+
+    def of(self, release_id: ReleaseId, name: str) -> str:
+        """Return the key of one part of a release."""
+        return f"{self.prefix}:release:{release_id}:{name}"
+
+    def chunks(self, manifest: ReleaseManifest) -> list[str]:
+        """Return the keys of the catalog's chunks, in order."""
+        return [self.of(manifest.release_id, f"chunk:{number}") for number in range(len(manifest.chunks))]
+
+    def needed(self, manifest: ReleaseManifest) -> list[str]:
+        """Return the keys without which the release is not whole."""
+        parts = [self.of(manifest.release_id, name) for name in ("manifest", *TOWERS)]
+        return [*parts, *self.chunks(manifest)]
+
+    def optional(self, release_id: ReleaseId) -> list[str]:
+        """Return the keys that are there once offers have changed: `changed` and `changes`."""
+        return [self.of(release_id, "changed"), self.of(release_id, "changes")]
+
+
+def read_pointer(client: RedisClient, keys: ReleaseKeys) -> ReleaseId | None:
+    """Return the id of the release that serves, None before the first. Raises ReleaseError for what is no id."""
+    named = pointed_at(client, keys)
+    return checked_id(named, "the pointer to the current release") if named else None
+
+
+def pointed_at(client: RedisClient, keys: ReleaseKeys) -> bytes:
+    """Return what the pointer holds, no more of it than shows that it is no id."""
+    return client.getrange(keys.current, 0, _ID_BYTES_MAX)
+
+
+def checked_id(name: bytes, what: str) -> ReleaseId:
+    """Return a release's id. Raises ReleaseError, which names `what`, for bytes that are none."""
+    if not _ID.fullmatch(name):
+        raise ReleaseError(f"{what} is no release id: {name[:_ID_BYTES_MAX]!r}")
+    return ReleaseId(name.decode())
+
+
+def check_bytes(client: RedisClient, key: str, bytes_max: int, what: str) -> None:
+    """Refuse a list, set, hash or stream before it is read whole, if it is larger than `bytes_max` in Redis.
+
+    Raises ReleaseError.
+    """
+    # every element is counted: a sample would miss the one that is large
+    size = client.memory_usage(key, samples=0) or 0
+    if size > bytes_max:
+        raise ReleaseError(f"{what} takes {size} bytes in Redis, at most {bytes_max} are read")
