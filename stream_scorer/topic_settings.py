@@ -127,8 +127,8 @@ class TopicSettings(Section):
     """`max.message.bytes` of every topic; at least Kafka's default. A ranking may be 100,000 bytes smaller."""
 
     def each(self) -> Iterator[tuple[str, Topic]]:
-        """Yield the name and the description of every topic."""
+        """Yield the name and the description of every topic; one whose name is null is not used."""
         for field, info in type(self).model_fields.items():
             for topic in info.metadata:
-                if isinstance(topic, Topic):
-                    yield getattr(self, field), topic
+                if isinstance(topic, Topic) and (name := getattr(self, field)) is not None:
+                    yield name, topic
