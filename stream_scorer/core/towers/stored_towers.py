@@ -16,6 +16,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 HASHES_MAX = 64
 DIM_MAX = 65_536
+WIDTH_IN_MAX = 2**20  # more than the numbers that a record of the contract can carry
 _SIDE_MAX = 2**31  # of an array: one of no numbers may claim any other side
 _UNSEEN = "\N{REPLACEMENT CHARACTER}"
 
@@ -73,9 +74,14 @@ def _check_structure(tower: Tower) -> None:
     """Refuse what would be taken for something else, or take time and memory without bound."""
     if not 1 <= tower.dim <= DIM_MAX:
         raise BadModel(f"vectors must have 1 to {DIM_MAX} numbers, got {tower.dim}")
+    # a tile is computed 64 rows at a time in float64: a layer's width costs 512 bytes, however few its array has
+    if tower.width_in > WIDTH_IN_MAX:
+        raise BadModel(f"the first layer may read {WIDTH_IN_MAX} numbers, got {tower.width_in}")
     if tower.combine not in get_args(Combine):
         raise BadModel(f"combine must be one of {', '.join(get_args(Combine))}, got {tower.combine!r}")
     for layer in tower.layers:
+        if layer.units > DIM_MAX:
+            raise BadModel(f"a layer may have {DIM_MAX} units, got {layer.units}")
         if layer.activation not in get_args(Activation):
             raise BadModel(f"an activation must be one of {', '.join(get_args(Activation))}, got {layer.activation!r}")
     for slot in tower.spec.slots:

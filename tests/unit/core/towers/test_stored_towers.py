@@ -47,7 +47,24 @@ def tensor(name: str, array: object) -> Damage:
     return lambda _, tensors: tensors.update({name: array})
 
 
+def wide_table(structure: dict[str, Any], tensors: dict[str, Any]) -> None:
+    structure["spec"]["inputs"] = structure["spec"]["inputs"][1:] * 2
+    tensors["table"] = np.zeros((14, 2**19 + 1), np.float16)
+    tensors["layers.0.weight"] = np.zeros((4, 2**20 + 2), np.float16)
+
+
+def wide_layer(structure: dict[str, Any], tensors: dict[str, Any]) -> None:
+    """Two layers, the inner one of 65,537 units that read nothing."""
+    structure["spec"]["inputs"], structure["layers"] = [], structure["layers"] * 2
+    tensors["table"] = np.zeros((0, 0), np.float32)
+    for number, shape in enumerate([(65_537, 0), (1, 65_537)]):
+        tensors[f"layers.{number}.weight"] = np.zeros(shape, np.float16)
+        tensors[f"layers.{number}.bias"] = np.zeros(shape[0], np.float16)
+
+
 DAMAGES = {
+    "a layer may have 65536 units, got 65537": wide_layer,
+    "the first layer may read 1048576 numbers, got 1048578": wide_table,
     "1 of 16 numbers of layers.0.weight are not finite": nan,
     "the tower lacks 'layers'": lambda structure, _: structure.pop("layers"),
     "the tower lacks 'table'": lambda _, tensors: tensors.pop("table"),

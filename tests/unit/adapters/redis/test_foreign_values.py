@@ -1,0 +1,192 @@
+"""Whatever lies in Redis in a value's place, its reader gives a value or ReleaseError, in memory of the value's own order."""
+
+import tracemalloc
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load
+
+from stream_scorer.adapters.redis.blobs import (
+    FORMAT,
+    ReleaseManifest,
+    as_array,
+    check_sizes,
+    checksum,
+    decode_manifest,
+    decode_tower,
+    encode_manifest,
+    encode_tower,
+    save_tensors,
+)
+from stream_scorer.adapters.redis.changes import decode_changes, encode_change, merge_changes
+from stream_scorer.adapters.redis.chunks import decode_chunks, encode_chunks
+from stream_scorer.adapters.redis.seals import Seals
+from stream_scorer.errors import ReleaseError
+from tests.foreign_bytes import damaged, edited
+from tests.release_samples import change, model, offer, release
+
+EXAMPLES = settings(max_examples=80)
+BYTES_MAX = 100_000
+SPARE_BYTES = 4_000_000  # what the interpreter and the libraries keep for themselves
+
+MODEL = model(1)
+RELEASE = release(MODEL, [offer(number) for number in range(3)])
+ID = RELEASE.release_id
+SEALS = Seals()
+OWNER = f"the manifest of release {ID}"
+TOWER = encode_tower(ID, MODEL.user_tower)
+CHUNK = next(encode_chunks(RELEASE.catalog))
+CHANGE = encode_change(ID, change(MODEL, offer(1), 3), SEALS)
+MANIFEST = ReleaseManifest(
+    format=FORMAT,
+    release_id=ID,
+    model_id=MODEL.model_id,
+    created_ms=1,
+    p=RELEASE.catalog.dim,
+    offers=3,
+    chunks=[checksum(CHUNK)],
+    towers={"user_tower": checksum(TOWER), "item_tower": checksum(TOWER)},
+    facts=MODEL.facts,
+    forced=[],
+)
+SEALED = encode_manifest(MANIFEST, SEALS)
+FEATURES = [{}, {"price": 1e300, "colour": "green"}, {"price": "1", "colour": True}, {"price": None, "x": [1]}]
+
+KINDS = [np.float16, np.float32, np.float64, np.int8, np.int64, np.uint8, np.bool_]
+SHAPES = [(), (0,), (1,), (3,), (4,), (3, 4), (3, 0), (0, 4), (5, 3), (1, 1, 1)]
+arrays = st.builds(lambda kind, shape, fill: np.full(shape, fill).astype(kind),
+                   st.sampled_from(KINDS), st.sampled_from(SHAPES), st.sampled_from([0, 1, -1, 300]))  # fmt: skip
+
+
+def bounded(read: Callable[[], object], size: int) -> object:
+    """Return the value, or None for ReleaseError; nothing else may come out, nor much memory go in."""
+    tracemalloc.start()
+    try:
+        return read()
+    except ReleaseError:
+        return None
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak <= SPARE_BYTES + 200 * size
+
+
+def with_array(whole: bytes, arrays_of: Mapping[str, Any]) -> bytes:
+    return save_tensors({**load(whole), **arrays_of})
+
+
+def sealed(owner: str, value: bytes) -> bytes:
+    return SEALS.close(owner, value) if value.startswith(b"{") else value
+
+
+def unsealed(owner: str, value: bytes) -> bytes:
+    return SEALS.open(owner, value)
+
+
+@EXAMPLES
+@given(value=st.one_of(damaged(SEALED), edited(unsealed(OWNER, SEALED)).map(lambda text: sealed(OWNER, text))))
+def test_any_manifest_is_read_or_refused(value: bytes) -> None:
+    manifest = bounded(lambda: decode_manifest(ID, value, SEALS), len(value))
+    if isinstance(manifest, ReleaseManifest):
+        bounded(lambda: check_sizes(manifest, [len(value), len(TOWER), len(TOWER), len(CHUNK)], BYTES_MAX), len(value))
+
+
+@EXAMPLES
+@given(value=damaged(SEALED), key=st.sampled_from([None, b"k"]))
+def test_any_value_is_unsealed_or_refused(value: bytes, key: bytes | None) -> None:
+    opened = bounded(lambda: Seals(key).open(OWNER, value), len(value))
+    assert opened is None or (value == SEALED and key is None)
+
+
+def embeds(value: bytes) -> None:
+    """A tower that was read must embed whatever a request may bring."""
+    tower: Any = bounded(lambda: decode_tower(ID, value), len(value))
+    if tower is not None:
+        vectors = tower.embed(FEATURES, [str(number) for number in range(len(FEATURES))]).vectors
+        assert np.isfinite(vectors).all()
+
+
+@EXAMPLES
+@given(value=damaged(TOWER))
+def test_any_bytes_of_a_tower_are_read_or_refused(value: bytes) -> None:
+    embeds(value)
+
+
+@EXAMPLES
+@given(head=edited(bytes(load(TOWER)["json"])))
+def test_any_structure_of_a_tower_is_read_or_refused(head: bytes) -> None:
+    embeds(with_array(TOWER, {"json": as_array(head)}))
+
+
+@EXAMPLES
+@given(name=st.sampled_from(sorted(load(TOWER))), array=arrays)
+def test_any_array_of_a_tower_is_read_or_refused(name: str, array: Any) -> None:
+    embeds(with_array(TOWER, {name: array}))
+
+
+def read_chunk(value: bytes) -> None:
+    manifest = replace(MANIFEST, chunks=[checksum(value)])
+    bounded(lambda: decode_chunks(manifest, [value]), len(value))
+
+
+@EXAMPLES
+@given(value=damaged(CHUNK))
+def test_any_bytes_of_a_chunk_are_read_or_refused(value: bytes) -> None:
+    read_chunk(value)
+
+
+@EXAMPLES
+@given(name=st.sampled_from(sorted(load(CHUNK))), array=arrays)
+def test_any_array_of_a_chunk_is_read_or_refused(name: str, array: Any) -> None:
+    read_chunk(with_array(CHUNK, {name: array}))
+
+
+@EXAMPLES
+@given(head=edited(bytes(load(CHUNK)["json"])))
+def test_any_head_of_a_chunk_is_read_or_refused(head: bytes) -> None:
+    read_chunk(with_array(CHUNK, {"json": as_array(head)}))
+
+
+@EXAMPLES
+@given(text=edited(b"".join(RELEASE.catalog.fragments[:1])))
+def test_any_features_of_a_chunk_are_read_or_refused(text: bytes) -> None:
+    ends = np.array([len(text), len(text) + 2, len(text) + 4])
+    read_chunk(with_array(CHUNK, {"features": as_array(text + b"{}{}"), "features_end": ends}))
+
+
+CHANGE_OWNER = f"a change of release {ID}"
+changed = st.one_of(
+    damaged(CHANGE), edited(unsealed(CHANGE_OWNER, CHANGE)).map(lambda text: sealed(CHANGE_OWNER, text))
+)
+
+
+@EXAMPLES
+@given(value=changed)
+def test_any_change_is_followed_or_refused(value: bytes) -> None:
+    followed: Any = bounded(lambda: decode_changes(ID, {b"offer-1": value}, SEALS), len(value))
+    if followed is not None:
+        assert [each.offer_id for each in followed] == ["offer-1"]
+
+
+@EXAMPLES
+@given(value=changed)
+def test_any_change_is_merged_or_refused(value: bytes) -> None:
+    merged: Any = bounded(lambda: merge_changes(MANIFEST, RELEASE.catalog, {b"offer-1": value}, SEALS), len(value))
+    if merged is not None:
+        assert set(merged.offer_ids) <= set(RELEASE.catalog.offer_ids)
+
+
+@EXAMPLES
+@given(value=changed)
+def test_a_change_is_followed_wherever_it_is_merged(value: bytes) -> None:
+    """A ranker that follows and one that starts anew must hold the same catalog, or neither."""
+    stored = {b"offer-1": value}
+    followed: Any = bounded(lambda: decode_changes(ID, stored, SEALS), len(value))
+    merged: Any = bounded(lambda: merge_changes(MANIFEST, RELEASE.catalog, stored, SEALS), len(value))
+    if followed is not None and merged is not None:
+        with_changes = RELEASE.catalog.with_changes(followed)
+        assert (with_changes.offer_ids, with_changes.active.tolist()) == (merged.offer_ids, merged.active.tolist())
