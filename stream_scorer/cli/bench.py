@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream_scorer.cli.options import Delivery as DeliveryOption
-from stream_scorer.cli.options import Json, check_writable
+from stream_scorer.cli.options import Json, check_writable, one_of, refuse_all_but
 
 if TYPE_CHECKING:
     from stream_scorer.settings import Delivery
 
 
+_USES = {
+    "rank": {"delivery", "offers", "events", "rounds", "rate", "seconds", "batch", "partitions"},
+    "join": {"delivery", "offers", "events", "rounds", "batch", "partitions", "held"},
+    "train": {"rows", "plot"},
+}
+
+
 def bench(
+    ctx: typer.Context,
     *,
     what: Annotated[str, typer.Option(help="rank, join or train.")] = "rank",
     delivery: DeliveryOption = None,
@@ -40,8 +48,8 @@ def bench(
 
     Servers are its own: a Kafka and a Valkey.
     """
-    from stream_scorer.errors import UsageError
-
+    one_of("what", what, tuple(_USES))
+    refuse_all_but(ctx, {"what", "as_json", *_USES[what]}, f"--what {what} measures something else")
     if what == "join":
         sizes = {
             "offers": offers,
@@ -57,8 +65,6 @@ def bench(
     if what == "train":
         _bench_train(rows, plot, as_json=as_json)
         return
-    if what != "rank":
-        raise UsageError(f"--what must be rank, join or train, got {what}")
     import json
 
     from stream_scorer.bench.rank.measures import measure_latency, measure_throughput

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import BufferFolder, Json, settings_of
+from stream_scorer.cli.options import BufferFolder, Json, refuse_given, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,10 @@ def erase(
     """
     from stream_scorer.adapters.local.clock import SystemClock
 
+    if no_buffer:
+        refuse_given(ctx, {"folder"}, "--no-buffer leaves the training buffer out")
+    if dry_run:
+        refuse_given(ctx, {"wait"}, "--dry-run asks nothing of the joiners")
     settings = settings_of(ctx, {"buffer.folder": folder})
     _check_id(customer)
     buffer = None if no_buffer else _buffer(settings)

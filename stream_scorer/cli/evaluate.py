@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import Json, labelled, settings_of
+from stream_scorer.cli.options import Json, labelled, refuse_given, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.core.evaluation.figures import (
@@ -86,7 +86,7 @@ def evaluate(
         evaluate_table,
     )
 
-    _check_asked(model, policy, seen)
+    _check_asked(ctx, model, policy, seen)
     check_writable(report, "--report")
     stated = read_offers(offers)
     target = read_policy(policy, stated) if policy else ModelPolicy(temperature, floor, pool)
@@ -106,13 +106,21 @@ def evaluate(
     _tell(found, as_json)
 
 
-def _check_asked(model: Path | None, policy: Path | None, seen: str | None) -> None:
+def _check_asked(ctx: typer.Context, model: Path | None, policy: Path | None, seen: str | None) -> None:
     from stream_scorer.errors import UsageError
 
     if model is None and policy is None:
         raise UsageError("evaluate needs --model DIR, or --policy TABLE, which needs no model")
     if model is None and seen is not None:
         raise UsageError("--seen says what a model could know: it needs --model")
+    if model is None:
+        refuse_given(
+            ctx, {"k", "held_out"}, "a --policy alone is judged by all labels, and by what it would have earned"
+        )
+    if seen is not None:
+        refuse_given(ctx, {"held_out"}, "with --seen all of --labels are judged")
+    if policy is not None:
+        refuse_given(ctx, {"temperature", "floor", "pool"}, "the table of --policy has its own probabilities")
 
 
 def _tell(found: "Evaluation", as_json: bool) -> None:

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from stream_scorer.cli.import_h2o import tell_imported
-from stream_scorer.cli.options import AllowPrograms, Json, programs_flag, settings_of
-from stream_scorer.cli.tower_sources import Similarity, TowerSources, model_from
+from stream_scorer.cli.options import AllowPrograms, Json, programs_flag, refuse_given, settings_of
+from stream_scorer.cli.tower_sources import NO_VECTOR_IN_REQUESTS, Similarity, TowerSources, model_from
 
 
 def import_towers(
@@ -52,6 +52,12 @@ def import_towers(
     if not sources.complete():
         raise UsageError(
             "import-towers needs one of --item-program, --offer-vectors or --model, and no --user-program beside --model"
+        )
+    if not sources.brings_vectors:
+        refuse_given(ctx, {"vector_feature"}, NO_VECTOR_IN_REQUESTS)
+    if not sources.looks_vectors_up:
+        refuse_given(
+            ctx, {"similarity"}, "it is of vectors on both sides: the outputs of a tower are compared by cosine"
         )
     made = model_from(settings_of(ctx, programs_flag(allow_programs)), sources, vector_feature=vector_feature)
     write_model(out, made)

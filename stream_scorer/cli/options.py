@@ -1,6 +1,6 @@
 """What several commands share: settings from flags, environment and file, and options of one meaning."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,6 +67,24 @@ def refuse_given(ctx: typer.Context, names: Collection[str], why: str) -> None:
     ]
     if given:
         raise UsageError(f"{', '.join(given)} would do nothing: {why}")
+
+
+def refuse_all_but(ctx: typer.Context, names: Collection[str], why: str) -> None:
+    """Raise UsageError where any other parameter than these was given; see `refuse_given`."""
+    refuse_given(ctx, {option.name for option in ctx.command.params if option.name is not None} - set(names), why)
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
+    """Return the value. Raises UsageError, with the nearest of those allowed, where it is none of them."""
+    from difflib import get_close_matches
+
+    from stream_scorer.errors import UsageError
+
+    if value in allowed:
+        return value
+    near = get_close_matches(value, allowed, n=1)
+    meant = f": did you mean {near[0]}?" if near else ""
+    raise UsageError(f"--{name} must be one of {', '.join(allowed)}, got {value}{meant}")
 
 
 def labelled(ctx: typer.Context, labels: str | None, from_buffer: bool) -> str:

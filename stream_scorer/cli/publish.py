@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import AllowPrograms, Json, programs_flag, settings_of
-from stream_scorer.cli.tower_sources import TowerSources, model_from
+from stream_scorer.cli.options import AllowPrograms, Json, programs_flag, refuse_all_but, refuse_given, settings_of
+from stream_scorer.cli.tower_sources import NO_VECTOR_IN_REQUESTS, TowerSources, model_from
+from stream_scorer.errors import UsageError
 
 if TYPE_CHECKING:
     from stream_scorer.core.messages import Offer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from stream_scorer.ports import ReleaseStore
     from stream_scorer.services.learning.publisher import Draft
 
+_OF_A_SWITCH = {"rollback", "to", "keep", "as_json"}
 _HELD_OUT = 0.2  # the share of the labels, the latest, that judges a model of which nobody knows what it learned from
 
 
@@ -74,27 +76,38 @@ def publish(
     """
     from stream_scorer.wiring.streaming import release_store
 
+    sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors)
+    switches = rollback or to is not None
+    _check_given(ctx, sources, to=to, switches=switches, dry_run=dry_run)
     settings = settings_of(ctx, programs_flag(allow_programs))
     store = release_store(settings)
-    sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors)
-    if rollback or to is not None:
-        _refuse(
-            force or dry_run or offers is not None or sources.named() or (rollback and to is not None),
-            "--rollback takes no --model, --offers, --force, --dry-run, programs or vectors; nor does --to, and each stands alone",
-        )
+    if switches:
         _switch(store, to, keep=keep)
     else:
-        _refuse(
-            offers is None or not sources.complete(),
-            "publish needs --model DIR and --offers PATH, or --rollback (--item-program or --offer-vectors may stand for --model)",
-        )
+        if offers is None or not sources.complete():
+            raise UsageError(
+                "publish needs --model DIR and --offers PATH, or --rollback "
+                "(--item-program or --offer-vectors may stand for --model)"
+            )
         made = model_from(settings, sources, vector_feature=vector_feature)
-        draft, made = _judged_draft(store, made, Path(offers or ""), labels)
+        draft, made = _judged_draft(store, made, offers, labels)
         if dry_run:
             _print_draft(draft, as_json=as_json, force=force)
             return
         _make_current(store, made, draft, keep=keep, force=force)
     _list(store, as_json=as_json)
+
+
+def _check_given(ctx: typer.Context, sources: TowerSources, *, to: str | None, switches: bool, dry_run: bool) -> None:
+    """Refuse, before anything is asked of Redis, flags that have no effect beside the others."""
+    if switches:
+        refuse_all_but(ctx, _OF_A_SWITCH, "a switch to a stored release reads nothing else")
+        if to is not None:
+            refuse_given(ctx, {"rollback"}, "--to names the release to switch to")
+    if not sources.brings_vectors:
+        refuse_given(ctx, {"vector_feature"}, NO_VECTOR_IN_REQUESTS)
+    if dry_run:
+        refuse_given(ctx, {"keep"}, "--dry-run changes nothing")
 
 
 def _switch(store: "ReleaseStore", to: str | None, *, keep: int) -> None:
@@ -171,13 +184,6 @@ def _list(store: "ReleaseStore", *, as_json: bool) -> None:
         print(f"caution: the releases cannot be listed: {error}", file=sys.stderr)
         stored = []
     print_releases(stored, as_json=as_json)
-
-
-def _refuse(wrong: bool, sentence: str) -> None:
-    from stream_scorer.errors import UsageError
-
-    if wrong:
-        raise UsageError(sentence)
 
 
 def _judged(model: "Model", offers: "list[Offer]", labels: str) -> "Model":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import Json, Partitions, of_setting, settings_of
+from stream_scorer.cli.options import Json, Partitions, of_setting, refuse_given, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.settings import Settings
@@ -35,6 +35,10 @@ def topics(
 
     Topics that exist change with --grow only. --grow and --adopt need rank and join stopped, and nothing open.
     """
+    if adopt or grow is not None:
+        refuse_given(ctx, {"partitions", "replication_factor"}, "--grow and --adopt create no topic")
+    else:
+        refuse_given(ctx, {"drop_open"}, "it belongs to --grow and --adopt")
     settings = settings_of(ctx, {"topics.partitions": partitions, "topics.replication_factor": replication_factor})
     if adopt or grow is not None:
         _adopt(settings, grow_to=grow, drop_open=drop_open, as_json=as_json)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 Similarity = Literal["auto", "cosine", "dot"]
+NO_VECTOR_IN_REQUESTS = "a tower or --customer-vectors makes the customers' vectors, and no request brings one"
 
 if TYPE_CHECKING:
     from stream_scorer.core.features.spec import Side
@@ -29,9 +30,15 @@ class TowerSources:
     customer_vectors: Path | None = None
     similarity: Similarity = "cosine"
 
-    def named(self) -> bool:
-        """Say whether any was."""
-        return bool(_named(self))
+    @property
+    def brings_vectors(self) -> bool:
+        """Return whether requests bring their own vectors: nothing here makes those of customers."""
+        return self.model is None and self.user_program is None and self.customer_vectors is None
+
+    @property
+    def looks_vectors_up(self) -> bool:
+        """Return whether both sides are given as vectors, so that one more number can be put to each."""
+        return self.offer_vectors is not None and self.user_program is None
 
     def complete(self) -> bool:
         """Say whether there is one item tower, and not two user towers."""
@@ -48,7 +55,7 @@ def model_from(settings: "Settings", sources: TowerSources, *, vector_feature: s
         return stored_model(settings, sources.model)
     from stream_scorer.core.towers.model import model_of_towers
 
-    if sources.offer_vectors and not sources.user_program:
+    if sources.offer_vectors and sources.looks_vectors_up:
         return _model_of_vectors(sources, sources.offer_vectors, vector_feature)
     model = stored_model(settings, sources.model) if sources.model else None
     item = model.item_tower if model else _item(settings, sources)

@@ -100,7 +100,7 @@ def test_what_the_gate_refuses_is_said_and_may_be_forced(run: Run, tmp_path: Pat
     [
         ([], "needs --model DIR and --offers PATH, or --rollback"),
         (["--model", "m"], "needs --model DIR and --offers PATH"),
-        (["--rollback", "--force"], "--rollback takes no"),
+        (["--rollback", "--force"], "--force would do nothing"),
         (["--model", "nowhere", "--offers", "nowhere"], "nowhere is not a model"),
     ],
 )
