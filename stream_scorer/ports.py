@@ -13,7 +13,7 @@ from stream_scorer.core.buffer.compaction import CompactionPlan
 from stream_scorer.core.buffer.erasure import Erasures
 from stream_scorer.core.buffer.examples import ExampleRow
 from stream_scorer.core.features.coverage import FeatureCoverage
-from stream_scorer.core.joining.label_tally import LabelTally
+from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import OutputRecord, Partition, Position, Progress, Record, TopicShape
 from stream_scorer.core.releases.change import OfferChange

@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 
 from stream_scorer.core.features.coverage import FeatureCoverage
-from stream_scorer.core.joining.label_tally import LabelTally
+from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
 from stream_scorer.health import Health, serve_pages

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from stream_scorer.core.features.coverage import FeatureCoverage
-from stream_scorer.core.joining.label_tally import LabelTally
+from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
 from stream_scorer.ports import BatchReport, Fetched

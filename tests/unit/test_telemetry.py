@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.core.features.coverage import FeatureCoverage
-from stream_scorer.core.joining.label_tally import LabelTally
+from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
 from stream_scorer.health import Health

@@ -1,14 +1,12 @@
-"""What the joins of a partition keep, return and remember beside an offset."""
+"""What the joins of a partition keep, write and remember beside an offset."""
 
 import json
-from collections import Counter
 from dataclasses import astuple, dataclass
 from typing import Protocol
 
 from stream_scorer.core.joining.event_time import NO_TIME, Clocks
-from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.messages import Acceptance
-from stream_scorer.core.records import DeadLetter, OutputRecord, Record
+from stream_scorer.core.records import OutputRecord, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +15,6 @@ class Waiting:
 
     record: Record
     acceptance: Acceptance
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """What one batch of one partition owes."""
-
-    labels: list[OutputRecord]
-    dead_letters: list[DeadLetter]
-    counts: Counter[str]
-    tally: LabelTally
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from stream_scorer.core.joining.known_requests import OpenRequest
 from stream_scorer.core.joining.labelling import Horizons
-from stream_scorer.core.joining.open_requests import OpenRequest
 from stream_scorer.core.messages import Acceptance
 
 

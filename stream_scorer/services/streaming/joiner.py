@@ -9,7 +9,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_rand
 
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
-from stream_scorer.core.joining.label_tally import LabelTally
+from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.core.wire.dead_letters import dead_letter_record
 from stream_scorer.errors import FatalStreamError, TransientError

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from stream_scorer.core.joining.at_once import PartitionJoin
-from stream_scorer.core.joining.join_state import Joined, RestorePoint
+from stream_scorer.core.joining.join_state import RestorePoint
 from stream_scorer.core.joining.labelling import Horizons
+from stream_scorer.core.joining.partition_state import Joined
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.topic_settings import TopicSettings
 from tests.join_oracle import outcome, ranking

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from stream_scorer.core.joining.label_tally import LabelTally
 from stream_scorer.core.joining.labelling import UNKNOWN, Label
+from stream_scorer.core.joining.written_labels import LabelTally
 
 YES, LATE = Label(1, "accepted", 1_500), Label(1, "late_acceptance", 9_000)
 NO, CLOSED = Label(0, "declined", 1_200), Label(0, "window_closed", 5_000)

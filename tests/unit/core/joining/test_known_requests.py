@@ -2,8 +2,8 @@
 
 import pytest
 
+from stream_scorer.core.joining.known_requests import OpenRequest, OpenRequests
 from stream_scorer.core.joining.labelling import Horizons
-from stream_scorer.core.joining.open_requests import OpenRequest, OpenRequests
 
 HORIZONS = Horizons(window_ms=100, late_ms=80, disorder_ms=40, back_ms=20, tick_ms=1, skew_ms=30, idle_slack_ms=5)
 

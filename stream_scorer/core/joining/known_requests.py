@@ -1,25 +1,26 @@
-"""The ranked requests of a partition: those whose labels may still change, and for a while those of which only the time matters."""
+"""The ranked requests that a join knows: open ones (at once), and those that were labelled lately (at the close)."""
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import lz4.block
 
+from stream_scorer.core.joining.event_time import NO_TIME
 from stream_scorer.core.joining.held_outcomes import Reach
 from stream_scorer.core.joining.labelling import Answers, Horizons, Label
+from stream_scorer.core.wire.own_topics import RankingHead
 
 _NONE_YET: Mapping[int, Answers] = MappingProxyType({})
 
 
 @dataclass(slots=True, eq=False)
 class OpenRequest:
-    """A ranked request whose labels may still change.
+    """A ranked request whose labels may still change; of one that is erased or past, only that it was there.
 
-    Of one that is erased or past no more is kept than that it was there.
-
-    `packed` is the ranking, compressed: many are held, for long, and each is read once or twice.
+    `packed` is the ranking, compressed: many are kept, for long, and each is read once or twice.
     """
 
     request_id: str
@@ -55,7 +56,7 @@ class OpenRequest:
 
 
 class _Namesakes(dict[str, OpenRequest]):
-    """Requests of one id by customer; most ids are one customer's, which is kept without this."""
+    """Requests of one id by customer; an id that only one customer has, as most, is kept without this."""
 
 
 class OpenRequests:
@@ -111,7 +112,7 @@ class OpenRequests:
         heapq.heappush(self._remembered, self._add(request))
 
     def remember_until(self, request: OpenRequest, time_ms: int) -> None:
-        """Remember a request for as long as one of that time, so that what has taken its id is refused whenever it is read."""
+        """Remember a request for as long as one of that time, which has used its id again and must always be refused."""
         grain_ms = max(1, self._horizons.settle_ms)
         until_ms = (time_ms // grain_ms + 1) * grain_ms
         if until_ms > self._until_ms.get(request, request.time_ms):
@@ -177,3 +178,54 @@ class OpenRequests:
 
 def _all_of(known: OpenRequest | _Namesakes) -> list[OpenRequest]:
     return list(known.values()) if isinstance(known, _Namesakes) else [known]
+
+
+class LabelledRequests:
+    """Requests that were labelled, for as long as one like them may still be read; `newest_ms` is R, their newest time."""
+
+    def __init__(self, disorder_ms: int) -> None:
+        """Start with none; request times jump back by less than `disorder_ms`."""
+        self._disorder_ms = disorder_ms
+        self.newest_ms = NO_TIME
+        self._times: dict[str, dict[str, int]] = {}  # id -> customer -> request time
+        self._in_order: deque[tuple[int, int, str, str]] = deque()  # offset, request time, id, customer
+
+    @property
+    def settled_ms(self) -> int:
+        """Return the time before which no request comes any more."""
+        return self.newest_ms - self._disorder_ms
+
+    def have_passed(self, requested_ms: int) -> bool:
+        """Return whether a request of that time can come no more."""
+        return requested_ms < self.settled_ms
+
+    def pass_by(self, requested_ms: int) -> None:
+        """Let R go on until a request of that time can come no more."""
+        self.newest_ms = requested_ms + self._disorder_ms + 1
+
+    def note(self, offset: int, head: RankingHead) -> None:
+        """Note a request that was labelled, in the order of offsets."""
+        self.newest_ms = max(self.newest_ms, head.event_time_ms)
+        self._times.setdefault(head.request_id, {})[head.customer_id] = head.event_time_ms
+        self._in_order.append((offset, head.event_time_ms, head.request_id, head.customer_id))
+
+    def time_of(self, request_id: str, customer_id: str) -> int | None:
+        """Return the time of a request that was labelled lately, None when it is not known."""
+        return self._times.get(request_id, {}).get(customer_id)
+
+    def times_of(self, request_id: str) -> Collection[int]:
+        """Return the times of all requests of an id, whosever they are."""
+        return self._times.get(request_id, {}).values()
+
+    def forget(self) -> None:
+        """Drop the oldest, while no request of their times can come."""
+        while self._in_order and self.have_passed(self._in_order[0][1]):
+            _, _, request_id, customer_id = self._in_order.popleft()
+            customers = self._times.get(request_id, {})
+            customers.pop(customer_id, None)
+            if not customers:
+                self._times.pop(request_id, None)
+
+    def start(self, cursor: int) -> int:
+        """Return the offset from which a restore must read rankings again, at most the cursor's."""
+        return min(cursor, self._in_order[0][0]) if self._in_order else cursor
