@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -146,15 +147,21 @@ def _lines(found: "Evaluation") -> Iterator[str]:
 
 
 def _model_lines(model: "ModelFigures", k: int, *, comparable: bool) -> Iterator[str]:
+    from stream_scorer.cli.judged import asked_line, beside_lines
+
     whole, calibration = model.whole_catalog, model.calibration
     if whole.customers:
-        yield f"\nwhole catalog, first {k}, {whole.customers:,} customers with an offer accepted anew"
+        yield f"\nwhole catalog, first {k}, {whole.customers:,} customers"
+        yield f"  {asked_line(asdict(whole))}"
         for name, group in whole.groups().items():
             yield from _group(group, name.replace("_", " "), k, comparable=comparable)
+        yield from (f"  {line}" for line in beside_lines(asdict(whole)))
         yield "  coverage" + "".join(f"   {name} {share:.1%}" for name, share in whole.coverage.items())
     yield "\nAUC within customer"
     for name, each in model.within_customer.groups().items():
         yield f"  {name.replace('_', ' '):<14} {_both(each, comparable=comparable)}, {each.customers:,} customers"
+    if (beside := model.within_customer.beside) is not None:
+        yield from (f"  {line}" for line in beside_lines({"beside": {"all": asdict(beside)}}))
     if calibration is not None:
         loss = f"log loss {calibration.log_loss:.4f}, of the mean alone {calibration.base_log_loss:.4f}"
         yield f"\ncalibration error {calibration.error:.4f}, {loss}"

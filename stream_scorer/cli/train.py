@@ -1,6 +1,7 @@
 """`stream-scorer train`."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -221,7 +222,9 @@ def _tell(model: "Model", epochs: "Sequence[Epoch]", out: Path, seconds: float, 
     import json
     from dataclasses import asdict
 
-    facts = model.facts
+    facts: dict[str, Any] = dict(model.facts)
+    for caution in (facts.get("judged") or {}).get("cautions", ()):
+        print(f"caution: {caution}", file=sys.stderr)
     if as_json:
         history = [asdict(epoch) for epoch in epochs]
         print(
@@ -241,6 +244,14 @@ def _tell(model: "Model", epochs: "Sequence[Epoch]", out: Path, seconds: float, 
     print(f"model {model.model_id} in {out}, {seconds:.1f} s")
 
 
+def _judged(judged: dict[str, Any]) -> "Iterator[str]":
+    from stream_scorer.cli.judged import asked_line, beside_lines
+
+    if judged["among"] == "catalog":
+        yield f"judged among the whole catalog: {asked_line(judged)}"
+    yield from (f"  {line}" for line in beside_lines(judged))
+
+
 def _summary(facts: dict[str, Any]) -> "Iterator[str]":
     ours, popular = facts["held_out_auc"], facts["popularity_auc"]
     yield f"{facts['rows']:,} rows, {facts['positives']:,} accepted, {facts['customers']:,} customers, {facts['catalog_offers']:,} offers"
@@ -251,8 +262,8 @@ def _summary(facts: dict[str, Any]) -> "Iterator[str]":
     yield f"objective {facts['objective']}, epoch {facts['best_epoch']:g} of {facts['epochs']} kept"
     if facts["held_out_loss"] is not None:
         yield f"held out: {facts['held_out_rows']:,} rows, loss {facts['held_out_loss']:.4f}"
-    if facts.get("held_out_ndcg_10") is not None:
-        yield f"held out: {facts['held_out_rows']:,} rows, nDCG@10 over the whole catalog {facts['held_out_ndcg_10']:.4f}"
+    if judged := facts.get("judged"):
+        yield from _judged(judged)
     if facts.get("tuned"):
         yield f"tuned over {len(facts['tuned'])} trials"
     if (members := facts.get("options", {}).get("members", 1)) > 1:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from stream_scorer.core.datasets.splits import split_by_time, split_within_customers
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.core.datasets.traits import traits_of
-from stream_scorer.core.evaluation.ranking_quality import AcceptedPairs
 from stream_scorer.core.features.slots import Category
 from stream_scorer.core.features.spec import FeatureSpec
+from stream_scorer.core.held_out.ranking_quality import AcceptedPairs
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError

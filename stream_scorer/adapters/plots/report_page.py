@@ -20,6 +20,7 @@ from stream_scorer.adapters.plots.report_plots import (
 from stream_scorer.core.evaluation.figures import Compared, Evaluation, GroupAuc, ModelFigures, PolicyValue
 from stream_scorer.core.evaluation.intervals import Interval
 from stream_scorer.core.evaluation.policies import ModelPolicy
+from stream_scorer.core.held_out.beside import Beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ def report_page(found: Evaluation) -> str:
         pictures=_pictures(found),
         coverage="" if model is None else _shares(model.whole_catalog.coverage),
         quality_rows=[] if model is None else list(_quality_rows(model, found.k)),
+        beside_rows=[] if model is None else list(_beside_rows(model.whole_catalog.beside)),
+        auc_beside_rows=[] if model is None else list(_beside_rows(_by_group(model.within_customer.beside))),
         auc_rows=[] if model is None else list(_auc_rows(model)),
         estimate_rows=[] if value is None else list(_estimate_rows(value)),
         fact_rows=[] if model is None else list(_fact_rows(model)),
@@ -118,6 +121,18 @@ def _auc_rows(model: ModelFigures) -> Iterator[list[str]]:
     for name, group in model.within_customer.groups().items():
         title = f"{GROUP_NAMES[name]} ({group.customers:,} customers)"
         yield [title, *map(_interval, (group.model, group.popularity, group.above_popularity))]
+
+
+def _by_group(beside: Beside | None) -> dict[str, Beside]:
+    return {} if beside is None else {"all": beside}
+
+
+def _beside_rows(groups: Mapping[str, Beside]) -> Iterator[list[str]]:
+    """Yield a row for each trivial ranking of each group, the best first."""
+    for group, found in groups.items():
+        for one in sorted(found.trivial, key=lambda one: -one.value):
+            above = f"{one.model_above:+.4f} ± {1.96 * one.standard_error:.4f}"
+            yield [f"{found.figure}, {GROUP_NAMES[group]}: {one.name}", f"{one.value:.4f}", f"{found.model:.4f}", above]
 
 
 def _estimate_rows(value: PolicyValue) -> Iterator[list[str]]:

@@ -9,6 +9,7 @@ from stream_scorer.core.evaluation.intervals import Interval
 from stream_scorer.core.evaluation.off_policy import OffPolicy
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.features.coverage import FeatureCoverage
+from stream_scorer.core.held_out.beside import Beside
 
 QUALITIES = ("recall", "precision", "ndcg", "average_precision")
 GROUPS = ("all", "new_customers", "new_offers")
@@ -53,9 +54,20 @@ class DepthCurves:
 
 @dataclass(frozen=True, slots=True)
 class WholeCatalog:
-    """Rankings of the whole catalog; `coverage` and `by_depth` by model, popularity and random."""
+    """Rankings of the whole catalog; `coverage` and `by_depth` by model, popularity and random.
+
+    `questions` are requests, or customers under the same features, of which `drawn_from` are there; `repeats` is the
+    share of the judged acceptances whose customer had accepted the offer before, and `known_ranked` says whether those
+    count. `beside` are the trivial rankings, by group.
+    """
 
     customers: int = 0
+    questions: int = 0
+    drawn_from: int = 0
+    acceptances: int = 0
+    repeats: float = 0.0
+    known_ranked: bool = False
+    beside: Mapping[str, Beside] = field(default_factory=dict)
     coverage: Mapping[str, float] = field(default_factory=dict)
     all: GroupQuality = GroupQuality()
     new_customers: GroupQuality = GroupQuality()
@@ -80,11 +92,12 @@ class GroupAuc:
 
 @dataclass(frozen=True, slots=True)
 class WithinCustomer:
-    """AUC within customers by group."""
+    """AUC within customers by group, and beside the trivial rankings; None where no customer has both labels."""
 
     all: GroupAuc
     new_customers: GroupAuc
     new_offers: GroupAuc
+    beside: Beside | None = None
 
     def groups(self) -> dict[str, GroupAuc]:
         """Return the groups that have figures."""

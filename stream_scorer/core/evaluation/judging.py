@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource
-from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
-from stream_scorer.core.evaluation.ranking_quality import AcceptedPairs
+from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set, side_of
 from stream_scorer.core.features.spec import FeatureSpec
+from stream_scorer.core.held_out.ranking_quality import AcceptedPairs
+from stream_scorer.core.held_out.trivial import Contexts, KnownAcceptances, TrivialRankings
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import UsageError
@@ -30,6 +31,7 @@ class KnownBefore:
     customers: Mask  # of the judged set's customers
     offers: Mask  # of the catalog
     popularity: Floats  # acceptances (N,)
+    trivial: TrivialRankings
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +126,15 @@ def judge(
 
     Raises UsageError where the model learned from all labels, or where not one can be encoded.
     """
-    data, closed = _read(labels, offers, model.user_tower.spec, model.item_tower.spec)
+    user_spec = model.user_tower.spec
+    data, closed = _read(labels, offers, user_spec, model.item_tower.spec)
     rows = closed
     if seen is None:
         judged_from_ms = _boundary_ms(data, model, held_out, keep_earlier=keep_earlier)
         rows = closed[data.request_time_ms[closed] >= judged_from_ms]
-        known = _known_rows(data, np.flatnonzero(data.request_time_ms < judged_from_ms))
+        known = _known_rows(data, np.flatnonzero(data.request_time_ms < judged_from_ms), user_spec)
     else:
-        known = _known_source(data, seen, [offer.offer_id for offer in offers])
+        known = _known_source(data, seen, [offer.offer_id for offer in offers], user_spec)
     vectors = model.item_tower.forward(data.catalog.inputs(np.arange(len(data.catalog))))
     return ScoredRows(data, rows, offers, closed, known, vectors, model)
 
@@ -188,29 +191,38 @@ def _boundary_ms(data: TrainingSet, model: Model, share: float, *, keep_earlier:
     return latest if keep_earlier and learned_until < times[0] else learned_until + 1
 
 
-def _known_rows(data: TrainingSet, rows: Places) -> KnownBefore:
+def _known_rows(data: TrainingSet, rows: Places, spec: FeatureSpec) -> KnownBefore:
+    contexts = Contexts.of(data.customers, spec)
     place = data.catalog_of[data.offer[rows]].astype(np.int64)
-    return _known(data, data.who[rows].astype(np.int64), place, data.accepted[rows] == 1)
+    was_there = data.who[rows].astype(np.int64), place
+    return _known(data, was_there, KnownAcceptances.of(data, rows, contexts), contexts)
 
 
-def _known_source(data: TrainingSet, source: ExampleSource, offer_ids: Sequence[str]) -> KnownBefore:
+def _known_source(data: TrainingSet, source: ExampleSource, offer_ids: Sequence[str], spec: FeatureSpec) -> KnownBefore:
     who = {one: place for place, one in enumerate(data.customer_ids)}
     catalog = {one: place for place, one in enumerate(offer_ids)}
-    parts: list[tuple[Places, Places, Mask]] = []
+    parts: list[tuple[Places, Places, Mask, npt.NDArray[np.int32]]] = []
     for chunk in source.chunks():
         customers = np.array([who.get(one, -1) for one in chunk.customers.ids], np.int64)
         offers = np.array([catalog.get(one, -1) for one in chunk.offers.ids], np.int64)
-        parts.append((customers[chunk.customer], offers[chunk.offer], chunk.accepted == 1))
+        values = Contexts.of(side_of(spec, chunk.customers)[0], spec).values
+        parts.append((customers[chunk.customer], offers[chunk.offer], chunk.accepted == 1, values[chunk.customer]))
     if not parts:
         raise UsageError("there are no labelled examples in what the model could know (--seen)")
-    return _known(data, *(np.concatenate(column) for column in zip(*parts, strict=True)))
+    customer, offer, accepted, values = (np.concatenate(column) for column in zip(*parts, strict=True))
+    kept = accepted & (offer >= 0)
+    acceptances = KnownAcceptances(customer[kept], offer[kept], values[kept])
+    return _known(data, (customer, offer), acceptances, Contexts.of(data.customers, spec))
 
 
-def _known(data: TrainingSet, who: Places, place: Places, accepted: Mask) -> KnownBefore:
-    catalog = len(data.catalog)
-    pairs = accepted & (who >= 0) & (place >= 0)
-    customers, offers = np.zeros(len(data.customer_ids), bool), np.zeros(catalog, bool)
-    customers[who[who >= 0]] = True
-    offers[place[place >= 0]] = True
-    popularity = np.bincount(place[accepted & (place >= 0)], minlength=catalog).astype(np.float64)
-    return KnownBefore(AcceptedPairs.of(who[pairs], place[pairs], catalog=catalog), customers, offers, popularity)
+def _known(
+    data: TrainingSet, was_there: tuple[Places, Places], acceptances: KnownAcceptances, contexts: Contexts
+) -> KnownBefore:
+    """Put together what rows of customers and offers (-1: none that is judged), and acceptances among them, make known."""
+    customers, offers = np.zeros(len(data.customer_ids), bool), np.zeros(len(data.catalog), bool)
+    for seen, place in zip((customers, offers), was_there, strict=True):
+        seen[place[place >= 0]] = True
+    judged = acceptances.who >= 0
+    pairs = AcceptedPairs.of(acceptances.who[judged], acceptances.offer[judged], catalog=len(data.catalog))
+    trivial = TrivialRankings(len(data.catalog), contexts, acceptances)
+    return KnownBefore(pairs, customers, offers, trivial.popularity.astype(np.float64), trivial)

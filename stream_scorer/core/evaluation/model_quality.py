@@ -1,9 +1,11 @@
 """Measures a model by judged rows: rankings of the whole catalog, and order within customers, beside popularity."""
 
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
+from stream_scorer.core.datasets.training_set import TrainingSet
 from stream_scorer.core.evaluation.auc import auc_by_customer
 from stream_scorer.core.evaluation.calibration import Calibration, calibration
 from stream_scorer.core.evaluation.figures import (
@@ -19,97 +21,77 @@ from stream_scorer.core.evaluation.figures import (
     WithinCustomer,
 )
 from stream_scorer.core.evaluation.intervals import mean_interval
-from stream_scorer.core.evaluation.judging import Floats, Mask, Places, ScoredRows
-from stream_scorer.core.evaluation.ranking_quality import (
-    AcceptedPairs,
-    coverage,
-    quality_by_depth,
-    ranking_quality,
-    top_k,
-)
+from stream_scorer.core.evaluation.judging import Floats, Places, ScoredRows
+from stream_scorer.core.held_out.beside import Beside, beside
+from stream_scorer.core.held_out.judgement import judge_rankings
+from stream_scorer.core.held_out.questions import Questions, ask, by_customer
+from stream_scorer.core.held_out.ranking_quality import RankingQuality, coverage, quality_by_depth
+from stream_scorer.core.held_out.trivial import POPULARITY, RANDOM, TrivialRankings
 
-_BLOCK = 512
+_SCORES_MAX = 1_000_000_000
+_DRAWN = (("model", "model"), ("popularity", POPULARITY), ("random", RANDOM))  # names in the figures, of the rankings
 _PERIODS = 6
 _Z95 = 1.96
 
 
 def whole_catalog(judged: ScoredRows, k: int, rng: np.random.Generator) -> WholeCatalog:
-    """Rank the catalog for each customer with a relevant offer, without what they had accepted before.
+    """Rank the catalog for the judged acceptances, each with the features of its own request.
 
     Offers that may not be shown, as they are inactive, are neither ranked nor relevant.
     """
-    catalog, rankable = len(judged.offers), judged.rankable()
-    place, who = judged.catalog_place, judged.who.astype(np.int64)
-    hit = (judged.accepted == 1) & (place >= 0)
-    relevant = AcceptedPairs.of(who[hit], place[hit], catalog=catalog).of_offers(rankable)
-    relevant = relevant.without(judged.known.accepted, catalog=catalog)
-    people, numbered = np.unique(relevant.customer, return_inverse=True)
-    if not len(people):
-        return WholeCatalog()
-    wanted = AcceptedPairs(numbered.reshape(-1), relevant.offer)
-    tops = {
-        "model": _ranked(judged, people, k, rankable, None),
-        "popularity": _ranked(judged, people, k, rankable, judged.known.popularity),
-        "random": _ranked(judged, people, k, rankable, rng),
-    }
-    new = ~judged.known.customers[people][wanted.customer]
-    of_new_customers = AcceptedPairs(wanted.customer[new], wanted.offer[new])
+    rankable, known = judged.rankable(), judged.known
+    questions = ask(judged.data, known.accepted, judged.rows, rankable=rankable, scores_max=_SCORES_MAX)
+    if not len(questions):
+        return WholeCatalog(acceptances=questions.acceptances, repeats=questions.repeats)
+    found = judge_rankings(
+        questions,
+        _scores_of(judged, questions),
+        known.trivial,
+        known_customers=known.customers,
+        known_offers=known.offers,
+        k=k,
+    )
+    tops = {name: found.tops[of] for name, of in _DRAWN}
     return WholeCatalog(
-        customers=len(people),
+        customers=len(np.unique(questions.who)),
+        questions=len(questions),
+        drawn_from=questions.drawn_from,
+        acceptances=questions.acceptances,
+        repeats=questions.repeats,
+        known_ranked=questions.repeating,
+        beside=found.beside(k),
         coverage={name: coverage(top[rankable[top]], catalog=int(rankable.sum())) for name, top in tops.items()},
-        all=_qualities(tops, wanted, catalog, rng),
-        new_customers=_qualities(tops, of_new_customers, catalog, rng),
-        new_offers=_qualities(tops, wanted.of_offers(~judged.known.offers), catalog, rng),
-        by_depth={name: _by_depth(top, wanted, catalog) for name, top in tops.items()},
+        by_depth={name: _by_depth(questions, top) for name, top in tops.items()},
+        **{group: _qualities(each, rng) for group, each in found.qualities.items()},
     )
 
 
-def _by_depth(top: Places, relevant: AcceptedPairs, catalog: int) -> DepthCurves:
+def _scores_of(judged: ScoredRows, questions: Questions) -> Callable[[slice], Floats]:
+    tower, customers = judged.model.user_tower, judged.data.customers
+    return lambda block: tower.forward(customers.inputs(questions.view[block])) @ judged.vectors.T
+
+
+def _by_depth(questions: Questions, top: Places) -> DepthCurves:
+    _, who = np.unique(questions.who, return_inverse=True)
+    each = quality_by_depth(top, questions.wanted, catalog=len(questions.rankable))
     recall, ndcg = (
         DepthCurve(values.mean(axis=0).tolist(), (_Z95 * values.std(axis=0) / np.sqrt(len(values))).tolist())
-        for values in quality_by_depth(top, relevant, catalog=catalog)
+        for values in (by_customer(curve, who.reshape(-1)) for curve in each)
     )
     return DepthCurves(recall, ndcg)
 
 
-def _qualities(
-    tops: dict[str, Places], relevant: AcceptedPairs, catalog: int, rng: np.random.Generator
-) -> GroupQuality:
-    found = {name: asdict(ranking_quality(top, relevant, catalog=catalog)) for name, top in tops.items()}
-    figures = {one: _compared({name: values[one] for name, values in found.items()}, rng) for one in QUALITIES}
-    return GroupQuality(len(np.unique(relevant.customer)), **figures)
+def _qualities(judgements: Mapping[str, RankingQuality], rng: np.random.Generator) -> GroupQuality:
+    figures = {one: _compared({name: getattr(judgements[of], one) for name, of in _DRAWN}, rng) for one in QUALITIES}
+    return GroupQuality(len(judgements["model"].ndcg), **figures)
 
 
 def _compared(each: dict[str, Floats], rng: np.random.Generator) -> Compared | None:
-    model, popularity, random = (mean_interval(each[name], rng) for name in ("model", "popularity", "random"))
+    model, popularity, random = (mean_interval(each[name], rng) for name, _ in _DRAWN)
     above = mean_interval(each["model"] - each["popularity"], rng)
     if model is None or popularity is None or random is None or above is None:
         return None
     return Compared(model, popularity, random, above)
-
-
-def _ranked(
-    judged: ScoredRows, people: Places, k: int, rankable: Mask, by: Floats | np.random.Generator | None
-) -> Places:
-    """Rank for some customers, in blocks: by the model (None), by one order for all, or at random."""
-    first = np.full(len(judged.data.customer_ids), -1)
-    first[judged.who[::-1]] = judged.data.customer[judged.rows[::-1]]  # the earliest judged features of each customer
-    taken = judged.known.accepted
-    tops = []
-    for start in range(0, len(people), _BLOCK):
-        block = people[start : start + _BLOCK]
-        if by is None:
-            scores = judged.model.user_tower.forward(judged.data.customers.inputs(first[block])) @ judged.vectors.T
-        elif isinstance(by, np.random.Generator):
-            scores = by.random((len(block), len(judged.offers)))
-        else:
-            scores = np.tile(by, (len(block), 1))
-        scores[:, ~rankable] = -np.inf
-        low, high = np.searchsorted(taken.customer, block), np.searchsorted(taken.customer, block, side="right")
-        for row, (one, other) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
-            scores[row, taken.offer[one:other]] = -np.inf
-        tops.append(top_k(scores, k))
-    return np.concatenate(tops)
 
 
 def within_customer(judged: ScoredRows, rng: np.random.Generator) -> WithinCustomer:
@@ -127,7 +109,21 @@ def within_customer(judged: ScoredRows, rng: np.random.Generator) -> WithinCusto
         ours, theirs = auc_by_customer(who, scores[rows], accepted), auc_by_customer(who, popularity[rows], accepted)
         model, popular, above = (mean_interval(values, rng) for values in (ours, theirs, ours - theirs))
         found[name] = GroupAuc(len(ours), model, popular, above)
-    return WithinCustomer(**found)
+    return WithinCustomer(**found, beside=auc_beside(judged.data, judged.rows, scores, judged.known.trivial))
+
+
+def auc_beside(data: TrainingSet, rows: Places, scores: Floats, trivial: TrivialRankings) -> Beside | None:
+    """Return the AUC within customers of scores (n,) of some rows beside trivial ones; None: no customer has both labels."""
+    who, accepted = data.who[rows], data.accepted[rows]
+
+    def each(of: npt.NDArray[np.floating]) -> Floats:
+        return auc_by_customer(who, of, accepted)
+
+    model = each(scores)
+    if not len(model):
+        return None
+    found = {name: each(of) for name, of in trivial.of_rows(data, rows, lambda of: float(each(of).mean())).items()}
+    return beside("AUC within customer", {"model": model, **found})
 
 
 def by_time(judged: ScoredRows, rng: np.random.Generator) -> tuple[PeriodAuc, ...]:

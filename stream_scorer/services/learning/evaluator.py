@@ -1,6 +1,6 @@
 """Evaluates a model, or a table of probabilities, on labelled examples, and says what of the figures not to believe."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +65,17 @@ def evaluate_model(
     logged = judged if by_model else JudgedRows(judged.data, judged.closed, offers)
     value = _value(logged, options.off_policy, rng)
     cautions = [sentence for coverage in figures.features for sentence in cautions_of(coverage)]
-    return _evaluation(judged, options.k, figures, value, cautions)
+    return _evaluation(judged, options.k, figures, value, [*_below(figures), *cautions])
+
+
+def _below(figures: ModelFigures) -> Iterator[str]:
+    """Say which trivial rankings the model is not above, where they can be compared at all."""
+    if reason_incomparable(figures) is not None:
+        return
+    for group, found in figures.whole_catalog.beside.items():
+        yield from found.sentences("" if group == "all" else f"{group.replace('_', ' ')}: ")
+    if figures.within_customer.beside is not None:
+        yield from figures.within_customer.beside.sentences()
 
 
 def evaluate_table(offers: Sequence[Offer], labels: ExampleSource, options: EvaluateOptions) -> Evaluation:

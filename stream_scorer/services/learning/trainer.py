@@ -9,13 +9,13 @@ import numpy as np
 from stream_scorer.core.datasets.catalog_check import CatalogCheck
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
-from stream_scorer.core.evaluation.auc import WithinAuc, auc_within
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.features.stats import FeatureStats, SpecOptions
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.spec_extension import extended
 from stream_scorer.errors import UsageError
+from stream_scorer.services.learning.held_out_facts import held_out_facts
 from stream_scorer.training.export import export
 from stream_scorer.training.joint import Epoch, Fitted, Lesson, fit
 from stream_scorer.training.options import TrainOptions
@@ -75,7 +75,7 @@ def finish(
     data = lesson.data
     fitted = fit(lesson, options, report=report)
     model = export(fitted, data.customers, data.offers, data.catalog, _facts(lesson, fitted))
-    facts = {**model.facts, **_held_out(model, data, fitted), "tuned": list(tuned)}
+    facts = {**model.facts, **held_out_facts(model, lesson, fitted), "tuned": list(tuned)}
     return Trained(Model(model.model_id, model.user_tower, model.item_tower, facts), fitted.epochs)
 
 
@@ -140,27 +140,3 @@ def _until_ms(data: TrainingSet, fitted: Fitted) -> int:
     if not fitted.recipe.refit:
         learned[fitted.held_out] = False
     return int(data.request_time_ms[learned].max())
-
-
-def _held_out(model: Model, data: TrainingSet, fitted: Fitted) -> dict[str, object]:
-    """Measure the exported towers on the held-out rows, beside popularity: how often an offer was accepted before."""
-    rows = fitted.held_out
-    user_tower, item_tower = fitted.measured or (model.user_tower, model.item_tower)
-    customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
-    offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
-    users = user_tower.forward(data.customers.inputs(customers.astype(np.int64)))
-    items = item_tower.forward(data.offers.inputs(offers.astype(np.int64)))
-    scores = np.einsum("np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)])
-    which = np.where(data.catalog_of >= 0, data.catalog_of, len(data.catalog) + np.arange(len(data.offers)))[data.offer]
-    before = np.ones(len(data), bool)
-    before[rows] = False
-    accepted = np.bincount(which[before & (data.accepted == 1)], minlength=int(which.max()) + 1).astype(np.float64)
-    who, labels = data.who[rows], data.accepted[rows]
-    return {
-        "held_out_auc": _auc(auc_within(who, scores, labels)),
-        "popularity_auc": _auc(auc_within(who, accepted[which[rows]], labels)),
-    }
-
-
-def _auc(found: WithinAuc) -> dict[str, object]:
-    return {"within_customer": found.auc, "customers": found.customers, "standard_error": found.standard_error}

@@ -68,7 +68,7 @@ def test_where_there_is_nothing_to_draw_the_page_says_so() -> None:
     page = report_page(evaluated(accepted=0.0, propensity=np.nan))
     assert "<img" not in page
     for words in (
-        "No customer accepted an offer anew",
+        "No acceptance can be judged",
         "Too few labels of either kind",
         "The labels have no propensities",
     ):

@@ -47,9 +47,47 @@ def test_a_model_that_ceases_to_hold_is_seen_over_time(model: Model) -> None:
     assert [one["from_ms"] for one in stretches] == [1_000, 2_000, 3_000, 4_000, 5_000, 6_000]
 
 
-def test_what_a_customer_accepted_before_is_neither_ranked_nor_relevant(model: Model) -> None:
+def test_offers_accepted_again_and_again_are_ranked(model: Model) -> None:
     labels = tastes_meet(1_000, seed=5)
-    assert report_of(model, labels, labels)["whole_catalog"]["customers"] == 0
+    found = report_of(model, labels, labels)["whole_catalog"]
+    assert (found["repeats"], found["known_ranked"], found["questions"]) == (1.0, True, found["acceptances"])
+
+
+def test_offers_that_are_never_accepted_again_are_left_out(model: Model) -> None:
+    seen = tastes_meet(1_000, seed=6)
+    before = {(row % 60, offer) for row, offer in accepted_in(seen)}
+    part = tastes_meet(1_000, seed=5).parts[0]
+    fresh = [(one, offer) not in before for one, offer in zip(part.customer, part.offer, strict=True)]
+    labels = Chunks((replace(part, accepted=part.accepted * np.array(fresh, np.int8)),))
+    found = report_of(model, labels, seen)["whole_catalog"]
+    assert (found["repeats"], found["known_ranked"]) == (0.0, False)
+    assert found["all"]["ndcg"]["model"]["value"] > found["all"]["ndcg"]["random"]["value"]
+
+
+def accepted_in(labels: Chunks) -> list[tuple[int, int]]:
+    part = labels.parts[0]
+    kept = part.accepted == 1
+    return list(zip(part.customer[kept].tolist(), part.offer[kept].tolist(), strict=True))
+
+
+def test_a_model_below_a_trivial_ranking_is_said_so(model: Model) -> None:
+    tower = model.user_tower
+    layers = tuple(replace(layer, weight=-layer.weight, bias=-layer.bias) for layer in tower.layers)
+    turned = replace(model, user_tower=replace(tower, layers=layers))
+    cautions = report_of(turned, tastes_meet(1_000, seed=5), tastes_meet(500, seed=6))["cautions"]
+    assert any(caution.startswith("the model is below popularity: nDCG@4") for caution in cautions)
+    assert any(caution.startswith("the model is below the customer's own frequency: AUC") for caution in cautions)
+
+
+def test_train_and_evaluate_agree_on_held_out_rankings() -> None:
+    labels = tastes_meet(1_500, seed=3, only_accepted=True)
+    trained = train_model(
+        labels, snacks(), TrainOptions(dim=8, width=4, epochs=3, learning_rate=0.02, customer_id="off")
+    )
+    judged: Any = trained.model.facts["judged"]
+    found = report_of(trained.model, labels, None, replace(OPTIONS, k=10))["whole_catalog"]
+    assert found["questions"] == judged["questions"]
+    assert found["beside"] == judged["beside"]
 
 
 def test_the_held_out_part_is_judged_when_the_model_knows_it(model: Model) -> None:

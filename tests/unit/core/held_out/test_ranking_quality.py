@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.evaluation.ranking_quality import (
+from stream_scorer.core.held_out.ranking_quality import (
     AcceptedPairs,
     coverage,
     quality_by_depth,

@@ -1,8 +1,4 @@
-"""Measures rankings of the whole catalog for customers whose accepted offers are known; relevance is binary.
-
-The usual protocol: the whole catalog is ranked, offers that the customer had accepted before are left out, and the
-first k count.
-"""
+"""Measures rankings of the whole catalog for customers whose accepted offers are known; relevance is binary."""
 
 from dataclasses import dataclass
 
@@ -10,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Scores = npt.NDArray[np.floating]
 Places = npt.NDArray[np.int64]
 
 
@@ -31,6 +28,12 @@ class AcceptedPairs:
         fresh = ~np.isin(self.customer * catalog + self.offer, other.customer * catalog + other.offer)
         return AcceptedPairs(self.customer[fresh], self.offer[fresh])
 
+    def of_customers(self, chosen: Places) -> "AcceptedPairs":
+        """Return the pairs of some customers (C,), by their places in `chosen`."""
+        first, end = (np.searchsorted(self.customer, chosen, side=side) for side in ("left", "right"))
+        places = runs(first, end - first)
+        return AcceptedPairs(np.repeat(np.arange(len(chosen)), end - first), self.offer[places])
+
     def of_offers(self, chosen: npt.NDArray[np.bool_]) -> "AcceptedPairs":
         """Keep the pairs of some offers; `chosen` is a mask of the catalog."""
         kept = chosen[self.offer]
@@ -46,11 +49,22 @@ class RankingQuality:
     ndcg: Floats
     average_precision: Floats
 
+    def figures(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return all, in the order of the fields."""
+        return self.recall, self.precision, self.ndcg, self.average_precision
 
-def top_k(scores: Floats, k: int) -> Places:
+
+def top_k(scores: Scores, k: int) -> Places:
     """Return the k best columns of each row (C, k), best first, ties by column; -inf is never worse than absent."""
     k = min(k, scores.shape[1])
-    part = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
+    # np.partition of values takes a thirtieth of the time of np.argpartition, so the columns are looked up afterwards
+    least = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k, None]
+    chosen = scores > least
+    missing = k - chosen.sum(axis=1, keepdims=True)
+    equal = scores == least
+    if (equal.sum(axis=1, keepdims=True) > missing).any():
+        equal &= np.cumsum(equal, axis=1, dtype=np.int32) <= missing
+    part = np.nonzero(chosen | equal)[1].reshape(len(scores), k)
     order = np.argsort(-np.take_along_axis(scores, part, axis=1), axis=1, kind="stable")
     return np.asarray(np.take_along_axis(part, order, axis=1), np.int64)
 
@@ -90,6 +104,14 @@ def _by_depth(hits: Floats, total: Places) -> tuple[Floats, Floats]:
     discounts = 1 / np.log2(depths + 1)
     ideal = np.cumsum(discounts)[np.minimum(total[:, None], depths) - 1]
     return np.cumsum(hits, axis=1) / total[:, None], np.cumsum(hits * discounts, axis=1) / ideal
+
+
+def runs(first: Places, counts: Places) -> Places:
+    """Return first, first + 1, … for `counts` places each, one run after the other."""
+    behind = np.cumsum(counts)
+    return np.asarray(
+        np.repeat(first - behind + counts, counts) + np.arange(behind[-1] if len(behind) else 0), np.int64
+    )
 
 
 def coverage(top: Places, *, catalog: int) -> float:

@@ -1,0 +1,1 @@
+"""The judge of rankings by held-out acceptances, which `train`, its search and `evaluate` share."""
