@@ -5,7 +5,7 @@ Unknown names are refused.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -130,8 +130,9 @@ def _refuse_unknown_variables(variables: Iterable[str]) -> None:
     open_tables = tuple(_variable(path).lower() + "__" for path in _OPEN)
     for variable in sorted(variables):
         if variable not in known | sections and not variable.startswith(open_tables):
-            near = get_close_matches(variable, known, n=1, cutoff=0)[0].upper()
-            raise UsageError(f"no such setting: {variable.upper()}; the nearest is {near}")
+            every = [name.removeprefix(_PREFIX) for name in (*known, _CONFIG_VARIABLE)]
+            meant = _meant(variable.removeprefix(_PREFIX), every, as_written=lambda near: f"{_PREFIX}{near}".upper())
+            raise UsageError(f"no such setting: {variable.upper()}{meant}")
 
 
 def _variable(path: Sequence[str]) -> str:
@@ -177,8 +178,13 @@ def _refuse_unknown(path: Names, value: object, origin: str) -> None:
     if is_table and value != {}:
         raise UsageError(f"{name} must be a table (from {origin})")
     if not is_table and name not in names and path[:2] not in _OPEN:
-        near = get_close_matches(name, names, n=1, cutoff=0)[0]
-        raise UsageError(f"no such setting: {name} (from {origin}); the nearest is {near}")
+        raise UsageError(f"no such setting: {name} (from {origin}){_meant(name, names)}")
+
+
+def _meant(name: str, names: Iterable[str], *, as_written: Callable[[str], str] = str) -> str:
+    """Return the question after the name that was likely meant; where none is like it, where to find all names."""
+    near = get_close_matches(name, names, n=1)
+    return f": did you mean {as_written(near[0])}?" if near else ": `stream-scorer settings` lists them all"
 
 
 def _sentence(error: ErrorDetails, origins: Mapping[str, str]) -> str:

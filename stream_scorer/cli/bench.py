@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import Delivery as DeliveryOption
 from stream_scorer.cli.options import Json, check_writable, one_of, refuse_all_but
 
 if TYPE_CHECKING:
@@ -24,7 +23,9 @@ def bench(
     ctx: typer.Context,
     *,
     what: Annotated[str, typer.Option(help="rank, join or train.")] = "rank",
-    delivery: DeliveryOption = None,
+    delivery: Annotated[
+        str | None, typer.Option(show_default="both", help="exactly_once or at_least_once; see loop.delivery.")
+    ] = None,
     offers: Annotated[int, typer.Option(min=1, max=1_000_000, help="Offers of the catalog.")] = 1_000,
     events: Annotated[
         int, typer.Option(min=1_000, max=5_000_000, help="Requests, or rankings to join, of a throughput run.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import Json, labelled, refuse_given, settings_of
+from stream_scorer.cli.options import FromBuffer, Json, labelled, refuse_given, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.core.evaluation.figures import (
@@ -37,9 +37,7 @@ def evaluate(
             help="Labelled examples to judge by: Parquet or JSON lines, a folder, or s3://bucket/prefix.",
         ),
     ] = None,
-    from_buffer: Annotated[
-        bool, typer.Option("--from-buffer", help="In place of --labels: what the buffer wrote to buffer.folder.")
-    ] = False,
+    from_buffer: FromBuffer = False,
     seen: Annotated[
         str | None, typer.Option(show_default=False, help="Examples that the model could know, when they lie apart.")
     ] = None,

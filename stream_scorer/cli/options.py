@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from stream_scorer.settings_sources import Loaded
 
 
-def of_setting(name: str, help: str | None = None, **options: Any) -> Any:
+def of_setting(name: str, help: str | None = None, *, flag: str | None = None, **options: Any) -> Any:
     """Return an option that gives a setting: its help shows the setting's name and default, and what it means."""
-    setting = describe(name)
-    default = setting.default.strip('"')
-    return typer.Option(show_default=f"{name}: {default}", help=help or setting.meaning, **options)
+    names = () if flag is None else (flag,)
+    return typer.Option(*names, show_default=default_of(name), help=help or describe(name).meaning, **options)
+
+
+def default_of(name: str) -> str:
+    """Return a setting's name and default, for the help of an option that takes its default from there."""
+    default = describe(name).default.strip('"')
+    return f"{name}: {default}"
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -27,12 +32,16 @@ UntilIdle = Annotated[
 ]
 Instance = Annotated[str | None, of_setting("loop.instance")]
 MetricsPort = Annotated[int | None, of_setting("metrics.port", min=0, max=65_535)]
+FromBuffer = Annotated[
+    bool,
+    typer.Option("--from-buffer", help=f"In place of --labels: what the buffer wrote ({default_of('buffer.folder')})."),
+]
 BufferFolder = Annotated[str | None, of_setting("buffer.folder")]
 Partitions = Annotated[int | None, of_setting("topics.partitions", "Partitions of each topic.", min=1)]
 AllowPrograms = Annotated[
     bool,
-    typer.Option(
-        "--allow-programs", help='Open towers that are programs, as rank.programs = "allow" does: see docs/trust.md.'
+    of_setting(
+        "rank.programs", "Open towers that are programs of torch.export; see docs/trust.md.", flag="--allow-programs"
     ),
 ]
 Parent = Annotated[int | None, typer.Option(hidden=True, help="End once this is no longer the process above.")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stream_scorer.cli.options import Json, MetricsPort, settings_of
+from stream_scorer.cli.options import Json, MetricsPort, of_setting, settings_of
 
 
 def retrain(
@@ -15,9 +15,7 @@ def retrain(
     out: Annotated[Path, typer.Option(help="Folder to write the newest model to.")],
     labels: Annotated[
         str | None,
-        typer.Option(
-            show_default="buffer.folder", help="Labelled examples: a path, or a URI such as s3://bucket/prefix."
-        ),
+        of_setting("buffer.folder", "Labelled examples: a path, or a URI such as s3://bucket/prefix."),
     ] = None,
     every: Annotated[
         float | None, typer.Option(min=1, show_default="once", help="Seconds from one training to the next.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream_scorer.cli.options import Json, labelled, refuse_given
+from stream_scorer.cli.options import FromBuffer, Json, labelled, refuse_given
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -35,9 +35,7 @@ def train(
             help="Labelled examples: Parquet or JSON lines, a folder of them, or one such as s3://bucket/prefix.",
         ),
     ] = None,
-    from_buffer: Annotated[
-        bool, typer.Option("--from-buffer", help="In place of --labels: what the buffer wrote to buffer.folder.")
-    ] = False,
+    from_buffer: FromBuffer = False,
     dim: Annotated[
         int | None, typer.Option(show_default="32; 128 among the catalog", help="Length of the vectors.")
     ] = None,

@@ -43,8 +43,8 @@ def test_a_flag_goes_before_a_variable_and_that_before_the_file(toml: Path, monk
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[lop]\npoll_s = 1", r"no such setting: lop\.poll_s .* the nearest is loop\.poll_s"),
-        ("[loop]\npoll = 1", r"no such setting: loop\.poll .* the nearest is loop\.poll_s"),
+        ("[lop]\npoll_s = 1", r"no such setting: lop\.poll_s .* did you mean loop\.poll_s\?"),
+        ("[loop]\npoll = 1", r"no such setting: loop\.poll .* did you mean loop\.poll_s\?"),
         ("[loop]\npoll_s = 0", r"loop\.poll_s: Input should be greater than 0, got 0 .*settings\.toml"),
         ('[loop]\ndelivery = "once"', r"loop\.delivery: Input should be 'exactly_once' or 'at_least_once', got 'once'"),
         ("loop = 1", r"loop must be a table"),
@@ -64,13 +64,20 @@ def test_what_is_wrong_in_the_file_is_named_with_the_bound_or_the_nearest_name(
     [
         ("STREAM_SCORER_LOOP__POL_S", "STREAM_SCORER_LOOP__POLL_S"),
         ("STREAM_SCORER_REDIS_URL", "STREAM_SCORER_REDIS__URL"),
+        ("STREAM_SCORER_CONFG", "STREAM_SCORER_CONFIG"),
     ],
 )
 def test_an_unknown_variable_is_refused_with_the_nearest_name(
     variable: str, nearest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "1")
-    with pytest.raises(UsageError, match=f"{variable}; the nearest is {nearest}"):
+    with pytest.raises(UsageError, match=f"{variable}: did you mean {nearest}"):
+        load_settings({})
+
+
+def test_a_name_like_none_is_sent_to_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAM_SCORER_FOO", "1")
+    with pytest.raises(UsageError, match="STREAM_SCORER_FOO: `stream-scorer settings` lists them all"):
         load_settings({})
 
 
