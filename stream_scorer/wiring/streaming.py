@@ -310,6 +310,7 @@ def run_buffer(
 
     group = settings.buffer.group
     files = ParquetBuffer.open(settings.buffer.folder)
+    files.check_writable()
     telemetry = serve_metrics(settings.metrics, SystemClock())
     brokers_ready(settings, stopping)
     with (

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -123,6 +124,20 @@ class Folder:
                 self._put(self._at(path), data)
             else:
                 self._put_aside(self._at(path), data)
+
+    def check_writable(self) -> None:
+        """Write and remove an empty file in a local folder, which is made where it is missing.
+
+        Raises UsageError or TransientError where that fails. An object store is not tried: a key may be allowed to
+        write there and not to delete.
+        """
+        if self._filesystem.type_name != "local":
+            return
+        at = self._at(f".writable-{uuid4().hex}")  # several buffers may share the folder
+        with _reached(f"writing to {self._root}"):
+            self._filesystem.create_dir(self._root, recursive=True)
+            self._put(at, b"")
+            self._filesystem.delete_file(at)
 
     def delete(self, paths: Iterable[str]) -> None:
         """Remove files; one that is gone already is no error."""

@@ -48,6 +48,10 @@ class ParquetBuffer:
         """Open a local path or a URI such as s3://bucket/prefix. Raises UsageError."""
         return cls(Folder.open(place))
 
+    def check_writable(self) -> None:
+        """Raise UsageError or TransientError, before anything is read, where a local folder cannot be written."""
+        self._folder.check_writable()
+
     def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """See TrainingBuffer.positions."""
         standings = self._standings(partitions)

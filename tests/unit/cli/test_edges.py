@@ -101,7 +101,8 @@ WRITERS = {
     "train": ["train", "--labels", "labels.jsonl", "--offers", "offers.jsonl", "--out", "{}"],
     "retrain": ["retrain", "--labels", "labels.jsonl", "--offers", "offers.jsonl", "--out", "{}"],
     "convert": ["convert", "open-bandit", "empty", "--out", "{}"],
-    "buffer": ["buffer", "--compact", "--folder", "{}"],
+    "buffer": ["buffer", "--folder", "{}"],
+    "buffer compact": ["buffer", "--compact", "--folder", "{}"],
     "erase": ["erase", "--customer", "c", "--folder", "{}", "--dry-run"],
 }
 

@@ -66,3 +66,14 @@ def test_a_damaged_file_is_refused_and_not_tried_again(tmp_path: Path, cut: int)
         Folder.open(str(tmp_path)).footer("a.parquet")
     with pytest.raises(UsageError, match=r"a\.parquet is no Parquet file of ours"):
         Folder.open(str(tmp_path)).table("a.parquet")
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    Folder.open(str(tmp_path / "buffer")).check_writable()
+    assert list((tmp_path / "buffer").iterdir()) == []
+
+
+def test_a_folder_inside_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"writing to .*/file/inside"):
+        Folder.open(str(tmp_path / "file" / "inside")).check_writable()
