@@ -4,6 +4,7 @@ import pytest
 
 from stream_scorer.core.datasets.traits import LogTraits
 from stream_scorer.errors import UsageError
+from stream_scorer.settings import JoinSettings
 from stream_scorer.training.options import TrainOptions
 
 ACCEPTED = LogTraits(rows=10_000, everything_accepted=True, repeats=0.0, density=0.05)
@@ -37,6 +38,10 @@ def test_what_is_given_goes_before_what_the_log_suggests() -> None:
     assert (recipe.width, recipe.temperature) == (8, 0.3)
 
 
-def test_shown_offers_cannot_be_learned_from_acceptances_alone() -> None:
-    with pytest.raises(UsageError, match="not accepted; there are none"):
-        TrainOptions(objective="shown").recipe(ACCEPTED, ids_alone=False)
+@pytest.mark.parametrize("objective", ["shown", "separate"])
+def test_acceptances_alone_await_the_window(objective: str) -> None:
+    minutes = JoinSettings().window_ms // 60_000
+    with pytest.raises(
+        UsageError, match=rf"not accepted; there are none yet: .*window_ms, {minutes} minutes by default"
+    ):
+        TrainOptions(objective=objective).recipe(ACCEPTED, ids_alone=False)

@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -8,12 +8,13 @@ import pytest
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource, Views
+from stream_scorer.core.datasets.traits import LogTraits
 from stream_scorer.core.evaluation.label_health import Stretch
 from stream_scorer.core.messages import Offer, ReleaseId
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import BadModel, ReleaseError, UsageError
-from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer, Round, closed_stretches
+from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer, Round, Train, closed_stretches
 from stream_scorer.training.options import TrainOptions
 from tests.release_samples import model, offer, published
 
@@ -69,10 +70,11 @@ class Training:
 def retrainer(
     store: MemoryReleases,
     examples: Examples,
-    training: Training | None = None,
+    training: Train | None = None,
     *,
     written: list[Model] | None = None,
     warm_starts: int = 2,
+    ended: Callable[[Round], None] = lambda ended: None,
 ) -> Retrainer:
     offers = [offer(number) for number in range(5)]
     train, config = training or Training(), RetrainConfig(HOUR_MS, keep=3, warm_starts_max=warm_starts)
@@ -85,6 +87,7 @@ def retrainer(
         train=train,
         write=written.append,
         clock=HandClock(),
+        ended=ended,
     )
 
 
@@ -117,6 +120,19 @@ def test_what_fails_leaves_the_old_release_serving_and_says_why(away: bool) -> N
     assert ended.outcome == ("failed" if away else "refused")
     assert ended.reason
     assert store.current() == serving
+
+
+def test_a_schedule_outlives_labels_without_negatives() -> None:
+    rounds: list[Round] = []
+    log = LogTraits(rows=9, everything_accepted=True, repeats=0.0, density=0.1)
+
+    def train(*_: object) -> Model:
+        raise AssertionError(TrainOptions(objective="shown").recipe(log, ids_alone=False))
+
+    one = retrainer(MemoryReleases(), Examples(1_080), train, ended=rounds.append)
+    one.run(every_s=0.0, stopping=lambda: len(rounds) == 2)
+    assert [ended.outcome for ended in rounds] == ["failed", "failed"]
+    assert "join.window_ms, 30 minutes by default" in (rounds[0].reason or "")
 
 
 def test_it_goes_on_from_the_model_that_serves_and_begins_from_nothing_every_so_often() -> None:
