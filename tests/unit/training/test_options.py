@@ -1,5 +1,7 @@
 """Which defaults a log gets: by what was refused, by repeats, and by how densely ids meet."""
 
+from typing import Literal
+
 import pytest
 
 from stream_scorer.core.datasets.traits import LogTraits
@@ -39,7 +41,7 @@ def test_what_is_given_goes_before_what_the_log_suggests() -> None:
 
 
 @pytest.mark.parametrize("objective", ["shown", "separate"])
-def test_acceptances_alone_await_the_window(objective: str) -> None:
+def test_acceptances_alone_await_the_window(objective: Literal["shown", "separate"]) -> None:
     minutes = JoinSettings().window_ms // 60_000
     with pytest.raises(
         UsageError, match=rf"not accepted; there are none yet: .*window_ms, {minutes} minutes by default"
