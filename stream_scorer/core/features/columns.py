@@ -20,9 +20,11 @@ _NUMBERS = {float, int, bool, type(None)}
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """(v - mean) * scale, clipped to ±clip; missing is 0, and 1 in a second column if `indicator`.
+    """(v - mean) * scale, clipped to ±clip; missing is 0, and 1 in a last column if `indicator`.
 
-    `log` takes sign(v)·log1p|v| first.
+    `log` takes sign(v)·log1p|v| first. Between each two neighbours of `knots` a further column says how far the value
+    has come from the lower to the upper one, 0 to 1, so that a linear layer learns a curve of straight pieces
+    (Gorishniy et al. 2022, arXiv:2203.05556); missing is zeros there, too.
     """
 
     name: str
@@ -31,11 +33,17 @@ class Number:
     indicator: bool = False
     log: bool = False
     clip: float | None = None
+    knots: tuple[float, ...] = ()  # of the raw value, rising
 
     @property
     def width(self) -> int:
         """Columns."""
-        return 1 + self.indicator
+        return 1 + self.pieces + self.indicator
+
+    @property
+    def pieces(self) -> int:
+        """How many columns lie between knots."""
+        return max(0, len(self.knots) - 1)
 
     def columns(self, values: Values, errors: Errors) -> Floats:
         """Return (B, width)."""
@@ -51,9 +59,11 @@ class Number:
         raw[missing] = 0.0
         out = np.empty((len(raw), self.width))
         out[:, 0] = _scaled(raw, self.mean, self.scale, log=self.log, clip=self.clip)
-        out[missing, 0] = 0.0
+        if self.pieces:
+            out[:, 1 : 1 + self.pieces] = _between(raw, np.array(self.knots))
+        out[missing] = 0.0
         if self.indicator:
-            out[:, 1] = missing
+            out[:, -1] = missing
         return out
 
 
@@ -116,13 +126,24 @@ class Vector:
         return _finite(value) or refuse(errors, index, "feature_kind", f"feature {self.name!r} must be finite")
 
 
+def logarithm(raw: Floats) -> Floats:
+    """Return sign(v)·log1p|v|, which is defined for every number."""
+    return np.asarray(np.sign(raw) * np.log1p(np.abs(raw)))
+
+
 def _scaled(raw: Floats, mean: Any, scale: Any, *, log: bool, clip: float | None) -> Floats:
     if log:
-        raw = np.sign(raw) * np.log1p(np.abs(raw))
+        raw = logarithm(raw)
     with np.errstate(over="ignore"):  # a product beyond a double is clipped below, or held at its end
         scaled = (raw - mean) * scale
     limit = np.finfo(np.float32).max if clip is None else clip
     return cast("Floats", np.clip(scaled, -limit, limit))
+
+
+def _between(raw: Floats, knots: Floats) -> Floats:
+    """Return (B, knots - 1): how far each value has come from a knot to the next one."""
+    with np.errstate(over="ignore"):  # a distance beyond a double is beyond the knot, too
+        return np.asarray(np.clip((raw[:, None] - knots[:-1]) / np.diff(knots), 0.0, 1.0))
 
 
 def _number_or_none(name: str, index: int, value: object, errors: Errors) -> float | None:

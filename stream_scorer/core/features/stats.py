@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from stream_scorer.core.features.number_sample import NumberSample
 from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Floats, Input, Number, Side, Vector
 from stream_scorer.errors import UsageError
 
 _KIND = {float: "number", int: "number", str: "string", bool: "bool"}
 _CLIP = 8.0
 _SKEW_FOR_LOG = 2.0
+_PIECES = 8  # of the curve that a number's effect may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class _FeatureColumn:
         self.numbers: _Moments | None = None
         self.vectors: _Moments | None = None
         self.logs: _Moments | None = None
+        self.sample = NumberSample()
 
     def add(self, values: Sequence[object], weights: Sequence[int]) -> None:
         if (one := _kind_of_all(values)) is not None:
@@ -115,6 +118,7 @@ class _FeatureColumn:
                 self.vectors = _added(self.vectors, np.array(values, dtype=np.float64))
 
     def _add_numbers(self, values: Floats) -> None:
+        self.sample.add(values)
         self.numbers = _added(self.numbers, values)
         self.logs = _added(self.logs, np.sign(values) * np.log1p(np.abs(values)))
 
@@ -206,9 +210,12 @@ def _number(name: str, column: _FeatureColumn, *, missing: bool) -> Number | Non
     raw, logs = column.numbers, column.logs
     if raw is None or logs is None or (raw.low == raw.high and not missing):
         return None
+    knots = column.sample.knots(_PIECES)
+    if (found := column.sample.scaling()) is not None:
+        return Number(name, found.middle, found.scale, indicator=missing, log=found.log, clip=_CLIP, knots=knots)
     log = bool(raw.low >= 0 and raw.skew > _SKEW_FOR_LOG)
     chosen = logs if log else raw
-    return Number(name, float(chosen.mean), float(chosen.scale), indicator=missing, log=log, clip=_CLIP)
+    return Number(name, float(chosen.mean), float(chosen.scale), indicator=missing, log=log, clip=_CLIP, knots=knots)
 
 
 def _category(name: str, column: _FeatureColumn, options: SpecOptions, *, missing: bool) -> Category | None:

@@ -87,6 +87,15 @@ def _check_structure(tower: Tower) -> None:
     for slot in tower.spec.slots:
         if not 1 <= slot.hashes <= HASHES_MAX or slot.buckets < 0:
             raise BadModel(f"{slot.name!r} must have 1 to {HASHES_MAX} hashes, got {slot.hashes}")
+    for each in tower.spec.inputs:
+        if isinstance(each, Number) and each.pieces and not _rise(each.knots):
+            raise BadModel(f"the knots of {each.name!r} must rise by finite steps")
+
+
+def _rise(knots: tuple[float, ...]) -> bool:
+    with np.errstate(over="ignore"):
+        steps = np.diff(np.array(knots, np.float64))
+    return bool(((steps > 0) & np.isfinite(steps)).all())
 
 
 def _try(tower: Tower) -> None:

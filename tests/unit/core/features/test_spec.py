@@ -127,6 +127,13 @@ def test_a_wrong_kind_is_an_error_of_its_row_alone(name: str, wrong: object, cod
     assert [slot_rows(inputs, 2, slot) for slot in range(4)] == [slot_rows(good, 0, slot) for slot in range(4)]
 
 
+def test_a_number_says_how_far_it_lies_between_knots() -> None:
+    spec = FeatureSpec("offer", (Number("price", indicator=True, clip=1.0, knots=(0.0, 10.0, 30.0)),))
+    inputs = spec.encode([{"price": price} for price in (-999.0, 5.0, 15.0, 1e308, None)], [""] * 5)
+    assert inputs.numbers[:, 1:3].tolist() == [[0.0, 0.0], [0.5, 0.0], [1.0, 0.25], [1.0, 1.0], [0.0, 0.0]]
+    assert inputs.numbers[:, 3].tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]
+
+
 def test_a_number_far_out_is_held_at_the_end_of_the_scale() -> None:
     spec = FeatureSpec("offer", (Number("price", scale=1e300, clip=8.0), Number("size", scale=1e300)))
     numbers = spec.encode([{"price": 1e300, "size": -1e300}], ["o"]).numbers[0]

@@ -56,11 +56,35 @@ def test_vectors_of_several_lengths_are_refused() -> None:
         spec_of([{"x": [1.0]}, {"x": [1.0, 2.0]}])
 
 
-def test_numbers_are_standardised_by_what_was_seen() -> None:
+def test_numbers_are_scaled_by_their_quartiles() -> None:
     numbers = (
         spec_of([{"x": value} for value in (10.0, 20.0, 30.0)]).encode([{"x": 20.0}, {"x": 30.0}], ["", ""]).numbers
     )
-    assert np.allclose(numbers[:, 0], [0.0, np.sqrt(1.5)])
+    assert np.allclose(numbers[:, 0], [0.0, 1.349])
+
+
+def test_sentinels_squeeze_no_other_numbers() -> None:
+    values = [float(value) for value in range(100)] + [-999.0] * 10
+    numbers = spec_of([{"x": value} for value in values]).encode([{"x": 0.0}, {"x": 99.0}], ["", ""]).numbers
+    assert numbers[1, 0] - numbers[0, 0] > 2.0
+
+
+def test_half_of_one_value_is_scaled_by_its_deviation() -> None:
+    values = [0.0] * 60 + [1.0, 2.0, 3.0, 4.0]
+    one = spec_of([{"x": value} for value in values]).inputs[0]
+    assert isinstance(one, Number)
+    assert 0.0 < one.scale < np.inf
+
+
+def test_knots_are_quantiles_of_the_numbers() -> None:
+    one = spec_of([{"x": float(value)} for value in range(801)]).inputs[0]
+    assert isinstance(one, Number)
+    assert one.knots == tuple(float(knot) for knot in range(0, 801, 100))
+
+
+def test_few_numbers_are_knots_themselves() -> None:
+    one, two = spec_of([{"x": float(row % 3), "y": float(row % 2)} for row in range(12)]).inputs
+    assert (one.knots, two.knots) == ((0.0, 1.0, 2.0), ())  # type: ignore[union-attr]
 
 
 def test_far_off_numbers_keep_their_spread() -> None:
@@ -68,14 +92,17 @@ def test_far_off_numbers_keep_their_spread() -> None:
     numbers = (
         spec_of([{"x": value} for value in times]).encode([{"x": value} for value in times], [""] * 10).numbers[:, 0]
     )
-    assert np.isclose(numbers.std(), 1.0)
+    assert np.isclose(numbers.max() - numbers.min(), 2 * 1.349)
 
 
 def test_skewed_numbers_are_taken_by_their_logarithm() -> None:
     prices = np.exp(np.random.default_rng(0).normal(3, 1.5, 500))
-    one = spec_of([{"x": float(price)} for price in prices]).inputs[0]
+    one, sentinels = spec_of(
+        [{"x": float(price), "y": float(price)} for price in prices] + [{"x": 9.0, "y": -1.0}] * 20
+    ).inputs
     assert isinstance(one, Number)
     assert one.log
+    assert sentinels.log  # type: ignore[union-attr]
 
 
 def test_statistics_do_not_depend_on_how_rows_are_batched() -> None:

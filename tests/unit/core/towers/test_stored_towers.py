@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from stream_scorer.core.features.spec import FeatureSpec, Number
 from stream_scorer.core.towers.stored_towers import tower_from
+from stream_scorer.core.towers.tower import Layer, Tower
 from stream_scorer.errors import BadModel
 from tests.release_samples import tower
 
@@ -117,3 +119,11 @@ def test_whatever_stands_in_a_structure_gives_a_tower_or_a_bad_model(place: str,
     except BadModel:
         return
     assert np.isfinite(made.embed([{}, {"price": 2.0, "colour": "red"}], ["a", "b"]).vectors).all()
+
+
+@pytest.mark.parametrize("knots", [(1.0, 1.0), (2.0, 1.0), (-1e308, 1e308)])
+def test_knots_that_do_not_rise_are_refused(knots: tuple[float, ...]) -> None:
+    spec = FeatureSpec("offer", (Number("price", knots=knots),))
+    made = Tower(spec, np.zeros((0, 1), np.float32), "concat", (Layer(np.ones((2, 2)), np.zeros(2)),))
+    with pytest.raises(BadModel, match="the knots of 'price' must rise"):
+        tower_from(made.structure(), made.tensors())
