@@ -109,7 +109,7 @@ def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer | None"
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.cli.progress import progress_over
     from stream_scorer.services.operating.erase import Ground, locate
-    from stream_scorer.services.operating.verify_reading import VerifyTopics
+    from stream_scorer.services.verifying.reading import VerifyTopics
     from stream_scorer.wiring.streaming import join_config, log_reader
 
     own = settings.topics

@@ -9,8 +9,8 @@ from stream_scorer.cli.options import BufferFolder, Delivery, Json, refuse_given
 if TYPE_CHECKING:
     from stream_scorer.core.joining.labelling import Horizons
     from stream_scorer.ports import TrainingBuffer
-    from stream_scorer.services.operating.verify import Report, VerifyConfig
-    from stream_scorer.services.operating.verify_reading import Readers
+    from stream_scorer.services.verifying.reading import Readers
+    from stream_scorer.services.verifying.verify import Report, VerifyConfig
     from stream_scorer.settings import Settings
 
 
@@ -29,7 +29,7 @@ def verify(
     """
     from stream_scorer.adapters.files.sqlite_sorter import SqliteSorter
     from stream_scorer.cli.progress import progress_over
-    from stream_scorer.services.operating.verify import verify as check
+    from stream_scorer.services.verifying.verify import verify as check
     from stream_scorer.wiring.streaming import joined_by, release_store
 
     if topics_only:
@@ -55,8 +55,8 @@ def verify(
 def _config(settings: "Settings", horizons: "Horizons", examples: int) -> "VerifyConfig":
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.errors import NotReady
-    from stream_scorer.services.operating.verify import VerifyConfig
-    from stream_scorer.services.operating.verify_reading import VerifyTopics
+    from stream_scorer.services.verifying.reading import VerifyTopics
+    from stream_scorer.services.verifying.verify import VerifyConfig
 
     own = settings.topics
     topics = VerifyTopics(own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters)
@@ -77,7 +77,7 @@ def _config(settings: "Settings", horizons: "Horizons", examples: int) -> "Verif
 
 def _readers(settings: "Settings") -> "Readers":
     from stream_scorer.adapters.kafka.log import KafkaLog
-    from stream_scorer.services.operating.verify_reading import Readers
+    from stream_scorer.services.verifying.reading import Readers
     from stream_scorer.wiring.streaming import log_reader
 
     timeout_s = 2 * settings.kafka.transaction_timeout_ms / 1000

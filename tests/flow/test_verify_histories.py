@@ -11,9 +11,9 @@ from stream_scorer.adapters.memory.sorter import MemorySorter
 from stream_scorer.adapters.memory.stream import MemoryLog
 from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.wire.dead_letters import dead_letter_record
-from stream_scorer.services.operating.verify import VerifyConfig, verify
-from stream_scorer.services.operating.verify_reading import Readers, VerifyTopics
 from stream_scorer.services.streaming.join_restore import JoinConfig
+from stream_scorer.services.verifying.reading import Readers, VerifyTopics
+from stream_scorer.services.verifying.verify import VerifyConfig, verify
 from tests.flow.test_join_histories import AT_ONCE, GROUP, HORIZONS, Run, both_ways, histories, run_through, schedules
 from tests.join_oracle import Event
 

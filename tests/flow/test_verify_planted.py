@@ -14,8 +14,8 @@ from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.messages import OfferId
 from stream_scorer.core.records import OutputRecord, Partition, Record
 from stream_scorer.core.releases.change import OfferChange
-from stream_scorer.services.operating.verify import Report, VerifyConfig, verify
-from stream_scorer.services.operating.verify_reading import Readers, VerifyTopics
+from stream_scorer.services.verifying.reading import Readers, VerifyTopics
+from stream_scorer.services.verifying.verify import Report, VerifyConfig, verify
 from stream_scorer.simulation.world import World
 from tests.flow.memory_ring import HORIZONS, PARTITIONS, MemoryRing
 from tests.release_samples import model, release

@@ -1,1 +1,1 @@
-"""What operators run: topics, doctor, verify, erase, replay."""
+"""What operators run: topics, doctor, erase, replay, score."""

@@ -19,7 +19,7 @@ from stream_scorer.core.wire.codec import decode_all, encode
 from stream_scorer.core.wire.own_topics import may_nest_deeply
 from stream_scorer.errors import TransientError
 from stream_scorer.ports import Clock, LogReader, RecordFeed, TopicState, TrainingBuffer
-from stream_scorer.services.operating.verify_reading import VerifyTopics, join_positions
+from stream_scorer.services.verifying.reading import VerifyTopics, join_positions
 
 ASK_EVERY_S = 0.25
 SEGMENT_MS = 7 * 24 * 3_600_000  # Kafka's default: retention looks at whole segments

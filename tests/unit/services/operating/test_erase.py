@@ -20,7 +20,7 @@ from stream_scorer.services.operating.erase import (
     tell_joiners,
     wait_until_heard,
 )
-from tests.unit.services.operating.test_verify import HORIZONS, PARTITIONS, START_MS, TOPICS, Ring
+from tests.unit.services.verifying.test_verify import HORIZONS, PARTITIONS, START_MS, TOPICS, Ring
 
 DAY_MS = 86_400_000
 STATES = {name: TopicState(1, 1, {"retention.ms": str(7 * DAY_MS), "segment.ms": str(DAY_MS)}) for name in PARTITIONS}

@@ -29,8 +29,8 @@ from stream_scorer.core.verifying.judgements import (
     judge_rows,
 )
 from stream_scorer.ports import ReleaseStore, Sorter, TrainingBuffer
-from stream_scorer.services.operating.verify_history import History, Sorters
-from stream_scorer.services.operating.verify_reading import (
+from stream_scorer.services.verifying.history import History, Sorters
+from stream_scorer.services.verifying.reading import (
     Readers,
     Snapshot,
     VerifyTopics,
@@ -39,8 +39,8 @@ from stream_scorer.services.operating.verify_reading import (
     join_positions,
     take_snapshot,
 )
-from stream_scorer.services.operating.verify_rows import RowCheck
-from stream_scorer.services.operating.verify_scores import check_scores, check_vectors
+from stream_scorer.services.verifying.rows import RowCheck
+from stream_scorer.services.verifying.scores import check_scores, check_vectors
 
 Kind = TypeVar("Kind", Input, Output, Rows)
 

@@ -19,9 +19,9 @@ from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.core.wire.dead_letters import dead_letter_record
-from stream_scorer.services.operating.verify import Report, VerifyConfig, verify
-from stream_scorer.services.operating.verify_reading import Readers, VerifyTopics
 from stream_scorer.services.streaming.join_restore import JoinConfig, restore
+from stream_scorer.services.verifying.reading import Readers, VerifyTopics
+from stream_scorer.services.verifying.verify import Report, VerifyConfig, verify
 from stream_scorer.topic_settings import TopicSettings
 
 TOPICS = VerifyTopics("customer-requests", "acceptances", "rankings", "outcomes", "training-labels", "dead-letters")

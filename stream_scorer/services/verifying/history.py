@@ -17,8 +17,8 @@ from stream_scorer.core.verifying.replies import Claim, Question, question
 from stream_scorer.core.verifying.scores import RankingSample
 from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.ports import Sorter
-from stream_scorer.services.operating.verify_letters import DeadLetters
-from stream_scorer.services.operating.verify_reading import Readers, Snapshot, with_aborted
+from stream_scorer.services.verifying.letters import DeadLetters
+from stream_scorer.services.verifying.reading import Readers, Snapshot, with_aborted
 
 PENDING_MAX = 10_000
 PROGRESS_EVERY = 1_000

@@ -10,7 +10,7 @@ import xxhash
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.core.verifying.judgements import Fault
 from stream_scorer.ports import Sorter
-from stream_scorer.services.operating.verify_reading import Snapshot
+from stream_scorer.services.verifying.reading import Snapshot
 
 
 class _Letter(msgspec.Struct, frozen=True, array_like=True):

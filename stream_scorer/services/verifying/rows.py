@@ -16,7 +16,7 @@ from stream_scorer.core.verifying.history import Rows
 from stream_scorer.core.verifying.judgements import Fault
 from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.ports import LogReader, TrainingBuffer
-from stream_scorer.services.operating.verify_history import Sorters
+from stream_scorer.services.verifying.history import Sorters
 
 _encode = msgspec.json.Encoder().encode
 
