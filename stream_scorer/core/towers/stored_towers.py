@@ -84,10 +84,14 @@ def _check_structure(tower: Tower) -> None:
             raise BadModel(f"a layer may have {DIM_MAX} units, got {layer.units}")
         if layer.activation not in get_args(Activation):
             raise BadModel(f"an activation must be one of {', '.join(get_args(Activation))}, got {layer.activation!r}")
-    for slot in tower.spec.slots:
+    _check_inputs(tower.spec)
+
+
+def _check_inputs(spec: FeatureSpec) -> None:
+    for slot in spec.slots:
         if not 1 <= slot.hashes <= HASHES_MAX or slot.buckets < 0:
             raise BadModel(f"{slot.name!r} must have 1 to {HASHES_MAX} hashes, got {slot.hashes}")
-    for each in tower.spec.inputs:
+    for each in spec.inputs:
         if isinstance(each, Number) and each.pieces and not _rise(each.knots):
             raise BadModel(f"the knots of {each.name!r} must rise by finite steps")
 
