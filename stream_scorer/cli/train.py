@@ -91,6 +91,14 @@ def train(
     objective: Annotated[str, typer.Option(help="auto, shown, catalog, or separate.")] = "auto",
     customer_id: Annotated[str, typer.Option(help="Is the customer id an input: auto, on or off.")] = "auto",
     offer_id: Annotated[str, typer.Option(help="Is the offer id an input: auto, on or off.")] = "auto",
+    read: Annotated[
+        list[str] | None,
+        typer.Option(
+            show_default=False,
+            help="How a feature is read where its values mislead: offer.genre=category, customer.age=number, offer.bought=off. "
+            "May be given again.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes a GPU where there is one.")] = "auto",
     seed: Annotated[int, typer.Option(help="Same data, options, seed and threads: same model.")] = 42,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
@@ -150,6 +158,7 @@ def train(
         device=_one_of("device", device, ("auto", "cpu", "cuda")),
         seed=seed,
         threads=threads,
+        reads=tuple(read or ()),
     )
     trained = _trained(place, offers, options, warm_start, tune_seconds if tune else None)
     write_model(out, trained.model)
@@ -159,16 +168,24 @@ def train(
 def _trained(
     place: str, offers: Path, options: "TrainOptions", earlier: Path | None, tune_s: float | None
 ) -> "Trained":
+    from dataclasses import replace
+
     from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.model_files import read_model
     from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
+    from stream_scorer.adapters.tables.places import heard
     from stream_scorer.services.learning.trainer import finish, read_lesson
     from stream_scorer.services.learning.tuner import tune as search
 
-    with _shown() as (tried, report), examples_at(place) as examples:
+    with _shown() as (tried, report, say), heard() as said, examples_at(place) as examples:
         known = None if earlier is None else read_model(earlier)
         lesson = read_lesson(examples, read_offers(offers), options, earlier=known)
+        for caution in lesson.survey.cautions:
+            say(caution)
+        # what the reader of tables left out is part of what was read
+        survey = replace(lesson.survey, cautions=(*said, *lesson.survey.cautions))
+        lesson = replace(lesson, survey=survey)
         if tune_s is None:
             return finish(lesson, options, report=report)
         tuned = search(lesson, options, seconds=tune_s, clock=SystemClock(), report=tried)
@@ -188,8 +205,8 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> Any:
 
 
 @contextmanager
-def _shown() -> "Iterator[tuple[Callable[[Trial], None], Callable[[Epoch], None]]]":
-    """Show trials and epochs as they end."""
+def _shown() -> "Iterator[tuple[Callable[[Trial], None], Callable[[Epoch], None], Callable[[str], None]]]":
+    """Show trials and epochs as they end, and cautions above them."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -206,7 +223,10 @@ def _shown() -> "Iterator[tuple[Callable[[Trial], None], Callable[[Epoch], None]
         def report(epoch: "Epoch") -> None:
             bar.update(task, description="training", total=epoch.epochs, completed=epoch.number, said=_said(epoch))
 
-        yield tried, report
+        def say(caution: str) -> None:
+            bar.console.print(f"caution: {caution}", markup=False, highlight=False, soft_wrap=True)
+
+        yield tried, report, say
 
 
 def _said(epoch: "Epoch") -> str:
@@ -237,7 +257,7 @@ def _tell(model: "Model", epochs: "Sequence[Epoch]", out: Path, seconds: float, 
             )
         )
         return
-    for line in _summary(facts):
+    for line in (*_inputs(facts), *_summary(facts)):
         print(line)
     print(f"model {model.model_id} in {out}, {seconds:.1f} s")
 
@@ -248,6 +268,13 @@ def _judged(judged: dict[str, Any]) -> "Iterator[str]":
     if judged["among"] == "catalog":
         yield f"judged among the whole catalog: {asked_line(judged)}"
     yield from (f"  {line}" for line in beside_lines(judged))
+
+
+def _inputs(facts: dict[str, Any]) -> "Iterator[str]":
+    from stream_scorer.core.features.stated_inputs import StatedInput
+
+    for stated in facts.get("inputs", ()):
+        yield f"reads {StatedInput(**stated).line()}"
 
 
 def _summary(facts: dict[str, Any]) -> "Iterator[str]":

@@ -1,7 +1,7 @@
 """Trains both towers together, with one similarity objective."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from stream_scorer.core.datasets.splits import split_by_time, split_within_customers
+from stream_scorer.core.datasets.survey import Survey
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.core.datasets.traits import traits_of
 from stream_scorer.core.features.slots import Category
@@ -37,6 +38,7 @@ class Lesson:
     user_spec: FeatureSpec
     item_spec: FeatureSpec
     earlier: Model | None = None
+    survey: Survey = field(default_factory=Survey)
 
     def recipe(self, options: TrainOptions) -> Recipe:
         """Return the recipe: the objective follows from the labels, the shape from an earlier model."""

@@ -48,6 +48,7 @@ class TrainOptions:
     members: int = 1
     customer_id: Switch = "auto"
     offer_id: Switch = "auto"
+    reads: tuple[str, ...] = ()  # how features are read where it is not as their values suggest: offer.genre=category
     seed: int = 42
     threads: int = 1  # more gain nothing in small steps and lose much on a busy machine; 0: torch decides
     device: Device = "auto"

@@ -26,7 +26,7 @@ from stream_scorer.adapters.tables.label_bounds import (
     checked_numbers,
     checked_words,
 )
-from stream_scorer.adapters.tables.layouts import LABELS, ReadingPlan, plan_of
+from stream_scorer.adapters.tables.layouts import LABELS, ReadingPlan, UnknownFields, plan_of
 from stream_scorer.adapters.tables.places import Place
 from stream_scorer.adapters.tables.reader import TableFile
 from stream_scorer.core.datasets.chunks import ExampleChunk, Ints, Views
@@ -135,17 +135,22 @@ class RawChunk:
 def json_lines(file: Path) -> Iterator[RawChunk]:
     """Read a file of JSON lines."""
     decode = msgspec.json.Decoder(_Row).decode
+    names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+    unknown = UnknownFields(file, LABELS)
     rows: list[_Row] = []
     lines: list[int] = []
     for number, line in TableFile(file, LABELS, format="jsonl").lines():
         try:
             rows.append(_nested(file, number, line) if b"_features." in line else decode(line))
+            if not unknown.is_over:
+                unknown.look(names(line))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"{file}, line {number}: {error}") from error
         lines.append(number)
         if len(rows) == CHUNK_ROWS:
             yield _of_lists(file, _listed(rows), lines)
             rows, lines = [], []
+    unknown.say()
     if rows:
         yield _of_lists(file, _listed(rows), lines)
 

@@ -7,8 +7,6 @@ digits, are text: a double would not keep them.
 """
 
 import csv
-import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,17 +16,14 @@ import msgspec
 
 from stream_scorer.adapters.tables.kinds import ANY, FEATURE, Kind
 from stream_scorer.adapters.tables.lines import LINE_BYTES_MAX, lines_of
+from stream_scorer.core.features.text_numbers import NULL_WORDS, is_integer, is_long_integer, is_number
 from stream_scorer.core.messages import RECORD_BYTES_MAX
 from stream_scorer.errors import UsageError
 
 Row = tuple[int, list[str]]  # the number of its first line, and its cells
 
-_INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,14})", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
-_LONG_INTEGER = re.compile(r"[+-]?\d{16,}", re.ASCII)
 _BOOLS = {"true": True, "false": False}
 _INFERRED = (FEATURE, ANY)
-_NULLS = {"nan", "na", "n/a", "#n/a", "<na>", "null", "none"}
 
 
 def read_csv(path: Path, stream: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
@@ -98,20 +93,6 @@ class _Text:
             raise UsageError(f"{self._path} is not UTF-8 text: line {self.number}, {error}") from error
 
 
-def is_integer(cell: str) -> bool:
-    """Tell whether a cell is a whole number that a double keeps."""
-    return _INTEGER.fullmatch(cell) is not None
-
-
-def is_number(cell: str) -> bool:
-    """Tell whether a cell is a finite number, without leading zeros or more digits than a double keeps."""
-    if _NUMBER.fullmatch(cell) is None or _LONG_INTEGER.fullmatch(cell):
-        return False
-    with suppress(ValueError):
-        return math.isfinite(float(cell))
-    return False
-
-
 def _is_bool(cell: str) -> bool:
     return cell.lower() in _BOOLS
 
@@ -140,10 +121,10 @@ def own_value(kind: Kind, cell: str) -> object:
     """Read a cell of a message's own column: as text where its kind takes text, else as the number or bool that it is."""
     if "text" in kind.takes:
         return cell or None
-    if cell.lower() in _NULLS or not cell:
+    if cell.lower() in NULL_WORDS:
         return None
     number = cell.strip()
-    typed = next(each for each in (_CellType(_LONG_INTEGER.fullmatch, int), *_TYPES) if each.fits(number))  # type: ignore[arg-type]
+    typed = next(each for each in (_CellType(is_long_integer, int), *_TYPES) if each.fits(number))
     return typed.parse(number)
 
 
@@ -158,7 +139,7 @@ class CellTypes:
     def look(self, header: Sequence[str], row: Sequence[str]) -> None:
         """Take a row into account."""
         for name, cell in zip(header, row, strict=True):
-            if cell and self._kinds.get(name) in _INFERRED and cell.lower() not in _NULLS:
+            if self._kinds.get(name) in _INFERRED and cell.lower() not in NULL_WORDS:
                 self._look(name, cell)
 
     def _look(self, name: str, cell: str) -> None:
@@ -177,5 +158,5 @@ class CellTypes:
         known = self._types.get(name)
         if known is None:
             return [None] * len(cells)
-        nulls = set() if known is _TEXT else _NULLS
-        return [None if not cell or cell.lower() in nulls else known.parse(cell) for cell in cells]
+        nulls = {""} if known is _TEXT else NULL_WORDS
+        return [None if cell.lower() in nulls else known.parse(cell) for cell in cells]

@@ -1,7 +1,7 @@
 """One layout of tables for all commands: which columns are a message's own, and which are features (docs/tables.md)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from stream_scorer.errors import UsageError
 
 _INDEX_COLUMN = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # what pandas writes of a frame's index
 _NAMED_MAX = 5
+_LOOKED_LINES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,40 @@ def plan_of(file: Path, names: Sequence[str], layout: Layout, *, where: str = "t
     return ReadingPlan(
         own, whole, {side: columns for side, columns in single.items() if columns or (layout.bare and not whole)}
     )
+
+
+class UnknownFields:
+    """Says of JSON lines, after a look at the first of them, which of their fields no message of the layout has."""
+
+    def __init__(self, file: Path, layout: Layout) -> None:
+        """Begin with none seen."""
+        self._file, self._layout = file, layout
+        self._known = {*layout.own, *layout.sides}
+        self._unknown: dict[str, None] = {}
+        self._looked = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether enough lines were looked at."""
+        return self._looked == _LOOKED_LINES or not self._layout.own
+
+    def look(self, names: Iterable[str]) -> None:
+        """Take the fields of a line into account, unless enough lines were looked at."""
+        if self.is_over:
+            return
+        self._looked += 1
+        ours = (*self._layout.derived, *(f"{side}." for side in self._layout.sides))
+        self._unknown.update(
+            dict.fromkeys(name for name in names if name not in self._known and not name.startswith(ours or "\0"))
+        )
+        if self._looked == _LOOKED_LINES:
+            self.say()
+
+    def say(self) -> None:
+        """Caution about what was seen, once."""
+        if self._unknown:
+            _say_left_out(self._file, list(self._unknown), self._layout)
+        self._looked, self._unknown = _LOOKED_LINES, {}
 
 
 def _check_names(place: str, names: Sequence[str], layout: Layout) -> None:

@@ -1,7 +1,9 @@
 """Where in a file a value stands, and the sentence that refuses it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +17,30 @@ from stream_scorer.errors import UsageError
 _SHOWN_CHARS = 60
 
 
-@lru_cache(maxsize=256)
+_listening: ContextVar[list[str] | None] = ContextVar("listening", default=None)
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """Collect what is cautioned about meanwhile, each sentence once, though it may have been said before."""
+    sentences: list[str] = []
+    token = _listening.set(sentences)
+    try:
+        yield sentences
+    finally:
+        _listening.reset(token)
+
+
 def caution(sentence: str) -> None:
+    """Caution the owner of a file, once, and tell whoever collects cautions."""
+    sentences = _listening.get()
+    if sentences is not None and sentence not in sentences:
+        sentences.append(sentence)
+    _say_once(sentence)
+
+
+@lru_cache(maxsize=256)
+def _say_once(sentence: str) -> None:
     """Say once what the owner of a file may have meant otherwise: on stderr, or as a log line where logs are set up.
 
     Files are read more than once, so an equal sentence is not said again.

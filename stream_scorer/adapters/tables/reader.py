@@ -14,7 +14,7 @@ from typing import Any, Literal
 from stream_scorer.adapters.tables.arrow_columns import batches, check_type, opened_parquet, plain_values
 from stream_scorer.adapters.tables.csv_rows import CellTypes, Row, read_csv
 from stream_scorer.adapters.tables.kinds import FEATURE, FEATURES, Kind, Misfit
-from stream_scorer.adapters.tables.layouts import Layout, ReadingPlan, plan_of
+from stream_scorer.adapters.tables.layouts import Layout, ReadingPlan, UnknownFields, plan_of
 from stream_scorer.adapters.tables.lines import JSON_LINES, lines_of, opened, suffix_of
 from stream_scorer.adapters.tables.places import Place
 from stream_scorer.core.wire.strict_json import Refusal, loads_strict
@@ -77,13 +77,16 @@ class TableFile:
 
     def _jsonl(self) -> Iterator[tuple[int, Message]]:
         sides = tuple(f"{side}." for side in self._layout.sides)
+        unknown = UnknownFields(self._path, self._layout)
         for number, line in self.lines():
             row = loads_strict(line)
             if isinstance(row, Refusal):
                 raise _refused(self._path, number, row)
+            unknown.look(row)
             if sides and any(name.startswith(sides) for name in row):
                 row = plan_of(self._path, list(row), self._layout, where=f"line {number}").message(row)
             yield number, self._fields(number, row)
+        unknown.say()
 
     def _fields(self, number: int, row: Mapping[str, Any]) -> Message:
         """Convert a JSON object's own fields; others go as they are, as on a topic."""

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from stream_scorer.core.features.text_numbers import PARSERS, Reading
 from stream_scorer.core.features.values import Errors, Values, kind_of, refuse
 
 Floats = npt.NDArray[np.float64]
@@ -24,7 +25,9 @@ class Number:
 
     `log` takes sign(v)·log1p|v| first. Between each two neighbours of `knots` a further column says how far the value
     has come from the lower to the upper one, 0 to 1, so that a linear layer learns a curve of straight pieces
-    (Gorishniy et al. 2022, arXiv:2203.05556); missing is zeros there, too.
+    (Gorishniy et al. 2022, arXiv:2203.05556); missing is zeros there, too. `reading` says what the values are: numbers,
+    texts of numbers (a number itself is taken as well), or ISO dates, as days since 1970. Values in `sentinels`, such as
+    -999, stand for a missing one.
     """
 
     name: str
@@ -34,6 +37,8 @@ class Number:
     log: bool = False
     clip: float | None = None
     knots: tuple[float, ...] = ()  # of the raw value, rising
+    reading: Reading = "plain"
+    sentinels: tuple[float, ...] = ()
 
     @property
     def width(self) -> int:
@@ -47,15 +52,29 @@ class Number:
 
     def columns(self, values: Values, errors: Errors) -> Floats:
         """Return (B, width)."""
-        if not _NUMBERS.issuperset(map(type, values)):
+        if self.reading != "plain":
+            values = [self._parsed(index, value, errors) for index, value in enumerate(values)]
+        elif not _NUMBERS.issuperset(map(type, values)):
             values = [_number_or_none(self.name, index, value, errors) for index, value in enumerate(values)]
         return self._standardised(np.array(values, dtype=np.float64), errors)
+
+    def _parsed(self, index: int, value: object, errors: Errors) -> float | None:
+        if value is None or (self.reading == "text" and type(value) in {float, int}):
+            return cast("float | None", value)
+        number = PARSERS[self.reading](value) if isinstance(value, str) else None
+        if number is None:
+            meant = "a number, or its text" if self.reading == "text" else "an ISO date such as 2024-05-31"
+            other = ", got another text" if isinstance(value, str) else f", got {kind_of(value)}"
+            refuse(errors, index, "feature_kind", f"feature {self.name!r} must be {meant}{other}")
+        return number
 
     def _standardised(self, raw: Floats, errors: Errors) -> Floats:
         missing = np.isnan(raw)
         for index in np.flatnonzero(np.isinf(raw)).tolist():
             refuse(errors, index, "feature_kind", f"feature {self.name!r} must be finite")
             missing[index] = True
+        if self.sentinels:
+            missing |= np.isin(raw, self.sentinels)
         raw[missing] = 0.0
         out = np.empty((len(raw), self.width))
         out[:, 0] = _scaled(raw, self.mean, self.scale, log=self.log, clip=self.clip)

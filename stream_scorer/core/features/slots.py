@@ -30,6 +30,8 @@ class Slot(NamedTuple):
 class Category:
     """One value: a string, or a bool. With `from_id` the value is the id of the customer or offer.
 
+    With `whole` the values are whole numbers that are codes; the vocabulary holds their decimal text.
+
     Its rows, from `first`: missing, the vocabulary in order, then `buckets` rows which unseen values share: an unseen
     value is the mean of `hashes` of them. Without buckets an unseen value is a missing one.
     """
@@ -39,6 +41,7 @@ class Category:
     buckets: int = 0
     hashes: int = 2
     from_id: bool = False
+    whole: bool = False
 
     @property
     def height(self) -> int:
@@ -54,6 +57,8 @@ class Category:
         """Return the rows of each value."""
         if self.is_bool:
             values = [_bool_or_none(self.name, index, value, errors) for index, value in enumerate(values)]
+        elif self.whole:
+            values = [_code_or_none(self.name, index, value, errors) for index, value in enumerate(values)]
         try:
             rows = np.array([known.get(value, -1) for value in values], dtype=np.int64)
         except TypeError:  # something unhashable among them
@@ -168,6 +173,14 @@ def _bool_or_none(name: str, index: int, value: object, errors: Errors) -> bool 
         refuse(errors, index, "feature_kind", f"feature {name!r} must be a bool, got {kind_of(value)}")
         return None
     return value
+
+
+def _code_or_none(name: str, index: int, value: object, errors: Errors) -> str | None:
+    if type(value) is int or (type(value) is float and value.is_integer()):
+        return str(int(value))
+    if value is not None and value == value:  # noqa: PLR0124  NaN is how tables write that a number is missing
+        refuse(errors, index, "feature_kind", f"feature {name!r} must be a whole number, got {kind_of(value)}")
+    return None
 
 
 def _bag_or_none(name: str, index: int, value: object, errors: Errors) -> Sequence[object] | None:

@@ -113,7 +113,7 @@ class FeatureSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and dicts; `from_json` gives the same spec back."""
-        return {"side": self.side, "inputs": [{"kind": _KIND_OF[type(one)], **asdict(one)} for one in self.inputs]}
+        return {"side": self.side, "inputs": list(map(_input_to_json, self.inputs))}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "FeatureSpec":
@@ -126,6 +126,15 @@ class FeatureSpec:
 
 _KINDS: dict[str, Callable[..., Input]] = {"number": Number, "vector": Vector, "category": Category, "bag": Bag}
 _KIND_OF = {made: kind for kind, made in _KINDS.items()}
+
+
+# these were added later: left out where it is the default, so that the ids of models stay what they are
+_LATER = {"knots": (), "reading": "plain", "sentinels": (), "whole": False}
+
+
+def _input_to_json(one: Input) -> dict[str, Any]:
+    stated = {name: value for name, value in asdict(one).items() if name not in _LATER or value != _LATER[name]}
+    return {"kind": _KIND_OF[type(one)], **stated}
 
 
 def _input_from_json(data: Mapping[str, Any]) -> Input:

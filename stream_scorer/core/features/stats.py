@@ -2,20 +2,25 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from stream_scorer.core.features.diagnosis import NO_EVIDENCE, SENTINELS, ColumnFacts, Decided, Evidence, ReadAs, decide
 from stream_scorer.core.features.number_sample import NumberSample
 from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Floats, Input, Number, Side, Vector
+from stream_scorer.core.features.stated_inputs import StatedInput, stated
+from stream_scorer.core.features.text_numbers import PARSERS, Reading
 from stream_scorer.errors import UsageError
 
 _KIND = {float: "number", int: "number", str: "string", bool: "bool"}
 _CLIP = 8.0
 _SKEW_FOR_LOG = 2.0
 _PIECES = 8  # of the curve that a number's effect may take
+_DISTINCT_MAX = 4_096  # of numbers: more are no codes
+_PARSED_ROWS_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ class _FeatureColumn:
         self.vectors: _Moments | None = None
         self.logs: _Moments | None = None
         self.sample = NumberSample()
+        self.distinct: Counter[float] | None = Counter()
+        self.odd: Counter[float] = Counter()  # what may stand for a missing value: in no moments until it is known
 
     def add(self, values: Sequence[object], weights: Sequence[int]) -> None:
         if (one := _kind_of_all(values)) is not None:
@@ -118,9 +125,58 @@ class _FeatureColumn:
                 self.vectors = _added(self.vectors, np.array(values, dtype=np.float64))
 
     def _add_numbers(self, values: Floats) -> None:
+        if self.distinct is not None:
+            self.distinct.update(_counted(values))
+            self.distinct = self.distinct if len(self.distinct) <= _DISTINCT_MAX else None
+        odd = np.isin(values, SENTINELS)
+        if odd.any():
+            self.odd.update(_counted(values[odd]))
+            values = values[~odd]
+        if len(values):
+            self.add_usual(values)
+
+    def add_usual(self, values: Floats) -> None:
+        """Add numbers to the moments and to the sample."""
         self.sample.add(values)
         self.numbers = _added(self.numbers, values)
         self.logs = _added(self.logs, np.sign(values) * np.log1p(np.abs(values)))
+
+    def facts(self, name: str, rows: int) -> ColumnFacts:
+        """Return what decides how the feature is read."""
+        kinds = set(self.kinds) - {"null", "empty list"}
+        stated = sum(self.kinds.values()) - self.kinds["null"] - self.kinds["empty list"]
+        low, high = (0.0, 0.0) if self.numbers is None else (float(self.numbers.low), float(self.numbers.high))
+        return ColumnFacts(
+            name,
+            next(iter(kinds), "null"),
+            rows,
+            rows - stated,
+            {value: count for value, count in self.values.items() if isinstance(value, str)} or self.values,  # type: ignore[arg-type]
+            self.distinct,
+            self.odd,
+            low,
+            high,
+        )
+
+    def parsed(self, reading: Reading) -> "_FeatureColumn":
+        """Return the column of the numbers that the texts mean, as often as they come, up to a bound."""
+        made, share = _FeatureColumn(), min(1.0, _PARSED_ROWS_MAX / max(sum(self.values.values()), 1))
+        numbers = np.array([PARSERS[reading](str(text)) for text in self.values], np.float64)
+        counts = np.ceil(share * np.array(list(self.values.values()), np.float64)).astype(np.int64)
+        known = ~np.isnan(numbers)
+        made.kinds = Counter({"number": self.kinds["string"], "null": self.kinds["null"] + int((~known).sum())})
+        made._add_numbers(np.repeat(numbers[known], counts[known]))
+        return made
+
+    def settle(self, sentinels: Sequence[float]) -> None:
+        """Take into the moments what is no sentinel after all."""
+        for value in sorted(self.odd.keys() - set(sentinels)):
+            self.add_usual(np.full(self.odd.pop(value), value))
+
+
+def _counted(values: Floats) -> dict[float, int]:
+    distinct, counts = np.unique(values, return_counts=True)
+    return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
 
 
 def _added(moments: _Moments | None, values: Floats) -> _Moments:
@@ -160,12 +216,35 @@ class FeatureStats:
         """How many customers or offers were met."""
         return len(self._ids)
 
-    def spec(self, options: SpecOptions) -> FeatureSpec:
+    def decided(
+        self, asked: Mapping[str, ReadAs] | None = None, evidence: Mapping[str, Evidence] | None = None
+    ) -> dict[str, Decided]:
+        """Decide how each feature is read, by what is asked (by side and name) and by what labels say of it.
+
+        Raises UsageError for a feature of mixed kinds, and for what is asked of a feature that is not there or cannot be.
+        """
+        asked, evidence = asked or {}, evidence or {}
+        if unknown := sorted(
+            name for name in asked if name.startswith(f"{self.side}.") and name.partition(".")[2] not in self._columns
+        ):
+            raise UsageError(
+                f"--read {unknown[0]}: there is no such feature of {self.side}s, only {sorted(self._columns)[:20]}"
+            )
+        decided = {}
+        for name, column in sorted(self._columns.items()):
+            place = f"{self.side}.{name}"
+            if asked.get(place) != "off":
+                self._check_kinds(name, column)
+            decided[name] = decide(column.facts(place, self.rows), asked.get(place), evidence.get(name, NO_EVIDENCE))
+        return decided
+
+    def spec(self, options: SpecOptions, decided: Mapping[str, Decided] | None = None) -> FeatureSpec:
         """Return the spec. Features that never vary are left out.
 
         Raises UsageError for a feature of mixed kinds, or for none at all.
         """
-        found = (self._input(name, column, options) for name, column in sorted(self._columns.items()))
+        decided = self.decided() if decided is None else decided
+        found = (self._input(name, column, decided[name], options) for name, column in sorted(self._columns.items()))
         inputs: list[Input] = [one for one in found if one is not None]
         count_min = options.id_count_min if inputs or max(self._ids.values(), default=0) >= options.id_count_min else 1
         if options.id_feature and (vocabulary := _vocabulary(self._ids, count_min, options)):
@@ -177,17 +256,44 @@ class FeatureStats:
             )
         return FeatureSpec(side=self.side, inputs=tuple(inputs))
 
-    def _input(self, name: str, column: _FeatureColumn, options: SpecOptions) -> Input | None:
+    def stated(self, spec: FeatureSpec) -> tuple[StatedInput, ...]:
+        """Describe the inputs of a spec that was made of these counts."""
+        return tuple(self._stated(one) for one in spec.inputs)
+
+    def _stated(self, one: Input) -> StatedInput:
+        if isinstance(one, Category) and one.from_id:
+            return stated(one, one.name, missing=0.0, distinct=len(self._ids))
+        column = self._columns[one.name]
+        facts = column.facts(one.name, self.rows)
+        odd = sum(column.odd[value] for value in one.sentinels) if isinstance(one, Number) else 0
+        distinct = (
+            (None if column.distinct is None else len(column.distinct))
+            if facts.kind == "number"
+            else len(column.values) or None
+        )
+        return stated(
+            one, f"{self.side}.{one.name}", missing=(facts.missing + odd) / max(self.rows, 1), distinct=distinct
+        )
+
+    def _check_kinds(self, name: str, column: _FeatureColumn) -> None:
         kinds = set(column.kinds) - {"null"}
         if any(kind.startswith("list of") for kind in kinds):
             kinds.discard("empty list")
         if len(kinds) > 1 or kinds & {"other", "list of mixed kinds", "list of others", "list of bools"}:
             said = ", ".join(f"{kind} ({count})" for kind, count in sorted(column.kinds.items()))
             raise UsageError(f"feature {name!r} of {self.side}s must be of one kind that features have, got {said}")
+
+    def _input(self, name: str, column: _FeatureColumn, decided: Decided, options: SpecOptions) -> Input | None:
         missing = sum(column.kinds.values()) < self.rows or column.kinds["null"] > 0 or column.kinds["empty list"] > 0
-        match next(iter(kinds), "null"):
+        match decided.kind:
             case "number":
-                return _number(name, column, missing=missing)
+                read = column if decided.reading == "plain" else column.parsed(decided.reading)
+                read.settle(decided.sentinels)
+                missing = missing or bool(decided.sentinels) or read.kinds["null"] > 0
+                made = _number(name, read, missing=missing)
+                return made and replace(made, reading=decided.reading, sentinels=decided.sentinels)
+            case "codes":
+                return _codes(name, column, options)
             case "string" | "bool":
                 return _category(name, column, options, missing=missing)
             case "list of strings":
@@ -216,6 +322,12 @@ def _number(name: str, column: _FeatureColumn, *, missing: bool) -> Number | Non
     log = bool(raw.low >= 0 and raw.skew > _SKEW_FOR_LOG)
     chosen = logs if log else raw
     return Number(name, float(chosen.mean), float(chosen.scale), indicator=missing, log=log, clip=_CLIP, knots=knots)
+
+
+def _codes(name: str, column: _FeatureColumn, options: SpecOptions) -> Category:
+    counts: Counter[str | bool] = Counter({str(int(value)): count for value, count in (column.distinct or {}).items()})
+    vocabulary = _vocabulary(counts, options.count_min, options)
+    return Category(name, vocabulary, _buckets(len(counts), options), options.hashes, whole=True)
 
 
 def _category(name: str, column: _FeatureColumn, options: SpecOptions, *, missing: bool) -> Category | None:

@@ -21,11 +21,13 @@ def extended(earlier: FeatureSpec, derived: FeatureSpec) -> FeatureSpec:
 def _extended(earlier: Input | None, derived: Input) -> Input:
     match earlier, derived:
         case Number(), Number():
-            return replace(earlier, indicator=earlier.indicator or derived.indicator)
+            sentinels = _joined(earlier.sentinels, derived.sentinels)
+            indicator = earlier.indicator or derived.indicator
+            return replace(earlier, indicator=indicator, reading=derived.reading, sentinels=sentinels)
         case Vector(), Vector() if len(earlier.means) == len(derived.means):
             return replace(earlier, indicator=earlier.indicator or derived.indicator)
         case Category(), Category():
-            return replace(earlier, vocabulary=_joined(earlier.vocabulary, derived.vocabulary))
+            return replace(earlier, vocabulary=_joined(earlier.vocabulary, derived.vocabulary), whole=derived.whole)
         case Bag(), Bag():
             return replace(earlier, vocabulary=_joined(earlier.vocabulary, derived.vocabulary))
     return derived

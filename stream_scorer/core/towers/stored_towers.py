@@ -113,10 +113,10 @@ def _try(tower: Tower) -> None:
 def _sample(each: Input) -> object:
     match each:
         case Number():
-            return 1.0
+            return "2024-05-31" if each.reading == "date" else 1.0
         case Vector():
             return [1.0] * len(each.means)
         case Category():
-            return each.vocabulary[0] if each.is_bool else _UNSEEN
+            return each.vocabulary[0] if each.is_bool else 1 if each.whole else _UNSEEN
         case Bag():
             return [_UNSEEN]

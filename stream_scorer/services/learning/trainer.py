@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.core.datasets.catalog_check import CatalogCheck
+from stream_scorer.core.datasets.catalog_fill import FilledExamples
 from stream_scorer.core.datasets.chunks import ExampleSource
+from stream_scorer.core.datasets.survey import Survey, Surveyor, asked_of
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.features.stats import FeatureStats, SpecOptions
@@ -52,13 +53,14 @@ def read_lesson(
     examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions, *, earlier: Model | None = None
 ) -> Lesson:
     """Derive the specs, and encode all examples by them."""
-    user_spec, item_spec = derive_specs(examples, offers, options)
+    filled = FilledExamples(examples, offers)
+    user_spec, item_spec, survey = surveyed(filled, offers, options)
     if earlier is not None:
         user_spec, item_spec = (
             extended(earlier.user_tower.spec, user_spec),
             extended(earlier.item_tower.spec, item_spec),
         )
-    return Lesson(build_training_set(examples, offers, user_spec, item_spec), user_spec, item_spec, earlier)
+    return Lesson(build_training_set(filled, offers, user_spec, item_spec), user_spec, item_spec, earlier, survey)
 
 
 def finish(
@@ -74,7 +76,7 @@ def finish(
     """
     data = lesson.data
     fitted = fit(lesson, options, report=report)
-    model = export(fitted, data.customers, data.offers, data.catalog, _facts(lesson, fitted))
+    model = export(fitted, data.customers, data.offers, data.catalog, _facts(lesson, fitted, options))
     facts = {**model.facts, **held_out_facts(model, lesson, fitted), "tuned": list(tuned)}
     return Trained(Model(model.model_id, model.user_tower, model.item_tower, facts), fitted.epochs)
 
@@ -82,39 +84,43 @@ def finish(
 def derive_specs(
     examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions
 ) -> tuple[FeatureSpec, FeatureSpec]:
-    """Read all examples once and return what the inputs of both towers are.
+    """Read all examples once and return what the inputs of both towers are. Raises UsageError."""
+    return surveyed(FilledExamples(examples, offers), offers, options)[:2]
 
-    Raises UsageError when most labels are of offers that are not in the catalog.
+
+def surveyed(
+    examples: FilledExamples, offers: Sequence[Offer], options: TrainOptions
+) -> tuple[FeatureSpec, FeatureSpec, Survey]:
+    """Read all examples once and return what the inputs of both towers are, and what is odd about them.
+
+    Raises UsageError when most labels are of offers that are not in the catalog, and for a feature that cannot be read
+    as `options.reads` asks.
     """
-    customers, items = FeatureStats("customer"), FeatureStats("offer")
-    items.add([offer.features for offer in offers], [offer.offer_id for offer in offers])
-    accepted, check = 0, CatalogCheck(offers)
+    asked, seen = asked_of(options.reads), Surveyor(offers)
     for chunk in examples.chunks():
-        check.add(chunk.offers.ids, chunk.offer)
-        shown = np.bincount(chunk.customer, minlength=len(chunk.customers.ids)).tolist()
-        customers.add(chunk.customers.features, chunk.customers.ids, shown)
-        shown = np.bincount(chunk.offer, minlength=len(chunk.offers.ids)).tolist()
-        items.add(chunk.offers.features, chunk.offers.ids, shown)
-        accepted += int(chunk.accepted.sum())
+        seen.add(chunk)
+    customers, items = seen.customers, seen.offers
     if not customers.distinct_ids:
         raise UsageError("there are no labelled examples to train on")
-    check.check()
+    accepted = seen.accepted
     by_customer = _wanted(options.customer_id, customers, accepted >= _ACCEPTED_PER_CUSTOMER * customers.distinct_ids)
     by_offer = _wanted(options.offer_id, items, accepted >= _ACCEPTED_PER_OFFER * items.distinct_ids)
-    return customers.spec(SpecOptions(id_feature=by_customer)), items.spec(SpecOptions(id_feature=by_offer))
+    wanted = (SpecOptions(id_feature=by_customer), SpecOptions(id_feature=by_offer))
+    return seen.specs(asked, wanted, rows_filled=examples.rows_filled)
 
 
 def _wanted(switch: str, stats: FeatureStats, often: bool) -> bool:
     return often or not stats.has_features if switch == "auto" else switch == "on"
 
 
-def _facts(lesson: Lesson, fitted: Fitted) -> dict[str, object]:
+def _facts(lesson: Lesson, fitted: Fitted, options: TrainOptions) -> dict[str, object]:
     data, best, head = lesson.data, fitted.best_epoch, fitted.head
     return {
         "engine": "torch",
         "earlier_model_id": None if lesson.earlier is None else lesson.earlier.model_id,
         "objective": fitted.recipe.objective,
-        "options": asdict(fitted.recipe),
+        "options": {**asdict(fitted.recipe), "reads": list(options.reads)},
+        **lesson.survey.facts(),
         "rows": len(data),
         "positives": int(data.accepted.sum()),
         "customers": int(data.who.max()) + 1,

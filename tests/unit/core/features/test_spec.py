@@ -186,3 +186,44 @@ def test_a_spec_survives_json() -> None:
 def test_a_spec_of_unknown_shape_is_a_bad_model() -> None:
     with pytest.raises(BadModel, match="hologram"):
         FeatureSpec.from_json({"side": "offer", "inputs": [{"kind": "hologram", "name": "x"}]})
+
+
+PRICE = FeatureSpec("offer", (Number("price", reading="text", indicator=True, sentinels=(-1.0,)),))
+
+
+def test_texts_of_numbers_are_read_as_in_training() -> None:
+    made = PRICE.encode([{"price": "2.5"}, {"price": 2.5}, {"price": "NA"}, {"price": None}, {"price": "-1"}], [""] * 5)
+    assert made.numbers.tolist() == [[2.5, 0.0], [2.5, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
+    assert made.errors == ()
+
+
+@pytest.mark.parametrize("value", ["2,5", True, ["2.5"], [2.5]])
+def test_what_is_no_number_nor_its_text_is_an_error(value: object) -> None:
+    made = PRICE.encode([{"price": value}], [""])
+    assert made.numbers.tolist() == [[0.0, 1.0]]
+    assert "feature 'price' must be a number, or its text" in made.errors[0].message
+    assert "2,5" not in made.errors[0].message
+
+
+def test_dates_are_read_as_days_and_nothing_else() -> None:
+    spec = FeatureSpec("offer", (Number("since", reading="date"),))
+    made = spec.encode([{"since": "1970-01-11"}, {"since": 10.0}, {"since": "soon"}], [""] * 3)
+    assert made.numbers[:, 0].tolist() == [10.0, 0.0, 0.0]
+    assert [error.index for error in made.errors] == [1, 2]
+
+
+def test_codes_are_whole_numbers_and_nothing_else() -> None:
+    spec = FeatureSpec("offer", (Category("genre", ("3", "7"), whole=True),))
+    made = spec.encode(
+        [{"genre": 7}, {"genre": 3.0}, {"genre": None}, {"genre": float("nan")}, {"genre": "7"}, {"genre": 2.5}],
+        [""] * 6,
+    )
+    assert made.rows.tolist() == [2, 1, 0, 0, 0, 0]
+    assert [error.index for error in made.errors] == [4, 5]
+
+
+def test_ways_of_reading_survive_as_json() -> None:
+    spec = FeatureSpec("offer", (*PRICE.inputs, Category("genre", ("3",), whole=True), Number("age")))
+    stored = spec.to_json()
+    assert FeatureSpec.from_json(stored) == spec
+    assert {"reading", "sentinels"}.isdisjoint(stored["inputs"][2])

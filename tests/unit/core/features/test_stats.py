@@ -1,5 +1,6 @@
 """Specs derived from data."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -156,3 +157,24 @@ def test_rare_ids_are_kept_where_nothing_else_is_known() -> None:
     stats = FeatureStats("customer")
     stats.add([{}, {}, {}], ["a", "b", "a"])
     assert [one.vocabulary for one in stats.spec(SpecOptions()).inputs if isinstance(one, Category)] == [("a", "b")]
+
+
+def test_numbers_in_text_have_the_scale_of_numbers() -> None:
+    prices = [round(1.5 + 0.25 * step, 2) for step in range(40)]
+    of_text = spec_of([{"x": str(price)} for price in prices]).inputs[0]
+    of_numbers = spec_of([{"x": price} for price in prices]).inputs[0]
+    assert isinstance(of_text, Number)
+    assert replace(of_text, reading="plain") == of_numbers
+
+
+def test_a_sentinel_leaves_the_scale_alone() -> None:
+    prices = np.exp(np.random.default_rng(0).normal(3, 1.5, 500)).tolist()
+    clean, spoiled = (spec_of([{"x": price} for price in each]).inputs[0] for each in (prices, [*prices, -999.0]))
+    assert isinstance(clean, Number)
+    assert spoiled == replace(clean, sentinels=(-999.0,), indicator=True)
+
+
+def test_codes_are_categories_of_whole_numbers() -> None:
+    one = spec_of([{"genre_code": number % 5} for number in range(50)]).inputs[0]
+    assert isinstance(one, Category)
+    assert (one.whole, sorted(map(str, one.vocabulary))) == (True, ["0", "1", "2", "3", "4"])
