@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stream_scorer.ports import TrainingBuffer
-    from stream_scorer.services.operating.erase import Whereabouts
+    from stream_scorer.services.operating.whereabouts import Whereabouts
     from stream_scorer.settings import Settings
 
 
@@ -89,7 +89,7 @@ def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wai
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.core.messages import Erasure
     from stream_scorer.core.records import Partition
-    from stream_scorer.services.operating.erase import tell_joiners, wait_until_heard
+    from stream_scorer.services.operating.erase import send_erasure, wait_until_read
     from stream_scorer.wiring.streaming import log_reader
 
     clock, client, topic = SystemClock(), settings.kafka.client_config(), settings.topics.outcomes
@@ -99,8 +99,8 @@ def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wai
         Partition(topic, number) for number in range(KafkaTopicAdmin(client).describe([topic])[topic].partitions)
     ]
     with contextlib.closing(log_reader(settings, settings.join.group)) as reader:
-        places = tell_joiners(erasure, KafkaFeed(client, topic), reader, partitions)
-        return wait_until_heard(places, reader, clock, wait_s=wait_s)
+        offsets = send_erasure(erasure, KafkaFeed(client, topic), reader, partitions)
+        return wait_until_read(offsets, reader, clock, wait_s=wait_s)
 
 
 def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer | None") -> "Whereabouts":
@@ -108,7 +108,7 @@ def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer | None"
 
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.cli.progress import progress_over
-    from stream_scorer.services.operating.erase import Ground, locate
+    from stream_scorer.services.operating.whereabouts import Ground, locate
     from stream_scorer.services.verifying.reading import VerifyTopics
     from stream_scorer.wiring.streaming import join_config, log_reader
 
