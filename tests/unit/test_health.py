@@ -153,12 +153,12 @@ def test_a_silent_connection_blocks_nobody(port: int) -> None:
         assert "answer 42.0" in read(port, "/metrics")[1]
 
 
-def test_a_port_that_is_taken_is_wrong_usage(port: int, health: Health) -> None:
+def test_a_taken_port_is_wrong_usage(port: int, health: Health) -> None:
     with pytest.raises(UsageError, match=f"metrics.port {port} on 127.0.0.1 cannot be used"):
         serve_pages(MetricsSettings(port=port), health, CollectorRegistry())
 
 
-def test_an_address_that_is_not_ours_is_wrong_usage(health: Health) -> None:
+def test_a_foreign_address_is_wrong_usage(health: Health) -> None:
     with pytest.raises(UsageError, match=r"nowhere\.invalid"):
         serve_pages(MetricsSettings(port=1, address="nowhere.invalid"), health, CollectorRegistry())
 

@@ -21,20 +21,20 @@ SECRET_KEYS = [
 ]
 
 
-def test_every_setting_has_a_name_and_is_shown() -> None:
+def test_every_setting_is_shown() -> None:
     names = [name for name, _ in shown(Settings())]
     assert names == setting_names()
     assert {"kafka.bootstrap_servers", "join.window_ms", "log.level"} <= set(names)
 
 
 @pytest.mark.parametrize("key", SECRET_KEYS)
-def test_a_secret_of_the_kafka_client_is_masked_by_its_name(key: str) -> None:
+def test_kafka_secrets_are_masked_by_name(key: str) -> None:
     assert is_secret(key)
     settings = Settings.model_validate({"kafka": {"client": {key: "hush", "client.id": "loud"}}})
     assert dict(shown(settings))["kafka.client"] == {key: "********", "client.id": "loud"}
 
 
-def test_a_secret_in_its_table_or_in_the_url_of_redis_is_masked() -> None:
+def test_other_secrets_are_masked() -> None:
     settings = Settings.model_validate(
         {"kafka": {"secrets": {"any": "hush"}}, "redis": {"url": "redis://me:hush@there/0?password=hush"}}
     )
@@ -50,7 +50,7 @@ def test_every_setting_says_what_it_means(name: str) -> None:
     assert said.type
 
 
-def test_a_setting_is_described_with_type_unit_default_and_bounds() -> None:
+def test_a_setting_describes_itself() -> None:
     described_by_name = {each.name: each for each in described()}
     window, size = described_by_name["join.window_ms"], described_by_name["loop.batch_records_max"]
     assert (window.type, window.unit, window.default) == ("whole number >= 0", "milliseconds", "1800000")

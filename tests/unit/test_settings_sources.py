@@ -28,7 +28,7 @@ def test_without_any_source_the_defaults_hold() -> None:
     assert set(loaded.origins.values()) == {"default"}
 
 
-def test_a_flag_goes_before_a_variable_and_that_before_the_file(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_beat_variables_beat_files(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toml.write_text('[topics]\nrequests = "file"\noffers = "file"\noutcomes = "file"')
     monkeypatch.setenv("STREAM_SCORER_TOPICS__REQUESTS", "variable")
     monkeypatch.setenv("STREAM_SCORER_TOPICS__OFFERS", "variable")
@@ -51,9 +51,7 @@ def test_a_flag_goes_before_a_variable_and_that_before_the_file(toml: Path, monk
         ("loop", r"is not TOML"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_named_with_the_bound_or_the_nearest_name(
-    toml: Path, text: str, sentence: str
-) -> None:
+def test_faults_of_the_file_are_named(toml: Path, text: str, sentence: str) -> None:
     toml.write_text(text)
     with pytest.raises(UsageError, match=sentence):
         load_settings({}, file=toml)
@@ -67,26 +65,24 @@ def test_what_is_wrong_in_the_file_is_named_with_the_bound_or_the_nearest_name(
         ("STREAM_SCORER_CONFG", "STREAM_SCORER_CONFIG"),
     ],
 )
-def test_an_unknown_variable_is_refused_with_the_nearest_name(
-    variable: str, nearest: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_variables_meet_the_nearest_name(variable: str, nearest: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "1")
     with pytest.raises(UsageError, match=f"{variable}: did you mean {nearest}"):
         load_settings({})
 
 
-def test_a_name_like_none_is_sent_to_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_odd_name_meets_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAM_SCORER_FOO", "1")
     with pytest.raises(UsageError, match="STREAM_SCORER_FOO: `stream-scorer settings` lists them all"):
         load_settings({})
 
 
-def test_the_variable_that_names_the_file_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAM_SCORER_CONFIG", "elsewhere.toml")
     assert load_settings({}).settings == Settings()
 
 
-def test_any_key_of_the_kafka_client_passes_from_every_source(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kafka_keys_pass_from_every_source(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toml.write_text('[kafka.client]\n"security.protocol" = "sasl_ssl"\n"client.id" = "file"')
     monkeypatch.setenv("STREAM_SCORER_KAFKA__CLIENT", '{"client.id": "variable"}')
     monkeypatch.setenv("STREAM_SCORER_KAFKA__SECRETS", '{"sasl.password": "hush"}')
@@ -112,7 +108,7 @@ SERVICE = {
 }
 
 
-def test_variables_that_kubernetes_sets_for_a_service_of_our_name_are_passed_over(
+def test_variables_of_a_service_are_ignored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in SERVICE.items():
@@ -126,15 +122,13 @@ def test_variables_that_kubernetes_sets_for_a_service_of_our_name_are_passed_ove
     ("variable", "value"),
     [("STREAM_SCORER_METRICS_PORT", "9100"), ("STREAM_SCORER_PORT", "9100"), ("STREAM_SCORER_SERVICE_HOST", "kafka")],
 )
-def test_a_mistyped_setting_is_no_variable_of_kubernetes(
-    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mistyped_settings_are_not_ignored(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(UsageError, match=variable):
         load_settings({})
 
 
-def test_a_table_shows_all_that_gave_it_keys(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_shows_all_its_origins(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toml.write_text('[kafka.client]\n"client.id" = "file"')
     monkeypatch.setenv("STREAM_SCORER_KAFKA__CLIENT", '{"acks": "all"}')
     monkeypatch.setenv("STREAM_SCORER_KAFKA__SECRETS__sasl.password", "hush")
@@ -143,30 +137,30 @@ def test_a_table_shows_all_that_gave_it_keys(toml: Path, monkeypatch: pytest.Mon
     assert origins["kafka.secrets"] == "STREAM_SCORER_KAFKA__SECRETS__SASL.PASSWORD"
 
 
-def test_a_section_given_as_json_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_json_section_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAM_SCORER_LOOP", '{"poll_s": 3}')
     assert load_settings({}).origins["loop.poll_s"] == "STREAM_SCORER_LOOP"
 
 
-def test_a_key_of_the_kafka_client_needs_no_quotes(toml: Path) -> None:
+def test_kafka_keys_need_no_quotes(toml: Path) -> None:
     toml.write_text('[kafka.client]\nsecurity.protocol = "ssl"')
     assert load_settings({}, file=toml).settings.kafka.client == {"security.protocol": "ssl"}
 
 
-def test_an_unknown_table_is_refused_though_it_is_empty(toml: Path) -> None:
+def test_an_empty_unknown_table_is_refused(toml: Path) -> None:
     toml.write_text("[lop]")
     with pytest.raises(UsageError, match="no such setting: lop"):
         load_settings({}, file=toml)
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 5_000, "kafka.client = " + "{a = " * 2_000])
-def test_a_file_that_nests_without_end_is_refused(toml: Path, text: str) -> None:
+def test_a_deep_file_is_refused(toml: Path, text: str) -> None:
     toml.write_text(text)
     with pytest.raises(UsageError, match=str(toml)):
         load_settings({}, file=toml)
 
 
-def test_a_folder_of_labels_in_the_home_folder_lies_there(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_buffers_tilde_is_the_home(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     toml.write_text('buffer.folder = "~/labels"')
     assert load_settings({}, file=toml).settings.buffer.folder == "/home/me/labels"
@@ -189,7 +183,7 @@ def test_an_error_shows_no_secret(toml: Path, text: str) -> None:
     assert "hu" not in str(refused.value)
 
 
-def test_a_wrong_secret_is_not_told_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_secret_stays_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAM_SCORER_KAFKA__SECRETS", '{"sasl.password": ["hush"]}')
     with pytest.raises(UsageError) as refused:
         load_settings({})
@@ -201,7 +195,7 @@ def test_settings_made_by_hand_read_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert Settings().topics.requests == "customer-requests"
 
 
-def test_flags_pass_on_as_variables_that_mean_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_become_equal_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     flags = {
         "loop.delivery": "at_least_once",
         "metrics.port": 9,

@@ -43,9 +43,7 @@ def telemetry(registry: CollectorRegistry, clock: HandClock) -> PrometheusTeleme
     return PrometheusTelemetry(registry, health=Health(clock, stalled_after_s=60), clock=clock)
 
 
-def test_a_batch_counts_under_its_job_topic_and_code(
-    telemetry: PrometheusTelemetry, registry: CollectorRegistry
-) -> None:
+def test_a_batch_counts_by_job(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
     telemetry.batch(REPORT)
     telemetry.batch(REPORT)
     value = registry.get_sample_value
@@ -57,9 +55,7 @@ def test_a_batch_counts_under_its_job_topic_and_code(
     assert value("stream_scorer_end_to_end_seconds_bucket", {"job": "rank", "le": "0.5"}) == 2
 
 
-def test_a_partition_that_is_no_longer_held_has_no_lag(
-    telemetry: PrometheusTelemetry, registry: CollectorRegistry
-) -> None:
+def test_a_dropped_partition_has_no_lag(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
     telemetry.polled("rank", {Partition("requests", 0): 7, Partition("requests", 1): 9})
     telemetry.polled("rank", {Partition("requests", 1): 3})
     assert (
@@ -79,7 +75,7 @@ def test_partitions_held_follow_the_rebalances(telemetry: PrometheusTelemetry, r
     assert registry.get_sample_value("stream_scorer_rebalances_total", {"job": "rank"}) == 2
 
 
-def test_only_the_release_that_is_held_is_named_and_its_age_goes_on(
+def test_the_current_release_alone_is_named(
     telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: HandClock
 ) -> None:
     telemetry.release(ReleaseId("old"), 0, forced=False)
@@ -90,9 +86,7 @@ def test_only_the_release_that_is_held_is_named_and_its_age_goes_on(
     assert registry.get_sample_value("stream_scorer_release_age_seconds") == 20
 
 
-def test_labels_count_by_cause_and_open_requests_are_what_they_are_now(
-    telemetry: PrometheusTelemetry, registry: CollectorRegistry
-) -> None:
+def test_labels_count_by_cause(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
     telemetry.labels(LabelTally(Counter(accepted=2)), {"joined": 2, "unknown_request": 1}, open_requests=5)
     telemetry.labels(LabelTally(Counter(accepted=1, declined=1)), {"joined": 2}, open_requests=3)
     assert registry.get_sample_value("stream_scorer_labels_total", {"cause": "accepted"}) == 3
@@ -101,9 +95,7 @@ def test_labels_count_by_cause_and_open_requests_are_what_they_are_now(
     assert registry.get_sample_value("stream_scorer_open_requests") == 3
 
 
-def test_acceptance_delays_are_a_histogram_of_event_time(
-    telemetry: PrometheusTelemetry, registry: CollectorRegistry
-) -> None:
+def test_acceptance_delays_are_a_histogram(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
     telemetry.labels(LabelTally(delays_ms=[400, 1_000, 70_000]), {}, 0)
     telemetry.labels(LabelTally(delays_ms=[90_000_000]), {}, 0)
     page = generate_latest(registry).decode()
@@ -113,9 +105,7 @@ def test_acceptance_delays_are_a_histogram_of_event_time(
     assert "stream_scorer_acceptance_delay_seconds_sum 90071.4" in page
 
 
-def test_acceptance_is_counted_by_release_and_old_releases_go(
-    telemetry: PrometheusTelemetry, registry: CollectorRegistry
-) -> None:
+def test_old_releases_leave_the_page(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
     for number in range(RELEASES_MAX + 1):
         telemetry.labels(LabelTally(closed=Counter({f"r{number}": 10}), accepted=Counter({f"r{number}": 3})), {}, 0)
     assert registry.get_sample_value("stream_scorer_requests_closed_total", {"release_id": "r1"}) == 10
@@ -127,7 +117,7 @@ def test_the_version_is_among_the_metrics(telemetry: PrometheusTelemetry, regist
     assert "stream_scorer_build_info{version=" in generate_latest(registry).decode()
 
 
-def test_a_log_line_is_json_away_from_a_terminal_and_below_the_level_is_silence(
+def test_logs_are_json_without_a_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     set_up_logging(LogSettings(level="warning", format="auto"))
@@ -140,9 +130,7 @@ def test_a_log_line_is_json_away_from_a_terminal_and_below_the_level_is_silence(
     assert (said["event"], said["level"], said["records"]) == ("batch_aborted", "warning", 3)
 
 
-def test_logs_go_to_the_stderr_of_the_moment(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_logs_follow_the_present_stderr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with io.StringIO() as closed_soon, monkeypatch.context() as patch:
         patch.setattr("sys.stderr", closed_soon)
         set_up_logging(LogSettings())
@@ -151,9 +139,7 @@ def test_logs_go_to_the_stderr_of_the_moment(
     assert json.loads(capsys.readouterr().err)["event"] == "later"
 
 
-def test_features_are_counted_by_state_and_what_the_model_does_not_read_has_no_name(
-    telemetry: PrometheusTelemetry, registry: CollectorRegistry
-) -> None:
+def test_features_count_by_state(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
     for _ in range(2):
         telemetry.features(FeatureCoverage("customer", ("age",), 9, {"age": 5}, {"age": 1}, {"Age": 4}, 4))
     found = {
@@ -165,9 +151,7 @@ def test_features_are_counted_by_state_and_what_the_model_does_not_read_has_no_n
     assert found == {"read": 6, "missing": 10, "other_kind": 2, "unknown": 8}
 
 
-def test_features_of_a_model_that_serves_no_longer_leave_the_page(
-    telemetry: PrometheusTelemetry, registry: CollectorRegistry
-) -> None:
+def test_features_of_old_models_leave(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
     for name in ("age", "city"):
         telemetry.features(FeatureCoverage("customer", (name,), 3))
     samples = [sample for metric in registry.collect() for sample in metric.samples if "features" in sample.name]

@@ -11,10 +11,10 @@ def test_every_name_of_a_topic_is_described() -> None:
     assert len(list(TopicSettings().each())) == len(named)
 
 
-def test_a_topic_carries_a_message_with_a_schema() -> None:
+def test_every_topic_carries_a_known_message() -> None:
     assert {topic.message for _, topic in TopicSettings().each()} <= MESSAGES.keys() | SPECIAL
 
 
-def test_all_topics_but_the_catalog_are_of_customers() -> None:
+def test_only_the_catalog_is_without_customers() -> None:
     topics = TopicSettings(offers="catalog")
     assert [name for name, topic in topics.each() if not topic.of_customers] == ["catalog"]

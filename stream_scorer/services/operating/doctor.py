@@ -1,4 +1,4 @@
-"""Look at brokers, topics, groups, Redis and the release, and say of every fault what to do about it."""
+"""Examine brokers, topics, groups, Redis and the release; every warning or fault says what to do about it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _UNLIMITED = -1
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one look found; `do` says what to do about a warning or a fault."""
+    """The outcome of one check; `do` says what to do about a warning or a fault."""
 
     check: str
     state: Literal["ok", "warning", "fault"]
@@ -32,8 +32,8 @@ class Finding:
 class Expected:
     """What the settings ask of the outside.
 
-    `aligned` topics have one partition count and the broker's time; `kept_ms` says how long a topic must keep its
-    records at least; `groups` names the topics that each group reads, and the command that works in it.
+    `aligned` topics need equal partition counts; `kept_ms` is how long a topic must keep its records, at least;
+    `groups` maps each group to the command that works in it and the topics that it reads.
     """
 
     specs: Sequence[TopicSpec]
@@ -52,16 +52,21 @@ def examine(
     now_ms: int,
     ring: Callable[[], Iterable[Finding]] = tuple,
 ) -> list[Finding]:
-    """Return all findings; what cannot be looked at is a fault, and never ends the examination."""
-    findings = list(_told("brokers", lambda: _brokers(admin, expected), "start Kafka, or set kafka.bootstrap_servers"))
+    """Return all findings. What cannot be examined is a fault and never ends the examination.
+
+    Where no broker answers, topics and groups are not examined; nor is the release where Redis does not.
+    """
+    findings = list(
+        _guarded("brokers", lambda: _brokers(admin, expected), "start Kafka, or set kafka.bootstrap_servers")
+    )
     if findings[0].state != "fault":
-        findings += _told("topics", lambda: _topics(admin, expected), "look at the brokers' logs")
+        findings += _guarded("topics", lambda: _topics(admin, expected), "look at the brokers' logs")
         findings += [finding for group in expected.groups for finding in _group(admin, group, expected)]
         if not any(finding.check == "partitions" for finding in findings):
             findings += ring()
-    stored = list(_told("redis", lambda: _server(server), "start Redis or Valkey, or set redis.url"))
+    stored = list(_guarded("redis", lambda: _server(server), "start Redis or Valkey, or set redis.url"))
     if stored[0].state != "fault":
-        stored += _told(
+        stored += _guarded(
             "release",
             lambda: _release(releases, now_ms),
             "publish a model, or go back to an earlier release: stream-scorer publish",
@@ -69,7 +74,8 @@ def examine(
     return findings + stored
 
 
-def _told(check: str, look: Callable[[], Iterable[Finding]], do: str) -> Iterator[Finding]:
+def _guarded(check: str, look: Callable[[], Iterable[Finding]], do: str) -> Iterator[Finding]:
+    """Yield what a look yields; an expected error ends it as a fault."""
     try:
         yield from look()
     except StreamScorerError as error:
@@ -84,11 +90,17 @@ def _brokers(admin: TopicAdmin, expected: Expected) -> Iterator[Finding]:
         if reason is None:
             yield Finding("transactions", "ok", "possible")
         else:
-            do = "allow the transactional ids, see that __transaction_state has replicas enough, or set loop.delivery at_least_once"
+            do = (
+                "allow this user's transactional ids, give __transaction_state enough replicas, "
+                "or set loop.delivery to at_least_once"
+            )
             yield Finding("transactions", "fault", f"not possible: {reason}", do)
     if len(brokers) > 1 and expected.specs[0].replication_factor == 1:
         yield Finding(
-            "replication", "warning", "topics.replication_factor is 1: one broker lost is data lost", "set it to 3"
+            "replication",
+            "warning",
+            "topics.replication_factor is 1: a broker that is lost takes its records with it",
+            "set it to 3",
         )
 
 
@@ -108,13 +120,14 @@ def _topic(spec: TopicSpec, state: TopicState, expected: Expected) -> Iterator[F
     faults = list(_faults(spec, state.config, expected.kept_ms.get(spec.name))) if state.config is not None else []
     yield from faults
     if state.config is None:
-        says = f"{state.partitions} partitions; the broker does not tell its configuration"
+        says = f"{state.partitions} partitions; the broker does not report its configuration"
         yield Finding(spec.name, "warning", says, "nothing, if this is the embedded broker")
     elif not faults:
         yield Finding(spec.name, "ok", f"{state.partitions} partitions, {state.replication_factor} replicas")
 
 
 def _faults(spec: TopicSpec, config: Mapping[str, str], kept_ms: int | None) -> Iterator[Finding]:
+    # what to type: whoever reads a fault at night should not have to look the command up
     def alter(key: str, value: str) -> str:
         return f"kafka-configs.sh --alter --entity-type topics --entity-name {spec.name} --add-config {key}={value}"
 
@@ -128,15 +141,15 @@ def _faults(spec: TopicSpec, config: Mapping[str, str], kept_ms: int | None) -> 
         yield Finding(spec.name, "fault", says, alter("max.message.bytes", str(bytes_min)))
     retention_ms = int(config.get("retention.ms", _UNLIMITED))
     if kept_ms is not None and _UNLIMITED < retention_ms < kept_ms:
-        says = f"retention.ms is {retention_ms}, must be at least {kept_ms}: the join looks back so far"
+        says = f"retention.ms is {retention_ms}, must be at least {kept_ms}: the join reads back that far"
         yield Finding(spec.name, "fault", says, alter("retention.ms", spec.config.get("retention.ms", str(kept_ms))))
 
 
 def _counts(partitions: Mapping[str, int]) -> Iterator[Finding]:
     if len(set(partitions.values())) > 1:
         most = max(partitions.values())
-        fewer = ", ".join(f"{name} {count}" for name, count in partitions.items() if count < most)
-        says = f"partition counts must be equal, the most is {most}, but {fewer}"
+        fewer = ", ".join(f"{name} has {count}" for name, count in partitions.items() if count < most)
+        says = f"partition counts must be equal: the most is {most}, but {fewer}"
         yield Finding(
             "partitions",
             "fault",
@@ -156,7 +169,7 @@ def _group(admin: TopicAdmin, group: str, expected: Expected) -> Iterator[Findin
         else:
             yield Finding(group, "ok", says)
 
-    for finding in _told(group, look, ""):
+    for finding in _guarded(group, look, ""):
         yield finding if finding.state != "fault" else Finding(group, "warning", finding.says)
 
 
@@ -176,7 +189,7 @@ def _server(server: StoreAdmin) -> Iterator[Finding]:
             "redis memory",
             "warning" if full else "ok",
             says,
-            "raise maxmemory: a release is written beside the old" if full else "",
+            "raise maxmemory: the next release is written beside the current one" if full else "",
         )
 
 
@@ -191,15 +204,15 @@ def _release(releases: ReleaseStore, now_ms: int) -> Iterator[Finding]:
 
 
 def _features(release: Release, model: Model) -> Finding:
-    """Say whether the offers that serve state what the model reads; a sample of them tells."""
+    """Check on a sample whether the current release's offers have the features that the model reads."""
     spec, fragments = model.item_tower.spec, release.catalog.fragments
     rows = np.unique(np.linspace(0, len(fragments) - 1, min(len(fragments), SAMPLE_OFFERS)).astype(int)).tolist()
     coverage = coverage_of(spec, [msgspec.json.decode(fragments[row], type=dict[str, Any]) for row in rows])
-    do = "publish offers that state them; of requests, stream_scorer_features_total on the rankers' metrics counts the same"
+    do = "publish offers that have them; for requests, see stream_scorer_features_total on the rankers' metrics"
     if missing := coverage.mostly_missing():
         says = f"{len(missing)} of {len(coverage.read)} features that the model reads are missing from most offers: "
         return Finding("features", "warning", says + ", ".join(missing[:5]), do)
-    return Finding("features", "ok", f"offers state the {len(coverage.read)} features that the model reads")
+    return Finding("features", "ok", f"offers have the {len(coverage.read)} features that the model reads")
 
 
 def _age(seconds: float) -> str:

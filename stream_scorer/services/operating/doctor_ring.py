@@ -1,4 +1,4 @@
-"""The doctor's look at the ring's state: whether it goes on with the topics and settings of now."""
+"""The doctor's check of the ring's state: whether it can go on with the present topics and settings."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ ADOPT = "stop rank and join, and run stream-scorer topics --adopt"
 
 @dataclass(frozen=True, slots=True)
 class RingState:
-    """Where the ring's state is: `standing` compares the joiners'.
+    """What the ring's state was made with, to compare with what is there now.
 
-    The buffer and the releases state topic ids of their own.
+    `standing` compares the joiners' committed state; the buffer and the releases each note the id of the topic that
+    they were filled from.
     """
 
     standing: Callable[[], Standing]
@@ -27,7 +28,7 @@ class RingState:
 
 
 def ring_findings(ring: RingState) -> Iterator[Finding]:
-    """Say what of the ring's state cannot go on; what is missing altogether is said of the topics and of Redis."""
+    """Yield what keeps the ring from going on; topics, groups or releases that are missing are other checks' findings."""
     for look in (_joined, _buffered, _refreshed):
         try:
             yield from look(ring)
@@ -36,7 +37,7 @@ def ring_findings(ring: RingState) -> Iterator[Finding]:
         except UsageError as error:
             yield Finding("ring", "fault", str(error), ADOPT)
         except StreamScorerError as error:
-            yield Finding("ring", "warning", f"not compared with its state: {error}", "run doctor again")
+            yield Finding("ring", "warning", f"the ring was not compared with its state: {error}", "run doctor again")
 
 
 def _joined(ring: RingState) -> Iterator[Finding]:
@@ -44,7 +45,9 @@ def _joined(ring: RingState) -> Iterator[Finding]:
     if stands.grown:
         yield Finding("ring", "warning", stands.grown, "let the ring drain, then " + ADOPT)
     else:
-        yield Finding("ring", "ok", f"{stands.shape.partitions} partitions, and settings as its state was made with")
+        yield Finding(
+            "ring", "ok", f"{stands.shape.partitions} partitions, with the settings by which its state was made"
+        )
 
 
 def _buffered(ring: RingState) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
-"""Send events to a topic: at full speed, at a rate, or as their own times say.
+"""Send events to a topic: at full speed, at a rate, or at the pace of their own times.
 
-What is plainly wrong with the first is said before any is sent: a topic cannot take records back.
+The first event is checked before any is sent: nothing can be removed from a topic again.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ class Pace:
     speed: float | None = None
 
     def step(self) -> int:
-        """Return how many records to send at once so that the pace stays even."""
+        """Return how many records to send at once: few enough that the pace stays even, many enough that it is fast."""
         if self.speed is not None:
             return 1
         return _SEND_MAX if self.rate is None else max(1, min(_SEND_MAX, math.ceil(self.rate / _STEPS_PER_S)))
@@ -54,7 +54,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What came of it."""
+    """How many records were delivered, why others were not, and how long it took."""
 
     delivered: int
     failures: dict[str, int]
@@ -71,7 +71,7 @@ def replay(
     progress: Callable[[int], None] = lambda sent: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Replayed:
-    """Send all events in order, or until told to stop, and wait until they are delivered or given up."""
+    """Send all events in order, or until `stopping`, and wait until each is delivered or given up."""
     started_s, sent, first_time_ms = clock.monotonic_s(), 0, None
     for batch in _batches(events, pace.step()):
         if first_time_ms is None:
@@ -96,7 +96,7 @@ def _batches(events: Iterable[Event], size: int) -> Iterator[list[Event]]:
 
 
 def with_first_checked(events: Iterable[Event], kind: Kind, topic: str) -> Iterator[Event]:
-    """Return the events when the first is a message of the topic's kind. Raises UsageError that says what it lacks."""
+    """Return all events. Raises UsageError when the first is no message of the topic's kind, with what it lacks."""
     rest = iter(events)
     first = next(rest, None)
     if first is None:
@@ -110,7 +110,7 @@ def with_first_checked(events: Iterable[Event], kind: Kind, topic: str) -> Itera
 
 
 def fault_of(value: bytes, kind: Kind) -> str | None:
-    """Say what is wrong with a record of this kind, None: nothing that can be seen before it is sent."""
+    """Return what a worker would refuse the record for, or None; times in seconds would be accepted, and are a fault here."""
     if missing := _missing(value, kind):
         return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
     decoded: Any = decode_all([Record("", 0, 0, None, value, 0)], kind)
@@ -124,7 +124,7 @@ def fault_of(value: bytes, kind: Kind) -> str | None:
 
 
 def _missing(value: bytes, kind: Kind) -> list[str]:
-    """Return the fields that the message must have and the record has not; none when the record is no object."""
+    """Return the required fields that are not there; none when the value is no JSON object: the decoder says so better."""
     try:
         given = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Rank requests offline: they become records of one batch after the other, and go the ranker's way."""
+"""Rank requests offline, by the ranker's own function, batch by batch."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ _TOPICS = RankTopics("requests", "acceptances", "rankings", "outcomes")
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Rankings in the order of their requests.
+    """Rankings, in the order of their requests, and refusals.
 
-    A dead letter's record has the request's number, from 1, for its offset.
+    A dead letter's offset is the number of its request, counted from 1.
     """
 
     rankings: list[bytes]
@@ -33,7 +33,7 @@ def score(
     offer_features: OfferFeatures = ALL_FEATURES,
     ranking_bytes_max: int,
 ) -> Iterator[Scored]:
-    """Yield batch by batch what the ranker would have written."""
+    """Yield, batch by batch, the bytes that the ranker would write."""
     records = (Record(_TOPICS.requests, 0, number, None, request, 0) for number, request in enumerate(requests, 1))
     while batch := list(islice(records, BATCH_REQUESTS)):
         ranked = rank_batch(

@@ -91,7 +91,7 @@ READERS = {
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("words", READERS.values(), ids=READERS)
-def test_what_cannot_be_read_is_a_sentence(
+def test_unreadable_places_give_a_sentence(
     words: list[str], place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run([word.format(place) for word in words], monkeypatch, capsys)
@@ -109,16 +109,14 @@ WRITERS = {
 
 @pytest.mark.parametrize("out", OUTS)
 @pytest.mark.parametrize("words", WRITERS.values(), ids=WRITERS)
-def test_what_cannot_be_written_is_a_sentence(
+def test_unwritable_places_give_a_sentence(
     words: list[str], out: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, _ = run([word.format(out) for word in words], monkeypatch, capsys)
     assert code in {1, 2}
 
 
-def test_retrain_of_what_is_not_there_is_wrong_usage(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_retrain_refuses_missing_labels(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["retrain", "--labels", "missing", "--offers", "offers.jsonl", "--out", "model"]
     assert run(words, monkeypatch, capsys)[0] == 2
 
@@ -146,7 +144,7 @@ TOML = {
 
 @pytest.mark.parametrize("text", TOML.values(), ids=TOML)
 @pytest.mark.parametrize("command", cli.COMMANDS)
-def test_every_command_refuses_a_wrong_settings_file(
+def test_commands_refuse_wrong_settings_files(
     command: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("s.toml").write_text(text)
@@ -156,7 +154,7 @@ def test_every_command_refuses_a_wrong_settings_file(
 
 
 @pytest.mark.parametrize("command", sorted(set(cli.COMMANDS) - {"demo", "bench"}))  # which go by no variable
-def test_every_command_that_reads_variables_refuses_an_unknown_one(
+def test_commands_refuse_unknown_variables(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STREAM_SCORER_LOOP__POL_S", "1")

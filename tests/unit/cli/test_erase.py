@@ -8,7 +8,7 @@ from tests.unit.cli.commands import exit_code_of
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
-def test_a_buffer_that_is_not_there_is_wrong_usage(
+def test_a_missing_buffer_is_wrong_usage(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -18,7 +18,7 @@ def test_a_buffer_that_is_not_there_is_wrong_usage(
 
 
 @pytest.mark.parametrize("customer", ["", "a\nb", "x" * 257])
-def test_an_id_that_nobody_can_have_is_wrong_usage(
+def test_an_impossible_id_is_wrong_usage(
     customer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code_of(monkeypatch, "erase", "--customer", customer, "--no-buffer") == 2

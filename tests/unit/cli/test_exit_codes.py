@@ -18,7 +18,7 @@ from stream_scorer.errors import BadModel, NotReady, StreamScorerError, Transien
         (StreamScorerError("no"), 1),
     ],
 )
-def test_usage_is_2_and_any_other_expected_error_1(
+def test_wrong_usage_alone_exits_with_2(
     error: StreamScorerError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "app", _raising(error))
@@ -28,9 +28,7 @@ def test_usage_is_2_and_any_other_expected_error_1(
     assert capsys.readouterr().err == "stream-scorer: no\n"
 
 
-def test_a_package_that_an_extra_brings_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(cli, "app", _raising(ModuleNotFoundError(name="pyarrow")))
     with pytest.raises(SystemExit):
         cli.main()
@@ -45,7 +43,7 @@ def test_a_package_that_an_extra_brings_is_named(
         (OSError("When resolving region for bucket 'x': not found"), 1, "When resolving region for bucket"),
     ],
 )
-def test_trouble_of_files_is_a_sentence_whether_a_name_is_known_or_not(
+def test_file_errors_give_a_sentence(
     error: OSError, code: int, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "app", _raising(error))

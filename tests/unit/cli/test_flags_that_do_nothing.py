@@ -23,7 +23,7 @@ def refused(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("flag", TORCH_ALONE, ids=" ".join)
-def test_the_h2o_engine_refuses_what_only_torch_takes(
+def test_h2o_refuses_options_of_torch(
     flag: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "model"

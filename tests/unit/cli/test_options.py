@@ -12,14 +12,14 @@ from stream_scorer.errors import UsageError
 from stream_scorer.settings_shown import setting_names
 
 
-def test_a_file_that_could_not_be_written_is_refused_at_once(tmp_path: Path) -> None:
+def test_unwritable_files_are_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--report .*/nowhere/page.html cannot be written: No such file"):
         check_writable(tmp_path / "nowhere" / "page.html", "--report")
     with pytest.raises(UsageError, match="Is a directory"):
         check_writable(tmp_path, "--out")
 
 
-def test_looking_makes_no_file_and_leaves_one_as_it_is(tmp_path: Path) -> None:
+def test_the_writable_check_leaves_no_trace(tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.write_text("kept")
     for path in (there, tmp_path / "new", None):
@@ -89,7 +89,7 @@ def test_a_value_meets_its_nearest_name(value: str, end: str) -> None:
 
 
 @pytest.mark.parametrize("words", [["--config", "~/s.toml", "settings"], ["settings", "--config=~/s.toml"]])
-def test_a_tilde_is_the_home_folder_where_no_shell_expands_it(
+def test_a_tilde_is_the_home_folder(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))

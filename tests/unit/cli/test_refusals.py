@@ -8,7 +8,7 @@ def letter(number: int, message: str) -> DeadLetter:
     return DeadLetter(Record("requests", 0, number, None, b"", 0), "missing_field", message)
 
 
-def test_equal_reasons_are_a_line_with_a_count() -> None:
+def test_equal_reasons_share_a_line() -> None:
     refusals = Refusals()
     fresh = refusals.fresh([letter(number, "customer_id: Field required") for number in range(5, 15_005)])
     fresh += refusals.fresh([letter(20_000, "event_time_ms: Field required")])

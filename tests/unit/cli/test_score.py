@@ -28,7 +28,7 @@ def score(monkeypatch: pytest.MonkeyPatch, folder: Path, requests: str = "reques
     return exit_code_of(monkeypatch, "score", "--requests", str(folder / requests), *given, *words)
 
 
-def test_what_can_be_read_and_written_is_ranked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readable_requests_are_ranked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert score(monkeypatch, folder, out=str(folder / "out.jsonl")) == 0
     assert json.loads((folder / "out.jsonl").read_text())["request_id"] == "r1"
 

@@ -30,9 +30,7 @@ def test_each_setting_is_described(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert list(json.loads(out)) == setting_names()
 
 
-def test_variables_of_kubernetes_are_noted_beside_the_data(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_variables_of_kubernetes_are_noted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     variables = {"STREAM_SCORER_PORT": "tcp://10.0.0.1:80"}
     out, err = printed(["settings", "--json"], monkeypatch, capsys, **variables)
     assert json.loads(out)["metrics.port"] == {"value": 0, "from": "default"}

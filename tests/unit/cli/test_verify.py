@@ -8,7 +8,7 @@ from tests.unit.cli.commands import exit_code_of
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
-def test_a_named_buffer_that_is_not_there_is_wrong_usage(
+def test_a_missing_named_buffer_is_refused(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()

@@ -93,13 +93,13 @@ def advance(crowd: Crowd, seconds: float, *, sending: bool = True) -> list[str]:
     ]
 
 
-def test_requests_come_at_their_rate_and_wait_for_rankings(crowd: Crowd, broker: MemoryBroker) -> None:
+def test_requests_keep_their_rate(crowd: Crowd, broker: MemoryBroker) -> None:
     advance(crowd, 10)
     assert len(requests_on(broker)) == pytest.approx(1_000, rel=0.15)
     assert crowd.waiting == crowd.sent[TOPICS.requests] == len(requests_on(broker))
 
 
-def test_each_ranking_is_seen_once_with_its_latency(crowd: Crowd, broker: MemoryBroker, clock: HandClock) -> None:
+def test_each_ranking_counts_once(crowd: Crowd, broker: MemoryBroker, clock: HandClock) -> None:
     advance(crowd, 1)
     clock.sleep(0.5)
     rank_all(broker)
@@ -121,7 +121,7 @@ def test_answers_go_out_when_they_are_due(crowd: Crowd, broker: MemoryBroker) ->
     assert crowd.sent["accepted"] == sum(answer.accepted for answer in sent) > 0
 
 
-def test_nobody_answers_a_ranking_that_was_not_there_yet(crowd: Crowd, broker: MemoryBroker, clock: HandClock) -> None:
+def test_answers_follow_their_ranking(crowd: Crowd, broker: MemoryBroker, clock: HandClock) -> None:
     advance(crowd, 2)
     clock.sleep(30)
     rank_all(broker)
@@ -135,7 +135,7 @@ def test_nobody_answers_a_ranking_that_was_not_there_yet(crowd: Crowd, broker: M
     assert all(100 <= answer["event_time_ms"] - seen_ms < 200 for answer in answers)
 
 
-def test_what_a_customer_took_is_what_is_answered(crowd: Crowd, broker: MemoryBroker) -> None:
+def test_customers_accept_what_they_took(crowd: Crowd, broker: MemoryBroker) -> None:
     advance(crowd, 5)
     rank_all(broker)
     took = {seen.ranking.request_id for seen in crowd.step(wait_s=0.0, sending=False) if seen.accepted}
@@ -144,7 +144,7 @@ def test_what_a_customer_took_is_what_is_answered(crowd: Crowd, broker: MemoryBr
     assert {answer["request_id"] for answer in answers if answer["accepted"]} == took
 
 
-def test_a_later_revision_of_labels_counts_in_place_of_the_first(crowd: Crowd, broker: MemoryBroker) -> None:
+def test_the_latest_revision_of_labels_counts(crowd: Crowd, broker: MemoryBroker) -> None:
     for revision, cause in ((1, None), (2, "window_closed")):
         offers = [
             LabelledOffer("offer-000000", 1, 0.0, 1.0, {}, 1, "accepted", 5),

@@ -33,14 +33,14 @@ def moment(tally: Tally, *, at_ms: int = 2_000) -> Moment:
     return Moment(START_MS + at_ms, "serving", 240.0, 3, 12_345, tally)
 
 
-def test_elsewhere_than_on_a_terminal_figures_are_lines(tally: Tally) -> None:
+def test_without_a_terminal_figures_are_lines(tally: Tally) -> None:
     stream = StringIO()
     Screen(stream).show(moment(tally))
     words = " ".join(stream.getvalue().split())
     assert words == "2 s 240 events/s p50 7 ms p99 7 ms lag 3 labels 12,345 acceptance 0.250 release 1: serving"
 
 
-def test_on_a_terminal_of_80_columns_nothing_wraps(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_wraps_at_80_columns(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     stream = StringIO()

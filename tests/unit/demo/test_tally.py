@@ -40,7 +40,7 @@ def test_the_series_has_every_second() -> None:
     assert Tally(0).seconds() == []
 
 
-def test_recent_figures_leave_out_what_is_long_ago() -> None:
+def test_recent_figures_forget_old_ones() -> None:
     tally = Tally(0)
     tally.add([seen(0, accepted=True, latency_ms=900), seen(30_000), seen(31_000)])
     assert tally.recent_rate(31_500) == Rate(2, 0)

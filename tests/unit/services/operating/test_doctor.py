@@ -47,7 +47,7 @@ def test_a_healthy_world_has_no_troubles(world: World) -> None:
     assert world.troubles() == []
 
 
-def test_one_fault_is_told_when_no_broker_answers_and_redis_is_looked_at_all_the_same(world: World) -> None:
+def test_redis_is_examined_without_brokers(world: World) -> None:
     world.admin.away = True
     world.facts = replace(WELL, eviction_policy="allkeys-lru")
     assert [(finding.check, finding.state) for finding in world.troubles()] == [
@@ -56,7 +56,7 @@ def test_one_fault_is_told_when_no_broker_answers_and_redis_is_looked_at_all_the
     ]
 
 
-def test_impossible_transactions_are_a_fault_only_where_they_are_needed(world: World) -> None:
+def test_transactions_matter_for_exactly_once_alone(world: World) -> None:
     world.admin.refusal = "not authorized"
     (finding,) = world.troubles()
     assert (finding.check, finding.says) == ("transactions", "not possible: not authorized")
@@ -75,7 +75,7 @@ def test_unequal_partition_counts_are_a_fault(world: World) -> None:
     world.admin.topics[TOPICS.outcomes] = replace(world.admin.topics[TOPICS.outcomes], partitions=4)
     (finding,) = world.troubles()
     assert (finding.check, finding.state) == ("partitions", "fault")
-    assert "the most is 8, but outcomes 4" in finding.says
+    assert "the most is 8, but outcomes has 4" in finding.says
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_unequal_partition_counts_are_a_fault(world: World) -> None:
         (
             TOPICS.outcomes,
             {"retention_ms": "60000"},
-            "retention.ms is 60000, must be at least 5640000: the join looks back so far",
+            "retention.ms is 60000, must be at least 5640000: the join reads back that far",
         ),
         (
             TOPICS.dead_letters,
@@ -100,21 +100,19 @@ def test_unequal_partition_counts_are_a_fault(world: World) -> None:
         ),
     ],
 )
-def test_a_topic_that_is_set_wrong_is_a_fault_that_says_how_to_alter_it(
-    world: World, topic: str, config: dict[str, str], says: str
-) -> None:
+def test_a_wrong_topic_names_the_remedy(world: World, topic: str, config: dict[str, str], says: str) -> None:
     world.configure(topic, **config)
     (finding,) = world.troubles()
     assert (finding.check, finding.state, finding.says) == (topic, "fault", says)
     assert f"--entity-name {topic} --add-config {next(iter(config)).replace('_', '.')}=" in finding.do
 
 
-def test_records_kept_for_ever_are_kept_long_enough(world: World) -> None:
+def test_unlimited_retention_is_long_enough(world: World) -> None:
     world.configure(TOPICS.rankings, retention_ms="-1")
     assert world.troubles() == []
 
 
-def test_a_group_that_is_behind_and_has_no_members_is_a_warning(world: World) -> None:
+def test_a_group_behind_needs_members(world: World) -> None:
     world.admin.behind[SETTINGS.join.group] = {Partition(TOPICS.rankings, 0): 7}
     (finding,) = world.troubles()
     assert (finding.state, finding.says, finding.do) == ("warning", "0 members, 7 records behind", "stream-scorer join")
@@ -123,20 +121,20 @@ def test_a_group_that_is_behind_and_has_no_members_is_a_warning(world: World) ->
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
-def test_a_store_that_may_evict_is_a_fault(world: World, policy: str) -> None:
+def test_an_evicting_store_is_a_fault(world: World, policy: str) -> None:
     world.facts = replace(WELL, eviction_policy=policy)
     (finding,) = world.troubles()
     assert (finding.check, finding.state) == ("redis memory", "fault")
     assert "noeviction" in finding.do
 
 
-def test_a_store_that_is_nearly_full_is_a_warning(world: World) -> None:
+def test_a_nearly_full_store_warns(world: World) -> None:
     world.facts = replace(WELL, memory_used_bytes=90)
     (finding,) = world.troubles()
     assert (finding.check, finding.state) == ("redis memory", "warning")
 
 
-def test_a_store_that_is_away_is_one_fault(world: World) -> None:
+def test_an_unreachable_store_is_one_fault(world: World) -> None:
     world.releases.away = True
     (finding,) = world.troubles(MemoryStoreAdmin(None))
     assert (finding.check, finding.state) == ("redis", "fault")
@@ -148,7 +146,7 @@ def test_no_release_yet_is_a_fault(world: World) -> None:
     assert (finding.check, finding.state) == ("release", "fault")
 
 
-def test_offers_that_lack_what_the_model_reads_are_a_warning(world: World) -> None:
+def test_offers_without_the_features_warn(world: World) -> None:
     world.releases, made = MemoryReleases(), model(1)
     stated = [offer(number, features={"Price": 1.0, "colour": "red"}) for number in range(3)]
     written = release(made, stated)

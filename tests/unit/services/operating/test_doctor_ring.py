@@ -40,7 +40,7 @@ def world() -> World:
     return World()
 
 
-def test_a_ring_that_is_as_its_state_was_made_with_is_well(world: World) -> None:
+def test_an_unchanged_ring_is_well(world: World) -> None:
     assert world.states() == [("ring", "ok")]
 
 
@@ -48,14 +48,14 @@ def test_topics_that_have_grown_are_a_warning(world: World) -> None:
     assert world.states(lambda: Standing(RingShape(4), TopicShape(8))) == [("ring", "warning")]
 
 
-def test_settings_that_the_state_was_not_made_with_are_a_fault(world: World) -> None:
+def test_changed_settings_are_a_fault(world: World) -> None:
     def refuse() -> Standing:
         raise UsageError("join.window_ms was 1 and is 2")
 
     assert world.states(refuse) == [("ring", "fault")]
 
 
-def test_a_topic_made_anew_is_named_where_its_offsets_are_kept(world: World) -> None:
+def test_a_recreated_topic_is_named(world: World) -> None:
     world.broker.make_anew("labels")
     world.broker.make_anew("offers")
     assert world.states()[1:] == [("buffer", "fault"), ("refresh", "warning")]

@@ -15,7 +15,7 @@ def run(pace: Pace, events: list[Event] = EVENTS, feed: MemoryFeed | None = None
     return replay(events, feed or MemoryFeed(), topic="t", pace=pace, clock=HandClock(), **options)  # type: ignore[arg-type]
 
 
-def test_every_event_arrives_in_order_under_its_key() -> None:
+def test_events_keep_order_and_key() -> None:
     feed = MemoryFeed()
     replayed = run(Pace(), feed=feed)
     assert [(record.key, record.value) for record in feed.records] == [(event.key, event.value) for event in EVENTS]
@@ -28,7 +28,7 @@ def test_a_rate_takes_the_time_it_should(rate: float) -> None:
     assert run(Pace(rate=rate)).seconds == pytest.approx(2_500 / rate, abs=max(0.01, 1 / rate) + 1e-6)
 
 
-def test_at_ten_times_the_speed_an_hour_takes_six_minutes() -> None:
+def test_speed_divides_the_time() -> None:
     events = [Event(None, b"{}", time_ms) for time_ms in (5_000, 5_000 + 1_800_000, 5_000 + 3_600_000)]
     assert run(Pace(speed=10), events).seconds == pytest.approx(360, abs=0.001)
 
@@ -38,7 +38,7 @@ def test_speed_without_times_is_refused() -> None:
         run(Pace(speed=10), [Event(None, b"{}")])
 
 
-def test_what_was_not_delivered_is_counted_by_reason_and_the_rest_goes_on() -> None:
+def test_undelivered_records_count_by_reason() -> None:
     feed = MemoryFeed(refuse=lambda record: "too large" if record.key == b"7" else None)
     replayed = run(Pace(), feed=feed)
     assert (replayed.delivered, replayed.failures) == (2_499, {"too large": 1})

@@ -11,7 +11,7 @@ from stream_scorer.topic_settings import TopicSettings
 SPEC = TopicSpec("t", 8, 3, {"cleanup.policy": "delete", "retention.ms": "5"})
 
 
-def test_missing_topics_are_created_as_they_should_be() -> None:
+def test_missing_topics_are_created() -> None:
     admin = MemoryTopicAdmin()
     results = create_topics(admin, [SPEC])
     assert [(result.action, result.differences) for result in results] == [("created", ())]
@@ -24,7 +24,7 @@ def test_the_second_time_nothing_is_done() -> None:
     assert [(result.action, result.differences) for result in create_topics(admin, [SPEC])] == [("exists", ())]
 
 
-def test_what_exists_stays_as_it_is_and_is_told() -> None:
+def test_existing_topics_are_compared_only() -> None:
     other = TopicState(4, 3, {"cleanup.policy": "compact", "retention.ms": "5"})
     admin = MemoryTopicAdmin({"t": other})
     (result,) = create_topics(admin, [SPEC])
@@ -32,14 +32,14 @@ def test_what_exists_stays_as_it_is_and_is_told() -> None:
     assert admin.topics["t"] == other
 
 
-def test_a_broker_that_does_not_tell_is_told() -> None:
+def test_a_silent_broker_is_a_difference() -> None:
     assert differences(SPEC, TopicState(8, 1, None)) == (
         "replication factor 1, not 3",
-        "the broker does not tell its configuration",
+        "the broker does not report its configuration",
     )
 
 
-def test_rankings_outcomes_and_labels_have_one_partition_count_and_the_brokers_time() -> None:
+def test_the_joins_topics_are_aligned() -> None:
     settings = Settings()
     specs = {spec.name: spec for spec in topic_specs(settings)}
     aligned = [specs[name] for name in (settings.topics.rankings, settings.topics.outcomes, settings.topics.labels)]
@@ -47,7 +47,7 @@ def test_rankings_outcomes_and_labels_have_one_partition_count_and_the_brokers_t
     assert all(spec.config["message.timestamp.type"] == "LogAppendTime" for spec in aligned)
 
 
-def test_the_defaults_keep_rankings_and_outcomes_longer_than_the_join_looks_back() -> None:
+def test_retention_covers_the_joins_horizon() -> None:
     settings = Settings()
     specs = {spec.name: spec for spec in topic_specs(settings)}
     assert all(
@@ -62,7 +62,7 @@ def test_offers_are_compacted() -> None:
     assert specs[settings.topics.offers].config["cleanup.policy"] == "compact"
 
 
-def test_a_ranking_of_the_largest_size_leaves_room_for_its_labels() -> None:
+def test_the_largest_ranking_leaves_room_for_labels() -> None:
     settings = Settings(topics=TopicSettings(record_bytes_max=1_048_588))
     [labels] = [spec for spec in topic_specs(settings) if spec.name == settings.topics.labels]
     assert ranking_bytes_max(settings) + 75 * LIMIT_MAX < int(labels.config["max.message.bytes"])

@@ -387,7 +387,7 @@ def test_a_planted_fault_is_found(ring: Ring, kind: str, plant: Plant) -> None:
     assert report.examples[kind]
 
 
-def test_what_nobody_has_settled_yet_is_no_fault() -> None:
+def test_unsettled_records_are_no_fault() -> None:
     ring = Ring()
     ring.settle()
     ring.append(TOPICS.requests, {"request_id": "r1"})
@@ -407,7 +407,7 @@ def test_an_open_window_owes_no_negatives() -> None:
 
 
 @pytest.mark.parametrize("now", [0.1, 1.0])
-def test_rows_are_judged_by_the_share_that_was_kept_when_they_were_written(ring: Ring, now: float) -> None:
+def test_rows_are_judged_by_their_own_sampling(ring: Ring, now: float) -> None:
     ring.fill(keep_prob=0.5)
     assert ring.verify(replace(CONFIG, keep_prob=now)).faults == {}
     assert ring.buffer is not None
@@ -418,7 +418,7 @@ def test_rows_are_judged_by_the_share_that_was_kept_when_they_were_written(ring:
     assert set(ring.verify(replace(CONFIG, keep_prob=now)).faults) == {"rows_missing"}
 
 
-def test_at_least_once_may_double_outputs_but_not_lose_them(ring: Ring) -> None:
+def test_at_least_once_tolerates_doubles_alone(ring: Ring) -> None:
     ring.append("rankings", ring.log("rankings")[0].value or b"")
     ring.settle()
     report = ring.verify(replace(CONFIG, exactly_once=False))
@@ -442,9 +442,7 @@ def test_examples_are_few_and_counts_are_whole() -> None:
 
 
 @pytest.mark.parametrize(("digest", "faults"), [(None, set()), (b"0" * 64, {"dead_letter_altered"})])
-def test_a_dead_letter_of_a_record_too_large_is_judged_by_the_digest_it_states(
-    digest: bytes | None, faults: set[str]
-) -> None:
+def test_truncated_letters_are_judged_by_digest(digest: bytes | None, faults: set[str]) -> None:
     ring = Ring()
     ring.refuse(ring.append(TOPICS.requests, b" " * 1_000_001))
     if digest is not None:
