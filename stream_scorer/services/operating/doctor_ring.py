@@ -28,7 +28,7 @@ class RingState:
 
 
 def ring_findings(ring: RingState) -> Iterator[Finding]:
-    """Yield what keeps the ring from going on; topics, groups or releases that are missing are other checks' findings."""
+    """Yield what keeps the ring from going on; what is missing altogether is a finding of other checks."""
     for look in (_joined, _buffered, _refreshed):
         try:
             yield from look(ring)

@@ -110,7 +110,10 @@ def with_first_checked(events: Iterable[Event], kind: Kind, topic: str) -> Itera
 
 
 def fault_of(value: bytes, kind: Kind) -> str | None:
-    """Return what a worker would refuse the record for, or None; times in seconds would be accepted, and are a fault here."""
+    """Return why a worker would refuse the record; None: it would not.
+
+    Times in seconds would be accepted, and are a fault here.
+    """
     if missing := _missing(value, kind):
         return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
     decoded: Any = decode_all([Record("", 0, 0, None, value, 0)], kind)
@@ -124,7 +127,7 @@ def fault_of(value: bytes, kind: Kind) -> str | None:
 
 
 def _missing(value: bytes, kind: Kind) -> list[str]:
-    """Return the required fields that are not there; none when the value is no JSON object: the decoder says so better."""
+    """Return the required fields that are not there; none of a value that is no JSON object."""
     try:
         given = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -42,7 +42,10 @@ class OpenTrace:
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """Where a customer's data lies; `rows` counts them by file of the training buffer, `newest_event_ms` is over all topics."""
+    """Where a customer's data lies.
+
+    `rows` counts those of each file of the training buffer; `newest_event_ms` is over all topics.
+    """
 
     topics: list[Trace]
     open_requests: OpenTrace

@@ -1,4 +1,4 @@
-"""The topics' records, brought together by request, by acceptance and by row for `verify`."""
+"""The topics' records for `verify`, sorted together by request, by acceptance and by row."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ PROGRESS_EVERY = 1_000
 
 
 class Sorters:
-    """One sorter a question, and rows on their way to it."""
+    """A sorter for each kind of judgement, and a buffer of records before it."""
 
     def __init__(self, new_sorter: Callable[[], Sorter]) -> None:
         with ExitStack() as stack:
@@ -35,7 +35,7 @@ class Sorters:
         self._pending: dict[int, list[tuple[str, int, bytes]]] = {id(sorter): [] for sorter in made}
 
     def put(self, sorter: Sorter, key: str, order: int, seen: Seen) -> None:
-        """Add a row, many at once."""
+        """Add what is known from a record under a key; sorters get many at once, which is faster."""
         pending = self._pending[id(sorter)]
         pending.append((key, order, history.pack(seen)))
         if len(pending) >= PENDING_MAX:
@@ -43,19 +43,19 @@ class Sorters:
             pending.clear()
 
     def groups(self, sorter: Sorter) -> Iterator[tuple[str, list[Seen]]]:
-        """Yield what is known of each key."""
+        """Yield each key with all that is known of it, in order."""
         sorter.add(self._pending[id(sorter)])
         self._pending[id(sorter)].clear()
         for key, payloads in sorter.groups():
             yield key, [history.unpack(payload) for payload in payloads]
 
     def close(self) -> None:
-        """Throw everything away."""
+        """Remove the sorters and their files."""
         self._closing.close()
 
 
 class History:
-    """Reads topics into sorters, one record at a time."""
+    """Reads the topics once, record by record, into the sorters."""
 
     def __init__(
         self, readers: Readers, snapshot: Snapshot, sorters: Sorters, horizons: Horizons, note: Callable[[Fault], None]
@@ -71,19 +71,19 @@ class History:
         self.unsettled: Counter[str] = Counter()
         self.erased = ErasedCustomers()
         self.refused_unjudged: Counter[str] = Counter()
-        """Dead letters by code that the records alone cannot judge."""
+        """Dead letters, by code, that cannot be judged from their record alone."""
         self.compared: Counter[str] = Counter()
-        """Inputs whose outputs can be held against them, by topic."""
+        """Inputs, by topic, whose outputs can be compared with them."""
         self.sample = RankingSample()
         self._offsets, self._offsets_all = 0, snapshot.offsets()
         self.times: dict[int, PartitionTimes] = {}
         self.oldest_ms: dict[str, int] = {}
-        """The broker's time of the oldest record kept, for topics of which retention has taken some."""
+        """The broker's time of the oldest record, for topics from which retention has removed some."""
 
     def read(self, progress: Callable[[int, int], None], expect_rows: Callable[[Record], None] | None) -> None:
-        """Read dead letters first, then every other topic in the order in which they are handed out.
+        """Read dead letters first, then every other topic, in the order in which the dead letters are sorted.
 
-        `progress` is called with how many offsets are read, and how many there are in all.
+        `progress` is called with the number of offsets read and their number in all.
         """
         topics, self._progress = self._topics, progress
         self.letters.add(record for record, aborted in self._walk(topics.dead_letters) if not aborted)
@@ -120,7 +120,7 @@ class History:
             self.unsettled[record.topic] += 1
         dead = self.letters.of(record)
         if dead and aborted:
-            self._note(Fault("dead_letter_of_aborted", f"{_place(record)} was aborted, and a dead letter is about it"))
+            self._note(Fault("dead_letter_of_aborted", f"{_place(record)} was aborted, yet a dead letter is about it"))
         elif dead:
             self._judge_refusal(record, dead)
         return Fate(settled, dead, aborted)
@@ -128,7 +128,7 @@ class History:
     def _judge_refusal(self, record: Record, code: str) -> None:
         readable = code in UNREADABLE | AMBIGUOUS and is_readable(record, self._kinds[record.topic])
         if readable and code in UNREADABLE:
-            self._note(Fault("dead_letter_wrong", f"{_place(record)} was refused as {code}, and can be read"))
+            self._note(Fault("dead_letter_wrong", f"{_place(record)} was refused as {code}, yet it can be read"))
         elif readable or code in BY_STATE or code not in KNOWN:
             self.refused_unjudged[code] += 1
 
@@ -186,11 +186,11 @@ class History:
         self._sorters.put(self._sorters.labels, f"{key}\0{record.partition}", record.offset, word)
 
     def _unreadable(self, record: Record, fate: Fate) -> None:
-        # nobody but a joiner writes labels: one that is none is a fault before anybody reads it
+        # joiners alone write labels: a record there that is no label is a fault whether or not it has been read
         due = fate.settled or record.topic == self._topics.labels
         if due and not fate.dead and not fate.aborted:
             self._note(
-                Fault("record_unreadable", f"{_place(record)} is not what its topic holds, and has no dead letter")
+                Fault("record_unreadable", f"{_place(record)} is no message of its topic, and has no dead letter")
             )
 
     def _times(self, record: Record) -> PartitionTimes:

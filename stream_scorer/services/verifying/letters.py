@@ -1,4 +1,4 @@
-"""Dead letters for `verify`, handed out in the order of what they are about, so that a walk through the topics meets each once."""
+"""Dead letters for `verify`, sorted by the record they are about, so that one pass over the topics meets each once."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ def _digest(record: Record) -> int:
 
 
 def _digest_of_digests(record: Record, headers: Mapping[str, str]) -> int:
-    """Return the same from the digests that a truncated letter states of what it leaves out."""
+    """Return a digest of digests: a truncated letter states that of the key or value it leaves out."""
     parts = {"key": record.key or b"", "value": record.value or b""}
     stated = [headers.get(f"{name}.sha256", sha256(data).hexdigest()) for name, data in parts.items()]
     return xxhash.xxh3_64_intdigest("".join(stated).encode()) >> 1
@@ -44,7 +44,7 @@ def _expected(record: Record, letter: _Letter) -> int:
 
 
 class DeadLetters:
-    """Dead letters, handed out in the order of what they are about."""
+    """Dead letters in the order of the records that they are about."""
 
     def __init__(self, sorter: Sorter, snapshot: Snapshot, note: Callable[[Fault], None]) -> None:
         self._sorter, self._snapshot, self._note = sorter, snapshot, note
@@ -54,7 +54,7 @@ class DeadLetters:
         self.sources_expired = 0
 
     def add(self, records: Iterable[Record]) -> None:
-        """Take in dead letters; one that doesn't say what it is about is a fault."""
+        """Add dead letters; one that does not name its source is a fault."""
         self._sorter.add(row for record in records if (row := self._row(record)) is not None)
 
     def _row(self, record: Record) -> tuple[str, int, bytes] | None:
@@ -63,7 +63,7 @@ class DeadLetters:
         try:
             key = _source_key(headers["source.topic"], int(headers["source.partition"]), int(headers["source.offset"]))
         except (KeyError, ValueError):
-            self._note(Fault("dead_letter_unreadable", f"{place} does not say where it came from"))
+            self._note(Fault("dead_letter_unreadable", f"{place} does not name its source"))
             return None
         code = headers.get("error.code") or "no_code"
         self.codes[headers["source.topic"], code] += 1
@@ -72,14 +72,14 @@ class DeadLetters:
         return key, record.partition << 40 | record.offset, _pack(_Letter(place, code, digest, truncated))
 
     def rewind(self) -> None:
-        """Begin handing out."""
+        """Start the pass: `of` may be called from now on."""
         self._groups = self._sorter.groups()
         self._next = next(self._groups, None)
 
     def of(self, record: Record) -> str | None:
-        """Return the code of the dead letter about a record, None without one.
+        """Return the code of the dead letter about a record; None: there is none.
 
-        Records must come by topic, partition and offset.
+        Records must come in the order of topic, partition and offset.
         """
         key = _source_key(record.topic, record.partition, record.offset)
         self._pass_by(key)
@@ -91,7 +91,7 @@ class DeadLetters:
         return letters[0].code
 
     def finish(self) -> None:
-        """Judge those that are about nothing that was read."""
+        """Judge the letters that are left: no record that was read is theirs."""
         self._pass_by(None)
 
     def _pass_by(self, key: str | None) -> None:
@@ -104,7 +104,7 @@ class DeadLetters:
             self._next = next(self._groups, None)
 
     def _missing(self, source: Partition, offset: int) -> str | None:
-        """Say why there can be no such record; None where retention or compaction may have taken it."""
+        """Return why there can be no such record; None where retention or compaction may have removed it."""
         if source not in self._snapshot.ends:
             return "there is no such topic or partition here"
         if offset >= (end := self._snapshot.ends[source]):
@@ -112,7 +112,7 @@ class DeadLetters:
         if offset < self._snapshot.beginnings[source] or source.topic not in self._snapshot.walked:
             self.sources_expired += 1
             return None
-        return "nothing is there"
+        return "there is no record at this offset"
 
     def _check(self, record: Record, letters: Sequence[_Letter]) -> None:
         about = f"{record.topic}[{record.partition}]@{record.offset}"

@@ -1,4 +1,4 @@
-"""Reading the ring for `verify`: a snapshot of how far everything is, and records with those that were aborted."""
+"""Reading the ring for `verify`: a snapshot of all positions, and all records, aborted ones included."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -23,9 +23,9 @@ class VerifyTopics:
 
 @dataclass(frozen=True, slots=True)
 class Readers:
-    """`rank`, `join` and `buffer` know their groups' positions; `uncommitted` reads what was aborted too.
+    """One reader for each group, whose committed positions it knows; `uncommitted` also reads aborted transactions.
 
-    `buffer` None: how far the buffer has committed is unknown.
+    `buffer` None: how far the buffer has committed is not known.
     """
 
     rank: LogReader
@@ -36,7 +36,11 @@ class Readers:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How far everything was when the check began: what lies behind the ends is not read, what is not settled need not be answered."""
+    """All positions when the check began.
+
+    Records beyond `ends` are not read. No output is due for records beyond `settled`, the offset that their reader has
+    committed.
+    """
 
     topics: VerifyTopics
     partitions: Mapping[str, int]
@@ -51,7 +55,7 @@ class Snapshot:
 
     @property
     def walked(self) -> frozenset[str]:
-        """Return the topics whose records are read; dead letters may be about others."""
+        """Return the topics whose records are checked; dead letters may be about others, such as offers."""
         topics = self.topics
         return frozenset({topics.requests, topics.acceptances, topics.rankings, topics.outcomes, topics.labels})
 
@@ -71,9 +75,9 @@ class Snapshot:
 
 
 def take_snapshot(readers: Readers, topics: VerifyTopics, partitions: Mapping[str, int]) -> Snapshot:
-    """Note committed positions before the ends, so that what the positions promise lies before the ends.
+    """Read committed positions first, then the ends, so that all outputs of what is committed lie before the ends.
 
-    Dead letters' ends come before all others, so that what a dead letter is about lies before its own topic's end.
+    The ends of dead letters come before all others, so that the record a dead letter is about lies before its end.
     """
     ordered = sorted(partitions, key=lambda topic: topic != topics.dead_letters)
     every = [Partition(topic, number) for topic in ordered for number in range(partitions[topic])]
@@ -87,7 +91,7 @@ def take_snapshot(readers: Readers, topics: VerifyTopics, partitions: Mapping[st
 
 
 def expired_unread(snapshot: Snapshot) -> Iterator[Fault]:
-    """Find records that retention took before their reader had come to them."""
+    """Yield a fault for each partition where retention removed records before their reader came to them."""
     for place, committed in sorted(snapshot.settled.items()):
         gone = snapshot.beginnings.get(place, 0) - committed
         # a single offset of our own topics may be the marker that ends a transaction
@@ -97,7 +101,7 @@ def expired_unread(snapshot: Snapshot) -> Iterator[Fault]:
 
 
 def differing_partitions(snapshot: Snapshot) -> Iterator[Fault]:
-    """Find partition counts that part rankings from their outcomes or labels."""
+    """Yield a fault where partition counts differ: rankings would not meet their outcomes and labels."""
     topics, counts = snapshot.topics, snapshot.partitions
     ours = {topic: counts[topic] for topic in (topics.rankings, topics.outcomes, topics.labels)}
     if len(set(ours.values())) > 1:
@@ -108,7 +112,7 @@ def differing_partitions(snapshot: Snapshot) -> Iterator[Fault]:
 def join_positions(
     join: LogReader, topics: VerifyTopics, partitions: Mapping[str, int]
 ) -> tuple[dict[Partition, int], dict[int, JoinClock]]:
-    """Return the joiners' positions, and each partition's clock."""
+    """Return the joiners' committed offsets, and the clock of each partition that stands beside them."""
     places = [
         Partition(topic, number)
         for topic in (topics.rankings, topics.outcomes)
@@ -117,14 +121,17 @@ def join_positions(
     committed = {one: position for one, position in join.committed(places).items() if position is not None}
     clocks: dict[int, JoinClock] = {}
     for one, position in committed.items():
-        # what others wrote there is no clock: the verdict says how many partitions have none
+        # another program's metadata is no clock: the verdict counts the partitions that have none
         with suppress(ValueError):
             clocks |= {one.number: JoinClock.from_text(position.metadata)} if position.metadata else {}
     return {one: position.offset for one, position in committed.items()}, clocks
 
 
 def with_aborted(readers: Readers, place: Partition, snapshot: Snapshot) -> Iterator[tuple[Record, bool]]:
-    """Yield all records of a partition in order, and whether the transaction of each was aborted."""
+    """Yield all records of a partition in order, and whether the transaction of each was aborted.
+
+    Two reads go side by side: what the committed one leaves out was aborted.
+    """
     first, end = snapshot.beginnings[place], snapshot.ends[place]
     committed = (record for batch in readers.join.read(place, first, end) for record in batch)
     following = next(committed, None)

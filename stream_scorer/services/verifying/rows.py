@@ -1,4 +1,4 @@
-"""Rows of the training buffer beside those that the topic makes due, and how far the files go beside how far the buffer has committed."""
+"""The training buffer's rows compared with those that the labels make due, and its files with what it has committed."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,14 +22,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class RowCheck:
-    """Takes the files' rows first, then the labels of the topic."""
+    """Takes in the files' rows first, then the labels of the topic."""
 
     def __init__(
         self, sorters: Sorters, buffer: TrainingBuffer, reader: LogReader | None, places: Sequence[Partition]
     ) -> None:
-        """Note how far everything is; `reader` is of the buffer's group, None: its positions are unknown."""
+        """Read all positions; `reader` is of the buffer's group, None: what it has committed is not known."""
         self._sorters, self._buffer = sorters, buffer
-        # positions before the files: what was committed is in a file by then
+        # positions before files: rows are written before their offsets are committed
         committed = {} if reader is None else reader.committed(places)
         self._committed = {place: position.offset for place, position in committed.items() if position is not None}
         self.ends: Mapping[Partition, int | None] = buffer.ends(places)
@@ -41,17 +41,17 @@ class RowCheck:
         self.due = 0
 
     def read_files(self, keep_prob: float) -> None:
-        """Take in what the files hold; `keep_prob` is the buffer's now, for what its files don't tell."""
+        """Take in the files' rows; `keep_prob` is the buffer's present setting, for files that state none."""
         self._keep_prob = keep_prob
         for rows in self._buffer.read():
             self.found += len(rows)
             for whose, group in groupby(rows, key=lambda row: (row.request_id, row.customer_id, row.revision)):
                 self._put(whose, list(group), found=True, settled=True)
-        # after the rows: a chunk that came meanwhile is known by then
+        # after the rows: a file that was written meanwhile is then known as well
         self._sampled = self._buffer.sampled(list(self.ends))
 
     def expect(self, record: Record) -> None:
-        """Take in what a label on the topic makes due."""
+        """Take in the rows that a label on the topic makes due."""
         for message in decode_all([record], LabelledRanking).messages:
             place = Partition(record.topic, record.partition)
             known = keep_prob_at(record.offset, self._sampled.get(place, ()))
@@ -66,7 +66,7 @@ class RowCheck:
                 self._unwritten[place] += sum(row.exposure == "shown" for row in rows)
 
     def faults(self) -> Iterator[Fault]:
-        """Say which partitions' files end before what the buffer has committed."""
+        """Yield a fault for each partition whose files end before what the buffer has committed."""
         for place, count in sorted((+self._unwritten).items()):
             topic, number = place
             up_to = f"buffered up to {self.ends.get(place) or 0} of {self._committed[place]} that the buffer committed"

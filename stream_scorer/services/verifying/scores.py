@@ -1,4 +1,4 @@
-"""Scores and offer vectors held against the towers in the store of releases, as far as it has them."""
+"""Scores and offer vectors recomputed by the towers in the store of releases, as far as it has them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,9 +23,9 @@ def check_scores(
     offer_features: Sequence[str] | None,
     note: Callable[[Fault], None],
 ) -> Check:
-    """Recompute the sample by the towers that its rankings name.
+    """Recompute the sample's scores by the towers of the releases that its rankings name.
 
-    `offer_features` are those that rankings carry, None: all.
+    `offer_features` are the offers' features that rankings carry; None: all.
     """
     values = sample.values()
     rankings = _read(values)
@@ -50,7 +50,7 @@ def check_scores(
 
 
 def check_vectors(store: ReleaseStore | None, note: Callable[[Fault], None]) -> Check:
-    """Recompute the vectors of the current release, with the offers' changes in it."""
+    """Recompute vectors of the current release, those of changed offers included."""
     if store is None:
         return Check(VECTORS, 0, {"no store of releases was given": 1})
     try:

@@ -1,8 +1,8 @@
-"""verify: read the topics and say, in the manner of a Jepsen checker, what was lost, doubled, torn or wrong.
+"""verify: read the topics and report, as a Jepsen checker does, what was lost, doubled, torn or wrong.
 
-Everything that is known of one request, one acceptance or one row is brought together by sorting on disk, and judged at
-once (`core.verifying.judgements`); so memory is bounded whatever the topics hold. Records that nobody has settled yet
-are no fault.
+Records of the same request, acceptance or row are sorted together on disk and judged at once
+(`core.verifying.judgements`), so that memory is bounded whatever the topics contain. Records that their reader has not
+committed yet are no fault.
 """
 
 from collections import Counter
@@ -50,10 +50,11 @@ DOUBLES = frozenset({"request_doubled", "acceptance_doubled", "dead_letter_doubl
 
 @dataclass(frozen=True, slots=True)
 class VerifyConfig:
-    """What a check is given.
+    """What the ring should be.
 
-    `partitions` counts each topic's, also of topics that only dead letters are about; `keep_prob` is the buffer's now,
-    for what its files don't tell; `offer_features` are those of the offers' that rankings carry, None: all.
+    `partitions` has the count of every topic, of those too that only dead letters are about. `keep_prob` is the
+    buffer's present setting, for files that do not state their own. `offer_features` are the offers' features that
+    rankings carry; None: all.
     """
 
     topics: VerifyTopics
@@ -67,13 +68,12 @@ class VerifyConfig:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check found.
+    """The result of a check.
 
-    `tolerated` are faults that the delivery mode allows; `aborted` is what no careful reader sees.
-
-    `unsettled`: records whose reader has not committed behind them, so that nothing is due for them yet. `rows`: of the
-    buffer, None when it was not looked at. `buffered`: by partition of the labels, the offset behind the files and the
-    partition's end. `examples`: the first few of each kind of fault.
+    `aborted` counts records of aborted transactions, which readers of committed records never see. `unsettled` counts
+    records that their reader has not committed yet, so that no output is due. `rows` counts those of the training
+    buffer; None: it was left out. `buffered` has, by partition of the labels, the offset behind the files and the
+    partition's end. `tolerated` are faults that the delivery mode allows. `examples` are the first of each kind.
     """
 
     records: Mapping[str, int]
@@ -103,10 +103,14 @@ def verify(
     releases: ReleaseStore | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Check everything up to the ends that the topics have now. Raises TransientError."""
+    """Check everything up to the present ends of the topics.
+
+    `progress` is called with the number of offsets read and their number in all. Raises TransientError when the brokers
+    or the files cannot be reached.
+    """
     faults = FaultCounts(config.examples_max)
     with closing(Sorters(new_sorter)) as sorters:
-        # files before topics: a row that is in a file by now is on the topic by then
+        # files before topics: a row that is in a file now is on the topic when that is read
         rows = None if buffer is None else _read_rows(buffer, readers, sorters, config)
         snapshot = take_snapshot(readers, config.topics, config.partitions)
         history = History(readers, snapshot, sorters, config.horizons, faults.note)
@@ -193,22 +197,24 @@ def _views(config: VerifyConfig, history: History) -> dict[int, Standpoint]:
 
 
 def _checks(config: VerifyConfig, history: History, rows: RowCheck | None) -> Iterator[Check]:
-    """Say what was checked, over how much."""
+    """Yield what was checked, over how many records, and how many could not be, with the reason."""
     topics, records = config.topics, history.records
     for topic, noun in ((topics.requests, "request"), (topics.acceptances, "acceptance")):
         waiting = history.unsettled[topic]
         yield Check.of(
-            f"every {noun} has one output or one dead letter", records[topic] - waiting, {"not settled yet": waiting}
+            f"every {noun} has one output or one dead letter",
+            records[topic] - waiting,
+            {"not committed by their reader yet": waiting},
         )
         compared = 0 if history.snapshot.expired(topic) else history.compared[topic]
-        reason = "retention took some inputs" if history.snapshot.expired(topic) else "dead letters, or unreadable"
+        reason = "retention removed some inputs" if history.snapshot.expired(topic) else "dead letters, or unreadable"
         yield Check.of(f"every output answers its {noun}", compared, {reason: records[topic] - compared})
     yield _letters_check(history)
     timeless = sum(place.number not in history.snapshot.clocks for place in history.snapshot.places(topics.rankings))
     yield Check.of(
         "labels are what rankings and outcomes make them",
         records[topics.rankings],
-        {"partitions of which no joiner says how far event time has come": timeless},
+        {"partitions whose watermark no joiner has committed": timeless},
     )
     yield _expiry_check(history.snapshot)
     yield _rows_check(rows)
@@ -218,7 +224,7 @@ def _letters_check(history: History) -> Check:
     reasons = {
         f"refused as {code}: needs more than the record": count for code, count in history.refused_unjudged.items()
     }
-    reasons["about records that are gone, or of topics that are not read"] = history.letters.sources_expired
+    reasons["about records that are gone, or of topics that are not checked"] = history.letters.sources_expired
     return Check.of("dead letters are right", history.letters.codes.total() - sum(reasons.values()), reasons)
 
 
