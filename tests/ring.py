@@ -1,8 +1,6 @@
 """The ring on real servers: workers as processes, events in, what came out read back."""
 
 import os
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterable, Sequence
@@ -19,6 +17,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from stream_scorer.adapters.kafka.client import new_producer
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.local.clock import SystemClock
+from stream_scorer.adapters.local.own_command import python_command
+from stream_scorer.adapters.local.own_process import OwnProcess
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.core.releases.release import Release
@@ -47,7 +47,7 @@ class Ring:
     options: dict[str, str] = field(default_factory=dict)
     client: dict[str, str] = field(default_factory=dict)
     """How the test itself connects, beside what the workers are given."""
-    _running: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    _running: list[OwnProcess] = field(default_factory=list)
 
     def variables(self) -> dict[str, str]:
         names = {
@@ -75,14 +75,10 @@ class Ring:
             tree.setdefault(part, {})[key] = value
         return Settings.model_validate(tree)
 
-    def start(self, *words: str, log: Path) -> "subprocess.Popen[bytes]":
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "stream_scorer", *words],
-                env={**os.environ, **self.variables()},
-                stdout=output,
-                stderr=output,
-            )
+    def start(self, *words: str, log: Path) -> OwnProcess:
+        """Run a command of ours on the ring; it ends with `stop`, and with the tests, however they end."""
+        environment = {**os.environ, **self.variables()}
+        process = OwnProcess(python_command("stream_scorer", *words), log=log, environment=environment, watched=True)
         self._running.append(process)
         return process
 
@@ -90,7 +86,7 @@ class Ring:
         code = self.start(*words, log=log).wait(timeout_s)
         assert code == 0, log.read_text()[-4_000:]
 
-    def workers(self, serve: "subprocess.Popen[bytes]", count: int, *, timeout_s: float = 90) -> list[psutil.Process]:
+    def workers(self, serve: OwnProcess, count: int, *, timeout_s: float = 90) -> list[psutil.Process]:
         """Wait until `serve` runs so many workers, and return them."""
         deadline_s = time.monotonic() + timeout_s
         while len(workers := [one for one in psutil.Process(serve.pid).children() if _works(one)]) < count:
@@ -100,8 +96,7 @@ class Ring:
 
     def stop(self) -> None:
         for process in self._running:
-            if process.poll() is None:
-                process.kill()
+            process.kill()
             process.wait(30)
 
     def publish(self, model: Model, offers: Sequence[Offer]) -> Release:

@@ -17,9 +17,10 @@ from stream_scorer.adapters.kafka.client import PRODUCER
 from stream_scorer.adapters.kafka.feed import KafkaFeed
 from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.adapters.local.kafka import LocalKafka
+from stream_scorer.adapters.local.own_process import OwnProcess
 from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.bench import job
-from stream_scorer.bench.measured_process import MeasuredProcess
+from stream_scorer.bench.measured_process import start_bare
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.ports import TopicSpec
 from stream_scorer.services.learning.publisher import draft_release, publish
@@ -120,25 +121,14 @@ class Stand:
             feed.send([record])
         feed.flush()
 
-    def start(self, run: Run, *, until_idle_s: float | None, options: Sequence[str] = ()) -> MeasuredProcess:
+    def start(self, run: Run, *, until_idle_s: float | None, options: Sequence[str] = ()) -> OwnProcess:
         """Start the run's worker; `options` are more of its command's."""
         log = run.config.with_suffix(".log")
         if run.worker == "bare":
-            return MeasuredProcess(
-                "stream_scorer.bench.rank.bare", [json.dumps(self._bare(run, until_idle_s))], log=log
-            )
-        words = [
-            "--config",
-            str(run.config),
-            run.worker,
-            "--delivery",
-            run.delivery,
-            "--parent",
-            str(os.getpid()),
-            *options,
-        ]
+            return start_bare("stream_scorer.bench.rank.bare", [json.dumps(self._bare(run, until_idle_s))], log=log)
+        words = ["--config", str(run.config), run.worker, "--delivery", run.delivery, "--parent", str(os.getpid())]
         words += ["--until-idle", str(until_idle_s)] if until_idle_s is not None else []
-        return MeasuredProcess("stream_scorer", words, log=log)
+        return start_bare("stream_scorer", [*words, *options], log=log)
 
     def _bare(self, run: Run, until_idle_s: float | None) -> dict[str, object]:
         settings, tag = run.settings, run.config.stem

@@ -78,7 +78,7 @@ class Ring:
     def run(self, *arguments: str, steady: bool = False) -> OwnCommand:
         """Start a command of ours; a `steady` one goes on until `stop`."""
         command = OwnCommand(arguments, config=self.config, log=self._out / "logs" / f"{arguments[0]}.log")
-        self._open.callback(command.stop)
+        self._open.callback(command.end)
         if steady:
             self._steady.append(command)
         return command
@@ -86,7 +86,7 @@ class Ring:
     def check(self) -> None:
         """Raise when a steady command has ended."""
         for command in self._steady:
-            if (code := command.code()) is not None:
+            if (code := command.poll()) is not None:
                 raise StreamScorerError(_ended(command, code))
 
     def until(
@@ -110,7 +110,7 @@ class Ring:
     def stop_steady(self) -> None:
         """Stop the steady commands, so that they write what they have in memory."""
         for command in reversed(self._steady):
-            command.stop()
+            command.end()
         self._steady.clear()
 
     def stop(self) -> None:
@@ -157,7 +157,7 @@ class Ring:
 
 def ended(command: OwnCommand) -> bool:
     """Return whether a command has ended, well or by the gate's refusal. Raises StreamScorerError when it failed."""
-    code = command.code()
+    code = command.poll()
     if code not in (None, 0) and refusal(command) is None:
         raise StreamScorerError(_ended(command, code))
     return code is not None
@@ -165,12 +165,12 @@ def ended(command: OwnCommand) -> bool:
 
 def refusal(command: OwnCommand) -> str | None:
     """Return why a publish was refused, None for one that was not."""
-    said = command.said()
-    return said.removeprefix(REFUSED) if said.startswith(REFUSED) else None
+    output = command.last_output()
+    return output.removeprefix(REFUSED) if output.startswith(REFUSED) else None
 
 
 def _ended(command: OwnCommand, code: int) -> str:
-    return f"`stream-scorer {' '.join(command.arguments)}` ended with code {code}; its last words:\n{command.said()}"
+    return f"`stream-scorer {' '.join(command.arguments)}` ended with code {code}; its last words:\n{command.last_output()}"
 
 
 def _toml(sections: Mapping[str, Section]) -> str:

@@ -116,7 +116,7 @@ class Story:
             "--threads",
             "1",
         )
-        for line in trained.said().splitlines():
+        for line in trained.last_output().splitlines():
             self._screen.say(line)
         published = self._command(ring, until, "publish", "--model", model, "--offers", str(ring.offers))
         if (why := refusal(published)) is not None:

@@ -91,11 +91,9 @@ def test_no_variable_leads_a_command_of_the_demo_to_another_ring(
     monkeypatch.setenv("STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS", "production:9092")
     (tmp_path / "settings.toml").write_text('[kafka]\nbootstrap_servers = "demo:1"\n')
     with OwnCommand(["settings"], config=tmp_path / "settings.toml", log=tmp_path / "log") as command:
-        while command.code() is None:
-            time.sleep(0.05)
-    assert command.code() == 0
-    assert "demo:1" in command.said(10_000)
-    assert "production" not in command.said(10_000)
+        assert command.wait(60) == 0
+    assert "demo:1" in command.last_output(10_000)
+    assert "production" not in command.last_output(10_000)
 
 
 def test_a_folder_that_no_demo_left_is_not_emptied(tmp_path: Path) -> None:

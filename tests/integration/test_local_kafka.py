@@ -1,6 +1,5 @@
 """A local Kafka from a distribution's folder (`KAFKA_HOME`), killed, frozen and started again."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,10 +33,10 @@ def test_what_was_acknowledged_is_there_after_a_kill(broker: LocalKafka) -> None
 
 def test_a_frozen_broker_answers_again_when_it_may(broker: LocalKafka) -> None:
     write(broker, b"one")
-    broker.signal(signal.SIGSTOP)
+    broker.pause()
     with pytest.raises(AssertionError):
         write(broker, b"two", wait_s=1)
-    broker.signal(signal.SIGCONT)
+    broker.unpause()
     write(broker, b"three")
 
 

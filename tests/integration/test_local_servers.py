@@ -1,20 +1,10 @@
-"""The local servers start, hold what they should, and go when we go."""
-
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+"""The local servers start, hold what they should, and stop and go on as they are asked."""
 
 import redis
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.topic_settings import TopicSettings
-
-DEADLINE_S = 60.0
 
 
 def test_topics_exist_with_their_partitions(kafka: str, topics: TopicSettings) -> None:
@@ -48,38 +38,3 @@ def test_a_paused_valkey_keeps_what_it_holds() -> None:
         server.pause()
         server.unpause()
         assert client.get("key") == b"value"
-
-
-def test_a_server_ends_and_its_folder_goes_when_its_owner_is_killed() -> None:
-    lines = [
-        "from stream_scorer.adapters.local.valkey import LocalValkey",
-        "server = LocalValkey()",
-        "server.start()",
-        "print(server._process.pid, server._folder, flush=True)",
-        "input()",
-    ]
-    owner = subprocess.Popen(
-        [sys.executable, "-c", "\n".join(lines)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert owner.stdout is not None
-    pid, folder = owner.stdout.readline().split()
-    owner.send_signal(signal.SIGKILL)
-    owner.communicate()
-    assert _within_deadline(lambda: not _alive(int(pid)) and not Path(folder).exists())
-
-
-def _within_deadline(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -102,7 +102,7 @@ def test_an_interrupted_replay_delivers_what_it_has_sent_and_says_how_much(ring:
     )
     while not ring.read(ring.topics.requests):
         assert replay.poll() is None, log.read_text()
-    replay.send_signal(signal.SIGINT)
+    replay.signal(signal.SIGINT)
     assert replay.wait(90) == 130
     assert json.loads(log.read_text())["delivered"] == len(ring.read(ring.topics.requests))
 

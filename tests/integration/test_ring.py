@@ -60,7 +60,7 @@ def test_serve_ends_its_workers_when_it_is_told_to_and_when_it_is_killed(ring: R
     for end in (signal.SIGTERM, signal.SIGKILL):
         serve = ring.start("serve", "--rankers", "1", "--joiners", "1", log=tmp_path / "serve.log")
         workers = ring.workers(serve, 2)
-        serve.send_signal(end)
+        serve.signal(end)
         _, alive = psutil.wait_procs(workers, timeout=30)
         assert not alive
 

@@ -15,11 +15,10 @@ import ctypes
 import ctypes.util
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import confluent_kafka
 
+from stream_scorer.adapters.local.local_server import StartedInWith
 from stream_scorer.errors import NotReady
 
 SESSION_TIMEOUT_MS = 2_000
@@ -29,7 +28,7 @@ _PRODUCER = 0
 _ERROR_BYTES = 512
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(StartedInWith):
     """One mock broker from `start` to `stop`, with these topics (name: partitions)."""
 
     def __init__(self, topics: Mapping[str, int]) -> None:
@@ -70,15 +69,6 @@ class EmbeddedBroker:
         if self._client is not None:
             self._library.rd_kafka_destroy(self._client)
             self._client = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def _load() -> ctypes.CDLL:

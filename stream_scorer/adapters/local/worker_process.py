@@ -2,12 +2,12 @@
 
 import http.client
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from stream_scorer.adapters.local.free_port import free_ports
+from stream_scorer.adapters.local.own_command import python_command
+from stream_scorer.adapters.local.own_process import OwnProcess
 
 ANSWER_S = 2.0
 _LOOPBACK = "127.0.0.1"
@@ -28,17 +28,16 @@ class WorkerProcesses:
         self._ports: dict[str, int] = {}
         self._started_s: dict[str, float] = {}
 
-    def start(self, name: str) -> subprocess.Popen[bytes]:
-        """Start a worker, on a port nobody listened on a moment ago.
+    def start(self, name: str) -> OwnProcess:
+        """Start a worker, on a port on which nobody listened a moment ago.
 
-        Another that takes it fails the worker, which starts again.
+        Where another process takes the port meanwhile, the worker fails, and its supervisor starts it again.
         """
         port = free_ports(1)[0] if self._pages else 0
-        command = [sys.executable, "-m", "stream_scorer", *self._words(name), "--parent", str(os.getpid())]
+        command = python_command("stream_scorer", *self._words(name), "--parent", str(os.getpid()))
         environment = {**os.environ, **self._variables(name, _LOOPBACK, port)}
         self._ports[name], self._started_s[name] = port, time.monotonic()
-        # a session of its own: Ctrl-C reaches us alone, and we pass it on once
-        return subprocess.Popen(command, env=environment, start_new_session=True)
+        return OwnProcess(command, environment=environment)
 
     def ask(self, name: str, path: str) -> tuple[int, str] | None:
         """See Workers."""

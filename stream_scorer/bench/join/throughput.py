@@ -7,7 +7,7 @@ from typing import get_args
 
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.bench.join.job import JoinJob, ranking_kinds
-from stream_scorer.bench.measured_process import Usage
+from stream_scorer.bench.measured_process import Usage, measured
 from stream_scorer.bench.stand import Run, Stand
 from stream_scorer.core.records import OutputRecord, Partition, Record
 from stream_scorer.errors import StreamScorerError
@@ -72,7 +72,7 @@ def _outputs(record_of: Callable[[int], Record], count: int) -> Iterator[OutputR
 
 
 def _run(stand: Stand, run: Run, emit: Emit) -> Usage:
-    return stand.start(run, until_idle_s=_IDLE_S, options=["--emit", emit]).wait(_RUN_S_MAX)
+    return measured(stand.start(run, until_idle_s=_IDLE_S, options=["--emit", emit]), _RUN_S_MAX)
 
 
 def _labels(run: Run) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.bench import job
-from stream_scorer.bench.measured_process import Usage
+from stream_scorer.bench.measured_process import Usage, measured
 from stream_scorer.bench.rank.latency_probe import LatencyProbe
 from stream_scorer.bench.stand import Run, Stand, Worker
 from stream_scorer.core.records import Partition
@@ -17,6 +17,7 @@ from stream_scorer.settings import Delivery
 
 _IDLE_S = 1.0
 _RUN_S_MAX = 180.0
+_END_S_MAX = 30.0
 _WARM_SHARE = 0.2
 WORKERS: tuple[Worker, ...] = ("bare", "rank")
 
@@ -67,11 +68,11 @@ def _idle(stand: Stand, worker: Worker, delivery: Delivery) -> Usage:
     """Run a worker over next to nothing: what starting and waiting cost. It warms the broker up, too."""
     run = stand.new_run(worker, delivery)
     stand.fill(run.settings.topics.requests, [job.warm_up()] * 16)
-    return stand.start(run, until_idle_s=_IDLE_S).wait(_RUN_S_MAX)
+    return measured(stand.start(run, until_idle_s=_IDLE_S), _RUN_S_MAX)
 
 
 def _drain(stand: Stand, run: Run, events: int) -> tuple[float, Usage]:
-    usage = stand.start(run, until_idle_s=_IDLE_S).wait(_RUN_S_MAX)
+    usage = measured(stand.start(run, until_idle_s=_IDLE_S), _RUN_S_MAX)
     times_ms = _append_times(run)
     if len(times_ms) != events:
         raise StreamScorerError(f"{run.worker} ({run.delivery}) wrote {len(times_ms)} records, not {events}")
@@ -118,7 +119,8 @@ def _latency(stand: Stand, run: Run, rate: float, seconds: float) -> Latency:
     probe.until_answered(job.warm_up())
     taken = probe.measure(job.requests(int(rate * seconds)), rate=rate).seconds
     probe.close()
-    worker.stop()
+    worker.terminate()
+    measured(worker, _END_S_MAX)
     if missing := int(np.isnan(taken).sum()):
         raise StreamScorerError(
             f"{run.worker} ({run.delivery}) left {missing} of {len(taken)} requests without an answer"

@@ -10,7 +10,7 @@ import numpy as np
 
 from stream_scorer.adapters.files.model_files import read_model
 from stream_scorer.adapters.local.clock import SystemClock
-from stream_scorer.bench.measured_process import MeasuredProcess, Usage
+from stream_scorer.bench.measured_process import Usage, measured, start_bare
 from stream_scorer.bench.train.simulated_labels import write_labels
 from stream_scorer.simulation.world import World
 
@@ -89,7 +89,7 @@ def _plain(folder: Path, beside: TrainingCost) -> TrainingCost:
 def _run(module: str, words: Sequence[str], log: Path) -> tuple[float, Usage]:
     clock = SystemClock()
     start_s = clock.monotonic_s()
-    usage = MeasuredProcess(module, words, log=log).wait(_RUN_S_MAX)
+    usage = measured(start_bare(module, words, log=log), _RUN_S_MAX)
     return clock.monotonic_s() - start_s, usage
 
 
