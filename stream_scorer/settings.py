@@ -3,18 +3,21 @@
 `settings_sources` reads them from flags, variables and files.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from stream_scorer.client_keys import fault_of_keys
 from stream_scorer.redis_url import fault_of
 from stream_scorer.topic_settings import Count, Section, TopicSettings
 
 Delivery = Literal["exactly_once", "at_least_once"]
 Seconds = Annotated[float, Field(gt=0)]
 Millis = Annotated[int, Field(ge=0)]
+KeysT = TypeVar("KeysT", bound=Mapping[str, object])
 SKEW_MS = 60_000
 
 
@@ -22,6 +25,12 @@ def _usable_url(url: SecretStr) -> SecretStr:
     if (fault := fault_of(url.get_secret_value())) is not None:
         raise ValueError(fault)
     return url
+
+
+def _usable_keys(keys: KeysT) -> KeysT:
+    if (fault := fault_of_keys(keys)) is not None:
+        raise ValueError(fault)
+    return keys
 
 
 def _expanded(folder: str) -> str:
@@ -37,9 +46,9 @@ class KafkaSettings(Section):
 
     bootstrap_servers: str = "localhost:9092"
     """Brokers to ask first: host:port, separated by commas."""
-    client: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Any librdkafka keys, such as security.protocol, for every client."""
-    secrets: dict[str, SecretStr] = Field(default_factory=dict)
+    client: Annotated[dict[str, str | int | float | bool], AfterValidator(_usable_keys)] = Field(default_factory=dict)
+    """librdkafka keys, such as security.protocol, for every client; not those on which exactly once depends."""
+    secrets: Annotated[dict[str, SecretStr], AfterValidator(_usable_keys)] = Field(default_factory=dict)
     """librdkafka keys whose values are masked, such as sasl.password."""
     group_protocol: Literal["classic", "consumer"] = "classic"
     """How consumer groups share partitions; consumer: KIP-848, for brokers of version 4."""
