@@ -11,7 +11,8 @@ from confluent_kafka.admin import ConfigResource, NewPartitions, NewTopic, Offse
 from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_admin, new_producer
 from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.adapters.kafka.reach import metadata_of
-from stream_scorer.adapters.kafka.topic_shapes import has_controller
+from stream_scorer.adapters.kafka.retries import retrying
+from stream_scorer.adapters.kafka.topic_shapes import has_controller, partitions_of
 from stream_scorer.core.records import Partition, Progress
 from stream_scorer.errors import NotReady, UsageError
 from stream_scorer.ports import TopicSpec, TopicState
@@ -25,6 +26,10 @@ _NO_COORDINATOR_YET = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 }
 _GRACE_S = 5.0  # the client's own time-out comes first, with a reason
+
+
+def _has_no_leader_yet(reason: KafkaError) -> bool:
+    return reason.code() == KafkaError.LEADER_NOT_AVAILABLE
 
 
 class KafkaTopicAdmin:
@@ -41,16 +46,21 @@ class KafkaTopicAdmin:
         return [f"{broker.host}:{broker.port}" for broker in self._metadata().brokers.values()]
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
-        """See TopicAdmin."""
+        """See TopicAdmin. Raises NotReady, too, where the brokers list a topic with an error beside it."""
+        tries = retrying(_has_no_leader_yet, for_s=self._timeout_s, wait_s=_SEEN_EVERY_S)
+        try:
+            return tries(self._describe, names)
+        except KafkaException as error:
+            raise NotReady(kafka_error(error).str()) from error
+
+    def _describe(self, names: Sequence[str]) -> dict[str, TopicState]:
         metadata = self._metadata()
         existing = [name for name in names if name in metadata.topics]
         configs = self._configs(existing) if has_controller(metadata) else {}
         states = {}
         for name in existing:
-            partitions = metadata.topics[name].partitions
-            states[name] = TopicState(
-                len(partitions), min(len(each.replicas) for each in partitions.values()), configs.get(name)
-            )
+            replicas = [len(each.replicas) for each in partitions_of(metadata, name).values()]
+            states[name] = TopicState(len(replicas), min(replicas), configs.get(name))
         return states
 
     def create(self, specs: Sequence[TopicSpec]) -> None:
@@ -113,18 +123,19 @@ class KafkaTopicAdmin:
 
     def members(self, group: str) -> int:
         """See TopicAdmin."""
-        deadline_s = time.monotonic() + self._timeout_s
-        while True:
-            described = self._client.describe_consumer_groups([group], request_timeout=self._timeout_s)[group]
-            try:
-                return len(described.result(self._timeout_s + _GRACE_S).members)
-            except KafkaException as error:
-                code = kafka_error(error).code()
-                if code == KafkaError.GROUP_ID_NOT_FOUND:
-                    return 0
-                if code not in _NO_COORDINATOR_YET or time.monotonic() > deadline_s:
-                    raise NotReady(f"the brokers did not answer: {kafka_error(error).str()}") from error
-            time.sleep(_SEEN_EVERY_S)
+        tries = retrying(
+            lambda reason: reason.code() in _NO_COORDINATOR_YET, for_s=self._timeout_s, wait_s=_SEEN_EVERY_S
+        )
+        try:
+            return tries(self._members, group)
+        except KafkaException as error:
+            if kafka_error(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return 0
+            raise NotReady(f"the brokers did not answer: {kafka_error(error).str()}") from error
+
+    def _members(self, group: str) -> int:
+        described = self._client.describe_consumer_groups([group], request_timeout=self._timeout_s)[group]
+        return len(described.result(self._timeout_s + _GRACE_S).members)
 
     def grow(self, names: Sequence[str], partitions: int) -> None:
         """See TopicAdmin."""

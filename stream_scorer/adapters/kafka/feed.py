@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_producer
 from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.adapters.kafka.reach import metadata_of
+from stream_scorer.adapters.kafka.retries import produce
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.errors import UsageError
 
@@ -18,7 +19,7 @@ _FEED: dict[str, str | int | float | bool] = {
     "message.timeout.ms": 60_000,
     "compression.type": "lz4",
 }
-_FULL_WAIT_S = 0.05
+_FULL_S_MAX = 90.0  # what is in the queue is delivered or given up before that
 
 
 class KafkaFeed:
@@ -44,23 +45,12 @@ class KafkaFeed:
 
     def _send(self, record: OutputRecord) -> None:
         partition = -1 if record.partition is None else record.partition
-        while True:
-            try:
-                self._producer.produce(
-                    record.topic,
-                    record.value,
-                    record.key,
-                    partition,
-                    on_delivery=self._note,
-                    headers=list(record.headers),
-                )
-            except BufferError:
-                self._producer.poll(_FULL_WAIT_S)
-            except KafkaException as error:  # refused here and now, as one that is too large
-                self._failures[kafka_error(error).str()] += 1
-                return
-            else:
-                return
+        try:
+            produce(self._producer, record, partition, self._note, for_s=_FULL_S_MAX)
+        except BufferError:
+            self._failures[f"the client's queue stayed full for {_FULL_S_MAX:g} s"] += 1
+        except KafkaException as error:  # refused here and now, as one that is too large
+            self._failures[kafka_error(error).str()] += 1
 
     def _note(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:

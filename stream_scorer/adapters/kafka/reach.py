@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_admin
+from stream_scorer.adapters.kafka.client import ClientConfig, new_admin
 from stream_scorer.adapters.kafka.client_log import ClientLog
+from stream_scorer.adapters.kafka.retries import retrying
 from stream_scorer.errors import NotReady, Stopped
 
 log = structlog.get_logger(__name__)
@@ -48,27 +49,30 @@ def metadata_of(
     Raises as `wait_for_brokers` does; `says`: to the log too.
     """
     servers, started_s = config["bootstrap.servers"], time.monotonic()
-    said = False
-    while (metadata := _asked(client, topic, min(SLICE_S, timeout_s))) is None:
-        waited_s, reason = time.monotonic() - started_s, _why(client_log)
-        if stopping():
-            raise Stopped("stopped before a Kafka broker answered")
-        if waited_s > timeout_s or (waited_s > HOPELESS_AFTER_S and reason and _hopeless(reason)):
-            raise NotReady(f"no Kafka broker answers at {servers} within {waited_s:.1f} s: {reason or 'no answer'}")
-        if says and reason and not said:
-            log.warning("brokers_awaited", servers=servers, reason=reason, at_most_s=timeout_s)
-            said = True
-    return metadata
+    slice_s, reported = min(SLICE_S, timeout_s), not says
 
+    def asked() -> Any:
+        nonlocal reported
+        try:
+            return client.list_topics(topic, timeout=slice_s) if topic else client.list_topics(timeout=slice_s)
+        except KafkaException:
+            client.poll(0)  # lets out the client's lines, which hold the reason
+            if (reason := _why(client_log)) and not reported:
+                log.warning("brokers_awaited", servers=servers, reason=reason, at_most_s=timeout_s)
+                reported = True
+            raise
 
-def _asked(client: AdminClient | Producer, topic: str | None, wait_s: float) -> Any:
-    """Return the brokers' answer, None without one."""
+    def worth_waiting(_: KafkaError) -> bool:
+        waited_s = time.monotonic() - started_s
+        return not stopping() and not (waited_s > HOPELESS_AFTER_S and _hopeless(_why(client_log) or ""))
+
     try:
-        return client.list_topics(topic, timeout=wait_s) if topic else client.list_topics(timeout=wait_s)
-    except KafkaException as error:
-        kafka_error(error)
-        client.poll(0)  # lets the client's lines out
-        return None
+        return retrying(worth_waiting, for_s=timeout_s)(asked)
+    except KafkaException:
+        if stopping():
+            raise Stopped("stopped before a Kafka broker answered") from None
+        waited_s, reason = time.monotonic() - started_s, _why(client_log) or "no answer"
+        raise NotReady(f"no Kafka broker answers at {servers} within {waited_s:.1f} s: {reason}") from None
 
 
 def _why(client_log: ClientLog) -> str | None:

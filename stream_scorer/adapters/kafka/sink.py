@@ -1,6 +1,5 @@
 """Writing outputs together with progress: in one transaction, or outputs first."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition,
 from stream_scorer.adapters.kafka.bounded import within
 from stream_scorer.adapters.kafka.client import NEVER_HEALS, ClientConfig, kafka_error, new_producer
 from stream_scorer.adapters.kafka.reach import SLICE_S
+from stream_scorer.adapters.kafka.retries import Report, polling, produce, retrying
 from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.core.records import OutputRecord, Partition, Progress
 from stream_scorer.errors import BatchAborted, FatalStreamError, NotReady, Stopped, TransientError
@@ -44,28 +44,13 @@ class _Outputs:
         for place, output in enumerate(outputs):
             self._queue(output, self._note if place in noted else self._note_failure)
 
-    def _queue(self, output: OutputRecord, on_delivery: Callable[[KafkaError | None, Message], None]) -> None:
-        partition = self._partition(output)
-        deadline_s = time.monotonic() + self._timeout_s
-        while True:
-            try:
-                self.producer.produce(
-                    output.topic,
-                    output.value,
-                    output.key,
-                    partition,
-                    on_delivery=on_delivery,
-                    headers=list(output.headers) or None,
-                )
-            except BufferError:
-                if time.monotonic() > deadline_s:
-                    msg = f"the client's queue stayed full for {self._timeout_s} s"
-                    raise BatchAborted(msg) from None
-                self.producer.poll(0.1)
-            except KafkaException as error:  # refused here and now, as one that is too large
-                raise FatalStreamError(_refusal(output.topic, kafka_error(error))) from error
-            else:
-                return
+    def _queue(self, output: OutputRecord, on_delivery: Report) -> None:
+        try:
+            produce(self.producer, output, self._partition(output), on_delivery, for_s=self._timeout_s)
+        except BufferError:
+            raise BatchAborted(f"the client's queue stayed full for {self._timeout_s} s") from None
+        except KafkaException as error:  # refused here and now, as one that is too large
+            raise FatalStreamError(_refusal(output.topic, kafka_error(error))) from error
 
     def _partition(self, output: OutputRecord) -> int:
         if output.partition is not None:
@@ -122,23 +107,23 @@ class TransactionalSink:
         self._timeout_s = timeout_s
         self._outputs = _Outputs(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts)
         self._producer = self._outputs.producer
+        self._retried = retrying(KafkaError.retriable, for_s=timeout_s)
         self._init(stopping)
 
     def _init(self, stopping: Callable[[], bool]) -> None:
-        deadline_s = time.monotonic() + self._timeout_s + _START_GRACE_S
-        while not stopping():
-            try:
-                # in short slices, each of which goes on where the last one was: a signal is seen only between them
-                self._producer.init_transactions(SLICE_S)
-            except KafkaException as error:
-                self._producer.poll(0)
-                reason = kafka_error(error)
-                if not reason.retriable() or time.monotonic() > deadline_s:
-                    msg = f"the brokers did not let a transactional producer start: {reason.str()}"
-                    raise NotReady(msg) from error
-            else:
-                return
-        raise Stopped("stopped before the brokers let a transactional producer start")
+        # in short slices, each of which goes on where the last one was: a signal is seen only between them
+        tries = retrying(
+            lambda reason: reason.retriable() and not stopping(),
+            for_s=self._timeout_s + _START_GRACE_S,
+            sleep=polling(self._producer),
+        )
+        try:
+            tries(self._producer.init_transactions, SLICE_S)
+        except KafkaException as error:
+            if stopping():
+                raise Stopped("stopped before the brokers let a transactional producer start") from None
+            msg = f"the brokers did not let a transactional producer start: {kafka_error(error).str()}"
+            raise NotReady(msg) from error
 
     def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: KafkaSource) -> None:
         """See RecordSink.write."""
@@ -151,7 +136,7 @@ class TransactionalSink:
             self._send_offsets(offsets, source)
             # -1: what is left of the transaction's own time; other values may leave the client out of step with the
             # broker
-            self._retried(lambda: self._producer.commit_transaction(-1))
+            self._retried(self._producer.commit_transaction, -1)
         except KafkaException as error:
             self._give_up(kafka_error(error), outputs)
         except BatchAborted:
@@ -164,17 +149,6 @@ class TransactionalSink:
 
         # librdkafka does not keep to the time-out of this call
         within(self._timeout_s + _ANSWER_GRACE_S, lambda: self._retried(send), doing="sending offsets")
-
-    def _retried(self, call: Callable[[], None]) -> None:
-        deadline_s = time.monotonic() + self._timeout_s
-        while True:
-            try:
-                call()
-            except KafkaException as error:
-                if not kafka_error(error).retriable() or time.monotonic() > deadline_s:
-                    raise
-            else:
-                return
 
     def _give_up(self, reason: KafkaError, outputs: Sequence[OutputRecord]) -> None:
         # the broker does not say which of the topics it refuses
@@ -190,7 +164,7 @@ class TransactionalSink:
 
     def _abort(self) -> None:
         try:
-            self._retried(lambda: self._producer.abort_transaction(self._timeout_s))
+            self._retried(self._producer.abort_transaction, self._timeout_s)
         except KafkaException as error:
             msg = f"the transaction could not be aborted: {kafka_error(error).str()}"
             raise FatalStreamError(msg) from error

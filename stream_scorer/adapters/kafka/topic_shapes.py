@@ -1,6 +1,6 @@
 """Partition counts and ids of topics, as the brokers tell them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -17,12 +17,24 @@ def has_controller(metadata: Any) -> bool:
     return metadata.controller_id in metadata.brokers
 
 
+def partitions_of(metadata: Any, name: str) -> Mapping[int, Any]:
+    """Return the partitions of a topic that exists.
+
+    Raises KafkaException with the error that a listing carries beside the topic: its partitions are then left out.
+    """
+    listed = metadata.topics[name]
+    if listed.error is not None:
+        raise KafkaException(KafkaError(listed.error.code(), f"topic {name}: {listed.error.str()}"))
+    partitions: Mapping[int, Any] = listed.partitions
+    return partitions
+
+
 def topic_shapes(client: AdminClient, names: Sequence[str], *, timeout_s: float) -> dict[str, TopicShape]:
     """Return the shapes of those of the topics that exist. Raises KafkaException."""
     metadata = client.list_topics(timeout=timeout_s)
     existing = [name for name in names if name in metadata.topics]
     if not existing or not has_controller(metadata):
-        return {name: TopicShape(len(metadata.topics[name].partitions)) for name in existing}
+        return {name: TopicShape(len(partitions_of(metadata, name))) for name in existing}
     futures = client.describe_topics(TopicCollection(existing), request_timeout=timeout_s)
     shapes = {name: _shape(future, timeout_s) for name, future in futures.items()}
     return {name: shape for name, shape in shapes.items() if shape is not None}

@@ -6,13 +6,12 @@ in the files exactly once whatever is killed when, and the committed offsets are
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import groupby
-from typing import TypeVar
 
 import structlog
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.buffer.compaction import CompactionPlan
@@ -26,8 +25,6 @@ from stream_scorer.ports import Clock, Fetched, LogReader, RecordSource, Trainin
 from stream_scorer.services.streaming.loop import Work
 
 log = structlog.get_logger(__name__)
-
-Result = TypeVar("Result")
 
 ATTEMPTS_MAX = 5
 FIRST_WAIT_S = 0.5
@@ -71,6 +68,14 @@ class Buffer:
         """Fill `buffer` from a held `source`; `reader` is of the same group."""
         self._source, self._reader, self._buffer = source, reader, buffer
         self._config, self._clock = config, clock
+        self._retried = Retrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_attempt(ATTEMPTS_MAX),
+            wait=wait_exponential(FIRST_WAIT_S),
+            sleep=clock.sleep,
+            before_sleep=_log_trouble,
+            reraise=True,
+        )
         self._held: dict[Partition, _Held] = {}
         self._chunks_since_compacted = 0
         self.counts: Counter[str] = Counter()
@@ -114,9 +119,9 @@ class Buffer:
         if not partitions:
             return
         for topic in {one.topic for one in partitions}:
-            self._retried(partial(self._check_topic, topic))
-        ends = self._retried(lambda: self._buffer.positions(partitions))
-        committed = self._retried(lambda: self._reader.committed(partitions))
+            self._retried(self._check_topic, topic)
+        ends = self._retried(self._buffer.positions, partitions)
+        committed = self._retried(self._reader.committed, partitions)
         for partition in partitions:
             rows_from = ends[partition] or 0
             position = committed[partition]
@@ -206,7 +211,7 @@ class Buffer:
         chunks = [
             Chunk(partition, one.first, one.next, one.rows, self._config.keep_prob) for partition, one in held.items()
         ]
-        refused = self._retried(lambda: self._buffer.write(chunks)) if chunks else []
+        refused = self._retried(self._buffer.write, chunks) if chunks else []
         for partition, one in held.items():
             if partition not in refused:
                 self.counts += Counter(rows=len(one.rows), chunks=1)
@@ -254,17 +259,17 @@ class Buffer:
         outputs = [dead_letter_record(letter, self._config.dead_letters) for letter in dead]
         return Work(seen, outputs, dead, progress)
 
-    def _retried(self, call: Callable[[], Result]) -> Result:
-        for attempt in range(1, ATTEMPTS_MAX):
-            try:
-                return call()
-            except TransientError as error:
-                wait_s = FIRST_WAIT_S * 2 ** (attempt - 1)
-                log.warning(
-                    "folder_trouble", reason=str(error), attempt=attempt, attempts_max=ATTEMPTS_MAX, wait_s=wait_s
-                )
-                self._clock.sleep(wait_s)
-        return call()
+
+def _log_trouble(failed: RetryCallState) -> None:
+    assert failed.outcome is not None
+    assert failed.next_action is not None
+    log.warning(
+        "folder_trouble",
+        reason=str(failed.outcome.exception()),
+        attempt=failed.attempt_number,
+        attempts_max=ATTEMPTS_MAX,
+        wait_s=failed.next_action.sleep,
+    )
 
 
 def _by_partition(records: Sequence[Record]) -> Iterable[tuple[Partition, list[Record]]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import structlog
+from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Progress, Record
 from stream_scorer.errors import BatchAborted, FatalStreamError
@@ -82,6 +83,9 @@ class Loop(Generic[SourceT]):
         self._quiet_since_s = clock.monotonic_s()
         self._aborts_in_a_row = 0
         self._lag_read_s = 0.0
+        self._tries = Retrying(
+            retry=retry_if_exception(_may_be_written), stop=stop_after_attempt(bounds.write_attempts_max), reraise=True
+        )
 
     def run(self, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
         """Work until told to stop, or until nothing has come for `until_idle_s` with every partition read to its end."""
@@ -155,23 +159,34 @@ class Loop(Generic[SourceT]):
         return quiet_s >= until_idle_s and self._ended == self._held and self._job.idle()
 
     def _write(self, work: Work) -> bool:
-        for attempt in range(1, self._bounds.write_attempts_max + 1):
-            try:
-                self._sink.write(work.outputs, work.progress, self._source)
-            except BatchAborted as error:
-                self._telemetry.aborted(self._job.name)
-                log.warning(
-                    "batch_aborted", job=self._job.name, reason=str(error), attempt=attempt, records=len(work.records)
-                )
-                if error.membership_lost:
-                    break
-            else:
-                self._aborts_in_a_row = 0
-                self._job.written(work)
-                return True
+        try:
+            for attempt in self._tries:
+                with attempt:
+                    self._try_to_write(work, attempt.retry_state.attempt_number)
+        except BatchAborted:
+            self._give_up()
+            return False
+        self._aborts_in_a_row = 0
+        self._job.written(work)
+        return True
+
+    def _try_to_write(self, work: Work, attempt: int) -> None:
+        try:
+            self._sink.write(work.outputs, work.progress, self._source)
+        except BatchAborted as error:
+            self._telemetry.aborted(self._job.name)
+            log.warning(
+                "batch_aborted", job=self._job.name, reason=str(error), attempt=attempt, records=len(work.records)
+            )
+            raise
+
+    def _give_up(self) -> None:
         self._aborts_in_a_row += 1
         if self._aborts_in_a_row > ABORTS_IN_A_ROW_MAX:
             msg = f"{self._aborts_in_a_row} batches in a row could not be written"
             raise FatalStreamError(msg)
         self._job.aborted()
-        return False
+
+
+def _may_be_written(error: BaseException) -> bool:
+    return isinstance(error, BatchAborted) and not error.membership_lost

@@ -1,0 +1,65 @@
+"""Calls into the client that are tried again, with a bound, where their failure may pass."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from stream_scorer.adapters.kafka.client import kafka_error
+from stream_scorer.core.records import OutputRecord
+
+Report = Callable[[KafkaError | None, Message], None]
+_FULL_WAIT_S = 0.05
+
+
+def retrying(
+    passes: Callable[[KafkaError], bool],
+    *,
+    for_s: float,
+    wait_s: float = 0.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Retrying:
+    """Return what repeats a call while its KafkaException `passes`, for at most `for_s`, and raises the last one."""
+
+    def may_pass(error: BaseException) -> bool:
+        return isinstance(error, KafkaException) and passes(kafka_error(error))
+
+    return Retrying(
+        retry=retry_if_exception(may_pass),
+        stop=stop_after_delay(for_s),
+        wait=wait_fixed(wait_s),
+        sleep=sleep,
+        reraise=True,
+    )
+
+
+def polling(producer: Producer) -> Callable[[float], None]:
+    """Return a way to wait in which the client delivers its reports and log lines."""
+
+    def poll(seconds: float) -> None:
+        producer.poll(seconds)
+
+    return poll
+
+
+def produce(producer: Producer, output: OutputRecord, partition: int, report: Report, *, for_s: float) -> None:
+    """Hand a record to the client; while its queue is full, take reports of deliveries, which make room.
+
+    Raises BufferError when the queue stays full for `for_s`, KafkaException for a record that is refused at once.
+    """
+    headers: list[tuple[str, str | bytes | None]] | None = list(output.headers) or None
+    hand_over = partial(
+        producer.produce, output.topic, output.value, output.key, partition, on_delivery=report, headers=headers
+    )
+    try:
+        hand_over()  # nearly always enough, and a retrier costs more than the call
+    except BufferError:
+        Retrying(
+            retry=retry_if_exception_type(BufferError),
+            stop=stop_after_delay(for_s),
+            wait=wait_fixed(_FULL_WAIT_S),
+            sleep=polling(producer),
+            reraise=True,
+        )(hand_over)
