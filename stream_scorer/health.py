@@ -25,7 +25,7 @@ from stream_scorer.settings import MetricsSettings
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-TROUBLE_S = 30.0  # librdkafka says every ten seconds or sooner that no broker can be reached
+TROUBLE_S = 30.0  # a source reports every ten seconds, while it lasts, that no broker is connected
 CONNECTION_S = 10.0
 
 Check = tuple[bool, str]

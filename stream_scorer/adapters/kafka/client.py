@@ -1,6 +1,6 @@
 """What every Kafka client of ours is configured with, and how librdkafka's errors become ours."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -61,10 +61,19 @@ NEVER_HEALS = frozenset(
 )
 
 
-def new_consumer(config: ClientConfig) -> Consumer:
-    """Make a consumer with our defaults below what the caller says. Raises UsageError for what librdkafka refuses."""
+def new_consumer(
+    config: ClientConfig,
+    client_log: ClientLog | None = None,
+    *,
+    statistics: Callable[[str], None] | None = None,
+) -> Consumer:
+    """Make a consumer with our defaults below what the caller says. Raises UsageError for what librdkafka refuses.
+
+    `statistics` is called with the client's own, as JSON, while it is polled.
+    """
+    callbacks = {} if statistics is None else {"stats_cb": statistics}
     with _accepted():
-        return Consumer({**CONSUMER, **config}, logger=ClientLog())
+        return Consumer({**CONSUMER, **config, **callbacks}, logger=client_log or ClientLog())
 
 
 def new_producer(config: ClientConfig, client_log: ClientLog | None = None) -> Producer:

@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
-from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from stream_scorer.adapters.kafka.client import (
@@ -113,9 +112,10 @@ class KafkaLog:
         return records, False
 
     def _position(self, partition: Partition) -> int:
-        with suppress(KafkaException):
-            return int(self._consumer.position([TopicPartition(*partition)])[0].offset)
-        return -1
+        with transient("asking how far a partition is read"):
+            (place,) = self._consumer.position([TopicPartition(*partition)])
+        refused("asking how far it is read", place)
+        return int(place.offset)  # negative before the first record
 
     def close(self) -> None:
         """See LogReader.close."""

@@ -1,6 +1,5 @@
 """A member of a consumer group."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,12 +15,18 @@ from stream_scorer.adapters.kafka.client import (
     refused,
     transient,
 )
+from stream_scorer.adapters.kafka.client_log import ClientLog
+from stream_scorer.adapters.kafka.membership import any_connected, generation_of
+from stream_scorer.adapters.kafka.retries import retrying
 from stream_scorer.core.records import Partition, Position, Progress, Record
-from stream_scorer.errors import FatalStreamError, TransientError
+from stream_scorer.errors import FatalStreamError
 from stream_scorer.ports import Assignment, Fetched
 
 _TIMEOUT_S = 20.0
 _END_TIMEOUT_S = 1.0
+LOOK_EVERY_MS = 10_000
+# what a seek right after an assignment meets until the partition's fetcher has started
+_NOT_STARTED = frozenset({KafkaError._STATE, KafkaError._TIMED_OUT})
 
 
 class KafkaSource:
@@ -41,7 +46,11 @@ class KafkaSource:
         held: bool = False,
     ) -> None:
         """Join the group of `config` (group.id)."""
-        self._consumer = new_consumer(config)
+        self._client_log = ClientLog()
+        self._troubles: list[str] = []
+        looking = {"statistics.interval.ms": LOOK_EVERY_MS, **config}
+        self._consumer = new_consumer(looking, self._client_log, statistics=self._look)
+        self._tells_by_generation = config.get("group.protocol") == "consumer"
         self._mirrored, self._held = tuple(mirrored), held
         self._owned: set[Partition] = set()
         self._started: set[Partition] = set()
@@ -97,7 +106,7 @@ class KafkaSource:
 
     def fetch(self, *, records_max: int, wait_s: float, linger_s: float) -> Fetched:
         """See RecordSource.fetch."""
-        self._gained, self._dropped = [], []
+        self._gained, self._dropped, self._troubles = [], [], []
         with _fatal():
             first = self._consumer.poll(wait_s)
             messages = [] if first is None else [first]
@@ -105,17 +114,28 @@ class KafkaSource:
                 # consume() waits for the whole number or the whole time: only what is there already, unless asked to
                 # linger
                 messages += self._consumer.consume(records_max - 1, linger_s)
-        records, ended, troubles = self._sort_out(messages)
-        return Fetched(records, Assignment(tuple(self._gained), tuple(self._dropped)), ended, troubles, self._member)
+        records, ended = self._sort_out(messages)
+        assignment = Assignment(tuple(self._gained), tuple(self._dropped))
+        return Fetched(records, assignment, ended, tuple(self._troubles), self._is_member())
 
-    def _sort_out(self, messages: Sequence[Message]) -> tuple[list[Record], tuple[Partition, ...], tuple[str, ...]]:
+    def _look(self, statistics: str) -> None:
+        """Note when no broker is connected: poll() says nothing of that, as long as it takes."""
+        if not any_connected(statistics):
+            self._troubles.append(f"no broker is connected: {self._client_log.reason or 'no reason is known'}")
+
+    def _is_member(self) -> bool:
+        # the consumer protocol tells a member without partitions nothing, so no callback runs
+        if not self._member and self._tells_by_generation:
+            self._member = generation_of(self._consumer.consumer_group_metadata()) > 0
+        return self._member
+
+    def _sort_out(self, messages: Sequence[Message]) -> tuple[list[Record], tuple[Partition, ...]]:
         records: list[Record] = []
-        troubles: list[str] = []
         ended: dict[Partition, None] = {}
         for message in messages:
             error, topic, number = message.error(), message.topic(), message.partition()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                troubles.append(_passing(error))
+                self._troubles.append(_passing(error))
                 continue
             if topic is None or number is None or (partition := Partition(topic, number)) not in self._started:
                 continue  # one that was revoked or held between poll() and consume()
@@ -127,7 +147,7 @@ class KafkaSource:
                 records.append(record_of(message))
                 ended.pop(partition, None)
                 self._next[partition] = records[-1].offset + 1
-        return records, tuple(ended), tuple(troubles)
+        return records, tuple(ended)
 
     # -- positions
 
@@ -152,29 +172,14 @@ class KafkaSource:
             for partition, position in positions.items()
             if partition in self._owned
         ]
-        deadline_s = time.monotonic() + _TIMEOUT_S
+        tries = retrying(lambda reason: reason.code() in _NOT_STARTED, for_s=_TIMEOUT_S, wait_s=0.01)
         for place in places:
-            self._seek(place, deadline_s)
+            with transient(f"seeking {place.topic}[{place.partition}] to {place.offset}"):
+                tries(self._consumer.seek, place)
         self._consumer.resume(places)
         started = [Partition(place.topic, place.partition) for place in places]
         self._started.update(started)
         self._next.update((Partition(place.topic, place.partition), place.offset) for place in places)
-
-    def _seek(self, place: TopicPartition, deadline_s: float) -> None:
-        # right after an assignment the fetcher may not have started: _STATE until it has
-        while True:
-            try:
-                self._consumer.seek(place)
-            except KafkaException as error:
-                if (
-                    kafka_error(error).code() not in (KafkaError._STATE, KafkaError._TIMED_OUT)
-                    or time.monotonic() > deadline_s
-                ):
-                    msg = f"seeking {place.topic}[{place.partition}] to {place.offset}: {kafka_error(error).str()}"
-                    raise TransientError(msg) from error
-                time.sleep(0.01)
-            else:
-                return
 
     def hold(self, partitions: Sequence[Partition]) -> None:
         """See RecordSource.hold."""
