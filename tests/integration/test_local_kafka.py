@@ -1,15 +1,21 @@
 """A local Kafka from a distribution's folder (`KAFKA_HOME`), killed, frozen and started again."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
+from stream_scorer.adapters.kafka.client import ClientConfig
+from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.adapters.local.kafka import LocalKafka
 from stream_scorer.adapters.local.kafka_jars import kafka_jars
 from stream_scorer.errors import NotReady
+from stream_scorer.ports import Fetched, TopicSpec
 from stream_scorer.settings import LocalSettings
+from tests.waiting import wait_for
 
 PLACES = LocalSettings()
 
@@ -38,6 +44,35 @@ def test_a_frozen_broker_answers_again_when_it_may(broker: LocalKafka) -> None:
         write(broker, b"two", wait_s=1)
     broker.unpause()
     write(broker, b"three")
+
+
+def test_a_lost_broker_is_a_trouble_until_it_is_back(broker: LocalKafka) -> None:
+    write(broker, b"for the group")
+    config: ClientConfig = {
+        "bootstrap.servers": broker.bootstrap_servers,
+        "group.id": "watchers",
+        "statistics.interval.ms": 200,
+    }
+    with closing(KafkaSource(config, ["kept"])) as source:
+        wait_for(lambda: bool(fetch(source).assignment.gained), "the group's first answer")
+        wait_for(lambda: not fetch(source, wait_s=1).troubles, "a broker is connected")
+        broker.halt()
+        wait_for(lambda: any("no broker is connected: " in each for each in fetch(source).troubles), "the trouble")
+        broker.resume()
+        wait_for(lambda: not fetch(source, wait_s=1).troubles, "a broker is connected again")
+
+
+def fetch(source: KafkaSource, *, wait_s: float = 0.1) -> Fetched:
+    return source.fetch(records_max=10, wait_s=wait_s, linger_s=0)
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_worker_without_partitions_is_a_member(broker: LocalKafka, protocol: str) -> None:
+    KafkaTopicAdmin({"bootstrap.servers": broker.bootstrap_servers}).create([TopicSpec(protocol, 1, 1, {})])
+    config = {"bootstrap.servers": broker.bootstrap_servers, "group.id": protocol, "group.protocol": protocol}
+    with closing(KafkaSource(config, [protocol])) as one, closing(KafkaSource(config, [protocol])) as other:
+        wait_for(lambda: all([fetch(one).member, fetch(other).member]), "both are members")
+    assert sorted([len(one._owned), len(other._owned)]) == [0, 1]
 
 
 def test_a_broker_that_cannot_start_says_why() -> None:
