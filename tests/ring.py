@@ -1,6 +1,5 @@
 """The ring on real servers: workers as processes, events in, what came out read back."""
 
-import os
 import time
 import uuid
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from stream_scorer.adapters.kafka.client import new_producer
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.local.clock import SystemClock
-from stream_scorer.adapters.local.own_command import python_command
+from stream_scorer.adapters.local.own_command import python_command, without_settings
 from stream_scorer.adapters.local.own_process import OwnProcess
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import Partition, Record
@@ -28,6 +27,7 @@ from stream_scorer.services.learning.publisher import draft_release, publish
 from stream_scorer.settings import Settings
 from stream_scorer.topic_settings import TopicSettings
 from stream_scorer.wiring.streaming import release_store
+from tests.commands import Done, run
 
 START_MS = 1_763_000_000_000
 
@@ -75,9 +75,13 @@ class Ring:
             tree.setdefault(part, {})[key] = value
         return Settings.model_validate(tree)
 
-    def start(self, *words: str, log: Path) -> OwnProcess:
-        """Run a command of ours on the ring; it ends with `stop`, and with the tests, however they end."""
-        environment = {**os.environ, **self.variables()}
+    def command(self, *words: str, **variables: str) -> Done:
+        """Run a command of ours to its end, on the ring."""
+        return run(*words, **{**self.variables(), **variables})
+
+    def start(self, *words: str, log: Path, **variables: str) -> OwnProcess:
+        """Start a command of ours on the ring; it ends with `stop`, and with the tests, however they end."""
+        environment = {**without_settings(), **self.variables(), **variables}
         process = OwnProcess(python_command("stream_scorer", *words), log=log, environment=environment, watched=True)
         self._running.append(process)
         return process

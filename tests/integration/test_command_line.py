@@ -1,6 +1,5 @@
 """The command line as a process: what people type, what comes back."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,14 +8,9 @@ import pytest
 
 import stream_scorer
 from stream_scorer.cli import COMMANDS
+from tests.commands import run
 
 HEAVY = ("torch", "pyarrow", "matplotlib", "rich.progress", "numpy", "confluent_kafka", "redis", "pydantic")
-
-
-def run(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_SCORER_")}
-    command = [sys.executable, "-m", "stream_scorer", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env={**clean, **variables})
 
 
 def test_help_lists_every_command_that_is_there() -> None:

@@ -1,9 +1,6 @@
 """erase on a running ring: joiners drop what they hold, and nothing of the customer comes back."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +29,7 @@ def test_joiners_drop_an_erased_customer_and_go_on_with_the_others(ring: Ring, t
 
 
 def erase(ring: Ring, customer: str) -> dict[str, Any]:
-    command = [
-        sys.executable,
-        "-m",
-        "stream_scorer",
-        "erase",
-        "--customer",
-        customer,
-        "--no-buffer",
-        "--json",
-        "--wait",
-        "60",
-    ]
-    done = subprocess.run(
-        command, env={**os.environ, **ring.variables()}, stdout=subprocess.PIPE, text=True, timeout=120, check=True
-    )
+    done = ring.command("erase", "--customer", customer, "--no-buffer", "--json", "--wait", "60")
+    assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told

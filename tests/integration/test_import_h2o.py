@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.files.model_files import read_model
+from tests.commands import run
 from tests.h2o_samples import deep_features, network, write_mojo
-from tests.integration.test_command_line import run
 
 
 @pytest.fixture

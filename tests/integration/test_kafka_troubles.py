@@ -1,12 +1,9 @@
 """What a worker says, and how fast it ends, when Kafka refuses it or is not there."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +20,13 @@ from confluent_kafka.admin import (
 from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
 from stream_scorer.adapters.local.free_port import free_ports
 from stream_scorer.adapters.local.kafka import LocalKafka
+from stream_scorer.adapters.local.own_command import python_command, without_settings
+from stream_scorer.adapters.local.own_process import OwnProcess
 from stream_scorer.services.operating.topics import create_topics
 from stream_scorer.settings import Settings
 from stream_scorer.topic_plan import topic_specs
 from stream_scorer.topic_settings import TopicSettings
+from tests.commands import run
 from tests.conftest import local_kafka
 from tests.release_samples import model, offer
 from tests.ring import Ring, request
@@ -83,15 +83,26 @@ def acl(
     return AclBinding(kind, name, ResourcePatternType.LITERAL, "User:worker", "*", operation, permission)
 
 
-def run(servers: str, *words: str, client: dict[str, str] | None = None) -> "subprocess.Popen[str]":
-    variables = {
+def variables(servers: str, client: dict[str, str] | None = None) -> dict[str, str]:
+    return {
         "STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS": servers,
         "STREAM_SCORER_KAFKA__CLIENT": json.dumps(client or {}),
     }
-    command = [sys.executable, "-m", "stream_scorer", *words]
-    return subprocess.Popen(
-        command, env={**os.environ, **variables}, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+
+
+@contextmanager
+def ranker(servers: str, log: Path) -> Iterator[OwnProcess]:
+    """Start a ranker and wait until it waits for the brokers."""
+    environment = {**without_settings(), **variables(servers)}
+    with OwnProcess(python_command("stream_scorer", "rank"), log=log, environment=environment, watched=True) as process:
+        wait_for(lambda: "brokers_awaited" in process.last_output(), "it waits for brokers", within_s=60)
+        yield process
+
+
+def awaited(process: OwnProcess) -> str:
+    """Return the reason for which a ranker says that it waits."""
+    events = map(json.loads, process.last_output().splitlines())
+    return str(next(event for event in events if event["event"] == "brokers_awaited")["reason"])
 
 
 @pytest.mark.parametrize(
@@ -103,43 +114,30 @@ def run(servers: str, *words: str, client: dict[str, str] | None = None) -> "sub
     ids=["wrong password", "TLS to a plain port"],
 )
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
-def test_what_cannot_heal_ends_a_worker_within_seconds_with_the_reason(
+def test_what_cannot_heal_ends_a_worker(
     guarded: LocalKafka, client: dict[str, str], reason: str, delivery: str
 ) -> None:
-    worker = run(guarded.bootstrap_servers, "rank", "--delivery", delivery, client=client)
-    _, said = worker.communicate(timeout=20)
-    assert worker.returncode == 1
-    assert reason in said.splitlines()[-1]
+    done = run("rank", "--delivery", delivery, timeout_s=20, **variables(guarded.bootstrap_servers, client))
+    assert done.returncode == 1
+    assert reason in done.stderr.splitlines()[-1]
 
 
-def test_no_credentials_are_named_as_a_cause_at_once(guarded: LocalKafka) -> None:
-    worker = run(guarded.bootstrap_servers, "rank")
-    assert worker.stderr is not None
-    events = map(json.loads, iter(worker.stderr.readline, ""))
-    awaited = next(event for event in events if event["event"] == "brokers_awaited")
-    worker.kill()
-    worker.communicate(timeout=20)
-    assert "the listener may want SASL" in awaited["reason"]
+def test_missing_credentials_are_named_at_once(guarded: LocalKafka, tmp_path: Path) -> None:
+    with ranker(guarded.bootstrap_servers, tmp_path / "rank.log") as process:
+        assert "the listener may want SASL" in awaited(process)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_worker_that_waits_for_a_broker_says_so_in_its_log_and_can_be_stopped(number: signal.Signals) -> None:
+def test_a_waiting_worker_can_be_stopped(number: signal.Signals, tmp_path: Path) -> None:
     [port] = free_ports(1)
-    worker = run(f"127.0.0.1:{port}", "rank")
-    assert worker.stderr is not None
-    events = map(json.loads, iter(worker.stderr.readline, ""))
-    awaited = next(event for event in events if event["event"] == "brokers_awaited")
-    assert "Connection refused" in awaited["reason"]
-    worker.send_signal(number)
-    stopped_s = time.monotonic()
-    worker.communicate(timeout=20)
-    assert (worker.returncode, time.monotonic() - stopped_s < 2) == (0, True)
+    with ranker(f"127.0.0.1:{port}", tmp_path / "rank.log") as process:
+        assert "Connection refused" in awaited(process)
+        process.signal(number)
+        assert process.wait(2) == 0
 
 
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
-def test_without_the_right_to_write_dead_letters_a_ranker_ends_and_says_which(
-    guarded: LocalKafka, redis_url: str, delivery: str, tmp_path: Path
-) -> None:
+def test_a_missing_right_ends_a_ranker(guarded: LocalKafka, redis_url: str, delivery: str, tmp_path: Path) -> None:
     ring = Ring(guarded.bootstrap_servers, redis_url, TopicSettings(partitions=1))
     ring.publish(model(1), [offer(0)])
     ring.options["STREAM_SCORER_KAFKA__CLIENT"] = json.dumps(credentials("worker"))
@@ -151,21 +149,19 @@ def test_without_the_right_to_write_dead_letters_a_ranker_ends_and_says_which(
     assert "authorization failed" in last
 
 
-def test_doctor_passes_on_why_a_broker_lets_nobody_in(guarded: LocalKafka) -> None:
-    doctor = run(guarded.bootstrap_servers, "doctor", client=credentials("admin", "wrong"))
-    said, _ = doctor.communicate(timeout=60)
+def test_doctor_passes_the_brokers_reason_on(guarded: LocalKafka) -> None:
+    doctor = run("doctor", **variables(guarded.bootstrap_servers, credentials("admin", "wrong")))
     assert doctor.returncode == 1
-    assert "Invalid username or password" in said
+    assert "Invalid username or password" in doctor.stdout
 
 
-def test_a_topic_that_a_user_may_not_see_is_not_called_missing_outright(guarded: LocalKafka) -> None:
-    doctor = run(guarded.bootstrap_servers, "doctor", client=credentials("stranger"))
-    said, _ = doctor.communicate(timeout=60)
+def test_a_hidden_topic_may_be_there(guarded: LocalKafka) -> None:
+    doctor = run("doctor", **variables(guarded.bootstrap_servers, credentials("stranger")))
     assert doctor.returncode == 1
-    assert "does not exist, or this user may not see it" in said
+    assert "does not exist, or this user may not see it" in doctor.stdout
 
 
-def test_the_elder_of_two_workers_with_one_instance_id_ends(ring: Ring, tmp_path: Path) -> None:
+def test_a_second_instance_ends_the_elder(ring: Ring, tmp_path: Path) -> None:
     ring.publish(model(1), [offer(0)])
     ring.options["STREAM_SCORER_KAFKA__CLIENT"] = json.dumps({"group.instance.id": "same"})
     elder = ring.start("rank", log=tmp_path / "elder.log")

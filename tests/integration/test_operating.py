@@ -1,12 +1,8 @@
 """The commands of an operator, on real servers."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +18,14 @@ from stream_scorer.ports import Fetched
 from stream_scorer.settings import MetricsSettings
 from stream_scorer.telemetry import serve_metrics
 from stream_scorer.topic_settings import TopicSettings
+from tests.commands import Run
 from tests.release_samples import model, offer
 from tests.ring import Ring, request, values
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def run(ring: Ring) -> Run:
-    def run_command(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, **ring.variables(), **variables}
-        return subprocess.run(
-            [sys.executable, "-m", "stream_scorer", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-            env=environment,
-        )
-
-    return run_command
+    return ring.command
 
 
 def findings(run: Run, **variables: str) -> tuple[int, dict[str, dict[str, Any]]]:

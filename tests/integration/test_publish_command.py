@@ -1,10 +1,6 @@
 """`stream-scorer publish` as a person runs it, on a real server."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,20 +8,17 @@ import pytest
 
 from stream_scorer.adapters.files.model_files import write_model
 from stream_scorer.core.messages import Offer
+from tests import commands
+from tests.commands import Done, Run
 from tests.release_samples import model, offer
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def run(redis_url: str, redis_prefix: str) -> Run:
-    environment = {**os.environ, "STREAM_SCORER_REDIS__URL": redis_url, "STREAM_SCORER_REDIS__PREFIX": redis_prefix}
+    places = {"STREAM_SCORER_REDIS__URL": redis_url, "STREAM_SCORER_REDIS__PREFIX": redis_prefix}
 
-    def publish(*words: str, command: str = "publish", **variables: str) -> "subprocess.CompletedProcess[str]":
-        line = [sys.executable, "-m", "stream_scorer", *([command] if command else []), *words]
-        return subprocess.run(
-            line, env={**environment, **variables}, capture_output=True, text=True, timeout=60, check=False
-        )
+    def publish(*words: str, command: str = "publish", **variables: str) -> Done:
+        return commands.run(*([command] if command else []), *words, **{**places, **variables})
 
     return publish
 

@@ -1,42 +1,40 @@
 """refresh on a real Kafka and a real Valkey: in step within a second, and whatever is killed or lost."""
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from stream_scorer.adapters.kafka.feed import KafkaFeed
-from stream_scorer.adapters.kafka.log import KafkaLog
+from stream_scorer.adapters.local.own_process import OwnProcess
 from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.adapters.redis.client import connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import Offer
-from stream_scorer.core.records import OutputRecord, Partition
+from stream_scorer.core.records import OutputRecord
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.topic_settings import TopicSettings
 from tests.release_samples import model, offer, published
+from tests.ring import Ring
 from tests.waiting import wait_for
 
 OFFERS = 50
 Say = Callable[..., None]
+Start = Callable[..., OwnProcess]
 
 
 @pytest.fixture
-def say(kafka: str, topics: TopicSettings) -> Say:
+def say(ring: Ring) -> Say:
     """State offers on the topic; a number alone withdraws."""
-    feed = KafkaFeed({"bootstrap.servers": kafka}, topics.offers)
+    feed = KafkaFeed({"bootstrap.servers": ring.kafka}, ring.topics.offers)
 
     def send(*stated: Offer | int) -> None:
         for one in stated:
             key = f"offer-{one}" if isinstance(one, int) else one.offer_id
-            feed.send([OutputRecord(topics.offers, key.encode(), None if isinstance(one, int) else encode(one))])
+            feed.send([OutputRecord(ring.topics.offers, key.encode(), None if isinstance(one, int) else encode(one))])
         feed.flush()
         assert not feed.failures()
 
@@ -44,38 +42,18 @@ def say(kafka: str, topics: TopicSettings) -> Say:
 
 
 @pytest.fixture
-def store(redis_url: str, redis_prefix: str) -> Iterator[RedisReleases]:
-    client = connect(redis_url, timeout_s=20.0)
-    yield RedisReleases(client, prefix=redis_prefix)
+def store(ring: Ring) -> Iterator[RedisReleases]:
+    client = connect(ring.redis_url, timeout_s=20.0)
+    yield RedisReleases(client, prefix=ring.tag)
     client.close()
 
 
 @pytest.fixture
-def start(
-    kafka: str, topics: TopicSettings, redis_url: str, redis_prefix: str
-) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Run `stream-scorer refresh` as a process."""
-    running: list[subprocess.Popen[str]] = []
-
-    def run(*options: str, **settings: str) -> subprocess.Popen[str]:
-        environment = {
-            **os.environ,
-            "STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS": kafka,
-            "STREAM_SCORER_TOPICS__OFFERS": topics.offers,
-            "STREAM_SCORER_TOPICS__DEAD_LETTERS": topics.dead_letters,
-            "STREAM_SCORER_REFRESH__GROUP": f"refresh-{topics.offers}",
-            "STREAM_SCORER_REDIS__URL": redis_url,
-            "STREAM_SCORER_REDIS__PREFIX": redis_prefix,
-            **settings,
-        }
-        command = [sys.executable, "-c", "from stream_scorer.cli import main; main()", "refresh", "--json", *options]
-        running.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
-        return running[-1]
-
-    yield run
-    for process in running:
-        process.kill()
-        process.communicate(timeout=10)
+def start(ring: Ring, tmp_path: Path) -> Start:
+    """Start `stream-scorer refresh`."""
+    return lambda *options, **settings: ring.start(
+        "refresh", "--json", *options, log=tmp_path / "refresh.log", **settings
+    )
 
 
 def held(store: RedisReleases) -> dict[str, object]:
@@ -89,17 +67,9 @@ def priced(number: int, price: float) -> Offer:
     return offer(number, features={"price": price})
 
 
-def dead_letters(kafka: str, topics: TopicSettings) -> list[bytes | None]:
-    log = KafkaLog({"bootstrap.servers": kafka, "group.id": "none"}, timeout_s=20)
-    places = [Partition(topics.dead_letters, number) for number in range(topics.partitions)]
-    found = [record.key for place in places for batch in log.read(place, 0, log.end(place)) for record in batch]
-    log.close()
-    return found
-
-
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
 def test_a_change_is_in_the_release_within_a_second(
-    say: Say, store: RedisReleases, start: Callable[..., object], delivery: str
+    say: Say, store: RedisReleases, start: Start, delivery: str
 ) -> None:
     published(store, offers=OFFERS)
     start("--delivery", delivery)
@@ -124,7 +94,7 @@ def is_read(store: RedisReleases, records: int) -> bool:
 
 
 def test_a_new_release_gets_what_the_topic_says_and_dead_letters_are_written_once(
-    say: Say, store: RedisReleases, start: Callable[..., subprocess.Popen[str]], kafka: str, topics: TopicSettings
+    say: Say, store: RedisReleases, start: Start, ring: Ring
 ) -> None:
     published(store, seed=1, offers=OFFERS)
     say(*(priced(number, 7.0) for number in range(20)), offer(30, features={"price": "dear"}), 40)
@@ -133,15 +103,14 @@ def test_a_new_release_gets_what_the_topic_says_and_dead_letters_are_written_onc
     published(store, seed=2, offers=OFFERS)
     wait_for(partial(is_read, store, 22), "the second release is in step")
     assert (len(held(store)), held(store)["offer-19"]) == (OFFERS - 1, {"price": 7.0})
-    process.send_signal(signal.SIGTERM)
-    report = json.loads(process.communicate(timeout=60)[0])
+    process.terminate()
+    assert process.wait(60) == 0
+    report = json.loads(process.last_output().splitlines()[-1])
     assert report == {"records": 44, "changes": 42, "dead_letters": 1}
-    assert dead_letters(kafka, topics) == [b"offer-30"]
+    assert [record.key for record in ring.read(ring.topics.dead_letters)] == [b"offer-30"]
 
 
-def test_kills_at_random_leave_the_last_word_on_every_offer(
-    say: Say, store: RedisReleases, start: Callable[..., subprocess.Popen[str]]
-) -> None:
+def test_kills_at_random_leave_the_last_word_on_every_offer(say: Say, store: RedisReleases, start: Start) -> None:
     published(store, offers=OFFERS)
     chance = random.Random(5)
     expected = held(store)
@@ -155,10 +124,8 @@ def test_kills_at_random_leave_the_last_word_on_every_offer(
                 note(expected, word)
         time.sleep(chance.uniform(0.5, 2.0))
         for member in members:
-            member.send_signal(signal.SIGKILL)
-    last = start("--until-idle", "1", **brief)
-    last.communicate(timeout=120)
-    assert last.returncode == 0
+            member.kill()
+    assert start("--until-idle", "1", **brief).wait(120) == 0
     assert held(store) == expected
 
 
@@ -174,11 +141,9 @@ def note(expected: dict[str, object], word: Offer | int) -> None:
         expected[word.offer_id] = word.features
 
 
-def test_a_server_that_comes_back_empty_is_filled_again(
-    say: Say, start: Callable[..., subprocess.Popen[str]], redis_prefix: str
-) -> None:
+def test_a_server_that_comes_back_empty_is_filled_again(say: Say, start: Start, ring: Ring) -> None:
     with LocalValkey() as server:
-        store = RedisReleases(connect(server.url, timeout_s=20.0), prefix=redis_prefix)
+        store = RedisReleases(connect(server.url, timeout_s=20.0), prefix=ring.tag)
         published(store, offers=OFFERS)
         start(STREAM_SCORER_REDIS__URL=server.url)
         say(priced(1, 7.0))
@@ -194,7 +159,7 @@ def test_a_server_that_comes_back_empty_is_filled_again(
 
 
 def test_the_vectors_in_the_store_are_what_the_item_tower_makes_of_the_features(
-    say: Say, store: RedisReleases, start: Callable[..., subprocess.Popen[str]]
+    say: Say, store: RedisReleases, start: Start
 ) -> None:
     _, written = published(store, seed=3, offers=OFFERS)
     say(*(priced(number, number / 7) for number in range(600)))

@@ -2,10 +2,6 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +15,11 @@ from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import LabelledExample
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.simulation.world import World
+from tests import commands
+from tests.commands import Run
 
 WORLD = World.of(3, customers=150, offers=40, popularity_rate=0.5)
 START_MS, HOUR_MS = 1_700_000_000_000, 3_600_000
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -40,14 +37,8 @@ def run(redis_url: str, redis_prefix: str, bucket: str, tmp_path: Path) -> Run:
         "STREAM_SCORER_BUFFER__FOLDER": bucket,
     }
 
-    def command(*words: str) -> "subprocess.CompletedProcess[str]":
-        files = ["--offers", str(tmp_path / "offers.jsonl"), "--out", str(tmp_path / "model")]
-        line = [sys.executable, "-m", "stream_scorer", *words, *files, "--json"]
-        return subprocess.run(
-            line, env={**os.environ, **variables}, capture_output=True, text=True, timeout=250, check=False
-        )
-
-    return command
+    files = ["--offers", str(tmp_path / "offers.jsonl"), "--out", str(tmp_path / "model")]
+    return lambda *words: commands.run(*words, *files, "--json", timeout_s=250, **variables)
 
 
 def hour(number: int, *, requests: int = 400, answered: bool = True) -> list[LabelledExample]:

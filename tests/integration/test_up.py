@@ -1,7 +1,6 @@
 """`stream-scorer up` starts what it says and leaves nothing behind."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import redis
 from confluent_kafka.admin import AdminClient
 
 from stream_scorer.adapters.local.free_port import listening
+from tests.commands import run
 
 Up = tuple["subprocess.Popen[str]", dict[str, str]]
 
@@ -34,10 +34,7 @@ def test_up_has_topics_and_an_empty_store_in_which_the_doctor_misses_a_release_a
     topics = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
     assert len(topics["customer-requests"].partitions) == int(variables["STREAM_SCORER_TOPICS__PARTITIONS"]) == 3
     assert redis.Redis.from_url(url).dbsize() == 0
-    doctor = [sys.executable, "-m", "stream_scorer", "doctor", "--json"]
-    done = subprocess.run(
-        doctor, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True, timeout=120, check=False
-    )
+    done = run("doctor", "--json", **variables)
     assert {finding["check"] for finding in json.loads(done.stdout) if finding["state"] == "fault"} == {"release"}
 
     process.send_signal(signal.SIGTERM)
