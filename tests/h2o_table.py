@@ -9,8 +9,8 @@ from pathlib import Path
 
 KINDS = ("known and missing", "unseen", "no id", "no colour", "no rank, no score")
 _OUTPUTS = re.compile(r"test_outputs_are_h2os_own\[(\w+)-(True|False)-(True|False)\]")
-_CONTROL = "test_without_the_slot_of_missing_values_outputs_differ"
-_COSINE = "test_a_jvms_cosines_of_exported_vectors_are_our_dot_products"
+_CONTROL = "test_the_slot_of_missing_values_matters"
+_COSINE = "test_our_dot_products_are_its_cosines"
 _YES = {"True": "yes", "False": "no"}
 
 Measured = Mapping[str, Mapping[str, str]]

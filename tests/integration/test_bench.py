@@ -25,18 +25,18 @@ def test_throughput_counts_every_event_of_both_workers(stand: Stand) -> None:
     assert all(row.events_per_s > 0 and row.memory_mib > 10 for row in rows)
 
 
-def test_latency_is_that_of_every_request_behind_the_warm_up(stand: Stand) -> None:
+def test_latency_counts_requests_after_the_warm_up(stand: Stand) -> None:
     rows = measure_latency(stand, ["at_least_once"], rate=100, seconds=2, say=lambda what: None)
     assert [(row.worker, row.measured) for row in rows] == [("bare", 160), ("rank", 160)]
     assert all(0 < row.p50_ms <= row.p99_ms for row in rows)
 
 
-def test_the_joiner_is_measured_over_all_rankings_in_both_ways_to_emit(stand: Stand) -> None:
+def test_the_joiner_is_measured_both_ways(stand: Stand) -> None:
     rows = measure_join_throughput(stand, ["exactly_once"], offers=20, rankings=1_500, rounds=1, say=lambda what: None)
     assert [(row.emit, row.rankings) for row in rows] == [("at_once", 1_500), ("at_close", 1_500)]
     assert all(1_000 < row.labels < 1_700 and row.memory_mib > 10 for row in rows)
 
 
-def test_all_that_was_held_is_restored_from_a_broker(stand: Stand) -> None:
+def test_open_requests_are_restored_from_a_broker(stand: Stand) -> None:
     found = measure_kafka_restore(stand, offers=20, batch=100, held=1_000, say=lambda what: None)
     assert {emit: 1_000 <= one.restored < 1_100 for emit, one in found.items()} == {"at_once": True, "at_close": True}

@@ -78,7 +78,7 @@ def test_a_drained_topic_is_in_the_files(ring: Ring, tmp_path: Path) -> None:
     assert finish(ring, tmp_path, "--until-idle", "0.5")["rows"] == 0
 
 
-def test_an_s3_bucket_is_as_good_as_a_folder(ring: Ring, s3: str) -> None:
+def test_a_bucket_serves_as_a_folder(ring: Ring, s3: str) -> None:
     folder = s3.format(ring.topics.labels)
     send(ring, 600)
     small_files = {"STREAM_SCORER_BUFFER__FILE_ROWS_MAX": "400"}

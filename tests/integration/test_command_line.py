@@ -51,7 +51,7 @@ def test_version_is_the_packages() -> None:
         (["replay", "no/such.jsonl", "--topic", "customer-requests"], "stream-scorer: no file at no/such.jsonl"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_a_sentence_on_stderr(words: list[str], sentence: str) -> None:
+def test_wrong_usage_ends_with_a_sentence(words: list[str], sentence: str) -> None:
     done = run(*words)
     assert done.returncode == 2
     assert sentence in done.stderr
@@ -59,7 +59,7 @@ def test_wrong_usage_ends_with_2_and_a_sentence_on_stderr(words: list[str], sent
     assert "Traceback" not in done.stderr
 
 
-def test_the_settings_file_is_named_by_a_variable_too(tmp_path: Path) -> None:
+def test_a_variable_names_the_settings_file(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text("loop.poll_s = 7.5")
     done = run("settings", STREAM_SCORER_CONFIG=str(tmp_path / "s.toml"))
     assert "loop.poll_s                  7.5" in done.stdout

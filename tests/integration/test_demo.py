@@ -52,7 +52,7 @@ def summary(out: Path) -> dict[str, Any]:
     return parsed
 
 
-def test_the_demo_serves_one_release_after_the_other_and_gets_better(summary: dict[str, Any]) -> None:
+def test_the_demos_second_release_is_better(summary: dict[str, Any]) -> None:
     rates = [release["expected_rate"] for release in summary["releases"]]
     assert len(rates) == 2
     assert summary["popularity"] < rates[0] < rates[-1] < summary["best_possible"]
@@ -66,7 +66,7 @@ def test_the_demo_loses_nothing(summary: dict[str, Any]) -> None:
     assert summary["dead_letters"] == {}
 
 
-def test_the_demo_leaves_a_picture_and_no_process(out: Path, summary: dict[str, Any]) -> None:
+def test_the_demo_leaves_a_picture_alone(out: Path, summary: dict[str, Any]) -> None:
     assert (out.parent / summary["plot"]).read_bytes().startswith(b"\x89PNG")
     assert left(out) == []
 
@@ -85,9 +85,7 @@ def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path, number: signa
     assert left(tmp_path / "out") == []
 
 
-def test_no_variable_leads_a_command_of_the_demo_to_another_ring(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variables_do_not_reach_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAM_SCORER_KAFKA__BOOTSTRAP_SERVERS", "production:9092")
     (tmp_path / "settings.toml").write_text('[kafka]\nbootstrap_servers = "demo:1"\n')
     with OwnCommand(["settings"], config=tmp_path / "settings.toml", log=tmp_path / "log") as command:
@@ -96,14 +94,14 @@ def test_no_variable_leads_a_command_of_the_demo_to_another_ring(
     assert "production" not in command.last_output(10_000)
 
 
-def test_a_folder_that_no_demo_left_is_not_emptied(tmp_path: Path) -> None:
+def test_a_strangers_folder_is_not_emptied(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="holds something that no demo left there"):
         prepare(tmp_path)
     assert (tmp_path / "thesis.txt").exists()
 
 
-def test_the_folder_of_an_earlier_demo_is_emptied(tmp_path: Path) -> None:
+def test_an_earlier_demos_folder_is_emptied(tmp_path: Path) -> None:
     prepare(tmp_path / "out")
     (tmp_path / "out" / "labels").mkdir()
     prepare(tmp_path / "out")

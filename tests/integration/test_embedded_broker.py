@@ -31,7 +31,7 @@ consumer.close()
     assert done.stdout == "value\n"
 
 
-def test_a_committed_offset_is_kept_while_the_broker_lives() -> None:
+def test_a_committed_offset_is_kept() -> None:
     with EmbeddedBroker({"offers": 1}) as broker:
         producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
         for number in range(3):

@@ -8,7 +8,7 @@ from tests.release_samples import model, offer
 from tests.ring import Ring, acceptance, request, values
 
 
-def test_joiners_drop_an_erased_customer_and_go_on_with_the_others(ring: Ring, tmp_path: Path) -> None:
+def test_joiners_drop_an_erased_customer_alone(ring: Ring, tmp_path: Path) -> None:
     topics = ring.topics
     ring.options["STREAM_SCORER_BUFFER__FOLDER"] = str(tmp_path / "buffer")
     ring.publish(model(1), [offer(number) for number in range(3)])

@@ -62,7 +62,7 @@ def capture(ring: Ring, logs: Path) -> None:
         ring.run(job, "--until-idle", "2", log=logs / f"{job}.log")
 
 
-def test_captured_labels_tell_what_a_new_model_would_earn(ring: Ring, tmp_path: Path) -> None:
+def test_captured_labels_value_a_new_model(ring: Ring, tmp_path: Path) -> None:
     old, new = trained(tmp_path, 120, seed=1), trained(tmp_path, 3_000, seed=2)
     ring.publish(old, WORLD.offers())
     ring.options |= EXPLORING

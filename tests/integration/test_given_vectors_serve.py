@@ -42,9 +42,7 @@ def expected(customer: list[float]) -> dict[str, float]:
     return {name: float(unit @ np.array(vector) / np.linalg.norm(vector)) for name, vector in OFFERS.items()}
 
 
-def test_customers_come_from_a_file_from_a_tower_or_on_the_request(
-    ring: Ring, words: list[str], tmp_path: Path
-) -> None:
+def test_customers_vectors_come_from_three_places(ring: Ring, words: list[str], tmp_path: Path) -> None:
     ring.run(*words, log=tmp_path / "publish.log")
     assert ranked(ring, tmp_path, features={"vector": [3.0, 4.0]}) == pytest.approx(expected([3.0, 4.0]))
     given = lines(
@@ -89,7 +87,7 @@ def test_programs_rank_in_a_ranker(ring: Ring, words: list[str], tmp_path: Path)
     )
 
 
-def test_what_was_forced_past_the_gate_is_on_a_rankers_metrics(ring: Ring, words: list[str], tmp_path: Path) -> None:
+def test_a_forced_release_shows_in_metrics(ring: Ring, words: list[str], tmp_path: Path) -> None:
     lines(tmp_path / "vectors.jsonl", [{"offer_id": name, "vector": OFFERS[name]} for name in ("offer-0", "offer-2")])
     ring.run(*words, "--force", "--json", log=tmp_path / "publish.log")
     (published,) = json.loads((tmp_path / "publish.log").read_text().splitlines()[-1])

@@ -170,9 +170,7 @@ def test_outputs_are_h2os_own(
     assert max(found.values()) < DIFFERENCE_MAX, found
 
 
-def test_without_the_slot_of_missing_values_outputs_differ(
-    frames: Frames, record_property: Callable[[str, object], None]
-) -> None:
+def test_the_slot_of_missing_values_matters(frames: Frames, record_property: Callable[[str, object], None]) -> None:
     model = trained(frames, activation="tanh")
     made = tower(network_of(model, version=frames.h2o.__version__))
     table = made.table.copy()
@@ -190,9 +188,7 @@ def test_encodings_that_h2o_makes_beforehand_are_refused(frames: Frames, encodin
         network_of(model, version=frames.h2o.__version__)
 
 
-def test_a_jvms_cosines_of_exported_vectors_are_our_dot_products(
-    frames: Frames, record_property: Callable[[str, object], None]
-) -> None:
+def test_our_dot_products_are_its_cosines(frames: Frames, record_property: Callable[[str, object], None]) -> None:
     made = [tower(network_of(trained(frames, activation="tanh", seed=seed), version="")) for seed in (1, 2)]
     vectors = [normalised(ours(one, known_rows(40))) for one in made]
     names = tuple(f"v{place}" for place in range(vectors[0].shape[1]))
@@ -235,7 +231,7 @@ def ranked_tastes() -> Chunks:
     return Chunks((replace(part, rank=rng.integers(1, 6, len(part)), score=rng.random(len(part))),))
 
 
-def test_a_training_gives_a_model_that_the_gate_has_no_parity_fault_with() -> None:
+def test_the_gate_finds_a_training_at_parity() -> None:
     model = train_h2o(ranked_tastes(), snacks(), replace(SMALL, activation="tanh"))
     facts: dict[str, Any] = model.facts
     assert facts["parity_max_difference"] < DIFFERENCE_MAX
@@ -248,12 +244,12 @@ def test_a_training_gives_a_model_that_the_gate_has_no_parity_fault_with() -> No
     )
 
 
-def test_the_same_data_and_seed_give_the_same_model() -> None:
+def test_equal_data_and_seed_give_one_model() -> None:
     one, other = (train_h2o(ranked_tastes(), snacks(), replace(SMALL, activation="tanh")) for _ in range(2))
     assert one.model_id == other.model_id
 
 
-def test_train_with_the_h2o_engine_writes_a_model(tmp_path: Path) -> None:
+def test_the_command_trains_by_h2o(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     with (tmp_path / "labels.jsonl").open("wb") as labels:
         for row in range(2_000):
@@ -282,7 +278,7 @@ def test_train_with_the_h2o_engine_writes_a_model(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["model_id"] == read_model(tmp_path / "model").model_id
 
 
-def test_ids_that_no_label_tells_apart_are_refused() -> None:
+def test_labels_of_one_kind_are_refused() -> None:
     (part,) = ranked_tastes().parts
     with pytest.raises(UsageError, match="H2O needs accepted rows and others"):
         train_h2o(Chunks((replace(part, accepted=part.accepted * 0),)), snacks(), SMALL)

@@ -51,7 +51,7 @@ def readable(records: list[Record]) -> list[dict[str, Any]]:
     return values(record for record in records if (record.value or b"").startswith(b'{"request_id":"q-'))
 
 
-def test_no_record_stops_a_job_and_each_is_one_dead_letter(ring: Ring, tmp_path: Path) -> None:
+def test_hostile_records_stop_no_job(ring: Ring, tmp_path: Path) -> None:
     ring.options["STREAM_SCORER_BUFFER__FOLDER"] = str(tmp_path / "labels")
     ring.publish(model(1), [offer(number) for number in range(3)])
     topics = ring.topics

@@ -68,7 +68,7 @@ def disturb(workers: list[psutil.Process], rng: random.Random) -> None:
 @pytest.mark.chaos
 @pytest.mark.timeout(3_000)
 @pytest.mark.parametrize("emit", ["at_once", "at_close"])
-def test_labels_equal_the_oracle_though_joiners_are_killed_and_frozen(ring: Ring, tmp_path: Path, emit: str) -> None:
+def test_disturbed_joiners_write_the_oracles_labels(ring: Ring, tmp_path: Path, emit: str) -> None:
     ring.options["STREAM_SCORER_JOIN__EMIT"] = emit
     horizons = join_config(ring.settings()).horizons
     events = history(11, REQUESTS, horizons, start_ms=START_MS, gap_ms=2.0)
@@ -99,7 +99,7 @@ def dead_outcomes(ring: Ring) -> int:
     return sources.count(ring.topics.outcomes)
 
 
-def test_an_idle_partition_closes_its_windows_at_the_pace_of_the_clock(ring: Ring, tmp_path: Path) -> None:
+def test_idle_partitions_close_windows_by_the_clock(ring: Ring, tmp_path: Path) -> None:
     ring.options |= {"STREAM_SCORER_JOIN__WINDOW_MS": "2000", "STREAM_SCORER_JOIN__IDLE_SLACK_MS": "500"}
     put(ring, [Event("rankings", START_MS, START_MS, ranking("q-1", "c-1", START_MS))])
     ring.start("join", log=tmp_path / "join.log")

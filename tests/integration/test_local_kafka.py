@@ -31,7 +31,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
         yield local
 
 
-def test_what_was_acknowledged_is_there_after_a_kill(broker: LocalKafka) -> None:
+def test_acknowledged_records_outlive_a_kill(broker: LocalKafka) -> None:
     write(broker, b"before")
     broker.kill()
     assert not broker.running()
@@ -40,7 +40,7 @@ def test_what_was_acknowledged_is_there_after_a_kill(broker: LocalKafka) -> None
     assert read(broker, 2) == [b"before", b"after"]
 
 
-def test_a_frozen_broker_answers_again_when_it_may(broker: LocalKafka) -> None:
+def test_a_frozen_broker_answers_again_later(broker: LocalKafka) -> None:
     write(broker, b"one")
     broker.pause()
     with pytest.raises(AssertionError):
@@ -49,7 +49,7 @@ def test_a_frozen_broker_answers_again_when_it_may(broker: LocalKafka) -> None:
     write(broker, b"three")
 
 
-def test_a_lost_broker_is_a_trouble_until_it_is_back(broker: LocalKafka) -> None:
+def test_a_lost_broker_is_a_trouble(broker: LocalKafka) -> None:
     write(broker, b"for the group")
     config = {**member_of("watchers", broker), "statistics.interval.ms": 200}
     with closing(KafkaSource(config, ["kept"])) as source:

@@ -21,7 +21,7 @@ def test_rankings_carry_the_brokers_time(kafka: str, topics: TopicSettings) -> N
     assert configs["message.timestamp.type"].value == "LogAppendTime"
 
 
-def test_a_halted_valkey_comes_back_on_its_port_empty() -> None:
+def test_a_resumed_valkey_is_empty() -> None:
     with LocalValkey() as server:
         redis.Redis.from_url(server.url).set("key", "value")
         url = server.url

@@ -26,7 +26,7 @@ def random_men() -> Path:
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
-def test_every_row_of_a_small_log_is_ranked_and_every_click_labelled(ring: Ring, tmp_path: Path, delivery: str) -> None:
+def test_a_small_log_is_ranked_and_labelled(ring: Ring, tmp_path: Path, delivery: str) -> None:
     log = write_log(tmp_path / "small", rows=300, clicks=7)
     check_log(ring, log, tmp_path, delivery=delivery, requests=300, clicks=7)
 

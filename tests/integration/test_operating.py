@@ -33,7 +33,7 @@ def findings(run: Run, **variables: str) -> tuple[int, dict[str, dict[str, Any]]
     return done.returncode, {finding["check"]: finding for finding in json.loads(done.stdout)}
 
 
-def test_topics_makes_what_is_missing_and_the_doctor_has_nothing_to_say(run: Run, ring: Ring) -> None:
+def test_topics_makes_what_is_missing(run: Run, ring: Ring) -> None:
     fields = ("requests", "acceptances", "offers", "rankings", "outcomes", "labels", "dead_letters")
     ring.topics = TopicSettings(partitions=4, **{name: f"operated-{name}-{ring.tag}" for name in fields})  # type: ignore[arg-type]
     made = json.loads(run("topics", "--json").stdout)
@@ -45,7 +45,7 @@ def test_topics_makes_what_is_missing_and_the_doctor_has_nothing_to_say(run: Run
     assert {finding["state"] for finding in found.values()} == {"ok"}
 
 
-def test_the_doctor_ends_with_1_and_says_what_to_do(run: Run) -> None:
+def test_the_doctors_faults_carry_advice(run: Run) -> None:
     code, found = findings(run, STREAM_SCORER_TOPICS__LABELS="no-such-labels")
     assert code == 1
     assert (found["no-such-labels"]["state"], found["no-such-labels"]["do"]) == ("fault", "stream-scorer topics")
@@ -62,7 +62,7 @@ def test_a_replayed_file_arrives_whole(run: Run, ring: Ring, tmp_path: Path) -> 
     }
 
 
-def test_a_record_that_cannot_be_delivered_makes_replay_end_with_1(run: Run, ring: Ring, tmp_path: Path) -> None:
+def test_an_undelivered_record_fails_a_replay(run: Run, ring: Ring, tmp_path: Path) -> None:
     (tmp_path / "requests.jsonl").write_text(json.dumps({"customer_id": "c", "x": "x" * 3_000_000}) + "\n{}\n")
     done = run("replay", str(tmp_path / "requests.jsonl"), "--topic", ring.topics.requests, "--anyway")
     assert done.returncode == 1
@@ -70,7 +70,7 @@ def test_a_record_that_cannot_be_delivered_makes_replay_end_with_1(run: Run, rin
     assert len(ring.read(ring.topics.requests)) == 1
 
 
-def test_an_interrupted_replay_delivers_what_it_has_sent_and_says_how_much(ring: Ring, tmp_path: Path) -> None:
+def test_an_interrupted_replay_counts_its_deliveries(ring: Ring, tmp_path: Path) -> None:
     (tmp_path / "requests.jsonl").write_text("{}\n" * 10_000)
     log = tmp_path / "replay.log"
     replay = ring.start(
@@ -108,7 +108,7 @@ def test_the_current_release_ranks_a_file_offline(run: Run, ring: Ring, tmp_path
     }
 
 
-def test_a_place_that_cannot_be_written_is_wrong_usage_in_a_sentence(run: Run, ring: Ring, tmp_path: Path) -> None:
+def test_an_unwritable_place_is_wrong_usage(run: Run, ring: Ring, tmp_path: Path) -> None:
     ring.publish(model(1), [offer(number) for number in range(9)])
     (tmp_path / "requests.jsonl").write_text(json.dumps(request(1)))
     nowhere = str(tmp_path / "none" / "rankings.jsonl")
@@ -118,7 +118,7 @@ def test_a_place_that_cannot_be_written_is_wrong_usage_in_a_sentence(run: Run, r
     assert nowhere in line
 
 
-def test_a_valkey_tells_its_version_policy_and_memory(valkey: LocalValkey) -> None:
+def test_a_valkey_states_its_facts(valkey: LocalValkey) -> None:
     facts = RedisAdmin(connect(valkey.url, timeout_s=5)).facts()
     assert facts.version.startswith("Valkey ")
     assert facts.eviction_policy == "noeviction"

@@ -46,7 +46,7 @@ def test_published_and_rolled_back(run: Run, tmp_path: Path) -> None:
     assert [line.split()[:2] for line in said.stdout.splitlines()] == [[ids[0], "current"]]
 
 
-def test_a_release_is_chosen_by_its_id_and_both_are_named(run: Run, tmp_path: Path) -> None:
+def test_a_release_is_chosen_by_id(run: Run, tmp_path: Path) -> None:
     first, second = (json.loads(run(*good(tmp_path, seed), "--json").stdout)[0]["release_id"] for seed in (1, 2))
     chosen = run("--to", first, "--json")
     assert f"release {first} serves now; before it {second}" in chosen.stderr
@@ -64,7 +64,7 @@ def test_a_dry_run_judges_and_changes_nothing(run: Run, tmp_path: Path) -> None:
     assert run("releases", command="").stdout == ""
 
 
-def test_releases_are_listed_with_when_offers_model_and_figures(run: Run, tmp_path: Path) -> None:
+def test_releases_are_listed_with_their_figures(run: Run, tmp_path: Path) -> None:
     words = good(tmp_path, 1)
     manifest = tmp_path / "model-1" / "manifest.json"
     facts = {"held_out_auc": {"within_customer": 0.7, "customers": 90}, "popularity_auc": {"within_customer": 0.6}}
@@ -78,7 +78,7 @@ def test_releases_are_listed_with_when_offers_model_and_figures(run: Run, tmp_pa
     assert "7 offers  model m-" in oldest
 
 
-def test_what_the_gate_refuses_is_said_and_may_be_forced(run: Run, tmp_path: Path) -> None:
+def test_a_refused_release_may_be_forced(run: Run, tmp_path: Path) -> None:
     bad = files(tmp_path, 1, [offer(1), offer(2, features={"price": "dear"})])
     refused = run(*bad)
     assert refused.returncode == 1
@@ -103,13 +103,13 @@ def test_wrong_usage_is_told_apart(run: Run, words: list[str], reason: str) -> N
     assert reason in said.stderr
 
 
-def test_a_rollback_with_nothing_before_fails_in_a_sentence(run: Run, tmp_path: Path) -> None:
+def test_a_first_release_has_no_rollback(run: Run, tmp_path: Path) -> None:
     run(*good(tmp_path, 1))
     said = run("--rollback")
     assert (said.returncode, said.stderr) == (1, "stream-scorer: there is no earlier release to roll back to\n")
 
 
-def test_a_store_that_is_away_fails_in_a_sentence(run: Run, tmp_path: Path) -> None:
+def test_a_store_away_is_a_sentence(run: Run, tmp_path: Path) -> None:
     said = run(*good(tmp_path, 1), STREAM_SCORER_REDIS__URL="redis://127.0.0.1:1/0")
     assert said.returncode == 1
     assert said.stderr.splitlines()[-1].startswith("stream-scorer: redis: ")

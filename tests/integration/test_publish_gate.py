@@ -79,14 +79,14 @@ def words_of(folder: Path, made: Model, offers: list[Offer] = OFFERS) -> list[st
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_is_said_with_its_figure(run: Run, tmp_path: Path, name: str) -> None:
+def test_a_refusal_carries_its_figure(run: Run, tmp_path: Path, name: str) -> None:
     made, sentence = REFUSED[name]
     refused = run(*words_of(tmp_path, made))
     assert (refused.returncode, refused.stdout) == (1, "")
     assert sentence in refused.stderr
 
 
-def test_offers_that_have_no_vector_are_refused_by_name(run: Run, tmp_path: Path) -> None:
+def test_offers_without_vectors_are_named(run: Run, tmp_path: Path) -> None:
     words = words_of(tmp_path, model(1))[2:]
     vectors = lines(
         tmp_path / "vectors.jsonl", [{"offer_id": f"offer-{number}", "vector": [1.0, number]} for number in range(5)]
@@ -95,7 +95,7 @@ def test_offers_that_have_no_vector_are_refused_by_name(run: Run, tmp_path: Path
     assert "2 of 7 offer vectors are zero: offer-5, offer-6" in refused.stderr
 
 
-def test_a_catalog_that_was_cut_off_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_cut_off_catalog_is_refused(run: Run, tmp_path: Path) -> None:
     assert run(*words_of(tmp_path, model(1))).returncode == 0
     refused = run(*words_of(tmp_path, model(1), OFFERS[:2]))
     assert (

@@ -73,9 +73,7 @@ def test_an_offer_without_a_vector_is_named(run: Run, words: list[str], tmp_path
     assert "1 of 3 offer vectors are zero: offer-1" in refused.stderr
 
 
-def test_a_models_tower_makes_the_customers_that_have_no_vector(
-    run: Run, tmp_path: Path, redis_url: str, redis_prefix: str
-) -> None:
+def test_a_tower_fills_in_missing_customers(run: Run, tmp_path: Path, redis_url: str, redis_prefix: str) -> None:
     made = model(1)
     given = lines(tmp_path / "customers.jsonl", [{"customer_id": "ann", "vector": [1.0] + [0.0] * (DIM - 1)}])
     done = run(*good(tmp_path, 1), "--customer-vectors", given, "--json")

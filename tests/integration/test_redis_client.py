@@ -50,7 +50,7 @@ def ping(url: str) -> None:
         client.close()
 
 
-def test_a_server_that_does_not_answer_as_redis_does_is_trouble_that_may_pass_and_found_in_time(
+def test_a_server_unlike_redis_is_passing_trouble(
     odd_server: str,
 ) -> None:
     started_s = time.monotonic()

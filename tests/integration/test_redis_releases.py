@@ -54,7 +54,7 @@ def test_an_altered_chunk_is_refused_by_name(store: RedisReleases, client: redis
 
 
 @pytest.mark.parametrize("name", ["manifest", "user_tower", "chunk:1"])
-def test_a_release_that_lacks_a_part_is_refused(
+def test_an_incomplete_release_is_refused(
     store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str
 ) -> None:
     _, written = published(store, offers=5_000)
@@ -73,9 +73,7 @@ def test_a_part_of_another_release_is_refused(
         store.activate(second.release_id, keep=3)
 
 
-def test_a_chunk_of_another_release_is_refused_though_the_manifest_names_it(
-    store: RedisReleases, client: redis.Redis, redis_prefix: str
-) -> None:
+def test_another_releases_chunk_is_refused(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
     (_, first), (_, second) = published(store, 1), published(store, 2)
     left = store._manifest(first.release_id).chunks[0]
     manifest = store._manifest(second.release_id)
@@ -88,9 +86,7 @@ def test_a_chunk_of_another_release_is_refused_though_the_manifest_names_it(
         store.load(second.release_id)
 
 
-def test_nothing_that_is_kept_expires_and_everything_that_is_old_does(
-    store: RedisReleases, client: redis.Redis, redis_prefix: str
-) -> None:
+def test_only_old_releases_expire(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
     old, kept, now = [published(store, seed, keep=2)[1] for seed in (1, 2, 3)]
     store.change(now.release_id, [withdrawal(1, 1)], progress={})
     lifetimes = {
@@ -101,9 +97,7 @@ def test_nothing_that_is_kept_expires_and_everything_that_is_old_does(
     assert all(0 < seconds <= 100 for seconds in lifetimes[old.release_id])
 
 
-def test_an_old_release_that_is_published_again_expires_no_more(
-    store: RedisReleases, client: redis.Redis, redis_prefix: str
-) -> None:
+def test_publishing_again_ends_an_expiry(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
     _, old = published(store, 1, keep=1)
     store.change(old.release_id, [withdrawal(1, 1)], progress={})
     published(store, 2, keep=1)
@@ -111,9 +105,7 @@ def test_an_old_release_that_is_published_again_expires_no_more(
     assert {client.ttl(name) for name in client.scan_iter(key(redis_prefix, old.release_id, "*"))} == {-1}
 
 
-def test_rollback_to_a_release_that_is_not_whole_changes_nothing(
-    store: RedisReleases, client: redis.Redis, redis_prefix: str
-) -> None:
+def test_no_rollback_to_an_incomplete_release(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
     (_, first), (_, second) = published(store, 1), published(store, 2)
     client.delete(key(redis_prefix, first.release_id, "chunk:0"))
     with pytest.raises(ReleaseError, match=first.release_id):
@@ -121,7 +113,7 @@ def test_rollback_to_a_release_that_is_not_whole_changes_nothing(
     assert store.current() == second.release_id
 
 
-def test_vectors_that_the_item_tower_did_not_make_are_not_activated(store: RedisReleases) -> None:
+def test_vectors_of_another_tower_never_serve(store: RedisReleases) -> None:
     mine, others = model(1), model(2)
     written = release(others, [offer(number) for number in range(5)])
     store.write(written, mine)
@@ -130,7 +122,7 @@ def test_vectors_that_the_item_tower_did_not_make_are_not_activated(store: Redis
     assert store.current() is None
 
 
-def test_a_follower_too_far_behind_is_told_to_load_again(store: RedisReleases) -> None:
+def test_a_follower_far_behind_loads_again(store: RedisReleases) -> None:
     _, written = published(store)
     for number in range(500):  # the log is cut in whole nodes of 100 entries
         store.change(written.release_id, [withdrawal(number, number)], progress={})
@@ -141,7 +133,7 @@ def test_a_follower_too_far_behind_is_told_to_load_again(store: RedisReleases) -
     assert store.changes(written.release_id, loaded.mark) == ([], loaded.mark)
 
 
-def test_a_key_of_another_kind_is_no_release(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
+def test_another_kind_of_key_holds_no_release(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
     client.lpush(f"{redis_prefix}:current", "not ours")
     with pytest.raises(ReleaseError, match="redis refused"):
         store.current()
@@ -198,7 +190,7 @@ def fails_after_s(call: Callable[[], object]) -> float:
     return time.monotonic() - started_s
 
 
-def test_every_call_fails_in_time_while_the_server_is_frozen_and_works_again_after(own_valkey: LocalValkey) -> None:
+def test_calls_to_frozen_servers_end_soon(own_valkey: LocalValkey) -> None:
     store = RedisReleases(connect(own_valkey.url, timeout_s=2.0), prefix="x")
     published(store, 2)
     _, written = published(store, 1)
@@ -213,7 +205,7 @@ def test_every_call_fails_in_time_while_the_server_is_frozen_and_works_again_aft
         call()
 
 
-def test_scripts_are_sent_again_to_a_server_that_has_come_back_empty(own_valkey: LocalValkey) -> None:
+def test_an_empty_server_gets_scripts_again(own_valkey: LocalValkey) -> None:
     store = RedisReleases(connect(own_valkey.url, timeout_s=5.0), prefix="x")
     published(store)
     own_valkey.halt()
@@ -224,7 +216,7 @@ def test_scripts_are_sent_again_to_a_server_that_has_come_back_empty(own_valkey:
     assert store.current() == written.release_id
 
 
-def test_a_full_server_is_trouble_that_may_pass_and_the_release_that_serves_goes_on(own_valkey: LocalValkey) -> None:
+def test_a_full_server_is_passing_trouble(own_valkey: LocalValkey) -> None:
     store = RedisReleases(connect(own_valkey.url, timeout_s=10.0), prefix="x")
     _, written = published(store)
     server = redis.Redis.from_url(own_valkey.url)
@@ -236,9 +228,7 @@ def test_a_full_server_is_trouble_that_may_pass_and_the_release_that_serves_goes
     assert len(store.load(written.release_id).catalog) == 5
 
 
-def test_a_flip_whose_answer_is_lost_is_settled_by_the_pointer(
-    store: RedisReleases, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pointer_settles_an_unanswered_flip(store: RedisReleases, monkeypatch: pytest.MonkeyPatch) -> None:
     _, first = published(store, 1)
     published(store, 2)
     flip = store._switch._flip
@@ -251,9 +241,7 @@ def test_a_flip_whose_answer_is_lost_is_settled_by_the_pointer(
     assert store.roll_back(keep=3) == first.release_id == store.current()
 
 
-def test_a_flip_that_failed_says_that_the_pointer_has_not_moved(
-    store: RedisReleases, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_flip_states_the_pointer(store: RedisReleases, monkeypatch: pytest.MonkeyPatch) -> None:
     published(store, 1)
     _, second = published(store, 2)
     monkeypatch.setattr(store._switch, "_flip", away)
@@ -261,7 +249,7 @@ def test_a_flip_that_failed_says_that_the_pointer_has_not_moved(
         store.roll_back(keep=3)
 
 
-def test_a_flip_of_which_nothing_is_known_says_so(store: RedisReleases, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_flip_is_called_unknown(store: RedisReleases, monkeypatch: pytest.MonkeyPatch) -> None:
     published(store, 1)
     published(store, 2)
     monkeypatch.setattr(store._client, "getrange", away)
@@ -274,7 +262,7 @@ def away(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("kind", ["history", "releases"])
-def test_a_key_of_another_kind_fails_before_the_pointer_moves(
+def test_another_kind_of_key_moves_no_pointer(
     store: RedisReleases, client: redis.Redis, redis_prefix: str, kind: str
 ) -> None:
     _, first = published(store, 1)

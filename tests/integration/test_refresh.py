@@ -68,9 +68,7 @@ def priced(number: int, price: float) -> Offer:
 
 
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
-def test_a_change_is_in_the_release_within_a_second(
-    say: Say, store: RedisReleases, start: Start, delivery: str
-) -> None:
+def test_a_change_is_in_within_a_second(say: Say, store: RedisReleases, start: Start, delivery: str) -> None:
     published(store, offers=OFFERS)
     start("--delivery", delivery)
     say(priced(0, 0.5))
@@ -93,9 +91,7 @@ def is_read(store: RedisReleases, records: int) -> bool:
     return sum(store.progress(current).values()) == records
 
 
-def test_a_new_release_gets_what_the_topic_says_and_dead_letters_are_written_once(
-    say: Say, store: RedisReleases, start: Start, ring: Ring
-) -> None:
+def test_a_new_release_gets_the_topics_offers(say: Say, store: RedisReleases, start: Start, ring: Ring) -> None:
     published(store, seed=1, offers=OFFERS)
     say(*(priced(number, 7.0) for number in range(20)), offer(30, features={"price": "dear"}), 40)
     process = start()
@@ -110,7 +106,7 @@ def test_a_new_release_gets_what_the_topic_says_and_dead_letters_are_written_onc
     assert [record.key for record in ring.read(ring.topics.dead_letters)] == [b"offer-30"]
 
 
-def test_kills_at_random_leave_the_last_word_on_every_offer(say: Say, store: RedisReleases, start: Start) -> None:
+def test_random_kills_leave_each_offers_latest(say: Say, store: RedisReleases, start: Start) -> None:
     published(store, offers=OFFERS)
     chance = random.Random(5)
     expected = held(store)
@@ -141,7 +137,7 @@ def note(expected: dict[str, object], word: Offer | int) -> None:
         expected[word.offer_id] = word.features
 
 
-def test_a_server_that_comes_back_empty_is_filled_again(say: Say, start: Start, ring: Ring) -> None:
+def test_an_empty_server_is_filled_again(say: Say, start: Start, ring: Ring) -> None:
     with LocalValkey() as server:
         store = RedisReleases(connect(server.url, timeout_s=20.0), prefix=ring.tag)
         published(store, offers=OFFERS)
@@ -158,9 +154,7 @@ def test_a_server_that_comes_back_empty_is_filled_again(say: Say, start: Start, 
         )
 
 
-def test_the_vectors_in_the_store_are_what_the_item_tower_makes_of_the_features(
-    say: Say, store: RedisReleases, start: Start
-) -> None:
+def test_stored_vectors_are_the_item_towers(say: Say, store: RedisReleases, start: Start) -> None:
     _, written = published(store, seed=3, offers=OFFERS)
     say(*(priced(number, number / 7) for number in range(600)))
     assert start("--until-idle", "1").wait(120) == 0

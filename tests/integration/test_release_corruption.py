@@ -185,7 +185,7 @@ OF_A_RELEASE: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize("name", OF_A_RELEASE)
-def test_a_release_that_cannot_be_read_leaves_the_one_that_serves(
+def test_an_unreadable_release_replaces_nothing(
     store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str
 ) -> None:
     damage, reason = OF_A_RELEASE[name]
@@ -263,7 +263,7 @@ OF_CHANGES: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize("name", OF_CHANGES)
-def test_changes_that_cannot_be_read_leave_the_offers_that_serve_and_publishing_again_heals(
+def test_unreadable_changes_leave_the_serving_offers(
     store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str
 ) -> None:
     damage, reason = OF_CHANGES[name]
@@ -287,9 +287,7 @@ def test_changes_that_cannot_be_read_leave_the_offers_that_serve_and_publishing_
 
 
 @pytest.mark.parametrize("field", ["progress", "progress_sha1"])
-def test_progress_that_was_altered_is_refused_by_readers_and_writers(
-    store: RedisReleases, client: redis.Redis, redis_prefix: str, field: str
-) -> None:
+def test_altered_progress_is_refused(store: RedisReleases, client: redis.Redis, redis_prefix: str, field: str) -> None:
     _, written = published(store, 1)
     store.change(written.release_id, [withdrawal(1, 3)], progress={0: (0, 4)})
     client.hset(Place(store, client, redis_prefix, written).key("changed"), field, '{"0":9}')
@@ -310,7 +308,7 @@ def test_progress_that_was_altered_is_refused_by_readers_and_writers(
         lambda place: place.client.set(place.key("changes"), "garbage"),
     ],
 )
-def test_a_change_is_applied_over_what_cannot_be_read(
+def test_a_change_replaces_an_unreadable_one(
     store: RedisReleases, client: redis.Redis, redis_prefix: str, damage: Damage
 ) -> None:
     made, written = published(store, 1)
@@ -320,9 +318,7 @@ def test_a_change_is_applied_over_what_cannot_be_read(
     assert "offer-1" not in store.load(written.release_id).catalog.offer_ids
 
 
-def test_a_release_that_cannot_be_read_is_listed_with_the_reason_and_does_not_hide_the_others(
-    store: RedisReleases, client: redis.Redis, redis_prefix: str
-) -> None:
+def test_an_unreadable_release_is_listed_as_such(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
     (_, first), (_, second) = published(store, 1), published(store, 2)
     Place(store, client, redis_prefix, second).put("manifest", b"garbage")
     client.sadd(f"{redis_prefix}:releases", b"\xff")
@@ -355,9 +351,7 @@ def test_fields_without_bound_are_not_read(
         read(written.release_id)
 
 
-def test_a_pointer_that_is_gone_is_said_while_the_release_serves_on(
-    store: RedisReleases, client: redis.Redis, redis_prefix: str
-) -> None:
+def test_a_lost_pointer_is_reported(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
     published(store, 1)
     watch = watching(store)
     client.delete(f"{redis_prefix}:current")

@@ -24,7 +24,7 @@ def opened(redis_url: str, redis_prefix: str) -> Iterator[Open]:
     client.close()
 
 
-def test_what_was_signed_is_read_with_its_key(opened: Open) -> None:
+def test_signed_releases_are_read_by_key(opened: Open) -> None:
     made, written = published(opened(MINE))
     opened(MINE).change(written.release_id, [change(made, offer(9), 1)], progress={0: (0, 2)})
     assert len(opened(MINE).load(written.release_id).catalog) == 6
@@ -39,7 +39,7 @@ def test_what_was_signed_is_read_with_its_key(opened: Open) -> None:
         (MINE, None, "is signed: set redis.signing_key"),
     ],
 )
-def test_a_release_without_the_right_signature_is_refused(
+def test_a_wrongly_signed_release_is_refused(
     opened: Open, written_with: bytes | None, read_with: bytes | None, reason: str
 ) -> None:
     _, written = published(opened(written_with))
@@ -51,7 +51,7 @@ def test_a_release_without_the_right_signature_is_refused(
 
 
 @pytest.mark.parametrize("key", [None, OTHER])
-def test_a_change_without_the_right_signature_is_not_served(
+def test_a_wrongly_signed_change_never_serves(
     opened: Open, redis_url: str, redis_prefix: str, key: bytes | None
 ) -> None:
     _, written = published(opened(MINE))
@@ -65,9 +65,7 @@ def test_a_change_without_the_right_signature_is_not_served(
     assert "a change of release" in watch.trouble()
 
 
-def test_a_pointer_moved_to_an_unsigned_release_is_not_followed(
-    opened: Open, redis_url: str, redis_prefix: str
-) -> None:
+def test_a_pointer_to_unsigned_is_ignored(opened: Open, redis_url: str, redis_prefix: str) -> None:
     _, mine = published(opened(MINE), 1)
     watch = ReleaseWatch(opened(MINE), HandClock(), poll_s=0.2)
     watch.poll()
@@ -79,7 +77,7 @@ def test_a_pointer_moved_to_an_unsigned_release_is_not_followed(
     assert "is not signed" in watch.trouble()
 
 
-def test_a_change_signed_for_one_release_is_refused_in_another(opened: Open, redis_url: str, redis_prefix: str) -> None:
+def test_a_signature_is_for_its_release(opened: Open, redis_url: str, redis_prefix: str) -> None:
     store = opened(MINE)
     (_, first), (_, second) = published(store, 1), published(store, 2)
     store.roll_back(keep=3)

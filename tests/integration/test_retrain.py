@@ -66,7 +66,7 @@ def round_of(run: Run) -> dict[str, Any]:
     return told
 
 
-def test_rounds_go_on_from_the_model_that_serves_and_are_held_when_acceptances_go_quiet(run: Run, bucket: str) -> None:
+def test_rounds_go_on_from_the_serving_model(run: Run, bucket: str) -> None:
     for number in range(3):
         put(bucket, f"hour-{number}", hour(number))
     first = round_of(run)
@@ -87,9 +87,7 @@ def current(redis_url: str, redis_prefix: str) -> str | None:
     return serving
 
 
-def test_a_release_that_fails_the_gate_leaves_the_old_one_serving(
-    run: Run, bucket: str, redis_url: str, redis_prefix: str
-) -> None:
+def test_a_failing_release_replaces_nothing(run: Run, bucket: str, redis_url: str, redis_prefix: str) -> None:
     put(bucket, "good", hour(0, requests=1_000))
     serving = round_of(run)["release_id"]
     put(bucket, "turned", [replace(one, accepted=1 - one.accepted, cause="declined") for one in hour(1, requests=250)])  # type: ignore[arg-type]

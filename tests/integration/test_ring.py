@@ -37,7 +37,7 @@ def test_requests_become_rankings_and_acceptances_become_labels(ring: Ring, tmp_
     assert ring.read(ring.topics.dead_letters) == []
 
 
-def test_a_backlog_of_hours_is_joined_as_if_it_had_just_come(ring: Ring, tmp_path: Path) -> None:
+def test_a_backlog_of_hours_is_joined_alike(ring: Ring, tmp_path: Path) -> None:
     ring.publish(model(1), [offer(number) for number in range(3)])
     asked_ms = [START_MS + 2_000 * number for number in range(6_000)]  # more than the join keeps a request
     ring.send(ring.topics.requests, [request(number, event_time_ms=time_ms) for number, time_ms in enumerate(asked_ms)])
@@ -55,7 +55,7 @@ def test_a_backlog_of_hours_is_joined_as_if_it_had_just_come(ring: Ring, tmp_pat
     assert accepted == {f"q-{number}" for number in answered}
 
 
-def test_serve_ends_its_workers_when_it_is_told_to_and_when_it_is_killed(ring: Ring, tmp_path: Path) -> None:
+def test_workers_end_with_serve(ring: Ring, tmp_path: Path) -> None:
     ring.publish(model(1), [offer(number) for number in range(9)])
     for end in (signal.SIGTERM, signal.SIGKILL):
         serve = ring.start("serve", "--rankers", "1", "--joiners", "1", log=tmp_path / "serve.log")

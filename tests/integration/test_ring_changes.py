@@ -46,7 +46,7 @@ def rank_and_join(ring: Ring, folder: Path, *words: str) -> None:
     ring.run("join", "--until-idle", "1", *words, log=folder / "join.log")
 
 
-def test_a_ring_whose_topics_have_grown_goes_on_with_the_partitions_it_began_with(ring: Ring, tmp_path: Path) -> None:
+def test_a_grown_ring_keeps_its_partitions(ring: Ring, tmp_path: Path) -> None:
     rank_and_join(ring, tmp_path)
     grow(ring, 8, ring.topics.rankings, ring.topics.outcomes, ring.topics.labels)
     ring.send(ring.topics.acceptances, [acceptance(number, f"offer-{number % 3}") for number in range(ASKED)])
@@ -57,7 +57,7 @@ def test_a_ring_whose_topics_have_grown_goes_on_with_the_partitions_it_began_wit
     assert "goes on with the 4" in (tmp_path / "join.log").read_text()
 
 
-def test_topics_of_different_counts_are_refused_by_every_worker(ring: Ring, tmp_path: Path) -> None:
+def test_every_worker_refuses_unequal_topics(ring: Ring, tmp_path: Path) -> None:
     grow(ring, 8, ring.topics.outcomes)
     for job in ("rank", "join"):
         code, said = refusal(ring, job, "--until-idle", "1", log=tmp_path / job)
@@ -73,9 +73,7 @@ def test_topics_of_different_counts_are_refused_by_every_worker(ring: Ring, tmp_
         ({"STREAM_SCORER_JOIN__EMIT": "at_close"}, "join.emit was at_once and is at_close"),
     ],
 )
-def test_a_setting_that_decides_labels_is_not_changed_under_open_requests(
-    ring: Ring, tmp_path: Path, options: dict[str, str], said: str
-) -> None:
+def test_open_requests_fix_the_labels_settings(ring: Ring, tmp_path: Path, options: dict[str, str], said: str) -> None:
     rank_and_join(ring, tmp_path)
     ring.options |= options
     code, text = refusal(ring, "join", "--until-idle", "1", log=tmp_path / "refused")
@@ -92,7 +90,7 @@ SHORT = {
 }  # fmt: skip
 
 
-def test_a_drained_ring_grows_and_open_requests_keep_it_from_growing(ring: Ring, tmp_path: Path) -> None:
+def test_only_a_drained_ring_grows(ring: Ring, tmp_path: Path) -> None:
     ring.options |= SHORT
     ring.send(ring.topics.acceptances, [acceptance(number, f"offer-{number % 3}") for number in range(ASKED)])
     rank_and_join(ring, tmp_path)
@@ -137,7 +135,7 @@ def made(client: AdminClient, topic: str, partitions: int) -> bool:
     return True
 
 
-def test_verify_judges_by_the_settings_that_the_joiners_have_written(ring: Ring, tmp_path: Path) -> None:
+def test_verify_judges_by_the_joiners_settings(ring: Ring, tmp_path: Path) -> None:
     ring.send(ring.topics.acceptances, [acceptance(number, f"offer-{number % 3}") for number in range(ASKED)])
     rank_and_join(ring, tmp_path)
     ring.options["STREAM_SCORER_JOIN__WINDOW_MS"] = "10"
@@ -148,7 +146,7 @@ def test_verify_judges_by_the_settings_that_the_joiners_have_written(ring: Ring,
     assert "join.window_ms was 1800000" in refusal(ring, "doctor", log=tmp_path / "doctor.log")[1]
 
 
-def test_a_topic_of_the_state_that_was_made_anew_is_refused_until_it_is_adopted(ring: Ring, tmp_path: Path) -> None:
+def test_a_recreated_topic_must_be_adopted(ring: Ring, tmp_path: Path) -> None:
     rank_and_join(ring, tmp_path)
     make_anew(ring, ring.topics.outcomes)
     for words in (["rank"], ["join"], ["topics", "--adopt"]):
@@ -163,7 +161,7 @@ def test_a_topic_of_the_state_that_was_made_anew_is_refused_until_it_is_adopted(
     assert {label["request_id"] for label in labels} == {f"q-{number}" for number in range(ASKED, 2 * ASKED)}
 
 
-def test_partitions_that_requests_gain_are_read_within_seconds(ring: Ring, tmp_path: Path) -> None:
+def test_new_request_partitions_are_read_soon(ring: Ring, tmp_path: Path) -> None:
     ring.start("rank", log=tmp_path / "rank.log")
     ring.wait_until_read("rank", [ring.topics.requests])
     grow(ring, 12, ring.topics.requests)
@@ -174,7 +172,7 @@ def test_partitions_that_requests_gain_are_read_within_seconds(ring: Ring, tmp_p
     wait_for(lambda: len(ring.read(ring.topics.rankings)) == 2 * ASKED, "rankings of the new partitions", within_s=40)
 
 
-def test_offers_made_anew_reach_the_release_though_the_topic_is_longer_than_it_was(ring: Ring, tmp_path: Path) -> None:
+def test_a_recreated_offers_topic_is_applied(ring: Ring, tmp_path: Path) -> None:
     send_offers(ring, price=1.0, rounds=1)
     ring.run("refresh", "--until-idle", "2", log=tmp_path / "refresh.log")
     make_anew(ring, ring.topics.offers)

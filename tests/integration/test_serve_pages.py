@@ -21,7 +21,7 @@ def read(port: int, path: str) -> tuple[int, str]:
         return 0, ""
 
 
-def test_serve_answers_for_its_workers_on_one_port_and_passes_its_flags_on(ring: Ring, tmp_path: Path) -> None:
+def test_serve_answers_for_its_workers(ring: Ring, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     log = tmp_path / "serve.log"
     words = ("--log-level", "debug", "serve", "--rankers", "1", "--joiners", "1", "--metrics-port", str(port))

@@ -127,7 +127,7 @@ def _is_best(made: Model, vectors: Scores, ids: Sequence[str], ranking: Mapping[
 
 
 @pytest.mark.timeout(300)
-def test_twenty_switches_under_load_mix_nothing_and_lose_nothing(ring: Ring, tmp_path: Path) -> None:
+def test_twenty_switches_mix_and_lose_nothing(ring: Ring, tmp_path: Path) -> None:
     models: dict[str, Model] = {}
 
     def publish(seed: int) -> str:
@@ -151,9 +151,7 @@ def test_twenty_switches_under_load_mix_nothing_and_lose_nothing(ring: Ring, tmp
 
 
 @pytest.mark.timeout(300)
-def test_offers_that_change_under_load_leave_every_score_that_of_the_features_beside_it(
-    ring: Ring, tmp_path: Path
-) -> None:
+def test_scores_recompute_from_the_features_beside(ring: Ring, tmp_path: Path) -> None:
     made = model(1)
     released = ring.publish(made, offers_of_a_catalog())
     ring.start("rank", log=tmp_path / "rank.log")
@@ -175,9 +173,7 @@ def test_offers_that_change_under_load_leave_every_score_that_of_the_features_be
 
 
 @pytest.mark.timeout(300)
-def test_rankings_go_on_while_redis_is_away_and_switch_when_it_is_back(
-    ring: Ring, valkey: LocalValkey, tmp_path: Path
-) -> None:
+def test_rankers_outlive_an_absent_redis(ring: Ring, valkey: LocalValkey, tmp_path: Path) -> None:
     first, second = model(1), model(2)
     before = ring.publish(first, offers_of_a_catalog()).release_id
     ring.start("serve", "--rankers", "1", "--joiners", "0", log=tmp_path / "serve.log")

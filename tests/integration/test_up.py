@@ -26,7 +26,7 @@ def up() -> Iterator[Up]:
     process.communicate()
 
 
-def test_up_has_topics_and_an_empty_store_in_which_the_doctor_misses_a_release_alone_and_ends_both_when_told(
+def test_up_starts_and_ends_both_servers(
     up: Up,
 ) -> None:
     process, variables = up

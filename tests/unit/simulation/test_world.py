@@ -44,7 +44,7 @@ def test_a_seed_makes_one_world() -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32))
-def test_taste_beats_popularity_and_popularity_beats_chance_in_every_world(seed: int) -> None:
+def test_taste_beats_popularity_beats_chance(seed: int) -> None:
     world = World.of(seed, customers=300, offers=100)
     assert world.popularity() == pytest.approx(0.2, abs=0.02)
     assert world.chance() < 0.8 * world.popularity()
@@ -72,13 +72,13 @@ def test_odds_depend_on_both_sides() -> None:
     assert len(set(favourites.tolist())) > 10
 
 
-def test_odds_of_a_ranking_are_those_of_its_pairs() -> None:
+def test_a_ranking_has_its_pairs_odds() -> None:
     customers, ranked = np.array([3, 5]), np.array([[1, 2], [9, 0]])
     whole = WORLD.odds(customers, np.arange(60))
     assert np.allclose(WORLD.odds(customers, ranked), np.take_along_axis(whole, ranked, axis=1))
 
 
-def test_answers_come_as_often_as_the_odds_say() -> None:
+def test_answers_are_as_frequent_as_odds() -> None:
     requests = requests_of(20_000)
     customers = np.array([customer_row(request.customer_id) for request in requests])
     ranked = np.tile(np.arange(PLACES), (len(requests), 1))
@@ -102,7 +102,7 @@ def test_lower_ranks_are_looked_at_less() -> None:
     assert counts[1] / counts[0] == pytest.approx(5**-0.7, abs=0.1)
 
 
-def test_answers_are_in_order_of_time_and_after_their_request() -> None:
+def test_answers_follow_their_request_in_order() -> None:
     rankings = [ranking_of(request, [0, 1, 2]) for request in requests_of(200)]
     answers = WORLD.answers(np.random.default_rng(3), rankings, delay_ms=(100, 500))
     times = [answer.event_time_ms for answer in answers]
@@ -150,7 +150,7 @@ def test_features_are_of_every_kind() -> None:
         assert {type(element) for element in lists} == {str, float}
 
 
-def test_the_log_says_how_likely_each_offer_was_to_be_shown() -> None:
+def test_the_log_states_each_propensity() -> None:
     log = WORLD.log(np.random.default_rng(5), 8_000, start_ms=0, random_share=0.5)
     popular = offer_id(int(WORLD.by_popularity[0]))
     first = [example for example in log if example.rank == 1]
@@ -161,7 +161,7 @@ def test_the_log_says_how_likely_each_offer_was_to_be_shown() -> None:
 
 
 @pytest.mark.parametrize("random_share", [0.4, 1.0])
-def test_the_logs_propensities_multiply_to_the_chance_of_the_whole_ranking(random_share: float) -> None:
+def test_propensities_multiply_to_the_rankings_chance(random_share: float) -> None:
     log = WORLD.log(np.random.default_rng(6), 200, start_ms=0, random_share=random_share, places=2)
     rankings = np.array(
         [[offer_row(one.offer_id) for one in log[start : start + 2]] for start in range(0, len(log), 2)]
@@ -172,7 +172,7 @@ def test_the_logs_propensities_multiply_to_the_chance_of_the_whole_ranking(rando
     assert said == pytest.approx(random_share / (offers * (offers - 1)) + (1 - random_share) * popular)
 
 
-def test_the_log_holds_a_row_per_offer_shown_and_no_offer_twice() -> None:
+def test_the_log_has_distinct_offers() -> None:
     log = WORLD.log(np.random.default_rng(5), 100, start_ms=0)
     assert len({example.example_id for example in log}) == len(log) == 100 * PLACES
     assert all(example.offer_features == WORLD.offer_features[offer_row(example.offer_id)] for example in log)

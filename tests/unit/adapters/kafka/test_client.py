@@ -24,9 +24,7 @@ SASL = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN"}
         (SASL, "sasl.username and sasl.password must be set"),
     ],
 )
-def test_what_librdkafka_refuses_is_wrong_usage_in_its_own_words(
-    make: Callable[..., object], config: dict[str, str], reason: str
-) -> None:
+def test_librdkafkas_refusal_is_wrong_usage(make: Callable[..., object], config: dict[str, str], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         make({"group.id": "g", **config})
 
@@ -51,7 +49,7 @@ def test_what_cannot_heal_is_not_tried_again(code: int, kind: type[Exception]) -
         raise KafkaException(KafkaError(code))
 
 
-def test_the_error_of_one_partition_among_several_is_raised() -> None:
+def test_one_partitions_error_is_raised() -> None:
     class Answer:
         topic, partition, error = "rankings", 3, KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT)
 
@@ -60,7 +58,7 @@ def test_the_error_of_one_partition_among_several_is_raised() -> None:
         refused("reading the committed offset", Answer())  # type: ignore[arg-type]  # theirs takes no error
 
 
-def test_a_call_that_gets_no_answer_is_not_waited_for() -> None:
+def test_an_unanswered_call_is_left_behind() -> None:
     answered = Event()
 
     def wait() -> None:
@@ -79,7 +77,7 @@ def test_what_a_bounded_call_raises_comes_through() -> None:
         within(10, refuse, doing="sending offsets")
 
 
-def test_a_line_of_the_client_comes_through_once_and_its_reason_is_remembered() -> None:
+def test_repeated_lines_of_the_client_pass_once() -> None:
     client_log = ClientLog()
     with capture_logs() as events:
         for after_ms in (3, 14):

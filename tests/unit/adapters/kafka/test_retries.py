@@ -52,13 +52,13 @@ def test_no_time_is_one_try() -> None:
     assert len(call.errors) == 1
 
 
-def test_a_full_queue_is_polled_until_there_is_room() -> None:
+def test_a_full_queue_is_polled() -> None:
     client = Call(BufferError(), BufferError())
     produce(client, OutputRecord("t", b"k", b"v"), 0, lambda error, message: None, for_s=60)  # type: ignore[arg-type]
     assert (client.errors, client.polled) == ([], 1)
 
 
-def test_a_queue_that_stays_full_is_an_error() -> None:
+def test_a_lastingly_full_queue_is_an_error() -> None:
     client = Call(BufferError(), BufferError(), BufferError())
     with pytest.raises(BufferError):
         produce(client, OutputRecord("t", b"k", b"v"), 0, lambda error, message: None, for_s=0)  # type: ignore[arg-type]

@@ -28,5 +28,5 @@ def faults_of(*, kept: bool) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
-def test_freed_memory_is_used_again_instead_of_being_mapped_afresh() -> None:
+def test_freed_memory_is_used_again() -> None:
     assert faults_of(kept=True) * 10 < faults_of(kept=False)

@@ -34,30 +34,30 @@ def put(tools: Path, name: str, script: str) -> None:
     (tools / name).chmod(0o755)
 
 
-def test_without_java_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_java_comes_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotReady, match="openjdk-17-jre-headless"):
         java()
 
 
-def test_without_maven_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_maven_comes_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotReady, match=r"Debian: maven.*KAFKA_HOME"):
         kafka_jars(kafka_home=None, cache=tmp_path / "cache")
 
 
-def test_a_kafka_home_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_wrong_kafka_home_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotReady, match=str(tmp_path)):
         kafka_jars(kafka_home=tmp_path, cache=tmp_path / "cache")
 
 
-def test_a_kafka_home_is_used_as_it_is(tmp_path: Path) -> None:
+def test_a_kafka_home_is_used(tmp_path: Path) -> None:
     (tmp_path / "libs").mkdir()
     (tmp_path / "libs" / "kafka_2.13-4.3.1.jar").touch()
     assert kafka_jars(kafka_home=tmp_path, cache=tmp_path / "cache") == tmp_path / "libs"
 
 
-def test_a_download_that_breaks_off_leaves_nothing(tools: Path, tmp_path: Path) -> None:
+def test_a_broken_download_leaves_nothing(tools: Path, tmp_path: Path) -> None:
     put(tools, "mvn", BREAKS_OFF)
     with pytest.raises(NotReady, match="no route to the repository"):
         kafka_jars(kafka_home=None, cache=tmp_path / "cache")
@@ -79,7 +79,7 @@ def test_several_who_ask_together_download_once(tools: Path, tmp_path: Path) -> 
     assert (tmp_path / "runs").read_text() == "ran\n"
 
 
-def test_another_list_of_jars_is_another_folder(tools: Path, tmp_path: Path) -> None:
+def test_each_list_of_jars_has_a_folder(tools: Path, tmp_path: Path) -> None:
     put(tools, "mvn", COPIES)
     folder = kafka_jars(kafka_home=None, cache=tmp_path / "cache")
     assert folder.name.startswith("kafka-4.")
