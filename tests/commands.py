@@ -7,9 +7,10 @@ from stream_scorer.adapters.local.own_command import python_command, without_set
 
 Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
+RUN_S_MAX = 250.0
 
 
-def run(*words: str, timeout_s: float = 120, **variables: str) -> Done:
+def run(*words: str, **variables: str) -> Done:
     """Run a command with these settings and no others, and return its exit code and what it printed."""
     command, environment = python_command("stream_scorer", *words), {**without_settings(), **variables}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=RUN_S_MAX, check=False)

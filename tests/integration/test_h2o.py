@@ -23,8 +23,8 @@ from stream_scorer.services.learning.publisher import draft_release
 from stream_scorer.training.h2o.api import network_of
 from stream_scorer.training.h2o.options import H2oOptions
 from stream_scorer.training.h2o.server import h2o_server
+from tests.commands import run
 from tests.example_samples import Chunks, snacks, tastes_meet
-from tests.integration.test_command_line import run
 
 pytestmark = [
     pytest.mark.h2o,

@@ -15,7 +15,8 @@ from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Layer, Tower, digest_towers
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.simulation.world import World
-from tests.integration.test_publish_command import Run, run
+from tests.commands import Run
+from tests.integration.test_publish_command import run
 from tests.integration.test_publish_vectors import lines
 from tests.release_samples import DIM, model, offer
 

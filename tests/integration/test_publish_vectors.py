@@ -13,7 +13,8 @@ from stream_scorer.core.features.spec import Category, Number
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.releases.release import Release
 from stream_scorer.training.program import open_program, program_tower
-from tests.integration.test_publish_command import Run, good, run
+from tests.commands import Run
+from tests.integration.test_publish_command import good, run
 from tests.program_samples import archive
 from tests.release_samples import DIM, model, offer
 

@@ -38,7 +38,7 @@ def run(redis_url: str, redis_prefix: str, bucket: str, tmp_path: Path) -> Run:
     }
 
     files = ["--offers", str(tmp_path / "offers.jsonl"), "--out", str(tmp_path / "model")]
-    return lambda *words: commands.run(*words, *files, "--json", timeout_s=250, **variables)
+    return lambda *words: commands.run(*words, *files, "--json", **variables)
 
 
 def hour(number: int, *, requests: int = 400, answered: bool = True) -> list[LabelledExample]:
