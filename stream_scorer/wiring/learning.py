@@ -36,7 +36,7 @@ def run_retrain(
     every_s: float | None,
     stopping: Callable[[], bool],
 ) -> Round | None:
-    """Do a round and return how it ended; with `every_s` go on until told to stop, and return None.
+    """Do a round and return how it ended; with `every_s`, do rounds until `stopping` and return None.
 
     Raises UsageError where a single round cannot begin, or the folder of the model cannot be written.
     """

@@ -26,9 +26,9 @@ def run_serve(
     stopping: Callable[[], bool],
     until_idle_s: float | None = None,
 ) -> None:
-    """Run workers as processes until told to stop, and answer for all of them on `metrics.port`.
+    """Run workers as processes until `stopping`, and answer for all of them on `metrics.port`.
 
-    Workers read the file and the variables that we read, and our flags as variables, so that no flag ends here.
+    Workers read the file and the variables that we read. Our flags reach them as variables, so that none is lost here.
     """
     names = [f"rank-{number}" for number in range(rankers)] + [f"join-{number}" for number in range(joiners)]
     instance = settings.loop.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:6]}"

@@ -1,4 +1,4 @@
-"""Builds the jobs: the only module that sees both adapters and services."""
+"""Builds the streaming jobs out of adapters and services, which do not know each other."""
 
 import contextlib
 import gc
@@ -64,7 +64,7 @@ def releases_on(client: RedisClient, settings: Settings) -> RedisReleases:
 
 
 def program_opener(settings: Settings) -> OpenProgram:
-    """Return what opens the programs of towers: where the settings deny them, it says so with BadModel."""
+    """Return what opens the programs of towers; where the settings deny them, it raises BadModel."""
     return open_program if settings.rank.programs == "allow" else _deny_program
 
 
@@ -158,7 +158,7 @@ def log_reader(settings: Settings, group: str) -> KafkaLog:
 
 
 def ring_standing(settings: Settings, *, joins: bool) -> Standing:
-    """Return the shape that the ring works by; one who `joins` depends on the join's settings too.
+    """Return the shape that the ring works by; with `joins`, the settings of the join are part of it.
 
     Raises UsageError when the ring's state cannot go on with the topics and settings of now, NotReady when a topic is
     missing.
@@ -189,14 +189,14 @@ def joined_by(settings: Settings) -> tuple[Horizons, tuple[str, ...]]:
 
 @contextlib.contextmanager
 def _watching(settings: Settings, started: RingShape) -> Iterator[RingWatch]:
-    # of short patience: it asks between two batches
+    # its time-out is short, since it asks between two batches
     reader = KafkaLog({**settings.kafka.client_config(), "group.id": settings.join.group}, timeout_s=_LOOK_TIMEOUT_S)
     with contextlib.closing(reader):
         yield RingWatch(reader, join_config(settings).topics, started, clock=SystemClock())
 
 
 def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
-    """Rank until told to stop; wait for the first release before joining the group."""
+    """Rank until `stopping`; wait for the first release before joining the group."""
     telemetry = serve_metrics(settings.metrics, SystemClock())
     topics = settings.topics
     brokers_ready(settings, stopping)
@@ -221,7 +221,7 @@ def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
 
 
 def rank_config(settings: Settings) -> RankConfig:
-    """Return what a ranker is told."""
+    """Return a ranker's part of the settings."""
     topics, features = settings.topics, settings.rank.offer_features
     names = RankTopics(topics.requests, topics.acceptances, topics.rankings, topics.outcomes)
     kept = OfferFeatures(None if features is None else tuple(features))
@@ -242,7 +242,7 @@ def _following(settings: Settings, telemetry: Telemetry) -> Iterator[ReleaseWatc
 
 
 def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
-    """Join until told to stop."""
+    """Join until `stopping`."""
     # a full collection walks every open request: half a second for 200,000; the young generations see all that can be
     # garbage
     gc.set_threshold(10_000, 10, 1_000_000)
@@ -268,7 +268,7 @@ def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
 
 
 def join_config(settings: Settings) -> JoinConfig:
-    """Return what a joiner is told."""
+    """Return a joiner's part of the settings."""
     join, topics = settings.join, settings.topics
     horizons = Horizons(
         join.window_ms, join.late_ms, join.disorder_ms, join.back_ms, join.tick_ms, join.skew_ms, join.idle_slack_ms
@@ -286,7 +286,7 @@ def join_config(settings: Settings) -> JoinConfig:
 def run_refresh(
     settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None
 ) -> dict[str, int]:
-    """Refresh until told to stop; return what was done."""
+    """Refresh until `stopping`; return what was done, counted by kind."""
     telemetry = serve_metrics(settings.metrics, SystemClock())
     group, topics = settings.refresh.group, settings.topics
     config = RefreshConfig(topics.offers, topics.dead_letters, poll_s=settings.rank.release_poll_s)
@@ -303,7 +303,7 @@ def run_refresh(
 def run_buffer(
     settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None
 ) -> dict[str, int]:
-    """Write labels to files until told to stop, what is in memory last; return what was done."""
+    """Write labels to files until `stopping`, those in memory last; return what was done, counted by kind."""
     # pyarrow is imported for this job alone
     from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.services.streaming.buffer import Buffer
@@ -327,7 +327,7 @@ def run_buffer(
 
 
 def buffer_config(settings: Settings, until_idle_s: float | None) -> "BufferConfig":
-    """Return how a buffer writes; one that ends when it is idle must not wait longer than that before it writes."""
+    """Return a buffer's part of the settings; a buffer that ends when idle must write before it has waited for so long."""
     from stream_scorer.services.streaming.buffer import BufferConfig
 
     own = settings.buffer

@@ -19,7 +19,7 @@ from stream_scorer.ports import TopicSpec, TopicState
 
 _PROBE_ID = "stream-scorer-doctor"
 _SEEN_EVERY_S = 0.05
-# what a broker answers until somebody's first look for a coordinator has made it one
+# what a broker answers until somebody has asked for the first coordinator, which is made only then
 _NO_COORDINATOR_YET = {
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -95,7 +95,7 @@ class KafkaTopicAdmin:
         """See TopicAdmin."""
         metadata = self._metadata()
         if not has_controller(metadata):
-            raise NotReady("the broker does not tell how far groups are")
+            raise NotReady("the broker does not know the positions of groups")
         partitions = [
             TopicPartition(name, number)
             for name in topics
@@ -104,9 +104,8 @@ class KafkaTopicAdmin:
         ]
         if not partitions:
             return {}
-        self.members(
-            group
-        )  # waits for a coordinator that is ready: one that still loads may crash librdkafka 2.16 in the next call
+        # waits for a coordinator that is ready: while it still loads, the next call may crash librdkafka 2.16
+        self.members(group)
         wanted = ConsumerGroupTopicPartitions(group, partitions)
         committed = self._result(
             self._client.list_consumer_group_offsets([wanted], request_timeout=self._timeout_s)[group]

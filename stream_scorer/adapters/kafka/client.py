@@ -22,8 +22,7 @@ CONSUMER: dict[str, str | int | float | bool] = {
     "queued.min.messages": 5_000,
     "queued.max.messages.kbytes": 32_768,
     "enable.partition.eof": True,
-    # the default, 300,000, leaves the partitions of a topic that has grown unread for minutes, and with them what is
-    # answered
+    # the default, 300,000, leaves new partitions of a topic unread for minutes, and answers about them unmatched
     "topic.metadata.refresh.interval.ms": 5_000,
 }
 PRODUCER: dict[str, str | int | float | bool] = {
@@ -34,7 +33,7 @@ PRODUCER: dict[str, str | int | float | bool] = {
 }
 
 
-# what cannot heal by itself while we wait: rights, credentials, and another process that has our place
+# what cannot heal while we wait: missing rights, wrong credentials, another process in our place
 NEVER_HEALS = frozenset(
     {
         KafkaError._AUTHENTICATION,
@@ -67,7 +66,7 @@ def new_consumer(
     *,
     statistics: Callable[[str], None] | None = None,
 ) -> Consumer:
-    """Make a consumer with our defaults below what the caller says. Raises UsageError for what librdkafka refuses.
+    """Make a consumer; `config` goes before our defaults. Raises UsageError for what librdkafka refuses.
 
     `statistics` is called with the client's own, as JSON, while it is polled.
     """
@@ -77,7 +76,7 @@ def new_consumer(
 
 
 def new_producer(config: ClientConfig, client_log: ClientLog | None = None) -> Producer:
-    """Make a producer with our defaults below what the caller says. Raises UsageError for what librdkafka refuses."""
+    """Make a producer; `config` goes before our defaults. Raises UsageError for what librdkafka refuses."""
     with _accepted():
         return Producer({**PRODUCER, **config}, logger=client_log or ClientLog())
 
@@ -120,7 +119,7 @@ def kafka_error(error: KafkaException) -> KafkaError:
 
 
 def refused(doing: str, place: TopicPartition) -> None:
-    """Raise the error of one partition, which an answer about several carries beside the others' results."""
+    """Raise the error of a partition, which an answer about several carries beside the others' results."""
     if place.error is not None:
         raise_error(f"{doing} of {place.topic}[{place.partition}]", place.error)
 

@@ -16,13 +16,13 @@ _figures = re.compile(r"\(after \d+ms[^)]*\)|\d+")
 
 
 class ClientLog:
-    """The `logger` of a client: it passes a line on, one that repeats once a minute, and remembers why a broker failed last.
+    """The `logger` of a client: it passes lines on, a repeated line once a minute, and keeps why a broker failed last.
 
-    Lines come out only where the client is polled.
+    The client hands its lines over only while it is polled.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        """With `quiet` no line is passed on: for those who put the reason into a sentence of their own."""
+        """With `quiet` no line is passed on, for callers who put the reason into a sentence of their own."""
         self.reason: str | None = None
         self._quiet = quiet
         self._seen_s: dict[str, float] = {}

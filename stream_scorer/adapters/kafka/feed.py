@@ -25,17 +25,17 @@ _FULL_S_MAX = 90.0  # what is in the queue is delivered or given up before that
 class KafkaFeed:
     """See RecordFeed.
 
-    Idempotent, so that a retry inside the client doubles nothing; keys go where Java would send them.
+    Idempotent, so that a retry inside the client doubles nothing; a key goes to the partition that Java would choose.
     """
 
     def __init__(self, config: ClientConfig, topic: str, *, timeout_s: float = 10.0) -> None:
         """Find the topic. Raises NotReady when no broker answers, UsageError when there is no such topic."""
-        client_log = ClientLog(quiet=True)  # what goes wrong is counted and said once
+        client_log = ClientLog(quiet=True)  # failures are counted, and reported once at the end
         self._producer = new_producer({**_FEED, **config, "allow.auto.create.topics": False}, client_log)
         self._failures: Counter[str] = Counter()
-        found = metadata_of(self._producer, client_log, config, timeout_s=timeout_s, topic=topic).topics[topic]
-        if found.error is not None:
-            raise UsageError(f"topic {topic}: {found.error.str()}; `stream-scorer topics` makes those of the ring")
+        listed = metadata_of(self._producer, client_log, config, timeout_s=timeout_s, topic=topic).topics[topic]
+        if listed.error is not None:
+            raise UsageError(f"topic {topic}: {listed.error.str()}; `stream-scorer topics` makes those of the ring")
 
     def send(self, records: Sequence[OutputRecord]) -> None:
         """See RecordFeed.send."""
@@ -49,7 +49,7 @@ class KafkaFeed:
             produce(self._producer, record, partition, self._note, for_s=_FULL_S_MAX)
         except BufferError:
             self._failures[f"the client's queue stayed full for {_FULL_S_MAX:g} s"] += 1
-        except KafkaException as error:  # refused here and now, as one that is too large
+        except KafkaException as error:  # refused before it is sent, as is a record that is too large
             self._failures[kafka_error(error).str()] += 1
 
     def _note(self, error: KafkaError | None, message: Message) -> None:

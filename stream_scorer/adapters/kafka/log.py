@@ -32,7 +32,7 @@ class KafkaLog:
 
         With `isolation` read_uncommitted, reads what was aborted too; never restore with that.
         """
-        # a stretch ends with the broker's word that nothing follows, which waits as long as a fetch does
+        # a stretch ends when the broker answers that nothing follows, for which it waits as long as a fetch may
         self._consumer = new_consumer({"fetch.wait.max.ms": 10, **config, "isolation.level": isolation})
         asking = {key: value for key, value in config.items() if not key.startswith(("group.", "isolation."))}
         self._admin = new_admin(asking, ClientLog())
@@ -41,13 +41,13 @@ class KafkaLog:
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
         """See LogReader.committed; waits at most the time-out for a predecessor's transaction."""
         with transient("reading committed offsets"):
-            places = self._consumer.committed([TopicPartition(*one) for one in partitions], timeout=self._timeout_s)
-        found: dict[Partition, Position | None] = {}
-        for one in places:
-            refused("reading the committed offset", one)
-            position = None if one.offset == OFFSET_INVALID else Position(one.offset, one.metadata or "")
-            found[Partition(one.topic, one.partition)] = position
-        return found
+            places = self._consumer.committed([TopicPartition(*each) for each in partitions], timeout=self._timeout_s)
+        positions: dict[Partition, Position | None] = {}
+        for place in places:
+            refused("reading the committed offset", place)
+            position = None if place.offset == OFFSET_INVALID else Position(place.offset, place.metadata or "")
+            positions[Partition(place.topic, place.partition)] = position
+        return positions
 
     def topics(self, names: Sequence[str]) -> dict[str, TopicShape]:
         """See LogReader.topics."""
@@ -108,7 +108,7 @@ class KafkaLog:
                 return records, True
             elif error.code() != KafkaError._PARTITION_EOF:
                 raise_error(f"reading {message.topic()}", error)
-            # the end of the partition may be the last stable offset: go on until what was asked for is read
+            # what the broker takes for the end may be the last stable offset: go on until `end` is reached
         return records, False
 
     def _position(self, partition: Partition) -> int:

@@ -25,13 +25,13 @@ _HINT = "; the listener may want SASL or TLS: see security.protocol in kafka.cli
 
 
 def wait_for_brokers(config: ClientConfig, *, timeout_s: float, stopping: Callable[[], bool]) -> None:
-    """Return once a broker answers, and say at once in the log why none does.
+    """Return once a broker answers; why none does is logged at once.
 
     Raises NotReady with the client's reason: after `timeout_s`, or after `HOPELESS_AFTER_S` where waiting cannot help.
     Raises Stopped when asked to stop before.
     """
     client_log = ClientLog(quiet=True)
-    metadata_of(new_admin(config, client_log), client_log, config, timeout_s=timeout_s, stopping=stopping, says=True)
+    metadata_of(new_admin(config, client_log), client_log, config, timeout_s=timeout_s, stopping=stopping, logs=True)
 
 
 def metadata_of(
@@ -42,14 +42,14 @@ def metadata_of(
     timeout_s: float,
     topic: str | None = None,
     stopping: Callable[[], bool] = lambda: False,
-    says: bool = False,
+    logs: bool = False,
 ) -> Any:
-    """Return what the brokers state about all topics, or one.
+    """Return what the brokers state about all topics, or about `topic`.
 
-    Raises as `wait_for_brokers` does; `says`: to the log too.
+    Raises as `wait_for_brokers` does. With `logs` the first reason for waiting is logged as well.
     """
     servers, started_s = config["bootstrap.servers"], time.monotonic()
-    slice_s, reported = min(SLICE_S, timeout_s), not says
+    slice_s, reported = min(SLICE_S, timeout_s), not logs
 
     def asked() -> Any:
         nonlocal reported

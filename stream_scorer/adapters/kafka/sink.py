@@ -19,7 +19,7 @@ _MEMBERSHIP_LOST = {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION}
 _START_GRACE_S = 30.0  # on top of the time that a predecessor's transaction may take to end
 _ANSWER_GRACE_S = 5.0  # the client's own time-out comes first, where it keeps to it
 _NO_COUNTS: Mapping[str, int] = MappingProxyType({})
-_ANY = -1  # as the client's partitioner says
+_ANY = -1  # leaves the choice to the client's partitioner
 
 
 class _Outputs:
@@ -49,14 +49,14 @@ class _Outputs:
             produce(self.producer, output, self._partition(output), on_delivery, for_s=self._timeout_s)
         except BufferError:
             raise BatchAborted(f"the client's queue stayed full for {self._timeout_s} s") from None
-        except KafkaException as error:  # refused here and now, as one that is too large
+        except KafkaException as error:  # refused before it is sent, as is a record that is too large
             raise FatalStreamError(_refusal(output.topic, kafka_error(error))) from error
 
     def _partition(self, output: OutputRecord) -> int:
         if output.partition is not None:
             return output.partition
-        # the client learns of each topic's growth at another moment: by one count, what is of one customer stays
-        # together
+        # the client learns of the growth of each topic at another moment; placed by the same count, the records of a
+        # customer stay together
         count = self._counts.get(output.topic)
         return _ANY if count is None or output.key is None else murmur2(output.key, count)
 
@@ -111,7 +111,7 @@ class TransactionalSink:
         self._init(stopping)
 
     def _init(self, stopping: Callable[[], bool]) -> None:
-        # in short slices, each of which goes on where the last one was: a signal is seen only between them
+        # in short slices, each of which goes on where the last one stopped: only between them is a signal noticed
         tries = retrying(
             lambda reason: reason.retriable() and not stopping(),
             for_s=self._timeout_s + _START_GRACE_S,

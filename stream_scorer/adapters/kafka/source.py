@@ -33,8 +33,7 @@ class KafkaSource:
     """See RecordSource.
 
     `mirrored` topics are not subscribed: partition n of them is assigned wherever partition n of the first topic is, so
-    that both are always with one member, whatever the assignor. With `held`, gained partitions stay paused until
-    `start`.
+    that the same member has both, whatever the assignor. With `held`, gained partitions stay paused until `start`.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class KafkaSource:
         self._troubles: list[str] = []
         looking = {"statistics.interval.ms": LOOK_EVERY_MS, **config}
         self._consumer = new_consumer(looking, self._client_log, statistics=self._look)
-        self._tells_by_generation = config.get("group.protocol") == "consumer"
+        self._asks_generation = config.get("group.protocol") == "consumer"
         self._mirrored, self._held = tuple(mirrored), held
         self._owned: set[Partition] = set()
         self._started: set[Partition] = set()
@@ -65,27 +64,27 @@ class KafkaSource:
     # -- rebalance callbacks: run inside poll() and consume() only, and only note what happened
 
     def _mirror(self, partitions: Sequence[TopicPartition]) -> list[Partition]:
-        own = [Partition(one.topic, one.partition) for one in partitions]
-        return own + [Partition(topic, one.number) for topic in self._mirrored for one in own]
+        own = [Partition(each.topic, each.partition) for each in partitions]
+        return own + [Partition(topic, each.number) for topic in self._mirrored for each in own]
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._member = True
         gained = self._mirror(partitions)
         if self._held:
             # an explicit offset: with stored ones, a seek() during their look-up fails
-            consumer.incremental_assign([TopicPartition(*one, 0) for one in gained])
-            consumer.pause([TopicPartition(*one) for one in gained])
+            consumer.incremental_assign([TopicPartition(*each, 0) for each in gained])
+            consumer.pause([TopicPartition(*each) for each in gained])
         else:
-            consumer.incremental_assign([TopicPartition(*one) for one in gained])
+            consumer.incremental_assign([TopicPartition(*each) for each in gained])
             self._started.update(gained)
         self._owned.update(gained)
         self._gained.extend(gained)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         dropped = self._mirror(partitions)
-        held = [one for one in dropped if one in self._owned]
-        if held:
-            consumer.incremental_unassign([TopicPartition(*one) for one in held])
+        owned = [each for each in dropped if each in self._owned]
+        if owned:
+            consumer.incremental_unassign([TopicPartition(*each) for each in owned])
         self._forget(dropped)
         self._dropped.extend(dropped)
 
@@ -94,13 +93,13 @@ class KafkaSource:
         self._revoked(consumer, partitions)
 
     def _forget(self, partitions: Sequence[Partition]) -> None:
-        for one in partitions:
-            self._owned.discard(one)
-            self._started.discard(one)
-            self._next.pop(one, None)
-            self._ends.pop(one, None)
-            if one in self._gained:
-                self._gained.remove(one)
+        for each in partitions:
+            self._owned.discard(each)
+            self._started.discard(each)
+            self._next.pop(each, None)
+            self._ends.pop(each, None)
+            if each in self._gained:
+                self._gained.remove(each)
 
     # -- RecordSource
 
@@ -119,13 +118,13 @@ class KafkaSource:
         return Fetched(records, assignment, ended, tuple(self._troubles), self._is_member())
 
     def _look(self, statistics: str) -> None:
-        """Note when no broker is connected: poll() says nothing of that, as long as it takes."""
+        """Note that no broker is connected, which poll() never reports."""
         if not any_connected(statistics):
             self._troubles.append(f"no broker is connected: {self._client_log.reason or 'no reason is known'}")
 
     def _is_member(self) -> bool:
-        # the consumer protocol tells a member without partitions nothing, so no callback runs
-        if not self._member and self._tells_by_generation:
+        # with the consumer protocol no callback runs for a member that is given no partition
+        if not self._member and self._asks_generation:
             self._member = generation_of(self._consumer.consumer_group_metadata()) > 0
         return self._member
 
@@ -138,7 +137,7 @@ class KafkaSource:
                 self._troubles.append(_passing(error))
                 continue
             if topic is None or number is None or (partition := Partition(topic, number)) not in self._started:
-                continue  # one that was revoked or held between poll() and consume()
+                continue  # its partition was revoked or paused between poll() and consume()
             if error is not None:
                 ended[partition] = None
                 # behind the markers that end transactions, which are never handed over
@@ -153,16 +152,16 @@ class KafkaSource:
 
     def rewind(self) -> None:
         """See RecordSource.rewind."""
-        wanted = [TopicPartition(*one) for one in sorted(self._started)]
+        wanted = [TopicPartition(*each) for each in sorted(self._started)]
         with transient("reading committed offsets"):
             committed = self._consumer.committed(wanted, timeout=_TIMEOUT_S) if wanted else []
         positions: dict[Partition, Position] = {}
-        for one in committed:
-            refused("reading the committed offset", one)
-            if one.offset == OFFSET_INVALID:
+        for place in committed:
+            refused("reading the committed offset", place)
+            if place.offset == OFFSET_INVALID:
                 with transient("reading the oldest offset"):
-                    one.offset = self._consumer.get_watermark_offsets(one, timeout=_TIMEOUT_S)[0]
-            positions[Partition(one.topic, one.partition)] = Position(one.offset)
+                    place.offset = self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)[0]
+            positions[Partition(place.topic, place.partition)] = Position(place.offset)
         self.start(positions)
 
     def start(self, positions: Progress) -> None:
@@ -183,9 +182,9 @@ class KafkaSource:
 
     def hold(self, partitions: Sequence[Partition]) -> None:
         """See RecordSource.hold."""
-        held = [one for one in partitions if one in self._owned]
-        self._consumer.pause([TopicPartition(*one) for one in held])
-        self._started.difference_update(held)
+        owned = [each for each in partitions if each in self._owned]
+        self._consumer.pause([TopicPartition(*each) for each in owned])
+        self._started.difference_update(owned)
 
     def group_metadata(self) -> object:
         """Return what a transactional producer needs to commit offsets for this member."""
@@ -210,12 +209,12 @@ class KafkaSource:
         with transient("committing offsets"):
             within(_TIMEOUT_S, commit, doing="committing offsets")
         self._stuck = False
-        for one in committed:
-            refused("committing an offset", one)
+        for place in committed:
+            refused("committing an offset", place)
 
     def still_at_end(self, partitions: Sequence[Partition]) -> bool:
         """See RecordSource.still_at_end."""
-        return all(one in self._ends and self._end_of(one) == self._ends[one] for one in partitions)
+        return all(each in self._ends and self._end_of(each) == self._ends[each] for each in partitions)
 
     def _end_of(self, partition: Partition) -> int | None:
         try:
@@ -226,10 +225,10 @@ class KafkaSource:
     def lag(self) -> dict[Partition, int]:
         """See RecordSource.lag."""
         lags: dict[Partition, int] = {}
-        for one in self._owned & self._started & self._next.keys():
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(*one), cached=True)
+        for each in self._owned & self._started & self._next.keys():
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(*each), cached=True)
             if high >= 0:
-                lags[one] = max(0, high - self._next[one])
+                lags[each] = max(0, high - self._next[each])
         return lags
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Partition counts and ids of topics, as the brokers tell them."""
+"""Partition counts and ids of topics, as the brokers state them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ _GRACE_S = 5.0  # the client's own time-out comes first, with a reason
 
 
 def has_controller(metadata: Any) -> bool:
-    """Return whether the broker is a whole one; librdkafka's mock has no controller, and knows no topic ids."""
+    """Return whether the brokers have a controller: librdkafka's mock has none, and knows no ids of topics."""
     return metadata.controller_id in metadata.brokers
 
 

@@ -1,4 +1,4 @@
-"""The clock of this machine, and one that is set by hand."""
+"""The clock of this machine, and a clock that is set by hand."""
 
 import time
 
@@ -20,7 +20,7 @@ class SystemClock:
 
 
 class HandClock:
-    """See Clock; moves only when told to, or when somebody waits on it."""
+    """See Clock. It moves only when it is set, or when somebody waits on it."""
 
     def __init__(self, now_ms: int = 0) -> None:
         """Start at a time."""
@@ -39,5 +39,5 @@ class HandClock:
         self._now_ms += seconds * 1000
 
     def set(self, now_ms: int) -> None:
-        """Say what time it is."""
+        """Set the time."""
         self._now_ms = float(now_ms)

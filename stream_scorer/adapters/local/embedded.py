@@ -1,13 +1,13 @@
 """An embedded broker for the demo: librdkafka's mock cluster, which the Kafka client carries, in this process.
 
 It speaks the protocol to any client on this machine, other processes too, and needs no Java. It is a mock: nothing is
-kept when the process ends, a partition holds its last 5 MiB, transactions are not modelled (aborted records are
-visible, offsets sent in one are dropped, nobody is fenced), topics cannot be created, described or deleted by clients
+kept when the process ends, a partition keeps its last 5 MiB, transactions are not modelled (aborted records are
+visible, offsets sent in a transaction are dropped, nobody is fenced), topics cannot be created, described or deleted by clients
 (unknown ones appear with 4 partitions), and fetches are not woken by new records, hence `FETCH_WAIT_MAX_MS`. Serve at
 least once here, and prove nothing about exactly once.
 
-A rebalance takes as long as the group protocol lets it: the classic one `session.timeout.ms` less one second, so one
-second with `SESSION_TIMEOUT_MS` (measured: 5.1 s at 6,000, 0.6 s at 1,500, cooperative twice that), the consumer
+A rebalance takes as long as the group protocol lets it: with the classic protocol `session.timeout.ms` less a second,
+so a second with `SESSION_TIMEOUT_MS` (measured: 5.1 s at 6,000, 0.6 s at 1,500, cooperative twice that), the consumer
 protocol of KIP-848 three seconds.
 """
 
@@ -96,9 +96,9 @@ def _library_path() -> str:
     package = Path(confluent_kafka.__file__).parent
     folders = (package.parent / "confluent_kafka.libs", package / ".dylibs")
     carried = [str(file) for folder in folders for file in sorted(folder.glob("librdkafka*"))]
-    found = carried[0] if carried else ctypes.util.find_library("rdkafka")
-    if found is None:
+    path = carried[0] if carried else ctypes.util.find_library("rdkafka")
+    if path is None:
         raise NotReady(
             "the embedded broker needs librdkafka, which confluent-kafka's wheels carry: install it from PyPI"
         )
-    return found
+    return path

@@ -17,16 +17,16 @@ DOWNLOAD_S = 600.0
 
 def java() -> str:
     """Return the Java to run Kafka with. Raises NotReady where there is none."""
-    found = shutil.which("java")
-    if found is None:
+    path = shutil.which("java")
+    if path is None:
         raise NotReady(
             "a real Kafka needs Java 17 or newer, and there is no `java` on the PATH: install it (Debian: openjdk-17-jre-headless)"
         )
-    return found
+    return path
 
 
 def kafka_jars(*, kafka_home: Path | None, cache: Path) -> Path:
-    """Return a folder of Kafka's jars, downloaded to `cache` if need be: whole or not at all, once for all who ask together.
+    """Return a folder of Kafka's jars, downloaded to `cache` if need be: whole or not at all, once for all that ask together.
 
     Raises NotReady where neither a distribution, nor a cached copy, nor Maven is at hand.
     """
@@ -57,9 +57,9 @@ def _distribution(kafka_home: Path) -> Path:
 
 
 def _version(pom: Path) -> str:
-    found = re.search(r"<kafka\.version>([\w.-]+)</kafka\.version>", pom.read_text())
-    assert found is not None, f"{pom} names no kafka.version"
-    return found[1]
+    version = re.search(r"<kafka\.version>([\w.-]+)</kafka\.version>", pom.read_text())
+    assert version is not None, f"{pom} names no kafka.version"
+    return version[1]
 
 
 def _download(pom: Path, folder: Path) -> None:
@@ -80,6 +80,6 @@ def _download(pom: Path, folder: Path) -> None:
 
 @contextmanager
 def _one_at_a_time(lock: Path) -> Iterator[None]:
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -93,7 +93,7 @@ class OwnProcess:
         return code
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, such as SIGSTOP, SIGCONT or SIGKILL; one that has ended gets none."""
+        """Send it a signal, such as SIGSTOP, SIGCONT or SIGKILL, unless it has ended."""
         # it may end between the question and the signal, and its watcher outlives it by a moment
         with contextlib.suppress(ProcessLookupError):
             if self.running():
@@ -120,7 +120,7 @@ class OwnProcess:
             self.wait(grace_s)
 
     def last_output(self, characters: int = 1_500) -> str:
-        """Return the end of what it has written to its log, nothing for one without."""
+        """Return the end of what this run has written to its log; empty without a log."""
         if self._log is None or not self._log.exists():
             return ""
         return self._log.read_bytes()[self._from :].decode(errors="replace").strip()[-characters:]

@@ -8,17 +8,17 @@ from types import FrameType
 
 
 def stop_signals(*, parent: int | None = None) -> Callable[[], bool]:
-    """Take over both signals from now on; the result says whether to stop. A second signal ends the process at once.
+    """Take over both signals from now on; the result returns whether to stop. A second signal ends the process at once.
 
-    With `parent` it also says so once that process is no longer the one above this one: it has ended, or was killed.
+    With `parent` it also returns true once that process is no longer our parent, since it has ended or was killed.
     """
-    told = Event()
+    signalled = Event()
 
     def note(number: int, frame: FrameType | None) -> None:
-        if told.is_set():
+        if signalled.is_set():
             raise SystemExit(128 + number)
-        told.set()
+        signalled.set()
 
     signal.signal(signal.SIGTERM, note)
     signal.signal(signal.SIGINT, note)
-    return lambda: told.is_set() or (parent is not None and os.getppid() != parent)
+    return lambda: signalled.is_set() or (parent is not None and os.getppid() != parent)

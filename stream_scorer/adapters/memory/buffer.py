@@ -1,4 +1,4 @@
-"""The training buffer in memory; it can be told to fail."""
+"""The training buffer in memory; tests can make it fail."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from stream_scorer.errors import TransientError, UsageError
 class MemoryBuffer:
     """See TrainingBuffer.
 
-    `failures` writes from now on raise TransientError; `landed` says whether they are written all the same.
+    The next `failures` writes raise TransientError; with `landed` they are written all the same.
     """
 
     def __init__(self, *, failures: int = 0, landed: bool = False) -> None:
@@ -28,14 +28,14 @@ class MemoryBuffer:
     def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """See TrainingBuffer.positions."""
         ends = self.ends(partitions)
-        self._known = (self._known - ends.keys()) | {one for one, end in ends.items() if end is not None}
+        self._known = (self._known - ends.keys()) | {each for each, end in ends.items() if end is not None}
         return ends
 
     def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """See TrainingBuffer.ends."""
         return {
-            one: max((chunk.next for chunk in self.chunks if chunk.partition == one), default=None)
-            for one in partitions
+            each: max((chunk.next for chunk in self.chunks if chunk.partition == each), default=None)
+            for each in partitions
         }
 
     def topic_id(self, topic: str) -> str:
@@ -61,12 +61,14 @@ class MemoryBuffer:
 
     def _fail(self) -> None:
         self.failures -= 1
-        msg = "told to fail"
+        msg = "a failure that the test asked for"
         raise TransientError(msg)
 
     def sampled(self, partitions: Sequence[Partition]) -> Mapping[Partition, Sequence[Sampled]]:
         """See TrainingBuffer.sampled."""
-        return {one: in_order(chunk.sampled for chunk in self.chunks if chunk.partition == one) for one in partitions}
+        return {
+            each: in_order(chunk.sampled for chunk in self.chunks if chunk.partition == each) for each in partitions
+        }
 
     def compact(self, partitions: Sequence[Partition], plan: CompactionPlan, now_ms: int) -> int:
         """See TrainingBuffer.compact: chunks in memory are not files."""
@@ -90,7 +92,7 @@ class MemoryBuffer:
         return {name: count for name, count in counts.items() if count}
 
     def _put(self, chunk: Chunk) -> bool:
-        known = {(one.first, one.next) for one in self.chunks if one.partition == chunk.partition}
+        known = {(stored.first, stored.next) for stored in self.chunks if stored.partition == chunk.partition}
         if (chunk.first, chunk.next) in known:
             return True
         position = self.ends([chunk.partition])[chunk.partition]

@@ -1,4 +1,4 @@
-"""The store of releases in memory: for tests, and for a ring in one process."""
+"""The store of releases in memory, for tests and for a ring within a process."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,7 +36,7 @@ class _Stored:
 class MemoryReleases:
     """See ReleaseStore.
 
-    Set `away` and every call fails, `expiry_fails` and old releases stay; one thread writes, any may read.
+    With `away` set every call fails, with `expiry_fails` old releases stay. A single thread may write, any may read.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Kafka's ports in memory: topics, groups, and writes that are whole or not at all. It can be told to fail."""
+"""Kafka's ports in memory: topics, groups, and writes that are whole or not at all. Tests can make them fail."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from stream_scorer.ports import Assignment, Clock, Fetched
 
 @dataclass
 class MemoryBroker:
-    """Topics of one partition count; every record is stamped when it is appended."""
+    """Topics that all have the same partition count; every record gets its timestamp when it is appended."""
 
     partitions: int
     clock: Clock
@@ -23,7 +23,7 @@ class MemoryBroker:
     _logs: dict[Partition, list[Record]] = field(default_factory=dict)
 
     def append(self, output: OutputRecord) -> None:
-        """Append a record where its partition or murmur2 of its key says."""
+        """Append a record to its partition, by default to that of its key by murmur2."""
         number = murmur2(output.key or b"", self.partitions) if output.partition is None else output.partition
         log = self.log(Partition(output.topic, number))
         log.append(
@@ -37,7 +37,7 @@ class MemoryBroker:
     def make_anew(self, name: str) -> None:
         """Delete a topic, with the positions of all groups in it as Kafka does, and make it again."""
         self.made[name] += 1
-        self._logs = {one: log for one, log in self._logs.items() if one.topic != name}
+        self._logs = {place: log for place, log in self._logs.items() if place.topic != name}
         self.committed = {place: position for place, position in self.committed.items() if place[1].topic != name}
 
     def topic(self, name: str) -> list[Record]:
@@ -46,7 +46,7 @@ class MemoryBroker:
 
 
 class MemorySource:
-    """See RecordSource; a group's only member, or one that is told what it holds."""
+    """See RecordSource; the only member of its group, unless `numbers` are the partitions that it has."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class MemorySource:
         self._gained = [Partition(topic, number) for topic in topics for number in numbers]
         self._dropped: list[Partition] = []
         self._next: dict[Partition, int] = {}
-        self._told_end: set[Partition] = set()
+        self._reported_ends: set[Partition] = set()
         if not held:
-            self._next = {one: self._committed(one) for one in self._gained}
+            self._next = {each: self._committed(each) for each in self._gained}
 
     def _committed(self, partition: Partition) -> int:
         position = self._broker.committed.get((self.group, partition))
@@ -76,49 +76,48 @@ class MemorySource:
         self._dropped += partitions
 
     def fetch(self, *, records_max: int, wait_s: float, linger_s: float) -> Fetched:
-        """See RecordSource.fetch; an empty one waits on the broker's clock."""
+        """See RecordSource.fetch; without records it waits on the broker's clock."""
         assignment = Assignment(tuple(self._gained), tuple(self._dropped))
-        for one in self._dropped:
-            self._next.pop(one, None)
+        for each in self._dropped:
+            self._next.pop(each, None)
         self._gained, self._dropped = [], []
         records: list[Record] = []
-        for one, offset in self._next.items():
-            records += self._broker.log(one)[offset : offset + records_max - len(records)]
+        for each, offset in self._next.items():
+            records += self._broker.log(each)[offset : offset + records_max - len(records)]
         for record in records:
             self._next[Partition(record.topic, record.partition)] = record.offset + 1
-            self._told_end.discard(Partition(record.topic, record.partition))  # an end behind new records is told anew
-        ended = tuple(
-            one
-            for one, offset in self._next.items()
-            if offset == len(self._broker.log(one)) and one not in self._told_end
-        )
-        self._told_end = {one for one, offset in self._next.items() if offset == len(self._broker.log(one))}
+            self._reported_ends.discard(
+                Partition(record.topic, record.partition)
+            )  # behind new records the end is reported again
+        at_end = {each for each, offset in self._next.items() if offset == len(self._broker.log(each))}
+        ended = tuple(each for each in self._next if each in at_end - self._reported_ends)
+        self._reported_ends = at_end
         if not records:
             self._broker.clock.sleep(wait_s)
         return Fetched(records, assignment, ended)
 
     def rewind(self) -> None:
         """See RecordSource.rewind."""
-        self._next = {one: self._committed(one) for one in self._next}
-        self._told_end.clear()
+        self._next = {each: self._committed(each) for each in self._next}
+        self._reported_ends.clear()
 
     def start(self, positions: Progress) -> None:
         """See RecordSource.start."""
-        self._next.update({one: position.offset for one, position in positions.items()})
-        self._told_end -= positions.keys()
+        self._next.update({each: position.offset for each, position in positions.items()})
+        self._reported_ends -= positions.keys()
 
     def hold(self, partitions: Sequence[Partition]) -> None:
         """See RecordSource.hold."""
-        for one in partitions:
-            self._next.pop(one, None)
+        for each in partitions:
+            self._next.pop(each, None)
 
     def still_at_end(self, partitions: Sequence[Partition]) -> bool:
         """See RecordSource.still_at_end."""
-        return all(self._next.get(one) == len(self._broker.log(one)) for one in partitions)
+        return all(self._next.get(each) == len(self._broker.log(each)) for each in partitions)
 
     def lag(self) -> dict[Partition, int]:
         """See RecordSource.lag."""
-        return {one: len(self._broker.log(one)) - offset for one, offset in self._next.items()}
+        return {each: len(self._broker.log(each)) - offset for each, offset in self._next.items()}
 
     def close(self) -> None:
         """See RecordSource.close."""
@@ -126,7 +125,7 @@ class MemorySource:
 
 
 class MemorySink:
-    """See RecordSink; exactly once, unless told to abort the next writes."""
+    """See RecordSink; exactly once. The next writes fail with the errors in `aborts_next`."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
@@ -161,7 +160,7 @@ class MemoryLog:
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
         """See LogReader.committed."""
-        return {one: self._broker.committed.get((self._group, one)) for one in partitions}
+        return {each: self._broker.committed.get((self._group, each)) for each in partitions}
 
     def topics(self, names: Sequence[str]) -> dict[str, TopicShape]:
         """See LogReader.topics: here every topic exists."""
