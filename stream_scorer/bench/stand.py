@@ -1,4 +1,4 @@
-"""The servers that everything is measured on, a release, and workers that run one at a time."""
+"""The servers on which everything is measured, a release on them, and workers that run after each other."""
 
 import json
 import os
@@ -44,10 +44,10 @@ class Run:
 
 
 class Stand:
-    """Servers from `with` on; `runs` are numbered, so that none meets what another left."""
+    """Servers for as long as a `with` lasts; runs are numbered, so that none meets what another left."""
 
     def __init__(self, *, offers: int, batch: int, partitions: int, servers: tuple[str, str] | None = None) -> None:
-        """Start servers of its own, unless `servers` names some (bootstrap servers, Redis URL)."""
+        """Start servers, unless `servers` names running ones (bootstrap servers, Redis URL)."""
         self._servers = servers
         self._offers, self._batch, self._partitions = offers, batch, partitions
         self._open = ExitStack()

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from stream_scorer.adapters.local.own_command import OwnCommand
 from stream_scorer.demo.ring import prepare
 from stream_scorer.errors import UsageError
 from tests.processes import heed_ctrl_c
+from tests.waiting import wait_for
 
 START_S_MAX = 90.0
 
@@ -71,13 +71,10 @@ def test_the_demo_leaves_a_picture_alone(out: Path, summary: dict[str, Any]) -> 
     assert left(out) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("command", "number"), [("train", signal.SIGTERM), ("join", signal.SIGINT)])
+def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path, command: str, number: signal.Signals) -> None:
     running = demo(tmp_path / "out")
-    deadline_s = time.monotonic() + START_S_MAX
-    while not any("join" in line for line in left(tmp_path / "out")):
-        assert time.monotonic() < deadline_s, "no joiner came up"
-        time.sleep(0.2)
+    wait_for(lambda: any(command in line for line in left(tmp_path / "out")), f"a {command}", within_s=START_S_MAX)
     running.send_signal(number)
     _, stderr = running.communicate(timeout=120)
     assert "Traceback" not in stderr

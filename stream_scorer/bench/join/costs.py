@@ -79,7 +79,7 @@ class RestoreTime:
 
 @dataclass(frozen=True, slots=True)
 class JoinCost:
-    """All that is measured of one way to emit."""
+    """All that is measured of a way to emit."""
 
     emit: Emit
     time: JoinTime
@@ -101,7 +101,7 @@ def measure_join(*, offers: int, batch: int, rankings: int, held: int, say: Say)
 
 
 def start_fresh() -> None:
-    """Set a process up as a joiner's is."""
+    """Set this process up as a joiner's is."""
     gc.set_threshold(10_000, 10, 1_000_000)  # as wiring.run_join does
     set_up_logging(LogSettings())
 
@@ -144,7 +144,7 @@ def restore_time(plan: JoinPlan) -> RestoreTime:
 
 
 def timed_restore(reader: LogReader, config: JoinConfig) -> RestoreTime:
-    """Restore partition 0 in a thread, and look how long another one waits meanwhile."""
+    """Restore partition 0 in a thread, and look how long another thread waits meanwhile."""
     clock = SystemClock()
     gaps_s = []
     with ThreadPoolExecutor(1) as restorer:
@@ -169,7 +169,7 @@ def _filled(plan: JoinPlan, config: JoinConfig) -> MemoryBroker:
         for output in state.join(records).labels:
             broker.append(output)
         state.written_to(len(broker.log(labels)))
-        broker.committed |= {(GROUP, one): position for one, position in state.progress().items()}
+        broker.committed |= {(GROUP, place): position for place, position in state.progress().items()}
     return broker
 
 

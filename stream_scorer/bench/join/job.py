@@ -20,7 +20,7 @@ KINDS = 512
 
 @dataclass(frozen=True, slots=True)
 class RankingKind:
-    """A ranking whose ids and time are still to be said."""
+    """A ranking without its ids and its time."""
 
     fields: dict[str, msgspec.Raw]
     offer_ids: Sequence[str]
@@ -65,9 +65,9 @@ class JoinJob:
     def ranking(self, number: int) -> Record:
         """Return a ranking."""
         kind, time_ms = self.kinds[number % len(self.kinds)], self.time_ms(number)
-        said = {"request_id": f"request-{number:09}", "customer_id": str(number), "event_time_ms": time_ms}
+        fields = {"request_id": f"request-{number:09}", "customer_id": str(number), "event_time_ms": time_ms}
         # the encoder's buffer is larger than what it holds; a client's records are as large as they are
-        value = bytes(memoryview(msgspec.json.encode({**kind.fields, **said})))
+        value = bytes(memoryview(msgspec.json.encode({**kind.fields, **fields})))
         return Record(self.topics.rankings, 0, number, str(number).encode(), value, time_ms)
 
     def acceptance(self, number: int) -> Record:
@@ -75,7 +75,7 @@ class JoinJob:
         ranking = number * REQUESTS_PER_ACCEPTANCE
         ids = self.kinds[ranking % len(self.kinds)].offer_ids
         asked_ms, key = self.time_ms(ranking), str(ranking)
-        said = {
+        fields = {
             "acceptance_id": f"acceptance-{number:09}",
             "request_id": f"request-{ranking:09}",
             "customer_id": key,
@@ -85,7 +85,7 @@ class JoinJob:
             "request_time_ms": asked_ms,
         }
         return Record(
-            self.topics.outcomes, 0, number, key.encode(), msgspec.json.encode(said), asked_ms + ANSWERED_AFTER_MS
+            self.topics.outcomes, 0, number, key.encode(), msgspec.json.encode(fields), asked_ms + ANSWERED_AFTER_MS
         )
 
 

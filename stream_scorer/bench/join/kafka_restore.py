@@ -26,15 +26,15 @@ Say = Callable[[str], None]
 def measure_kafka_restore(stand: Stand, *, offers: int, batch: int, held: int, say: Say) -> dict[Emit, RestoreTime]:
     """Fill topics, and restore from them in a process that has done nothing else; both ways to emit."""
     spawn = multiprocessing.get_context("spawn")
-    found: dict[Emit, RestoreTime] = {}
+    restored: dict[Emit, RestoreTime] = {}
     for emit in get_args(Emit):
-        say(f"join, {emit}: restore of {held} held from a broker")
+        say(f"join, {emit}: restore of {held} open requests from a broker")
         settings = stand.new_run("join", "at_least_once").settings
         plan = JoinPlan(emit, offers, batch, held, held)
         with ProcessPoolExecutor(1, spawn, start_fresh, max_tasks_per_child=1) as fresh:
             fresh.submit(_fill, settings, plan).result()
-            found[emit] = fresh.submit(_restore, settings, emit).result()
-    return found
+            restored[emit] = fresh.submit(_restore, settings, emit).result()
+    return restored
 
 
 def _fill(settings: Settings, plan: JoinPlan) -> None:

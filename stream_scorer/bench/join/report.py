@@ -48,14 +48,14 @@ def join_data(
     for cost, row in zip(costs, rows, strict=True):
         row["restore"]["million_extrapolated_s"] = cost.restore.million_extrapolated_s
     from_broker = {
-        emit: {**asdict(one), "million_extrapolated_s": one.million_extrapolated_s} for emit, one in restores.items()
+        emit: {**asdict(time), "million_extrapolated_s": time.million_extrapolated_s} for emit, time in restores.items()
     }
-    told = {
+    more = {
         "restore_from_broker": from_broker,
         "prototype": PROTOTYPE,
         "to_prototype": to_prototype(throughput, costs, restores),
     }
-    return {"facts": dict(facts), "throughput": [asdict(row) for row in throughput], "join": rows, **told}
+    return {"facts": dict(facts), "throughput": [asdict(row) for row in throughput], "join": rows, **more}
 
 
 def to_prototype(

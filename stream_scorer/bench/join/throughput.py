@@ -26,7 +26,7 @@ Kind = tuple[Emit, Delivery]
 
 @dataclass(frozen=True, slots=True)
 class JoinThroughput:
-    """Medians over the rounds; processor time is that of all threads, less starting and waiting."""
+    """Medians over the rounds; processor time is of all threads, less what starting and waiting cost."""
 
     emit: Emit
     delivery: Delivery
@@ -39,7 +39,7 @@ class JoinThroughput:
 def measure_join_throughput(
     stand: Stand, deliveries: list[Delivery], *, offers: int, rankings: int, rounds: int, say: Say
 ) -> list[JoinThroughput]:
-    """Run both ways to emit in turn, round by round, each over the same full topics."""
+    """Run both ways to emit alternately, round by round, each over the same full topics."""
     full = _filled(stand, offers=offers, rankings=rankings)
     kinds: list[Kind] = [(emit, delivery) for emit in get_args(Emit) for delivery in deliveries]
     idle = {(emit, delivery): _run(stand, stand.new_run("join", delivery), emit) for emit, delivery in kinds}
@@ -80,7 +80,7 @@ def _labels(run: Run) -> int:
     log = KafkaLog({**run.settings.kafka.client_config(), "group.id": "bench-reader"}, timeout_s=30)
     partitions = [Partition(topics.labels, number) for number in range(topics.partitions)]
     try:
-        return sum(len(batch) for one in partitions for batch in log.read(one, 0, log.end(one)))
+        return sum(len(batch) for each in partitions for batch in log.read(each, 0, log.end(each)))
     finally:
         log.close()
 

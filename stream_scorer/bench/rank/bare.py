@@ -10,11 +10,17 @@ from stream_scorer.bench.rank.bare_loop import BareLoop
 
 def main() -> None:
     """Run the loop that the argument describes."""
-    told = json.loads(sys.argv[1])
-    stopping = stop_signals(parent=told["parent"])
-    values = Path(told["values"]).read_bytes().splitlines()
-    loop = BareLoop(told["consumer"], told["producer"], source=told["source"], target=told["target"], values=values)
-    loop.run(batch_max=told["batch"], stopping=stopping, until_idle_s=told["until_idle_s"])
+    described = json.loads(sys.argv[1])
+    stopping = stop_signals(parent=described["parent"])
+    values = Path(described["values"]).read_bytes().splitlines()
+    loop = BareLoop(
+        described["consumer"],
+        described["producer"],
+        source=described["source"],
+        target=described["target"],
+        values=values,
+    )
+    loop.run(batch_max=described["batch"], stopping=stopping, until_idle_s=described["until_idle_s"])
 
 
 if __name__ == "__main__":

@@ -17,16 +17,16 @@ _WAIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Seconds from handing a record to the client until its answer was read, read_committed; NaN: no answer."""
+    """Seconds from handing a record to the client until its answer is read, read_committed; NaN without an answer."""
 
     seconds: npt.NDArray[np.float64]
 
 
 class LatencyProbe:
-    """Sends ready values, value n under the key `n`, and reads the answers, of which value n's has the key `n` too."""
+    """Sends values, the n-th under the key `n`, and reads the answers, which have the same keys."""
 
     def __init__(self, config: ClientConfig, *, source: str, target: str) -> None:
-        """Stand at the end of `target`."""
+        """Go to the end of `target`: earlier records are no answers."""
         self._producer = new_producer({**config, "linger.ms": 0})
         self._consumer: Consumer = new_consumer({**config, "group.id": f"latency-{target}", "fetch.wait.max.ms": 100})
         partitions = self._consumer.list_topics(target, timeout=_WAIT_S).topics[target].partitions
@@ -35,7 +35,7 @@ class LatencyProbe:
         self._source = source
 
     def until_answered(self, value: bytes) -> None:
-        """Send one value until an answer comes: the worker is up."""
+        """Send a value again and again until an answer comes, so that the worker is known to be up."""
         deadline_s = time.monotonic() + _WAIT_S
         while time.monotonic() < deadline_s:
             self._producer.produce(self._source, value, b"warm-up")
@@ -74,5 +74,5 @@ class LatencyProbe:
         self._producer.flush(_WAIT_S)
 
     def close(self) -> None:
-        """Let go."""
+        """Close the consumer."""
         self._consumer.close()

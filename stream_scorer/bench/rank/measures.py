@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Medians over the rounds; processor time is that of all threads, less starting and waiting."""
+    """Medians over the rounds; processor time is of all threads, less what starting and waiting cost."""
 
     worker: Worker
     delivery: Delivery
@@ -38,7 +38,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """From just before a request was handed to the client until its ranking was read, read_committed."""
+    """Time from just before a request is handed to the client until its ranking is read, read_committed."""
 
     worker: Worker
     delivery: Delivery
@@ -51,7 +51,7 @@ class Latency:
 def measure_throughput(
     stand: Stand, deliveries: list[Delivery], *, events: int, rounds: int, say: Say
 ) -> list[Throughput]:
-    """Run bare and rank in turn, round by round, each over the same full topic."""
+    """Run the bare loop and the ranker alternately, round by round, each over the same full topic."""
     full = stand.new_run("bare", "at_least_once").settings.topics.requests
     stand.fill(full, job.requests(events))
     kinds = [(worker, delivery) for delivery in deliveries for worker in WORKERS]
@@ -87,7 +87,10 @@ def _append_times(run: Run) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
     partitions = [Partition(topics.rankings, number) for number in range(topics.partitions)]
     try:
         read = [
-            record.timestamp_ms for one in partitions for batch in log.read(one, 0, log.end(one)) for record in batch
+            record.timestamp_ms
+            for partition in partitions
+            for batch in log.read(partition, 0, log.end(partition))
+            for record in batch
         ]
         return np.array(read, np.int64)
     finally:
@@ -104,12 +107,12 @@ def measure_latency(
     stand: Stand, deliveries: list[Delivery], *, rate: float, seconds: float, say: Say
 ) -> list[Latency]:
     """Load each worker evenly; the first fifth of the answers counts as warm-up."""
-    measured = []
+    latencies = []
     for delivery in deliveries:
         for worker in WORKERS:
             say(f"latency at {rate:g}/s for {seconds:g} s: {worker}, {delivery}")
-            measured.append(_latency(stand, stand.new_run(worker, delivery), rate, seconds))
-    return measured
+            latencies.append(_latency(stand, stand.new_run(worker, delivery), rate, seconds))
+    return latencies
 
 
 def _latency(stand: Stand, run: Run, rate: float, seconds: float) -> Latency:

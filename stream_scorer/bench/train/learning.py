@@ -81,15 +81,15 @@ def _accepted(examples: ExampleFiles) -> Floats:
     counts = np.zeros(_OFFERS)
     rows = {offer_id(row): row for row in range(_OFFERS)}
     for chunk in examples.chunks():
-        place = np.array([rows[one] for one in chunk.offers.ids])
+        place = np.array([rows[offer] for offer in chunk.offers.ids])
         np.add.at(counts, place[chunk.offer], chunk.accepted)
     return counts
 
 
 def _auc(judged: Draw, scores: Floats) -> float:
-    found = auc_within(
+    judged = auc_within(
         np.repeat(judged.customer, _PLACES),
         scores[judged.customer[:, None], judged.shown].reshape(-1),
         judged.accepted.reshape(-1),
     )
-    return float(found.auc or 0.0)
+    return float(judged.auc or 0.0)
