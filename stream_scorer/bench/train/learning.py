@@ -87,9 +87,9 @@ def _accepted(examples: ExampleFiles) -> Floats:
 
 
 def _auc(judged: Draw, scores: Floats) -> float:
-    judged = auc_within(
+    within = auc_within(
         np.repeat(judged.customer, _PLACES),
         scores[judged.customer[:, None], judged.shown].reshape(-1),
         judged.accepted.reshape(-1),
     )
-    return float(judged.auc or 0.0)
+    return float(within.auc or 0.0)
