@@ -68,7 +68,11 @@ def train(
         typer.Option(show_default="0.1, then learned; 0.2 among the catalog", help="What cosines are divided by."),
     ] = None,
     history: Annotated[
-        bool, typer.Option(help="Let a customer's id begin at the mean of the offers accepted.")
+        bool,
+        typer.Option(
+            "--history",
+            help="Let a customer's id begin at the mean of the offers accepted; for customers of whom nothing but ids is known.",
+        ),
     ] = False,
     refit: Annotated[
         bool | None,
@@ -175,7 +179,7 @@ def _trained(
     from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.adapters.tables.places import heard
-    from stream_scorer.services.learning.trainer import finish, read_lesson
+    from stream_scorer.services.learning.trainer import check_history, finish, read_lesson
     from stream_scorer.services.learning.tuner import tune as search
 
     with _shown() as (tried, report, say), heard() as said, examples_at(place) as examples:
@@ -184,6 +188,7 @@ def _trained(
         for caution in lesson.survey.cautions:
             say(caution)
         # what the reader of tables left out is part of what was read
+        check_history(lesson, options)
         survey = replace(lesson.survey, cautions=(*said, *lesson.survey.cautions))
         lesson = replace(lesson, survey=survey)
         if tune_s is None:

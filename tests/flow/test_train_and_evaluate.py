@@ -97,3 +97,21 @@ def test_a_folder_that_holds_something_else_is_refused_before_any_training(folde
 def test_wrong_words_are_wrong_usage(folder: Path, flag: str, value: str) -> None:
     with pytest.raises(UsageError, match=flag.strip("-")):
         trained(folder, flag, value)
+
+
+def test_history_beside_features_is_refused(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"--history would do nothing: .* and these have features .age, "):
+        trained(folder, "--history")
+
+
+def test_labels_without_features_of_offers_are_judged_by_the_catalogs(folder: Path, tmp_path: Path) -> None:
+    trained(folder, "--epochs", "1")
+    rows = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
+    for name, kept in (("whole", rows), ("bare", [{**row, "offer_features": {}} for row in rows])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, kept)))
+    files = ("--offers", str(folder / "offers.jsonl"), "--model", str(folder / "model"), "--json")
+    whole, bare = (
+        json.loads(run("evaluate", "--labels", str(tmp_path / f"{name}.jsonl"), *files).stdout)
+        for name in ("whole", "bare")
+    )
+    assert bare["within_customer"] == whole["within_customer"]

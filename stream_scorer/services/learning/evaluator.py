@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stream_scorer.core.datasets.catalog_fill import FilledExamples
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.evaluation.figures import Evaluation, ModelFigures, PolicyValue
@@ -58,7 +59,7 @@ def evaluate_model(
 
     A table of probabilities has learned from no label, and is judged by all of them.
     """
-    judged = judge(model, offers, labels, seen, held_out=options.held_out)
+    judged = judge(model, offers, FilledExamples(labels, offers), seen, held_out=options.held_out)
     rng = np.random.default_rng(options.seed)
     figures = _figures(judged, options.k, rng)
     by_model = isinstance(options.off_policy.policy, ModelPolicy)
@@ -143,7 +144,7 @@ def quality_facts(
     model: Model, offers: Sequence[Offer], labels: ExampleSource, *, held_out: float
 ) -> dict[str, object]:
     """Return the facts by which the gate compares a model with popularity, measured on labels that it did not learn from."""
-    judged = judge(model, offers, labels, None, held_out=held_out, keep_earlier=True)
+    judged = judge(model, offers, FilledExamples(labels, offers), None, held_out=held_out, keep_earlier=True)
     found = {"held_out_auc": judged.scores(), "popularity_auc": judged.popularity}
     facts: dict[str, object] = {}
     for name, scores in found.items():

@@ -24,6 +24,7 @@ from stream_scorer.training.options import TrainOptions
 # from so many acceptances each, on average, an id tells more than the noise it adds; an offer's are of many customers
 _ACCEPTED_PER_CUSTOMER = 30
 _ACCEPTED_PER_OFFER = 5
+_NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,16 @@ def read_lesson(
             extended(earlier.item_tower.spec, item_spec),
         )
     return Lesson(build_training_set(filled, offers, user_spec, item_spec), user_spec, item_spec, earlier, survey)
+
+
+def check_history(lesson: Lesson, options: TrainOptions) -> None:
+    """Raise UsageError where `history` has no effect: a tower that reads features beside the id has no place for it."""
+    spec = lesson.user_spec
+    if options.history and (len(spec.slots) != 1 or spec.numbers):
+        read = ", ".join(spec.feature_names[:_NAMED_MAX]) + (", …" if len(spec.feature_names) > _NAMED_MAX else "")
+        raise UsageError(
+            f"--history would do nothing: it is for customers of whom only ids are known, and these have features ({read})"
+        )
 
 
 def finish(
