@@ -21,7 +21,7 @@ class StreamScorerError(Exception):
 
 
 class UsageError(StreamScorerError):
-    """The person running the command can put it right."""
+    """A wrong command, flag, file or setting: whoever runs the command can correct it."""
 
 
 class BadModel(StreamScorerError):
@@ -33,15 +33,15 @@ class ReleaseError(StreamScorerError):
 
 
 class Stopped(StreamScorerError):
-    """Asked to stop before the work began; nothing is wrong."""
+    """The process was asked to stop before the work began; nothing is wrong."""
 
 
 class NotReady(StreamScorerError):
-    """Something needed is not there yet."""
+    """Something that is needed does not exist yet: a broker, a topic, a first release."""
 
 
 class TransientError(StreamScorerError):
-    """Trouble outside that may pass."""
+    """Trouble outside that may pass; whoever raises it has retried, with a bound."""
 
 
 class StreamError(StreamScorerError):
@@ -49,9 +49,9 @@ class StreamError(StreamScorerError):
 
 
 class BatchAborted(StreamError):
-    """Nothing of the batch was written; `membership_lost` says that writing the same again cannot succeed."""
+    """Nothing of the batch was written; after `membership_lost`, writing it again cannot succeed."""
 
-    def __init__(self, message: str, membership_lost: bool = False) -> None:  # noqa: FBT002 - an exception's args are positional
+    def __init__(self, message: str, membership_lost: bool = False) -> None:  # noqa: FBT002  args are positional
         """Say why."""
         super().__init__(message, membership_lost)
         self.membership_lost = membership_lost

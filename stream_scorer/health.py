@@ -1,4 +1,4 @@
-"""The pages that operators and orchestrators ask for over HTTP: /metrics, /livez, /readyz and /startupz.
+"""Pages for operators and orchestrators over HTTP: /metrics, /livez, /readyz and /startupz.
 
 | what is so                                              | /startupz | /livez | /readyz |
 | ------------------------------------------------------- | --------- | ------ | ------- |
@@ -32,16 +32,16 @@ Check = tuple[bool, str]
 
 
 class Checks(Protocol):
-    """What the pages ask; each answer is whether all is well, and a line for people."""
+    """What the pages show; each check returns whether all is well, and a line for people."""
 
     def startupz(self) -> Check:
-        """Say whether every job has begun."""
+        """Check whether every job has begun."""
 
     def livez(self) -> Check:
-        """Say whether nothing stands still: a restart would help."""
+        """Check whether every loop comes round; where one does not, a restart helps."""
 
     def readyz(self) -> Check:
-        """Say whether every job can do its work now."""
+        """Check whether every job can do its work now."""
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class _JobState:
 
 
 class Health:
-    """See Checks: of the jobs of this process. Safe to ask from any thread."""
+    """See Checks. The state of this process's jobs; safe to call from any thread."""
 
     def __init__(self, clock: Clock, *, stalled_after_s: float) -> None:
         self._clock, self._stalled_after_s = clock, stalled_after_s
@@ -64,11 +64,11 @@ class Health:
         self._release_id: str | None = None
 
     def began(self, job: str) -> None:
-        """Note that a job without a loop of records is at work."""
+        """Note that a job without a loop over records has begun."""
         self._jobs[job] = _JobState(self._clock.monotonic_s(), rounds=False, member=True)
 
     def fetched(self, job: str, fetched: Fetched) -> None:
-        """Note a round of a job's loop, and what its brokers said."""
+        """Note a round of a job's loop, and the troubles that its client reported."""
         now_s = self._clock.monotonic_s()
         state = self._jobs.setdefault(job, _JobState(now_s))
         state.round_s, state.member = now_s, fetched.member
@@ -79,7 +79,7 @@ class Health:
             state.trouble = ""
 
     def watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
-        """Take functions that say how it stands with the store of releases, and how long it has confirmed nothing."""
+        """Take functions that return the state of the store of releases, and for how long it has confirmed nothing."""
         self._store = (state, silent_s)
 
     def release(self, release_id: str) -> None:
@@ -152,10 +152,10 @@ def _answer(start_response: Callable[..., Any], status: str, line: str) -> list[
 
 
 class _PageHandler(WSGIRequestHandler):
-    timeout = CONNECTION_S  # of a connection that says nothing
+    timeout = CONNECTION_S  # of a connection that sends nothing
 
     def handle(self) -> None:
-        """Answer; a client that is silent or has gone is nobody's error."""
+        """Answer a connection; one that is silent or closed is no error."""
         with suppress(TimeoutError, ConnectionError):
             super().handle()
 
@@ -164,7 +164,7 @@ class _PageHandler(WSGIRequestHandler):
 
 
 def serve_pages(settings: MetricsSettings, checks: Checks, registry: "CollectorRegistry") -> int:
-    """Answer on `metrics.port` from threads of their own, a thread a connection; return the port.
+    """Serve the pages on `metrics.port`, each connection in a thread; return the port.
 
     Raises UsageError when the port or the address cannot be used.
     """

@@ -52,7 +52,7 @@ def _fault_of_options(scheme: str, query: str) -> str | None:
 
 
 def masked_url(url: str) -> str:
-    """Return a URL that shows scheme, user, host, database and options, and neither a password nor what may be a part of one."""
+    """Return the URL with scheme, user, host, database and options, and without anything that may be a password."""
     if fault_of(url) is not None:
         scheme, separator, _ = url.partition("://")
         return f"{scheme}{separator}{MASK}" if scheme in _SCHEMES else MASK

@@ -1,4 +1,4 @@
-"""The contract for other programs: a JSON Schema per message and an AsyncAPI 3 document, from the messages and the default settings.
+"""The contract for other programs: a JSON Schema for each message, and an AsyncAPI 3 document of the topics.
 
 `python -m stream_scorer.schemas FOLDER` writes them; a test holds `schemas/` to them.
 """
@@ -82,7 +82,8 @@ def _asyncapi(settings: Settings) -> dict[str, Any]:
         "info": {
             "title": "stream-scorer",
             "version": __version__,
-            "description": "Events in, rankings and labels out. Names, partitions and retention are settings; these are the defaults.",
+            "description": "Events in, rankings and labels out. "
+            "Names, partitions and retention are settings; these are the defaults.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",

@@ -34,7 +34,7 @@ def _usable_keys(keys: KeysT) -> KeysT:
 
 
 def _expanded(folder: str) -> str:
-    """Take a leading ~ for the home folder, as a shell does: a file or a container's variable is read by no shell."""
+    """Expand a leading ~ to the home folder, as a shell does: none reads a TOML file or a container's variables."""
     return str(Path(folder).expanduser()) if folder.startswith("~") else folder
 
 
@@ -53,13 +53,13 @@ class KafkaSettings(Section):
     group_protocol: Literal["classic", "consumer"] = "classic"
     """How consumer groups share partitions; consumer: KIP-848, for brokers of version 4."""
     session_timeout_ms: Count = 10_000
-    """Silence after which the group gives a worker's partitions to others (classic only)."""
+    """How long a worker may be silent until its partitions go to others (classic only)."""
     transaction_timeout_ms: Count = 15_000
-    """Time after which the broker aborts the transaction that a killed worker has left open."""
+    """Time after which the broker aborts a transaction that a killed worker left open."""
     compression: Literal["none", "lz4", "zstd", "gzip", "snappy"] = "lz4"
     """How records are compressed on the wire and on the brokers' disks."""
     fetch_wait_max_ms: Count = 500
-    """How long a broker may wait for records before it answers that there are none."""
+    """How long a broker may wait for records before it answers without any."""
 
     def client_config(self) -> dict[str, str | int | float | bool]:
         """Return what every librdkafka client of ours is given, secrets revealed."""
@@ -81,39 +81,39 @@ class RedisSettings(Section):
     prefix: str = "stream-scorer"
     """What the name of every key begins with: a ring of its own for each prefix."""
     timeout_s: Seconds = 2.0
-    """How long an answer of Redis may take."""
+    """How long Redis may take to answer."""
     release_bytes_max: Count = 2**32
-    """Largest release that is read; more is refused before memory is taken for it."""
+    """The largest release that is read; a larger one is refused before memory is taken for it."""
     signing_key: Annotated[SecretStr | None, AfterValidator(_long_enough)] = None
-    """Key by which releases and their changes are signed (HMAC-SHA-256); where it is set, unsigned ones are refused."""
+    """Key that signs releases and their changes (HMAC-SHA-256); where it is set, unsigned ones are refused."""
 
 
 class LoopSettings(Section):
     """The transactional batch loop that all streaming jobs share."""
 
     delivery: Delivery = "exactly_once"
-    """exactly_once: outputs and progress in a transaction; at_least_once: faster, may repeat records after a failure."""
+    """exactly_once: outputs and progress in one transaction; at_least_once: faster, may repeat records."""
     batch_records_max: Annotated[int, Field(ge=1, le=100_000)] = 512
-    """Records processed and written together, at most."""
+    """The most records that are processed and written together."""
     linger_s: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """How long a batch waits for more records once it has its first."""
+    """How long a batch waits for more records after its first."""
     poll_s: Seconds = 0.2
-    """How long an idle worker waits for a record before it looks around."""
+    """How long an idle worker waits for a record before it checks its other duties."""
     write_attempts_max: Count = 5
-    """How often the same batch is written again after an abort, before its input is read again."""
+    """How often a batch is written again after an abort, before its input is read again."""
     instance: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = None
-    """Name of this worker: unique, and the same after a restart; null: a new name at each start."""
+    """Name of this worker, unique in its group and the same after a restart; null: a new name at each start."""
 
 
 class ExplorationSettings(Section):
-    """Rankings that try other offers now and then, with their propensities; see `core/ranking/exploration.py`."""
+    """Rankings that try other offers now and then, with propensities; see `core/ranking/exploration.py`."""
 
     temperature: Annotated[float, Field(ge=0, le=1_000)] = 0.0
     """Temperature of the softmax over scores; 0: no exploration."""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Probability of a draw from the pool that ignores scores."""
+    """Epsilon: the probability of a draw from the pool that ignores scores."""
     pool: Annotated[int, Field(ge=1, le=1_000)] = 100
-    """How many of a request's best offers take part."""
+    """How many of a request's best offers are drawn from."""
 
 
 class RankSettings(Section):
@@ -127,9 +127,9 @@ class RankSettings(Section):
     """Offer features copied onto rankings; null: all."""
     exploration: ExplorationSettings = ExplorationSettings()
     in_step: bool = True
-    """Rank a backlog in the order of event time over all partitions, so that the join takes no answer for late."""
+    """Watermark alignment: rank a backlog in the order of event time over all partitions, so that no answer is late."""
     programs: Literal["deny", "allow"] = "deny"
-    """Whether towers that are programs of torch.export are opened and run; see docs/trust.md."""
+    """Whether towers that are programs of torch.export may run; see docs/trust.md."""
 
 
 class JoinSettings(Section):
@@ -138,23 +138,23 @@ class JoinSettings(Section):
     group: str = "stream-scorer-join"
     """Consumer group of the joiners."""
     emit: Literal["at_once", "at_close"] = "at_once"
-    """Labels as they become known, or a single final revision when nothing can change any more."""
+    """Early and final firing: labels as they become known, or a single revision when they are final."""
     window_ms: Millis = 30 * 60_000
-    """How long a customer may answer; after it, an offer without an answer counts as not accepted."""
+    """How long a customer may answer; an offer without an answer then counts as not accepted."""
     late_ms: Millis = 60 * 60_000
     """Allowed lateness: how long after the window an acceptance still corrects a label."""
     disorder_ms: Millis = 60_000
     """Bounded out-of-orderness: how far event times may jump back within a partition."""
     back_ms: Millis = 60_000
-    """How much earlier than its request, by its event time, an answer may be."""
+    """How far an answer's event time may be before that of its request."""
     tick_ms: Count = 1_000
     """Granularity of the watermark."""
     skew_ms: Millis = SKEW_MS
-    """How far ahead of the broker's clock an event time may be, `disorder_ms` at most; a record beyond it becomes a dead letter."""
+    """How far an event time may be ahead of the broker's clock, at most `disorder_ms`; others are dead letters."""
     idle_slack_ms: Millis = 2_000
-    """How long a ranking waits for outcomes of its time once the broker has no more of them."""
+    """How long a ranking waits for outcomes of its time when the broker has no more of them."""
     open_requests_max: Count = 2_000_000
-    """Requests that a joiner keeps open, at most: beyond, it ends. So many outcomes may wait, too: beyond, the oldest are dead letters."""
+    """The most open requests of a joiner before it ends, and waiting outcomes before the oldest are dead letters."""
 
     @model_validator(mode="before")
     @classmethod
@@ -166,7 +166,7 @@ class JoinSettings(Section):
 
     @model_validator(mode="after")
     def _bound_skew(self) -> Self:
-        """Refuse a skew by which the event time of a fast clock moves the watermark past the records of the others."""
+        """Refuse a skew that lets a fast clock move the watermark past the records of other producers."""
         if self.skew_ms > self.disorder_ms:
             msg = f"skew_ms must be at most disorder_ms = {self.disorder_ms}, got {self.skew_ms}"
             raise ValueError(msg)
@@ -179,32 +179,32 @@ class BufferSettings(Section):
     group: str = "stream-scorer-buffer"
     """Consumer group of the buffers."""
     folder: Annotated[str, AfterValidator(_expanded)] = "training-buffer"
-    """Where the Parquet files go: a local folder (~ is yours), or a URI such as s3://bucket/prefix."""
+    """Where the Parquet files are: a local folder (~ is yours), or a URI such as s3://bucket/prefix."""
     file_rows_max: Count = 100_000
-    """Rows of a file, at most."""
+    """The most rows of a file."""
     held_bytes_max: Count = 16_000_000
-    """Labels kept in memory until they are written."""
+    """The most labels kept in memory, by the bytes of their records."""
     flush_s: Seconds = 10.0
-    """How long a label may wait in memory for its file."""
+    """How long a label may wait in memory until its file is written."""
     keep_prob: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the negatives nobody answered for that is kept."""
+    """The share of unanswered negatives that is kept; all others are kept."""
     compact_files_min: Annotated[int, Field(ge=2)] = 16
-    """How many small neighbouring files of a partition and day are merged."""
+    """How many small neighbouring files of a partition and day are merged into one."""
     replaced_kept_s: Annotated[float, Field(ge=0)] = 3600.0
-    """How long merged files stay for those who read them."""
+    """How long files that were merged stay, for readers that have listed them."""
 
 
 class ServeSettings(Section):
     """Workers of `serve`."""
 
     restarts_max: Count = 10
-    """Failures of a worker within `serve.restarts_within_s` beyond which `serve` gives up."""
+    """How often a worker may fail within `serve.restarts_within_s` before `serve` gives up."""
     restarts_within_s: Seconds = 60.0
     """The time over which a worker's failures are counted."""
     restart_delay_s: Seconds = 0.5
-    """How long a failed worker rests before its next start."""
+    """How long to wait before a failed worker is started again."""
     stop_s: Seconds = 30.0
-    """How long workers may take to end; then they are killed."""
+    """How long workers may take to end before they are killed."""
 
 
 class RefreshSettings(Section):
@@ -220,22 +220,22 @@ class MetricsSettings(Section):
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Port of /metrics, /livez, /readyz and /startupz; 0: none."""
     address: str = "127.0.0.1"
-    """Address on which that port listens; 0.0.0.0: every interface."""
+    """Address that the port listens on; 0.0.0.0: every interface."""
     stalled_after_s: Seconds = 60.0
-    """A job whose loop has not come round for so long is not live."""
+    """A job whose loop does not come round within this time is not live."""
 
 
 class LogSettings(Section):
     """Logging to stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least level that is logged."""
+    """The lowest level that is logged."""
     format: Literal["auto", "console", "json"] = "auto"
-    """JSON lines, or text for people; auto: text where stderr is a terminal."""
+    """json: JSON lines; console: text for people; auto: text where stderr is a terminal."""
 
 
 class Settings(BaseSettings):
-    """All of it. Made by hand it reads nothing: see `settings_sources.load_settings`."""
+    """All settings. The class itself reads no file and no variable: `settings_sources.load_settings` does."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", env_prefix="STREAM_SCORER_", env_nested_delimiter="__"
@@ -262,12 +262,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take what is given and nothing else."""
+        """Use the arguments alone: pydantic would read the environment by itself."""
         return (init_settings,)
 
 
 class LocalSettings(BaseSettings):
-    """Where local servers find their files, by the variables that everybody uses for it."""
+    """Where local servers find their files, by the customary variables."""
 
     kafka_home: Annotated[Path | None, AfterValidator(lambda path: path and path.expanduser())] = None
     xdg_cache_home: Path = Path("~/.cache")

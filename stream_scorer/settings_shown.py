@@ -1,4 +1,4 @@
-"""Settings as people read them: values with their secrets masked, and of each its type, unit, default and meaning."""
+"""Settings for people to read: values with secrets masked, and type, unit, default and meaning of each."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ class Described:
 
 
 def is_secret(key: str) -> bool:
-    """Say whether the value of a librdkafka key must not be shown."""
+    """Return whether the value of a librdkafka key is a secret, by its name."""
     return any(part in key.lower() for part in _SECRET_PARTS)
 
 

@@ -36,9 +36,9 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings; per dotted name what gave it: `flag`, a variable, a file, or `default`.
+    """The settings, and what gave each, by dotted name: `flag`, a variable, a file, or `default`.
 
-    Variables that are no settings.
+    `passed_over` are variables that begin like ours and are set by Kubernetes or Docker.
     """
 
     settings: Settings
@@ -48,7 +48,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Variables:
-    """What the environment says; names are in upper case."""
+    """The settings in the environment, and the names of the variables, in upper case."""
 
     tree: Tree
     names: Sequence[str] = ()
@@ -56,9 +56,9 @@ class _Variables:
 
 
 def load_settings(flags: Mapping[str, object], *, file: Path | None = None) -> Loaded:
-    """Merge the sources, nearest first.
+    """Merge the sources: a flag overrides a variable, a variable overrides the file.
 
-    Raises UsageError that names the setting, its source, and the bound or nearest name.
+    Raises UsageError that names the setting, its source, and the bound or the nearest name.
     """
     variables = _read_environment()
     merged: Tree = {}
@@ -76,7 +76,7 @@ def load_settings(flags: Mapping[str, object], *, file: Path | None = None) -> L
 
 
 def as_variables(values: Mapping[str, object]) -> dict[str, str]:
-    """Return settings by dotted name as the variables that give them."""
+    """Return the variables that give these settings, which are by dotted name."""
     return {
         _variable(name.split(".")): value if isinstance(value, str) else json.dumps(value)
         for name, value in values.items()
@@ -84,7 +84,7 @@ def as_variables(values: Mapping[str, object]) -> dict[str, str]:
 
 
 def _origin_of(name: str, origins: Mapping[str, str]) -> str:
-    """Return what gave a setting: of a table all that gave it keys, the nearest last."""
+    """Return what gave a setting; of a table all that gave it keys, the last of which overrides the others."""
     given = [origin for key, origin in origins.items() if key == name or key.startswith(f"{name}.")]
     return ", ".join(dict.fromkeys(given)) or "default"
 
@@ -120,8 +120,8 @@ def _read_environment() -> _Variables:
 
 
 def _is_foreign(name: str, value: str) -> bool:
-    said = f"{name}={value.lower()}"
-    return bool(_OF_A_SERVICE.fullmatch(said) or _OF_A_LINK.fullmatch(said))
+    pair = f"{name}={value.lower()}"
+    return bool(_OF_A_SERVICE.fullmatch(pair) or _OF_A_LINK.fullmatch(pair))
 
 
 def _refuse_unknown_variables(variables: Iterable[str]) -> None:
@@ -140,7 +140,7 @@ def _variable(path: Sequence[str]) -> str:
 
 
 def _variable_of(path: Names, names: Sequence[str]) -> str:
-    """Return the variable that gave a setting: its own, or that of a table around it, which is given as JSON."""
+    """Return the variable that gave a setting: its own, or that of its section, which is given as JSON."""
     around = [_variable(path[:length]) for length in range(len(path), 0, -1)]
     return next((name for name in around if name in names), around[0])
 
@@ -159,9 +159,9 @@ def _put(tree: Tree, path: Sequence[str], value: object) -> None:
 
 
 def _leaves(tree: Tree, path: Names = ()) -> Iterator[tuple[Names, object]]:
-    """Yield (path, value).
+    """Yield each setting's path and value.
 
-    A key of an open table is a single name, whether quoted in TOML or not: security.protocol.
+    A key of librdkafka is a single name, whether it is quoted in TOML or not: security.protocol.
     """
     for name, value in tree.items():
         if isinstance(value, dict) and value:

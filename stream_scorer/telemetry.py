@@ -1,4 +1,4 @@
-"""Logging set-up, and the metrics by their names."""
+"""Logging, and the metrics of Prometheus by name."""
 
 import logging
 import sys
@@ -30,7 +30,7 @@ _RECORDS = (1, 4, 16, 64, 128, 256, 512, 1024, 4096, 16384)
 
 
 def set_up_logging(settings: LogSettings) -> None:
-    """Log events with fields to stderr: as JSON lines, or for people when stderr is a terminal."""
+    """Log events with fields to stderr: as JSON lines, or as text for people when stderr is a terminal."""
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
     renderer = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -46,14 +46,13 @@ def set_up_logging(settings: LogSettings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
-        logger_factory=lambda *_: structlog.PrintLogger(
-            sys.stderr
-        ),  # of the moment: whoever calls us as a library may change it
+        # looked up at each line: whoever uses us as a library may replace it
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 
 class PrometheusTelemetry:
-    """See Telemetry. Metrics of one process in one registry."""
+    """See Telemetry. The metrics of one process, in a registry of its own."""
 
     def __init__(self, registry: "CollectorRegistry", *, health: Health, clock: Clock) -> None:
         from prometheus_client import Counter, Gauge, Histogram, Info
@@ -95,14 +94,14 @@ class PrometheusTelemetry:
         self._aborted = counter(
             "batches_aborted_total", "Batches of which nothing was written, to be read again", "job"
         )
-        self._rebalances = counter("rebalances_total", "Changes of the partitions held", "job")
-        self._partitions = gauge("partitions", "Partitions held", "job")
+        self._rebalances = counter("rebalances_total", "Changes of the assigned partitions", "job")
+        self._partitions = gauge("partitions", "Assigned partitions", "job")
         self._lag = gauge(
             "lag_records", "Offsets between the position and the end of a partition", "job", "topic", "partition"
         )
         self._held = gauge(
             "release_info",
-            "1 for the release that is held; forced: past a gate that refused it",
+            "1 for the release in memory; forced: published although the gate refused it",
             "release_id",
             "forced",
         )
@@ -113,22 +112,26 @@ class PrometheusTelemetry:
             "feature",
             "state",
         )
-        self._labels = counter("labels_total", "Labels by cause; one that is corrected counts under each", "cause")
+        self._labels = counter(
+            "labels_total", "Labels by cause; a corrected label counts under each of its causes", "cause"
+        )
         self._answers = counter(
-            "answers_total", "Answers by fate: joined, duplicate, erased, or why they can't count", "fate"
+            "answers_total", "Answers by fate: joined, duplicate, erased, or why they cannot count", "fate"
         )
         self._closed = counter("requests_closed_total", "Requests whose window has closed, by release", "release_id")
         self._accepted = counter(
-            "requests_accepted_total", "Those of them with an accepted offer, by release", "release_id"
+            "requests_accepted_total",
+            "Requests with an accepted offer among those whose window has closed, by release",
+            "release_id",
         )
         self._rounds = counter("retrain_rounds_total", "Rounds of `retrain` by how they ended", "outcome")
         self._delays = DelayHistogram(registry)
         self._releases: dict[str, None] = {}
         self._open = gauge("open_requests", "Requests whose labels may still change")
         self._silence = gauge(
-            "release_store_silent_seconds", "Time since the store last confirmed the release that is held"
+            "release_store_silent_seconds", "Time since the store last confirmed the release in memory"
         )
-        age = gauge("release_age_seconds", "Time since the release that is held was made")
+        age = gauge("release_age_seconds", "Age of the release in memory")
         age.set_function(lambda: (clock.now_ms() - self._created_ms) / 1000 if self._release else 0.0)
 
     def batch(self, report: BatchReport) -> None:
@@ -213,7 +216,7 @@ class PrometheusTelemetry:
         self._open.set(open_requests)
 
     def _forget_releases(self, closed: Iterable[str]) -> None:
-        """Keep as many releases as a page can show, those seen last."""
+        """Keep the figures of the RELEASES_MAX releases seen last: each label value costs memory for ever."""
         for release_id in closed:
             self._releases.pop(release_id, None)
             self._releases[release_id] = None
@@ -225,7 +228,10 @@ class PrometheusTelemetry:
 
 
 class DelayHistogram:
-    """A Prometheus histogram of acceptance delays in event time, filled by the batch: observing them one by one costs more than joining."""
+    """A Prometheus histogram of acceptance delays in event time.
+
+    It is filled by the batch: to observe delays one by one costs more than to join them.
+    """
 
     def __init__(self, registry: "CollectorRegistry") -> None:
         self._counts = np.zeros(len(_DELAYS) + 1, np.int64)
@@ -233,7 +239,7 @@ class DelayHistogram:
         registry.register(self)
 
     def add(self, delays_ms: Sequence[int]) -> None:
-        """Take delays in."""
+        """Add delays."""
         if delays_ms:
             seconds = np.array(delays_ms) / 1000
             self._counts += np.bincount(np.searchsorted(_DELAYS, seconds), minlength=len(_DELAYS) + 1)
@@ -251,13 +257,15 @@ class DelayHistogram:
 
 
 def serve_metrics(settings: MetricsSettings, clock: Clock) -> PrometheusTelemetry:
-    """Return the telemetry of this process and, unless the port is 0, answer its pages from threads of their own.
+    """Return the telemetry of this process and, unless the port is 0, serve its pages from threads of their own.
 
-    Raises UsageError when the port is taken.
+    Raises UsageError when the port is in use.
     """
     from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-    registry = CollectorRegistry()  # not the library's own: whoever runs two jobs after each other would register twice
+    registry = (
+        CollectorRegistry()
+    )  # not the library's global one, in which a second job of this process could not register
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     health = Health(clock, stalled_after_s=settings.stalled_after_s)

@@ -52,7 +52,7 @@ class TopicSettings(Section):
     acceptances: Annotated[
         str, Topic("Customers' answers to offers.", "acceptance", _USERS_KEY, received_by=("rank",))
     ] = "acceptances"
-    """Topic of what customers answer to offers."""
+    """Topic of the customers' answers to offers."""
     offers: Annotated[
         str,
         Topic(
@@ -65,7 +65,7 @@ class TopicSettings(Section):
             of_customers=False,
         ),
     ] = "offers"
-    """Topic of the catalog's changes, compacted."""
+    """Topic of the offers and their changes, compacted."""
     rankings: Annotated[
         str,
         Topic(
@@ -90,7 +90,7 @@ class TopicSettings(Section):
             stamped_by_broker=True,
         ),
     ] = "outcomes"
-    """Topic of the validated acceptances, placed beside their rankings."""
+    """Topic of the validated acceptances, each in the partition of its ranking."""
     labels: Annotated[
         str,
         Topic(
@@ -124,7 +124,7 @@ class TopicSettings(Section):
     labels_retention_ms: Count = 30 * 24 * 3_600_000
     """How long training labels and dead letters are kept."""
     record_bytes_max: Annotated[int, Field(ge=1_048_588, le=50_000_000)] = 2_000_000
-    """`max.message.bytes` of every topic; at least Kafka's default. A ranking may be 100,000 bytes smaller."""
+    """`max.message.bytes` of every topic, at least Kafka's default; a ranking may have 100,000 bytes less."""
 
     def each(self) -> Iterator[tuple[str, Topic]]:
         """Yield the name and the description of every topic; one whose name is null is not used."""

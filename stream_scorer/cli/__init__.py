@@ -1,6 +1,6 @@
 """The command line: each command is a module here with one function of its name, imported when it is called.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Data goes to stdout, words for people to
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Data goes to stdout, remarks for people to
 stderr.
 """
 
@@ -19,27 +19,27 @@ from stream_scorer.errors import Stopped, StreamScorerError, UsageError
 
 COMMANDS = {
     "demo": "Run the whole ring on this machine and watch it learn.",
-    "up": "Start a Kafka and a Valkey to play with; Ctrl-C stops both.",
+    "up": "Start a Kafka and a Valkey to try things on; Ctrl-C stops both.",
     "serve": "Run rankers and joiners as processes of one command.",
     "rank": "Rank offers for customers as requests arrive.",
     "join": "Join rankings and outcomes to training labels.",
     "buffer": "Write training labels to Parquet files.",
     "train": "Train a user tower and an item tower on labelled examples.",
     "evaluate": "Measure a model on labelled examples.",
-    "publish": "Make a release of a model and switch to it, or roll back.",
-    "releases": "List the stored releases, what the gate judged them by, and what serves.",
+    "publish": "Make a release from a model and switch to it, or roll back.",
+    "releases": "List the stored releases and which of them serves.",
     "refresh": "Keep the current release in step with the offers topic.",
-    "import-h2o": "Make a model of towers trained in H2O.",
-    "import-towers": "Make a model of programs, or of vectors alone.",
-    "retrain": "Train, judge and publish again as labels come in.",
+    "import-h2o": "Make a model from towers trained in H2O.",
+    "import-towers": "Make a model from programs or vectors made elsewhere.",
+    "retrain": "Train, judge and publish again from the newest labels.",
     "score": "Rank a file of requests offline.",
     "replay": "Send a file of events to a topic.",
-    "convert": "Make events of a public log (the Open Bandit Dataset).",
-    "topics": "Create the topics that are missing, and say what differs.",
-    "verify": "Check the topics: nothing lost, nothing doubled.",
-    "doctor": "Say what is wrong with brokers, Redis and topics.",
-    "erase": "Say where a customer's data lies, and remove it.",
-    "bench": "Measure the ranker beside a bare loop.",
+    "convert": "Convert a public log (the Open Bandit Dataset) to events.",
+    "topics": "Create the topics that are missing, and compare the others.",
+    "verify": "Check that nothing on the topics is lost or doubled.",
+    "doctor": "Find what is wrong with brokers, topics, Redis and settings.",
+    "erase": "Show where a customer's data lies, and remove it.",
+    "bench": "Measure ranking, joining or training.",
     "settings": "Print every setting, its value, and where it came from.",
 }
 _EXTRAS = {
@@ -52,9 +52,8 @@ _EXTRAS = {
 }
 _USAGE = 2
 _INTERRUPTED = 130
-_TILDE = re.compile(
-    r"^(--[\w-]+=|)~(?=/|$)"
-)  # a shell expands it only where it begins a word, which in --out=~/model it does not
+# a shell expands ~ only at the beginning of an argument, which it is not in --out=~/model
+_TILDE = re.compile(r"^(--[\w-]+=|)~(?=/|$)")
 _WRONG_PLACE = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 Config = Annotated[
@@ -103,21 +102,21 @@ def _load(name: str) -> Callable[..., None]:
 
 
 def _forwarder(name: str) -> Callable[..., None]:
-    # the outer command passes its words on, so that neither --help nor another command imports this one;
-    # the global options are understood behind the command's name as well
+    # the outer command passes its arguments on, so that neither --help nor another command imports this one;
+    # the global options are accepted after the command's name as well
     def forward(ctx: typer.Context, *, config: Config = None, log_level: LogLevel = None) -> None:
         command = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
         command.command(name)(_load(name))
         obj = {"config": _at_home(config) or ctx.obj["config"], "log_level": log_level or ctx.obj["log_level"]}
         _check_global(obj)
-        words = [_TILDE.sub(lambda found: f"{found[1]}{Path.home()}", each) for each in ctx.args]
-        typer.main.get_command(command)(words, prog_name=ctx.command_path, obj=obj)
+        arguments = [_TILDE.sub(lambda match: f"{match[1]}{Path.home()}", each) for each in ctx.args]
+        typer.main.get_command(command)(arguments, prog_name=ctx.command_path, obj=obj)
 
     return forward
 
 
 def _check_global(given: dict[str, Any]) -> None:
-    """Refuse a settings file or a level that is wrong, and set up logging, also for a command that reads no setting."""
+    """Set up logging. Raises UsageError for a wrong settings file or level, whether the command reads them or not."""
     if given["config"] is None and given["log_level"] is None:
         return
     from stream_scorer.settings_sources import load_settings
@@ -142,8 +141,8 @@ _register()
 
 
 def main() -> None:
-    """Run the command line; every expected error becomes one sentence and an exit code here."""
-    # before numpy is imported: its products are small, and BLAS threads that wait for each other cost several times the
+    """Run the command line. Every expected error becomes a sentence and an exit code here, and nowhere else."""
+    # before numpy is imported: our products are small, and BLAS threads that wait for each other cost several times the
     # work itself
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251  written, not read
     try:
@@ -152,15 +151,15 @@ def main() -> None:
         _leave(str(stop), 0)
     except StreamScorerError as error:
         _leave(str(error), _USAGE if isinstance(error, UsageError) else 1)
-    except BrokenPipeError:  # whoever reads our output has had enough
+    except BrokenPipeError:  # whoever reads our output has closed it, as `head` does
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  so that the flush at the end has somewhere to go
         sys.exit(1)
-    except OSError as error:  # of the outside, never a mistake of ours: a full disk, a place that pyarrow cannot reach
+    except OSError as error:  # trouble outside: a full disk, a place that pyarrow cannot reach
         if error.filename is None:
             _leave(error.strerror or str(error), 1)
         _leave(f"{error.filename}: {error.strerror}", _USAGE if isinstance(error, _WRONG_PLACE) else 1)
     except SystemError as error:
-        if not isinstance(error.__cause__, KeyboardInterrupt):  # so does Ctrl-C end a client written in C
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # what Ctrl-C becomes inside a client written in C
             raise
         sys.exit(_INTERRUPTED)
     except ModuleNotFoundError as error:

@@ -28,26 +28,33 @@ def bench(
     ] = None,
     offers: Annotated[int, typer.Option(min=1, max=1_000_000, help="Offers of the catalog.")] = 1_000,
     events: Annotated[
-        int, typer.Option(min=1_000, max=5_000_000, help="Requests, or rankings to join, of a throughput run.")
+        int, typer.Option(min=1_000, max=5_000_000, help="Requests, or rankings to join, in a throughput run.")
     ] = 100_000,
-    rounds: Annotated[int, typer.Option(min=1, max=20, help="Throughput runs of each kind; their median counts.")] = 3,
-    rate: Annotated[float, typer.Option(min=1, max=100_000, help="Requests a second of a latency run.")] = 500,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=20, help="Throughput runs of each kind; the median is reported.")
+    ] = 3,
+    rate: Annotated[float, typer.Option(min=1, max=100_000, help="Requests a second in a latency run.")] = 500,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="Seconds of a latency run.")] = 10,
     batch: Annotated[int, typer.Option(min=1, max=100_000, help="Records of a batch, at most.")] = 512,
     partitions: Annotated[int, typer.Option(min=1, max=1_000, help="Partitions of each topic.")] = 8,
     held: Annotated[
-        int, typer.Option(min=1_000, max=2_000_000, help="Open requests of the join, and outcomes that wait.")
+        int,
+        typer.Option(
+            min=1_000, max=2_000_000, help="With join: open requests, and outcomes that wait for their ranking."
+        ),
     ] = 200_000,
-    rows: Annotated[int, typer.Option(min=1_000, max=100_000_000, help="Labelled rows to train on.")] = 1_000_000,
+    rows: Annotated[int, typer.Option(min=1_000, max=100_000_000, help="With train: labelled rows.")] = 1_000_000,
     plot: Annotated[
         Path | None,
-        typer.Option(show_default=False, help="With train: measure the learning curve too, and draw it to this PNG."),
+        typer.Option(
+            show_default=False, help="With train: also measure the learning curve, and draw it to this PNG file."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a ranker beside a bare loop with the same record sizes, a joiner, or training.
+    """Measure a ranker beside a bare loop with records of equal size, a joiner, or training.
 
-    Servers are its own: a Kafka and a Valkey.
+    It starts a Kafka and a Valkey of its own.
     """
     one_of("what", what, tuple(_USES))
     refuse_all_but(ctx, {"what", "as_json", *_USES[what]}, f"--what {what} measures something else")

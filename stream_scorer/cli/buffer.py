@@ -27,19 +27,19 @@ def buffer(
     folder: BufferFolder = None,
     keep_prob: Annotated[float | None, of_setting("buffer.keep_prob")] = None,
     compact: Annotated[
-        bool, typer.Option("--compact", help="Make few files of many now, and end; a buffer does it by and by.")
+        bool, typer.Option("--compact", help="Merge small files now, and end; a running buffer does so as it goes.")
     ] = False,
     delivery: Delivery = None,
     until_idle: UntilIdle = None,
     metrics_port: MetricsPort = None,
     as_json: Json = False,
 ) -> None:
-    """Write training labels to Parquet files; a member of the buffers' consumer group.
+    """Write training labels to Parquet files, as a member of the buffers' consumer group.
 
-    SIGTERM ends it after a last write.
+    SIGTERM ends it when what is in memory is written.
     """
     if compact:
-        refuse_given(ctx, _OF_THE_JOB, "--compact works on files that are there, and ends")
+        refuse_given(ctx, _OF_THE_JOB, "--compact merges the files that exist, and ends")
     flags = {"buffer.folder": folder, "buffer.keep_prob": keep_prob}
     settings = settings_of(ctx, {**flags, "loop.delivery": delivery, "metrics.port": metrics_port})
     _report(_compact(settings) if compact else _run(settings, until_idle), settings, as_json)

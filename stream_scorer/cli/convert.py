@@ -9,21 +9,21 @@ from stream_scorer.cli.options import Json
 
 
 def convert(
-    log: Annotated[Literal["open-bandit"], typer.Argument(help="What kind of log it is.")],
+    log: Annotated[Literal["open-bandit"], typer.Argument(help="The kind of log.")],
     path: Annotated[
-        Path, typer.Argument(help="Its folder: a campaign, with men.csv and item_context.csv, for example.")
+        Path, typer.Argument(help="Its folder: of a campaign, with men.csv and item_context.csv, for example.")
     ],
     *,
     out: Annotated[
-        Path, typer.Option(help="The folder to write requests, acceptances, offers and labels to, as .jsonl.")
+        Path, typer.Option(help="Folder to write requests, acceptances, offers and labels to, as .jsonl files.")
     ],
     as_json: Json = False,
 ) -> None:
-    """Make events of a public log, to replay.
+    """Convert a public log to events, for `replay`.
 
-    `stream-scorer replay OUT/requests.jsonl --topic customer-requests` sends them.
+    `stream-scorer replay OUT/requests.jsonl --topic customer-requests` sends the requests.
 
-    labels.jsonl holds what was shown, with its propensities, to train and evaluate on.
+    labels.jsonl has what was shown, with its propensities, to train and evaluate on.
     """
     import json
 

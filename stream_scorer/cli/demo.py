@@ -11,19 +11,22 @@ from stream_scorer.cli.options import Json
 def demo(
     *,
     kafka: Annotated[
-        bool, typer.Option("--kafka", help="A real Apache Kafka (needs Java 17) instead of the embedded broker.")
+        bool, typer.Option("--kafka", help="Use a real Apache Kafka (needs Java 17), not the embedded broker.")
     ] = False,
     seconds: Annotated[
-        float, typer.Option(min=15, max=3_600, help="How long customers come, besides the trainings.")
+        float, typer.Option(min=15, max=3_600, help="For how long customers come, trainings not counted.")
     ] = 75.0,
-    retrainings: Annotated[int, typer.Option(min=1, max=20, help="How often to train on what customers answered.")] = 2,
+    retrainings: Annotated[int, typer.Option(min=1, max=20, help="How often to train on the customers' answers.")] = 2,
     out: Annotated[
-        Path, typer.Option(help="A folder for plot, labels, models and logs; emptied of an earlier demo.")
+        Path, typer.Option(help="Folder for plot, labels, models and logs; an earlier demo's is emptied.")
     ] = Path("out/demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the simulated world.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated shop.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Run the whole ring on this machine and watch it learn: train, publish, serve, collect labels, train again."""
+    """Run the whole ring on this machine and watch it learn: train, publish, serve, collect labels, train again.
+
+    Customers are simulated, and their odds of accepting are known.
+    """
     import json
     import signal
     import sys
@@ -45,7 +48,7 @@ def demo(
 
 
 def _require(*modules: str) -> None:
-    """Say at once what would be missed minutes later."""
+    """Raise UsageError at the start for a package that would be missing minutes later."""
     from importlib.util import find_spec
 
     from stream_scorer.errors import UsageError

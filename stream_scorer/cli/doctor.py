@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 def doctor(
     ctx: typer.Context,
     *,
-    timeout: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds to wait for each answer.")] = 5.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=60, help="Seconds to wait for each answer of a broker or of Redis.")
+    ] = 5.0,
     as_json: Json = False,
 ) -> None:
-    """Check brokers, topics, groups, Redis and the release, and say what to do about every fault.
+    """Check brokers, topics, groups, Redis and the release, and print what to do about every warning and fault.
 
     Exit 1 when there is a fault.
     """
@@ -54,7 +56,7 @@ def doctor(
 
 
 def expected_of(settings: "Settings") -> "Expected":
-    """Return what the settings ask of the outside."""
+    """Return what the settings require of brokers and topics."""
     from stream_scorer.services.operating.doctor import Expected
     from stream_scorer.topic_plan import horizon_ms, topic_specs
 
@@ -74,7 +76,7 @@ def expected_of(settings: "Settings") -> "Expected":
 
 
 def _cautions(settings: "Settings") -> "list[Finding]":
-    """Say what is unsafe in the settings themselves."""
+    """Return what is unsafe in the settings themselves."""
     from stream_scorer.services.operating.doctor import Finding
 
     config = settings.kafka.client_config()
@@ -84,7 +86,8 @@ def _cautions(settings: "Settings") -> "list[Finding]":
         hosts - {"localhost", "127.0.0.1", "[::1]"}
         and "ssl" not in str(config.get("security.protocol", "plaintext")).lower()
     ):
-        says = f"security.protocol is {config.get('security.protocol', 'plaintext')}, and the brokers are elsewhere"
+        protocol = config.get("security.protocol", "plaintext")
+        says = f"security.protocol is {protocol}, and the brokers are on other machines"
         found.append(Finding("encryption", "warning", says, 'set kafka.client."security.protocol" to ssl or sasl_ssl'))
     if str(config.get("enable.ssl.certificate.verification", "true")).lower() == "false":
         found.append(

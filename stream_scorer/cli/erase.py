@@ -21,15 +21,18 @@ def erase(
     customer: Annotated[str, typer.Option(help="The customer's id.")],
     folder: BufferFolder = None,
     wait: Annotated[
-        float, typer.Option(min=0, help="Seconds to wait, at most, for joiners to drop what they hold.")
+        float, typer.Option(min=0, help="Seconds to wait, at most, until the joiners have dropped the customer.")
     ] = 10.0,
-    no_buffer: Annotated[bool, typer.Option("--no-buffer", help="There is no training buffer to search.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where the data lies, and remove nothing.")] = False,
+    no_buffer: Annotated[
+        bool, typer.Option("--no-buffer", help="Do not search a training buffer: there is none.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show where the data lies, and remove nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say where a customer's data lies, and remove what can be removed.
+    """Show where a customer's data lies, and remove what can be removed.
 
-    That is the training buffer's rows, now and to come, and what joiners hold.
+    The training buffer's rows are removed, those to come included, and joiners drop the customer. Records on topics go
+    by retention alone.
     """
     from stream_scorer.adapters.local.clock import SystemClock
 
@@ -52,12 +55,10 @@ def erase(
             )
         removed = {} if buffer is None else buffer.erase(customer, SystemClock().now_ms())
     if not found.known:
-        print(
-            f"nothing is known of customer {customer!r}: no record on the topics, no row in the buffer", file=sys.stderr
-        )
+        print(f"customer {customer!r} is unknown: no record on the topics, no row in the buffer", file=sys.stderr)
     _tell(found, removed, held, as_json=as_json)
     if held != "left" and buffer is not None and not as_json:
-        print("what these requests still bring is left out of the training buffer")
+        print("rows that these requests still cause are left out of the training buffer")
 
 
 def _check_id(customer: str) -> None:
@@ -69,14 +70,15 @@ def _check_id(customer: str) -> None:
 
 
 def _buffer(settings: "Settings") -> "TrainingBuffer":
-    """Return the buffer. Raises UsageError where there is none: rows would stay that lie elsewhere."""
+    """Return the buffer. Raises UsageError where there is none: rows in another folder would stay."""
     from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.errors import UsageError
 
     buffer = ParquetBuffer.open(settings.buffer.folder)
     if not buffer.exists():
         raise UsageError(
-            f"no training buffer at {settings.buffer.folder}: --folder says where it is, --no-buffer that there is none"
+            f"no training buffer at {settings.buffer.folder}: "
+            "name its place with --folder, or give --no-buffer if there is none"
         )
     return buffer
 
@@ -93,7 +95,7 @@ def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wai
     from stream_scorer.wiring.streaming import log_reader
 
     clock, client, topic = SystemClock(), settings.kafka.client_config(), settings.topics.outcomes
-    # a time that claims to be far ahead would never be passed
+    # an event time far in the future would keep the erasure for ever: the watermark would never pass it
     erasure = Erasure(customer, max(0, min(newest_event_ms, clock.now_ms() + settings.join.skew_ms)))
     partitions = [
         Partition(topic, number) for number in range(KafkaTopicAdmin(client).describe([topic])[topic].partitions)
@@ -118,7 +120,7 @@ def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer | None"
     described = KafkaTopicAdmin(settings.kafka.client_config()).describe(names)
     states = {name: described[name] for name in names if name in described}
     if missing := [name for name in names if name not in described]:
-        print(f"not searched, for they are not there: {', '.join(missing)}", file=sys.stderr)
+        print(f"not searched, because they do not exist: {', '.join(missing)}", file=sys.stderr)
     with (
         contextlib.closing(log_reader(settings, settings.join.group)) as reader,
         progress_over("searched") as progress,

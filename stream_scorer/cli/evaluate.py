@@ -28,7 +28,7 @@ def evaluate(
     *,
     offers: Annotated[Path, typer.Option(help="The catalog: JSON lines, CSV or Parquet.")],
     model: Annotated[
-        Path | None, typer.Option(show_default=False, help="A model's folder; --policy alone needs none.")
+        Path | None, typer.Option(show_default=False, help="A model's folder; --policy needs none.")
     ] = None,
     labels: Annotated[
         str | None,
@@ -39,38 +39,48 @@ def evaluate(
     ] = None,
     from_buffer: FromBuffer = False,
     seen: Annotated[
-        str | None, typer.Option(show_default=False, help="Examples that the model could know, when they lie apart.")
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="Examples that the model could learn from, where they lie apart; all --labels are then judged.",
+        ),
     ] = None,
-    k: Annotated[int, typer.Option(min=1, max=10_000, help="Places of a ranking that count.")] = 10,
+    k: Annotated[int, typer.Option(min=1, max=10_000, help="How many places of a ranking count.")] = 10,
     held_out: Annotated[
         float,
-        typer.Option(min=0.001, max=0.999, help="Without --seen: the share of the labels, the latest, that is judged."),
+        typer.Option(
+            min=0.001, max=0.999, help="Without --seen: the share of the labels, the latest ones, that is judged."
+        ),
     ] = 0.2,
     policy: Annotated[
         Path | None,
         typer.Option(
             show_default=False,
-            help="Judge this table (offer_id, rank, probability) off-policy, by all labels: it has learned from none.",
+            help="Estimate off-policy what this table (offer_id, rank, probability) would earn, by all labels.",
         ),
     ] = None,
     temperature: Annotated[
-        float, typer.Option(min=0, help="Off-policy: softmax over the model's scores; 0: always the best.")
+        float, typer.Option(min=0, help="Off-policy: temperature of the softmax over scores; 0: always the best offer.")
     ] = 0.0,
     floor: Annotated[
-        float, typer.Option(min=0, max=1, help="Off-policy: probability of a draw that ignores scores.")
+        float, typer.Option(min=0, max=1, help="Off-policy: epsilon, the probability of a draw that ignores scores.")
     ] = 0.0,
     pool: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Off-policy: how many of the best offers take part.")
+        int, typer.Option(min=1, max=10_000, help="Off-policy: how many of the best offers are drawn from.")
     ] = 100,
-    ess_min: Annotated[float, typer.Option(min=1, help="Off-policy: refuse below this effective sample size.")] = 100.0,
-    weight_max: Annotated[float, typer.Option(min=1, help="Off-policy: cut weights to this.")] = 1e9,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and the random order.")] = 0,
+    ess_min: Annotated[
+        float, typer.Option(min=1, help="Off-policy: give no estimate below this effective sample size.")
+    ] = 100.0,
+    weight_max: Annotated[
+        float, typer.Option(min=1, help="Off-policy: the largest importance weight; larger ones are cut to it.")
+    ] = 1e9,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap and of the random order.")] = 0,
     report: Annotated[
-        Path | None, typer.Option(show_default=False, help="Write a page with the curves to this .html file, too.")
+        Path | None, typer.Option(show_default=False, help="Also write a page with curves to this .html file.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a model on labelled examples, beside popularity and a random order."""
+    """Measure a model on labelled examples, beside orders that cost nothing: popularity and a random one among them."""
     from rich.console import Console
 
     from stream_scorer.adapters.files.example_places import examples_at
@@ -109,15 +119,15 @@ def _check_asked(ctx: typer.Context, model: Path | None, policy: Path | None, se
     from stream_scorer.errors import UsageError
 
     if model is None and policy is None:
-        raise UsageError("evaluate needs --model DIR, or --policy TABLE, which needs no model")
+        raise UsageError("evaluate needs --model DIR or --policy TABLE")
     if model is None and seen is not None:
-        raise UsageError("--seen says what a model could know: it needs --model")
+        raise UsageError("--seen names what a model could learn from: it needs --model")
     if model is None:
         refuse_given(
             ctx, {"k", "held_out"}, "a --policy alone is judged by all labels, and by what it would have earned"
         )
     if seen is not None:
-        refuse_given(ctx, {"held_out"}, "with --seen all of --labels are judged")
+        refuse_given(ctx, {"held_out"}, "with --seen, all of --labels are judged")
     if policy is not None:
         refuse_given(ctx, {"temperature", "floor", "pool"}, "the table of --policy has its own probabilities")
 

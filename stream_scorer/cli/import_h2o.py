@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 def import_h2o(
     *,
-    user: Annotated[Path, typer.Option(help="MOJO of the customers' model.")],
-    item: Annotated[Path, typer.Option(help="MOJO of the offers' model.")],
+    user: Annotated[Path, typer.Option(help="The MOJO file of the customers' model.")],
+    item: Annotated[Path, typer.Option(help="The MOJO file of the offers' model.")],
     out: Annotated[Path, typer.Option(help="Folder to write the model to; a model there is replaced.")],
     customer_column: Annotated[
         str, typer.Option(help="The column of the customers' model that holds the customer id.")
@@ -23,16 +23,20 @@ def import_h2o(
         str | None,
         typer.Option(show_default="offer_id or offer", help="The column of the offers' model that holds the offer id."),
     ] = None,
-    layer: Annotated[int, typer.Option(min=0, help="The hidden layer whose outputs are the vectors, from 0.")] = 0,
+    layer: Annotated[
+        int, typer.Option(min=0, help="The hidden layer whose outputs become the vectors, counted from 0.")
+    ] = 0,
     default: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=NUMBER", show_default=False, help="What a number counts as where none is stated."),
+        typer.Option(
+            metavar="NAME=NUMBER", show_default=False, help="What a numeric column counts as where a row has no value."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a model of two deep learning models that were left as MOJOs: hidden outputs become vectors, no JVM needed.
+    """Make a model from two H2O deep learning models in MOJO format: hidden outputs become vectors. It needs no JVM.
 
-    Towers that were trained apart share no space: measure with evaluate before publishing.
+    Towers trained apart share no vector space by themselves: measure with `evaluate` before publishing.
     """
     from stream_scorer.adapters.files.model_files import write_model
     from stream_scorer.adapters.files.mojo_files import read_mojo
@@ -66,7 +70,7 @@ def _default(text: str) -> tuple[str, float]:
 
 
 def tell_imported(model: "Model", out: Path, as_json: bool) -> None:
-    """Print what a model that was imported reads and gives."""
+    """Print what an imported model reads and how long its vectors are."""
     import json
 
     if as_json:

@@ -15,43 +15,45 @@ def import_towers(
     *,
     out: Annotated[Path, typer.Option(help="Folder to write the model to; a model there is replaced.")],
     model: Annotated[
-        Path | None, typer.Option(show_default=False, help="A model's folder, to put --customer-vectors before.")
+        Path | None,
+        typer.Option(show_default=False, help="A model's folder; --customer-vectors go before its user tower."),
     ] = None,
     offer_vectors: Annotated[
-        Path | None, typer.Option(show_default=False, help="Offers' vectors: JSON lines, Parquet or .npz.")
+        Path | None, typer.Option(show_default=False, help="The offers' vectors: JSON lines, Parquet or .npz.")
     ] = None,
     customer_vectors: Annotated[
         Path | None,
         typer.Option(
             show_default=False,
-            help="Customers' vectors; the user tower makes the rest. With neither, a request brings its own.",
+            help="Customers' vectors; the user tower embeds customers without. With neither, requests bring vectors.",
         ),
     ] = None,
     user_program: Annotated[
-        Path | None, typer.Option(show_default=False, help="The customers' tower, a torch.export program.")
+        Path | None, typer.Option(show_default=False, help="The user tower, a program of torch.export (.pt2).")
     ] = None,
     item_program: Annotated[
-        Path | None, typer.Option(show_default=False, help="The offers' tower, such a program.")
+        Path | None, typer.Option(show_default=False, help="The item tower, such a program.")
     ] = None,
-    vector_feature: Annotated[str, typer.Option(help="The feature in which a request brings it.")] = "vector",
+    vector_feature: Annotated[str, typer.Option(help="The feature in which a request brings its vector.")] = "vector",
     similarity: Annotated[
         Similarity,
         typer.Option(
-            help="What vectors were made for: cosine, or dot products, whose order one number more keeps; auto: dot, "
-            "unless all offers' vectors are of length 1."
+            help="What the vectors were trained for: cosine, or dot, whose order one more dimension keeps; "
+            "auto: dot, unless all offers' vectors have length 1."
         ),
     ] = "auto",
     allow_programs: AllowPrograms = False,
     as_json: Json = False,
 ) -> None:
-    """Make a model of programs or of vectors alone, to evaluate, score and publish as any other."""
+    """Make a model from programs or vectors made elsewhere, to evaluate, score and publish like any other."""
     from stream_scorer.adapters.files.model_files import write_model
     from stream_scorer.errors import UsageError
 
     sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors, similarity)
     if not sources.complete():
         raise UsageError(
-            "import-towers needs one of --item-program, --offer-vectors or --model, and no --user-program beside --model"
+            "import-towers needs one of --item-program, --offer-vectors or --model, "
+            "and no --user-program beside --model"
         )
     if not sources.brings_vectors:
         refuse_given(ctx, {"vector_feature"}, NO_VECTOR_IN_REQUESTS)

@@ -12,16 +12,19 @@ def join(
     *,
     delivery: Delivery = None,
     emit: Annotated[
-        str | None, of_setting("join.emit", "at_once, or at_close: a single final revision a request.")
+        str | None,
+        of_setting(
+            "join.emit", "at_once: labels as they become known; at_close: a single, final revision for each request."
+        ),
     ] = None,
     until_idle: UntilIdle = None,
     instance: Instance = None,
     metrics_port: MetricsPort = None,
     parent: Parent = None,
 ) -> None:
-    """Join rankings and outcomes to training labels; a member of the joiners' consumer group.
+    """Join rankings and outcomes to training labels, as a member of the joiners' consumer group.
 
-    SIGTERM ends it after its batch.
+    SIGTERM ends it when its batch is written.
     """
     from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.wiring.streaming import run_join

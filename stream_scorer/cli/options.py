@@ -1,4 +1,4 @@
-"""What several commands share: settings from flags, environment and file, and options of one meaning."""
+"""What several commands share: settings from flags, environment and file, and options of equal meaning."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -25,10 +25,10 @@ def default_of(name: str) -> str:
     return f"{name}: {default}"
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs to read.")]
 Delivery = Annotated[str | None, of_setting("loop.delivery", "exactly_once or at_least_once.")]
 UntilIdle = Annotated[
-    float | None, typer.Option(min=0, show_default=False, help="End after so many seconds without a record.")
+    float | None, typer.Option(min=0, show_default=False, help="End after this many seconds without a record.")
 ]
 Instance = Annotated[str | None, of_setting("loop.instance")]
 MetricsPort = Annotated[int | None, of_setting("metrics.port", min=0, max=65_535)]
@@ -44,18 +44,18 @@ AllowPrograms = Annotated[
         "rank.programs", "Open towers that are programs of torch.export; see docs/trust.md.", flag="--allow-programs"
     ),
 ]
-Parent = Annotated[int | None, typer.Option(hidden=True, help="End once this is no longer the process above.")]
+Parent = Annotated[int | None, typer.Option(hidden=True, help="End once the parent process has another id than this.")]
 
 
 def loaded_settings(ctx: typer.Context, flags: Mapping[str, object] | None = None) -> "Loaded":
-    """Return the settings and where each came from; a flag is named as the setting is, None: not given."""
+    """Return the settings and where each came from; `flags` are by the settings' names, None: not given."""
     from stream_scorer.settings_sources import load_settings
 
     return load_settings(given_flags(ctx, flags), file=ctx.obj["config"])
 
 
 def given_flags(ctx: typer.Context, flags: Mapping[str, object] | None = None) -> dict[str, object]:
-    """Return the settings that were given as flags, the global ones among them."""
+    """Return the settings that were given as flags, the global options included."""
     every = {**(flags or {}), "log.level": ctx.obj["log_level"]}
     return {name: value for name, value in every.items() if value is not None}
 
@@ -66,7 +66,7 @@ def programs_flag(allowed: bool) -> dict[str, object]:
 
 
 def refuse_given(ctx: typer.Context, names: Collection[str], why: str) -> None:
-    """Raise UsageError where one of these parameters was given: it would do nothing, and nobody would know."""
+    """Raise UsageError, with the reason, where one of these parameters was given: it would have no effect."""
     from stream_scorer.errors import UsageError
 
     given = [
@@ -97,18 +97,18 @@ def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
 
 
 def labelled(ctx: typer.Context, labels: str | None, from_buffer: bool) -> str:
-    """Return where the labels lie. Raises UsageError unless just one place is named."""
+    """Return where the labels lie. Raises UsageError unless exactly one place is named."""
     from stream_scorer.errors import UsageError
 
     if (labels is None) != from_buffer:
-        raise UsageError("name the labels by --labels PATH, or by --from-buffer, which reads buffer.folder")
+        raise UsageError("name the labels: either --labels PATH, or --from-buffer, which reads buffer.folder")
     return labels or settings_of(ctx).buffer.folder
 
 
 def check_writable(path: Path | None, option: str) -> None:
-    """Refuse, before any work is done, a file that could not be written in the end; a file there stays as it is.
+    """Raise UsageError, before any work is done, for a file that could not be written at its end.
 
-    Raises UsageError.
+    A file that exists is left as it is.
     """
     from stream_scorer.errors import UsageError
 
@@ -125,9 +125,9 @@ def check_writable(path: Path | None, option: str) -> None:
 
 
 def settings_of(ctx: typer.Context, flags: Mapping[str, object] | None = None) -> "Settings":
-    """Return the settings, flags first: `settings_of(ctx, {"loop.delivery": delivery})`. Sets up logging as they say.
+    """Return the settings, and set up logging by them: `settings_of(ctx, {"loop.delivery": delivery})`.
 
-    Raises UsageError for an unknown or invalid setting.
+    Flags go before variables, variables before the file. Raises UsageError for an unknown or invalid setting.
     """
     from stream_scorer.telemetry import set_up_logging
 

@@ -11,7 +11,7 @@ _LINE_EVERY_S = 10.0
 
 @contextmanager
 def progress_of(what: str, share: Callable[[], float]) -> Iterator[Callable[[int], None]]:
-    """Give a function to call with the count so far; `share` says how much of the whole is done, 0 to 1."""
+    """Yield a function to call with the count so far; `share` returns how much of the whole is done, 0 to 1."""
     if not sys.stderr.isatty():
         yield _lines(what)
         return
@@ -31,7 +31,7 @@ def progress_of(what: str, share: Callable[[], float]) -> Iterator[Callable[[int
 
 @contextmanager
 def progress_over(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function to call with the count so far and the count in all."""
+    """Yield a function to call with the count so far and the count in all."""
     share = 0.0
     with progress_of(what, lambda: share) as say:
 
@@ -45,12 +45,12 @@ def progress_over(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def _lines(what: str) -> Callable[[int], None]:
     clock = SystemClock()
-    said_s = clock.monotonic_s()
+    printed_s = clock.monotonic_s()
 
     def say(count: int) -> None:
-        nonlocal said_s
-        if clock.monotonic_s() - said_s >= _LINE_EVERY_S:
-            said_s = clock.monotonic_s()
+        nonlocal printed_s
+        if clock.monotonic_s() - printed_s >= _LINE_EVERY_S:
+            printed_s = clock.monotonic_s()
             print(f"{what} {count:,}", file=sys.stderr)
 
     return say

@@ -23,56 +23,59 @@ _HELD_OUT = 0.2  # the share of the labels, the latest, that judges a model of w
 def publish(
     ctx: typer.Context,
     *,
-    model: Annotated[Path | None, typer.Option(show_default=False, help="The folder that train wrote.")] = None,
-    offers: Annotated[Path | None, typer.Option(show_default=False, help="JSON lines, CSV or Parquet.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(show_default=False, help="A model's folder, as train or import-towers writes it.")
+    ] = None,
+    offers: Annotated[
+        Path | None, typer.Option(show_default=False, help="The catalog: JSON lines, CSV or Parquet.")
+    ] = None,
     offer_vectors: Annotated[
         Path | None,
-        typer.Option(show_default=False, help="In place of --model: offers' vectors, JSON lines, Parquet or .npz."),
+        typer.Option(
+            show_default=False, help="In place of --model: the offers' vectors, as JSON lines, Parquet or .npz."
+        ),
     ] = None,
     customer_vectors: Annotated[
         Path | None,
         typer.Option(
             show_default=False,
-            help="Customers' vectors; the user tower makes the rest. With neither, a request brings its own.",
+            help="Customers' vectors; the user tower embeds customers without. With neither, requests bring vectors.",
         ),
     ] = None,
     user_program: Annotated[
         Path | None,
-        typer.Option(
-            show_default=False, help="In place of --model: the customers' tower, a torch.export program (.pt2)."
-        ),
+        typer.Option(show_default=False, help="In place of --model: the user tower, a program of torch.export (.pt2)."),
     ] = None,
     item_program: Annotated[
-        Path | None, typer.Option(show_default=False, help="In place of --model: the offers' tower, such a program.")
+        Path | None, typer.Option(show_default=False, help="In place of --model: the item tower, such a program.")
     ] = None,
-    vector_feature: Annotated[str, typer.Option(help="The feature in which a request brings it.")] = "vector",
+    vector_feature: Annotated[str, typer.Option(help="The feature in which a request brings its vector.")] = "vector",
     labels: Annotated[
         str | None,
         typer.Option(
-            show_default=False, help="Labelled examples that the gate compares with popularity by, for any model."
+            show_default=False, help="Labelled examples: the gate judges the model by them, beside popularity."
         ),
     ] = None,
-    keep: Annotated[
-        int, typer.Option(min=1, max=100, help="Releases to keep, the current one counted; older ones expire.")
-    ] = 3,
+    keep: Annotated[int, typer.Option(min=1, max=100, help="How many releases to keep, the current one included.")] = 3,
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Go back to the release before the current one.")
     ] = False,
     to: Annotated[
-        str | None, typer.Option(show_default=False, help="Switch to a stored release by its id: see `releases`.")
+        str | None,
+        typer.Option(show_default=False, help="Switch to the stored release of this id; `releases` lists them."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Embed and judge, say what would be published, and change nothing.")
+        bool, typer.Option("--dry-run", help="Embed and judge, print the result, and change nothing.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Publish what the gate refuses; recorded with the release.")
+        bool, typer.Option("--force", help="Publish even what the gate refuses; this is recorded with the release.")
     ] = False,
     allow_programs: AllowPrograms = False,
     as_json: Json = False,
 ) -> None:
-    """Embed offers, write a release, verify it and switch to it at once; or switch to a stored release.
+    """Embed the offers, write a release, verify it and switch to it; or switch to a stored one.
 
-    The new release is written beside the current one.
+    The gate refuses a release that would rank worse than popularity or without its features.
     """
     from stream_scorer.wiring.streaming import release_store
 
@@ -101,7 +104,7 @@ def publish(
 def _check_given(ctx: typer.Context, sources: TowerSources, *, to: str | None, switches: bool, dry_run: bool) -> None:
     """Refuse, before anything is asked of Redis, flags that have no effect beside the others."""
     if switches:
-        refuse_all_but(ctx, _OF_A_SWITCH, "a switch to a stored release reads nothing else")
+        refuse_all_but(ctx, _OF_A_SWITCH, "a switch to a stored release makes no new one")
         if to is not None:
             refuse_given(ctx, {"rollback"}, "--to names the release to switch to")
     if not sources.brings_vectors:
@@ -111,7 +114,7 @@ def _check_given(ctx: typer.Context, sources: TowerSources, *, to: str | None, s
 
 
 def _switch(store: "ReleaseStore", to: str | None, *, keep: int) -> None:
-    """Switch to a stored release, or back to the one before, and name both."""
+    """Switch to a stored release, or back to the one before, and print both ids."""
     from stream_scorer.core.messages import ReleaseId
     from stream_scorer.errors import ReleaseError
 
@@ -128,10 +131,7 @@ def _switch(store: "ReleaseStore", to: str | None, *, keep: int) -> None:
 
 
 def _judged_draft(store: "ReleaseStore", made: "Model", offers: Path, labels: str | None) -> "tuple[Draft, Model]":
-    """Make the release and hold it to the gate, beside what serves.
-
-    Return the model with the figures it was judged by.
-    """
+    """Return the release with the gate's faults, and the model with the figures by which it was judged."""
     from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.core.features.coverage import cautions_of
     from stream_scorer.core.releases.gate import caution_of
@@ -150,7 +150,7 @@ def _judged_draft(store: "ReleaseStore", made: "Model", offers: Path, labels: st
 
 
 def _print_draft(draft: "Draft", *, as_json: bool, force: bool) -> None:
-    """Say what would be published; exit 1 where the gate refuses it."""
+    """Print what would be published; exit 1 where the gate refuses it."""
     import json
 
     release = draft.release
@@ -158,7 +158,7 @@ def _print_draft(draft: "Draft", *, as_json: bool, force: bool) -> None:
         shown = {"release_id": release.release_id, "offers": len(release.catalog), "faults": draft.faults}
         print(json.dumps(shown))
     else:
-        verdict = "the gate refuses it" if draft.faults else "the gate finds nothing against it"
+        verdict = "the gate refuses it" if draft.faults else "the gate passes it"
         print(f"dry run: release {release.release_id} of {len(release.catalog):,} offers; {verdict}")
         for fault in draft.faults:
             print(f"  {fault}")
@@ -174,14 +174,14 @@ def _make_current(store: "ReleaseStore", made: "Model", draft: "Draft", *, keep:
 
 
 def _list(store: "ReleaseStore", *, as_json: bool) -> None:
-    """List what is stored. The switch is done: a list that cannot be had is a caution, not a failure."""
+    """List the releases. The switch is done: that they cannot be listed is a caution, not a failure."""
     from stream_scorer.cli.releases import print_releases
     from stream_scorer.errors import ReleaseError, TransientError
 
     try:
         stored = store.releases()
     except (ReleaseError, TransientError) as error:
-        print(f"caution: the releases cannot be listed: {error}", file=sys.stderr)
+        print(f"caution: the switch is done, but the releases cannot be listed: {error}", file=sys.stderr)
         stored = []
     print_releases(stored, as_json=as_json)
 

@@ -14,9 +14,9 @@ def rank(
     metrics_port: MetricsPort = None,
     parent: Parent = None,
 ) -> None:
-    """Rank offers for customers as requests arrive; a member of the rankers' consumer group.
+    """Rank offers for customers as requests arrive, as a member of the rankers' consumer group.
 
-    SIGTERM ends it after its batch.
+    SIGTERM ends it when its batch is written.
     """
     from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.wiring.streaming import run_rank

@@ -13,7 +13,7 @@ def refresh(
     metrics_port: MetricsPort = None,
     as_json: Json = False,
 ) -> None:
-    """Keep the current release in step with the offers topic: changed, new and withdrawn offers, within a second."""
+    """Apply changes on the offers topic, new and withdrawn offers included, to the current release within a second."""
     import json
 
     from stream_scorer.adapters.local.stopping import stop_signals

@@ -1,4 +1,4 @@
-"""Why requests of a file were refused: the first of each reason stands for those like it, and the rest are a count."""
+"""Why requests of a file were refused: the first of each reason is shown, and those like it are counted."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -10,15 +10,15 @@ REASONS_MAX = 20
 
 
 class Refusals:
-    """Counts by reason; a bounded number of reasons."""
+    """Counts refusals by reason; beyond REASONS_MAX reasons, only their number."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without any."""
         self._counts: dict[tuple[str, str], int] = {}
         self._others = 0
 
     def fresh(self, letters: "Sequence[DeadLetter]") -> "list[DeadLetter]":
-        """Count letters, and return those that are the first for their reason."""
+        """Count dead letters, and return those that are the first of their reason."""
         return [letter for letter in letters if self._is_first((letter.code, letter.message))]
 
     def _is_first(self, reason: tuple[str, str]) -> bool:
@@ -29,9 +29,9 @@ class Refusals:
         return self._counts[reason] == 1
 
     def sentences(self) -> Iterator[str]:
-        """Yield a sentence for each reason that came more than once."""
+        """Yield a sentence for each reason that occurred more than once, and for those not listed."""
         for (code, message), count in self._counts.items():
             if count > 1:
-                yield f"{count:,} requests were refused alike: {message} ({code})"
+                yield f"{count:,} requests were refused for the same reason: {message} ({code})"
         if self._others:
-            yield f"{self._others:,} were refused for other reasons; --dead-letters PATH writes each"
+            yield f"{self._others:,} requests were refused for other reasons; --dead-letters PATH writes every one"

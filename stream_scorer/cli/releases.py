@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def releases(ctx: typer.Context, *, as_json: Json = False) -> None:
-    """List what is stored, newest first: when, model, offers, what the gate judged by, and what serves or served."""
+    """List the stored releases, newest first: state, date, offers, model, and the figures that the gate judged."""
     from stream_scorer.wiring.streaming import release_store
 
     print_releases(release_store(settings_of(ctx)).releases(), as_json=as_json)
 
 
 def print_releases(stored: "Sequence[ReleaseInfo]", *, as_json: bool) -> None:
-    """Print a line a release, with the faults that were forced or that keep it from being read below."""
+    """Print a line for each release, and below it the gate's faults that --force overrode."""
     import json
     from dataclasses import asdict
 
@@ -40,7 +40,7 @@ def print_releases(stored: "Sequence[ReleaseInfo]", *, as_json: bool) -> None:
 
 
 def _state(release: "ReleaseInfo") -> str:
-    """Say what a release is to rankers: `before` is where a rollback goes."""
+    """Return what a release is to rankers; `before` is the one that a rollback goes to."""
     if release.current:
         return "current"
     return {None: "unused", 1: "before"}.get(release.place, "kept")

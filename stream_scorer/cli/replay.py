@@ -19,29 +19,35 @@ INTERRUPTED = 130
 
 def replay(
     ctx: typer.Context,
-    path: Annotated[Path, typer.Argument(help="JSON lines, CSV or Parquet; .gz for the first two.")],
+    path: Annotated[Path, typer.Argument(help="Events as JSON lines, CSV or Parquet; the first two may be gzipped.")],
     *,
-    topic: Annotated[str, typer.Option(help="Where to send the events.")],
+    topic: Annotated[str, typer.Option(help="The topic to send the events to.")],
     key: Annotated[
-        str | None, typer.Option(show_default=False, help="Field for the key; else customer_id, offer_id for offers.")
+        str | None,
+        typer.Option(
+            show_default=False, help="The field that becomes the key; by default customer_id, for offers offer_id."
+        ),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0.001, show_default=False, help="Records a second; else full speed.")
+        float | None,
+        typer.Option(min=0.001, show_default=False, help="Records a second; by default as fast as possible."),
     ] = None,
     speed: Annotated[
-        float | None, typer.Option(min=0.001, show_default=False, help="Times as fast as the events' own times.")
+        float | None,
+        typer.Option(min=0.001, show_default=False, help="How many times faster than the events' own times."),
     ] = None,
     format: Annotated[
-        Literal["jsonl", "csv", "parquet"] | None, typer.Option(show_default=False, help="Else by the name.")
+        Literal["jsonl", "csv", "parquet"] | None,
+        typer.Option(show_default=False, help="The file's format; by default its name tells."),
     ] = None,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Send even if the first record is not what the topic takes.")
+        bool, typer.Option("--anyway", help="Send even if the first record is no message of the topic.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Send a file of events to a topic; exit 1 when a record could not be delivered.
+    """Send a file of events to a topic. Exit 1 when a record is not delivered.
 
-    Ctrl-C ends it with what is sent.
+    Ctrl-C ends it; what is sent by then stays on the topic.
     """
     from stream_scorer.adapters.files.event_files import EventFile
     from stream_scorer.adapters.kafka.feed import KafkaFeed
@@ -78,7 +84,7 @@ def _layout(topics: "TopicSettings", topic: str) -> "tuple[Layout, str]":
 
 
 def _kind(topics: "TopicSettings", topic: str) -> "Kind | None":
-    """Return what the topic takes; None for a topic that is not the users'."""
+    """Return the messages of a topic that users write; None for any other topic."""
     from stream_scorer.core.messages import Acceptance, CustomerRequest, Offer
 
     kinds: dict[str, Kind] = {topics.requests: CustomerRequest, topics.acceptances: Acceptance, topics.offers: Offer}

@@ -11,35 +11,37 @@ from stream_scorer.cli.options import Json, MetricsPort, of_setting, settings_of
 def retrain(
     ctx: typer.Context,
     *,
-    offers: Annotated[Path, typer.Option(help="The catalog: JSON lines, CSV or Parquet; read anew each time.")],
+    offers: Annotated[
+        Path, typer.Option(help="The catalog: JSON lines, CSV or Parquet; read again for each training.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write the newest model to.")],
     labels: Annotated[
         str | None,
         of_setting("buffer.folder", "Labelled examples: a path, or a URI such as s3://bucket/prefix."),
     ] = None,
     every: Annotated[
-        float | None, typer.Option(min=1, show_default="once", help="Seconds from one training to the next.")
+        float | None, typer.Option(min=1, show_default="once", help="Seconds between the starts of two trainings.")
     ] = None,
     stretch: Annotated[
-        float, typer.Option(min=1, help="Seconds over which acceptances are compared with those before.")
+        float, typer.Option(min=1, help="Seconds whose acceptance rate is compared with that of the time before.")
     ] = 3_600,
     warm_starts: Annotated[
         int,
         typer.Option(
             min=0,
             max=1_000,
-            help="Trainings that go on from the model that serves, until one begins from nothing; 0: none.",
+            help="How many trainings in a row start from the serving model, before one starts afresh; 0: none.",
         ),
     ] = 9,
-    keep: Annotated[int, typer.Option(min=1, max=100, help="Releases to keep, the current one counted.")] = 3,
-    seed: Annotated[int, typer.Option(help="Of the training.")] = 42,
+    keep: Annotated[int, typer.Option(min=1, max=100, help="How many releases to keep, the current one included.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 42,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
     metrics_port: MetricsPort = None,
     as_json: Json = False,
 ) -> None:
-    """Train on from the model that serves, judge and publish.
+    """Train further from the serving model, judge the result and publish it.
 
-    Held when acceptances have gone quiet, or refused by the gate, the old release serves on and it says so.
+    The old release serves on, with the reason, when acceptances have stopped coming or the gate refuses the new one.
     """
     import json
     from dataclasses import asdict
@@ -54,7 +56,7 @@ def retrain(
     _check_places(offers, places.labels, once=every is None)
     make_room(out)
     config = RetrainConfig(int(stretch * 1_000), keep, warm_starts, seed, threads)
-    never = lambda: False  # noqa: E731  a single round ends by itself, and Ctrl-C ends it at once
+    never = lambda: False  # noqa: E731  a single training ends by itself, and Ctrl-C ends it at once
     ended = run_retrain(settings, places, config, every_s=every, stopping=never if every is None else stop_signals())
     if ended is None:
         return
@@ -64,10 +66,10 @@ def retrain(
 
 
 def _check_places(offers: Path, labels: str, *, once: bool) -> None:
-    """Refuse paths that are not there; labels of a schedule may come later, when the buffer writes its first file."""
+    """Raise UsageError for missing paths; with --every, labels may come when the buffer writes its first file."""
     from stream_scorer.errors import UsageError
 
     if not offers.exists():
-        raise UsageError(f"--offers {offers} is not there")
+        raise UsageError(f"--offers {offers} does not exist")
     if once and "://" not in labels and not Path(labels).exists():
-        raise UsageError(f"there are no labels at {labels}: name them by --labels, or set buffer.folder")
+        raise UsageError(f"there are no labels at {labels}: name their place with --labels, or set buffer.folder")

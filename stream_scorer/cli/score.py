@@ -19,24 +19,27 @@ if TYPE_CHECKING:
 def score(
     ctx: typer.Context,
     *,
-    requests: Annotated[Path, typer.Option(help="JSON lines, CSV or Parquet.")],
-    model: Annotated[
-        Path | None, typer.Option(show_default=False, help="A folder that train wrote; with --offers.")
+    requests: Annotated[Path, typer.Option(help="The requests: JSON lines, CSV or Parquet.")],
+    model: Annotated[Path | None, typer.Option(show_default=False, help="A model's folder; needs --offers.")] = None,
+    offers: Annotated[
+        Path | None, typer.Option(show_default=False, help="The catalog: JSON lines, CSV or Parquet.")
     ] = None,
-    offers: Annotated[Path | None, typer.Option(show_default=False, help="JSON lines, CSV or Parquet.")] = None,
     release: Annotated[
-        str | None, typer.Option(show_default=False, help="A release in Redis: its id, or current.")
+        str | None,
+        typer.Option(show_default=False, help="In place of --model: a release in Redis by its id, or `current`."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(show_default=False, help="Rankings as JSON lines; else stdout.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(show_default=False, help="Write rankings here as JSON lines, not to stdout.")
+    ] = None,
     dead_letters: Annotated[
         Path | None,
         typer.Option(
             show_default=False,
-            help="Refused requests as JSON lines; else stderr has the first of each reason, and counts.",
+            help="Write refused requests here as JSON lines; otherwise stderr shows the first of each reason.",
         ),
     ] = None,
 ) -> None:
-    """Rank a file of requests offline, byte for byte as the ranker does; exit 1 when a request was refused."""
+    """Rank a file of requests offline, byte for byte as the ranker does. Exit 1 when a request is refused."""
     from stream_scorer.adapters.files.event_files import EventFile
     from stream_scorer.adapters.tables.layouts import REQUESTS
     from stream_scorer.cli.progress import progress_of
@@ -85,7 +88,7 @@ def _release(settings: "Settings", model: Path | None, offers: Path | None, rele
         return _stored(settings, release)
     if release is None and model is not None and offers is not None:
         return _made(settings, model, offers)
-    raise UsageError("score needs either --model DIR with --offers PATH, or --release ID (or current)")
+    raise UsageError("score needs either --model DIR and --offers PATH, or --release ID (or --release current)")
 
 
 def _stored(settings: "Settings", name: str) -> "Release":
@@ -120,7 +123,7 @@ def _made(settings: "Settings", model: Path, offers: Path) -> "Release":
 
 @contextmanager
 def _writing(path: Path | None, standard: IO[str]) -> Iterator[IO[bytes]]:
-    """Open where to write; what cannot be written names the place, as what cannot be opened does."""
+    """Open a file, or stdout or stderr. An OSError while writing names the place, as one from opening does."""
     name = "the output" if path is None else str(path)
     try:
         if path is None:

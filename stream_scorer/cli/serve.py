@@ -20,7 +20,7 @@ def serve(
     until_idle: UntilIdle = None,
     metrics_port: MetricsPort = None,
 ) -> None:
-    """Run rankers and joiners as processes of one command; one that fails is started again, with a bound."""
+    """Run rankers and joiners as child processes, and restart those that fail, a bounded number of times."""
     from stream_scorer.adapters.local.stopping import stop_signals
     from stream_scorer.wiring.serving import run_serve
 

@@ -14,11 +14,11 @@ def settings(
     ctx: typer.Context,
     *,
     describe: Annotated[
-        bool, typer.Option("--describe", help="Say of every setting its type, unit, default and meaning.")
+        bool, typer.Option("--describe", help="Print type, unit, default and meaning of every setting.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print every setting, its value, and where it came from; secrets are masked."""
+    """Print every setting, its value and where it came from, secrets masked."""
     if describe:
         _describe(as_json=as_json)
     else:
@@ -46,7 +46,7 @@ def _print(loaded: "Loaded", *, as_json: bool) -> None:
     from stream_scorer.settings_shown import shown
 
     if loaded.passed_over:
-        note = f"not settings of ours, set by Kubernetes for a Service: {', '.join(loaded.passed_over)}"
+        note = f"ignored, because Kubernetes sets them for a Service: {', '.join(loaded.passed_over)}"
         print(f"stream-scorer: {note}", file=sys.stderr)
     if as_json:
         values = {name: {"value": value, "from": loaded.origins[name]} for name, value in shown(loaded.settings)}

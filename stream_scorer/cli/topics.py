@@ -20,20 +20,25 @@ def topics(
     grow: Annotated[
         int | None,
         typer.Option(
-            min=1, show_default=False, help="Grow rankings, outcomes and labels to so many partitions, and adopt."
+            min=1,
+            show_default=False,
+            help="Grow rankings, outcomes and labels to this many partitions, and adopt them.",
         ),
     ] = None,
     adopt: Annotated[
-        bool, typer.Option("--adopt", help="Let a drained ring work by its topics and settings of now.")
+        bool, typer.Option("--adopt", help="Let a drained ring go on with the present topics and settings.")
     ] = False,
     drop_open: Annotated[
-        bool, typer.Option("--drop-open", help="Adopt though requests are open: they get no further labels.")
+        bool,
+        typer.Option(
+            "--drop-open", help="With --grow or --adopt: go on although requests are open; they get no further labels."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Create the topics that are missing, and say what differs in those that exist; nothing is deleted.
+    """Create the topics that are missing, and show how those that exist differ from the settings; nothing is deleted.
 
-    Topics that exist change with --grow only. --grow and --adopt need rank and join stopped, and nothing open.
+    Only --grow changes topics that exist. --grow and --adopt need rank and join stopped, and no request open.
     """
     if adopt or grow is not None:
         refuse_given(ctx, {"partitions", "replication_factor"}, "--grow and --adopt create no topic")
@@ -93,6 +98,6 @@ def _adopt(settings: "Settings", *, grow_to: int | None, drop_open: bool, as_jso
         print(json.dumps(asdict(adopted)))
         return
     before = "no state yet" if adopted.before is None else f"{adopted.before.partitions} partitions"
-    print(f"the ring worked by {before}, and works by {adopted.now.partitions} partitions from now on")
+    print(f"the ring had {before}, and goes on with {adopted.now.partitions} partitions")
     if adopted.dropped:
-        print(f"{adopted.dropped:,} open or unread records were given up: their requests get no further labels")
+        print(f"{adopted.dropped:,} open or unread records were dropped: their requests get no further labels")

@@ -1,4 +1,4 @@
-"""What publish takes towers from: a model's folder, programs, or files of vectors."""
+"""Where publish and import-towers take towers from: a model's folder, programs, or files of vectors."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TowerSources:
-    """Files; a model holds both towers, else there is one for the offers' and maybe some for the customers'.
+    """Files: a model has both towers; otherwise one source is the item tower, and others may be the user tower.
 
-    `similarity` is what vectors were made for: `dot` keeps the order of dot products, `auto` does so unless all offers'
-    vectors are of length 1.
+    `similarity` is what vectors were trained for: `dot` keeps the order of dot products, `auto` does so unless all
+    offers' vectors have length 1.
     """
 
     model: Path | None = None
@@ -41,15 +41,15 @@ class TowerSources:
         return self.offer_vectors is not None and self.user_program is None
 
     def complete(self) -> bool:
-        """Say whether there is one item tower, and not two user towers."""
+        """Return whether there is exactly one item tower, and not two user towers."""
         items = [one for one in (self.model, self.item_program, self.offer_vectors) if one is not None]
         return len(items) == 1 and not (self.model and self.user_program)
 
 
 def model_from(settings: "Settings", sources: TowerSources, *, vector_feature: str) -> "Model":
-    """Read the towers. Customers' vectors go before a user tower; without either, a request brings its own vector.
+    """Read the towers. Customers' vectors go before the user tower; without either, requests bring their vectors.
 
-    Raises BadModel for a program that the settings deny.
+    Raises BadModel for a program while rank.programs is `deny`.
     """
     if sources.model and not sources.customer_vectors:
         return stored_model(settings, sources.model)
@@ -65,9 +65,10 @@ def model_from(settings: "Settings", sources: TowerSources, *, vector_feature: s
 
 
 def _model_of_vectors(sources: TowerSources, path: Path, feature: str) -> "Model":
-    """Look vectors up.
+    """Return a model that looks vectors up.
 
-    Where they were made for dot products, one number more keeps the order of those among cosines.
+    Cosines would change the order of dot products: one more dimension makes all offers' vectors equally long, and keeps
+    it (Bachrach et al., "Speeding up the Xbox recommender system", RecSys 2014).
     """
     from stream_scorer.core.towers.given_vectors import (
         brought,
@@ -117,7 +118,7 @@ def _user(settings: "Settings", sources: TowerSources, model: "Model | None", di
 
 
 def stored_model(settings: "Settings", folder: Path) -> "Model":
-    """Read a model's folder, whatever its towers are. Raises BadModel for a program that the settings deny."""
+    """Read a model's folder. Raises BadModel for towers that are programs while rank.programs is `deny`."""
     from stream_scorer.adapters.files.model_files import read_model
     from stream_scorer.wiring.streaming import program_opener
 
@@ -138,7 +139,7 @@ def _program(settings: "Settings", path: Path, side: "Side") -> "Tower":
         raise UsageError(f"{path} is not a file: a program is a .pt2 archive of torch.export")
     data = path.read_bytes()
     if settings.rank.programs != "allow":
-        program_opener(settings)(data)  # which says why not
+        program_opener(settings)(data)  # raises, and says how programs are allowed
     from stream_scorer.training.program import program_tower
 
     return program_tower(data, side)

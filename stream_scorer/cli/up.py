@@ -13,9 +13,9 @@ def up(
     partitions: Partitions = None,
     as_json: Json = False,
 ) -> None:
-    """Start a real Kafka with all topics and a Valkey, print the settings to paste, and stop both on Ctrl-C.
+    """Start a real Kafka with all topics and a Valkey, and print the settings that reach them.
 
-    Everything in them goes with them.
+    Ctrl-C stops both and removes all their data.
     """
     from threading import Event
 
@@ -45,7 +45,7 @@ def up(
             Event().wait(WATCH_S)
             for name, running in (("Kafka", kafka.running()), ("Valkey", valkey.running())):
                 if not running:
-                    raise NotReady(f"{name} has ended by itself")
+                    raise NotReady(f"{name} has stopped unexpectedly")
 
 
 def _print(variables: dict[str, str], *, as_json: bool) -> None:
@@ -54,7 +54,7 @@ def _print(variables: dict[str, str], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(variables), flush=True)
         return
-    print("Kafka and Valkey are up. In another terminal, paste:\n")
+    print("Kafka and Valkey are running. Paste this into another terminal:\n")
     for name, value in variables.items():
         print(f"export {name}={value}")
-    print("\nCtrl-C stops both; what they hold goes with them.", flush=True)
+    print("\nCtrl-C stops both and removes all their data.", flush=True)

@@ -18,14 +18,14 @@ def verify(
     ctx: typer.Context,
     *,
     folder: BufferFolder = None,
-    topics_only: Annotated[bool, typer.Option("--topics-only", help="Leave the training buffer out.")] = False,
+    topics_only: Annotated[bool, typer.Option("--topics-only", help="Do not check the training buffer.")] = False,
     delivery: Delivery = None,
-    examples: Annotated[int, typer.Option(min=0, help="Examples to show of each kind of fault.")] = 5,
+    examples: Annotated[int, typer.Option(min=0, help="How many examples of each kind of fault to print.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """Check the topics and the training buffer: nothing lost, doubled, torn or wrong.
+    """Check that nothing on the topics or in the training buffer is lost, doubled, torn or wrong.
 
-    Exit 1 if anything is. Changes nothing.
+    Exit 1 when something is. It changes nothing.
     """
     from stream_scorer.adapters.files.sqlite_sorter import SqliteSorter
     from stream_scorer.cli.progress import progress_over
@@ -39,7 +39,7 @@ def verify(
     horizons, differ = joined_by(settings)
     if differ:
         typer.echo(
-            f"judged by the settings that the joiners have written, not by those of here: {'; '.join(differ)} here",
+            f"labels are judged by the settings that the joiners noted, not by these: {'; '.join(differ)} here",
             err=True,
         )
     config = _config(settings, horizons, examples)
@@ -90,7 +90,7 @@ def _readers(settings: "Settings") -> "Readers":
 
 
 def _buffer(settings: "Settings", *, named: bool) -> "TrainingBuffer | None":
-    """Return the buffer; None where nobody has begun one. Raises UsageError where one is named and is not there."""
+    """Return the buffer. Raises UsageError where --folder names one that does not exist."""
     from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.errors import UsageError
 

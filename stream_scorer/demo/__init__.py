@@ -1,1 +1,1 @@
-"""The demo: simulated customers around the real ring. Like the command line, it sees everything and nothing sees it."""
+"""The demo: simulated customers around the real ring. It may import every room, and none imports it."""

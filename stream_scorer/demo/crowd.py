@@ -50,7 +50,7 @@ _labelled = msgspec.json.Decoder(_CountedLabels)
 
 
 class Crowd:
-    """Customers of a world. The source reads rankings, labels and dead letters; one thread."""
+    """The customers of a simulated world, in one thread; `source` reads rankings, labels and dead letters."""
 
     def __init__(
         self,
@@ -77,10 +77,10 @@ class Crowd:
         self.doubled = 0
         self.dead_letters: Counter[str] = Counter()
         self.labels: Counter[str] = Counter()
-        """How many labels of each cause are on the topic, by their latest revision."""
+        """Labels on the topic by cause, each by its latest revision."""
 
     def step(self, *, wait_s: float, sending: bool = True) -> list[SeenRanking]:
-        """Send what is due, wait at most `wait_s` for records, and return the rankings that came."""
+        """Send what is due, wait at most `wait_s` for records, and return the rankings among them."""
         now_ms = self._clock.now_ms()
         if sending:
             self._send_requests(now_ms)
@@ -142,7 +142,7 @@ class Crowd:
                 self.doubled += 1
                 continue
             self.ranked += bool(ranking.offers)
-            waited_ms = now_ms - ranking.event_time_ms  # nobody answers what was not there yet
+            waited_ms = now_ms - ranking.event_time_ms  # customers answer after the ranking has come
             delay_ms = (waited_ms + self._delay_ms[0], waited_ms + self._delay_ms[1])
             answers = self._world.answers(self._rng, [ranking], delay_ms=delay_ms)
             for answer in answers:

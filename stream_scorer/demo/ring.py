@@ -1,4 +1,4 @@
-"""The ring as the demo runs it: a broker, a store, and our own commands as processes, all stopped in the end."""
+"""The demo's ring: a broker, a store, and our own commands as processes, all of which it stops at its end."""
 
 import json
 import shutil
@@ -33,14 +33,14 @@ def prepare(out: Path) -> None:
     """Make the folder, or empty an earlier demo's. Raises UsageError for any other folder that is not empty."""
     config = out / "settings.toml"
     if out.exists() and any(out.iterdir()) and not (config.is_file() and config.read_text().startswith(MARK)):
-        raise UsageError(f"{out} holds something that no demo left there: name another folder with --out")
+        raise UsageError(f"{out} contains something that no demo has written: name another folder with --out")
     shutil.rmtree(out, ignore_errors=True)
     (out / "logs").mkdir(parents=True)
     config.write_text(MARK)
 
 
 class Ring:
-    """Servers from `start` on and commands from `run` on, stopped by `stop` in reverse order."""
+    """`start` starts the servers, `run` a command, and `stop` stops all in reverse order."""
 
     def __init__(self, out: Path, *, kafka: bool) -> None:
         """Keep settings and logs in `out`; a real broker where `kafka`, else the embedded one."""
@@ -56,7 +56,7 @@ class Ring:
 
     @property
     def labels(self) -> Path:
-        """Return the folder that holds all labelled examples, the training buffer among them."""
+        """Return the folder of all labelled examples, the training buffer included."""
         return self._out / "labels"
 
     @property
@@ -76,7 +76,7 @@ class Ring:
             create_topics(KafkaTopicAdmin(self.settings.kafka.client_config()), topic_specs(self.settings))
 
     def run(self, *arguments: str, steady: bool = False) -> OwnCommand:
-        """Start a command of ours; a `steady` one goes on until `stop`."""
+        """Start a command of ours; a `steady` one runs until `stop`."""
         command = OwnCommand(arguments, config=self.config, log=self._out / "logs" / f"{arguments[0]}.log")
         self._open.callback(command.end)
         if steady:
@@ -141,7 +141,7 @@ class Ring:
             "topics": {"partitions": PARTITIONS},
             "redis": {"url": redis_url},
             "loop": {"delivery": "exactly_once" if self._kafka else "at_least_once"},
-            # brief, so that what nobody accepted is a negative while we watch
+            # short horizons, so that unanswered offers become negatives while somebody watches
             "join": {
                 "window_ms": WINDOW_MS,
                 "late_ms": 30_000,
@@ -170,7 +170,8 @@ def refusal(command: OwnCommand) -> str | None:
 
 
 def _ended(command: OwnCommand, code: int) -> str:
-    return f"`stream-scorer {' '.join(command.arguments)}` ended with code {code}; its last words:\n{command.last_output()}"
+    ran = f"`stream-scorer {' '.join(command.arguments)}`"
+    return f"{ran} ended with code {code}; the end of its output:\n{command.last_output()}"
 
 
 def _toml(sections: Mapping[str, Section]) -> str:

@@ -1,4 +1,4 @@
-"""What a person sees of the demo: steps as lines, and live figures as a table on a terminal, elsewhere as lines."""
+"""What the demo shows: its steps as lines, and live figures as a table on a terminal, otherwise as lines."""
 
 from dataclasses import dataclass, field
 from typing import TextIO
@@ -16,7 +16,7 @@ LINE_EVERY_MS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """How the traffic stands; `note` says what goes on besides."""
+    """The traffic at a moment; `note` is what the demo does meanwhile."""
 
     now_ms: int
     note: str
@@ -63,7 +63,7 @@ class Screen:
             self._live.update(self._view(moment), refresh=True)
 
     def close(self) -> None:
-        """Leave the last figures as they are."""
+        """Stop updating; the last figures stay on the screen."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -73,8 +73,9 @@ class Screen:
         p50, p99 = tally.recent_latency_ms(now_ms)
         newest = tally.name_of(list(tally.releases)[-1]) if tally.releases else "no release yet"
         return (
-            f"{tally.seconds_at(now_ms):4.0f} s  {moment.events_per_s:4.0f} events/s  p50 {p50:.0f} ms  p99 {p99:.0f} ms  "
-            f"lag {moment.lag}  labels {moment.labels:,}  acceptance {tally.recent_rate(now_ms).value:.3f}  {newest}: {moment.note}"
+            f"{tally.seconds_at(now_ms):4.0f} s  {moment.events_per_s:4.0f} events/s  "
+            f"p50 {p50:.0f} ms  p99 {p99:.0f} ms  lag {moment.lag}  labels {moment.labels:,}  "
+            f"acceptance {tally.recent_rate(now_ms).value:.3f}  {newest}: {moment.note}"
         )
 
     def _view(self, moment: Moment) -> RenderableType:

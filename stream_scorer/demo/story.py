@@ -22,7 +22,7 @@ from stream_scorer.simulation.world import World
 
 COMMAND_S_MAX = 300.0
 END_S = 15.0
-GROWTH = 2.5  # of a training's time from one to the next: there are more labels each time
+GROWTH = 2.5  # each training takes so many times as long as the one before, by its labels
 DAY_MS = 86_400_000
 
 Until = Callable[[Callable[[], bool], str, float], None]
@@ -49,17 +49,17 @@ class Plan:
 
 
 class Story:
-    """Runs the demo and shows it on a screen; `run` once."""
+    """Runs the demo once, and shows it on a screen."""
 
     def __init__(self, plan: Plan, screen: Screen) -> None:
-        """Draw the world."""
+        """Draw the simulated world."""
         self._plan, self._screen, self._clock = plan, screen, SystemClock()
         self._world = World.of(plan.seed, customers=plan.customers, offers=plan.offers)
         self._rng = np.random.default_rng(plan.seed + 1)
         self._began_s = self._clock.monotonic_s()
 
     def run(self) -> Summary:
-        """Run it all and stop whatever was started, also on the way out of an error or an interrupt."""
+        """Run every step, and stop what was started, after an error or an interrupt too."""
         plan = self._plan
         prepare(plan.out)
         with Ring(plan.out, kafka=plan.kafka) as ring, closing(self._screen):
@@ -102,7 +102,7 @@ class Story:
     def _release(self, ring: Ring, number: int, until: Until) -> bool:
         """Train and publish, unless the gate refuses; traffic goes on meanwhile."""
         model = str(self._plan.out / "models" / str(number))
-        # one thread: the ring needs the cores too, and so small a model gains nothing by a second
+        # one thread: the ring needs the cores as well, and so small a model gains nothing from a second
         trained = self._command(
             ring,
             until,

@@ -12,7 +12,7 @@ from stream_scorer.topic_settings import TopicSettings
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSummary:
-    """One release's result; the interval is Wilson's at 95 %, the expected rate follows from the known odds."""
+    """A release's result; the interval is Wilson's at 95 %, the expected rate follows from the known odds."""
 
     release_id: str
     first_ranking_s: float
@@ -25,7 +25,7 @@ class ReleaseSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The demo in figures; latencies from request record to ranking record."""
+    """The demo's figures; latencies are from request record to ranking record."""
 
     delivery: str
     seconds: float
@@ -96,7 +96,7 @@ class Summary:
         )
 
     def as_dict(self) -> dict[str, object]:
-        """Return it for JSON."""
+        """Return the figures for JSON."""
         return asdict(self)
 
     def lines(self) -> Iterator[str]:
@@ -109,7 +109,8 @@ class Summary:
                 f"{one.acceptance_rate:.3f} ({low:.3f} to {high:.3f})   {one.expected_rate:.3f}"
             )
         yield f"popularity ranking {self.popularity:.3f}, best possible {self.best_possible:.3f}"
-        yield f"latency from request record to ranking record: p50 {self.latency_p50_ms:.0f} ms, p99 {self.latency_p99_ms:.0f} ms"
+        p50, p99 = f"p50 {self.latency_p50_ms:.0f} ms", f"p99 {self.latency_p99_ms:.0f} ms"
+        yield f"latency from request record to ranking record: {p50}, {p99}"
         delivery = self.delivery.replace("_", " ")
         yield f"{self.requests:,} requests, {self.rankings:,} rankings ({self.rankings_repeated} repeated), {delivery}"
         causes = ", ".join(f"{count:,} {cause.replace('_', ' ')}" for cause, count in self.labels.items())

@@ -1,4 +1,4 @@
-"""Counts what simulated customers saw and did: by release, by second, by latency."""
+"""Counts of what simulated customers saw and accepted, by release, by second and by latency."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class SeenRanking:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Rankings with an acceptance among `shown`."""
+    """Of `shown` rankings, those with an acceptance."""
 
     shown: int
     accepted: int
@@ -50,7 +50,7 @@ class Rate:
 
 @dataclass
 class ReleaseTally:
-    """One release, from the first ranking by it."""
+    """A release's figures, from its first ranking on."""
 
     release_id: str
     first_seen_ms: int
@@ -111,11 +111,11 @@ class Tally:
         self.last.extend(seen)
 
     def name_of(self, release_id: str) -> str:
-        """Call releases by the order in which they came: release 1, release 2 and so on."""
+        """Name a release by its place in the order of first rankings: release 1, release 2 and so on."""
         return f"release {list(self.releases).index(release_id) + 1}"
 
     def seconds_at(self, now_ms: int) -> float:
-        """Return how long it has been, 0 before the first ranking."""
+        """Return the seconds since the first ranking, 0 before it."""
         return (now_ms - self.started_ms) / 1_000 if self.started_ms else 0.0
 
     def seconds(self) -> list[Second]:

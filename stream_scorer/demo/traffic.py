@@ -1,4 +1,4 @@
-"""Live traffic: customers on the ring, what they saw, and the screen that shows it."""
+"""Live traffic: customers on the ring, their figures, and the screen that shows them."""
 
 from collections import deque
 from collections.abc import Callable
@@ -24,7 +24,7 @@ DRAIN_S_MAX = 30.0
 
 
 class Traffic:
-    """Customers that come while somebody waits in `until`, between `with` and its end."""
+    """Customers that send and answer during `until`; use it in a `with` block."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Traffic:
         self._topics = CrowdTopics(
             topics.requests, topics.acceptances, topics.rankings, topics.labels, topics.dead_letters
         )
-        quiet = {"log_level": 0}  # a broker that goes away at the end is no news
+        quiet = {"log_level": 0}  # the broker goes away at the end as planned
         # a client's linger would count as the ring's latency
         self._feed = KafkaFeed(kafka.client_config() | quiet | {"linger.ms": 1}, topics.requests)
         read = [topics.rankings, topics.labels, topics.dead_letters]
@@ -77,11 +77,11 @@ class Traffic:
         self.until(partial(self.served_by, 1), "waiting for the first ranking", START_S_MAX, sending=False)
 
     def serve(self, seconds: float) -> None:
-        """Let customers come for so long."""
+        """Let customers come for this many seconds."""
         self.until(self._past(seconds), "serving", seconds + START_S_MAX)
 
     def served_by(self, releases: int) -> bool:
-        """Return whether so many releases have made rankings."""
+        """Return whether this many releases have made rankings."""
         return len(self.tally.releases) >= releases
 
     def until(self, done: Callable[[], bool], note: str, seconds_max: float, *, sending: bool = True) -> None:
@@ -89,7 +89,7 @@ class Traffic:
         self._ring.until(done, note, seconds_max, meanwhile=partial(self._step, note, sending=sending))
 
     def drain(self) -> None:
-        """Wait, bounded, until the last window has closed; what is missing by then is counted."""
+        """Wait until the last window has closed, at most DRAIN_S_MAX; what is missing then is counted."""
         crowd, late = self.crowd, self._past(DRAIN_S_MAX)
         self.until(
             lambda: late() or not (crowd.waiting or crowd.unanswered), "last answers", 2 * DRAIN_S_MAX, sending=False

@@ -93,7 +93,7 @@ def test_variables_do_not_reach_the_demo(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_strangers_folder_is_not_emptied(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(UsageError, match="holds something that no demo left there"):
+    with pytest.raises(UsageError, match="contains something that no demo has written"):
         prepare(tmp_path)
     assert (tmp_path / "thesis.txt").exists()
 

@@ -14,11 +14,13 @@ def test_equal_reasons_share_a_line() -> None:
     fresh += refusals.fresh([letter(20_000, "event_time_ms: Field required")])
     assert [each.record.offset for each in fresh] == [5, 20_000]
     assert list(refusals.sentences()) == [
-        "15,000 requests were refused alike: customer_id: Field required (missing_field)"
+        "15,000 requests were refused for the same reason: customer_id: Field required (missing_field)"
     ]
 
 
 def test_the_reasons_are_bounded() -> None:
     refusals = Refusals()
     assert len(refusals.fresh([letter(number, str(number)) for number in range(REASONS_MAX + 7)])) == REASONS_MAX
-    assert list(refusals.sentences()) == ["7 were refused for other reasons; --dead-letters PATH writes each"]
+    assert list(refusals.sentences()) == [
+        "7 requests were refused for other reasons; --dead-letters PATH writes every one"
+    ]
