@@ -18,7 +18,7 @@ from stream_scorer.adapters.files.example_formats import (
     Hashes,
     RawChunk,
     csv_rows,
-    json_lines,
+    json_rows,
     parquet,
     parquet_revisions,
 )
@@ -88,7 +88,7 @@ def _chunks_of(file: Path) -> Iterator[RawChunk]:
     suffix = suffix_of(file)
     if suffix == ".parquet":
         return parquet(file)
-    return csv_rows(file) if suffix == ".csv" else json_lines(file)
+    return csv_rows(file) if suffix == ".csv" else json_rows(file)
 
 
 def _below(folder: Path) -> list[Path]:

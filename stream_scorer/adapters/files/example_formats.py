@@ -5,16 +5,15 @@ Absent columns take defaults.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from stream_scorer.adapters.files.label_lines import COLUMNS, json_lines
 from stream_scorer.adapters.tables.arrow_columns import batches, check_type, opened_parquet, plain_values
 from stream_scorer.adapters.tables.columns import ArrowColumn, Column, ListColumn
 from stream_scorer.adapters.tables.features import features_of
@@ -26,11 +25,11 @@ from stream_scorer.adapters.tables.label_bounds import (
     checked_numbers,
     checked_words,
 )
-from stream_scorer.adapters.tables.layouts import LABELS, ReadingPlan, UnknownFields, plan_of
+from stream_scorer.adapters.tables.layouts import LABELS, ReadingPlan, plan_of
+from stream_scorer.adapters.tables.lines import chunked
 from stream_scorer.adapters.tables.places import Place
 from stream_scorer.adapters.tables.reader import TableFile
 from stream_scorer.core.datasets.chunks import ExampleChunk, Ints, Views
-from stream_scorer.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,29 +41,8 @@ Pair = tuple[str, bytes]  # an id and the text of its features
 Columns = Mapping[str, Column]
 
 _HEX = re.compile("[0-9a-f]{32}")
-_ABSENT = msgspec.Raw(b"null")
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_OBJECT = ord("{")
 _UNREAD = {"cause", "release_id", "label_time_ms"}
-
-
-class _Row(msgspec.Struct):
-    """A row of JSON lines, its values as they are."""
-
-    customer_id: Any = None
-    offer_id: Any = None
-    accepted: Any = None
-    example_id: Any = None
-    revision: Any = None
-    request_id: Any = None
-    customer_features: msgspec.Raw = _ABSENT
-    offer_features: msgspec.Raw = _ABSENT
-    rank: Any = None
-    score: Any = None
-    propensity: Any = None
-    keep_prob: Any = None
-    request_time_ms: Any = None
-    exposure: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,76 +110,29 @@ class RawChunk:
         return Views([identity for identity, _ in pairs], features)
 
 
-def json_lines(file: Path) -> Iterator[RawChunk]:
+def json_rows(file: Path) -> Iterator[RawChunk]:
     """Read a file of JSON lines."""
-    decode = msgspec.json.Decoder(_Row).decode
-    names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-    unknown = UnknownFields(file, LABELS)
-    rows: list[_Row] = []
-    lines: list[int] = []
-    for number, line in TableFile(file, LABELS, format="jsonl").lines():
-        try:
-            rows.append(_nested(file, number, line) if b"_features." in line else decode(line))
-            if not unknown.is_over:
-                unknown.look(names(line))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UsageError(f"{file}, line {number}: {error}") from error
-        lines.append(number)
-        if len(rows) == CHUNK_ROWS:
-            yield _of_lists(file, _listed(rows), lines)
-            rows, lines = [], []
-    unknown.say()
-    if rows:
-        yield _of_lists(file, _listed(rows), lines)
-
-
-def _nested(file: Path, number: int, line: bytes) -> _Row:
-    """Read a row whose features may be columns such as customer_features.age."""
-    row = msgspec.json.decode(line, type=dict[str, Any])
-    own = {name: row[name] for name in _Row.__struct_fields__ if name in row}
-    for side, columns in plan_of(file, list(row), LABELS, where=f"line {number}").single.items():
-        own[side] = {feature: row[column] for column, feature in columns.items()}
-    return _Row(**{name: _raw(value) if name in LABELS.sides else value for name, value in own.items()})
-
-
-def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))
-
-
-def _listed(rows: Sequence[_Row]) -> dict[str, list[Any]]:
-    columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
-    listed: dict[str, list[Any]] = dict(zip(_Row.__struct_fields__, map(list, columns), strict=True))
-    for side in LABELS.sides:
-        listed[side] = list(map(_text_of, map(bytes, listed[side])))
-    return listed
-
-
-def _text_of(text: bytes) -> bytes | None:
-    """Return features as the bytes of a JSON object; they may come as text that holds it."""
-    if text[0] == _OBJECT:
-        return text
-    if text.startswith(b'"'):
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # where its row is read, its place is known
-            return msgspec.json.decode(text, type=str).encode()
-    return None if text == b"null" else text
+    for lines, listed in json_lines(file, CHUNK_ROWS):
+        yield _of_lists(file, listed, lines)
 
 
 def csv_rows(file: Path) -> Iterator[RawChunk]:
     """Read a CSV file."""
-    rows: list[dict[str, Any]] = []
-    lines: list[int] = []
-    for number, row in TableFile(file, LABELS, format="csv").rows():
-        rows.append(row)
-        lines.append(number)
-        if len(rows) == CHUNK_ROWS:
-            yield _of_lists(file, _columns_of(rows), lines)
-            rows, lines = [], []
-    if rows:
+    for lines, rows in chunked(TableFile(file, LABELS, format="csv").rows(), CHUNK_ROWS, _size):
         yield _of_lists(file, _columns_of(rows), lines)
 
 
+def _size(row: Mapping[str, Any]) -> int:
+    """Return about how large a row is: only its texts and features can be."""
+    return sum(
+        len(value) if isinstance(value, str) else _size(value)
+        for value in row.values()
+        if isinstance(value, str | dict)
+    )
+
+
 def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row.get(name) for row in rows] for name in _Row.__struct_fields__}
+    return {name: [row.get(name) for row in rows] for name in COLUMNS}
 
 
 def _of_lists(file: Path, listed: Mapping[str, Sequence[Any]], lines: Sequence[int]) -> RawChunk:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from stream_scorer.adapters.tables.unpacked import check_columns
 from stream_scorer.errors import TransientError, UsageError
 
 _RETRY_S = 30
@@ -103,11 +104,15 @@ class Folder:
         except (pa.ArrowException, OSError):
             raise _not_ours(path, error) from error
 
-    def table(self, path: str) -> pa.Table:
-        """Read a Parquet file. Raises UsageError for another or a damaged file."""
+    def table(self, path: str, columns: list[str] | None = None) -> pa.Table:
+        """Read a Parquet file, or some of its columns.
+
+        Raises UsageError for another or a damaged file, and for one that unpacks to more than columns of data do.
+        """
         data = self.read(path)
         try:
-            return pq.read_table(pa.BufferReader(data))
+            check_columns(path, data.size, pq.read_metadata(pa.BufferReader(data)))
+            return pq.read_table(pa.BufferReader(data), columns=columns)
         except (pa.ArrowException, OSError) as error:
             raise _not_ours(path, error) from error
 

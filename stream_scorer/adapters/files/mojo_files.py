@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stream_scorer.adapters.files.archives import check_unpacked
+from stream_scorer.adapters.tables.unpacked import check_archive
 from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.towers.h2o_network import H2oCategory, H2oNetwork
 from stream_scorer.errors import BadModel, UsageError
@@ -29,7 +29,7 @@ def read_mojo(path: Path) -> H2oNetwork:
         raise UsageError(f"{path} is not a file: a MOJO is a zip archive")
     try:
         with zipfile.ZipFile(path) as archive:
-            check_unpacked(path, archive)
+            check_archive(path, archive)
             ini = _ini(_text(archive, MODEL))
             _check_kind(ini.values)
             return _network(ini, _levels(archive, ini))

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from stream_scorer.adapters.tables.layouts import OFFERS
-from stream_scorer.adapters.tables.lines import lines_of, opened
 from stream_scorer.adapters.tables.places import shown
-from stream_scorer.adapters.tables.reader import Message, TableFile
-from stream_scorer.core.messages import Offer
+from stream_scorer.adapters.tables.reader import Message, TableFile, strict_object
+from stream_scorer.core.messages import LIMIT_MAX, Offer
 from stream_scorer.core.wire.codec import refusal_of
 from stream_scorer.errors import UsageError
 
@@ -50,27 +49,33 @@ class _Choice(msgspec.Struct):
     """A row of a policy's table."""
 
     offer_id: str
-    rank: int
+    rank: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX)]
     probability: float
 
 
 def read_policy(path: Path, offers: Sequence[Offer]) -> dict[int, "np.ndarray[Any, np.dtype[np.float64]]"]:
     """Read a policy that ignores the customer: JSON lines of offer_id, rank (from 1) and probability.
 
-    What is left out has none.
+    An offer that is left out at a rank is never shown there.
 
-    Raises UsageError where a rank's probabilities do not sum to 1.
+    Raises UsageError for a line that is no such row, and where a rank's probabilities do not sum to 1.
     """
     places = {offer.offer_id: place for place, offer in enumerate(offers)}
     table: dict[int, np.ndarray[Any, np.dtype[np.float64]]] = {}
-    with opened(path) as (text, _):
-        for number, line in lines_of(path, text):
-            try:
-                row = msgspec.json.decode(line, type=_Choice)
-                table.setdefault(row.rank, np.zeros(len(offers)))[places[row.offer_id]] = row.probability
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as error:
-                raise UsageError(f"{path}, line {number}: {error!r}") from error
+    for number, line in TableFile(path, OFFERS, format="jsonl").lines():
+        row = _choice(path, number, line)
+        if row.offer_id not in places:
+            raise UsageError(f"{path}, line {number}: there is no offer {shown(row.offer_id)} among the {len(offers)}")
+        table.setdefault(row.rank, np.zeros(len(offers)))[places[row.offer_id]] = row.probability
     for rank, chances in table.items():
         if not (chances >= 0).all() or abs(float(chances.sum()) - 1) > 1e-6:
             raise UsageError(f"{path}: the probabilities of rank {rank} must sum to 1, got {chances.sum():.6f}")
     return table
+
+
+def _choice(path: Path, number: int, line: bytes) -> _Choice:
+    row = strict_object(path, number, line)
+    try:
+        return msgspec.convert(row, _Choice)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}, line {number}: {error}") from error

@@ -8,16 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.adapters.files.archives import check_unpacked
 from stream_scorer.adapters.tables.kinds import ID, Misfit
 from stream_scorer.adapters.tables.layouts import vectors_layout
 from stream_scorer.adapters.tables.lines import suffix_of
 from stream_scorer.adapters.tables.reader import TableFile
+from stream_scorer.adapters.tables.unpacked import check_archive
 from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.towers.given_vectors import VECTOR, GivenVectors
 from stream_scorer.errors import BadModel, UsageError
 
-_TORN = (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+# MemoryError: an array's head may claim any shape, and numpy takes its memory before it reads
+_TORN = (
+    KeyError,
+    ValueError,
+    TypeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 def read_vectors(path: Path, id_column: str) -> GivenVectors:
@@ -51,7 +62,7 @@ def _table(path: Path, id_column: str) -> GivenVectors:
 def _npz(path: Path) -> GivenVectors:
     try:
         with zipfile.ZipFile(path) as archive:
-            check_unpacked(path, archive)
+            check_archive(path, archive)
         with np.load(path, allow_pickle=False) as arrays:
             ids, vectors = arrays["ids"].tolist(), np.asarray(arrays["vectors"])
         return GivenVectors(tuple(ID.convert(each) for each in ids), _floats(vectors))

@@ -66,7 +66,7 @@ def erase(folder: Folder, customer_id: str, now_ms: int) -> dict[str, int]:
 
 
 def _rewrite(folder: Folder, path: str) -> int:
-    table = pq.read_table(pa.BufferReader(folder.read(path)))
+    table = folder.table(path)
     left = kept_table(table, read_erasures(folder))
     if left.num_rows < table.num_rows:
         sink = pa.BufferOutputStream()
@@ -82,5 +82,5 @@ def rows_of(folder: Folder, customer_id: str) -> dict[str, int]:
 
 
 def _count(folder: Folder, path: str, customer_id: str) -> int:
-    customers = pq.read_table(pa.BufferReader(folder.read(path)), columns=["customer_id"])["customer_id"]
+    customers = folder.table(path, ["customer_id"])["customer_id"]
     return int(pc.sum(pc.equal(customers, customer_id)).as_py() or 0)

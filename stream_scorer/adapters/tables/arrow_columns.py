@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.adapters.tables.kinds import TIME, Kind, Misfit
+from stream_scorer.adapters.tables.unpacked import check_columns
 from stream_scorer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def opened_parquet(path: Path) -> "pa.parquet.ParquetFile":
-    """Open a file. Raises UsageError."""
+    """Open a file. Raises UsageError, also for one that unpacks to more than columns of data do."""
     import pyarrow.parquet as pq
 
     with reading(path):
-        return pq.ParquetFile(path)
+        file = pq.ParquetFile(path)
+    check_columns(path, path.stat().st_size, file.metadata)
+    return file
 
 
 def batches(

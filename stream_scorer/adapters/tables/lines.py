@@ -2,18 +2,22 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TypeVar, cast
 
+from stream_scorer.adapters.tables.unpacked import UnpackedText
 from stream_scorer.core.messages import RECORD_BYTES_MAX
 from stream_scorer.errors import UsageError
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 LINE_BYTES_MAX = 4 * RECORD_BYTES_MAX
+CHUNK_BYTES_MAX = 2**27  # of rows that are held at once; one more row may come on top
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+Row = TypeVar("Row")
 
 
 def suffix_of(path: Path) -> str:
@@ -25,17 +29,35 @@ def suffix_of(path: Path) -> str:
 def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """Open for reading; yield the text's bytes, and the file's own, whose position says how far it is read.
 
-    Raises UsageError for a gzip file that is torn or none.
+    Raises UsageError for a gzip file that is torn or none, or that unpacks to more than text does.
     """
     with path.open("rb") as raw:
         if path.suffix.lower() != ".gz":
             yield raw, raw
             return
         try:
-            with gzip.open(raw) as unpacked:
-                yield cast("IO[bytes]", unpacked), raw
+            with UnpackedText(path, raw) as text:
+                yield cast("IO[bytes]", text), raw
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise UsageError(f"{path} is not a whole gzip file: {error}") from error
+
+
+def chunked(
+    numbered: Iterable[tuple[int, Row]], rows_max: int, size: Callable[[Row], int]
+) -> Iterator[tuple[list[int], list[Row]]]:
+    """Yield numbers and rows in lists of at most `rows_max`, and of not much more than CHUNK_BYTES_MAX bytes by `size`."""
+    numbers: list[int] = []  # two lists, since the garbage collector would look at a tuple a row again and again
+    rows: list[Row] = []
+    chunk_bytes = 0
+    for number, row in numbered:
+        numbers.append(number)
+        rows.append(row)
+        chunk_bytes += size(row)
+        if len(rows) == rows_max or chunk_bytes > CHUNK_BYTES_MAX:
+            yield numbers, rows
+            numbers, rows, chunk_bytes = [], [], 0
+    if rows:
+        yield numbers, rows
 
 
 def lines_of(path: Path, stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -7,7 +7,6 @@ and places.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ from stream_scorer.adapters.tables.arrow_columns import batches, check_type, ope
 from stream_scorer.adapters.tables.csv_rows import CellTypes, Row, read_csv
 from stream_scorer.adapters.tables.kinds import FEATURE, FEATURES, Kind, Misfit
 from stream_scorer.adapters.tables.layouts import Layout, ReadingPlan, UnknownFields, plan_of
-from stream_scorer.adapters.tables.lines import JSON_LINES, lines_of, opened, suffix_of
+from stream_scorer.adapters.tables.lines import JSON_LINES, LINE_BYTES_MAX, chunked, lines_of, opened, suffix_of
 from stream_scorer.adapters.tables.places import Place
 from stream_scorer.core.wire.strict_json import Refusal, loads_strict
 from stream_scorer.errors import UsageError
@@ -79,9 +78,7 @@ class TableFile:
         sides = tuple(f"{side}." for side in self._layout.sides)
         unknown = UnknownFields(self._path, self._layout)
         for number, line in self.lines():
-            row = loads_strict(line)
-            if isinstance(row, Refusal):
-                raise _refused(self._path, number, row)
+            row = strict_object(self._path, number, line)
             unknown.look(row)
             if sides and any(name.startswith(sides) for name in row):
                 row = plan_of(self._path, list(row), self._layout, where=f"line {number}").message(row)
@@ -110,8 +107,8 @@ class TableFile:
             size = max(self._path.stat().st_size, 1)
             self._share = lambda: 1.0 if raw.closed else raw.tell() / size
             header, rows = read_csv(self._path, text)
-            for chunk in _chunks(rows):
-                yield from self._messages(plan, [line for line, _ in chunk], _cells(header, chunk, types, plan))
+            for lines, chunk in _chunks(rows):
+                yield from self._messages(plan, lines, _cells(header, chunk, types, plan))
 
     def _looked_over(self) -> tuple[ReadingPlan, CellTypes]:
         """Read the whole file once: for the types of its columns, and so that nothing is made of half a file that is no CSV."""
@@ -120,10 +117,10 @@ class TableFile:
             plan = plan_of(self._path, header, self._layout, where="line 1: the header")
             types = CellTypes(plan.kinds())
             own = {name: kind for name, kind in plan.own.items() if kind is not FEATURE}
-            for chunk in _chunks(rows):
-                for _, row in chunk:
+            for lines, chunk in _chunks(rows):
+                for row in chunk:
                     types.look(header, row)
-                self._check(own, [line for line, _ in chunk], _cells(header, chunk, types, plan))
+                self._check(own, lines, _cells(header, chunk, types, plan))
         return plan, types
 
     def _parquet(self) -> Iterator[tuple[int, Message]]:
@@ -157,19 +154,28 @@ class TableFile:
         }
 
 
+def strict_object(path: Path, number: int, line: bytes) -> Message:
+    """Parse a line as strictly as a record of a topic, but for its size. Raises UsageError with the line's number."""
+    row = loads_strict(line, bytes_max=LINE_BYTES_MAX)
+    if isinstance(row, Refusal):
+        raise _refused(path, number, row)
+    return row
+
+
 def _refused(path: Path, number: int, refusal: Refusal) -> UsageError:
     if refusal.code == "not_utf8":
         return UsageError(f"{path} is not UTF-8 text: line {number}")
     return UsageError(f"{path}, line {number}: {refusal.message}")
 
 
-def _cells(header: Sequence[str], chunk: Sequence[Row], types: CellTypes, plan: ReadingPlan) -> dict[str, list[object]]:
+def _cells(
+    header: Sequence[str], chunk: Sequence[list[str]], types: CellTypes, plan: ReadingPlan
+) -> dict[str, list[object]]:
     kinds = plan.kinds()
     return {
-        name: types.values(name, [row[place] for _, row in chunk]) for place, name in enumerate(header) if name in kinds
+        name: types.values(name, [row[place] for row in chunk]) for place, name in enumerate(header) if name in kinds
     }
 
 
-def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while chunk := list(islice(rows, CHUNK_ROWS)):
-        yield chunk
+def _chunks(rows: Iterator[Row]) -> Iterator[tuple[list[int], list[list[str]]]]:
+    return chunked(rows, CHUNK_ROWS, lambda cells: sum(map(len, cells)))

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from stream_scorer.adapters.files import archives
 from stream_scorer.adapters.files.mojo_files import MODEL, read_mojo
 from stream_scorer.adapters.files.vector_files import read_vectors
+from stream_scorer.adapters.tables import unpacked
+from stream_scorer.adapters.tables.unpacked import check_archive
 from stream_scorer.errors import UsageError
 
 
 @pytest.fixture
 def bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(archives, "SMALL_BYTES", 2**20)
+    monkeypatch.setattr(unpacked, "SMALL_BYTES", 2**20)
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         for name in (MODEL, "ids.npy", "vectors.npy"):
             archive.writestr(name, b"\0" * 2**20)
@@ -31,7 +32,7 @@ def test_vectors_that_unpack_to_far_more_are_not_unpacked(bomb: Path) -> None:
 
 
 def test_what_is_packed_as_models_are_may_be_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "SMALL_BYTES", 100)
+    monkeypatch.setattr(unpacked, "SMALL_BYTES", 100)
     with zipfile.ZipFile(tmp_path / "m.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("numbers", "".join(f"{number / 7}," for number in range(1_000)))
-        archives.check_unpacked(tmp_path / "m.zip", archive)
+        check_archive(tmp_path / "m.zip", archive)

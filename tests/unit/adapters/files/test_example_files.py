@@ -209,3 +209,31 @@ def test_an_id_that_is_a_hash_is_the_same_beside_others_and_in_any_format(tmp_pa
         for offer, label in zip(chunk.offer, chunk.accepted, strict=True)
     ]
     assert rows == [("a", 1), ("a", 0), ("c", 0)]
+
+
+TWICE = {
+    "a label": b'"accepted":0',
+    "an id that has colons": b'"offer_id":"a:b:c"',
+    "a null": b'"propensity":null,"propensity":0.5',
+    "an escaped name": rb'"accepte\u0064":0',
+    "an unknown field": b'"more":1,"more":2',
+    "a feature": b'"offer_features":{"x":1,"x":2}',
+    "features": b'"offer_features":{"x":1},"offer_features":{"x":2}',
+    "a feature's column": b'"offer_features.x":1,"offer_features.x":2',
+    "a label beside columns": b'"offer_features.x":1,"accepted":0',
+}
+
+
+@pytest.mark.parametrize("what", TWICE)
+def test_a_key_given_twice_is_refused(tmp_path: Path, what: str) -> None:
+    line = b'{"customer_id":"c","offer_id":"o","accepted":1%b}\n'
+    (tmp_path / "a.jsonl").write_bytes(line % b"" + line % (b"," + TWICE[what]))
+    with pytest.raises(UsageError, match=r"a\.jsonl, line 2: .*twice"):
+        list(ExampleFiles.at(tmp_path / "a.jsonl").chunks())
+
+
+def test_colons_nulls_and_unknown_fields_are_read(tmp_path: Path) -> None:
+    more = b'"request_id":"a:b","cause":null,"release_id":"r","label_time_ms":1,"note":{"x":[1]},"offer_features":{"u":"http://x"}'
+    (tmp_path / "a.jsonl").write_bytes(b'{"customer_id":"c","offer_id":"o","accepted":1,%b}\n' % more)
+    (chunk,) = ExampleFiles.at(tmp_path / "a.jsonl").chunks()
+    assert chunk.offers.features == [{"u": "http://x"}]

@@ -1,0 +1,127 @@
+"""Labelled rows of JSON lines as columns, features still as the bytes that the line has for them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stream_scorer.adapters.tables.layouts import LABELS, UnknownFields, plan_of
+from stream_scorer.adapters.tables.lines import chunked
+from stream_scorer.adapters.tables.reader import TableFile, strict_object
+from stream_scorer.errors import UsageError
+
+Columns = Mapping[str, tuple[Any, ...]]  # the values of all rows, features as msgspec.Raw
+Listed = Mapping[str, list[Any]]  # the same, features as the bytes of their text
+
+_ABSENT = msgspec.Raw(b"null")
+_OBJECT = ord("{")
+_UNREAD = {"cause", "release_id", "label_time_ms"}
+
+
+class _Row(msgspec.Struct, gc=False):
+    """A row of JSON lines, its values as they are."""
+
+    customer_id: Any = None
+    offer_id: Any = None
+    accepted: Any = None
+    example_id: Any = None
+    revision: Any = None
+    request_id: Any = None
+    customer_features: msgspec.Raw = _ABSENT
+    offer_features: msgspec.Raw = _ABSENT
+    rank: Any = None
+    score: Any = None
+    propensity: Any = None
+    keep_prob: Any = None
+    request_time_ms: Any = None
+    exposure: Any = None
+    cause: Any = None  # this and what follows is known, and not read
+    release_id: Any = None
+    label_time_ms: Any = None
+
+
+_decode_row = msgspec.json.Decoder(_Row).decode
+_decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+COLUMNS = _Row.__struct_fields__
+
+
+def json_lines(file: Path, rows_max: int) -> Iterator[tuple[list[int], Listed]]:
+    """Yield the numbers of the lines, and their columns, a bounded number of rows at a time.
+
+    Raises UsageError with file, line and reason for what is no strict JSON.
+    """
+    unknown = UnknownFields(file, LABELS)
+    for numbers, lines in chunked(TableFile(file, LABELS, format="jsonl").lines(), rows_max, len):
+        columns = _columns([_row(file, number, line) for number, line in zip(numbers, lines, strict=True)])
+        if not _name_each_key_once(lines, columns):
+            _check_each(file, numbers, lines)
+        for line in takewhile(lambda _: not unknown.is_over, lines):
+            unknown.look(_decode_names(line))
+        yield numbers, _listed(columns)
+    unknown.say()
+
+
+def _columns(rows: Sequence[_Row]) -> Columns:
+    return dict(zip(COLUMNS, zip(*map(msgspec.structs.astuple, rows), strict=True), strict=True))
+
+
+def _check_each(file: Path, numbers: Sequence[int], lines: Sequence[bytes]) -> None:
+    """Refuse the first line in which a key comes twice: the decoder has kept the last value and said nothing."""
+    for number, line in zip(numbers, lines, strict=True):
+        if not _name_each_key_once([line], _columns([_row(file, number, line)])):
+            strict_object(file, number, line)
+
+
+def _row(file: Path, number: int, line: bytes) -> _Row:
+    if b"_features." in line:
+        return _nested(file, number, line)
+    try:
+        return _decode_row(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{file}, line {number}: {error}") from error
+
+
+def _name_each_key_once(lines: Sequence[bytes], columns: Columns) -> bool:
+    """Prove that no key comes twice; False where it stays open: null values, unknown keys, colons in text.
+
+    Outside its features a line has a colon for each key, and never fewer colons than fields that were read. So where
+    the sums over all lines agree they agree for each line, and no key is left that could be a second one.
+    """
+    sides = [[side for side in columns[name] if side is not _ABSENT] for name in LABELS.sides]
+    own = sum(len(lines) - columns[name].count(None) for name in columns if name not in LABELS.sides)
+    in_features = sum(b"".join(side).count(b":") for side in sides)
+    return b"".join(lines).count(b":") == own + sum(map(len, sides)) + in_features
+
+
+def _nested(file: Path, number: int, line: bytes) -> _Row:
+    """Read a row whose features may be columns such as customer_features.age."""
+    row = strict_object(file, number, line)
+    own = {name: row[name] for name in COLUMNS if name in row}
+    for side, columns in plan_of(file, list(row), LABELS, where=f"line {number}").single.items():
+        own[side] = {feature: row[column] for column, feature in columns.items()}
+    return _Row(**{name: _raw(value) if name in LABELS.sides else value for name, value in own.items()})
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def _listed(columns: Columns) -> dict[str, list[Any]]:
+    return {
+        name: list(map(_text_of, map(bytes, column))) if name in LABELS.sides else list(column)
+        for name, column in columns.items()
+        if name not in _UNREAD
+    }
+
+
+def _text_of(text: bytes) -> bytes | None:
+    """Return features as the bytes of a JSON object; they may come as text that holds it."""
+    if text[0] == _OBJECT:
+        return text
+    if text.startswith(b'"'):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # where its row is read, its place is known
+            return msgspec.json.decode(text, type=str).encode()
+    return None if text == b"null" else text
