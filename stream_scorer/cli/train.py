@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from stream_scorer.core.towers.model import Model
     from stream_scorer.services.learning.trainer import Trained
-    from stream_scorer.services.learning.tuner import Trial
+    from stream_scorer.services.learning.trials import Trial
     from stream_scorer.training.joint import Epoch
     from stream_scorer.training.options import TrainOptions
 
@@ -82,7 +83,11 @@ def train(
         bool, typer.Option("--tune", help="Search temperature, sizes and more on an inner split by time first.")
     ] = False,
     tune_seconds: Annotated[
-        float, typer.Option(min=1, help="How long to search and then train, once all is read.")
+        float,
+        typer.Option(
+            min=1,
+            help="How long to search and then train, once all is read; no search where one training takes longer.",
+        ),
     ] = 90.0,
     members: Annotated[
         int,
@@ -193,8 +198,8 @@ def _trained(
         lesson = replace(lesson, survey=survey)
         if tune_s is None:
             return finish(lesson, options, report=report)
-        tuned = search(lesson, options, seconds=tune_s, clock=SystemClock(), report=tried)
-        return finish(lesson, tuned.options, tuned=tuned.facts, report=report)
+        tuning = search(lesson, options, seconds=tune_s, clock=SystemClock(), report=tried)
+        return finish(lesson, tuning.options, tuning=tuning, report=report)
 
 
 def _end(number: int, frame: "FrameType | None") -> None:
@@ -220,10 +225,7 @@ def _shown() -> "Iterator[tuple[Callable[[Trial], None], Callable[[Epoch], None]
         task = bar.add_task("reading", total=None, said="")
 
         def tried(trial: "Trial") -> None:
-            setting = ", ".join(f"{name} {value}" for name, value in trial.setting.items()) or "as given"
-            bar.update(
-                task, description="tuning", said=f"{setting}: {trial.badness:.4f}{' kept' if trial.kept else ''}"
-            )
+            bar.update(task, description="tuning", said=_trial_line(asdict(trial)))
 
         def report(epoch: "Epoch") -> None:
             bar.update(task, description="training", total=epoch.epochs, completed=epoch.number, said=_said(epoch))
@@ -232,6 +234,14 @@ def _shown() -> "Iterator[tuple[Callable[[Trial], None], Callable[[Epoch], None]
             bar.console.print(f"caution: {caution}", markup=False, highlight=False, soft_wrap=True)
 
         yield tried, report, say
+
+
+def _trial_line(trial: dict[str, Any]) -> str:
+    from stream_scorer.services.learning.trials import setting_text
+
+    figure = f"{trial['figure']} {abs(trial['badness']):.4f}"
+    ended = f"{trial['epochs']} epochs, {trial['seconds']:.1f} s, {trial['ended']}"
+    return f"{setting_text(trial['setting']) or 'as given'}: {figure} ({ended}){', kept' if trial['kept'] else ''}"
 
 
 def _said(epoch: "Epoch") -> str:
@@ -243,7 +253,6 @@ def _said(epoch: "Epoch") -> str:
 
 def _tell(model: "Model", epochs: "Sequence[Epoch]", out: Path, seconds: float, as_json: bool) -> None:
     import json
-    from dataclasses import asdict
 
     facts: dict[str, Any] = dict(model.facts)
     for caution in (facts.get("judged") or {}).get("cautions", ()):
@@ -294,8 +303,9 @@ def _summary(facts: dict[str, Any]) -> "Iterator[str]":
         yield f"held out: {facts['held_out_rows']:,} rows, loss {facts['held_out_loss']:.4f}"
     if judged := facts.get("judged"):
         yield from _judged(judged)
-    if facts.get("tuned"):
-        yield f"tuned over {len(facts['tuned'])} trials"
+    if tuning := facts.get("tuning"):
+        yield f"tuned for {tuning['seconds']:.1f} s: {tuning['outcome']}"
+        yield from (f"  {_trial_line(trial)}" for trial in facts["tuned"])
     if (members := facts.get("options", {}).get("members", 1)) > 1:
         yield f"{members} towers side by side; the nDCG held out is that of one of them"
     if ours["within_customer"] is not None:

@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.core.evaluation.auc import auc_within
-from stream_scorer.core.held_out.questions import accepted_pairs, ask, quality, rank
+from stream_scorer.core.held_out.questions import Floats, accepted_pairs, ask, by_customer, quality, rank
 from stream_scorer.core.held_out.ranking_quality import Scores
 from stream_scorer.training.modules import Batch, TowerModule
+from stream_scorer.training.objective import AcceptanceHead
 
 K = 10
 
@@ -38,17 +40,39 @@ class HeldOutRanking:
         self.data = data
         self.questions = ask(data, accepted_pairs(data, learned), rows)
 
-    @torch.no_grad()
     def ndcg(self, user: TowerModule, item: TowerModule) -> tuple[float, float]:
         """Return the nDCG of the first ten, as a mean over customers, and its standard error."""
+        found = self.by_customer(user, item)
+        return (float(found.mean()), float(found.std() / len(found) ** 0.5)) if len(found) else (0.0, 0.0)
+
+    @torch.no_grad()
+    def by_customer(self, user: TowerModule, item: TowerModule) -> Floats:
+        """Return the nDCG of the first ten of each customer (C,), always in the same order."""
         views = self.questions.view
         if not len(views):
-            return 0.0, 0.0
+            return np.zeros(0)
         items = item(Batch.of(self.data.catalog, np.arange(len(self.data.catalog)))).T
 
         def scores_of(block: slice) -> Scores:
             scores: Scores = (user(Batch.of(self.data.customers, views[block])) @ items).cpu().numpy()
             return scores
 
-        found = quality(self.questions, rank(self.questions, scores_of, K)).ndcg
-        return float(found.mean()), float(found.std() / len(found) ** 0.5)
+        return quality(self.questions, rank(self.questions, scores_of, K)).ndcg
+
+
+@torch.no_grad()
+def losses_by_customer(
+    data: TrainingSet, rows: Places, user: TowerModule, item: TowerModule, head: AcceptanceHead
+) -> Floats:
+    """Return the mean log loss of each customer's held-out rows (C,), for the objective `shown`."""
+    customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
+    offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
+    outputs = user.outputs(Batch.of(data.customers, customers.astype(np.int64)))[torch.from_numpy(customer_of)]
+    items = item(Batch.of(data.offers, offers.astype(np.int64)))[torch.from_numpy(offer_of)]
+    at = outputs.device
+    ranks = torch.from_numpy(data.rank[rows].astype(np.int64)).to(at)
+    log_odds = head.log_odds((F.normalize(outputs, dim=1) * items).sum(dim=1), outputs, ranks)
+    accepted = torch.from_numpy(data.accepted[rows].astype(np.float32)).to(at)
+    losses = F.binary_cross_entropy_with_logits(log_odds, accepted, reduction="none").cpu().numpy()
+    _, who = np.unique(data.who[rows], return_inverse=True)
+    return by_customer(losses.astype(np.float64), who.reshape(-1))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stream_scorer.core.datasets.splits import split_by_time, split_within_customers
+from stream_scorer.core.datasets.splits import split_by_time, split_for_ids
 from stream_scorer.core.datasets.survey import Survey
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.core.datasets.traits import traits_of
@@ -57,7 +57,7 @@ class Lesson:
         """Return the rows to learn from and those to hold out."""
         by_id = any(isinstance(slot, Category) and slot.from_id for slot in self.user_spec.slots)
         within = recipe.objective == "catalog" and by_id
-        return (split_within_customers if within else split_by_time)(self.data, recipe.held_out)
+        return (split_for_ids if within else split_by_time)(self.data, recipe.held_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +107,13 @@ class Fitted:
         return self.epochs[self.best - 1]
 
 
-def fit(lesson: Lesson, options: TrainOptions, *, report: Callable[[Epoch], None]) -> Fitted:
+def fit(
+    lesson: Lesson, options: TrainOptions, *, report: Callable[[Epoch], object], first: Fitted | None = None
+) -> Fitted:
     """Train until the held-out figure stops improving, and return the towers of the best epoch.
 
-    Training stops `patience` epochs after the best one. The same data, options and number of threads give the same
+    Training stops `patience` epochs after the best one, or where `report` returns True. `first` is a finished training by
+    the same options, from which only what comes after it goes on. The same data, options and number of threads give the same
     towers. Raises UsageError when there is too little to learn from, and for an ensemble whose towers read more than an
     id.
     """
@@ -127,7 +130,7 @@ def fit(lesson: Lesson, options: TrainOptions, *, report: Callable[[Epoch], None
             f"members must be 1 where towers read more than an id or have hidden layers, got {recipe.members}"
         )
     rows, held_out = lesson.split(recipe)
-    fitted = _trained(lesson, recipe, rows, held_out, report, end=recipe.epochs)
+    fitted = first or _trained(lesson, recipe, rows, held_out, report, end=recipe.epochs)
     if not recipe.refit or not len(held_out):
         return _with_others(fitted, lambda other: _trained(lesson, other, rows, held_out, report, end=other.epochs))
     everything, nothing = np.arange(len(lesson.data)), held_out[:0]
@@ -137,7 +140,7 @@ def fit(lesson: Lesson, options: TrainOptions, *, report: Callable[[Epoch], None
 
     measured = _tower(fitted.user), _tower(fitted.item)
     again = _with_others(refit(recipe), refit)
-    return replace(fitted, user=again.user, item=again.item, head=again.head, measured=measured)
+    return replace(fitted, recipe=recipe, user=again.user, item=again.item, head=again.head, measured=measured)
 
 
 def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
@@ -163,7 +166,7 @@ def _tower(module: TowerModule) -> Tower:
 
 
 def _trained(
-    lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places, report: Callable[[Epoch], None], *, end: int
+    lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places, report: Callable[[Epoch], object], *, end: int
 ) -> Fitted:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -195,7 +198,7 @@ class _Training:
         self.modules = nn.ModuleList([self.user, self.item, self.head]).to(_device(recipe))
         self.objective = Objective(data, self.user, self.item, self.head, recipe=recipe, learned=self.rows)
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)
-        self.ranking = HeldOutRanking(data, self.rows, held_out)
+        self.ranking = HeldOutRanking(data, rows, held_out)
         # requests are shuffled, or customers among the catalog, rather than rows: a customer is embedded once for all
         # of them
         self.group = (data.customer if self.catalog_only else data.request)[self.rows]
@@ -207,17 +210,19 @@ class _Training:
         step_rows_max = CATALOG_ROWS_MAX if self.catalog_only else self.recipe.batch_rows
         return max(-(-rows // step_rows_max), min(self.recipe.epoch_steps_min, rows // ROWS_MIN), 1)
 
-    def run(self, report: Callable[[Epoch], None], end: int) -> Fitted:
+    def run(self, report: Callable[[Epoch], object], end: int) -> Fitted:
         epochs: list[Epoch] = []
         best, least, kept = 0, float("inf"), self._state()
         while len(epochs) < end and (not best or len(epochs) - best < self.recipe.patience):
             epoch = self._epoch(len(epochs) + 1)
             epochs.append(epoch)
-            report(epoch)
+            stopped = report(epoch) is True
             least = min(least, epoch.badness)
             # learning rates fall, so an epoch that is worse only within noise is the better one
             if not best or not len(self.held_out) or epoch.badness - epoch.held_out_ndcg_error <= least:
                 best, kept = epoch.number, self._state()
+            if stopped:
+                break
         self.modules.load_state_dict(kept)
         self.modules.eval()
         return Fitted(self.user, self.item, self.head, self.recipe, tuple(epochs), best, self.held_out)

@@ -4,6 +4,7 @@ import numpy as np
 
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
 
+_BY_KNOWN_MIN = 0.95
 _SCATTER, _SCATTER_MAX, _MIX = np.uint64(2_654_435_769), np.uint64(2**32), np.uint64(0xBF58476D1CE4E5B9)
 
 
@@ -44,6 +45,23 @@ def split_within_customers(data: TrainingSet, share: float) -> tuple[Places, Pla
     late = np.zeros(len(data), bool)
     late[order[place >= np.repeat(count - held, count)]] = True
     return _both(data, late)
+
+
+def split_for_ids(data: TrainingSet, share: float) -> tuple[Places, Places]:
+    """Split by time where nearly all that is held out is by customers known from before, else within customers.
+
+    Serving looks forward, so time comes first. But a customer who is held out as a whole teaches an id nothing, and where
+    customers come once and go, as in sets of ratings, the latest rows would be judged by towers that know none of them.
+    """
+    rows, held_out = split_by_time(data, share)
+    times = data.request_time_ms
+    if not share or times[0] == times[-1] or not len(held_out):
+        return split_within_customers(data, share)
+    accepted = held_out[data.accepted[held_out] == 1]
+    known = np.zeros(len(data.customer_ids), bool)
+    known[data.who[rows[data.accepted[rows] == 1]]] = True
+    by_known = known[data.who[accepted]].mean() if len(accepted) else 0.0
+    return (rows, held_out) if by_known >= _BY_KNOWN_MIN else split_within_customers(data, share)
 
 
 def _both(data: TrainingSet, late: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> tuple[Places, Places]:

@@ -1,8 +1,7 @@
 """Trains a model from labelled examples: specs from the data, arrays, towers, and the facts about it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.spec_extension import extended
 from stream_scorer.errors import UsageError
 from stream_scorer.services.learning.held_out_facts import held_out_facts
+from stream_scorer.services.learning.trials import Tuning
 from stream_scorer.training.export import export
 from stream_scorer.training.joint import Epoch, Fitted, Lesson, fit
 from stream_scorer.training.options import TrainOptions
@@ -78,17 +78,17 @@ def finish(
     lesson: Lesson,
     options: TrainOptions,
     *,
-    tuned: Sequence[Mapping[str, Any]] = (),
+    tuning: Tuning | None = None,
     report: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Trained:
     """Train on an encoded lesson, and check and measure what came out.
 
-    `tuned` are the trials behind the options, for the facts.
+    `tuning` is the search behind the options: its trials are among the facts, and its best training is gone on from.
     """
     data = lesson.data
-    fitted = fit(lesson, options, report=report)
+    fitted = fit(lesson, options, report=report, first=None if tuning is None else tuning.first)
     model = export(fitted, data.customers, data.offers, data.catalog, _facts(lesson, fitted, options))
-    facts = {**model.facts, **held_out_facts(model, lesson, fitted), "tuned": list(tuned)}
+    facts = {**model.facts, **held_out_facts(model, lesson, fitted), **({} if tuning is None else tuning.facts)}
     return Trained(Model(model.model_id, model.user_tower, model.item_tower, facts), fitted.epochs)
 
 

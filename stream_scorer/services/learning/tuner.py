@@ -1,101 +1,114 @@
-"""Searches what a training is told, one thing after the other, judged on an inner split of the rows by time."""
+"""Searches what a training is told, one thing after the other, within a given time.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from statistics import median
+The default is the first trial, and stays unless another one beats it by more than noise on the same held-out questions.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from stream_scorer.ports import Clock
-from stream_scorer.training.joint import Lesson, fit
-from stream_scorer.training.options import Recipe, TrainOptions
+from stream_scorer.services.learning.trial_watch import TrialWatch
+from stream_scorer.services.learning.trials import Setting, Trial, Tried, Tuning, setting_text
+from stream_scorer.services.learning.tuned_settings import nearest, settings_to_try
+from stream_scorer.training.held_out import HeldOutRanking, losses_by_customer
+from stream_scorer.training.joint import Epoch, Fitted, Lesson, fit
+from stream_scorer.training.options import TrainOptions
 
 _HELD_OUT = 0.2
-_BETTER = 0.002  # relative; less is luck
-_STRAY = 0.5  # of the nDCG's standard error: about that of a difference, since both are of the same customers
+_STEP_ERRORS = 1.0  # standard errors of a paired difference that a step needs
+_SURE_ERRORS = 2.0  # that the end result needs over the default: the best of many trials is lucky, too
+_WHOLE_TRIALS_MIN = 3  # with time for fewer, trials have fewer epochs
+_TRIALS_WANTED = 4
+_EPOCHS_MIN = 3
+_SHORTENED_MIN = 0.12  # of the epochs
+_ALL_ROWS = 1.1 / (1 - _HELD_OUT)  # a training of all rows takes so many times a trial, and some more than estimated
 _MEMBERS = 4
-
-Setting = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One training of the search.
-
-    `badness` is the held-out loss, or the negative nDCG@10 for the objective `catalog`.
-    """
-
-    setting: dict[str, Any]
-    badness: float
-    epochs: int
-    kept: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Tuned:
-    """The options that were best, and all trials."""
-
-    options: TrainOptions
-    trials: tuple[Trial, ...]
-
-    @property
-    def facts(self) -> list[dict[str, Any]]:
-        """The trials as JSON values."""
-        return [asdict(trial) for trial in self.trials]
+_INSTANT_S = 1e-9
 
 
 def tune(
     lesson: Lesson, options: TrainOptions, *, seconds: float, clock: Clock, report: Callable[[Trial], None]
-) -> Tuned:
-    """Move from setting to setting while it gets better, until nothing is left to try, or just what the last training needs of the time.
+) -> Tuning:
+    """Search within `seconds`, of which what the training after it needs is kept back.
 
-    What is given in `options` is where the search begins. Towers of ids alone get as many members as there is time for,
-    a few.
+    It moves from setting to setting while it gets better. Trials have fewer epochs where whole ones would be too few in
+    the time; where not even those fit, nothing is searched, and the outcome says so. What is given in `options` is where
+    the search begins. Towers of ids alone get as many members as there is time for, a few.
     """
-    search = _Tuning(lesson, options, clock.monotonic_s() + seconds, clock, report)
-    for name, values_around in _settings(search.recipe, lesson):
-        search.walk(name, values_around(search.recipe))
-    return Tuned(search.with_members(), tuple(search.trials))
+    return _OptionSearch(lesson, options, seconds, clock, report).run()
 
 
-class _Tuning:
+class _OptionSearch:
     """Where the search stands."""
 
     def __init__(
-        self, lesson: Lesson, options: TrainOptions, end_s: float, clock: Clock, report: Callable[[Trial], None]
+        self, lesson: Lesson, options: TrainOptions, seconds: float, clock: Clock, report: Callable[[Trial], None]
     ) -> None:
-        self.lesson, self.best, self.end_s, self.clock, self.report = lesson, options, end_s, clock, report
-        self.trials: list[Trial] = []
-        self.seconds: list[float] = []
-        self.badness = float("inf")
+        self.lesson, self.given, self.clock, self.report = lesson, options, clock, report
+        self.begun_s = clock.monotonic_s()
+        self.seconds, self.end_s = seconds, self.begun_s + seconds
+        self.recipe = lesson.recipe(options)
         self.averaged = (
             lesson.ids_alone and lesson.earlier is None and self.recipe.objective == "catalog" and not options.hidden
         )
         self.members_max = max(options.members, _MEMBERS if self.averaged else 1)
-        self._try({})
+        self.trials: list[Trial] = []
+        self.best: Tried | None = None
+        self.default: Tried | None = None
+        self.trial_s = 0.0  # of the best options, with all their epochs
+        self.share = 1.0  # of the epochs that a trial has
 
-    @property
-    def recipe(self) -> Recipe:
-        """The best so far, with nothing left open."""
-        return self.lesson.recipe(self.best)
+    def run(self) -> Tuning:
+        """Measure how long a training takes, search, and decide."""
+        self._probe()
+        takes = f"one training takes about {self._after_s():,.0f} s"
+        if self._after_s() > self._left_s():
+            return self._as_given(f"{takes}, more than what is left of the {self.seconds:g} s given")
+        self._shorten()
+        if self.share < _SHORTENED_MIN or self._try({}) is None:
+            return self._as_given(f"{takes}, which leaves too little of the {self.seconds:g} s given for trials")
+        self.default = self.best
+        for name, values_around in settings_to_try(self.recipe, self.lesson, shortened=self.share < 1):
+            self._walk(name, values_around(self.lesson.recipe(self._trial_options({}))))
+        return self._decided()
 
-    @property
-    def trial_s(self) -> float:
-        """How long a trial takes.
+    def _probe(self) -> None:
+        """Train two epochs, which tells how long a training takes."""
+        watch = TrialWatch(self.clock, math.inf)
 
-        The first one sets things up, too, and those of other sizes take longer or shorter.
-        """
-        return median(self.seconds or [0.0])
+        def after_two(epoch: Epoch) -> bool:
+            return watch.stops(epoch) or epoch.number == 2
 
-    def with_members(self) -> TrainOptions:
-        """Return the best options, with as many members as can be trained in the time that is left."""
-        if not self.averaged or self.best.members > 1:
-            return self.best
-        left = int((self.end_s - self.clock.monotonic_s()) / max(self.trial_s, 1e-3)) - 1
-        return replace(self.best, members=max(1, min(self.members_max, left)))
+        fit(self.lesson, self._trial_options({}), report=after_two)
+        self.trial_s = watch.first_s + watch.epoch_s * (self.recipe.epochs - 1)
 
-    def walk(self, name: str, values: Sequence[Any]) -> None:
+    def _after_s(self) -> float:
+        """Return what the training behind the search takes, of all rows."""
+        return self.trial_s * _ALL_ROWS
+
+    def _shorten(self) -> None:
+        """Choose how many epochs a trial has, so that several fit into the time."""
+        fitting = (self._left_s() - self._after_s()) / max(self.trial_s, _INSTANT_S)
+        if fitting < _WHOLE_TRIALS_MIN and not self.averaged:  # members need the time more than trials do
+            self.share = min(1.0, max(fitting, 0.0) / _TRIALS_WANTED)
+
+    def _left_s(self) -> float:
+        return self.end_s - self.clock.monotonic_s()
+
+    def _trial_options(self, setting: Setting) -> TrainOptions:
+        options = replace(self.given, held_out=max(_HELD_OUT, self.given.held_out), refit=False, members=1)
+        if self.best is not None:
+            options = replace(options, **self.best.setting)
+        return replace(options, **setting)
+
+    def _walk(self, name: str, values: Sequence[Any]) -> None:
         """Try the values on both sides of where it stands, and go on in the direction that is better."""
-        start = _nearest(values, getattr(self.recipe, name))
+        now = self.lesson.recipe(self._trial_options({}))
+        start = nearest(values, getattr(now, name))
         for step in (1, -1):
             place, moved = start + step, False
             while 0 <= place < len(values) and self._try({name: values[place]}):
@@ -103,64 +116,86 @@ class _Tuning:
             if moved:
                 return
 
-    def _try(self, setting: Setting) -> bool:
-        begun_s = self.clock.monotonic_s()
-        if (
-            begun_s + self.trial_s * (2 + self.members_max) > self.end_s and self.trials
-        ):  # one to measure by, and the members
-            return False
-        options = replace(self.best, **setting)
-        fitted = fit(
-            self.lesson, replace(options, held_out=_HELD_OUT, refit=False, members=1), report=lambda epoch: None
+    def _try(self, setting: Setting) -> bool | None:
+        """Train by a setting; True where it is the best so far, None where there was no time."""
+        members = self.members_max if self.averaged and self.trials else 1
+        if self._left_s() < members * self._after_s() + (0.5 if self.trials else 1) * self.share * self.trial_s:
+            return None
+        options = self._trial_options(setting)
+        whole_epochs = self.lesson.recipe(options).epochs
+        if self.share < 1:
+            options = replace(options, epochs=max(_EPOCHS_MIN, round(self.share * whole_epochs)))
+        rival = () if self.best is None else self.best.fitted.epochs
+        watch = TrialWatch(self.clock, self.end_s, kept_back=members * whole_epochs * _ALL_ROWS, rival=rival)
+        fitted = fit(self.lesson, options, report=watch.stops)
+        if self.best is None and watch.given_up:
+            return None
+        return self._weighed(self._tried(setting, options, fitted), watch, whole_epochs)
+
+    def _weighed(self, found: Tried, watch: TrialWatch, whole_epochs: int) -> bool:
+        """Keep a trial for the record, and its options where they are the best so far."""
+        fitted = found.fitted
+        better = not watch.given_up and (self.best is None or found.beats(self.best, _STEP_ERRORS))
+        trial = Trial(
+            setting=found.last,
+            figure="loss" if fitted.best_epoch.held_out_ndcg is None else "nDCG@10",
+            badness=fitted.best_epoch.badness,
+            epochs=len(fitted.epochs),
+            seconds=round(watch.times_s[-1] - watch.begun_s, 3),
+            ended=watch.given_up
+            or ("all epochs" if len(fitted.epochs) == fitted.recipe.epochs else "no longer better"),
+            kept=better,
         )
-        self.seconds.append(self.clock.monotonic_s() - begun_s)
-        badness = fitted.best_epoch.badness
-        luck = max(_BETTER * abs(badness), _STRAY * fitted.best_epoch.held_out_ndcg_error)
-        better = badness < self.badness - luck
-        if better:
-            self.best, self.badness = options, badness
-        trial = Trial(dict(setting), badness, fitted.best, better)
         self.trials.append(trial)
         self.report(trial)
+        if better:
+            self.best, self.trial_s = found, watch.first_s + watch.epoch_s * (whole_epochs - 1)
         return better
 
+    def _tried(self, setting: Setting, options: TrainOptions, fitted: Fitted) -> Tried:
+        data, (learned, rows) = self.lesson.data, self.lesson.split(fitted.recipe)
+        if fitted.recipe.objective == "catalog":
+            units = -HeldOutRanking(data, learned, rows).by_customer(fitted.user, fitted.item)
+        elif fitted.recipe.objective == "shown" and len(rows):
+            units = losses_by_customer(data, rows, fitted.user, fitted.item, fitted.head)
+        else:
+            units = np.array([fitted.best_epoch.badness])
+        before = {} if self.best is None else self.best.setting
+        return Tried({**before, **setting}, dict(setting), fitted, units)
 
-def _settings(recipe: Recipe, lesson: Lesson) -> list[tuple[str, Callable[[Recipe], Sequence[Any]]]]:
-    """Return what is searched, the most telling first: a name, and its values in order around where the search stands."""
-    if recipe.objective == "shown":
-        return [
-            ("prior", lambda now: _around(now.prior, factor=3.0)),
-            ("dim", lambda now: _doubled(now.dim, most=128)),
-            ("hidden", lambda now: ((), (64,))),
-            ("catalog_weight", lambda now: (0.0, 0.3)),
-            ("temperature", lambda now: _around(now.temperature, factor=2.0)),
-            ("width", lambda now: _doubled(now.width, most=64)),
-            ("epochs", _epochs),
-        ]
-    return [
-        ("temperature", lambda now: _around(now.temperature, factor=1.2)),
-        ("dim", lambda now: _doubled(now.dim, most=256)),
-        *([("history", lambda now: (False, True))] if lesson.ids_alone else []),
-        ("learning_rate", lambda now: _around(now.learning_rate, factor=2.0)),
-        ("prior", lambda now: (0.0, 1.0, 3.0, 10.0, 30.0, 100.0)),
-        ("epochs", _epochs),
-    ]
+    def _decided(self) -> Tuning:
+        """Take the best trial where it is surely better than the default, else the default."""
+        best, default = self.best, self.default
+        assert best is not None
+        assert default is not None
+        tried = f"{len(self.trials)} trials"
+        if self.share < 1:
+            tried += f" of {default.fitted.recipe.epochs} in place of {self.recipe.epochs} epochs"
+        if best is not default and not best.beats(default, _SURE_ERRORS):
+            best, outcome = default, f"{tried}; none is surely better than the default, which stays"
+        elif best is default:
+            outcome = f"{tried}; none is better than the default by more than noise, which stays"
+        else:
+            outcome = f"{tried}; better than the default: {setting_text(best.setting)}"
+        options = replace(self.given, **best.setting)
+        whole = self.share == 1.0 and options.refit
+        if whole:  # the first half of the training is this trial
+            options = replace(options, held_out=best.fitted.recipe.held_out)
+        else:
+            options = replace(options, refit=options.refit and self._left_s() > 2 * self._after_s())
+        options = replace(options, members=self._members(options))
+        return Tuning(options, tuple(self.trials), self._taken_s(), outcome, best.fitted if whole else None)
 
+    def _members(self, options: TrainOptions) -> int:
+        """Return how many members can be trained in the time that is left."""
+        if not self.averaged or options.members > 1:
+            return options.members
+        return max(1, min(self.members_max, int(self._left_s() / max(self._after_s(), _INSTANT_S))))
 
-def _around(value: float, *, factor: float) -> Sequence[float]:
-    return tuple(value * factor**step for step in range(-4, 5))
+    def _as_given(self, reason: str) -> Tuning:
+        """Train without a search, and no longer than without --tune."""
+        options = replace(self.given, refit=self.given.refit and 2 * self._after_s() < self._left_s())
+        return Tuning(options, tuple(self.trials), self._taken_s(), f"nothing was searched: {reason}")
 
-
-def _epochs(now: Recipe) -> Sequence[int]:
-    return tuple(sorted({max(1, now.epochs // 2), now.epochs, now.epochs * 2}))
-
-
-def _doubled(value: int, *, most: int) -> Sequence[int]:
-    return tuple(sorted({value} | {2**power for power in range(3, 11) if 2**power <= most}))
-
-
-def _nearest(values: Sequence[Any], value: Any) -> int:
-    """Return the place of a value in the list, or of the nearest one."""
-    if value in values:
-        return values.index(value)
-    return min(range(len(values)), key=lambda place: abs(values[place] - value))
+    def _taken_s(self) -> float:
+        return self.clock.monotonic_s() - self.begun_s

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.core.datasets.splits import split_by_time, split_within_customers
+from stream_scorer.core.datasets.splits import split_by_time, split_for_ids, split_within_customers
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
 from stream_scorer.services.learning.trainer import derive_specs
 from stream_scorer.training.options import TrainOptions
@@ -68,6 +68,21 @@ def test_without_times_every_offer_is_held_out_of_some_customers_and_learned_fro
     )
     assert counts.min() > 0.1
     assert counts.max() < 0.35
+
+
+def test_ids_are_judged_by_time_where_customers_come_back() -> None:
+    data = built(request_time_ms=np.arange(3_000), accepted=np.ones(3_000, np.int8))
+    _, held_out = split_for_ids(data, 0.2)
+    assert held_out.tolist() == list(range(len(data) - len(held_out), len(data)))
+
+
+def test_ids_are_judged_within_customers_who_come_once() -> None:
+    part = tastes_meet(3_000).parts[0]
+    times = part.customer * 1_000_000 + np.arange(3_000)  # one customer after the other
+    data = built(request_time_ms=times, accepted=np.ones(3_000, np.int8))
+    rows, held_out = split_for_ids(data, 0.2)
+    assert set(data.who[rows].tolist()) == set(range(60))
+    assert held_out.tolist() == split_within_customers(data, 0.2)[1].tolist()
 
 
 def test_nothing_is_held_out_when_no_acceptance_would_be_left() -> None:

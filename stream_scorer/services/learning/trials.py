@@ -1,0 +1,79 @@
+"""What a search has tried: a trial for the record, what came of it all, and whether one training beats another."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stream_scorer.core.held_out.questions import Floats
+from stream_scorer.training.joint import Fitted
+from stream_scorer.training.options import TrainOptions
+
+Setting = Mapping[str, Any]
+
+_BETTER = 0.002  # relative; less is luck, however sure
+_UNITS_MIN = 10  # held-out customers; with fewer there is no standard error to go by
+_BETTER_BY_FEW = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training of the search: its held-out figure, how many epochs and seconds it took, and why it ended.
+
+    `badness` is the held-out loss, or the negative nDCG@10 for the objective `catalog`.
+    """
+
+    setting: dict[str, Any]
+    figure: str
+    badness: float
+    epochs: int
+    seconds: float
+    ended: str
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """The options that were best, all trials, and in a sentence what came of it.
+
+    `first` is the best trial where it was trained as a whole, so that only the rest of the training is left to do.
+    """
+
+    options: TrainOptions
+    trials: tuple[Trial, ...]
+    seconds: float
+    outcome: str
+    first: Fitted | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All of it as JSON values, for the model's facts."""
+        return {
+            "tuned": [asdict(trial) for trial in self.trials],
+            "tuning": {"seconds": round(self.seconds, 3), "outcome": self.outcome},
+        }
+
+
+@dataclass(slots=True)
+class Tried:
+    """A trial: all that it changes of the default, what of that was changed last, and the badness of each customer."""
+
+    setting: dict[str, Any]
+    last: dict[str, Any]
+    fitted: Fitted
+    units: Floats
+
+    def beats(self, other: "Tried", errors: float) -> bool:
+        """Say whether it is better by more than luck, customer by customer."""
+        gained = other.units - self.units
+        if len(gained) < _UNITS_MIN:
+            return bool(gained.size) and float(gained.mean()) > _BETTER_BY_FEW * abs(float(other.units.mean()))
+        error = float(gained.std(ddof=1)) / math.sqrt(len(gained))
+        return float(gained.mean()) > max(errors * error, _BETTER * abs(float(other.units.mean())), 1e-9)
+
+
+def setting_text(setting: Setting) -> str:
+    """Write a setting in words."""
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in setting.items()
+    )
