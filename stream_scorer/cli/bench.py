@@ -16,13 +16,14 @@ _USES = {
     "rank": {"delivery", "offers", "events", "rounds", "rate", "seconds", "batch", "partitions"},
     "join": {"delivery", "offers", "events", "rounds", "batch", "partitions", "held"},
     "train": {"rows", "plot"},
+    "quality": {"scale", "seed"},
 }
 
 
 def bench(
     ctx: typer.Context,
     *,
-    what: Annotated[str, typer.Option(help="rank, join or train.")] = "rank",
+    what: Annotated[str, typer.Option(help="rank, join, train or quality.")] = "rank",
     delivery: Annotated[
         str | None, typer.Option(show_default="both", help="exactly_once or at_least_once; see loop.delivery.")
     ] = None,
@@ -50,11 +51,14 @@ def bench(
             show_default=False, help="With train: also measure the learning curve, and draw it to this PNG file."
         ),
     ] = None,
+    scale: Annotated[float, typer.Option(min=0.05, max=20, help="Size of quality's worlds, beside the usual one.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of quality's worlds.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Measure a ranker beside a bare loop with records of equal size, a joiner, or training.
+    """Measure a ranker beside a bare loop with records of equal size, a joiner, training, or how good its defaults are.
 
-    It starts a Kafka and a Valkey of its own.
+    It starts a Kafka and a Valkey of its own. `--what quality` trains on five simulated worlds, beside what the worlds'
+    own odds and other libraries reach (extra `quality`).
     """
     one_of("what", what, tuple(_USES))
     refuse_all_but(ctx, {"what", "as_json", *_USES[what]}, f"--what {what} measures something else")
@@ -68,6 +72,9 @@ def bench(
             "held": held,
         }
         _bench_join(delivery, **sizes, as_json=as_json)
+        return
+    if what == "quality":
+        _bench_quality(scale, seed, as_json=as_json)
         return
     check_writable(plot, "--plot")
     if what == "train":
@@ -130,6 +137,18 @@ def _bench_train(rows: int, plot: Path | None, *, as_json: bool) -> None:
     if plot is not None:
         draw_learning([point.rows for point in points], curves_of(points), plot)
     print(json.dumps(training_data(facts, costs, points), indent=2) if as_json else training_page(facts, costs, points))
+
+
+def _bench_quality(scale: float, seed: int, *, as_json: bool) -> None:
+    import json
+
+    from stream_scorer.bench.quality.measures import measure_quality
+    from stream_scorer.bench.quality.report import quality_data, quality_page
+    from stream_scorer.simulation.quality_worlds import WORLDS
+
+    measured = measure_quality([make(seed, scale) for make in WORLDS], _say)
+    facts = {"scale": scale, "seed": seed}
+    print(json.dumps(quality_data(facts, measured), indent=2) if as_json else quality_page(facts, measured))
 
 
 def _say(what: str) -> None:

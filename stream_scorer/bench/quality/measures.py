@@ -1,0 +1,122 @@
+"""Trains by default options on each world, and judges it beside the world's own odds and the references."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_scorer.adapters.local.clock import SystemClock
+from stream_scorer.bench.quality.references import REFERENCES, MissingReference
+from stream_scorer.core.datasets.chunks import ExampleChunk
+from stream_scorer.core.evaluation.auc import auc_within
+from stream_scorer.core.held_out.ranking_quality import AcceptedPairs, ranking_quality, top_k
+from stream_scorer.services.learning.trainer import train_model
+from stream_scorer.simulation.quality_worlds import QualityWorld
+from stream_scorer.simulation.world import offer_id
+from stream_scorer.training.options import TrainOptions
+
+Scores = npt.NDArray[np.floating]
+Say = Callable[[str], None]
+
+K = 10
+_BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A figure of a world; `new` is that of new offers, where there are any, and `missing` says why there is no figure."""
+
+    world: str
+    by: str
+    figure: str
+    value: float | None
+    new: float | None = None
+    seconds: float = 0.0
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _WorldExamples:
+    """Examples of a world, as a training reads them."""
+
+    part: ExampleChunk
+
+    def chunks(self) -> Iterator[ExampleChunk]:
+        """See ExampleSource."""
+        yield self.part
+
+
+def measure_quality(worlds: Sequence[QualityWorld], say: Say) -> list[Measured]:
+    """Measure ours and all references on each world."""
+    measured: list[Measured] = []
+    for world in worlds:
+        say(
+            f"{world.name}: {len(world.log.customer):,} rows, {len(world.customers):,} customers, {len(world.offers):,} offers"
+        )
+        measured += [*_each(world)]
+    return measured
+
+
+def _each(world: QualityWorld) -> Iterator[Measured]:
+    by: dict[str, Callable[[QualityWorld], Scores | None]] = {"the world's odds": lambda one: one.truth, "ours": _ours}
+    for name, scores_of in {**by, **REFERENCES}.items():
+        clock = SystemClock()
+        start_s = clock.monotonic_s()
+        try:
+            scores = scores_of(world)
+        except MissingReference as missing:
+            yield Measured(world.name, name, _figure(world), None, missing=str(missing))
+            continue
+        if scores is not None:
+            value, new = judged(world, scores)
+            yield Measured(world.name, name, _figure(world), value, new, clock.monotonic_s() - start_s)
+
+
+def _figure(world: QualityWorld) -> str:
+    return f"nDCG@{K}" if world.ranks else "AUC within customer"
+
+
+def _ours(world: QualityWorld) -> Scores:
+    """Train by default options, and score what is judged."""
+    model = train_model(_WorldExamples(world.chunk()), world.catalog(), TrainOptions()).model
+    asked = world.views(world.judged)
+    users = model.user_tower.embed(asked.features, asked.ids).vectors
+    names = [offer_id(row) for row in range(len(world.offers))]
+    items = model.item_tower.embed(world.offers, names).vectors
+    if world.ranks:
+        return np.asarray(users @ items.T)
+    return np.asarray(np.einsum("np,np->n", users, items[world.judged.offer]))
+
+
+def judged(world: QualityWorld, scores: Scores) -> tuple[float, float | None]:
+    """Return the figure of scores, (T, N) where rankings are judged, else (T,), and that of new offers alone."""
+    rows, catalog = world.judged, len(world.offers)
+    if not world.ranks:
+        return float(auc_within(rows.customer, scores, rows.accepted).auc or 0.0), None
+    # where customers accept again each row is a question, else all rows of a customer are one: scores are the same for them
+    question = (
+        np.arange(len(rows.customer)) if world.repeats else np.unique(rows.customer, return_inverse=True)[1].reshape(-1)
+    )
+    first = np.unique(question, return_index=True)[1]
+    wanted = AcceptedPairs.of(question, rows.offer, catalog=catalog)
+    known = AcceptedPairs.of(world.log.customer, world.log.offer, catalog=catalog)
+    tops = [
+        top_k(_without_known(world, known, scores, first[start : start + _BLOCK]), K)
+        for start in range(0, len(first), _BLOCK)
+    ]
+    top = np.concatenate(tops)
+    new = wanted.of_offers(world.new) if world.new.any() else None
+    return _ndcg(top, wanted, catalog), None if new is None else _ndcg(top, new, catalog)
+
+
+def _without_known(world: QualityWorld, known: AcceptedPairs, scores: Scores, rows: npt.NDArray[np.int64]) -> Scores:
+    block = scores[rows].astype(np.float64)
+    if not world.repeats:
+        pairs = known.of_customers(world.judged.customer[rows])
+        block[pairs.customer, pairs.offer] = -np.inf
+    return block
+
+
+def _ndcg(top: npt.NDArray[np.int64], wanted: AcceptedPairs, catalog: int) -> float:
+    return float(ranking_quality(top, wanted, catalog=catalog).ndcg.mean())
