@@ -1,12 +1,23 @@
 """Rebuilds the state of one partition as it was when its positions were committed, from the three topics."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import chain
+from queue import SimpleQueue
 from sys import maxsize
+from threading import Event, Thread
 from typing import Literal, TypeVar
 
 import structlog
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_when_event_set,
+    wait_random_exponential,
+)
 
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
@@ -14,7 +25,7 @@ from stream_scorer.core.joining.join_state import ClosePoint, JoinTopics, Restor
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.joining.ring_shape import RingShape, differences, take_apart
 from stream_scorer.core.records import Partition, Position, Record
-from stream_scorer.errors import UsageError
+from stream_scorer.errors import Stopped, TransientError, UsageError
 from stream_scorer.ports import LogReader
 
 log = structlog.get_logger(__name__)
@@ -22,6 +33,8 @@ log = structlog.get_logger(__name__)
 State = TypeVar("State", PartitionJoin, PartitionClose)
 Point = TypeVar("Point", RestorePoint, ClosePoint)
 Emit = Literal["at_once", "at_close"]
+RESTORE_TRIES_S = 60
+CLOSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +66,94 @@ class _RestoreGround:
     rankings_next: int
     outcomes_next: int
     labels_end: int
+    stopping: Callable[[], bool]
 
     def rankings(self, start: int) -> Iterator[list[Record]]:
-        return self.reader.read(Partition(self.config.topics.rankings, self.number), start, self.rankings_next)
+        return self._read(self.config.topics.rankings, start, self.rankings_next)
 
     def outcomes(self, start: int) -> Iterator[list[Record]]:
-        return self.reader.read(Partition(self.config.topics.outcomes, self.number), start, self.outcomes_next)
+        return self._read(self.config.topics.outcomes, start, self.outcomes_next)
 
     def labels(self, start: int) -> Iterator[Record]:
-        return chain.from_iterable(
-            self.reader.read(Partition(self.config.topics.labels, self.number), start, self.labels_end)
-        )
+        return chain.from_iterable(self._read(self.config.topics.labels, start, self.labels_end))
+
+    def _read(self, topic: str, start: int, end: int) -> Iterator[list[Record]]:
+        for batch in self.reader.read(Partition(topic, self.number), start, end):
+            if self.stopping():
+                raise Stopped(f"stopped before partition {self.number} was restored")
+            yield batch
 
     def labels_beginning(self) -> int:
         return self.reader.beginning(Partition(self.config.topics.labels, self.number))
 
 
-def restore(number: int, reader: LogReader, config: JoinConfig) -> PartitionJoin | PartitionClose:
+class Restorer:
+    """Rebuilds the states of partitions, one after the other, in a thread beside the loop.
+
+    A daemon: a restore that hangs in the client while the brokers are away must not keep a stopped process alive.
+    """
+
+    def __init__(self, new_reader: Callable[[], LogReader], config: JoinConfig) -> None:
+        """Restore by readers of their own, since one that has failed may not recover."""
+        self._new_reader, self._config = new_reader, config
+        self._closing = Event()
+        self._queue: SimpleQueue[tuple[int, Future[PartitionJoin | PartitionClose]] | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="restore", daemon=True)
+        self._thread.start()
+
+    def submit(self, number: int) -> "Future[PartitionJoin | PartitionClose]":
+        """Return the state of a partition as it will be; see `restore` for what it may raise."""
+        restored: Future[PartitionJoin | PartitionClose] = Future()
+        self._queue.put((number, restored))
+        return restored
+
+    def _run(self) -> None:
+        while (asked := self._queue.get()) is not None:
+            number, restored = asked
+            if not restored.set_running_or_notify_cancel():
+                continue
+            try:
+                restored.set_result(self._restore(number))
+            except Exception as error:  # noqa: BLE001  # not swallowed: whoever asks for the result gets it
+                restored.set_exception(error)
+
+    def _restore(self, number: int) -> PartitionJoin | PartitionClose:
+        tries = Retrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_delay(RESTORE_TRIES_S) | stop_when_event_set(self._closing),
+            wait=wait_random_exponential(0.2, 5),
+            sleep=sleep_using_event(self._closing),
+            reraise=True,
+        )
+        return tries(self._restore_now, number)
+
+    def _restore_now(self, number: int) -> PartitionJoin | PartitionClose:
+        reader = self._new_reader()
+        try:
+            return restore(number, reader, self._config, stopping=self._closing.is_set)
+        finally:
+            reader.close()
+
+    def close(self) -> None:
+        """Stop restoring; wait for what is under way a second at most."""
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join(CLOSE_S)
+
+
+def restore(
+    number: int, reader: LogReader, config: JoinConfig, *, stopping: Callable[[], bool] = lambda: False
+) -> PartitionJoin | PartitionClose:
     """Rebuild a partition's state.
 
     Labels are read back to the end of their topic: what was written without its positions (at least once) counts as
-    emitted. Raises UsageError for positions that another way to emit has written.
+    emitted. Raises UsageError for positions that another way to emit has written, Stopped when `stopping` meanwhile.
     """
-    found = _find(number, reader, config)
+    found = _find(number, reader, config, stopping)
     return _restore_close(found) if config.emit == "at_close" else _restore_join(found)
 
 
-def _find(number: int, reader: LogReader, config: JoinConfig) -> _RestoreGround:
+def _find(number: int, reader: LogReader, config: JoinConfig, stopping: Callable[[], bool]) -> _RestoreGround:
     rankings, outcomes = Partition(config.topics.rankings, number), Partition(config.topics.outcomes, number)
     # waits for a predecessor's transaction; only then is the end of labels the end of what it wrote
     committed = reader.committed([rankings, outcomes])
@@ -94,6 +168,7 @@ def _find(number: int, reader: LogReader, config: JoinConfig) -> _RestoreGround:
         rankings_at.offset if rankings_at else reader.beginning(rankings),
         outcomes_at.offset if outcomes_at else reader.beginning(outcomes),
         labels_end,
+        stopping,
     )
 
 

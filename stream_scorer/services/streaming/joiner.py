@@ -2,19 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
-
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.core.wire.dead_letters import dead_letter_record
-from stream_scorer.errors import FatalStreamError, TransientError
+from stream_scorer.errors import FatalStreamError
 from stream_scorer.ports import Assignment, Clock, Fetched, LogReader, RecordSource, Telemetry
-from stream_scorer.services.streaming.join_restore import JoinConfig, restore
+from stream_scorer.services.streaming.join_restore import JoinConfig, Restorer
 from stream_scorer.services.streaming.loop import Work
 
 State = PartitionJoin | PartitionClose
@@ -22,7 +20,6 @@ State = PartitionJoin | PartitionClose
 ASK_EVERY_MS = 500
 # what became of answers, as the joins count it
 FATES = {"outcomes_joined": "joined", "duplicate_outcomes": "duplicate", "outcomes_erased": "erased"}
-RESTORE_TRIES_S = 60
 
 
 class Joiner:
@@ -42,7 +39,7 @@ class Joiner:
         look: Callable[[], None] = lambda: None,
     ) -> None:
         """Join what `source` reads; `look` raises when the ring's topics have changed under this worker."""
-        self._source, self._sink_ends, self._new_reader = source, sink_ends, new_reader
+        self._source, self._sink_ends = source, sink_ends
         self._config, self._clock, self._telemetry, self._look = config, clock, telemetry, look
         self._states: dict[int, State] = {}
         self._restoring: dict[int, Future[State]] = {}
@@ -50,7 +47,7 @@ class Joiner:
         self._read_ahead: set[int] = set()
         self._asked_ms: dict[int, int] = {}
         self._tell: Callable[[], None] = lambda: None
-        self._restorer = ThreadPoolExecutor(1, thread_name_prefix="restore")
+        self._restorer = Restorer(new_reader, config)
 
     def process(self, fetched: Fetched) -> Work | None:
         """See Job.process."""
@@ -188,20 +185,7 @@ class Joiner:
             self._restore(number)
 
     def _restore(self, number: int) -> None:
-        self._restoring[number] = self._restorer.submit(self._restore_now, number)
-
-    @retry(
-        retry=retry_if_exception_type(TransientError),
-        stop=stop_after_delay(RESTORE_TRIES_S),
-        wait=wait_random_exponential(0.2, 5),
-        reraise=True,
-    )
-    def _restore_now(self, number: int) -> State:
-        reader = self._new_reader()
-        try:
-            return restore(number, reader, self._config)
-        finally:
-            reader.close()
+        self._restoring[number] = self._restorer.submit(number)
 
     def _start_restored(self) -> None:
         for number in [number for number, restoring in self._restoring.items() if restoring.done()]:
@@ -211,7 +195,9 @@ class Joiner:
 
     def close(self) -> None:
         """Stop restoring."""
-        self._restorer.shutdown(wait=True, cancel_futures=True)
+        for restoring in self._restoring.values():
+            restoring.cancel()
+        self._restorer.close()
 
 
 def _by_partition(

@@ -1,6 +1,7 @@
 """The loop and the joiner on memory adapters: what happens when a batch is not written."""
 
 from collections.abc import Callable
+from concurrent.futures import wait
 
 import msgspec
 import pytest
@@ -64,8 +65,13 @@ class World:
             telemetry=telemetry,
         )
         loop = Loop(joiner, source, self.sink, bounds=BOUNDS, clock=self.clock, telemetry=telemetry)
+
+        def stopped() -> bool:
+            wait(joiner._restoring.values(), 60)  # else the clock, which is not the restore's, goes on meanwhile
+            return stopping()
+
         try:
-            loop.run(stopping=stopping, until_idle_s=5.0)
+            loop.run(stopping=stopped, until_idle_s=5.0)
         finally:
             joiner.close()
 

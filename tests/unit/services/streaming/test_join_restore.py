@@ -1,0 +1,72 @@
+"""Restores beside the loop: what they raise, and that stopping waits for none that hangs."""
+
+from collections.abc import Iterator, Sequence
+from threading import Event
+from time import monotonic
+
+import pytest
+
+from stream_scorer.adapters.local.clock import HandClock
+from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog
+from stream_scorer.core.joining.labelling import Horizons
+from stream_scorer.core.records import OutputRecord, Partition, Position, Record
+from stream_scorer.errors import Stopped, TransientError
+from stream_scorer.services.streaming.join_restore import CLOSE_S, JoinConfig, Restorer, restore
+from stream_scorer.topic_settings import TopicSettings
+
+HORIZONS = Horizons(60_000, 60_000, 1_000, 1_000, 100, 1_000, 0)
+CONFIG = JoinConfig(TopicSettings(), "dead-letters", HORIZONS, held_max=100)
+
+
+class AwayLog(MemoryLog):
+    """A log whose brokers are away: it raises at once, or hangs until it is let go."""
+
+    def __init__(self, *, hangs: bool) -> None:
+        super().__init__(MemoryBroker(1, HandClock()), "g")
+        self.hangs, self.asked, self.let_go = hangs, Event(), Event()
+
+    def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
+        """See LogReader."""
+        self.asked.set()
+        if self.hangs:
+            self.let_go.wait(60)
+        raise TransientError("the brokers are away")
+
+
+class EndlessLog(MemoryLog):
+    """A log with one record that is read again and again."""
+
+    def read(self, partition: Partition, start: int, end: int) -> Iterator[list[Record]]:
+        """See LogReader."""
+        while True:
+            yield from super().read(partition, start, end)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_closing_waits_for_no_broker(hangs: bool) -> None:
+    log = AwayLog(hangs=hangs)
+    restorer = Restorer(lambda: log, CONFIG)
+    restorer.submit(0)
+    assert log.asked.wait(10)
+    started_s = monotonic()
+    restorer.close()
+    assert monotonic() - started_s < CLOSE_S + 1
+    log.let_go.set()
+
+
+def test_a_restore_stops_between_two_batches() -> None:
+    broker = MemoryBroker(1, HandClock())
+    broker.append(OutputRecord("training-labels", b"c", b"{}", partition=0))
+    with pytest.raises(Stopped, match="partition 0"):
+        restore(0, EndlessLog(broker, "g"), CONFIG, stopping=lambda: True)
+
+
+def test_a_cancelled_restore_is_not_begun() -> None:
+    log = AwayLog(hangs=True)
+    restorer = Restorer(lambda: log, CONFIG)
+    restorer.submit(0)
+    waiting = restorer.submit(1)
+    assert waiting.cancel()
+    log.let_go.set()
+    restorer.close()
+    assert waiting.cancelled()
