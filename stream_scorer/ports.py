@@ -299,6 +299,9 @@ class Telemetry(Protocol):
     def fetched(self, job: str, fetched: Fetched) -> None:
         """Note a round of the job's loop: that it goes on, what changed hands, and what the brokers said."""
 
+    def expired_unread(self, job: str, partition: Partition, records_max: int) -> None:
+        """Count records, so many at most, that retention took before the job had read them."""
+
     def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
         """Name the release that is held from now on, and whether the gate had refused it; the job is ready."""
 

@@ -94,6 +94,13 @@ class PrometheusTelemetry:
         self._aborted = counter(
             "batches_aborted_total", "Batches of which nothing was written, to be read again", "job"
         )
+        self._expired = counter(
+            "records_expired_unread_total",
+            "Records, at most, that retention took before the job had read them",
+            "job",
+            "topic",
+            "partition",
+        )
         self._rebalances = counter("rebalances_total", "Changes of the assigned partitions", "job")
         self._partitions = gauge("partitions", "Assigned partitions", "job")
         self._lag = gauge(
@@ -167,6 +174,10 @@ class PrometheusTelemetry:
         if changed.gained or changed.dropped:
             self._rebalances.labels(job).inc()
             self._partitions.labels(job).inc(len(changed.gained) - len(changed.dropped))
+
+    def expired_unread(self, job: str, partition: Partition, records_max: int) -> None:
+        """See Telemetry."""
+        self._expired.labels(job, partition.topic, str(partition.number)).inc(records_max)
 
     def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
         """See Telemetry."""

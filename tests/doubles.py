@@ -1,5 +1,6 @@
 """Small real implementations of ports that tests need."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from stream_scorer.core.features.coverage import FeatureCoverage
@@ -15,6 +16,7 @@ class SilentTelemetry:
     def __init__(self) -> None:
         self.reports: list[BatchReport] = []
         self.coverages: list[FeatureCoverage] = []
+        self.expired: Counter[Partition] = Counter()
 
     def batch(self, report: BatchReport) -> None:
         """See Telemetry."""
@@ -28,6 +30,10 @@ class SilentTelemetry:
 
     def fetched(self, job: str, fetched: Fetched) -> None:
         """See Telemetry."""
+
+    def expired_unread(self, job: str, partition: Partition, records_max: int) -> None:
+        """See Telemetry."""
+        self.expired[partition] += records_max
 
     def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
         """See Telemetry."""

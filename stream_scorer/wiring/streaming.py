@@ -23,7 +23,7 @@ from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics
 from stream_scorer.core.towers.program_tower import OpenProgram, Program
 from stream_scorer.errors import BadModel
-from stream_scorer.ports import RecordSink, Telemetry
+from stream_scorer.ports import Fetched, RecordSink, Telemetry
 from stream_scorer.services.streaming.aligned_source import AlignedSink, AlignedSource
 from stream_scorer.services.streaming.join_restore import JoinConfig
 from stream_scorer.services.streaming.joiner import Joiner
@@ -31,7 +31,14 @@ from stream_scorer.services.streaming.loop import Job, Loop, LoopBounds, SourceT
 from stream_scorer.services.streaming.ranker import RankConfig, Ranker
 from stream_scorer.services.streaming.refresher import RefreshConfig, Refresher
 from stream_scorer.services.streaming.release_watch import ReleaseWatch
-from stream_scorer.services.streaming.ring_check import RingWatch, Standing, shape_now, standing, written_shape
+from stream_scorer.services.streaming.ring_check import (
+    RetentionWatch,
+    RingWatch,
+    Standing,
+    shape_now,
+    standing,
+    written_shape,
+)
 from stream_scorer.settings import Settings
 from stream_scorer.telemetry import serve_metrics
 from stream_scorer.topic_plan import ranking_bytes_max
@@ -188,11 +195,16 @@ def joined_by(settings: Settings) -> tuple[Horizons, tuple[str, ...]]:
 
 
 @contextlib.contextmanager
-def _watching(settings: Settings, started: RingShape) -> Iterator[RingWatch]:
-    # its time-out is short, since it asks between two batches
-    reader = KafkaLog({**settings.kafka.client_config(), "group.id": settings.join.group}, timeout_s=_LOOK_TIMEOUT_S)
+def _watching(
+    settings: Settings, group: str, job: str, started: RingShape, telemetry: Telemetry
+) -> Iterator[tuple[RingWatch, RetentionWatch]]:
+    # of short patience, and not waiting for a predecessor's transaction either: it asks between two batches
+    config: ClientConfig = {**settings.kafka.client_config(), "group.id": group}
+    reader = KafkaLog(config, timeout_s=_LOOK_TIMEOUT_S, isolation="read_uncommitted")
+    topics, clock = settings.topics, SystemClock()
     with contextlib.closing(reader):
-        yield RingWatch(reader, join_config(settings).topics, started, clock=SystemClock())
+        ring = RingWatch(reader, join_config(settings).topics, started, clock=clock)
+        yield ring, RetentionWatch(job, reader, (topics.rankings, topics.outcomes), clock=clock, telemetry=telemetry)
 
 
 def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
@@ -202,11 +214,15 @@ def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
     brokers_ready(settings, stopping)
     shape = ring_standing(settings, joins=False).shape
     counts = dict.fromkeys((topics.rankings, topics.outcomes), shape.partitions)
-    with _following(settings, telemetry) as watch, _watching(settings, shape) as ring:
+    group = settings.rank.group
+    with (
+        _following(settings, telemetry) as watch,
+        _watching(settings, group, "rank", shape, telemetry) as (ring, retention),
+    ):
         if watch.wait_first(stopping) is None:
             return
-        sink = record_sink(settings, settings.rank.group, counts=counts, stopping=stopping)
-        source = record_source(settings, settings.rank.group, [topics.requests, topics.acceptances])
+        sink = record_sink(settings, group, counts=counts, stopping=stopping)
+        source = record_source(settings, group, [topics.requests, topics.acceptances])
         keep_freed_memory()
         config = replace(rank_config(settings), beside_positions=shape.beside())
         with contextlib.closing(source), contextlib.closing(sink):
@@ -214,9 +230,9 @@ def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
             rewind = aligned.rewind if settings.rank.in_step else source.rewind
             ranker = Ranker(watch, rewind, config, telemetry=telemetry, look=ring.look)
             if settings.rank.in_step:
-                loop: Loop[Any] = _loop(settings, ranker, aligned, AlignedSink(sink), telemetry)
+                loop: Loop[Any] = _loop(settings, ranker, aligned, AlignedSink(sink), telemetry, look=retention.look)
             else:
-                loop = _loop(settings, ranker, source, sink, telemetry)
+                loop = _loop(settings, ranker, source, sink, telemetry, look=retention.look)
             loop.run(stopping=stopping, until_idle_s=until_idle_s)
 
 
@@ -253,7 +269,11 @@ def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
     config = replace(join_config(settings), shape=shape)
     sink = record_sink(settings, group, note_ends=True, stopping=stopping)
     source = record_source(settings, group, [topics.rankings], mirrored=[topics.outcomes], held=True)
-    with contextlib.closing(source), contextlib.closing(sink), _watching(settings, shape) as ring:
+    with (
+        contextlib.closing(source),
+        contextlib.closing(sink),
+        _watching(settings, group, "join", shape, telemetry) as (ring, retention),
+    ):
         joiner = Joiner(
             source,
             sink.end_offsets,
@@ -264,7 +284,8 @@ def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
             look=ring.look,
         )
         with contextlib.closing(joiner):
-            _loop(settings, joiner, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
+            loop = _loop(settings, joiner, source, sink, telemetry, look=retention.look)
+            loop.run(stopping=stopping, until_idle_s=until_idle_s)
 
 
 def join_config(settings: Settings) -> JoinConfig:
@@ -344,7 +365,9 @@ def _loop(
     source: SourceT,
     sink: RecordSink[SourceT],
     telemetry: Telemetry,
+    *,
+    look: Callable[[Fetched], None] = lambda fetched: None,
 ) -> Loop[SourceT]:
     loop = settings.loop
     bounds = LoopBounds(loop.batch_records_max, loop.linger_s, loop.poll_s, loop.write_attempts_max)
-    return Loop(job, source, sink, bounds=bounds, clock=SystemClock(), telemetry=telemetry)
+    return Loop(job, source, sink, bounds=bounds, clock=SystemClock(), telemetry=telemetry, look=look)

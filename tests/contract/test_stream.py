@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
@@ -29,6 +31,8 @@ class Stream:
     sink: Any
     log: MemoryLog | KafkaLog
     topics: TopicSettings
+    expire: Callable[[Partition, int], None]
+    """Drop the records of a partition before an offset, as retention does."""
 
 
 def member(servers: str, group: str) -> dict[str, str | int | float | bool]:
@@ -61,6 +65,7 @@ def _streams(request: pytest.FixtureRequest, kind: str) -> Iterator[Stream]:
             MemorySink(broker),
             MemoryLog(broker, group),
             topics,
+            broker.oldest.__setitem__,
         )
         return
     servers = request.getfixturevalue("kafka")
@@ -80,7 +85,12 @@ def _streams(request: pytest.FixtureRequest, kind: str) -> Iterator[Stream]:
         sources.append(KafkaSource(member(servers, group), names, **options))  # type: ignore[arg-type]
         return sources[-1]
 
-    yield Stream(source, sink, log, topics)
+    def expire(partition: Partition, oldest: int) -> None:
+        admin = AdminClient(client)  # its futures end with it
+        for future in admin.delete_records([TopicPartition(*partition, oldest)], request_timeout=30).values():
+            future.result(40)
+
+    yield Stream(source, sink, log, topics, expire)
     for one in sources:
         one.close()
     sink.close()
@@ -211,3 +221,15 @@ def test_the_lag_after_a_start_is_what_is_not_committed_and_no_marker_counts(str
         seen += [source.lag()[place]] if place in source.lag() else []
     assert seen[-1] == 0
     assert max(seen) <= 1  # never the whole partition
+
+
+def test_a_reader_behind_retention_goes_on_with_the_oldest_record(stream: Stream) -> None:
+    put(stream, stream.topics.rankings, b"one", b"two", b"three")
+    place = Partition(stream.topics.rankings, 1)
+    stream.expire(place, 2)
+    assert stream.log.beginning(place) == 2
+    source = stream.source([stream.topics.rankings], held=True)
+    assigned(source, 4)
+    source.start({place: Position(1)})
+    assert [record.value for record in read(source, 1)] == [b"three"]
+    assert [record.value for batch in stream.log.read(place, 1, 3) for record in batch] == [b"three"]

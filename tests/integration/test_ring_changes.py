@@ -1,10 +1,11 @@
 """What becomes of a ring whose topics or settings are changed between two runs, with requests open."""
 
+import json
 from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from stream_scorer.wiring.streaming import release_store
@@ -191,3 +192,34 @@ def send_offers(ring: Ring, *, price: float, rounds: int) -> None:
             stated = {"offer_id": f"offer-{number}", "features": {"price": price}}
             producer.produce(ring.topics.offers, msgspec.json.encode(stated), key=f"offer-{number}")
     assert producer.flush(30) == 0
+
+
+def test_records_that_expire_unread_are_logged(ring: Ring, tmp_path: Path) -> None:
+    rank_and_join(ring, tmp_path)
+    ring.send(ring.topics.requests, [request(number) for number in range(ASKED, 10 * ASKED)])
+    expire(ring, ring.topics.requests)
+    ring.run("rank", "--until-idle", "1", log=tmp_path / "rank")
+    assert expired(tmp_path / "rank", ring.topics.requests) == 9 * ASKED
+    ring.send(ring.topics.requests, [request(number) for number in range(ASKED, 10 * ASKED)])
+    ring.run("rank", "--until-idle", "1", log=tmp_path / "rank.log")
+    expire(ring, ring.topics.rankings)
+    ring.run("join", "--until-idle", "1", log=tmp_path / "join")
+    assert expired(tmp_path / "join", ring.topics.rankings) >= 9 * ASKED
+
+
+def expire(ring: Ring, topic: str) -> None:
+    """Delete all records of a topic, as retention does."""
+    everything = [TopicPartition(topic, number, -1) for number in range(4)]
+    client = AdminClient({"bootstrap.servers": ring.kafka})  # its futures end with it
+    for future in client.delete_records(everything, request_timeout=30).values():
+        future.result(40)
+
+
+def expired(log: Path, topic: str) -> int:
+    """Return how many records of a topic a worker has logged as expired unread."""
+    events = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return sum(
+        event["records_max"]
+        for event in events
+        if event["event"] == "records_expired_unread" and event["topic"] == topic
+    )

@@ -20,6 +20,8 @@ class MemoryBroker:
     committed: dict[tuple[str, Partition], Position] = field(default_factory=dict)
     made: Counter[str] = field(default_factory=Counter)
     """How often each topic was made anew."""
+    oldest: dict[Partition, int] = field(default_factory=dict)
+    """The offset of the oldest record that is kept, where retention has taken some."""
     _logs: dict[Partition, list[Record]] = field(default_factory=dict)
 
     def append(self, output: OutputRecord) -> None:
@@ -82,6 +84,7 @@ class MemorySource:
             self._next.pop(each, None)
         self._gained, self._dropped = [], []
         records: list[Record] = []
+        self._next = {each: max(offset, self._broker.oldest.get(each, 0)) for each, offset in self._next.items()}
         for each, offset in self._next.items():
             records += self._broker.log(each)[offset : offset + records_max - len(records)]
         for record in records:
@@ -168,7 +171,7 @@ class MemoryLog:
 
     def beginning(self, partition: Partition) -> int:
         """See LogReader.beginning."""
-        return 0
+        return self._broker.oldest.get(partition, 0)
 
     def end(self, partition: Partition) -> int:
         """See LogReader.end."""
@@ -176,7 +179,7 @@ class MemoryLog:
 
     def read(self, partition: Partition, start: int, end: int) -> Iterator[list[Record]]:
         """See LogReader.read."""
-        if start < end:
+        if (start := max(start, self.beginning(partition))) < end:
             yield self._broker.log(partition)[start:end]
 
     def close(self) -> None:

@@ -74,10 +74,11 @@ class Loop(Generic[SourceT]):
         bounds: LoopBounds,
         clock: Clock,
         telemetry: Telemetry,
+        look: Callable[[Fetched], None] = lambda fetched: None,
     ) -> None:
-        """Drive `job` from `source` to `sink`."""
+        """Drive `job` from `source` to `sink`; `look` sees every fetch before the job does."""
         self._job, self._source, self._sink = job, source, sink
-        self._bounds, self._clock, self._telemetry = bounds, clock, telemetry
+        self._bounds, self._clock, self._telemetry, self._look = bounds, clock, telemetry, look
         self._held: set[Partition] = set()
         self._ended: set[Partition] = set()
         self._quiet_since_s = clock.monotonic_s()
@@ -99,6 +100,7 @@ class Loop(Generic[SourceT]):
             records_max=bounds.batch_records_max, wait_s=bounds.poll_s, linger_s=bounds.linger_s
         )
         self._note(fetched)
+        self._look(fetched)
         started_s = self._clock.monotonic_s()
         work = self._job.process(fetched)
         computed_s = self._clock.monotonic_s()

@@ -1,6 +1,10 @@
-"""Compares the ring's topics and settings with what is written beside its state: at every start, and now and then while a worker runs."""
+"""Compares the ring's topics with what workers have written about them, at every start and while they run.
 
-from collections.abc import Iterable
+The shape of the topics and the settings that decide labels are compared with what is written beside the join's state;
+the oldest records kept, with how far workers have read.
+"""
+
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -8,13 +12,15 @@ import structlog
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.ring_shape import RingShape, differences, take_apart
 from stream_scorer.core.ranking.pipeline import RankTopics
-from stream_scorer.core.records import Partition, TopicShape
+from stream_scorer.core.records import Partition, Record, TopicShape
 from stream_scorer.errors import FatalStreamError, NotReady, TransientError, UsageError
-from stream_scorer.ports import Clock, LogReader
+from stream_scorer.ports import Clock, Fetched, LogReader, Telemetry
 
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 10.0
+ASK_EVERY_S = 1.0
+MARKERS_MAX = 10  # so many offsets may stand behind the last record of a topic that our transactions write
 ADOPT = "set it back, or let the ring drain and run `stream-scorer topics --adopt` (docs/changing-the-ring.md)"
 
 
@@ -136,3 +142,82 @@ class RingWatch:
         if now.partitions not in (self._started.partitions, self._partitions):
             self._partitions = now.partitions
             _noted(Standing(self._started, TopicShape(now.partitions)))
+
+
+class RetentionWatch:
+    """Logs and counts records that retention took before a worker had read them.
+
+    Two signs: a partition arrives whose oldest record lies behind the group's position; or its next record lies further
+    on than the last one, and so does the oldest that is kept. Most gaps are markers of transactions, so the broker is
+    asked about the widest of each partition, once a second at most.
+    """
+
+    def __init__(
+        self, job: str, reader: LogReader, written_by_us: Collection[str], *, clock: Clock, telemetry: Telemetry
+    ) -> None:
+        """Ask `reader`, which knows the positions of the job's group; `written_by_us` are topics with markers."""
+        self._job, self._reader, self._written_by_us = job, reader, written_by_us
+        self._clock, self._telemetry = clock, telemetry
+        self._next: dict[Partition, int] = {}
+        self._gained: dict[Partition, None] = {}
+        self._gaps: dict[Partition, tuple[int, int]] = {}
+        self._logged: set[Partition] = set()
+        self._asked_s = clock.monotonic_s() - ASK_EVERY_S
+
+    def look(self, fetched: Fetched) -> None:
+        """Take in what a fetch brought; to be called before its records are processed and their progress committed."""
+        for one in fetched.assignment.dropped:
+            self._next.pop(one, None)
+            self._gained.pop(one, None)
+            self._gaps.pop(one, None)
+            self._logged.discard(one)
+        self._gained |= dict.fromkeys(fetched.assignment.gained)
+        self._follow(fetched.records)
+        now_s = self._clock.monotonic_s()
+        due = now_s - self._asked_s >= ASK_EVERY_S
+        # a partition that arrives is asked about at once: after its first batch the position is another one
+        if fetched.assignment.gained or (due and (self._gained or self._gaps)):
+            self._asked_s = now_s
+            try:
+                self._ask()
+            except TransientError:
+                self._asked_s = now_s + LOOK_EVERY_S  # each question holds the loop up for as long as nobody answers
+
+    def _follow(self, records: Iterable[Record]) -> None:
+        for record in records:
+            partition = Partition(record.topic, record.partition)
+            expected = self._next.get(partition, record.offset)
+            if record.offset > expected:
+                first, end = self._gaps.get(partition, (0, 0))
+                if record.offset - expected > end - first:
+                    self._gaps[partition] = (expected, record.offset)
+            self._next[partition] = record.offset + 1
+
+    def _ask(self) -> None:
+        committed = self._reader.committed(list(self._gained)) if self._gained else {}
+        for partition, position in committed.items():
+            if position is not None:
+                self._compare(partition, position.offset, None)
+            del self._gained[partition]
+        for partition, (first, end) in list(self._gaps.items()):
+            self._compare(partition, first, end)
+            del self._gaps[partition]
+
+    def _compare(self, partition: Partition, position: int, end: int | None) -> None:
+        oldest = self._reader.beginning(partition)
+        gone = (oldest if end is None else min(oldest, end)) - position
+        if gone <= (MARKERS_MAX if partition.topic in self._written_by_us else 0):
+            return
+        self._telemetry.expired_unread(self._job, partition, gone)
+        if partition not in self._logged:
+            self._logged.add(partition)
+            log.warning(
+                "records_expired_unread",
+                job=self._job,
+                topic=partition.topic,
+                partition=partition.number,
+                records_max=gone,
+                position=position,
+                oldest=oldest,
+                note="retention took them before they were read: keep the topic for longer, or read it faster",
+            )

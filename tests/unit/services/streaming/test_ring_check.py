@@ -1,0 +1,80 @@
+"""Records that retention took before a worker had read them, on a broker in memory."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from stream_scorer.adapters.local.clock import HandClock
+from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySource
+from stream_scorer.core.records import OutputRecord, Partition, Position
+from stream_scorer.services.streaming.ring_check import MARKERS_MAX, RetentionWatch
+from tests.doubles import SilentTelemetry
+
+INPUT, OURS = Partition("customer-requests", 0), Partition("rankings", 0)
+
+
+class Worker:
+    """A member of a group that has committed two of a hundred records in each of two topics, and its watch."""
+
+    def __init__(self) -> None:
+        self.broker = MemoryBroker(1, HandClock())
+        for one in (INPUT, OURS):
+            for _ in range(100):
+                self.broker.append(OutputRecord(one.topic, b"k", b"v", partition=0))
+            self.broker.committed["g", one] = Position(2)
+        self.source = MemorySource(self.broker, "g", [INPUT.topic, OURS.topic])
+        self.telemetry = SilentTelemetry()
+        self.watch = RetentionWatch(
+            "rank", MemoryLog(self.broker, "g"), [OURS.topic], clock=self.broker.clock, telemetry=self.telemetry
+        )
+
+    def read(self, records_max: int = 1_000) -> list[MutableMapping[str, Any]]:
+        """Fetch once, a second after the last time, and return what was logged."""
+        self.broker.clock.sleep(1.0)
+        with capture_logs() as logs:
+            self.watch.look(self.source.fetch(records_max=records_max, wait_s=0, linger_s=0))
+        return logs
+
+
+@pytest.mark.parametrize(("place", "tolerated"), [(INPUT, 0), (OURS, MARKERS_MAX)])
+def test_records_expired_before_a_start_count(place: Partition, tolerated: int) -> None:
+    for gone in (0, tolerated, tolerated + 1):
+        worker = Worker()
+        worker.broker.oldest[place] = 2 + gone
+        logged = [line["records_max"] for line in worker.read()]
+        assert logged == list(worker.telemetry.expired.values()) == ([gone] if gone > tolerated else [])
+
+
+def test_records_expired_while_running_count() -> None:
+    worker = Worker()
+    worker.read(10)
+    worker.broker.oldest[INPUT] = 50
+    [logged] = worker.read()
+    assert (logged["event"], logged["position"], logged["oldest"]) == ("records_expired_unread", 12, 50)
+    assert worker.telemetry.expired == {INPUT: 38}
+
+
+def test_a_partition_is_logged_once_and_counted_always() -> None:
+    worker = Worker()
+    worker.broker.oldest[INPUT] = 10
+    assert len(worker.read(5)) == 1
+    worker.broker.oldest[INPUT] = 40
+    assert worker.read(5) == []
+    assert worker.telemetry.expired == {INPUT: 8 + 25}
+
+
+def test_records_that_were_read_may_expire() -> None:
+    worker = Worker()
+    worker.read(10)
+    worker.broker.oldest[INPUT] = 12
+    assert worker.read() == []
+    assert not worker.telemetry.expired
+
+
+def test_a_group_without_positions_misses_nothing() -> None:
+    worker = Worker()
+    worker.broker.committed.clear()
+    worker.broker.oldest[INPUT] = 50
+    assert worker.read() == []
