@@ -1,0 +1,48 @@
+"""What the services need of the outside.
+
+Every port has a real adapter and a memory twin, held by one contract suite.
+"""
+
+from stream_scorer.ports.operating import (
+    BatchReport,
+    StoreAdmin,
+    StoreFacts,
+    Telemetry,
+    TopicAdmin,
+    TopicSpec,
+    TopicState,
+)
+from stream_scorer.ports.stores import ReleaseStore, Sorter, TrainingBuffer
+from stream_scorer.ports.streams import (
+    Assignment,
+    Clock,
+    Event,
+    Fetched,
+    LogReader,
+    RecordFeed,
+    RecordSink,
+    RecordSource,
+    SourceT,
+)
+
+__all__ = [
+    "Assignment",
+    "BatchReport",
+    "Clock",
+    "Event",
+    "Fetched",
+    "LogReader",
+    "RecordFeed",
+    "RecordSink",
+    "RecordSource",
+    "ReleaseStore",
+    "Sorter",
+    "SourceT",
+    "StoreAdmin",
+    "StoreFacts",
+    "Telemetry",
+    "TopicAdmin",
+    "TopicSpec",
+    "TopicState",
+    "TrainingBuffer",
+]

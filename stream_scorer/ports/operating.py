@@ -1,0 +1,133 @@
+"""What operators see and do: figures about the jobs, topics, and the server under the store of releases."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from stream_scorer.core.features.coverage import FeatureCoverage
+from stream_scorer.core.joining.written_labels import LabelTally
+from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.records import Partition, Progress
+from stream_scorer.ports.streams import Fetched
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What one written batch was: record counts by topic, dead letters by (source topic, code), seconds by stage.
+
+    `oldest_s` is how old the batch's oldest record was when its outputs were written.
+    """
+
+    job: str
+    consumed: Mapping[str, int]
+    produced: Mapping[str, int]
+    dead_letters: Mapping[tuple[str, str], int]
+    stages_s: Mapping[str, float]
+    oldest_s: float | None = None
+
+
+class Telemetry(Protocol):
+    """Figures about the jobs, by the batch, never customers' data. `job` is the command's name."""
+
+    def batch(self, report: BatchReport) -> None:
+        """Count a batch that was written."""
+
+    def polled(self, job: str, lag: Mapping[Partition, int]) -> None:
+        """Say that the job is alive, and how far each partition that it holds is behind."""
+
+    def aborted(self, job: str) -> None:
+        """Count a batch of which nothing was written."""
+
+    def fetched(self, job: str, fetched: Fetched) -> None:
+        """Note a round of the job's loop: that it goes on, what changed hands, and what the brokers said."""
+
+    def expired_unread(self, job: str, partition: Partition, records_max: int) -> None:
+        """Count records, so many at most, that retention took before the job had read them."""
+
+    def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
+        """Name the release that is held from now on, and whether the gate had refused it; the job is ready."""
+
+    def features(self, coverage: FeatureCoverage) -> None:
+        """Count which features of the model a batch states."""
+
+    def store_watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
+        """Take functions that say how it stands with the store of releases, and how long it has not confirmed what is held."""
+
+    def labels(self, tally: LabelTally, answers: Mapping[str, int], open_requests: int) -> None:
+        """Count labels, and answers by fate: joined, duplicate, erased, or why they can't count.
+
+        Say how many requests are open.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """What a topic should be; `config` are broker keys such as `retention.ms`."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """What a topic is; `config` None: the broker doesn't tell."""
+
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str] | None
+
+
+class TopicAdmin(Protocol):
+    """The brokers as an operator sees them. Every method raises NotReady when none answers in time."""
+
+    def brokers(self) -> list[str]:
+        """Return the addresses of the brokers."""
+
+    def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
+        """Return those of the topics that exist."""
+
+    def create(self, specs: Sequence[TopicSpec]) -> None:
+        """Create topics and wait until they are seen; one that exists stays as it is.
+
+        Raises UsageError when refused.
+        """
+
+    def transactions(self) -> str | None:
+        """Return why transactions are not possible, None when they are."""
+
+    def lag(self, group: str, topics: Sequence[str]) -> dict[Partition, int]:
+        """Return how far a group is behind in each partition.
+
+        A partition it never committed counts from its beginning.
+        """
+
+    def members(self, group: str) -> int:
+        """Return how many members a group has."""
+
+    def grow(self, names: Sequence[str], partitions: int) -> None:
+        """Let those of the topics that have fewer partitions have so many, and wait until that is seen.
+
+        Raises UsageError for one that has more, before any has grown, and when the broker refuses.
+        """
+
+    def set_positions(self, group: str, positions: Progress) -> None:
+        """Commit positions for a group without members. Raises UsageError when it has some."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What the server under the store of releases is; None: it doesn't tell. `memory_max_bytes` 0: no limit."""
+
+    version: str
+    eviction_policy: str | None
+    memory_used_bytes: int | None
+    memory_max_bytes: int | None
+
+
+class StoreAdmin(Protocol):
+    """The server under the store of releases, as an operator sees it."""
+
+    def facts(self) -> StoreFacts:
+        """Ask the server. Raises TransientError when it does not answer in time."""
