@@ -40,7 +40,7 @@ def test_an_empty_store_has_no_release(store: ReleaseStore) -> None:
     assert store.releases() == []
 
 
-def test_a_written_release_serves_nobody_until_it_is_activated(store: ReleaseStore) -> None:
+def test_a_written_release_serves_nobody_yet(store: ReleaseStore) -> None:
     made = model(1)
     written = release(made, [offer(1)])
     store.write(written, made)
@@ -102,7 +102,7 @@ def test_releases_beyond_keep_are_let_go(store: ReleaseStore) -> None:
     assert [info.release_id for info in store.releases()] == [ids[3], ids[2]]
 
 
-def test_an_abandoned_write_is_let_go_by_the_next_publication(store: ReleaseStore) -> None:
+def test_the_next_publication_drops_abandoned_writes(store: ReleaseStore) -> None:
     made = model(9)
     store.write(release(made, [offer(1)]), made)
     _, written = published(store)
@@ -122,7 +122,7 @@ def test_rollback_without_an_earlier_release_is_refused(store: ReleaseStore) -> 
     assert store.current() == only.release_id
 
 
-def test_a_release_activated_again_after_a_rollback_is_rolled_back_to_its_predecessor(store: ReleaseStore) -> None:
+def test_reactivation_rolls_back_to_its_predecessor(store: ReleaseStore) -> None:
     (_, first), (_, second) = published(store, 1), published(store, 2)
     store.roll_back(keep=3)
     published(store, 2)
@@ -172,7 +172,7 @@ def test_a_follower_gets_each_change_once(store: ReleaseStore) -> None:
     assert store.changes(written.release_id, mark) == ([], mark)
 
 
-def test_a_follower_that_starts_from_a_load_gets_only_what_came_after(store: ReleaseStore) -> None:
+def test_followers_get_only_later_changes(store: ReleaseStore) -> None:
     _, written = published(store)
     store.change(written.release_id, [withdrawal(1, 1)], progress={})
     loaded = store.load(written.release_id)
@@ -180,7 +180,7 @@ def test_a_follower_that_starts_from_a_load_gets_only_what_came_after(store: Rel
     assert store.changes(written.release_id, loaded.mark)[0] == [withdrawal(2, 2)]
 
 
-def test_a_follower_reads_many_changes_in_bounded_parts(store: ReleaseStore) -> None:
+def test_followers_read_changes_in_bounded_parts(store: ReleaseStore) -> None:
     _, written = published(store)
     wanted = [withdrawal(number, number) for number in range(2_500)]
     store.change(written.release_id, wanted, progress={})
@@ -199,7 +199,7 @@ def test_only_the_current_release_can_be_changed(store: ReleaseStore) -> None:
     assert store.progress(first.release_id) == {}
 
 
-def test_progress_is_kept_with_the_changes_and_never_goes_back(store: ReleaseStore) -> None:
+def test_progress_travels_with_changes_only_forward(store: ReleaseStore) -> None:
     _, written = published(store)
     assert store.progress(written.release_id) == {}
     store.change(written.release_id, [], progress={0: (0, 10), 3: (0, 4)})
@@ -207,7 +207,7 @@ def test_progress_is_kept_with_the_changes_and_never_goes_back(store: ReleaseSto
     assert store.progress(written.release_id) == {0: 10, 3: 4}
 
 
-def test_changes_are_refused_when_the_store_is_not_as_far_as_they_go_on_from(store: ReleaseStore) -> None:
+def test_changes_beyond_the_stores_progress_fail(store: ReleaseStore) -> None:
     _, written = published(store)
     store.change(written.release_id, [], progress={0: (0, 10)})
     with pytest.raises(ReleaseError, match="behind"):
@@ -216,7 +216,7 @@ def test_changes_are_refused_when_the_store_is_not_as_far_as_they_go_on_from(sto
     assert store.progress(written.release_id) == {0: 10}
 
 
-def test_forgetting_the_changes_takes_a_release_back_and_tells_its_followers(store: ReleaseStore) -> None:
+def test_forgetting_changes_resets_release_and_followers(store: ReleaseStore) -> None:
     _, written = published(store)
     store.change(written.release_id, [withdrawal(1, 1)], progress={0: (0, 2)})
     mark = store.load(written.release_id).mark
@@ -227,7 +227,7 @@ def test_forgetting_the_changes_takes_a_release_back_and_tells_its_followers(sto
         store.changes(written.release_id, mark)
 
 
-def test_a_log_that_has_begun_anew_is_not_taken_for_the_old_one(store: ReleaseStore) -> None:
+def test_a_restarted_change_log_is_recognised(store: ReleaseStore) -> None:
     _, written = published(store)
     store.change(written.release_id, [withdrawal(1, 1)], progress={})
     mark = store.load(written.release_id).mark
@@ -237,7 +237,7 @@ def test_a_log_that_has_begun_anew_is_not_taken_for_the_old_one(store: ReleaseSt
         store.changes(written.release_id, mark)
 
 
-def test_changes_of_another_topic_are_refused_until_the_old_ones_are_forgotten(store: ReleaseStore) -> None:
+def test_another_topics_changes_need_forgetting_first(store: ReleaseStore) -> None:
     _, written = published(store)
     assert store.applied_topic(written.release_id) == ""
     store.change(written.release_id, [withdrawal(1, 1)], progress={0: (0, 2)}, topic_id="first")
@@ -249,9 +249,7 @@ def test_changes_of_another_topic_are_refused_until_the_old_ones_are_forgotten(s
     assert store.applied_topic(written.release_id) == "second"
 
 
-def test_a_pointer_that_has_moved_is_no_failure_though_old_releases_cannot_expire(
-    store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_expiry_fails_no_switch(store: ReleaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     published(store, 1, keep=1)
     _, second = published(store, 2, keep=3)
     if isinstance(store, MemoryReleases):
@@ -268,7 +266,7 @@ def away(**_: object) -> None:
     raise redis.exceptions.ConnectionError("the server went away")
 
 
-def test_the_history_says_what_a_rollback_goes_back_to(store: ReleaseStore) -> None:
+def test_the_history_names_the_rollbacks_target(store: ReleaseStore) -> None:
     (_, first), (_, second) = published(store, 1), published(store, 2)
     made = model(9)
     store.write(release(made, [offer(1)]), made)

@@ -21,7 +21,7 @@ KINDS = pytest.mark.parametrize("kind", [MemorySorter, SqliteSorter])
     )
 )
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-def test_groups_come_by_key_and_rows_by_place(kind: type[Sorter], rows: list[tuple[str, int, bytes]]) -> None:
+def test_groups_come_by_key_rows_by_place(kind: type[Sorter], rows: list[tuple[str, int, bytes]]) -> None:
     rows = list({row[:2]: row for row in rows}.values())
     with closing(kind()) as sorter:
         sorter.add(iter(rows[:7]))

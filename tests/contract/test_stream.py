@@ -122,7 +122,7 @@ def put(stream: Stream, topic: str, *values: bytes, partition: int = 1) -> None:
     source.close()
 
 
-def test_what_was_written_is_read_as_it_was(stream: Stream) -> None:
+def test_records_are_read_as_written(stream: Stream) -> None:
     put(stream, stream.topics.rankings, b"one", b"two")
     records = read(stream.source([stream.topics.rankings]), 2)
     assert [(record.value, record.key, record.partition, list(record.headers)) for record in records] == [
@@ -157,7 +157,7 @@ def test_rewinding_reads_again_what_is_not_committed(stream: Stream) -> None:
     assert [record.value for record in read(source, 2)] == [b"one", b"two"]
 
 
-def test_a_held_source_delivers_only_what_was_started_and_from_there(stream: Stream) -> None:
+def test_a_paused_source_delivers_from_its_start(stream: Stream) -> None:
     put(stream, stream.topics.rankings, b"one", b"two", b"three")
     source = stream.source([stream.topics.rankings], held=True)
     assert len(assigned(source, 4)) == 4
@@ -170,7 +170,7 @@ def test_a_held_source_delivers_only_what_was_started_and_from_there(stream: Str
     assert [record.value for record in read(source, 1)] == [b"three"]
 
 
-def test_the_end_of_a_partition_is_told_after_its_last_record(stream: Stream) -> None:
+def test_an_end_comes_after_its_records(stream: Stream) -> None:
     put(stream, stream.topics.rankings, b"one")
     source = stream.source([stream.topics.rankings])
     seen: list[str] = []
@@ -196,19 +196,19 @@ def test_a_log_reads_a_stretch(stream: Stream) -> None:
     assert len(whole) == 10
 
 
-def test_a_sink_knows_how_far_it_has_written(stream: Stream) -> None:
+def test_a_sink_knows_its_end_offsets(stream: Stream) -> None:
     put(stream, stream.topics.labels, b"one", b"two")
     assert stream.sink.end_offsets()[Partition(stream.topics.labels, 1)] == 2
 
 
-def test_a_log_knows_the_shape_of_topics_that_exist(stream: Stream) -> None:
+def test_a_log_knows_existing_topics_shapes(stream: Stream) -> None:
     shapes = stream.log.topics([stream.topics.rankings, stream.topics.outcomes])
     assert [shape.partitions for shape in shapes.values()] == [4, 4]
     assert len({shape.topic_id for shape in shapes.values()} - {""}) == 2
     assert stream.log.topics([stream.topics.rankings]) == {stream.topics.rankings: shapes[stream.topics.rankings]}
 
 
-def test_the_lag_after_a_start_is_what_is_not_committed_and_no_marker_counts(stream: Stream) -> None:
+def test_the_lag_counts_no_markers(stream: Stream) -> None:
     put(stream, stream.topics.rankings, b"one", b"two", b"three")
     source, place = stream.source([stream.topics.rankings]), Partition(stream.topics.rankings, 1)
     stream.sink.write([], progress_of(read(source, 3)), source)
@@ -223,7 +223,7 @@ def test_the_lag_after_a_start_is_what_is_not_committed_and_no_marker_counts(str
     assert max(seen) <= 1  # never the whole partition
 
 
-def test_a_reader_behind_retention_goes_on_with_the_oldest_record(stream: Stream) -> None:
+def test_readers_behind_retention_resume_at_the_oldest(stream: Stream) -> None:
     put(stream, stream.topics.rankings, b"one", b"two", b"three")
     place = Partition(stream.topics.rankings, 1)
     stream.expire(place, 2)

@@ -29,7 +29,7 @@ def spec() -> TopicSpec:
     return TopicSpec(f"admin-{uuid.uuid4().hex[:8]}", 3, 1, config)
 
 
-def test_a_created_topic_is_what_was_asked_for(admin: TopicAdmin, spec: TopicSpec) -> None:
+def test_a_created_topic_is_as_asked(admin: TopicAdmin, spec: TopicSpec) -> None:
     assert admin.describe([spec.name]) == {}
     admin.create([spec])
     state = admin.describe([spec.name])[spec.name]
@@ -43,7 +43,7 @@ def test_creating_a_topic_that_exists_changes_nothing(admin: TopicAdmin, spec: T
     assert admin.describe([spec.name])[spec.name].partitions == 3
 
 
-def test_topics_made_by_the_service_have_no_differences(admin: TopicAdmin, spec: TopicSpec) -> None:
+def test_our_own_topics_have_no_differences(admin: TopicAdmin, spec: TopicSpec) -> None:
     assert [(result.action, result.differences) for result in create_topics(admin, [spec])] == [("created", ())]
     assert [(result.action, result.differences) for result in create_topics(admin, [spec])] == [("exists", ())]
 
@@ -52,11 +52,11 @@ def test_transactions_are_possible(admin: TopicAdmin) -> None:
     assert admin.transactions() is None
 
 
-def test_a_group_that_nobody_joined_has_no_members(admin: TopicAdmin) -> None:
+def test_an_unknown_group_has_no_members(admin: TopicAdmin) -> None:
     assert admin.members("nobody") == 0
 
 
-def test_a_group_that_never_committed_is_behind_by_all_there_is(kafka: str, spec: TopicSpec) -> None:
+def test_an_uncommitted_group_lags_by_everything(kafka: str, spec: TopicSpec) -> None:
     admin = KafkaTopicAdmin({"bootstrap.servers": kafka})
     admin.create([spec])
     producer = Producer({"bootstrap.servers": kafka})
@@ -70,7 +70,7 @@ def test_a_group_that_never_committed_is_behind_by_all_there_is(kafka: str, spec
     }
 
 
-def test_what_a_broker_refuses_is_told_with_its_reason(kafka: str, spec: TopicSpec) -> None:
+def test_a_brokers_refusal_keeps_its_reason(kafka: str, spec: TopicSpec) -> None:
     with pytest.raises(UsageError, match=r"was refused: .*replicat"):
         KafkaTopicAdmin({"bootstrap.servers": kafka}).create([TopicSpec(spec.name, 1, 9, {})])
 
@@ -80,7 +80,7 @@ def nobody() -> KafkaTopicAdmin:
     return KafkaTopicAdmin({"bootstrap.servers": "127.0.0.1:1"}, timeout_s=0.3)
 
 
-def test_without_a_broker_every_question_ends_in_time(nobody: KafkaTopicAdmin, spec: TopicSpec) -> None:
+def test_without_brokers_questions_end_in_time(nobody: KafkaTopicAdmin, spec: TopicSpec) -> None:
     for ask in (
         nobody.brokers,
         lambda: nobody.describe([spec.name]),
@@ -97,7 +97,7 @@ def embedded() -> Iterator[str]:
         yield broker.bootstrap_servers
 
 
-def test_the_embedded_broker_makes_topics_as_it_sees_fit(embedded: str, spec: TopicSpec) -> None:
+def test_the_embedded_broker_makes_topics_freely(embedded: str, spec: TopicSpec) -> None:
     admin = KafkaTopicAdmin({"bootstrap.servers": embedded})
     admin.create([spec])
     state = admin.describe([spec.name])[spec.name]
@@ -116,7 +116,7 @@ def test_topics_grow_and_never_shrink(admin: TopicAdmin, spec: TopicSpec) -> Non
         admin.grow([spec.name], 4)
 
 
-def test_positions_are_set_for_a_group_without_members(kafka: str, spec: TopicSpec) -> None:
+def test_positions_are_set_without_members(kafka: str, spec: TopicSpec) -> None:
     admin = KafkaTopicAdmin({"bootstrap.servers": kafka})
     admin.create([spec])
     group, place = f"g-{spec.name}", Partition(spec.name, 2)

@@ -92,15 +92,13 @@ def test_the_same_chunk_again_changes_nothing(buffer: TrainingBuffer) -> None:
 
 
 @pytest.mark.parametrize("late", [(0, 4), (0, 6), (2, 5), (3, 8), (6, 8)], ids=str)
-def test_a_chunk_that_does_not_begin_where_the_last_one_ends_is_refused(
-    buffer: TrainingBuffer, late: tuple[int, int]
-) -> None:
+def test_a_chunk_with_a_gap_is_refused(buffer: TrainingBuffer, late: tuple[int, int]) -> None:
     buffer.write([chunk(0, 5)])
     assert buffer.write([chunk(*late), chunk(0, 1, partition=Q)]) == [P]
     assert stored(buffer) == [*(f"0-{offset}" for offset in range(5)), "1-0"]
 
 
-def test_an_erased_customer_has_no_rows_any_more_and_the_others_keep_theirs(buffer: TrainingBuffer) -> None:
+def test_erasure_removes_one_customers_rows_only(buffer: TrainingBuffer) -> None:
     buffer.write([Chunk(P, 0, 3, [row("r1"), row("r2", day=1)._replace(customer_id="d"), row("r3", day=1)])])
     assert sum(buffer.rows_of("c").values()) == 2
     assert sum(buffer.erase("c", 2 * DAY_MS).values()) == 2
@@ -108,7 +106,7 @@ def test_an_erased_customer_has_no_rows_any_more_and_the_others_keep_theirs(buff
     assert buffer.positions([P]) == {P: 3}
 
 
-def test_what_comes_later_of_requests_before_the_erasure_is_left_out(buffer: TrainingBuffer) -> None:
+def test_later_rows_of_erased_requests_stay_out(buffer: TrainingBuffer) -> None:
     buffer.erase("c", DAY_MS)
     assert buffer.write([Chunk(P, 0, 2, [row("before", day=1), row("after", day=2)])]) == []
     assert stored(buffer) == ["after"]
@@ -130,7 +128,7 @@ def test_how_offsets_were_sampled_is_known_afterwards(buffer: TrainingBuffer) ->
     assert buffer.sampled([Q]) == {Q: [Sampled(2, 4, 1.0)]}
 
 
-def test_erasing_changes_nothing_in_how_offsets_were_sampled(buffer: TrainingBuffer) -> None:
+def test_erasure_keeps_the_record_of_sampling(buffer: TrainingBuffer) -> None:
     buffer.write([replace(chunk(0, 3), keep_prob=0.25)])
     buffer.erase("c", DAY_MS)
     assert buffer.sampled([P]) == {P: [Sampled(0, 3, 0.25)]}
@@ -142,7 +140,7 @@ def test_a_buffer_exists_once_something_is_written(buffer: TrainingBuffer) -> No
     assert buffer.exists()
 
 
-def test_the_topic_that_is_buffered_is_stated_by_its_id(buffer: TrainingBuffer) -> None:
+def test_the_buffered_topics_id_is_stated(buffer: TrainingBuffer) -> None:
     assert buffer.topic_id("training-labels") == ""
     buffer.state_topic("training-labels", "first")
     buffer.state_topic("other", "second")
@@ -150,7 +148,7 @@ def test_the_topic_that_is_buffered_is_stated_by_its_id(buffer: TrainingBuffer) 
     assert list(buffer.read()) == []
 
 
-def test_files_that_are_gone_while_they_are_written_are_missed(buffer: TrainingBuffer) -> None:
+def test_files_lost_while_writing_are_missed(buffer: TrainingBuffer) -> None:
     buffer.positions([P])
     buffer.write([chunk(0, 3)])
     empty(buffer)

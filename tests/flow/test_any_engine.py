@@ -87,7 +87,7 @@ def given(folder: Path) -> list[str]:
     return ["--offer-vectors", str(folder / "offer.npz"), "--customer-vectors", str(folder / "customer.npz")]
 
 
-def test_vectors_and_the_program_that_looks_them_up_are_judged_and_ranked_alike(folder: Path) -> None:
+def test_vectors_and_their_program_rank_alike(folder: Path) -> None:
     vectors = imported(folder, *given(folder), "--similarity", "cosine")
     by_vectors, order = figures(folder, vectors), ranked(folder, vectors)
     assert by_vectors["within_customer"]["all"]["above_popularity"]["low"] > 0
@@ -100,7 +100,7 @@ def test_vectors_and_the_program_that_looks_them_up_are_judged_and_ranked_alike(
     assert ranked(folder, programs) == order
 
 
-def test_programs_are_denied_unless_the_settings_allow_them(folder: Path) -> None:
+def test_programs_need_the_settings_permission(folder: Path) -> None:
     words = ["--item-program", str(folder / "offer.pt2"), "--user-program", str(folder / "customer.pt2")]
     with pytest.raises(BadModel, match=r'rank\.programs is "deny"'):
         CliRunner().invoke(app, ["import-towers", "--out", str(folder / "denied"), *words], catch_exceptions=False)
@@ -112,7 +112,7 @@ def test_programs_are_denied_unless_the_settings_allow_them(folder: Path) -> Non
             CliRunner().invoke(app, words, catch_exceptions=False)
 
 
-def test_customers_vectors_go_before_the_tower_of_a_model(folder: Path) -> None:
+def test_customers_vectors_precede_a_models_tower(folder: Path) -> None:
     few = folder / "few.npz"
     np.savez(few, ids=np.array(SIDES["customer"][0][:40]), vectors=SIDES["customer"][1][:40])
     items = ["--item-program", str(folder / "offer.pt2")]

@@ -183,7 +183,7 @@ def test_convert_bears_any_file(whole: Path, file: str, damages: list[Damage]) -
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "retrain", "buffer", "verify", "erase"])
-def test_a_bucket_that_cannot_be_reached_is_said(whole: Path, command: str) -> None:
+def test_an_unreachable_bucket_is_reported(whole: Path, command: str) -> None:
     place, offers, model = "s3://no-such-bucket-of-stream-scorer/x", str(whole / "offers.jsonl"), str(whole / "model")
     words = {
         "train": ["--labels", place, "--offers", offers, "--out", str(whole.parent / "new")],

@@ -62,13 +62,13 @@ def test_a_release_trained_on_answers_is_better(releases: list[ReleaseTally]) ->
     assert second.expected_rate < WORLD.best_possible() + 0.02
 
 
-def test_what_customers_accept_is_what_the_odds_say(releases: list[ReleaseTally]) -> None:
+def test_customers_accept_by_the_odds(releases: list[ReleaseTally]) -> None:
     for one in releases:
         low, high = one.rate.interval
         assert low - 0.01 < one.expected_rate < high + 0.01
 
 
-def test_every_request_has_one_ranking_and_final_labels(ring: MemoryRing) -> None:
+def test_requests_have_one_ranking_and_final_labels(ring: MemoryRing) -> None:
     sent = ring.crowd.sent["customer-requests"]
     assert len(ring.tally.latencies_ms) == sent > 2_500
     assert (ring.crowd.waiting, ring.crowd.doubled, ring.crowd.open_labels) == (0, 0, 0)
@@ -82,7 +82,7 @@ def test_every_answer_is_a_label(ring: MemoryRing) -> None:
     assert labels["declined"] == sent["acceptances"] - sent["accepted"]
 
 
-def test_the_buffer_holds_what_is_on_the_topic(ring: MemoryRing) -> None:
+def test_the_buffer_equals_the_topic(ring: MemoryRing) -> None:
     rows = ring.examples()
     assert len(rows) == ring.crowd.labels.total()
     assert sum(row.accepted for row in rows) == ring.crowd.labels["accepted"]

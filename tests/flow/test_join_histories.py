@@ -149,7 +149,7 @@ both_ways = pytest.mark.parametrize("config", [AT_ONCE, AT_CLOSE], ids=["at_once
 @both_ways
 @given(histories(), schedules(["before", "after"]))
 @settings(max_examples=150, deadline=None)
-def test_labels_and_dead_letters_equal_the_oracle_wherever_the_process_stops(
+def test_stops_leave_labels_equal_the_oracle(
     config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
     run = run_through(config, events, schedule)
@@ -162,7 +162,7 @@ def test_labels_and_dead_letters_equal_the_oracle_wherever_the_process_stops(
 @both_ways
 @given(histories(), schedules(["before", "torn", "after"]))
 @settings(max_examples=120, deadline=None)
-def test_no_label_is_doubled_when_labels_are_written_without_their_positions(
+def test_labels_without_positions_are_not_doubled(
     config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
     run = run_through(config, events, schedule)
@@ -172,7 +172,7 @@ def test_no_label_is_doubled_when_labels_are_written_without_their_positions(
 @both_ways
 @given(histories(jitter_ms=400), schedules(["before", "after"]))
 @settings(max_examples=120, deadline=None)
-def test_revisions_neither_skip_nor_repeat_whatever_the_disorder(
+def test_any_disorder_keeps_revisions_consecutive(
     config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
     run = run_through(config, events, schedule)
@@ -181,9 +181,7 @@ def test_revisions_neither_skip_nor_repeat_whatever_the_disorder(
 
 @given(histories(), schedules(["before", "after"]))
 @settings(max_examples=100, deadline=None)
-def test_labels_at_the_close_are_one_final_revision_a_request(
-    events: list[Event], schedule: list[tuple[int, int, str]]
-) -> None:
+def test_closing_labels_are_one_final_revision(events: list[Event], schedule: list[tuple[int, int, str]]) -> None:
     run = run_through(AT_CLOSE, events, schedule)
     emitted = [msgspec.json.decode(record.value or b"") for record in run.broker.topic("training-labels")]
     assert all(value["final"] and value["revision"] == 1 for value in emitted)
@@ -192,7 +190,7 @@ def test_labels_at_the_close_are_one_final_revision_a_request(
 @both_ways
 @given(histories(), histories(), schedules(["before", "after"]))
 @settings(max_examples=60, deadline=None)
-def test_customers_who_share_request_ids_share_no_labels(
+def test_customers_sharing_ids_share_no_labels(
     config: JoinConfig, mine: list[Event], drawn: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
     theirs = [replace(event, value={**event.value, "customer_id": "d"}) for event in drawn]
@@ -215,7 +213,7 @@ def histories_with_erasure(draw: st.DrawFn) -> tuple[list[Event], list[Event], E
 @both_ways
 @given(histories_with_erasure(), schedules(["before", "after"]))
 @settings(max_examples=150, deadline=None)
-def test_an_erased_customer_is_held_no_more_and_nobody_else_is_touched(
+def test_erasure_drops_one_customer_only(
     config: JoinConfig, drawn: tuple[list[Event], list[Event], Event], schedule: list[tuple[int, int, str]]
 ) -> None:
     kept, theirs, erasure = drawn
@@ -260,7 +258,7 @@ def held_by(state: PartitionJoin | PartitionClose) -> list[dict[str, Any]]:
     return [msgspec.json.decode(value) for value in values if value]
 
 
-def test_the_state_of_a_partition_forgets_what_is_over() -> None:
+def test_a_partitions_state_forgets_closed_requests() -> None:
     requests = [Event("rankings", 1_000 + n, 1_000 + n, ranking(f"r{n}", "c", 1_000 + n)) for n in range(50)]
     run = run_through(AT_ONCE, requests, [(1, 1, "no")] * 50)
     assert isinstance(run.state, PartitionJoin)

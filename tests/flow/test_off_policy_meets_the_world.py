@@ -121,14 +121,14 @@ def true_value(model: Model, policy: ModelPolicy) -> float:
     return truth(WORLD, model, policy, places=PLACES)
 
 
-def test_the_logging_policy_is_recognised_by_its_own_propensities(logged: Logged) -> None:
+def test_propensities_identify_the_logging_policy(logged: Logged) -> None:
     found = estimated(logged, logged.old, SAME_POLICY)
     assert found["largest_weight"] == pytest.approx(1.0, abs=1e-3)
     assert found["effective_sample_size"] == pytest.approx(REQUESTS, rel=1e-3)
     assert found["logged"]["low"] < true_value(logged.old, SAME_POLICY) < found["logged"]["high"]
 
 
-def test_estimates_of_a_new_model_hold_what_the_world_says_it_earns(logged: Logged) -> None:
+def test_estimates_cover_a_new_models_truth(logged: Logged) -> None:
     found, true = estimated(logged, logged.new, SAME_POLICY), true_value(logged.new, SAME_POLICY)
     assert true > found["logged"]["high"]
     for name in ESTIMATORS:
@@ -136,7 +136,7 @@ def test_estimates_of_a_new_model_hold_what_the_world_says_it_earns(logged: Logg
         assert found[name]["high"] - found[name]["low"] < 0.5 * true, name
 
 
-def test_intervals_hold_the_truth_in_log_after_log(logged: Logged, tmp_path: Path) -> None:
+def test_intervals_cover_the_truth_repeatedly(logged: Logged, tmp_path: Path) -> None:
     true, found = true_value(logged.new, SAME_POLICY), []
     for seed in range(10, 18):
         log = write(tmp_path / f"{seed}.jsonl", list(explored(logged.old, np.random.default_rng(seed), 3_000)))
@@ -152,7 +152,7 @@ def test_intervals_hold_the_truth_in_log_after_log(logged: Logged, tmp_path: Pat
         assert abs(values.mean() - true) < 0.3 * width, name  # three standard errors of the mean of eight
 
 
-def test_a_policy_too_far_from_what_was_logged_is_refused(logged: Logged) -> None:
+def test_a_policy_far_from_logged_is_refused(logged: Logged) -> None:
     found = estimated(logged, logged.new, ModelPolicy())
     assert found["ips"] is None
     assert "is needed" in found["refused"]

@@ -34,7 +34,7 @@ def estimated(log: OpenBandit, policy: PolicyTable, folder: Path) -> dict[str, A
     return found.to_json()
 
 
-def test_a_policy_that_is_the_logging_one_is_worth_what_was_logged(tmp_path: Path) -> None:
+def test_the_logging_policy_earns_what_was_logged(tmp_path: Path) -> None:
     log = OpenBandit.at(write_log(tmp_path / "small", rows=300, clicks=30))
     found = estimated(log, at_random(log.offers()), tmp_path)
     assert found["effective_sample_size"] == pytest.approx(300)

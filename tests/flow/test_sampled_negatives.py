@@ -72,7 +72,7 @@ def odds(data: TrainingSet, done: Fitted) -> dict[bool, float]:
 
 
 @pytest.mark.parametrize("keep_prob", [1.0, KEEP_PROB])
-def test_the_odds_that_are_learned_are_those_of_the_world(tmp_path: Path, keep_prob: float) -> None:
+def test_sampling_keeps_the_worlds_odds(tmp_path: Path, keep_prob: float) -> None:
     data, done = learned_from(tmp_path, keep_prob)
     assert len(data) == 6_000 if keep_prob == 1.0 else len(data) < 3_000
     assert odds(data, done) == pytest.approx(ODDS, abs=0.06)

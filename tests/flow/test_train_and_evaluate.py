@@ -54,7 +54,7 @@ def evaluated(folder: Path, *more: str) -> Result:
     return run("evaluate", *files, *more)
 
 
-def test_a_model_is_trained_and_measured_by_what_it_did_not_learn_from(folder: Path) -> None:
+def test_models_are_measured_on_held_out_labels(folder: Path) -> None:
     told = trained(folder)
     found = json.loads(evaluated(folder, "--json").stdout)
     assert found["model_id"] == told["model_id"]
@@ -77,7 +77,7 @@ def test_the_same_seed_gives_the_same_model(folder: Path) -> None:
     assert trained(folder, "--epochs", "2")["model_id"] == trained(folder, "--epochs", "2")["model_id"]
 
 
-def test_a_search_and_a_warm_start_are_told_in_the_facts(folder: Path) -> None:
+def test_facts_state_search_and_warm_start(folder: Path) -> None:
     first = trained(folder, "--tune", "--tune-seconds", "1", "--epochs", "3", "--threads", "1")
     assert len(first["facts"]["tuned"]) >= 1
     assert first["facts"]["options"]["refit"] is True
@@ -85,7 +85,7 @@ def test_a_search_and_a_warm_start_are_told_in_the_facts(folder: Path) -> None:
     assert second["facts"]["earlier_model_id"] == first["model_id"]
 
 
-def test_a_folder_that_holds_something_else_is_refused_before_any_training(folder: Path) -> None:
+def test_a_foreign_folder_is_refused_before_training(folder: Path) -> None:
     files = ("--labels", "s3://nowhere/labels", "--offers", "none.jsonl", "--out", str(folder))
     with pytest.raises(UsageError, match="is there and is no model"):
         run("train", *files)
@@ -104,7 +104,7 @@ def test_history_beside_features_is_refused(folder: Path) -> None:
         trained(folder, "--history")
 
 
-def test_labels_without_features_of_offers_are_judged_by_the_catalogs(folder: Path, tmp_path: Path) -> None:
+def test_the_catalog_fills_missing_offer_features(folder: Path, tmp_path: Path) -> None:
     trained(folder, "--epochs", "1")
     rows = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
     for name, kept in (("whole", rows), ("bare", [{**row, "offer_features": {}} for row in rows])):

@@ -41,9 +41,7 @@ def share_of_the_way(facts: dict[str, Any], log: Sequence[LabelledExample]) -> f
     return float((ours - popularity) / (truth - popularity))
 
 
-def test_joint_training_goes_nine_tenths_of_the_way_from_popularity_to_the_true_odds(
-    lesson: Lesson, log: list[LabelledExample]
-) -> None:
+def test_joint_training_nears_the_true_odds(lesson: Lesson, log: list[LabelledExample]) -> None:
     assert share_of_the_way(finish(lesson, TrainOptions()).model.facts, log) >= 0.9
 
 

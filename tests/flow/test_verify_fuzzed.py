@@ -63,7 +63,7 @@ def changes(draw: st.DrawFn, value: dict[str, Any]) -> bytes:
 
 @given(st.data())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_lies_on_the_topics_there_is_a_verdict(ring: Ring, data: st.DataObject) -> None:
+def test_any_topics_have_a_verdict(ring: Ring, data: st.DataObject) -> None:
     for name, records in KEPT.setdefault(id(ring), {name: list(ring.log(name)) for name in NAMES}).items():
         ring.log(name)[:] = records
     for _ in range(data.draw(st.integers(1, 4))):
@@ -90,7 +90,7 @@ def test_whatever_lies_on_the_topics_there_is_a_verdict(ring: Ring, data: st.Dat
 
 @given(st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_lies_in_the_files_there_is_a_verdict(ring: Ring, data: st.DataObject) -> None:
+def test_any_files_have_a_verdict(ring: Ring, data: st.DataObject) -> None:
     assert ring.buffer is not None
     before = FILES.setdefault(id(ring), ring.buffer.chunks[0])
     row = data.draw(st.sampled_from(before.rows))

@@ -45,7 +45,7 @@ def test_a_join_that_is_stopped_anywhere_passes(
 @both_ways
 @given(histories(jitter_ms=400), schedules(["before", "after"]))
 @settings(max_examples=60, deadline=None)
-def test_whatever_the_disorder_every_answer_counts_or_is_a_dead_letter(
+def test_any_disorder_loses_no_answer(
     config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]]
 ) -> None:
     assert faults(run_through(config, events, schedule)) == set()
@@ -53,7 +53,7 @@ def test_whatever_the_disorder_every_answer_counts_or_is_a_dead_letter(
 
 @given(histories(), schedules([]), st.data())
 @settings(max_examples=60, deadline=None)
-def test_a_label_that_is_taken_away_is_missed(
+def test_a_removed_label_is_missed(
     events: list[Event], schedule: list[tuple[int, int, str]], data: st.DataObject
 ) -> None:
     run = run_through(AT_ONCE, events, schedule)
@@ -68,7 +68,7 @@ def test_a_label_that_is_taken_away_is_missed(
 @both_ways
 @given(histories(), schedules(["before", "after"]), st.data())
 @settings(max_examples=60, deadline=None)
-def test_a_refusal_of_an_answer_that_counts_is_wrong(
+def test_refusing_a_counting_answer_is_wrong(
     config: JoinConfig, events: list[Event], schedule: list[tuple[int, int, str]], data: st.DataObject
 ) -> None:
     run = run_through(config, events, schedule)

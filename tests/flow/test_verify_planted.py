@@ -69,7 +69,7 @@ def rewrite(ring: MemoryRing, topic: str, change: Callable[[dict[str, Any]], obj
     log[0] = replace(log[0], value=msgspec.json.encode(value))
 
 
-def test_what_the_jobs_make_is_right_and_every_check_is_named(ring: MemoryRing) -> None:
+def test_the_jobs_work_passes_every_named_check(ring: MemoryRing) -> None:
     report = check(ring)
     assert report.faults == {}
     made = {one.name: (one.checked, one.not_checked) for one in report.checks}
@@ -151,14 +151,14 @@ def test_a_deeply_nested_input_harms_no_check(ring: MemoryRing) -> None:
     assert check(ring).faults == {}
 
 
-def test_counts_that_differ_are_a_fault_and_no_crash(ring: MemoryRing) -> None:
+def test_differing_counts_are_a_fault(ring: MemoryRing) -> None:
     assert set(check(ring, replace(CONFIG, partitions={**COUNTS, "outcomes": 4})).faults) == {"partitions_differ"}
     ring.broker.append(OutputRecord("outcomes", b"c", ring.broker.topic("outcomes")[0].value, partition=3))
     faults = check(ring, replace(CONFIG, partitions={**COUNTS, "outcomes": 4})).faults
     assert {"partitions_differ", "outcome_elsewhere"} <= set(faults)
 
 
-def test_a_release_that_is_gone_is_a_check_that_was_not_made(ring: MemoryRing) -> None:
+def test_a_missing_release_leaves_scores_unchecked(ring: MemoryRing) -> None:
     current = ring.releases.current()
     assert current is not None
     ring.releases.lose(current)
@@ -168,7 +168,7 @@ def test_a_release_that_is_gone_is_a_check_that_was_not_made(ring: MemoryRing) -
     assert any("was never written" in reason for reason in left_out)
 
 
-def test_one_request_id_of_two_customers_doubles_no_rows(ring: MemoryRing) -> None:
+def test_customers_sharing_ids_double_no_rows(ring: MemoryRing) -> None:
     chunk = max(ring.files.chunks, key=lambda one: len(one.rows))
     label = ring.broker.log(chunk.partition)[chunk.first]
     value = {**msgspec.json.decode(label.value or b""), "customer_id": "another"}

@@ -56,7 +56,7 @@ def test_days_begin_at_midnight_utc() -> None:
     ]
 
 
-def test_a_chunk_is_split_by_the_day_of_its_labels() -> None:
+def test_chunks_split_by_label_day() -> None:
     rows = [replace_time(time_ms) for time_ms in (DAY_MS, 5, DAY_MS + 1)]
     files = split_by_day(Chunk(P, 0, 3, rows))
     assert {one.path[:14]: (one.part, one.parts, len(files[one])) for one in files} == {
@@ -69,7 +69,7 @@ def replace_time(time_ms: int) -> ExampleRow:
     return ROW._replace(label_time_ms=time_ms)
 
 
-def test_a_share_is_known_for_the_offsets_of_its_stretch_only() -> None:
+def test_a_share_holds_for_its_stretch_only() -> None:
     stretches = in_order(
         [Sampled(5, 8, 0.5), Sampled(0, 3, 1.0), Sampled(3, 5, 0.5), Sampled(0, 3, 1.0), Sampled(10, 11, 1.0)]
     )
@@ -90,25 +90,25 @@ def test_no_file_stands_nowhere() -> None:
     assert standing([]) == BufferEnd(None)
 
 
-def test_the_newest_whole_chunk_tells_where_to_go_on() -> None:
+def test_the_newest_whole_chunk_is_the_end() -> None:
     assert standing([file(0, 10), file(10, 25, part=1, parts=2), file(10, 25, part=2, parts=2)]) == BufferEnd(25)
 
 
-def test_a_torn_chunk_is_told_and_left_behind() -> None:
+def test_a_torn_chunk_is_reported_and_skipped() -> None:
     torn = file(10, 25, part=1, parts=2)
     assert standing([file(0, 10), torn]) == BufferEnd(10, (torn,))
 
 
-def test_beside_a_whole_chunk_a_torn_one_of_the_same_beginning_does_not_count() -> None:
+def test_a_whole_chunk_outranks_its_torn_twin() -> None:
     torn = file(10, 40, part=1, parts=2)
     assert standing([file(0, 10), torn, file(10, 25)]) == BufferEnd(25, (torn,))
 
 
-def test_a_compacted_file_never_says_where_to_go_on() -> None:
+def test_compacted_files_never_set_the_end() -> None:
     assert standing([file(0, 10, parts=0, part=0), file(10, 25)]) == BufferEnd(25)
 
 
-def test_files_within_a_compacted_one_of_the_same_day_are_superseded() -> None:
+def test_compacted_files_supersede_those_they_cover() -> None:
     compacted = file(0, 20, part=0, parts=0)
     inside, outside, another_day = file(10, 20), file(20, 30), file(10, 20, day="2026-11-25")
     assert superseded([compacted, inside, outside, another_day]) == [inside]

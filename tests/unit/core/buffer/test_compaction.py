@@ -28,11 +28,11 @@ def test_enough_small_neighbours_are_a_run() -> None:
     assert firsts(neighbours(SMALL, SMALL, SMALL)) == [[0, 1, 2]]
 
 
-def test_a_large_file_is_left_alone_and_parts_runs() -> None:
+def test_large_files_stay_and_part_runs() -> None:
     assert firsts(neighbours(SMALL, SMALL, SMALL, LARGE, SMALL, SMALL)) == [[0, 1, 2]]
 
 
-def test_what_was_made_of_small_files_waits_for_others_of_its_size() -> None:
+def test_merged_files_wait_for_their_size() -> None:
     assert firsts(neighbours(MIDDLE, SMALL, SMALL)) == [[0, 1, 2]]
     assert firsts(neighbours(MIDDLE, SMALL, SMALL, SMALL)) == [[1, 2, 3]]
     assert firsts(neighbours(MIDDLE, MIDDLE, MIDDLE)) == [[0, 1, 2]]
@@ -46,7 +46,7 @@ def test_days_and_partitions_do_not_mix() -> None:
 
 
 @given(st.lists(st.sampled_from([SMALL, MIDDLE, LARGE]), max_size=60), st.integers(2, 9))
-def test_made_one_again_and_again_few_small_files_are_left(sizes: list[int], files_min: int) -> None:
+def test_repeated_merging_leaves_few_small_files(sizes: list[int], files_min: int) -> None:
     files = neighbours(*sizes)
     while runs := small_runs(files, files_min=files_min):
         size = sum(files.pop(one) for one in runs[0])
@@ -57,7 +57,7 @@ def test_made_one_again_and_again_few_small_files_are_left(sizes: list[int], fil
         assert max(map(len, small.split()), default=0) < files_min
 
 
-def test_a_compacted_file_is_crossed_by_one_that_holds_some_of_it() -> None:
+def test_overlapping_compacted_files_cross() -> None:
     whole = file(0, 10, parts=0)
     assert is_crossed(whole, [whole, file(5, 15, parts=0)])
     assert not is_crossed(whole, [whole, file(0, 15, parts=0), file(3, 6, parts=0), file(10, 20, parts=0), file(5, 15)])

@@ -19,7 +19,7 @@ def offer(
     return LabelledOffer(name, rank, 0.5, 1.0, {"price": 9.0}, accepted, cause, time_ms)  # type: ignore[arg-type]
 
 
-def test_a_row_carries_both_sides_as_they_were_ranked() -> None:
+def test_rows_carry_both_sides_as_ranked() -> None:
     (row,) = take_apart(labelled(offer("o1", 1, "accepted")))
     assert row.to_message() == LabelledExample(
         example_id=example_id("r1", "c1", "o1"),
@@ -42,12 +42,12 @@ def test_a_row_carries_both_sides_as_they_were_ranked() -> None:
     )
 
 
-def test_an_offer_without_a_label_yet_has_no_row() -> None:
+def test_unlabelled_offers_have_no_row() -> None:
     rows = take_apart(labelled(offer("o1", None, None, None), offer("o2", 0, "declined", rank=2)))
     assert [row.offer_id for row in rows] == ["o2"]
 
 
-def test_only_offers_the_customer_answered_for_count_as_shown() -> None:
+def test_only_answered_offers_count_as_shown() -> None:
     causes = ["accepted", "declined", "late_acceptance", "window_closed"]
     rows = take_apart(labelled(*(offer(cause, int("acc" in cause), cause) for cause in causes)))
     assert [row.exposure for row in rows] == ["shown", "shown", "shown", "assumed"]
@@ -58,13 +58,13 @@ def test_an_example_id_never_changes() -> None:
     assert len({example_id("r", "1c1", "o1"), example_id("r1", "c1", "o1"), example_id("r1", "c", "1o1")}) == 3
 
 
-def test_requests_of_one_id_and_several_customers_share_no_example() -> None:
+def test_customers_sharing_ids_share_no_example() -> None:
     first, second = (replace(labelled(offer("o1", 1, "accepted")), customer_id=name) for name in ("c1", "c2"))
     ids = [row.example_id for ranking in (first, second) for row in take_apart(ranking)]
     assert len(set(ids)) == 2
 
 
-def test_sampling_keeps_every_answer_and_its_share_of_the_rest() -> None:
+def test_sampling_keeps_answers_and_a_share() -> None:
     offers = [offer(f"n{place}", 0, "window_closed") for place in range(900)]
     rows = list(take_apart(labelled(offer("yes", 1, "accepted"), offer("no", 0, "declined"), *offers), keep_prob=0.25))
     assert [row.keep_prob for row in rows[:2]] == [1.0, 1.0]
@@ -73,7 +73,7 @@ def test_sampling_keeps_every_answer_and_its_share_of_the_rest() -> None:
 
 
 @given(st.text(), st.floats(0.01, 1), st.floats(0.01, 1))
-def test_a_smaller_sample_lies_within_a_larger_one(example: str, one: float, other: float) -> None:
+def test_smaller_samples_lie_within_larger_ones(example: str, one: float, other: float) -> None:
     smaller, larger = sorted((one, other))
     assert not is_kept(example, smaller) or is_kept(example, larger)
 

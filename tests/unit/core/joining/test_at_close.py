@@ -76,19 +76,19 @@ def labels(joined: Joined) -> list[tuple[str, list[int]]]:
 
 
 @pytest.mark.parametrize(("passed_ms", "due"), [(-1, False), (0, False), (1, True)])
-def test_a_ranking_is_labelled_once_no_answer_can_come(log: Log, passed_ms: int, due: bool) -> None:
+def test_a_ranking_waits_for_all_its_answers(log: Log, passed_ms: int, due: bool) -> None:
     log.state.join([log.rank(ASKED_MS), log.answer(ASKED_MS + 1)])
     assert labels(log.reach(DUE_MS + passed_ms)) == ([("c", [1, 0, 0])] if due else [])
 
 
 @pytest.mark.parametrize(("lain_ms", "due"), [(LONG_MS - 1, False), (LONG_MS, False), (LONG_MS + 1, True)])
-def test_a_ranking_that_has_lain_for_long_is_labelled_by_the_clock(log: Log, lain_ms: int, due: bool) -> None:
+def test_the_clock_labels_a_ranking_lain_long(log: Log, lain_ms: int, due: bool) -> None:
     log.state.join([log.rank(ASKED_MS)], ended=BOTH)
     assert log.state.idle_due(log.now_ms + lain_ms) == due
     assert labels(log.state.join([], now_ms=log.now_ms + lain_ms)) == ([("c", [0, 0, 0])] if due else [])
 
 
-def test_outcomes_that_still_flow_keep_the_clock_from_labelling(log: Log) -> None:
+def test_flowing_outcomes_keep_the_clock_from_labelling(log: Log) -> None:
     log.state.join([log.rank(ASKED_MS)], ended=BOTH)
     log.now_ms += LONG_MS
     log.state.join([log.answer(ASKED_MS - 500, "q", "q", asked_ms=ASKED_MS - 500)], ended=BOTH)
@@ -99,45 +99,43 @@ def test_outcomes_that_still_flow_keep_the_clock_from_labelling(log: Log) -> Non
 
 
 @pytest.mark.parametrize(("before_ms", "code"), [(19, []), (20, []), (21, ["before_its_request"])])
-def test_an_answer_may_be_before_its_request_by_back(log: Log, before_ms: int, code: list[str]) -> None:
+def test_an_answer_may_precede_its_request(log: Log, before_ms: int, code: list[str]) -> None:
     assert codes(log.state.join([log.answer(ASKED_MS - before_ms)])) == code
 
 
 @pytest.mark.parametrize(("late_ms", "code"), [(-1, []), (0, []), (1, ["outcome_too_late"])])
-def test_an_answer_counts_until_window_and_late_are_over(log: Log, late_ms: int, code: list[str]) -> None:
+def test_an_answer_counts_until_allowed_lateness_ends(log: Log, late_ms: int, code: list[str]) -> None:
     assert codes(log.state.join([log.answer(ASKED_MS + HORIZONS.usable_ms + late_ms)])) == code
 
 
 @pytest.mark.parametrize(("ahead_ms", "code"), [(30, []), (31, ["from_the_future"])])
-def test_an_event_may_be_ahead_of_the_broker_by_the_skew(log: Log, ahead_ms: int, code: list[str]) -> None:
+def test_an_outcome_may_be_ahead_by_skew(log: Log, ahead_ms: int, code: list[str]) -> None:
     time_ms = log.now_ms + ahead_ms
     assert codes(log.state.join([log.answer(time_ms, asked_ms=time_ms)])) == code
 
 
-def test_an_answer_must_say_when_its_request_was(log: Log) -> None:
+def test_an_answer_must_state_its_request_time(log: Log) -> None:
     assert codes(log.state.join([log.answer(ASKED_MS, asked_ms=None)])) == ["request_time_missing"]
 
 
 @pytest.mark.parametrize(("passed_ms", "settled"), [(-1, False), (0, False), (1, True)])
-def test_an_answer_waits_for_rankings_to_pass_its_request_by_the_disorder(
-    log: Log, passed_ms: int, settled: bool
-) -> None:
+def test_an_answer_waits_for_its_ranking(log: Log, passed_ms: int, settled: bool) -> None:
     log.state.join([log.answer(ASKED_MS), log.rank(ASKED_MS + HORIZONS.disorder_ms + passed_ms, "later")])
     assert codes(log.reach(5_000)) == (["unknown_request"] if settled else [])
 
 
 @pytest.mark.parametrize(("behind_ms", "code"), [(39, []), (40, []), (41, ["ranking_too_late"])])
-def test_a_ranking_may_jump_back_by_the_disorder(log: Log, behind_ms: int, code: list[str]) -> None:
+def test_a_ranking_may_jump_back_by_disorder(log: Log, behind_ms: int, code: list[str]) -> None:
     log.state.join([log.rank(ASKED_MS + behind_ms, "first"), log.rank(ASKED_MS)])
     assert codes(log.reach(5_000)) == code
 
 
-def test_one_request_id_of_several_customers_is_several_requests(log: Log) -> None:
+def test_customers_may_share_a_request_id(log: Log) -> None:
     log.state.join([log.rank(ASKED_MS), log.rank(ASKED_MS, "r", "d"), log.answer(ASKED_MS, "r", "d")])
     assert labels(log.reach(5_000)) == [("c", [0, 0, 0]), ("d", [1, 0, 0])]
 
 
-def test_a_doubled_ranking_is_counted_and_another_time_refused(log: Log) -> None:
+def test_doubled_rankings_count_and_reused_ids_fail(log: Log) -> None:
     log.state.join([log.rank(ASKED_MS), log.rank(ASKED_MS), log.rank(ASKED_MS + 1)])
     joined = log.reach(5_000)
     assert (len(joined.labels), joined.counts["duplicate_rankings"], codes(joined)) == (1, 1, ["request_id_reused"])
@@ -148,19 +146,19 @@ def test_an_answer_by_another_customer_is_named(log: Log) -> None:
     assert codes(log.reach(5_000)) == ["another_customer"]
 
 
-def test_an_offer_that_was_not_ranked_has_no_label(log: Log) -> None:
+def test_an_offer_never_ranked_has_no_label(log: Log) -> None:
     log.state.join([log.rank(ASKED_MS), log.answer(ASKED_MS, offer=9)])
     assert codes(log.reach(5_000)) == ["offer_not_ranked"]
 
 
-def test_the_oldest_of_too_many_waiting_outcomes_are_dead_letters_once(log: Log) -> None:
+def test_the_oldest_waiting_outcomes_are_shed_once(log: Log) -> None:
     log.state.join([log.answer(ASKED_MS, f"unknown{number}") for number in range(5)])
     assert [letter.record.offset for letter in log.state.shed(2)] == [0, 1]
     log.restart()
     assert log.state.waiting == 3
 
 
-def test_a_point_written_by_an_earlier_version_is_read() -> None:
+def test_an_older_restore_point_is_read() -> None:
     assert ClosePoint.from_text('["close",1,2,3,4,5]') == ClosePoint(1, 2, 3, 4, 5)
 
 

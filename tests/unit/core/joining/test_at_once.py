@@ -76,46 +76,46 @@ def labels(joined: Joined, request: str = "r", customer: str = "c") -> list[list
 
 
 @pytest.mark.parametrize(("ahead_ms", "code"), [(29, []), (30, []), (31, ["from_the_future"])])
-def test_an_event_may_be_ahead_of_the_broker_by_the_skew(log: Log, ahead_ms: int, code: list[str]) -> None:
+def test_an_event_may_be_ahead_by_skew(log: Log, ahead_ms: int, code: list[str]) -> None:
     assert codes(log.state.join([log.rank(log.now_ms + ahead_ms)])) == code
     assert codes(log.state.join([log.answer(log.now_ms + ahead_ms)])) == code
 
 
 @pytest.mark.parametrize(("before_ms", "code"), [(19, []), (20, []), (21, ["before_its_request"])])
-def test_an_answer_may_be_before_its_request_by_back(log: Log, before_ms: int, code: list[str]) -> None:
+def test_an_answer_may_precede_its_request(log: Log, before_ms: int, code: list[str]) -> None:
     joined = log.state.join([log.rank(ASKED_MS), log.answer(ASKED_MS - before_ms)])
     assert codes(joined) == code
     assert labels(joined) == ([] if code else [[1, None, None]])
 
 
 @pytest.mark.parametrize(("late_ms", "counts"), [(-1, True), (0, True), (1, False)])
-def test_an_answer_counts_until_window_and_late_are_over(log: Log, late_ms: int, counts: bool) -> None:
+def test_an_answer_counts_until_allowed_lateness_ends(log: Log, late_ms: int, counts: bool) -> None:
     joined = log.state.join([log.rank(ASKED_MS), log.answer(LAST_USABLE_MS + late_ms)])
     assert labels(joined) == ([[1, None, None]] if counts else [])
     assert codes(joined) == []
 
 
 @pytest.mark.parametrize(("passed_ms", "closed"), [(-1, False), (0, False), (1, True)])
-def test_an_unanswered_offer_is_a_negative_after_the_window(log: Log, passed_ms: int, closed: bool) -> None:
+def test_unanswered_offers_become_negatives_after_the_window(log: Log, passed_ms: int, closed: bool) -> None:
     log.state.join([log.rank(ASKED_MS)])
     joined = log.reach(ASKED_MS + HORIZONS.window_ms + passed_ms)
     assert labels(joined) == ([[0, 0, 0]] if closed else [])
 
 
 @pytest.mark.parametrize(("passed_ms", "settled"), [(-1, False), (0, False), (1, True)])
-def test_an_answer_waits_for_its_ranking_by_back_and_disorder(log: Log, passed_ms: int, settled: bool) -> None:
+def test_an_answer_waits_for_its_ranking(log: Log, passed_ms: int, settled: bool) -> None:
     log.state.join([log.answer(ASKED_MS)])
     joined = log.reach(ASKED_MS + HORIZONS.back_ms + HORIZONS.disorder_ms + passed_ms)
     assert codes(joined) == (["unknown_request"] if settled else [])
 
 
 @pytest.mark.parametrize(("passed_ms", "code"), [(-1, []), (0, []), (1, ["ranking_too_late"])])
-def test_a_ranking_is_too_late_once_its_answers_are_settled(log: Log, passed_ms: int, code: list[str]) -> None:
+def test_a_ranking_after_its_answers_settle_fails(log: Log, passed_ms: int, code: list[str]) -> None:
     log.reach(ASKED_MS + HORIZONS.forget_ms + passed_ms)
     assert codes(log.state.join([log.rank(ASKED_MS)])) == code
 
 
-def test_a_ranking_that_jumps_back_by_less_than_the_disorder_finds_its_answer() -> None:
+def test_a_ranking_within_disorder_meets_its_answer() -> None:
     log = Log()
     minute = Horizons(1_800_000, 3_600_000, 60_000, 60_000, tick_ms=1_000, skew_ms=60_000, idle_slack_ms=2_000)
     log.now_ms, log.state = 10**9, PartitionJoin(0, TOPICS, minute, rankings=0, outcomes=0, labels=0)
@@ -138,18 +138,18 @@ def late_by(beyond_ms: int, *, restarts: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("beyond_ms", [0, 10, HORIZONS.disorder_ms, HORIZONS.settle_ms - 1, HORIZONS.settle_ms])
-def test_a_late_answer_gets_the_same_reason_whatever_restarts(beyond_ms: int) -> None:
+def test_restarts_change_no_reason_for_lateness(beyond_ms: int) -> None:
     assert late_by(beyond_ms, restarts=True) == late_by(beyond_ms, restarts=False)
     expected = "outcome_too_late" if beyond_ms < HORIZONS.settle_ms else "unknown_request"
     assert late_by(beyond_ms, restarts=False) == [expected]
 
 
-def test_an_answer_says_itself_that_it_is_late(log: Log) -> None:
+def test_a_stated_request_time_proves_lateness(log: Log) -> None:
     log.state.join([log.answer(LAST_USABLE_MS + 1, request_time_ms=ASKED_MS)])
     assert codes(log.reach(LAST_USABLE_MS + 2 + HORIZONS.settle_ms)) == ["outcome_too_late"]
 
 
-def test_one_request_id_of_several_customers_is_several_requests(log: Log) -> None:
+def test_customers_may_share_a_request_id(log: Log) -> None:
     joined = log.state.join(
         [log.rank(ASKED_MS, "r", "c"), log.rank(ASKED_MS + 5, "r", "d"), log.answer(ASKED_MS + 9, "r", "d")]
     )
@@ -159,13 +159,13 @@ def test_one_request_id_of_several_customers_is_several_requests(log: Log) -> No
     assert codes(joined) == []
 
 
-def test_an_answer_by_another_customer_is_named_once_its_ranking_cannot_come(log: Log) -> None:
+def test_another_customers_answer_is_named_when_settled(log: Log) -> None:
     joined = log.state.join([log.rank(ASKED_MS), log.answer(ASKED_MS, "r", "d")])
     assert codes(joined) == []
     assert codes(log.reach(ASKED_MS + HORIZONS.settle_ms + 1)) == ["another_customer"]
 
 
-def test_a_request_id_with_another_time_is_refused_after_a_restart_too(log: Log) -> None:
+def test_a_reused_id_fails_after_restarts_too(log: Log) -> None:
     log.state.join([log.rank(ASKED_MS)])
     assert codes(log.state.join([log.rank(ASKED_MS + 200)])) == ["request_id_reused"]
     log.reach(ASKED_MS + HORIZONS.remember_ms + 1)
@@ -174,7 +174,7 @@ def test_a_request_id_with_another_time_is_refused_after_a_restart_too(log: Log)
     assert codes(log.state.join([log.rank(ASKED_MS + 200)])) == ["request_id_reused"]
 
 
-def test_requests_are_dropped_when_nothing_asks_for_them_any_more(log: Log) -> None:
+def test_requests_past_their_use_are_dropped(log: Log) -> None:
     log.state.join([log.rank(ASKED_MS), log.rank(ASKED_MS + 1)])
     log.reach(ASKED_MS + 1_000)
     log.reach(ASKED_MS + 2_000)
@@ -188,12 +188,12 @@ def test_doubled_rankings_and_answers_change_nothing(log: Log) -> None:
     assert joined.counts == {"duplicate_rankings": 1, "duplicate_outcomes": 1}
 
 
-def test_an_offer_that_was_not_ranked_has_no_label(log: Log) -> None:
+def test_an_offer_never_ranked_has_no_label(log: Log) -> None:
     joined = log.state.join([log.rank(ASKED_MS), log.answer(ASKED_MS, offer_id="o9")])
     assert codes(joined) == ["offer_not_ranked"]
 
 
-def test_the_oldest_of_too_many_waiting_outcomes_are_dead_letters_once(log: Log) -> None:
+def test_the_oldest_waiting_outcomes_are_shed_once(log: Log) -> None:
     log.state.join([log.answer(ASKED_MS + n, f"unknown{n}") for n in range(5)])
     letters = log.state.shed(2)
     assert [(letter.record.offset, letter.code) for letter in letters] == [
@@ -205,7 +205,7 @@ def test_the_oldest_of_too_many_waiting_outcomes_are_dead_letters_once(log: Log)
     assert codes(log.reach(ASKED_MS + 1_000)) == ["unknown_request"] * 3
 
 
-def test_a_batch_of_erasures_drops_what_is_open_and_what_waits(log: Log) -> None:
+def test_erasures_drop_open_requests_and_waiting_outcomes(log: Log) -> None:
     log.state.join([log.rank(ASKED_MS), log.rank(ASKED_MS, "r", "d"), log.answer(ASKED_MS - 20, "q", "d")])
     erasures = [{"customer_id": name, "erased_to_ms": ASKED_MS} for name in ("c", "d")]
     joined = log.state.join([log.append("outcomes", erasure) for erasure in erasures])
@@ -217,20 +217,20 @@ FOREIGN = [None, b"", b"{}", b"no JSON", b"[" * 2_000 + b"]" * 2_000, b'{"a":' *
 
 
 @pytest.mark.parametrize("value", FOREIGN, ids=["tombstone", "empty", "bare", "text", "lists", "objects"])
-def test_foreign_records_are_dead_letters_and_foreign_labels_are_counted(log: Log, value: bytes | None) -> None:
+def test_foreign_records_fail_and_foreign_labels_count(log: Log, value: bytes | None) -> None:
     assert codes(log.state.join([log.append("rankings", value)])) == ["bad_ranking"]
     assert len(log.state.join([log.append("outcomes", value)]).dead_letters) == 1
     assert log.state.reread_labels([log.append("training-labels", value)]) == 1
 
 
 @pytest.mark.parametrize("name", ["request_id", "customer_id", "event_time_ms", "release_id", "features", "offers"])
-def test_a_ranking_that_cannot_be_labelled_is_refused_when_it_is_read(log: Log, name: str) -> None:
+def test_a_ranking_without_a_field_is_refused(log: Log, name: str) -> None:
     value = ranking("r", "c", ASKED_MS)
     del value[name]
     assert codes(log.state.join([log.append("rankings", value)])) == ["bad_ranking"]
 
 
-def test_labels_of_another_number_of_offers_are_replaced_by_the_next_revision(log: Log) -> None:
+def test_labels_of_other_offers_are_replaced(log: Log) -> None:
     foreign = ranking("r", "c", ASKED_MS)
     label = {"accepted": 1, "cause": "accepted", "label_time_ms": 1}
     offers = [{**offer, **label} for offer in foreign["offers"][:2]]
@@ -240,7 +240,7 @@ def test_labels_of_another_number_of_offers_are_replaced_by_the_next_revision(lo
     assert [msgspec.json.decode(one.value or b"")["revision"] for one in joined.labels] == [8]
 
 
-def test_a_ranking_whose_labels_would_be_too_large_is_refused(log: Log) -> None:
+def test_a_ranking_with_oversized_labels_is_refused(log: Log) -> None:
     size = len(log.rank(ASKED_MS).value or b"")
     log.state = PartitionJoin(0, TOPICS, HORIZONS, rankings=0, outcomes=0, labels=0, label_bytes_max=size + 100)
     assert codes(log.state.join([log.rank(ASKED_MS)])) == ["ranking_too_large"]

@@ -27,7 +27,7 @@ def test_nothing_read_is_no_time() -> None:
 
 
 @pytest.mark.parametrize(("ranking_ms", "outcome_ms"), [(200, 300), (300, 200)])
-def test_the_watermark_is_no_further_than_both_topics_are_read(ranking_ms: int, outcome_ms: int) -> None:
+def test_the_watermark_follows_the_slower_topic(ranking_ms: int, outcome_ms: int) -> None:
     time = at_end(ranking=(ranking_ms, 1_000), outcome=(outcome_ms, 1_000))
     time.advance(None)
     assert time.watermark_ms == time.closing_ms == 200
@@ -49,22 +49,20 @@ def test_neither_clock_goes_back() -> None:
 
 
 @pytest.mark.parametrize(("now_ms", "watermark_ms"), [(1_004, 100), (1_005, 200), (1_006, 200)])
-def test_a_ranking_that_has_lain_for_the_slack_moves_the_watermark_past_outcomes(
-    now_ms: int, watermark_ms: int
-) -> None:
+def test_a_lain_ranking_moves_the_watermark_alone(now_ms: int, watermark_ms: int) -> None:
     time = at_end(ranking=(200, 1_000), outcome=(100, 1_000))
     time.advance(now_ms)
     assert time.watermark_ms == watermark_ms
 
 
-def test_while_outcomes_have_more_to_read_no_ranking_has_lain() -> None:
+def test_unread_outcomes_keep_rankings_from_lying() -> None:
     time = at_end(ranking=(200, 1_000), outcome=(100, 1_000))
     time.outcomes_ended = False
     time.advance(1_100)
     assert time.watermark_ms == 100
 
 
-def test_of_the_rankings_only_those_that_have_lain_count() -> None:
+def test_only_rankings_that_have_lain_count() -> None:
     time = at_end(ranking=(200, 1_000), outcome=(100, 1_000))
     time.ranking(300, 1_003)
     time.ranking(400, 1_006)
@@ -72,7 +70,7 @@ def test_of_the_rankings_only_those_that_have_lain_count() -> None:
     assert time.watermark_ms == 300
 
 
-def test_what_has_lain_once_counts_without_the_clock() -> None:
+def test_lain_rankings_count_without_the_clock() -> None:
     time = at_end(ranking=(200, 1_000), outcome=(100, 1_000))
     time.would_be(1_005)
     time.advance(None)
@@ -84,13 +82,13 @@ def test_what_has_lain_once_counts_without_the_clock() -> None:
 
 
 @pytest.mark.parametrize(("now_ms", "closing_ms"), [(1_000, 200), (1_014, 200), (1_015, 210), (1_025, 220)])
-def test_the_closing_time_goes_on_with_the_clock_behind_the_slack(now_ms: int, closing_ms: int) -> None:
+def test_the_closing_time_follows_the_clock(now_ms: int, closing_ms: int) -> None:
     time = at_end(ranking=(200, 1_000), outcome=(200, 1_000))
     time.advance(now_ms)
     assert (time.watermark_ms, time.closing_ms) == (200, closing_ms)
 
 
-def test_the_closing_time_waits_while_rankings_have_more_to_read() -> None:
+def test_the_closing_time_waits_for_unread_rankings() -> None:
     time = at_end(ranking=(200, 1_000), outcome=(200, 1_000))
     time.rankings_ended = False
     time.advance(1_100)
@@ -98,13 +96,13 @@ def test_the_closing_time_waits_while_rankings_have_more_to_read() -> None:
 
 
 @pytest.mark.parametrize(("quiet_ms", "asleep"), [(ASLEEP_MS - 1, False), (ASLEEP_MS, False), (ASLEEP_MS + 1, True)])
-def test_a_quiet_as_long_as_everything_is_kept_moves_the_watermark(quiet_ms: int, asleep: bool) -> None:
+def test_a_long_quiet_moves_the_watermark(quiet_ms: int, asleep: bool) -> None:
     time = at_end(ranking=(200, 1_000), outcome=(200, 1_000))
     time.advance(1_000 + quiet_ms)
     assert (time.watermark_ms > 200) == asleep
 
 
-def test_outcomes_that_still_flow_keep_a_partition_awake() -> None:
+def test_flowing_outcomes_keep_a_partition_awake() -> None:
     time = at_end(ranking=(200, 1_000), outcome=(200, 1_000))
     time.outcome(210, 1_000 + ASLEEP_MS)
     time.advance(1_000 + ASLEEP_MS + 1)
@@ -112,7 +110,7 @@ def test_outcomes_that_still_flow_keep_a_partition_awake() -> None:
 
 
 @pytest.mark.parametrize(("time_ms", "asleep"), [(160, True), (161, False)])
-def test_an_outcome_far_behind_the_newest_is_no_sign_of_life(time_ms: int, asleep: bool) -> None:
+def test_a_straggling_outcome_wakes_no_partition(time_ms: int, asleep: bool) -> None:
     time = at_end(ranking=(200, 1_000), outcome=(200, 1_000))
     time.outcome(time_ms, 1_000 + ASLEEP_MS)
     time.advance(1_000 + ASLEEP_MS + 1)

@@ -35,7 +35,7 @@ def test_what_was_taken_is_not_settled() -> None:
     assert (waiting.next_ms(), waiting.next()) == (20, 2)
 
 
-def test_what_was_put_back_is_settled_at_its_time() -> None:
+def test_put_back_outcomes_keep_their_time() -> None:
     waiting = held(("a", 1, 10), ("a", 2, 20))
     for offset in waiting.take("a"):
         waiting.put_back("a", offset)
@@ -55,7 +55,7 @@ def test_unwanted_outcomes_are_dropped() -> None:
     assert list(waiting.values()) == [2]
 
 
-def test_what_is_gone_is_not_kept_in_memory() -> None:
+def test_taken_outcomes_leave_no_memory() -> None:
     waiting = held(("stays", 0, 10**9))
     for offset in range(1, 10 * STALE_MAX):
         waiting.hold(f"r{offset}", offset, 10**9 + offset)
@@ -64,7 +64,7 @@ def test_what_is_gone_is_not_kept_in_memory() -> None:
     assert waiting.take_next() == 0
 
 
-def test_many_outcomes_of_one_request_cost_no_more_than_of_many() -> None:
+def test_one_hot_request_costs_no_more() -> None:
     def settle_all(request: str) -> float:
         started_s = process_time()
         waiting = held(*[(request.format(offset), offset, offset) for offset in range(20_000)])
@@ -75,7 +75,7 @@ def test_many_outcomes_of_one_request_cost_no_more_than_of_many() -> None:
     assert settle_all("hot") < 5 * settle_all("r{}") + 0.1
 
 
-def test_a_restore_begins_at_the_first_offset_that_matters() -> None:
+def test_a_restore_begins_where_state_begins() -> None:
     reach = Reach()
     for offset, time_ms in [(5, 30), (6, 10), (8, 40), (7, 90)]:
         reach.note(offset, time_ms)

@@ -36,7 +36,7 @@ def test_a_window_closes_once(passed_ms: int, closed: int) -> None:
 
 
 @pytest.mark.parametrize(("passed_ms", "past"), [(-1, False), (0, False), (1, True)])
-def test_a_request_is_past_after_forget_and_keeps_no_content(passed_ms: int, past: bool) -> None:
+def test_a_past_request_keeps_no_content(passed_ms: int, past: bool) -> None:
     mine = request()
     known = opened(mine)
     known.forget(1_000 + HORIZONS.forget_ms + passed_ms)
@@ -53,7 +53,7 @@ def test_a_request_is_dropped_after_remember(passed_ms: int, dropped: bool) -> N
     assert known.get("r", "d") is not None
 
 
-def test_a_request_whose_id_was_used_again_is_remembered_for_as_long_as_its_user() -> None:
+def test_a_reused_id_is_remembered_for_longer() -> None:
     mine = request()
     known = opened(mine)
     known.remember_until(mine, 1_500)
@@ -63,7 +63,7 @@ def test_a_request_whose_id_was_used_again_is_remembered_for_as_long_as_its_user
     assert (known.get("r", "c"), known.reach(100)) == (None, 100)
 
 
-def test_a_request_that_came_too_late_is_only_remembered() -> None:
+def test_a_late_request_is_only_remembered() -> None:
     known = OpenRequests(HORIZONS)
     known.remember(request())
     assert (len(known), list(known.values())) == (0, [])

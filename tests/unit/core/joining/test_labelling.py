@@ -41,7 +41,7 @@ def test_a_decline_counts_until_the_window_closes(time_ms: int, counts: bool) ->
     assert (label_of(declined, CLOSES_MS, closed=False) == UNKNOWN) != counts
 
 
-def test_no_answer_is_a_negative_only_when_closed() -> None:
+def test_unanswered_is_negative_only_when_closed() -> None:
     assert label_of(NO_ANSWERS, CLOSES_MS, closed=False) == UNKNOWN
     assert label_of(NO_ANSWERS, CLOSES_MS, closed=True) == Label(0, "window_closed", CLOSES_MS)
 

@@ -9,7 +9,7 @@ POINT = "[1,7,8,9,10,20,30,40]"
 SHAPE = RingShape(4, {"rankings": "a", "outcomes": "b", "labels": "c"}, "at_once", HORIZONS)
 
 
-def test_what_is_written_beside_a_position_is_read_back() -> None:
+def test_written_shapes_are_read_back() -> None:
     assert take_apart(SHAPE.beside(POINT)) == (POINT, SHAPE)
     assert take_apart(RingShape(4).beside()) == ("", RingShape(4))
     assert JoinClock.from_text(SHAPE.beside(POINT)).passed_ms == 7
@@ -33,7 +33,7 @@ def test_metadata_that_is_not_ours_is_refused(foreign: str) -> None:
         take_apart(foreign)
 
 
-def test_the_longest_topic_ids_and_horizons_fit_into_metadata() -> None:
+def test_the_longest_shape_fits_into_metadata() -> None:
     longest = Horizons(*[2**62] * 7)
     shape = RingShape(100_000, dict.fromkeys(("rankings", "outcomes", "labels"), "x" * 22), "at_close", longest)
     assert len(shape.beside(str([2**62] * 8))) < 1_000
@@ -55,10 +55,10 @@ def test_a_change_that_decides_labels_is_named(now: RingShape, said: str) -> Non
     assert differences(SHAPE, now) == (said,)
 
 
-def test_more_partitions_and_when_labels_are_written_are_no_difference() -> None:
+def test_growth_and_write_timing_are_no_difference() -> None:
     later = Horizons(1_000, 2_000, 100, 100, 7, 50, 9_000)
     assert differences(SHAPE, RingShape(8, SHAPE.topic_ids, "at_once", later)) == ()
 
 
-def test_a_ranker_does_not_depend_on_the_joins_settings() -> None:
+def test_rankers_ignore_the_joins_settings() -> None:
     assert differences(SHAPE, RingShape(4, SHAPE.topic_ids)) == ()

@@ -22,14 +22,14 @@ def test_what_changes_counts_once_by_its_cause() -> None:
     assert tally.causes == Counter(accepted=1, declined=1, window_closed=1)
 
 
-def test_the_delay_of_an_acceptance_counts_when_it_becomes_known_and_not_when_an_earlier_one_comes() -> None:
+def test_a_delay_counts_when_first_known() -> None:
     tally = LabelTally()
     note(tally, [UNKNOWN, NO], [YES, Label(1, "accepted", 3_000)])
     note(tally, [YES], [YES._replace(time_ms=1_100)])
     assert tally.delays_ms == [500, 2_000]
 
 
-def test_a_request_counts_as_closed_and_accepted_once_by_release() -> None:
+def test_requests_close_and_convert_once_by_release() -> None:
     tally = LabelTally()
     note(tally, [UNKNOWN], [YES])
     assert not tally.closed

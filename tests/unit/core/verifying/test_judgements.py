@@ -36,11 +36,11 @@ def test_as_many_outputs_as_records_are_right() -> None:
     assert kinds(inputs(True, True), 2) == []
 
 
-def test_a_record_that_is_not_settled_may_have_an_output_already() -> None:
+def test_an_unsettled_record_may_have_outputs() -> None:
     assert kinds(inputs(True, False), 1) == kinds(inputs(True, False), 2) == []
 
 
-def test_too_few_are_lost_and_too_many_doubled() -> None:
+def test_too_few_is_lost_too_many_doubled() -> None:
     assert kinds(inputs(True, True), 1) == ["request_lost"]
     assert kinds(inputs(True), 2) == ["request_doubled"]
 
@@ -51,13 +51,13 @@ def test_what_retention_has_taken_is_not_missed() -> None:
     assert kinds([], 1) == ["request_unknown"]
 
 
-def test_the_clock_of_a_join_at_close_is_what_it_has_labelled() -> None:
+def test_the_closing_joins_clock_is_its_labels() -> None:
     assert JoinClock.from_text(ClosePoint(900, 500, 1, 2, 3).to_text()) == JoinClock(500, at_close=True)
 
 
 @pytest.mark.parametrize(
     "metadata", ["x", "[]", "[1]", "{}", "7", "null", '["close"]', "[2,1]", '{"version":2}', "[" * 5_000]
 )
-def test_metadata_that_is_not_ours_is_a_value_error(metadata: str) -> None:
+def test_foreign_metadata_is_a_value_error(metadata: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         JoinClock.from_text(metadata)

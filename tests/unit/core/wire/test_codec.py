@@ -27,13 +27,13 @@ def good(**fields: Any) -> bytes:
 
 
 @pytest.mark.parametrize(("code", "value"), BAD_REQUESTS.values(), ids=BAD_REQUESTS)
-def test_a_bad_record_is_a_dead_letter_with_its_own_code(code: str, value: bytes | None) -> None:
+def test_each_bad_record_has_its_code(code: str, value: bytes | None) -> None:
     decoded = decode_one(value)
     assert [letter.code for letter in decoded.dead_letters] == [code]
     assert decoded.messages == []
 
 
-def test_bad_records_among_good_ones_harm_only_themselves() -> None:
+def test_bad_records_harm_only_themselves() -> None:
     values = [value for _, bad in BAD_REQUESTS.values() for value in (good(), bad)]
     decoded = decode_all(records_of(*values), CustomerRequest)
     assert [record.offset for record in decoded.records] == list(range(0, len(values), 2))
@@ -64,7 +64,7 @@ def test_no_reason_repeats_what_the_customer_sent(value: bytes) -> None:
         ({"x" * 200: {"a\n": float("nan")}}, "NaN and infinities are not allowed"),
     ],
 )
-def test_a_reason_names_the_field_and_the_bound(fields: dict[str, Any], message: str) -> None:
+def test_reasons_name_the_field_and_bound(fields: dict[str, Any], message: str) -> None:
     assert decode_one(good(**fields)).dead_letters[0].message.startswith(message)
 
 
@@ -78,7 +78,7 @@ def test_a_reason_names_the_field_and_the_bound(fields: dict[str, Any], message:
         b' {"a":{"a":{"a":[{"a":{"a":{"a":[]}}}]}}}\n',
     ],
 )
-def test_what_only_looks_like_a_trap_is_read(raw: bytes) -> None:
+def test_harmless_look_alikes_are_read(raw: bytes) -> None:
     assert loads_strict(raw) == json.loads(raw)
 
 
@@ -91,7 +91,7 @@ def test_what_only_looks_like_a_trap_is_read(raw: bytes) -> None:
         b'{"a":{"a":{"a":{"a":[[[[[]]]]]}}}}',
     ],
 )
-def test_nine_levels_of_any_kind_are_too_deep(raw: bytes) -> None:
+def test_nine_levels_are_too_deep(raw: bytes) -> None:
     parsed = loads_strict(raw)
     assert isinstance(parsed, Refusal)
     assert parsed.code == "too_deep"
@@ -114,13 +114,13 @@ def depth_of(value: object) -> int:
 
 
 @given(st.dictionaries(st.text("ab:", max_size=3), _json, max_size=4))
-def test_any_object_is_read_as_the_standard_library_reads_it_unless_it_is_too_deep(value: dict[str, Any]) -> None:
+def test_objects_read_as_the_standard_library_reads(value: dict[str, Any]) -> None:
     parsed = loads_strict(json.dumps(value).encode())
     assert (parsed.code if isinstance(parsed, Refusal) else parsed) == (value if depth_of(value) <= 8 else "too_deep")
 
 
 @given(st.dictionaries(st.text("ab:", max_size=3), _json, min_size=1, max_size=4), st.data())
-def test_a_key_given_twice_is_found_wherever_it_stands(value: dict[str, Any], data: st.DataObject) -> None:
+def test_duplicate_keys_are_found_anywhere(value: dict[str, Any], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(value)))
     again = data.draw(st.sampled_from(["1", '"a:b"', "{}", '[{"a":1}]']))
     twice = f"{json.dumps(value)[:-1]}, {json.dumps(name)}: {again}}}"
@@ -136,19 +136,19 @@ def test_no_bytes_at_all_make_decoding_raise(raw: bytes) -> None:
     assert len(decoded.messages) + len(decoded.dead_letters) == 1
 
 
-def test_fields_that_are_not_known_are_ignored_so_that_producers_can_move_first() -> None:
+def test_unknown_fields_are_ignored() -> None:
     decoded = decode_one(good(weather={"rain": [1, "a"]}))
     assert decoded.messages[0].customer_id == "c-1"
 
 
-def test_integers_of_features_are_numbers_and_bools_stay_bools() -> None:
+def test_feature_integers_are_numbers_bools_stay() -> None:
     features = (
         decode_one(good(features={"n": 1, "b": True, "none": None, "bag": [], "vector": [1, 2.5]})).messages[0].features
     )
     assert list(map(repr, features.values())) == ["1.0", "True", "None", "[]", "[1.0, 2.5]"]
 
 
-def test_a_message_is_written_in_the_order_of_its_fields_and_reads_back_the_same() -> None:
+def test_messages_keep_field_order_and_read_back() -> None:
     acceptance = Acceptance("a-1", "r-1", "c-1", "o-1", accepted=True, event_time_ms=5)
     value = encode(acceptance)
     assert value == (
@@ -159,12 +159,12 @@ def test_a_message_is_written_in_the_order_of_its_fields_and_reads_back_the_same
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_float_reads_back_as_the_same_float(number: float) -> None:
+def test_floats_read_back_the_same(number: float) -> None:
     offer = Offer("o-1", {"price": number})
     assert decode_all(records_of(encode(offer)), Offer).messages[0].features == {"price": number}
 
 
-def test_a_bad_feature_deep_in_a_labelled_ranking_is_named() -> None:
+def test_a_bad_feature_of_labels_is_named() -> None:
     offer = {
         "offer_id": "o",
         "rank": 1,
@@ -188,7 +188,7 @@ def test_a_bad_feature_deep_in_a_labelled_ranking_is_named() -> None:
     assert (letter.code, letter.message[:20]) == ("wrong_type", "offers[0].features.a")
 
 
-def test_a_ranking_of_our_own_may_be_larger_than_what_users_write() -> None:
+def test_our_own_rankings_may_be_larger() -> None:
     ranking = Ranking(
         "r", "c", 1, "x", "nothing_eligible", 0, {}, {str(number): ["x" * 1_000] * 10 for number in range(200)}, []
     )

@@ -17,7 +17,7 @@ def size_of(letter: OutputRecord) -> int:
     return len(letter.key or b"") + len(letter.value or b"") + sum(len(n) + len(v) for n, v in letter.headers)
 
 
-def test_a_dead_letter_carries_the_record_untouched_and_where_it_came_from() -> None:
+def test_dead_letters_carry_record_and_source() -> None:
     record = Record("acceptances", 3, 99, b"\x00key", b"\xffvalue", 1_700_000_000_000)
     output = dead_letter_record(DeadLetter(record, "not_utf8", "the value is not UTF-8 at byte 0"), "dead-letters")
     assert (output.topic, output.key, output.value) == ("dead-letters", b"\x00key", b"\xffvalue")
@@ -31,7 +31,7 @@ def test_a_dead_letter_carries_the_record_untouched_and_where_it_came_from() -> 
     ]
 
 
-def test_of_a_value_that_is_too_large_the_head_its_length_and_its_digest_go_on() -> None:
+def test_a_large_value_leaves_head_and_digest() -> None:
     value = b" " * 2_300_000 + b"{}"
     letter = letter_of(b"k", value)
     headers = dict(letter.headers)
@@ -41,7 +41,7 @@ def test_of_a_value_that_is_too_large_the_head_its_length_and_its_digest_go_on()
     assert headers["value.sha256"] == sha256(value).hexdigest().encode()
 
 
-def test_of_a_key_that_is_too_large_too() -> None:
+def test_a_large_key_leaves_head_and_digest() -> None:
     letter = letter_of(b"k" * 2_000_000, None)
     headers = dict(letter.headers)
     assert (letter.key, letter.value) == (b"k" * HEAD_BYTES, None)
@@ -49,7 +49,7 @@ def test_of_a_key_that_is_too_large_too() -> None:
     assert "value.truncated" not in headers
 
 
-def test_the_largest_that_goes_on_untouched_fits_what_kafka_takes_by_default() -> None:
+def test_the_largest_untouched_fits_kafkas_default() -> None:
     letter = letter_of(b"k" * KEY_BYTES_MAX, b"v" * VALUE_BYTES_MAX, message="é" * 5_000)
     assert "value.truncated" not in dict(letter.headers)
     assert size_of(letter) + 1_000 < KAFKA_DEFAULT_BYTES_MAX

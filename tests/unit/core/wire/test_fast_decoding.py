@@ -98,32 +98,32 @@ def assert_short_way_agrees(raw: bytes, read: Any, message_type: type) -> None:
 
 @given(st.data())
 @settings(max_examples=250)
-def test_what_the_short_way_reads_of_a_request_the_strict_way_reads_too(data: st.DataObject) -> None:
+def test_both_ways_read_the_same_requests(data: st.DataObject) -> None:
     raw = spoiled(data, GOOD_REQUEST, [*GOOD_REQUEST, "offers", "exclude", "filters", "unknown"])
     assert_short_way_agrees(raw, read_request, CustomerRequest)
 
 
 @given(st.data())
 @settings(max_examples=100)
-def test_what_the_short_way_reads_of_an_acceptance_the_strict_way_reads_too(data: st.DataObject) -> None:
+def test_both_ways_read_the_same_acceptances(data: st.DataObject) -> None:
     assert_short_way_agrees(spoiled(data, ANSWER, [*ANSWER, "request_time_ms", "unknown"]), read_acceptance, Acceptance)
 
 
 @given(st.data())
 @settings(max_examples=150)
-def test_what_the_short_way_reads_of_labels_the_strict_way_reads_too(data: st.DataObject) -> None:
+def test_both_ways_read_the_same_labels(data: st.DataObject) -> None:
     offer = json.loads(spoiled(data, LABEL, [*LABEL, "unknown"])) if data.draw(st.booleans()) else LABEL
     assert_short_way_agrees(
         spoiled(data, {**LABELS, "offers": [LABEL, offer]}, [*LABELS, "unknown"]), read_labels, LabelledRanking
     )
 
 
-def test_labels_of_the_usual_shape_take_the_short_way() -> None:
+def test_usual_labels_take_the_short_way() -> None:
     raw = json.dumps(LABELS).encode()
     assert read_labels(raw) == _read_strictly(raw, LabelledRanking)
 
 
-def test_a_revision_beyond_the_buffers_column_is_refused_either_way() -> None:
+def test_both_ways_refuse_revisions_beyond_bounds() -> None:
     raw = json.dumps({**LABELS, "revision": 2**31}).encode()
     assert read_labels(raw) is None
     assert isinstance(refusal := _read_strictly(raw, LabelledRanking), Refusal)
@@ -132,7 +132,7 @@ def test_a_revision_beyond_the_buffers_column_is_refused_either_way() -> None:
 
 @given(st.characters() | st.text(min_size=1, max_size=3))
 @example("\u00ad")
-def test_an_id_that_is_printable_to_the_short_way_is_printable_to_the_contract(text: str) -> None:
+def test_printable_means_the_same_both_ways(text: str) -> None:
     assert_short_way_agrees(json.dumps({**GOOD_REQUEST, "customer_id": text}).encode(), read_request, CustomerRequest)
     assert_short_way_agrees(json.dumps({**GOOD_REQUEST, "offers": [text]}).encode(), read_request, CustomerRequest)
     assert_short_way_agrees(json.dumps({**ANSWER, "offer_id": text}).encode(), read_acceptance, Acceptance)
@@ -162,7 +162,7 @@ def test_no_bad_request_takes_the_short_way(raw: bytes) -> None:
         },
     ],
 )
-def test_a_request_of_the_usual_shape_takes_the_short_way(fields: dict[str, Any]) -> None:
+def test_usual_requests_take_the_short_way(fields: dict[str, Any]) -> None:
     raw = json.dumps({**GOOD_REQUEST, **fields}).encode()
     read = read_request(raw)
     assert type(read) is CustomerRequest
@@ -173,7 +173,7 @@ def test_an_acceptance_takes_the_short_way() -> None:
     assert read_acceptance(json.dumps({**ANSWER, "request_time_ms": None}).encode()) == Acceptance(**ANSWER)
 
 
-def test_a_message_read_the_short_way_cannot_be_changed_either() -> None:
+def test_quickly_read_messages_are_frozen_too() -> None:
     read = read_request(json.dumps(GOOD_REQUEST).encode())
     with pytest.raises(AttributeError):
         read.limit = 3  # type: ignore[misc, union-attr]

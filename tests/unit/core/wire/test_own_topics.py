@@ -32,7 +32,7 @@ def nested(depth: int) -> bytes:
 
 
 @pytest.mark.parametrize("value", FOREIGN)
-def test_what_is_no_ranking_and_no_label_raises_nothing(value: bytes | None) -> None:
+def test_foreign_bytes_raise_nothing_when_read(value: bytes | None) -> None:
     assert isinstance(read_ranking_head(value), str)
     assert read_labelled_head(value) is None
 
@@ -70,7 +70,7 @@ def test_brackets_in_texts_are_no_depth() -> None:
     assert isinstance(head, RankingHead)
 
 
-def test_a_label_is_the_ranking_with_labels_and_reads_back() -> None:
+def test_labelled_rankings_read_back() -> None:
     labels = [(1, "accepted", 5), (0, "declined", 6), (None, None, None)]
     value, release_id = write_labelled(msgspec.json.encode(RANKING), labels, revision=3, final=False)
     head = read_labelled_head(value)
@@ -80,7 +80,7 @@ def test_a_label_is_the_ranking_with_labels_and_reads_back() -> None:
     assert decode_all([Record("t", 0, 0, None, value, 0)], LabelledRanking).dead_letters == []
 
 
-def test_labels_take_no_more_than_the_room_left_for_them() -> None:
+def test_labels_fit_the_room_left_for_them() -> None:
     raw = msgspec.json.encode(RANKING)
     labels = [(None, "late_acceptance", 253_402_300_799_999)] * OFFERS
     value, _ = write_labelled(raw, labels, revision=2**53, final=False)
@@ -88,7 +88,7 @@ def test_labels_take_no_more_than_the_room_left_for_them() -> None:
 
 
 @pytest.mark.parametrize("change", [{"revision": 0}, {"revision": 2**60}, {"request_time_ms": -1}, {"offers": None}])
-def test_a_label_beyond_the_contract_is_none_of_ours(change: dict[str, Any]) -> None:
+def test_labels_beyond_the_contract_are_foreign(change: dict[str, Any]) -> None:
     label = {"request_id": "r", "customer_id": "c", "request_time_ms": 1, "revision": 1, "final": True, "offers": []}
     assert read_labelled_head(msgspec.json.encode(label)) is not None
     assert read_labelled_head(msgspec.json.encode({**label, **change})) is None

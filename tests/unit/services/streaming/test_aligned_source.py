@@ -31,12 +31,12 @@ def times_ms(records: list[Record]) -> list[int]:
     return [int((record.value or b"")[18:-1]) for record in records]
 
 
-def test_a_backlog_comes_in_the_order_of_event_time_whole_and_once() -> None:
+def test_a_backlog_comes_by_event_time_once() -> None:
     records = fetch(World().source(), 60)
     assert times_ms(records) == list(range(2 * BACKLOG))
 
 
-def test_what_waits_counts_as_lag_and_its_end_comes_behind_it() -> None:
+def test_waiting_records_are_lag_before_ends() -> None:
     source = World().source()
     assert fetch(source, 3) == []  # the first partition waits for the second
     assert source.lag() == {ONE: BACKLOG, TWO: BACKLOG}
@@ -48,7 +48,7 @@ def test_what_waits_counts_as_lag_and_its_end_comes_behind_it() -> None:
     assert sorted(ended) == [ONE, TWO]
 
 
-def test_after_a_rewind_nothing_of_before_is_left() -> None:
+def test_a_rewind_leaves_nothing_behind() -> None:
     source = World().source()
     fetch(source, 20)
     source.rewind()
@@ -63,7 +63,7 @@ def test_progress_is_that_of_the_member_below() -> None:
     assert world.broker.committed["g", ONE].offset == BACKLOG
 
 
-def test_a_partition_that_moves_away_leaves_nothing_behind() -> None:
+def test_a_revoked_partition_leaves_nothing_behind() -> None:
     world = World()
     source = world.source()
     fetch(source, 3)

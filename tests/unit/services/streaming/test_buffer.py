@@ -95,7 +95,7 @@ def labelled(request: str, offers: int = 1) -> bytes:
     return encode(LabelledRanking(request, 1, False, "c", 0, "rel", {}, rows))
 
 
-def test_labels_are_written_once_they_are_old_enough() -> None:
+def test_labels_are_written_when_old_enough() -> None:
     world = World()
     world.label("r1", "r2")
     world.step()
@@ -107,7 +107,7 @@ def test_labels_are_written_once_they_are_old_enough() -> None:
     assert world.committed == 2
 
 
-def test_no_file_holds_more_rows_than_its_bound() -> None:
+def test_files_keep_to_their_row_bound() -> None:
     world = World(BufferConfig(DEAD, file_rows_max=5, held_bytes_max=10**6, flush_s=10.0, keep_prob=1.0))
     world.label(*(f"r{place}" for place in range(7)), offers=2)
     world.run()
@@ -127,14 +127,14 @@ def test_memory_is_bounded_by_bytes() -> None:
     assert world.rows == ["r1"]
 
 
-def test_a_bad_record_is_a_dead_letter_and_the_others_are_rows() -> None:
+def test_a_bad_record_harms_only_itself() -> None:
     world = World()
     world.label("r1", BAD, "r2")
     world.run()
     assert (world.rows, world.dead, world.committed) == (["r1", "r2"], [BAD], 3)
 
 
-def test_after_a_kill_before_the_files_everything_is_read_again() -> None:
+def test_a_kill_before_files_reads_everything_again() -> None:
     world = World()
     world.label("r1", BAD)
     world.step()
@@ -144,7 +144,7 @@ def test_after_a_kill_before_the_files_everything_is_read_again() -> None:
     assert (world.rows, world.dead) == (["r1"], [BAD])
 
 
-def test_after_a_kill_between_files_and_offsets_nothing_is_doubled_or_lost() -> None:
+def test_a_kill_before_offsets_doubles_nothing() -> None:
     world = World()
     world.label("r1", BAD)
     world.step()
@@ -157,7 +157,7 @@ def test_after_a_kill_between_files_and_offsets_nothing_is_doubled_or_lost() -> 
     assert (world.rows, world.dead, world.committed) == (["r1", "r2"], [BAD], 3)
 
 
-def test_when_offsets_cannot_be_written_rows_are_not_doubled() -> None:
+def test_refused_offsets_double_no_rows() -> None:
     world = World()
     world.label("r1", BAD)
     world.step()
@@ -170,7 +170,7 @@ def test_when_offsets_cannot_be_written_rows_are_not_doubled() -> None:
     assert (world.rows, world.dead, world.committed) == (["r1"], [BAD], 2)
 
 
-def test_offsets_that_are_ahead_of_the_files_do_not_lose_rows() -> None:
+def test_offsets_ahead_of_files_lose_nothing() -> None:
     world = World()
     world.label("r1", BAD)
     world.broker.committed[GROUP, P] = Position(2)
@@ -178,7 +178,7 @@ def test_offsets_that_are_ahead_of_the_files_do_not_lose_rows() -> None:
     assert (world.rows, world.dead) == (["r1"], [])
 
 
-def test_a_member_that_lost_its_partition_forgets_what_it_holds() -> None:
+def test_a_revoked_partitions_rows_are_forgotten() -> None:
     world = World()
     world.label("r1")
     world.step()
@@ -189,7 +189,7 @@ def test_a_member_that_lost_its_partition_forgets_what_it_holds() -> None:
     assert world.job.idle()
 
 
-def test_a_refused_chunk_is_read_again_from_where_the_other_member_stands() -> None:
+def test_a_refused_chunk_resumes_behind_the_other() -> None:
     world = World()
     world.label("r1", "r2", "r3")
     world.step()
@@ -201,7 +201,7 @@ def test_a_refused_chunk_is_read_again_from_where_the_other_member_stands() -> N
 
 
 @pytest.mark.parametrize("landed", [True, False])
-def test_passing_trouble_of_the_folder_is_waited_out(landed: bool) -> None:
+def test_passing_folder_trouble_is_waited_out(landed: bool) -> None:
     world = World()
     world.label("r1")
     world.step()
@@ -210,7 +210,7 @@ def test_passing_trouble_of_the_folder_is_waited_out(landed: bool) -> None:
     assert world.rows == ["r1"]
 
 
-def test_lasting_trouble_of_the_folder_ends_the_process() -> None:
+def test_lasting_folder_trouble_ends_the_process() -> None:
     world = World()
     world.label("r1")
     world.step()
@@ -226,7 +226,7 @@ def test_a_folder_of_another_topic_is_refused() -> None:
         world.step()
 
 
-def test_what_is_held_is_written_at_a_clean_end() -> None:
+def test_a_clean_end_writes_what_remains() -> None:
     world = World()
     world.label("r1")
     world.step()
@@ -236,7 +236,7 @@ def test_what_is_held_is_written_at_a_clean_end() -> None:
     assert (world.rows, work.progress) == (["r1"], {P: Position(1)})
 
 
-def test_labels_that_are_not_known_yet_give_no_file_and_move_on() -> None:
+def test_unknown_labels_move_on_without_files() -> None:
     world = World()
     unknown = LabelledOffer("o", 1, 0.5, 1.0, {}, None, None, None)
     world.label(encode(LabelledRanking("r", 1, False, "c", 0, "rel", {}, [unknown])))
@@ -244,7 +244,7 @@ def test_labels_that_are_not_known_yet_give_no_file_and_move_on() -> None:
     assert (world.buffer.chunks, world.committed) == ([], 1)
 
 
-def test_a_buffer_makes_few_files_of_many_by_itself(tmp_path: Path) -> None:
+def test_the_buffer_compacts_by_itself(tmp_path: Path) -> None:
     world = World(
         replace(CONFIG, compaction=CompactionPlan(files_min=4, replaced_kept_ms=0)), ParquetBuffer.open(str(tmp_path))
     )
@@ -257,7 +257,7 @@ def test_a_buffer_makes_few_files_of_many_by_itself(tmp_path: Path) -> None:
     assert world.job.counts["compacted"] > 12
 
 
-def test_a_compaction_that_fails_holds_up_no_labels(tmp_path: Path) -> None:
+def test_a_failed_compaction_delays_no_labels(tmp_path: Path) -> None:
     world = World(replace(CONFIG, compaction=CompactionPlan(files_min=2)), ParquetBuffer.open(str(tmp_path)))
     for number in range(9):
         world.label(f"r{number}")
@@ -269,7 +269,7 @@ def test_a_compaction_that_fails_holds_up_no_labels(tmp_path: Path) -> None:
     assert world.job.counts["compacted"] == 0
 
 
-def test_a_topic_made_anew_is_not_taken_for_the_one_in_the_files() -> None:
+def test_a_recreated_topic_is_refused() -> None:
     world = World()
     world.label("r1", "r2")
     world.step()

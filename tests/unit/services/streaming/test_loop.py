@@ -92,7 +92,7 @@ def test_every_acceptance_becomes_a_label() -> None:
     assert world.labelled() == EVERY_REQUEST
 
 
-def test_windows_that_close_one_after_the_other_do_not_keep_an_idle_joiner_running() -> None:
+def test_closing_windows_keep_no_idle_joiner_running() -> None:
     world = World()
     world.clock.set(START_MS + 120_000)
     for second in range(1, 120):
@@ -103,7 +103,7 @@ def test_windows_that_close_one_after_the_other_do_not_keep_an_idle_joiner_runni
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_aborted_batches_are_written_again_and_nothing_is_doubled(lost: bool) -> None:
+def test_aborted_batches_are_written_again_once(lost: bool) -> None:
     world = World()
     world.sink.aborts_next = [BatchAborted("no luck", membership_lost=lost)] * 5
     world.run()
@@ -117,7 +117,7 @@ def test_a_loop_whose_batches_never_succeed_ends() -> None:
         world.run()
 
 
-def test_a_loop_stopped_after_any_batch_goes_on_where_it_was() -> None:
+def test_a_stopped_loop_resumes_where_it_was() -> None:
     world = World()
     for steps in range(1, 30):
         left = iter(range(steps % 7))
@@ -126,7 +126,7 @@ def test_a_loop_stopped_after_any_batch_goes_on_where_it_was() -> None:
     assert world.labelled() == EVERY_REQUEST
 
 
-def test_a_joiner_that_holds_too_much_ends_with_what_to_do() -> None:
+def test_too_many_open_requests_end_a_joiner() -> None:
     world = World()
     for number in range(200):
         world.broker.append(OutputRecord("rankings", b"c", ranking(1_000 + number), partition=0))
@@ -135,7 +135,7 @@ def test_a_joiner_that_holds_too_much_ends_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("emit", ["at_once", "at_close"])
-def test_a_flood_of_answers_without_rankings_drains_as_dead_letters(emit: Emit) -> None:
+def test_orphaned_answers_drain_as_dead_letters(emit: Emit) -> None:
     world = World()
     for number in range(100, 160):
         value = {**acceptance(number, "o"), "request_time_ms": START_MS}
@@ -151,7 +151,7 @@ def test_a_flood_of_answers_without_rankings_drains_as_dead_letters(emit: Emit) 
 @pytest.mark.parametrize(
     "value", [None, b"", b"no JSON", b"{}", b"[" * 2_000], ids=["null", "empty", "text", "bare", "deep"]
 )
-def test_foreign_records_on_our_own_topics_end_no_joiner(value: bytes | None, emit: Emit) -> None:
+def test_foreign_records_end_no_joiner(value: bytes | None, emit: Emit) -> None:
     world = World()
     for topic in ("rankings", "outcomes", "training-labels"):
         world.broker.append(OutputRecord(topic, b"c", value, partition=0))

@@ -42,23 +42,23 @@ def rank(*batches: list[dict[str, Any]], written: bool = True) -> tuple[SilentTe
     return telemetry, [entry for entry in logs if entry["event"] == "features_missing"]
 
 
-def test_features_are_counted_by_batch_when_it_is_written() -> None:
+def test_features_count_once_their_batch_is_written() -> None:
     telemetry, _ = rank([{"price": 1.0, "colour": "red"}, {"Price": 1.0, "colour": None}], [])
     (counted,) = telemetry.coverages
     assert (counted.rows, counted.missing, counted.unknown_values) == (2, {"price": 1, "colour": 1}, 1)
 
 
-def test_a_batch_that_was_not_written_is_not_counted() -> None:
+def test_an_unwritten_batch_is_not_counted() -> None:
     assert rank([{"price": 1.0}], written=False)[0].coverages == []
 
 
-def test_a_feature_that_most_requests_lack_is_said_once_a_release() -> None:
+def test_mostly_missing_features_warn_once_a_release() -> None:
     rows: list[dict[str, Any]] = [{"Price": 1.0, "colour": "red"}] * WARNED_ROWS_MIN
     (warning,) = rank(rows[:4], rows[4:], rows)[1]
     assert (warning["missing"], warning["unknown"]) == ({"price": len(rows)}, ["Price"])
 
 
-def test_nothing_is_said_of_too_few_requests_or_of_features_that_half_of_them_state() -> None:
+def test_few_requests_or_half_missing_warn_nothing() -> None:
     whole: dict[str, Any] = {"price": 1.0, "colour": "red"}
     assert rank([{}] * (WARNED_ROWS_MIN - 1))[1] == []
     assert rank([{"colour": "red"}, whole] * WARNED_ROWS_MIN)[1] == []

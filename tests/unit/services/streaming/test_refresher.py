@@ -72,7 +72,7 @@ def priced(number: int, price: float) -> Offer:
     return offer(number, features={"price": price})
 
 
-def test_changed_new_and_withdrawn_offers_reach_the_release(world: World) -> None:
+def test_all_changed_offers_reach_the_release(world: World) -> None:
     published(world.store, offers=3)
     world.say(priced(1, 9.5), priced(7, 1.0))
     world.withdraw(2)
@@ -84,7 +84,7 @@ def test_changed_new_and_withdrawn_offers_reach_the_release(world: World) -> Non
     }
 
 
-def test_the_vectors_are_those_of_the_releases_own_item_tower(world: World) -> None:
+def test_vectors_come_from_the_releases_tower(world: World) -> None:
     published(world.store, seed=4)
     world.say(priced(1, 9.5))
     world.settle()
@@ -94,7 +94,7 @@ def test_the_vectors_are_those_of_the_releases_own_item_tower(world: World) -> N
     assert world.store.load(current).catalog.vectors[1].tolist() == expected[0].tolist()
 
 
-def test_an_offer_that_is_held_already_is_not_written(world: World) -> None:
+def test_an_unchanged_offer_is_not_written(world: World) -> None:
     published(world.store, offers=3)
     world.say(offer(0), offer(1), offer(2))
     world.withdraw(8)
@@ -110,7 +110,7 @@ def test_a_change_of_validity_alone_is_written(world: World, differing: dict[str
     assert world.job.counts["changes"] == 1
 
 
-def test_of_several_records_for_one_offer_the_last_counts(world: World) -> None:
+def test_the_last_record_of_an_offer_counts(world: World) -> None:
     published(world.store, offers=3)
     world.say(priced(1, 2.0), priced(1, 3.0), priced(1, 4.0))
     world.settle()
@@ -119,9 +119,7 @@ def test_of_several_records_for_one_offer_the_last_counts(world: World) -> None:
 
 
 @pytest.mark.parametrize("records_max", [1, 2, 100])
-def test_an_offer_that_cannot_be_embedded_leaves_the_one_before_however_it_is_batched(
-    world: World, records_max: int
-) -> None:
+def test_an_unembeddable_offer_leaves_its_predecessor(world: World, records_max: int) -> None:
     published(world.store, offers=3)
     world.say(priced(1, 2.0), offer(1, features={"price": "dear"}))
     for _ in range(10):
@@ -130,7 +128,7 @@ def test_an_offer_that_cannot_be_embedded_leaves_the_one_before_however_it_is_ba
     assert world.dead() == [(b"offer-1", b"feature_kind")]
 
 
-def test_bad_records_become_dead_letters_and_harm_only_themselves(world: World) -> None:
+def test_bad_records_harm_only_themselves(world: World) -> None:
     published(world.store, offers=3)
     world.broker.append(OutputRecord(OFFERS, b"offer-1", b"no json", partition=0))
     world.broker.append(OutputRecord(OFFERS, b"other", encode(priced(1, 2.0)), partition=0))
@@ -147,7 +145,7 @@ def test_bad_records_become_dead_letters_and_harm_only_themselves(world: World) 
     assert world.held()["offer-2"] == b'{"price":7.0}'
 
 
-def test_an_offer_that_goes_back_to_what_was_published_is_written(world: World) -> None:
+def test_an_offer_changed_back_is_written(world: World) -> None:
     published(world.store, offers=3)
     world.say(priced(1, 9.5))
     world.settle()
@@ -156,7 +154,7 @@ def test_an_offer_that_goes_back_to_what_was_published_is_written(world: World) 
     assert world.held()["offer-1"] == b'{"price":1.0,"colour":"red"}'
 
 
-def test_what_another_member_changed_is_known_when_its_partition_comes(world: World) -> None:
+def test_another_members_changes_come_with_its_partition(world: World) -> None:
     published(world.store, offers=3)
     world.source = MemorySource(world.broker, GROUP, [OFFERS], held=True, numbers=[0])
     world.job = Refresher(world.store, world.source, MemoryLog(world.broker, GROUP), CONFIG, clock=world.clock)
@@ -181,7 +179,7 @@ def test_offers_that_the_topic_never_names_stay(world: World) -> None:
     assert set(world.held()) == {"offer-0", "offer-1", "offer-2", "offer-7"}
 
 
-def test_a_new_release_gets_all_that_the_topic_says(world: World) -> None:
+def test_a_new_release_gets_the_whole_topic(world: World) -> None:
     published(world.store, seed=1, offers=3)
     world.say(priced(1, 9.5))
     world.settle()
@@ -191,7 +189,7 @@ def test_a_new_release_gets_all_that_the_topic_says(world: World) -> None:
     assert world.held()["offer-1"] == b'{"price":9.5}'
 
 
-def test_a_dead_letter_is_not_written_again_for_a_new_release(world: World) -> None:
+def test_dead_letters_are_written_once_over_releases(world: World) -> None:
     published(world.store, seed=1)
     world.broker.append(OutputRecord(OFFERS, b"offer-1", b"no json"))
     world.settle()
@@ -200,7 +198,7 @@ def test_a_dead_letter_is_not_written_again_for_a_new_release(world: World) -> N
     assert len(world.dead()) == 1
 
 
-def test_a_release_that_is_rolled_back_to_catches_up(world: World) -> None:
+def test_a_rolled_back_release_catches_up(world: World) -> None:
     published(world.store, seed=1, offers=3)
     world.settle()
     published(world.store, seed=2, offers=3)
@@ -221,7 +219,7 @@ def test_it_waits_for_the_first_release(world: World) -> None:
     assert world.job.idle()
 
 
-def test_changes_made_while_the_store_is_away_come_when_it_is_back(world: World) -> None:
+def test_changes_wait_for_the_stores_return(world: World) -> None:
     published(world.store, offers=3)
     world.settle()
     world.store.away = True
@@ -234,7 +232,7 @@ def test_changes_made_while_the_store_is_away_come_when_it_is_back(world: World)
     assert world.held()["offer-1"] == b'{"price":9.5}'
 
 
-def test_a_store_that_comes_back_without_the_changes_gets_them_again(world: World) -> None:
+def test_a_forgetful_store_gets_changes_again(world: World) -> None:
     _, written = published(world.store, offers=3)
     world.say(priced(1, 9.5))
     world.settle()
@@ -243,7 +241,7 @@ def test_a_store_that_comes_back_without_the_changes_gets_them_again(world: Worl
     assert world.held()["offer-1"] == b'{"price":9.5}'
 
 
-def test_changes_are_refused_by_a_store_that_has_lost_the_ones_before(world: World) -> None:
+def test_a_store_with_gaps_refuses_changes(world: World) -> None:
     _, written = published(world.store, offers=3)
     world.say(priced(1, 9.5))
     world.settle()
@@ -254,7 +252,7 @@ def test_changes_are_refused_by_a_store_that_has_lost_the_ones_before(world: Wor
     assert (world.held()["offer-1"], world.held()["offer-2"]) == (b'{"price":9.5}', b'{"price":8.5}')
 
 
-def test_a_successor_goes_on_where_the_release_is(world: World) -> None:
+def test_a_successor_resumes_at_the_release(world: World) -> None:
     published(world.store, offers=3)
     world.say(priced(1, 9.5))
     world.settle()
@@ -264,7 +262,7 @@ def test_a_successor_goes_on_where_the_release_is(world: World) -> None:
     assert world.job.counts == {"records": 1, "changes": 1, "dead_letters": 0}
 
 
-def test_a_dead_letter_is_not_lost_when_the_process_ends_after_the_change(world: World) -> None:
+def test_a_kill_after_changes_loses_no_letter(world: World) -> None:
     published(world.store, offers=3)
     world.step()
     world.say(priced(1, 9.5))
@@ -287,7 +285,7 @@ def test_an_aborted_batch_is_read_again(world: World) -> None:
     assert world.dead() == [(b"offer-1", b"not_json")]
 
 
-def test_a_topic_that_was_made_anew_is_read_from_its_start(world: World) -> None:
+def test_a_recreated_topic_is_read_whole(world: World) -> None:
     published(world.store, offers=3)
     world.say(*(priced(1, float(price)) for price in range(5)))
     world.settle()
@@ -299,7 +297,7 @@ def test_a_topic_that_was_made_anew_is_read_from_its_start(world: World) -> None
     assert world.held()["offer-1"] == b'{"price":9.5}'
 
 
-def test_more_changes_than_one_call_takes_are_all_applied(world: World) -> None:
+def test_many_changes_are_all_applied(world: World) -> None:
     published(world.store, offers=3)
     world.say(*(priced(number, 1.5) for number in range(600)))
     world.step()
@@ -309,7 +307,7 @@ def test_more_changes_than_one_call_takes_are_all_applied(world: World) -> None:
 
 
 @pytest.mark.parametrize("running", [True, False])
-def test_a_topic_made_anew_is_noticed_though_it_is_longer_than_the_old_one(world: World, running: bool) -> None:
+def test_a_longer_recreated_topic_is_noticed(world: World, running: bool) -> None:
     published(world.store, offers=3)
     world.say(priced(1, 9.5), priced(2, 9.5))
     world.settle()
@@ -322,7 +320,7 @@ def test_a_topic_made_anew_is_noticed_though_it_is_longer_than_the_old_one(world
     assert world.held()["offer-2"] == b'{"price":2.0,"colour":"red"}'
 
 
-def test_features_that_most_changed_offers_lack_are_said_once(world: World) -> None:
+def test_mostly_missing_offer_features_warn_once(world: World) -> None:
     published(world.store)
     world.say(*(offer(number, features={"Price": 1.0, "colour": "red"}) for number in range(WARNED_ROWS_MIN)))
     with capture_logs() as logs:

@@ -41,14 +41,14 @@ def test_nothing_is_held_before_the_first_release(watch: ReleaseWatch) -> None:
     assert watch.current() is None
 
 
-def test_a_new_release_is_held_after_a_poll(store: MemoryReleases, watch: ReleaseWatch) -> None:
+def test_a_poll_takes_up_a_new_release(store: MemoryReleases, watch: ReleaseWatch) -> None:
     for seed in (1, 2):
         _, written = published(store, seed)
         watch.poll()
         assert held(watch).release_id == written.release_id
 
 
-def test_a_poll_without_news_hands_out_the_very_same_release(store: MemoryReleases, watch: ReleaseWatch) -> None:
+def test_a_poll_without_news_keeps_the_release(store: MemoryReleases, watch: ReleaseWatch) -> None:
     published(store)
     watch.poll()
     before = held(watch)
@@ -67,9 +67,7 @@ def test_changes_are_applied_to_what_is_held(store: MemoryReleases, watch: Relea
     assert len(before.catalog) == 5
 
 
-def test_more_changes_than_one_read_gives_are_all_applied_in_one_poll(
-    store: MemoryReleases, watch: ReleaseWatch
-) -> None:
+def test_one_poll_applies_all_changes(store: MemoryReleases, watch: ReleaseWatch) -> None:
     made, written = published(store)
     watch.poll()
     store.change(written.release_id, [change(made, offer(number), number) for number in range(2_500)], progress={})
@@ -77,9 +75,7 @@ def test_more_changes_than_one_read_gives_are_all_applied_in_one_poll(
     assert len(held(watch).catalog) == 2_500
 
 
-def test_what_a_catalog_had_to_make_is_made_for_the_next_before_it_is_handed_out(
-    store: MemoryReleases, watch: ReleaseWatch
-) -> None:
+def test_the_next_catalog_is_warm_when_given(store: MemoryReleases, watch: ReleaseWatch) -> None:
     made, written = published(store)
     watch.poll()
     held(watch).catalog.once(len)
@@ -91,9 +87,7 @@ def test_what_a_catalog_had_to_make_is_made_for_the_next_before_it_is_handed_out
     assert held(watch).catalog.derived == {len: 7}
 
 
-def test_the_release_is_loaded_again_when_the_log_of_changes_is_gone(
-    store: MemoryReleases, watch: ReleaseWatch
-) -> None:
+def test_a_lost_change_log_reloads_the_release(store: MemoryReleases, watch: ReleaseWatch) -> None:
     _, written = published(store)
     store.change(written.release_id, [withdrawal(1, 1)], progress={})
     watch.poll()
@@ -103,7 +97,7 @@ def test_the_release_is_loaded_again_when_the_log_of_changes_is_gone(
     assert held(watch).catalog.offer_ids == ["offer-0", "offer-1", "offer-3", "offer-4"]
 
 
-def test_what_is_held_goes_on_while_the_store_is_away_and_says_how_old_it_is(
+def test_an_absent_store_leaves_the_release_serving(
     store: MemoryReleases, watch: ReleaseWatch, clock: HandClock
 ) -> None:
     _, written = published(store)
@@ -118,9 +112,7 @@ def test_what_is_held_goes_on_while_the_store_is_away_and_says_how_old_it_is(
     assert watch.silent_s() == 0.0
 
 
-def test_the_store_is_asked_less_often_while_it_is_away_and_as_before_when_it_is_back(
-    store: MemoryReleases, watch: ReleaseWatch
-) -> None:
+def test_an_absent_store_is_asked_less_often(store: MemoryReleases, watch: ReleaseWatch) -> None:
     store.away = True
     delays = [watch.poll() for _ in range(10)]
     assert delays[:3] == [0.4, 0.8, 1.6]
@@ -129,7 +121,7 @@ def test_the_store_is_asked_less_often_while_it_is_away_and_as_before_when_it_is
     assert watch.poll() == POLL_S
 
 
-def test_an_outage_is_logged_once_and_so_is_its_end(store: MemoryReleases, watch: ReleaseWatch) -> None:
+def test_an_outage_is_logged_once_each_way(store: MemoryReleases, watch: ReleaseWatch) -> None:
     published(store)
     watch.poll()
     with capture_logs() as logs:
@@ -142,9 +134,7 @@ def test_an_outage_is_logged_once_and_so_is_its_end(store: MemoryReleases, watch
     assert [line["state"] for line in logs] == ["store away", "following"]
 
 
-def test_what_is_held_goes_on_when_the_pointer_names_what_cannot_be_read(
-    store: MemoryReleases, watch: ReleaseWatch
-) -> None:
+def test_an_unreadable_pointer_leaves_the_release_serving(store: MemoryReleases, watch: ReleaseWatch) -> None:
     _, first = published(store, 1)
     watch.poll()
     _, second = published(store, 2)
@@ -168,7 +158,7 @@ def broken() -> Iterator[ReleaseWatch]:
     watch.close()
 
 
-def test_a_mistake_of_our_own_reaches_the_main_thread(broken: ReleaseWatch) -> None:
+def test_our_own_mistakes_reach_the_main_thread(broken: ReleaseWatch) -> None:
     glances = iter([False] * 50)
     with pytest.raises(BadModel, match="our own mistake"):
         broken.wait_first(lambda: next(glances, True))
@@ -176,7 +166,7 @@ def test_a_mistake_of_our_own_reaches_the_main_thread(broken: ReleaseWatch) -> N
         broken.current()
 
 
-def test_waiting_for_the_first_release_says_so_and_ends_when_told(watch: ReleaseWatch) -> None:
+def test_the_wait_for_a_release_can_stop(watch: ReleaseWatch) -> None:
     glances = iter([False, False, True])
     with capture_logs() as logs:
         assert watch.wait_first(lambda: next(glances)) is None
@@ -193,7 +183,7 @@ def test_the_thread_takes_up_the_first_release(store: MemoryReleases, watch: Rel
     assert first.release_id == written.release_id
 
 
-def test_the_store_being_away_is_no_reason_to_end(store: MemoryReleases, watch: ReleaseWatch) -> None:
+def test_an_absent_store_ends_no_wait(store: MemoryReleases, watch: ReleaseWatch) -> None:
     store.away = True
     watch.poll()
     with pytest.raises(TransientError):
@@ -201,7 +191,7 @@ def test_the_store_being_away_is_no_reason_to_end(store: MemoryReleases, watch: 
     assert watch.current() is None
 
 
-def test_the_vectors_that_are_held_are_those_of_the_model(store: MemoryReleases, watch: ReleaseWatch) -> None:
+def test_serving_vectors_are_the_models(store: MemoryReleases, watch: ReleaseWatch) -> None:
     made, written = published(store)
     store.change(written.release_id, [change(made, offer(1, features={"price": 3.5}), 1)], progress={})
     watch.poll()
@@ -209,9 +199,7 @@ def test_the_vectors_that_are_held_are_those_of_the_model(store: MemoryReleases,
     assert held(watch).catalog.vectors[1].tolist() == expected[0].tolist()
 
 
-def test_a_store_that_was_emptied_confirms_nothing_and_what_is_held_serves_on(
-    store: MemoryReleases, watch: ReleaseWatch, clock: HandClock
-) -> None:
+def test_an_emptied_store_confirms_nothing(store: MemoryReleases, watch: ReleaseWatch, clock: HandClock) -> None:
     published(store)
     watch.poll()
     store._history.clear()

@@ -56,7 +56,7 @@ def test_records_expired_while_running_count() -> None:
     assert worker.telemetry.expired == {INPUT: 38}
 
 
-def test_a_partition_is_logged_once_and_counted_always() -> None:
+def test_partitions_log_once_and_count_always() -> None:
     worker = Worker()
     worker.broker.oldest[INPUT] = 10
     assert len(worker.read(5)) == 1

@@ -26,7 +26,7 @@ def pages(answers: dict[tuple[str, str], Answer], age_s: float = 1.0) -> WorkerP
     return WorkerPages(["rank-0", "join-0"], FixedWorkers(answers, age_s), stalled_after_s=60)
 
 
-def test_metrics_of_all_workers_are_shown_under_their_names() -> None:
+def test_all_workers_metrics_show_their_names() -> None:
     registry = CollectorRegistry()
     registry.register(pages({("rank-0", "/metrics"): (200, RANK), ("join-0", "/metrics"): (200, RANK + JOIN)}))
     shown = generate_latest(registry).decode()
@@ -36,7 +36,7 @@ def test_metrics_of_all_workers_are_shown_under_their_names() -> None:
     assert shown.count("# TYPE stream_scorer_lag_records gauge") == 1
 
 
-def test_a_worker_that_does_not_answer_is_down_among_the_metrics() -> None:
+def test_a_silent_worker_counts_as_down() -> None:
     registry = CollectorRegistry()
     registry.register(pages({("rank-0", "/metrics"): (200, RANK)}))
     shown = generate_latest(registry).decode()
@@ -53,7 +53,7 @@ def test_all_workers_must_be_ready() -> None:
 
 
 @pytest.mark.parametrize(("age_s", "live"), [(1.0, True), (61.0, False)])
-def test_a_silent_worker_is_stuck_only_long_after_its_start(age_s: float, live: bool) -> None:
+def test_a_starting_worker_may_be_silent(age_s: float, live: bool) -> None:
     assert pages({("rank-0", "/livez"): (200, "live\n")}, age_s).livez()[0] is live
 
 
