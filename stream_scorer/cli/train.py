@@ -68,6 +68,13 @@ def train(
         float | None,
         typer.Option(show_default="0.1, then learned; 0.2 among the catalog", help="What cosines are divided by."),
     ] = None,
+    spectral: Annotated[
+        str,
+        typer.Option(
+            help="Take the vectors of ids alone from a decomposition of who accepted what: auto, on or off; auto does so"
+            " where ids hardly meet."
+        ),
+    ] = "auto",
     history: Annotated[
         bool,
         typer.Option(
@@ -77,7 +84,9 @@ def train(
     ] = False,
     refit: Annotated[
         bool | None,
-        typer.Option("--refit/--no-refit", show_default="with --tune", help="Learn from all rows at last."),
+        typer.Option(
+            "--refit/--no-refit", show_default="with --tune, or a decomposition", help="Learn from all rows at last."
+        ),
     ] = None,
     tune: Annotated[
         bool, typer.Option("--tune", help="Search temperature, sizes and more on an inner split by time first.")
@@ -158,10 +167,11 @@ def train(
         prior=prior,
         temperature=temperature,
         history=history,
-        refit=tune if refit is None else refit,
+        refit=True if tune and refit is None else refit,
         members=members,
         held_out=held_out,
         objective=_one_of("objective", objective, ("auto", "shown", "catalog", "separate")),
+        spectral=_one_of("spectral", spectral, ("auto", "on", "off")),
         customer_id=_one_of("customer-id", customer_id, ("auto", "on", "off")),
         offer_id=_one_of("offer-id", offer_id, ("auto", "on", "off")),
         device=_one_of("device", device, ("auto", "cpu", "cuda")),

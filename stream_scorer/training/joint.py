@@ -14,7 +14,6 @@ from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.core.datasets.traits import traits_of
 from stream_scorer.core.features.slots import Category
 from stream_scorer.core.features.spec import FeatureSpec
-from stream_scorer.core.held_out.ranking_quality import AcceptedPairs
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError
@@ -22,6 +21,7 @@ from stream_scorer.training.held_out import HeldOutRanking, held_out_auc
 from stream_scorer.training.modules import AcceptedHistory, Taken, TowerModule
 from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import Recipe, TrainOptions
+from stream_scorer.training.spectral import FORMS_MAX, RANK_MAX, AcceptedMatrix, Spectrum, VectorForm, best_form
 from stream_scorer.training.warm_start import carry_head, carry_tower, shape_of
 
 _POSITIVES_MIN = 2
@@ -130,6 +130,8 @@ def fit(
             f"members must be 1 where towers read more than an id or have hidden layers, got {recipe.members}"
         )
     rows, held_out = lesson.split(recipe)
+    if recipe.spectral:
+        return _decomposed(lesson, recipe, options.dim, (rows, held_out), report)
     fitted = first or _trained(lesson, recipe, rows, held_out, report, end=recipe.epochs)
     if not recipe.refit or not len(held_out):
         return _with_others(fitted, lambda other: _trained(lesson, other, rows, held_out, report, end=other.epochs))
@@ -158,6 +160,41 @@ def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
         user = TowerModule.side_by_side([member.user for member in members])
         item = TowerModule.side_by_side([member.item for member in members])
     return replace(first, user=user, item=item)
+
+
+def _decomposed(
+    lesson: Lesson, recipe: Recipe, rank: int | None, split: tuple[Places, Places], report: Callable[[Epoch], object]
+) -> Fitted:
+    """Decompose who accepted what in place of training: an epoch is one form of vectors, judged on the held-out rows."""
+    rows, held_out = split
+    found = _spectrum(lesson, recipe, rows, rank or RANK_MAX)
+    ranking, forms, epochs = HeldOutRanking(lesson.data, rows, held_out), list[VectorForm](), list[Epoch]()
+
+    def judge(form: VectorForm) -> float:
+        user, item = found.towers(form, lesson.user_spec, lesson.item_spec)
+        ndcg, error = ranking.ndcg(user, item) if len(held_out) else (None, 0.0)
+        epoch = Epoch(len(epochs) + 1, FORMS_MAX, found.left_out, held_out_ndcg=ndcg, held_out_ndcg_error=error)
+        forms.append(form)
+        epochs.append(epoch)
+        report(epoch)
+        return ndcg or 0.0
+
+    form = best_form(judge, rank_max=len(found.values), rank=rank)
+    user, item = found.towers(form, lesson.user_spec, lesson.item_spec)
+    head = AcceptanceHead(dim=form.rank + 1, temperature=recipe.temperature, rate=0.5)
+    recipe = replace(recipe, dim=form.rank + 1)
+    fitted = Fitted(user, item, head, recipe, tuple(epochs), forms.index(form) + 1, held_out)
+    if not recipe.refit or not len(held_out):
+        return fitted
+    again = _spectrum(lesson, recipe, np.arange(len(lesson.data)), form.rank)
+    user, item = again.towers(form, lesson.user_spec, lesson.item_spec)
+    return replace(fitted, user=user, item=item, measured=(_tower(fitted.user), _tower(fitted.item)))
+
+
+def _spectrum(lesson: Lesson, recipe: Recipe, rows: Places, rank: int) -> Spectrum:
+    heights = {"customers": lesson.user_spec.table_rows, "offers": lesson.item_spec.table_rows}
+    matrix = AcceptedMatrix.of(lesson.data, rows, **heights)
+    return Spectrum(matrix, rank=rank, seed=recipe.seed, device=_device(recipe))
 
 
 def _tower(module: TowerModule) -> Tower:
@@ -193,7 +230,7 @@ class _Training:
             recipe.history and self.user.direct and lesson.earlier is None
         ):  # a table that training goes on from holds the history already
             self.user.history = AcceptedHistory(
-                _taken(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim
+                Taken.of(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim
             )
         self.modules = nn.ModuleList([self.user, self.item, self.head]).to(_device(recipe))
         self.objective = Objective(data, self.user, self.item, self.head, recipe=recipe, learned=self.rows)
@@ -296,15 +333,3 @@ def _device(recipe: Recipe) -> torch.device:
     if recipe.device == "cuda" and not there:
         raise UsageError("there is no GPU that torch can use; leave the device out")
     return torch.device("cuda" if there and recipe.device != "cpu" else "cpu")
-
-
-def _taken(data: TrainingSet, rows: Places, spec: FeatureSpec) -> Taken:
-    """Find what each known id accepted; the id is the only input, so a customer's encoding is its row of the table."""
-    customer = data.customer[rows].astype(np.int64)
-    first = data.customers.starts[customer]
-    place = data.catalog_of[data.offer[rows]].astype(np.int64)
-    kept = (data.customers.starts[customer + 1] - first == 1) & (place >= 0)
-    pairs = AcceptedPairs.of(data.customers.rows[first[kept]].astype(np.int64), place[kept], catalog=len(data.catalog))
-    known = (pairs.customer > 0) & (pairs.customer <= len(spec.slots[0].vocabulary))
-    counts = np.bincount(pairs.customer[known], minlength=spec.table_rows)
-    return Taken(pairs.offer[known], np.concatenate([[0], np.cumsum(counts)]))

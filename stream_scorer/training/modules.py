@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stream_scorer.core.datasets.training_set import EncodedSide, Places
+from stream_scorer.core.datasets.training_set import EncodedSide, Places, TrainingSet
 from stream_scorer.core.features.slots import Category, hashed_rows
 from stream_scorer.core.features.spec import FeatureSpec
+from stream_scorer.core.held_out.ranking_quality import AcceptedPairs
 from stream_scorer.core.towers.tower import Layer, Tower
 
 HISTORY_SPREAD = 0.05
@@ -77,6 +78,20 @@ class Taken:
 
     offers: Places
     starts: Places  # (rows + 1,)
+
+    @staticmethod
+    def of(data: TrainingSet, rows: Places, spec: FeatureSpec) -> "Taken":
+        """Find what each known id accepted; the id is the only input, so a customer's encoding is its row of the table."""
+        customer = data.customer[rows].astype(np.int64)
+        first = data.customers.starts[customer]
+        place = data.catalog_of[data.offer[rows]].astype(np.int64)
+        kept = (data.customers.starts[customer + 1] - first == 1) & (place >= 0)
+        pairs = AcceptedPairs.of(
+            data.customers.rows[first[kept]].astype(np.int64), place[kept], catalog=len(data.catalog)
+        )
+        known = (pairs.customer > 0) & (pairs.customer <= len(spec.slots[0].vocabulary))
+        counts = np.bincount(pairs.customer[known], minlength=spec.table_rows)
+        return Taken(pairs.offer[known], np.concatenate([[0], np.cumsum(counts)]))
 
 
 class AcceptedHistory(nn.Module):
@@ -181,10 +196,15 @@ class TowerModule(nn.Module):
         Members have no layers and must be settled first.
         """
         tables = [F.normalize(member.table.detach(), dim=1) for member in members]
-        joined = TowerModule(members[0].spec, width=1, hidden=(), dim=sum(table.shape[1] for table in tables))
-        with torch.no_grad():
-            joined.table.copy_(torch.cat(tables, dim=1))
-        return joined
+        return TowerModule.looking_up(members[0].spec, torch.cat(tables, dim=1))
+
+    @staticmethod
+    def looking_up(spec: FeatureSpec, table: Tensor) -> "TowerModule":
+        """Return the tower without layers whose table holds the vectors of the only input, a category."""
+        module = TowerModule(spec, width=1, hidden=(), dim=1)
+        module.table = nn.Parameter(table)
+        module.bias = nn.Parameter(torch.zeros(table.shape[1]))
+        return module
 
     def export(self) -> Tower:
         """Return the same tower in numpy; settle first."""

@@ -24,7 +24,11 @@ class TrainOptions:
     accepted.
 
     The learning rate falls to zero over all epochs. The latest `held_out` share of rows decides which epoch is best and
-    stops the training `patience` epochs later; `refit` then trains on all rows, up to that epoch.
+    stops the training `patience` epochs later; `refit` then trains on all rows, up to that epoch, as it is always done
+    where nothing but a decomposition is to be made again.
+
+    `spectral` takes the vectors of ids alone from a singular value decomposition of who accepted what, with no steps of
+    an optimiser; `auto` does so where ids hardly meet, unless options of a joint training are given.
 
     `members` is the size of an ensemble trained from different seeds, whose vectors are concatenated so that the cosine
     is the mean of theirs: for towers of ids alone, whose vectors become `members * dim` long.
@@ -44,8 +48,9 @@ class TrainOptions:
     catalog_weight: float = 0.0
     temperature: float | None = None
     history: bool = False
-    refit: bool = False
+    refit: bool | None = None
     members: int = 1
+    spectral: Switch = "auto"
     customer_id: Switch = "auto"
     offer_id: Switch = "auto"
     reads: tuple[str, ...] = ()  # how features are read where it is not as their values suggest: offer.genre=category
@@ -73,6 +78,7 @@ class TrainOptions:
             raise UsageError(reason)
         catalog = self.objective == "catalog" or (self.objective == "auto" and log.everything_accepted)
         suits = _among_catalog(log, ids_alone=ids_alone) if catalog else _SHOWN
+        spectral = self._decomposes(log, possible=catalog and ids_alone)
         return Recipe(
             objective="catalog" if catalog else "separate" if self.objective == "separate" else "shown",
             dim=suits.dim if self.dim is None else self.dim,
@@ -86,8 +92,23 @@ class TrainOptions:
             id_spread=suits.id_spread,
             epoch_steps_min=suits.epoch_steps_min,
             catalog_weight=1.0 if catalog else self.catalog_weight,
+            spectral=spectral,
+            refit=spectral if self.refit is None else self.refit,
             **{name: getattr(self, name) for name in _SAME},
         )
+
+    def _decomposes(self, log: LogTraits, *, possible: bool) -> bool:
+        """Return whether vectors come from a decomposition. Raises UsageError where they are to and cannot."""
+        steps = [name for name in _OF_STEPS if getattr(self, name) != getattr(_NOTHING_GIVEN, name)]
+        if self.spectral == "on" and (steps or not possible):
+            reason = (
+                f"not with {', '.join(steps)}"
+                if steps
+                else "only where both towers read an id alone, among the catalog"
+            )
+            raise UsageError(f"spectral vectors come from a decomposition without steps: {reason}")
+        sparse = log.density < _DENSITY_MIN
+        return possible and not steps and (self.spectral == "on" or (self.spectral == "auto" and sparse))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +137,7 @@ class Recipe:
     history: bool = False
     refit: bool = False
     members: int = 1
+    spectral: bool = False
     seed: int = 42
     threads: int = 1
     device: Device = "auto"
@@ -145,7 +167,19 @@ _DENSITY_MIN = 0.01
 # With many rows fewer epochs teach as much.
 _VISITS = 40_000_000
 _EPOCHS_MIN = 2
-_SAME = ("hidden", "batch_rows", "held_out", "history", "refit", "members", "seed", "threads", "device")
+# options of steps along a gradient: who gives one of them wants steps
+_OF_STEPS = (
+    "hidden",
+    "epochs",
+    "learning_rate",
+    "prior",
+    "id_dropout",
+    "patience",
+    "temperature",
+    "history",
+    "members",
+)
+_SAME = ("hidden", "batch_rows", "held_out", "history", "members", "seed", "threads", "device")
 
 _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("dim", 1, 1_024),
@@ -163,6 +197,7 @@ _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("seed", 0, 2**63 - 1),
     ("threads", 0, 1_024),
 )
+_NOTHING_GIVEN = TrainOptions()
 
 
 def _among_catalog(log: LogTraits, *, ids_alone: bool) -> Recipe:

@@ -28,8 +28,8 @@ class SpecOptions:
     """What to take in, and how far.
 
     `id_feature` makes the id an input. A value seen in fewer than `count_min` rows (`id_count_min` for ids) is unseen:
-    the hashed buckets learn from it; but where nothing besides the id is known and none comes as often, all ids are
-    kept. `buckets_max` bounds the hashed rows of one input.
+    the hashed buckets learn from it; but where nothing besides the id is known, all ids are kept. `buckets_max` bounds
+    the hashed rows of one input.
     """
 
     id_feature: bool = True
@@ -246,7 +246,7 @@ class FeatureStats:
         decided = self.decided() if decided is None else decided
         found = (self._input(name, column, decided[name], options) for name, column in sorted(self._columns.items()))
         inputs: list[Input] = [one for one in found if one is not None]
-        count_min = options.id_count_min if inputs or max(self._ids.values(), default=0) >= options.id_count_min else 1
+        count_min = options.id_count_min if inputs else 1
         if options.id_feature and (vocabulary := _vocabulary(self._ids, count_min, options)):
             buckets = _buckets(len(self._ids), options)
             inputs.insert(0, Category(f"{self.side}_id", vocabulary, buckets, options.hashes, from_id=True))

@@ -153,11 +153,14 @@ class Retrainer:
 def options_like(facts: Mapping[str, object], *, seed: int, threads: int) -> TrainOptions:
     """Return the options that a model was trained with, as its facts state them; the rows held out always judge it."""
     stated: Any = facts.get("options") or {}
-    known = {one.name for one in fields(TrainOptions)} - {"refit", "device"}
+    always: dict[str, Any] = {"seed": seed, "threads": threads, "refit": False}
+    if stated.get("spectral"):  # the rest is of steps that were not taken
+        return TrainOptions(objective="catalog", held_out=stated["held_out"], **always)
+    known = {one.name for one in fields(TrainOptions)} - {"refit", "device", "spectral"}
     same: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in stated.items() if name in known
     }
-    return TrainOptions(**{**same, "seed": seed, "threads": threads})
+    return TrainOptions(**{**same, **always, "spectral": "off" if stated else "auto"})
 
 
 def _warm_starts(model: Model) -> int:

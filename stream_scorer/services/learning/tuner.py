@@ -64,6 +64,9 @@ class _OptionSearch:
 
     def run(self) -> Tuning:
         """Measure how long a training takes, search, and decide."""
+        if self.recipe.spectral:
+            reason = "nothing was searched: a decomposition chooses its form by itself"
+            return Tuning(self.given, (), self._taken_s(), reason)
         self._probe()
         takes = f"one training takes about {self._after_s():,.0f} s"
         if self._after_s() > self._left_s():

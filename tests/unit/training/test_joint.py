@@ -125,6 +125,25 @@ def test_ids_alone_are_enough_where_they_come_often(history: bool) -> None:
     assert done.user.export().layers == ()
 
 
+def test_ids_alone_are_decomposed_judged_and_decomposed_again() -> None:
+    bare = [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()]
+    options = TrainOptions(objective="catalog", spectral="on")
+    lesson = read_lesson(ids_alone(), bare, options)
+    done = fit(lesson, options, report=lambda epoch: None)
+    assert own_taste_wins(lesson.data, done) > 0.8
+    assert (done.best_epoch.held_out_ndcg or 0.0) * 1.0021 >= max(epoch.held_out_ndcg or 0.0 for epoch in done.epochs)
+    assert done.recipe.dim == done.user.export().dim == done.item.export().dim
+    assert done.measured is not None
+    assert not np.array_equal(done.measured[0].table, done.user.export().table)
+
+
+def test_a_decomposition_begins_anew_beside_an_earlier_model() -> None:
+    bare = [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()]
+    options = TrainOptions(objective="catalog", spectral="on")
+    first = train_model(ids_alone(), bare, options).model
+    assert train_model(ids_alone(), bare, options, earlier=first).model.model_id == first.model_id
+
+
 def test_members_side_by_side_have_the_mean_of_their_cosines() -> None:
     lesson = read_lesson(ids_alone(), [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()], ID_ALONE)
 

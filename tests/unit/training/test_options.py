@@ -1,6 +1,6 @@
 """Which defaults a log gets: by what was refused, by repeats, and by how densely ids meet."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -47,3 +47,26 @@ def test_acceptances_alone_await_the_window(objective: Literal["shown", "separat
         UsageError, match=rf"not accepted; there are none yet: .*window_ms, {minutes} minutes by default"
     ):
         TrainOptions(objective=objective).recipe(ACCEPTED, ids_alone=False)
+
+
+def test_ids_that_hardly_meet_are_decomposed_on_all_rows() -> None:
+    recipe = TrainOptions().recipe(SPARSE, ids_alone=True)
+    assert recipe.spectral
+    assert recipe.refit
+    assert not TrainOptions().recipe(ACCEPTED, ids_alone=True).spectral
+    assert not TrainOptions().recipe(SPARSE, ids_alone=False).spectral
+
+
+@pytest.mark.parametrize(
+    "given", [{"epochs": 5}, {"temperature": 0.1}, {"members": 2}, {"history": True}, {"hidden": (8,)}]
+)
+def test_options_of_steps_call_for_steps(given: dict[str, Any]) -> None:
+    assert not TrainOptions(**given).recipe(SPARSE, ids_alone=True).spectral
+    with pytest.raises(UsageError, match=f"without steps: not with {next(iter(given))}"):
+        TrainOptions(spectral="on", **given).recipe(SPARSE, ids_alone=True)
+
+
+def test_only_ids_alone_can_be_decomposed() -> None:
+    assert TrainOptions(spectral="on").recipe(ACCEPTED, ids_alone=True).spectral
+    with pytest.raises(UsageError, match="only where both towers read an id alone"):
+        TrainOptions(spectral="on").recipe(ACCEPTED, ids_alone=False)

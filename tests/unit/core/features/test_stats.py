@@ -155,7 +155,7 @@ def test_the_id_is_an_input_when_asked_for() -> None:
 
 def test_rare_ids_are_kept_where_nothing_else_is_known() -> None:
     stats = FeatureStats("customer")
-    stats.add([{}, {}, {}], ["a", "b", "a"])
+    stats.add([{}, {}, {}], ["a", "b", "a"], [5, 1, 1])
     assert [one.vocabulary for one in stats.spec(SpecOptions()).inputs if isinstance(one, Category)] == [("a", "b")]
 
 

@@ -14,7 +14,14 @@ from stream_scorer.core.messages import Offer, ReleaseId
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import BadModel, ReleaseError, UsageError
-from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer, Round, Train, closed_stretches
+from stream_scorer.services.learning.retrainer import (
+    RetrainConfig,
+    Retrainer,
+    Round,
+    Train,
+    closed_stretches,
+    options_like,
+)
 from stream_scorer.training.options import TrainOptions
 from tests.release_samples import model, offer, published
 
@@ -166,7 +173,14 @@ def test_the_options_that_the_serving_model_was_trained_with_stand() -> None:
     one = retrainer(store, Examples(1_080), training)
     one.once()
     one.once()
-    assert [options for options, _ in training.told] == [TrainOptions(), TrainOptions(dim=8, hidden=(4,))]
+    like_it = TrainOptions(dim=8, hidden=(4,), refit=False, spectral="off")
+    assert [options for options, _ in training.told] == [TrainOptions(refit=False), like_it]
+
+
+def test_a_decomposed_model_is_decomposed_again() -> None:
+    facts = {"options": {"spectral": True, "held_out": 0.2, "epochs": 40, "dim": 257}}
+    again = options_like(facts, seed=7, threads=1)
+    assert again == TrainOptions(objective="catalog", held_out=0.2, refit=False, seed=7)
 
 
 def test_a_model_with_a_fault_is_refused_and_what_serves_on_is_said() -> None:

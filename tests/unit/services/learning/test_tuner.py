@@ -135,3 +135,13 @@ def test_facts_hold_all_trials_and_the_outcome(lesson: Lesson) -> None:
     facts = finish(lesson, found.options, tuning=found).model.facts
     assert facts["tuned"] == found.facts["tuned"]
     assert facts["tuning"] == {"seconds": found.seconds, "outcome": found.outcome}
+
+
+def test_a_decomposition_has_no_options_to_search() -> None:
+    part = tastes_meet(300, only_accepted=True).parts[0]
+    customers, offers = (Views(views.ids, [{}] * len(views.ids)) for views in (part.customers, part.offers))
+    options = TrainOptions(spectral="on", refit=True)
+    bare = [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()]
+    found = tuned(read_lesson(Chunks((replace(part, customers=customers, offers=offers),)), bare, options), options, 20)
+    assert (found.options, found.trials) == (options, ())
+    assert "decomposition" in found.outcome
