@@ -166,3 +166,33 @@ def test_positions_carry_where_the_state_begins(log: Log) -> None:
     log.state.join([log.rank(ASKED_MS), log.answer(ASKED_MS)])
     position = log.state.progress()[Partition("rankings", 0)]
     assert (position.offset, ClosePoint.from_text(position.metadata).outcomes) == (0, 0)
+
+
+@pytest.mark.parametrize(("behind_ms", "labelled"), [(39, False), (40, True), (41, True)])
+def test_a_straggling_outcome_is_no_sign_of_life(log: Log, behind_ms: int, labelled: bool) -> None:
+    log.state.join([log.rank(ASKED_MS), log.answer(ASKED_MS + 50)], ended=BOTH)
+    log.now_ms += LONG_MS
+    log.state.join([log.answer(ASKED_MS + 50 - behind_ms, "q", "q")], ended=BOTH)
+    assert bool(log.state.join([], now_ms=log.now_ms + 1).labels) == labelled
+
+
+@pytest.mark.parametrize(("lain_ms", "settled"), [(LONG_MS - 1, False), (LONG_MS, False), (LONG_MS + 1, True)])
+def test_the_clock_settles_an_answer_lain_long(log: Log, lain_ms: int, settled: bool) -> None:
+    log.state.join([log.answer(ASKED_MS)], ended=BOTH)
+    assert log.state.idle_due(log.now_ms + lain_ms) == settled
+    assert codes(log.state.join([], now_ms=log.now_ms + lain_ms)) == (["unknown_request"] if settled else [])
+
+
+@pytest.mark.parametrize(("ahead_ms", "code"), [(30, []), (31, ["from_the_future"])])
+def test_a_ranking_may_be_ahead_by_skew(log: Log, ahead_ms: int, code: list[str]) -> None:
+    time_ms = log.now_ms + ahead_ms
+    log.state.join([log.rank(time_ms)])
+    log.now_ms += 1_000
+    assert codes(log.reach(time_ms + HORIZONS.complete_ms + 1)) == code
+
+
+@pytest.mark.parametrize(("to_ms", "erased"), [(ASKED_MS - 1, 0), (ASKED_MS, 1), (ASKED_MS + 1, 1)])
+def test_an_erasure_covers_requests_until_its_time(log: Log, to_ms: int, erased: int) -> None:
+    log.state.join([log.rank(ASKED_MS), log.append("outcomes", {"customer_id": "c", "erased_to_ms": to_ms})])
+    joined = log.reach(DUE_MS + 1)
+    assert (joined.counts["requests_erased"], len(joined.labels)) == (erased, 1 - erased)

@@ -244,3 +244,33 @@ def test_a_ranking_with_oversized_labels_is_refused(log: Log) -> None:
     size = len(log.rank(ASKED_MS).value or b"")
     log.state = PartitionJoin(0, TOPICS, HORIZONS, rankings=0, outcomes=0, labels=0, label_bytes_max=size + 100)
     assert codes(log.state.join([log.rank(ASKED_MS)])) == ["ranking_too_large"]
+
+
+@pytest.mark.parametrize(("to_ms", "erased"), [(ASKED_MS - 1, 0), (ASKED_MS, 1), (ASKED_MS + 1, 1)])
+def test_an_erasure_covers_requests_until_its_time(log: Log, to_ms: int, erased: int) -> None:
+    log.state.join([log.rank(ASKED_MS)])
+    joined = log.state.join([log.append("outcomes", {"customer_id": "c", "erased_to_ms": to_ms})])
+    assert joined.counts["requests_erased"] == erased
+
+
+@pytest.mark.parametrize(("to_ms", "erased"), [(ASKED_MS + 19, 0), (ASKED_MS + 20, 1)])
+def test_an_erasure_spares_answers_of_later_requests(log: Log, to_ms: int, erased: int) -> None:
+    log.state.join([log.answer(ASKED_MS)])  # its request may be as late as ASKED_MS + back
+    joined = log.state.join([log.append("outcomes", {"customer_id": "c", "erased_to_ms": to_ms})])
+    assert joined.counts["outcomes_erased"] == erased
+
+
+@pytest.mark.parametrize(("passed_ms", "code"), [(-1, []), (0, []), (1, ["unknown_request"])])
+def test_an_answer_read_late_settles_at_once(log: Log, passed_ms: int, code: list[str]) -> None:
+    log.reach(ASKED_MS + HORIZONS.settle_ms + passed_ms)
+    assert codes(log.state.join([log.answer(ASKED_MS)])) == code
+
+
+def test_a_label_read_back_is_not_taken_back(log: Log) -> None:
+    value = {**ranking("r", "c", ASKED_MS), "revision": 1, "final": False, "request_time_ms": ASKED_MS}
+    label = {"accepted": 1, "cause": "accepted", "label_time_ms": ASKED_MS}
+    value["offers"] = [{**offer, **label} for offer in value["offers"]]
+    log.state.reread_labels([log.append("training-labels", value)])
+    assert log.state.join([log.rank(ASKED_MS)]).labels == []
+    joined = log.state.join([log.answer(ASKED_MS + 1, offer_id="o0")])
+    assert labels(joined) == [[1, 1, 1]]

@@ -2,8 +2,9 @@
 
 import pytest
 
-from stream_scorer.core.joining.known_requests import OpenRequest, OpenRequests
+from stream_scorer.core.joining.known_requests import LabelledRequests, OpenRequest, OpenRequests
 from stream_scorer.core.joining.labelling import Horizons
+from stream_scorer.core.wire.own_topics import RankingHead, _Object
 
 HORIZONS = Horizons(window_ms=100, late_ms=80, disorder_ms=40, back_ms=20, tick_ms=1, skew_ms=30, idle_slack_ms=5)
 
@@ -68,3 +69,29 @@ def test_a_late_request_is_only_remembered() -> None:
     known.remember(request())
     assert (len(known), list(known.values())) == (0, [])
     assert known.get("r", "c") is not None
+
+
+def labelled(*times_ms: int) -> LabelledRequests:
+    """Return requests r0, r1, … of customer c that were labelled, at offsets 7, 8, …"""
+    known = LabelledRequests(disorder_ms=40)
+    for number, time_ms in enumerate(times_ms):
+        known.note(7 + number, RankingHead(f"r{number}", "c", time_ms, "release", _Object(), []))
+    return known
+
+
+@pytest.mark.parametrize(("requested_ms", "passed"), [(959, True), (960, False), (961, False)])
+def test_labelled_requests_pass_those_beyond_disorder(requested_ms: int, passed: bool) -> None:
+    assert labelled(1_000).have_passed(requested_ms) == passed
+
+
+@pytest.mark.parametrize(("newest_ms", "start"), [(1_039, 7), (1_040, 7), (1_041, 8)])
+def test_labelled_requests_are_forgotten_beyond_disorder(newest_ms: int, start: int) -> None:
+    known = labelled(1_000, newest_ms)
+    known.forget()
+    assert (known.start(99), known.time_of("r0", "c")) == (start, 1_000 if start == 7 else None)
+
+
+def test_passing_by_moves_just_far_enough() -> None:
+    known = labelled(1_000)
+    known.pass_by(1_500)
+    assert (known.have_passed(1_500), known.have_passed(1_501)) == (True, False)
