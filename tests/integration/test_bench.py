@@ -4,16 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.bench.join.kafka_restore import measure_kafka_restore
 from stream_scorer.bench.join.throughput import measure_join_throughput
 from stream_scorer.bench.rank.measures import measure_latency, measure_throughput
 from stream_scorer.bench.stand import Stand
 
 
-@pytest.fixture
-def stand(kafka: str, redis_url: str) -> Iterator[Stand]:
-    with Stand(offers=20, batch=100, partitions=2, servers=(kafka, redis_url)) as one:
-        yield one
+@pytest.fixture(scope="module")
+def stand(kafka: str, valkey: LocalValkey) -> Iterator[Stand]:
+    with Stand(offers=20, batch=100, partitions=2, servers=(kafka, valkey.url)) as stand:
+        yield stand
 
 
 def test_throughput_counts_every_event_of_both_workers(stand: Stand) -> None:

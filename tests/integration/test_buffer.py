@@ -17,7 +17,7 @@ from tests.ring import Ring
 from tests.waiting import wait_for
 
 DAY_MS = 86_400_000
-RANKINGS, OFFERS, BAD = 4_000, 5, 7
+RANKINGS, OFFERS, BAD = 2_000, 5, 7
 
 
 def labelled(number: int) -> bytes:

@@ -9,7 +9,7 @@ from tests.ring import Ring
 
 __all__ = ["ring"]
 
-RANKINGS = 3_000
+RANKINGS = 2_000
 # files of a few rows, merged as soon as there are three
 BUSY = {
     "STREAM_SCORER_LOOP__BATCH_RECORDS_MAX": "20",

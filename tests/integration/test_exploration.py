@@ -52,14 +52,14 @@ def capture(ring: Ring, logs: Path) -> None:
         ring.topics.requests,
         map(encode, WORLD.requests(rng, REQUESTS, start_ms=START_MS, rate_per_s=50.0, limit=PLACES)),
     )
-    ring.run("rank", "--until-idle", "2", log=logs / "rank.log")
+    ring.run("rank", "--until-idle", "1", log=logs / "rank.log")
     ranked = [msgspec.json.decode(record.value or b"") for record in ring.read(ring.topics.rankings)]
     rankings = sorted(
         TypeAdapter(list[Ranking]).validate_python(ranked), key=lambda one: one.request_id
     )  # the answers are drawn in order
     ring.send(ring.topics.acceptances, map(encode, WORLD.answers(rng, rankings)))
     for job in ("rank", "join", "buffer"):
-        ring.run(job, "--until-idle", "2", log=logs / f"{job}.log")
+        ring.run(job, "--until-idle", "1", log=logs / f"{job}.log")
 
 
 def test_captured_labels_value_a_new_model(ring: Ring, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def run_log(ring: Ring, log: Path, folder: Path, *, delivery: str) -> None:
             "replay", str(events / f"{name}.jsonl"), "--topic", getattr(ring.topics, name), log=folder / "replay.log"
         )
     for job in ("rank", "join"):
-        ring.run(job, "--delivery", delivery, "--until-idle", "2", log=folder / f"{job}.log")
+        ring.run(job, "--delivery", delivery, "--until-idle", "1", log=folder / f"{job}.log")
 
 
 def check_labels(labels: list[dict[str, object]], bandit: OpenBandit, clicks: int) -> None:

@@ -20,7 +20,7 @@ KILLS = int(os.environ.get("CHAOS_ROUNDS", "9"))
 def test_requests_become_rankings_and_acceptances_become_labels(ring: Ring, tmp_path: Path, delivery: str) -> None:
     ring.publish(model(1), [offer(number) for number in range(9)])
     ring.send(ring.topics.requests, [request(number) for number in range(500)])
-    ring.run("rank", "--delivery", delivery, "--until-idle", "2", log=tmp_path / "rank.log")
+    ring.run("rank", "--delivery", delivery, "--until-idle", "1", log=tmp_path / "rank.log")
     rankings = values(ring.read(ring.topics.rankings))
     assert Counter(ranking["request_id"] for ranking in rankings) == Counter(f"q-{number}" for number in range(500))
     best = {ranking["request_id"]: ranking["offers"][0]["offer_id"] for ranking in rankings}
@@ -28,8 +28,8 @@ def test_requests_become_rankings_and_acceptances_become_labels(ring: Ring, tmp_
         ring.topics.acceptances,
         [acceptance(number, best[f"q-{number}"], accepted=number % 3 > 0) for number in range(0, 500, 5)],
     )
-    ring.run("rank", "--delivery", delivery, "--until-idle", "2", log=tmp_path / "rank.log")
-    ring.run("join", "--delivery", delivery, "--until-idle", "2", log=tmp_path / "join.log")
+    ring.run("rank", "--delivery", delivery, "--until-idle", "1", log=tmp_path / "rank.log")
+    ring.run("join", "--delivery", delivery, "--until-idle", "1", log=tmp_path / "join.log")
     labels = values(ring.read(ring.topics.labels))
     assert len(labels) == 100
     assert all(label["offers"][0]["accepted"] == int(int(label["request_id"][2:]) % 3 > 0) for label in labels)
@@ -44,8 +44,8 @@ def test_a_backlog_of_hours_is_joined_alike(ring: Ring, tmp_path: Path) -> None:
     answered = range(0, 6_000, 7)
     answers = [acceptance(number, f"offer-{number % 3}", event_time_ms=asked_ms[number] + 9_000) for number in answered]
     ring.send(ring.topics.acceptances, answers)
-    ring.run("rank", "--until-idle", "2", log=tmp_path / "rank.log")
-    ring.run("join", "--until-idle", "2", log=tmp_path / "join.log")
+    ring.run("rank", "--until-idle", "1", log=tmp_path / "rank.log")
+    ring.run("join", "--until-idle", "1", log=tmp_path / "join.log")
     assert ring.read(ring.topics.dead_letters) == []
     accepted = {
         label["request_id"]

@@ -175,10 +175,10 @@ def test_new_request_partitions_are_read_soon(ring: Ring, tmp_path: Path) -> Non
 
 def test_a_recreated_offers_topic_is_applied(ring: Ring, tmp_path: Path) -> None:
     send_offers(ring, price=1.0, rounds=1)
-    ring.run("refresh", "--until-idle", "2", log=tmp_path / "refresh.log")
+    ring.run("refresh", "--until-idle", "1", log=tmp_path / "refresh.log")
     make_anew(ring, ring.topics.offers)
     send_offers(ring, price=2.0, rounds=3)
-    ring.run("refresh", "--until-idle", "2", log=tmp_path / "refresh.log")
+    ring.run("refresh", "--until-idle", "1", log=tmp_path / "refresh.log")
     store = release_store(ring.settings())
     current = store.current()
     assert current is not None

@@ -130,7 +130,9 @@ class LocalServer(StartedInWith):
         self.process.signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """Stop the server and remove its folder."""
+        """End the server at once, since nothing of it stays, and remove its folder."""
+        if self.running():
+            self.kill()
         self.halt()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 GRACE_S = 15.0
-_WATCH_S = 0.2
+_WATCH_S = 0.5
 _LOOK_EVERY_S = 0.02
 
 
@@ -140,6 +140,11 @@ class OwnProcess:
 
 def _watch(parent: int, folder: str, command: Sequence[str]) -> int:
     """Run a command until it ends or `parent` does; return its exit code."""
+    # a byte in a pipe of ours says that a child has ended, so that select() waits for both ends at once
+    ended, note = os.pipe()
+    os.set_blocking(note, False)
+    signal.set_wakeup_fd(note)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
     answer = os.dup(1)
     os.dup2(2, 1)  # what the command writes goes to the log, and to our parent nothing but its id
     try:
@@ -150,10 +155,12 @@ def _watch(parent: int, folder: str, command: Sequence[str]) -> int:
     os.close(answer)
     orphaned = False
     while process.running() and not orphaned:
-        # nobody writes into this pipe: it becomes readable when its other end is closed
-        closed = bool(select.select([0], [], [], _WATCH_S)[0])
-        # what our parent forked may hold that end open for longer than our parent lives
-        orphaned = closed or os.getppid() != parent
+        readable = select.select([0, ended], [], [], _WATCH_S)[0]
+        if ended in readable:
+            os.read(ended, 1)
+        # nobody writes into standard input: it is readable once its other end is closed, which a fork of our parent may
+        # keep open for longer than our parent lives
+        orphaned = 0 in readable or os.getppid() != parent
     process.end()
     if orphaned and folder:
         shutil.rmtree(folder, ignore_errors=True)
