@@ -11,7 +11,7 @@ import redis
 
 from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.adapters.redis.blobs import encode_manifest
-from stream_scorer.adapters.redis.client import connect
+from stream_scorer.adapters.redis.client import RedisClient, connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.errors import ReleaseError, TransientError
@@ -22,17 +22,8 @@ SLACK_S = 5.0  # machines are busy at times
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(redis_url)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def store(redis_url: str, redis_prefix: str) -> Iterator[RedisReleases]:
-    client = connect(redis_url, timeout_s=10.0)
-    yield RedisReleases(client, prefix=redis_prefix, expiry_s=100, changes_kept=10)
-    client.close()
+def store(connection: RedisClient, redis_prefix: str) -> RedisReleases:
+    return RedisReleases(connection, prefix=redis_prefix, expiry_s=100, changes_kept=10)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from stream_scorer.adapters.kafka.feed import KafkaFeed
 from stream_scorer.adapters.local.own_process import OwnProcess
 from stream_scorer.adapters.local.valkey import LocalValkey
-from stream_scorer.adapters.redis.client import connect
+from stream_scorer.adapters.redis.client import RedisClient, connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.records import OutputRecord
@@ -42,10 +42,8 @@ def say(ring: Ring) -> Say:
 
 
 @pytest.fixture
-def store(ring: Ring) -> Iterator[RedisReleases]:
-    client = connect(ring.redis_url, timeout_s=20.0)
-    yield RedisReleases(client, prefix=ring.tag)
-    client.close()
+def store(connection: RedisClient, ring: Ring) -> RedisReleases:
+    return RedisReleases(connection, prefix=ring.tag)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Whatever lies in Redis in a release's place: what is served goes on, a new ranker waits and says why, and publishing again heals it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from stream_scorer.adapters.redis.blobs import (
     save_tensors,
 )
 from stream_scorer.adapters.redis.changes import encode_change
-from stream_scorer.adapters.redis.client import connect
+from stream_scorer.adapters.redis.client import RedisClient
 from stream_scorer.adapters.redis.keys import LISTED_BYTES_MAX
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import OfferId, ReleaseId
@@ -79,17 +79,8 @@ Damage = Callable[[Place], object]
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(redis_url)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def store(redis_url: str, redis_prefix: str) -> Iterator[RedisReleases]:
-    client = connect(redis_url, timeout_s=10.0)
-    yield RedisReleases(client, prefix=redis_prefix, bytes_max=BYTES_MAX)
-    client.close()
+def store(connection: RedisClient, redis_prefix: str) -> RedisReleases:
+    return RedisReleases(connection, prefix=redis_prefix, bytes_max=BYTES_MAX)
 
 
 def watching(store: RedisReleases) -> ReleaseWatch:
