@@ -63,7 +63,7 @@ class World:
         return [Offer(offer_id=offer_id(row), features=features) for row, features in enumerate(self.offer_features)]
 
     def odds(self, customers: Rows, offers: Rows) -> Array:
-        """Return the odds of acceptance once looked at: (B, N) of offers (N,), or (B, k) of each one's own (B, k)."""
+        """Return the odds of acceptance once looked at: (B, N) for offers (N,), or (B, k) for each customer's own (B, k)."""
         if offers.ndim == 1:
             return _sigmoid(self.tastes[customers] @ self.appeals[offers].T + self.constant)
         return _sigmoid(np.einsum("bq,bkq->bk", self.tastes[customers], self.appeals[offers]) + self.constant)
@@ -92,7 +92,7 @@ class World:
     def requests(
         self, rng: np.random.Generator, count: int, *, start_ms: int, rate_per_s: float, limit: int = PLACES
     ) -> list[CustomerRequest]:
-        """Draw requests of random customers, exponentially spaced; ids do not repeat over calls with one generator."""
+        """Draw requests of random customers, exponentially spaced; over calls with the same generator no id comes twice."""
         times = start_ms + np.cumsum(rng.exponential(1_000 / rate_per_s, count)).astype(int)
         customers, series = rng.integers(len(self.tastes), size=count), int(rng.integers(2**63))
         return [
@@ -216,8 +216,8 @@ def examination(places: int) -> Array:
 
 
 def _rates(odds: Array) -> Array:
-    none: Array = np.prod(1 - examination(odds.shape[1]) * odds, axis=1)
-    return 1 - none
+    rejected_all: Array = np.prod(1 - examination(odds.shape[1]) * odds, axis=1)
+    return 1 - rejected_all
 
 
 def _answered(rng: np.random.Generator, odds: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -227,7 +227,10 @@ def _answered(rng: np.random.Generator, odds: Array) -> tuple[NDArray[np.bool_],
 
 
 def _propensities(shown: Rows, popular: Rows, random_share: float, offers: int) -> Array:
-    """Divide the probability (B, k) of the first 1, 2, … k places by that of one place less."""
+    """Return the probability (B, k) of each offer at its place, given the offers above it.
+
+    It is the probability of the first k places together, divided by that of the first k - 1.
+    """
     at_random = np.cumprod(1 / (offers - np.arange(len(popular))))
     together = (1 - random_share) * np.cumprod(shown == popular, axis=1) + random_share * at_random
     chances: Array = together / np.column_stack([np.ones(len(shown)), together[:, :-1]])
@@ -243,7 +246,7 @@ def _cause(accepted: np.bool_, declined: np.bool_) -> Cause:
 def _constant(log_odds: Array, rate: float) -> tuple[float, Rows]:
     """Find by bisection the constant that gives the popularity ranking its acceptance rate; return both."""
     low, high = -20.0, 20.0
-    for _ in range(30):
+    for _ in range(30):  # halves the interval to less than 1e-7
         middle = (low + high) / 2
         odds = _sigmoid(log_odds + middle)
         popular = np.argsort(-odds.mean(axis=0), kind="stable")

@@ -72,7 +72,7 @@ def customers(rng: np.random.Generator, count: int) -> Population:
 
 
 def offers(rng: np.random.Generator, count: int) -> Population:
-    """Draw offers whose latent appeals depend on category, brand and a part of their own, or of everybody's liking."""
+    """Draw offers whose latent appeals depend on category, brand and a part of their own; some are popular with all."""
     category, brand = rng.integers(len(CATEGORIES), size=count), rng.integers(len(BRANDS), size=count)
     latent = _mixed(rng, count, ((category, len(CATEGORIES), 0.7), (brand, len(BRANDS), 0.35)))
     money, exclusive, popularity = rng.normal(3.5, 0.6, count), rng.random(count) < 0.25, rng.normal(size=count)
@@ -102,24 +102,33 @@ def coordinates(customer: Population, offer: Population) -> tuple[Array, Array]:
     scale = TASTE_STRENGTH / float(np.std(customer.latent @ offer.latent.T))
     budget, price = customer.money - 3.5, offer.money - 3.5
     member = 2 * customer.flag - 1
-    ones, one = np.ones_like(budget), np.ones_like(price)
+    each_customer, each_offer = np.ones_like(budget), np.ones_like(price)
+    # -(budget - price)^2 = 2 budget price - budget^2 - price^2 takes three coordinates
     tastes = [
         scale * customer.latent,
-        ones,
+        each_customer,
         2 * PRICE_STRENGTH * budget,
         -PRICE_STRENGTH * budget**2,
-        ones,
+        each_customer,
         EXCLUSIVE_STRENGTH * member,
     ]
-    appeals = [offer.latent, POPULARITY_STRENGTH * offer.popularity, price, one, -PRICE_STRENGTH * price**2, offer.flag]
+    appeals = [
+        offer.latent,
+        POPULARITY_STRENGTH * offer.popularity,
+        price,
+        each_offer,
+        -PRICE_STRENGTH * price**2,
+        offer.flag,
+    ]
     return np.column_stack(tastes), np.column_stack(appeals)
 
 
 def with_lately(
     rng: np.random.Generator, features: list[Features], log_odds: Array, offer_ids: list[str]
 ) -> list[Features]:
-    """Add to each customer a bag of recently taken offers, drawn by `log_odds` (C, N) (Gumbel top-k)."""
+    """Add to each customer a bag of recently taken offers, drawn by `log_odds` (C, N)."""
     count = min(LATELY, len(offer_ids))
+    # Gumbel top-k: the largest sums are a draw without replacement by softmax (Kool et al., 2019, arXiv:1903.06059)
     taken = np.argsort(-(log_odds + rng.gumbel(size=log_odds.shape)), axis=1)[:, :count]
     return [
         {**known, "lately": [offer_ids[column] for column in columns]}
@@ -135,6 +144,7 @@ def _mixed(rng: np.random.Generator, count: int, groups: tuple[tuple[NDArray[np.
 
 
 def _shown_vector(rng: np.random.Generator, latent: Array) -> list[list[float]]:
-    turned = latent @ rng.normal(size=(LATENT, VECTOR)) / np.sqrt(LATENT)
-    shown: list[list[float]] = np.round(turned + rng.normal(0, NOISE, turned.shape), 3).tolist()
+    # a random projection, so that no number of the vector is a latent coordinate by itself
+    projected = latent @ rng.normal(size=(LATENT, VECTOR)) / np.sqrt(LATENT)
+    shown: list[list[float]] = np.round(projected + rng.normal(0, NOISE, projected.shape), 3).tolist()
     return shown
