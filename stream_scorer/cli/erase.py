@@ -91,15 +91,19 @@ def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wai
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.core.messages import Erasure
     from stream_scorer.core.records import Partition
+    from stream_scorer.errors import UsageError
     from stream_scorer.services.operating.erase import send_erasure, wait_until_read
     from stream_scorer.wiring.streaming import log_reader
 
     clock, client, topic = SystemClock(), settings.kafka.client_config(), settings.topics.outcomes
     # an event time far in the future would keep the erasure for ever: the watermark would never pass it
     erasure = Erasure(customer, max(0, min(newest_event_ms, clock.now_ms() + settings.join.skew_ms)))
-    partitions = [
-        Partition(topic, number) for number in range(KafkaTopicAdmin(client).describe([topic])[topic].partitions)
-    ]
+    state = KafkaTopicAdmin(client).describe([topic]).get(topic)
+    if state is None:
+        raise UsageError(
+            f"topic {topic} does not exist, or this user may not see it: no joiner can read the erasure there"
+        )
+    partitions = [Partition(topic, number) for number in range(state.partitions)]
     with contextlib.closing(log_reader(settings, settings.join.group)) as reader:
         offsets = send_erasure(erasure, KafkaFeed(client, topic), reader, partitions)
         return wait_until_read(offsets, reader, clock, wait_s=wait_s)

@@ -33,3 +33,11 @@ def erase(ring: Ring, customer: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
+
+
+def test_a_missing_outcomes_topic_is_named(ring: Ring) -> None:
+    ring.send(ring.topics.requests, [request(1)])
+    words = ["erase", "--customer", request(1)["customer_id"], "--no-buffer"]
+    done = ring.command(*words, STREAM_SCORER_TOPICS__OUTCOMES="nowhere")
+    assert done.returncode == 2, done.stderr
+    assert "topic nowhere does not exist" in done.stderr.splitlines()[-1]
