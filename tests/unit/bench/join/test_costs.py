@@ -36,7 +36,7 @@ def test_windows_close_as_fast_as_rankings_come(emit: Emit, labels: int) -> None
 
 
 @pytest.mark.parametrize("emit", EMITS)
-def test_memory_is_that_of_as_many_as_were_asked_for(emit: Emit) -> None:
+def test_memory_is_measured_at_its_size(emit: Emit) -> None:
     measured = held_memory(plan(emit))
     assert 500 <= measured.held < 550
     assert measured.bytes_per_held >= 0
@@ -56,7 +56,7 @@ def test_the_million_is_called_extrapolated() -> None:
     )
 
 
-def test_the_page_has_a_line_for_each_figure() -> None:
+def test_the_page_shows_each_figure() -> None:
     page = join_page({"cores": 2}, [THROUGHPUT], [COST], RESTORES)
     assert "at_once, exactly_once          1,000       1,080        55.5     120" in page
     assert "at_once: 500 restored from a broker in 0.0 s (a million: 40.0 s), longest gap 100 ms" in page
@@ -72,7 +72,7 @@ def test_figures_stand_beside_the_prototypes_as_ratios() -> None:
     )
 
 
-def test_only_labels_at_once_and_exactly_once_stand_beside_the_prototypes() -> None:
+def test_only_like_figures_are_compared() -> None:
     others = [replace(THROUGHPUT, emit="at_close"), replace(THROUGHPUT, delivery="at_least_once")]
     assert (
         join_data({}, others, [replace(COST, emit="at_close")], {"at_close": RESTORES["at_once"]})["to_prototype"] == {}

@@ -14,18 +14,18 @@ ROWS = [
 LATENCY = [Latency("rank", "exactly_once", 500, 4_000, 4.25, 18.5)]
 
 
-def test_each_row_stands_beside_the_bare_loop_of_its_delivery() -> None:
+def test_rows_are_compared_by_delivery() -> None:
     rows = as_data({}, ROWS, LATENCY)["throughput"]
     assert [row["ratio_to_bare"] for row in rows] == [1.0, 2.5]
 
 
-def test_the_page_has_a_line_for_each_figure() -> None:
+def test_the_page_shows_each_figure() -> None:
     page = as_page({"cores": 2}, ROWS, LATENCY)
     assert "rank, exactly_once            25,000        25.0      2.50     100" in page
     assert "rank, exactly_once               500         4.2      18.5" in page
 
 
-def test_the_jobs_requests_are_valid_and_the_customer_tells_the_number() -> None:
+def test_the_jobs_requests_are_valid() -> None:
     values = [*job.requests(50), job.warm_up()]
     decoded = decode_all(
         [Record("t", 0, number, None, value, 0) for number, value in enumerate(values)], CustomerRequest

@@ -20,21 +20,21 @@ def test_a_row_costs_what_memory_grows_by() -> None:
     assert bytes_per_row(COSTS) == 2**20 / 4_000
 
 
-def test_the_page_has_a_line_for_each_figure() -> None:
+def test_the_page_shows_each_figure() -> None:
     page = training_page({"cores": 2}, COSTS, [POINT])
     assert "train            5,000       4       250          0.90     301" in page
     assert "plain            5,000       4     1,000          0.25     200" in page
     assert "5,000       0.600   0.780     90%   0.550    -25%       0.800" in page
 
 
-def test_the_data_say_how_far_from_popularity_to_the_truth() -> None:
+def test_the_data_state_the_share_reached() -> None:
     data = training_data({}, COSTS, [POINT])
     assert data["learning"][0]["joint_share"] == pytest.approx(0.9)
     assert data["training"][2]["rows_per_s"] == 1_000.0
     assert curves_of([POINT])["true odds"] == [0.8]
 
 
-def test_the_truth_is_above_popularity_on_rankings_drawn_from_it() -> None:
+def test_the_truth_is_above_popularity() -> None:
     (point,) = learn([200], requests=2_000, say=lambda what: None)
     assert point.truth > point.popularity > 0.5
 

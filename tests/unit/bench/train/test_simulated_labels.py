@@ -17,16 +17,14 @@ def written(folder: Path, rows: int) -> None:
     write_labels(WORLD, np.random.default_rng(0), folder, rows=rows, places=5, start_ms=1_000)
 
 
-def test_a_training_reads_as_many_rows_as_were_asked_for(tmp_path: Path) -> None:
+def test_a_training_reads_all_its_rows(tmp_path: Path) -> None:
     written(tmp_path, 1_000)
     (chunk,) = ExampleFiles.at(tmp_path / "labels").chunks()
     assert (len(chunk), len(set(chunk.request.tolist()))) == (1_000, 200)
     assert set(chunk.rank.tolist()) == {1, 2, 3, 4, 5}
 
 
-def test_many_rows_are_several_files_with_other_requests_in_each(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_rows_are_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulated_labels, "FILE_ROWS", 400)
     written(tmp_path, 1_000)
     chunks = list(ExampleFiles.at(tmp_path / "labels").chunks())
@@ -45,7 +43,7 @@ def test_plain_columns_are_the_rows(tmp_path: Path) -> None:
     )
 
 
-def test_nobody_is_shown_an_offer_twice_and_what_is_likely_is_accepted_more_often() -> None:
+def test_likely_offers_are_accepted_more_often() -> None:
     drawn = draw(WORLD, np.random.default_rng(0), 4_000, places=5)
     assert all(len(set(row)) == 5 for row in drawn.shown[:100].tolist())
     odds = WORLD.odds(drawn.customer, drawn.shown)
