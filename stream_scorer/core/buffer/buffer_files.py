@@ -1,10 +1,10 @@
-"""The names of the training buffer's files, and what they say about offsets and chunks.
+"""The names of the training buffer's files, and what they state about offsets and chunks.
 
 `day=2026-11-24/training-labels+3+000000000100-000000000250+1of2.parquet` holds the rows of the offsets [100, 250) of
 partition 3 whose label is of that day, and is the first of the two files of this chunk.
 
 A chunk is whole when all its files exist. The chunks of a partition follow each other without gaps, and a chunk is
-begun only when the one before it is whole; so only the newest can be torn, and the names say where to go on.
+begun only when the chunk before it is whole; so only the newest can be torn, and the names show where to go on.
 `+compacted` stands in place of `+1of2` on a file that replaces those of its day within its range; compaction leaves the
 newest chunk alone.
 """
@@ -63,13 +63,13 @@ def in_order(stretches: Iterable[Sampled]) -> list[Sampled]:
 
 
 def keep_prob_at(offset: int, stretches: Sequence[Sampled]) -> float | None:
-    """Return the share that was kept at an offset, by stretches in order; None where none tells."""
+    """Return the share that was kept at an offset, by stretches in order; None at an offset of no stretch."""
     place = bisect_right(stretches, offset, key=lambda one: one.first) - 1
     return stretches[place].keep_prob if place >= 0 and offset < stretches[place].next else None
 
 
 class BufferFile(NamedTuple):
-    """What the name of a file says; `part` counts from 1 to `parts`, both 0 when compacted."""
+    """What the name of a file states; `part` counts from 1 to `parts`, both 0 when compacted."""
 
     partition: Partition
     first: int

@@ -30,9 +30,9 @@ def small_runs(sizes: Mapping[BufferFile, int], *, files_min: int) -> list[list[
     """
     runs: list[list[BufferFile]] = []
     for tier_bytes in TIERS_BYTES:
-        found = [run for run in _below(sizes, tier_bytes) if len(run) >= files_min]
+        candidates = [run for run in _below(sizes, tier_bytes) if len(run) >= files_min]
         taken = {file for run in runs for file in run}
-        runs += [run for run in found if taken.isdisjoint(run)]
+        runs += [run for run in candidates if taken.isdisjoint(run)]
     return runs
 
 

@@ -14,7 +14,7 @@ from stream_scorer.core.buffer.examples import ExampleRow
 
 @dataclass(frozen=True, slots=True)
 class Erasures:
-    """`erased_ms` says by hash up to which request time a customer is forgotten; a later request is a new beginning."""
+    """`erased_ms` has, by hash, the request time up to which a customer is forgotten; later requests count again."""
 
     salt: str = ""
     erased_ms: Mapping[str, int] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Erasures:
         return Erasures(self.salt, {**self.erased_ms, self._hash(customer_id): now_ms})
 
     def cover(self, customer_id: str, request_time_ms: int) -> bool:
-        """Return whether something of a customer must be forgotten."""
+        """Return whether a customer's request of that time must be forgotten."""
         return bool(self.erased_ms) and request_time_ms <= self.until(customer_id)
 
     def until(self, customer_id: str) -> int:
@@ -41,7 +41,7 @@ class Erasures:
         return hashlib.blake2b(customer_id.encode(), key=self.salt.encode(), digest_size=16).hexdigest()
 
     def to_bytes(self) -> bytes:
-        """Return the list as it is kept in a file."""
+        """Return the bytes of the file that they are kept in."""
         return msgspec.json.encode({"version": 1, "salt": self.salt, "erased_ms": dict(self.erased_ms)})
 
     @classmethod

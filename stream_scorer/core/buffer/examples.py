@@ -37,7 +37,7 @@ class ExampleRow(NamedTuple):
 
 
 def example_id(request_id: str, customer_id: str, offer_id: str) -> str:
-    """Derive the id from a request, which is its id and its customer, and an offer: 32 hexadecimal digits, the same for ever."""
+    """Derive an id from a request (its id and customer) and an offer: 32 hexadecimal digits, the same for ever."""
     return xxhash.xxh3_128_hexdigest(f"{request_id}\0{customer_id}\0{offer_id}".encode())
 
 

@@ -5,7 +5,8 @@ progress of event time. It is a function of three topics and rebuilt from them b
 thing is forgotten, closed or settled is decided by W alone ("past t" is W > t), so the same records give the same
 labels however they are batched. Requests and outcomes meet by request id and customer:
 
-    ranking   W past time + forget -> dead letter · known request -> duplicate · else open; outcomes that waited join now
+    ranking   W past time + forget -> dead letter · known request -> duplicate · else the request is open, and the
+              outcomes that waited for it join
     outcome   its request is erased -> nothing · is open and it is not too late -> joins, if the offer was ranked and
               the time is usable, else dead letter · else it waits, and is settled as a dead letter once W is past
               time + settle

@@ -12,7 +12,7 @@ from stream_scorer.core.wire.codec import decode_all
 
 
 class ErasedCustomers:
-    """Up to which request time the customers of a partition are erased; truthy when any is."""
+    """The request time up to which each customer of a partition is erased; true when there is any."""
 
     def __init__(self) -> None:
         self._to_ms: dict[str, int] = {}
@@ -29,18 +29,18 @@ class ErasedCustomers:
         return request_time_ms <= self._to_ms.get(customer_id, -1)
 
     def forget(self, passed_ms: int) -> None:
-        """Drop those whose requests, all from before that time, can't come any more."""
+        """Drop the erasures before that time: no request that they cover can come any more."""
         if self._to_ms:
             self._to_ms = {customer_id: to_ms for customer_id, to_ms in self._to_ms.items() if passed_ms <= to_ms}
 
 
 def sort_out(letters: Iterable[DeadLetter]) -> tuple[list[DeadLetter], list[tuple[Record, Erasure]]]:
-    """Find the erasures among the records that are no outcomes."""
+    """Part the erasures from the records that cannot be read as outcomes: return the other dead letters, and them."""
     dead: list[DeadLetter] = []
     erasures: list[tuple[Record, Erasure]] = []
     for letter in letters:
-        if found := decode_all([letter.record], Erasure).messages:
-            erasures.append((letter.record, found[0]))
+        if messages := decode_all([letter.record], Erasure).messages:
+            erasures.append((letter.record, messages[0]))
         else:
             dead.append(letter)
     return dead, erasures

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from stream_scorer.core.joining.labelling import Horizons
 
 NO_TIME = -1
-STEPS_MAX = 1_000  # of the slack: how finely the rankings of the last slack are told apart
+STEPS_MAX = 1_000  # the slack is divided into so many steps: how finely append times within it are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Clocks:
 
 
 class EventTime:
-    """Follows the records of a partition and says how far event time has come; reads no clock of its own."""
+    """Follows the records of a partition and computes how far event time has come; reads no clock of its own."""
 
     def __init__(self, horizons: Horizons, clocks: Clocks = Clocks()) -> None:
         self._horizons = horizons
@@ -76,9 +76,10 @@ class EventTime:
         return self._moved(now_ms, self._newest_lain_ms(now_ms) if self.outcomes_ended else self._lain_ms)
 
     def _moved(self, now_ms: int | None, lain_ms: int) -> tuple[int, int]:
-        """Return both clocks: no further than outcomes are read, but for rankings that have lain in the log for the slack.
+        """Return both clocks, no further than outcomes are read or, if that is further, the newest ranking that has lain.
 
-        What was written to outcomes before those is read by then, however much faster than life the events are sent.
+        Of a ranking that has lain in the log for the slack, all outcomes written before it are read by then, however
+        much faster than in life the events are sent.
         """
         by_records_ms = self._floor(max(min(self._newest_ms, self._newest_outcome_ms), lain_ms))
         by_clock_ms = self._floor(self._by_clock_ms(now_ms))
@@ -112,7 +113,7 @@ class EventTime:
         return time_ms // self._horizons.tick_ms * self._horizons.tick_ms
 
     def _by_clock_ms(self, now_ms: int | None) -> int:
-        """Return how far the clock says that event time has come since the newest ranking, NO_TIME while there is more to read."""
+        """Return event time if it went on with the clock since the newest ranking; NO_TIME while there is more to read."""
         if now_ms is None or self._newest_ms == NO_TIME or not (self.rankings_ended and self.outcomes_ended):
             return NO_TIME
         quiet_ms = now_ms - self._newest_appended_ms

@@ -26,11 +26,11 @@ class HeldOutcomes(Generic[Outcome]):
     """Outcomes by request, and in the order of the times at which they are settled when nothing takes them before.
 
     Every operation costs the same whether outcomes are about many requests or all about the same. `request` is any text
-    that tells requests apart.
+    that identifies a request.
     """
 
     def __init__(self, offset_of: Callable[[Outcome], int]) -> None:
-        """Start with none; `offset_of` tells outcomes apart."""
+        """Start with none; `offset_of` returns the offset by which an outcome is known."""
         self._offset_of = offset_of
         self._by_request: dict[str, Outcome | _Several[Outcome]] = {}
         self._count = 0
@@ -142,7 +142,7 @@ class HeldOutcomes(Generic[Outcome]):
 
 
 class Reach:
-    """Offsets of a partition, each with a time until which it matters: the first that does is where a restore begins."""
+    """Offsets of a partition, each with the time until which it matters; a restore begins at the first that does."""
 
     def __init__(self) -> None:
         self._in_order: deque[tuple[int, int]] = deque()

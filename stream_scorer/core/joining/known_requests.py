@@ -112,7 +112,8 @@ class OpenRequests:
         heapq.heappush(self._remembered, self._add(request))
 
     def remember_until(self, request: OpenRequest, time_ms: int) -> None:
-        """Remember a request for as long as one of that time, which has used its id again and must always be refused."""
+        """Remember a request for as long as the later one that has used its id again, so that this is always refused."""
+        # rounded up: an id that is used again and again would else note an offset each time
         grain_ms = max(1, self._horizons.settle_ms)
         until_ms = (time_ms // grain_ms + 1) * grain_ms
         if until_ms > self._until_ms.get(request, request.time_ms):
@@ -181,7 +182,7 @@ def _all_of(known: OpenRequest | _Namesakes) -> list[OpenRequest]:
 
 
 class LabelledRequests:
-    """Requests that were labelled, for as long as one like them may still be read; `newest_ms` is R, their newest time."""
+    """Requests that were labelled, for as long as they may be read again; `newest_ms` is R, their newest time."""
 
     def __init__(self, disorder_ms: int) -> None:
         """Start with none; request times jump back by less than `disorder_ms`."""

@@ -15,11 +15,14 @@ from stream_scorer.core.wire.own_topics import LabelledHead
 class Horizons:
     """How long things matter, all in milliseconds of event time.
 
-    window: an unanswered offer is a negative after it · late: how much longer an acceptance still corrects its label ·
-    disorder: by less than this event times may jump back within a partition, over both topics · back: how far before
-    its request an answer may claim to be · tick: the grain of the watermark · skew: how far ahead of the broker's clock
-    an event may claim to be · idle_slack: how long, by the broker's clock, a record of one topic may be written after
-    one of another that came later.
+    window: an unanswered offer is a negative after it
+    late: allowed lateness, how much longer an acceptance still corrects its label
+    disorder: bounded out-of-orderness, event times jump back by less within a partition, over both topics
+    back: how far before its request an answer may claim to be
+    tick: the grain of the watermark
+    skew: how far ahead of the broker's clock an event may claim to be
+    idle_slack: how much later, by the broker's clock, a record may be written to one topic than a younger one to the
+        other
     """
 
     window_ms: int
@@ -56,7 +59,7 @@ class Horizons:
 
     @property
     def remember_ms(self) -> int:
-        """Return how long after its time it is known that a request was there, so that late answers to it get the right reason."""
+        """Return how long after its time a request is remembered, so that late answers to it get the right reason."""
         return self.forget_ms + self.settle_ms
 
     @property
@@ -78,7 +81,7 @@ UNKNOWN = Label(None, None, None)
 
 @lru_cache(maxsize=1_024)
 def nothing_known(offers: int) -> tuple[Label, ...]:
-    """Return the labels of a request nobody has answered, shared by all that have as many offers."""
+    """Return the labels of a request that nobody has answered; all with as many offers share them."""
     return (UNKNOWN,) * offers
 
 
@@ -132,6 +135,6 @@ def labels_read_back(head: LabelledHead) -> tuple[Label, ...]:
     labels: list[Label] = []
     for offer in head.offers:
         label = Label(offer.accepted, offer.cause, offer.label_time_ms)
-        # offers nobody answered for share one label: a million requests would hold ten million
+        # unanswered offers share a label: the requests of a full state would else keep ten million of them
         labels.append(labels[-1] if labels and labels[-1] == label else label)
     return tuple(labels)

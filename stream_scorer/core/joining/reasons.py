@@ -1,4 +1,4 @@
-"""Why a ranking or an answer cannot count: the codes and sentences of the join's dead letters, the same for both ways to emit."""
+"""Why a ranking or an answer cannot count: codes and sentences of dead letters, the same for both ways to emit."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

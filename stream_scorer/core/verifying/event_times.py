@@ -1,7 +1,7 @@
 """How far event time can have come in a partition when a record was read: an upper bound, from the records alone.
 
-The joiner's watermark is not on the topics. It never passes the newest ranking that was read, but when a partition has
-been quiet for as long as everything is kept. So a record within reach of this bound cannot have come too late, whatever
+The joiner's watermark is not on the topics. It never passes the newest ranking that was read, except in a partition
+that has been quiet for as long as everything is kept. So a record within reach of this bound cannot have come too late, whatever
 the joiner's batches were.
 """
 
@@ -14,7 +14,7 @@ STEPS_MAX = 65_536
 
 
 class PartitionTimes:
-    """Takes the records of one partition number in the order of their offsets, rankings and outcomes in either order."""
+    """Takes the rankings and the outcomes of one partition number, each in the order of their offsets."""
 
     def __init__(self, horizons: Horizons) -> None:
         self._horizons = horizons
@@ -54,6 +54,6 @@ class PartitionTimes:
         return newest_ms + quiet_ms
 
     def _thin_out(self) -> None:
-        """Halve the steps when there are too many: each that stays takes the time of the next, so that the bound only rises."""
+        """Halve the steps when there are too many; each that stays takes the next one's time, which only raises the bound."""
         if len(self._appended) >= STEPS_MAX:
             self._appended, self._reached = self._appended[::2], self._reached[1::2]

@@ -82,7 +82,7 @@ class OutcomeRead(msgspec.Struct, frozen=True, array_like=True, tag="a"):
     newest_ms: int
 
 
-class Word(msgspec.Struct, frozen=True, array_like=True, tag="w"):
+class LabelsRead(msgspec.Struct, frozen=True, array_like=True, tag="w"):
     """One revision of the labels of a request: (accepted, cause, label time) in rank order."""
 
     offset: int
@@ -99,7 +99,7 @@ class Word(msgspec.Struct, frozen=True, array_like=True, tag="w"):
 class Rows(msgspec.Struct, frozen=True, array_like=True, tag="f"):
     """Rows of one revision of one request: how many, and the sum of their digests.
 
-    `found` in files, else due by the topic.
+    `found`: in files; else they are due by the topic.
     """
 
     found: bool
@@ -108,7 +108,7 @@ class Rows(msgspec.Struct, frozen=True, array_like=True, tag="f"):
     total: int
 
 
-Seen = Input | Output | RankingRead | OutcomeRead | Word | Rows
+Seen = Input | Output | RankingRead | OutcomeRead | LabelsRead | Rows
 pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder(Seen).decode
 
@@ -244,19 +244,19 @@ def answer(record: Record, fate: Fate, times: PartitionTimes) -> tuple[str, Outc
     return f"{head.request_id}\0{head.customer_id}", seen
 
 
-def word(record: Record, fate: Fate) -> tuple[str, Word] | None:
+def labels_read(record: Record, fate: Fate) -> tuple[str, LabelsRead] | None:
     """Return the request of a labelled ranking, id and customer, and what to remember; None for bytes that are none."""
     head = _labelled_of(record.value)
     if head is None:
         return None
     labels = tuple((offer.accepted, offer.cause, offer.label_time_ms) for offer in head.offers)
     digest = _digest(head.customer_id, head.request_time_ms, head)
-    seen = Word(record.offset, record.timestamp_ms, *fate, head.revision, head.final, labels, digest)
+    seen = LabelsRead(record.offset, record.timestamp_ms, *fate, head.revision, head.final, labels, digest)
     return f"{head.request_id}\0{head.customer_id}", seen
 
 
 def _digest(customer_id: str, time_ms: int, head: _RankingKeys | _Labelled) -> bytes:
-    # the very bytes: labels copy the ranking's, they do not read and write them anew
+    # of the bytes as they are: labels copy those of the ranking, so the smallest difference is a fault
     digest = xxhash.xxh3_128(f"{customer_id}\0{time_ms}\0{head.release_id}\0".encode())
     digest.update(bytes(head.features))
     for offer in head.offers:

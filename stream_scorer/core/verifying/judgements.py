@@ -8,7 +8,7 @@ from stream_scorer.core.joining.join_state import ClosePoint, RestorePoint
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.joining.ring_shape import take_apart
 from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
-from stream_scorer.core.verifying.history import Input, OutcomeRead, Output, RankingRead, Rows, Seen, Word
+from stream_scorer.core.verifying.history import Input, LabelsRead, OutcomeRead, Output, RankingRead, Rows, Seen
 from stream_scorer.core.verifying.refusals import counts_for, refused_wrongly
 from stream_scorer.core.verifying.replies import Claim, Question, difference
 
@@ -25,7 +25,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """How retention has bitten: the broker's time up to which records of a topic may be gone; NO_TIME: none are."""
+    """The broker's time up to which retention may have taken records of a topic; NO_TIME: it has taken none."""
 
     inputs_ms: int = NO_TIME
     outputs_ms: int = NO_TIME
@@ -115,7 +115,7 @@ class JoinClock:
             raise ValueError(f"the metadata of a joiner's position cannot be read: {error}") from error
 
     def settled(self, answer: OutcomeRead, horizons: Horizons) -> bool:
-        """Return whether an answer without a ranking can't wait for it any more."""
+        """Return whether an answer without its ranking must be a dead letter by now."""
         if self.at_close:
             return self.passed_ms > answer.asked_ms + horizons.disorder_ms
         return self.passed_ms > answer.time_ms + horizons.settle_ms
@@ -127,7 +127,7 @@ class JoinClock:
 
 @dataclass(frozen=True, slots=True)
 class Standpoint:
-    """From where the labels of one partition are judged.
+    """What the labels of one partition are judged by.
 
     `strict`: the joiner stood still while the topics were read, so a label must be what was due then; else one that is
     right by what has come since is right too.
@@ -144,45 +144,45 @@ class Standpoint:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The faults about one request's labels, and what health is reckoned from."""
+    """The faults about one request's labels, and what the figures of the labels' health are made of."""
 
     faults: list[Fault]
     ranking: RankingRead | None
-    latest: Word | None
+    latest: LabelsRead | None
     joined: int
     waiting: int
 
 
-def judge_labels(key: str, seen: Sequence[RankingRead | OutcomeRead | Word], view: Standpoint) -> Judged:
-    """Find words that skip, repeat, differ from the ranking or from the right labels, and answers that count nowhere."""
+def judge_labels(key: str, seen: Sequence[RankingRead | OutcomeRead | LabelsRead], view: Standpoint) -> Judged:
+    """Find revisions that skip, repeat, or differ from the ranking or the right labels, and answers that count nowhere."""
     rankings = [one for one in seen if isinstance(one, RankingRead) and not one.dead]
-    words = [one for one in seen if isinstance(one, Word) and not one.aborted and not one.dead]
+    revisions = [one for one in seen if isinstance(one, LabelsRead) and not one.aborted and not one.dead]
     every = [one for one in seen if isinstance(one, OutcomeRead) and not one.aborted]
     answers = [one for one in every if not one.dead]
     first = min((one for one in rankings if not one.aborted), key=lambda one: one.offset, default=None)
     name = _name(key)
     if first is None:
-        return _without_ranking(name, words, answers, view, aborted=bool(rankings))
+        return _without_ranking(name, revisions, answers, view, aborted=bool(rankings))
     if view.erased.cover(first.customer_id, first.time_ms):
-        return Judged([*_revisions(name, words, view)], None, None, 0, 0)
+        return Judged([*_revisions(name, revisions, view)], None, None, 0, 0)
     counting, waiting, faults = _usable(name, first, answers, view)
     faults += [
         Fault("outcome_refused", f"{name}: the outcome at {one.offset} counts, and was refused as {one.dead}")
         for one in refused_wrongly(first, every, view, at_close=view.clock.at_close)
     ]
-    faults += _revisions(name, words, view)
+    faults += _revisions(name, revisions, view)
     faults += [
         Fault("label_altered", f"{name}: revision {one.revision} differs from the ranking")
-        for one in words
+        for one in revisions
         if one.digest != first.digest
     ]
     if first.settled and first.timestamp_ms > view.expiry.outputs_ms:
-        faults += _compare(name, first, counting, words[-1] if words else None, view)
-    return Judged(faults, first, words[-1] if words else None, len(counting), waiting)
+        faults += _compare(name, first, counting, revisions[-1] if revisions else None, view)
+    return Judged(faults, first, revisions[-1] if revisions else None, len(counting), waiting)
 
 
 def judge_places(key: str, by_partition: Mapping[int, Sequence[Seen]], horizons: Horizons) -> Iterator[Fault]:
-    """Find answers that count and lie in another partition than their ranking: no joiner brings the two together."""
+    """Find answers that count but lie in another partition than their ranking, where no joiner can join them."""
     rankings = [
         (number, one)
         for number, seen in by_partition.items()
@@ -199,14 +199,16 @@ def judge_places(key: str, by_partition: Mapping[int, Sequence[Seen]], horizons:
 
 
 def _without_ranking(
-    name: str, words: Sequence[Word], answers: Sequence[OutcomeRead], view: Standpoint, *, aborted: bool
+    name: str, revisions: Sequence[LabelsRead], answers: Sequence[OutcomeRead], view: Standpoint, *, aborted: bool
 ) -> Judged:
     faults: list[Fault] = []
-    if words and aborted:
-        faults.append(Fault("label_of_aborted_ranking", f"{name}: revision {words[0].revision} at {words[0].offset}"))
-    elif words and view.expiry.outputs_ms == NO_TIME:
+    if revisions and aborted:
         faults.append(
-            Fault("label_unknown", f"{name}: revision {words[0].revision} at {words[0].offset} has no ranking")
+            Fault("label_of_aborted_ranking", f"{name}: revision {revisions[0].revision} at {revisions[0].offset}")
+        )
+    elif revisions and view.expiry.outputs_ms == NO_TIME:
+        faults.append(
+            Fault("label_unknown", f"{name}: revision {revisions[0].revision} at {revisions[0].offset} has no ranking")
         )
     owed = [one for one in answers if not view.erased.cover(one.customer_id, one.asked_ms)]
     lost = [one for one in owed if one.settled and view.clock.settled(one, view.horizons)]
@@ -215,7 +217,7 @@ def _without_ranking(
             Fault("outcome_uncounted", f"{name}: the outcome at {one.offset} has no ranking and no dead letter")
             for one in lost
         ]
-    return Judged(faults, None, words[-1] if words else None, 0, len(owed) - len(lost))
+    return Judged(faults, None, revisions[-1] if revisions else None, 0, len(owed) - len(lost))
 
 
 def _usable(
@@ -233,10 +235,10 @@ def _usable(
     return counting, waiting, faults
 
 
-def _revisions(name: str, words: Sequence[Word], view: Standpoint) -> Iterator[Fault]:
+def _revisions(name: str, revisions: Sequence[LabelsRead], view: Standpoint) -> Iterator[Fault]:
     known: set[int] = set()
-    last = words[0].revision - 1 if words and view.labels_expired else 0
-    for one in words:
+    last = revisions[0].revision - 1 if revisions and view.labels_expired else 0
+    for one in revisions:
         if one.revision in known:
             yield Fault("revision_doubled", f"{name}: revision {one.revision} again at {one.offset}")
         elif one.revision != last + 1:
@@ -246,7 +248,7 @@ def _revisions(name: str, words: Sequence[Word], view: Standpoint) -> Iterator[F
 
 
 def _compare(
-    name: str, ranking: RankingRead, answers: Sequence[OutcomeRead], latest: Word | None, view: Standpoint
+    name: str, ranking: RankingRead, answers: Sequence[OutcomeRead], latest: LabelsRead | None, view: Standpoint
 ) -> Iterator[Fault]:
     closes_ms = ranking.time_ms + view.horizons.window_ms
     closed = view.clock.closed(closes_ms)

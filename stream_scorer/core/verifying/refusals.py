@@ -1,4 +1,4 @@
-"""Whether a dead letter is right: its bytes are read again, and an answer that was refused is held against its ranking."""
+"""Whether a dead letter is right: its bytes are read again, and a refused answer is compared with its ranking."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
@@ -10,19 +10,19 @@ from stream_scorer.core.verifying.event_times import NO_TIME, PartitionTimes
 from stream_scorer.core.verifying.history import OutcomeRead, RankingRead
 from stream_scorer.core.wire.codec import decode_all
 
-# what the decoder says of bytes that it cannot read: a record that it can read was refused wrongly
+# the decoder's codes for bytes that it cannot read: a record that it can read was refused wrongly
 UNREADABLE = frozenset({
     "empty_value", "record_too_large", "byte_order_mark", "not_utf8", "not_json", "not_an_object", "too_deep", "nan_or_infinity",
     "lone_surrogate", "nul_in_string", "duplicate_key", "missing_field", "text_too_short", "not_printable", "unknown_value",
     "filter_value", "unknown_filter_op", "too_many_features", "mixed_list", "bad_ranking",
 })  # fmt: skip
-# what both the decoder and a later step may say of a record that is readable
+# codes of the decoder that a later step uses too, of records that are readable
 AMBIGUOUS = frozenset({"wrong_type", "number_out_of_range", "text_too_long", "list_too_long"})
-# what the join says of an answer that cannot count
+# the join's codes for answers that cannot count
 UNANSWERABLE = frozenset(
     {"unknown_request", "outcome_too_late", "another_customer", "offer_not_ranked", "before_its_request"}
 )
-# what needs the release, or the joiner's state, to be judged
+# codes that cannot be judged without the release or the joiner's state
 BY_STATE = frozenset({
     "filter_kind_mismatch", "ranking_too_large", "ranking_too_late", "request_id_reused", "request_time_missing", "from_the_future",
     "half_labelled", "too_many_waiting",
@@ -31,7 +31,7 @@ KNOWN = UNREADABLE | AMBIGUOUS | UNANSWERABLE | BY_STATE
 
 
 class EventTimePlace(Protocol):
-    """From where the answers of one partition are judged."""
+    """What the answers of one partition are judged by."""
 
     @property
     def horizons(self) -> Horizons:
@@ -63,7 +63,7 @@ def counts_for(ranking: RankingRead, answer: OutcomeRead, horizons: Horizons) ->
 def refused_wrongly(
     ranking: RankingRead, answers: Iterable[OutcomeRead], place: EventTimePlace, *, at_close: bool
 ) -> Iterator[OutcomeRead]:
-    """Yield the answers that were refused although they count, and came in time by any order in which they can have been read."""
+    """Yield the refused answers that count, and that came in time in whatever order the two topics were read."""
     times = place.times
     if times is None:
         return
@@ -78,7 +78,7 @@ def refused_wrongly(
 def _came_in_time(
     ranking: RankingRead, answer: OutcomeRead, horizons: Horizons, times: PartitionTimes, *, at_close: bool
 ) -> bool:
-    """Return whether the answer cannot have been settled before its ranking was read, nor the ranking forgotten before the answer was."""
+    """Return whether neither can have been given up before the other was read, in whatever order the topics were."""
     settled_ms = ranking.time_ms + horizons.disorder_ms if at_close else answer.time_ms + horizons.settle_ms
     read_by_ms = max(answer.newest_ms, times.reached_ms(answer.timestamp_ms), NO_TIME)
     lain_ms = answer.timestamp_ms - ranking.timestamp_ms

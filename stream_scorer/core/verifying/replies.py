@@ -43,7 +43,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, tag="p"):
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, tag="c"):
-    """What an acceptance says beside its key, and its outcome must say too."""
+    """What an acceptance states beside its key, and its outcome must state too."""
 
     customer_id: str
     asked_ms: int | None
@@ -67,7 +67,7 @@ def features_digest(raw: bytes) -> int:
 
 
 def difference(asked: Question | Claim, given: Reply | Claim) -> str | None:
-    """Say in what the output differs from what its input asks for; None: in nothing."""
+    """Return in what the output differs from what its input asks for; None: in nothing."""
     if asked.customer_id != given.customer_id:
         return "the customer is another"
     if isinstance(asked, Claim) or isinstance(given, Claim):

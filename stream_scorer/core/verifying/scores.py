@@ -1,4 +1,4 @@
-"""Scores and offer vectors made again by the towers, for a sample that the records alone decide."""
+"""Recomputes scores and offer vectors by the towers, for a sample that the records alone decide."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ SCORE_TOLERANCE = 1e-5  # programs compute in float32
 
 
 class RankingSample:
-    """The rankings whose request ids have the smallest hashes: the same ones whoever reads the topics, in whatever order."""
+    """The rankings whose request ids have the smallest hashes: the same ones in whatever order the topics are read."""
 
     def __init__(self, size_max: int = RANKINGS_MAX, bytes_max: int = SAMPLE_BYTES_MAX) -> None:
         self._size_max, self._bytes_max, self._bytes = size_max, bytes_max, 0
@@ -47,7 +47,7 @@ class RankingSample:
 
 @dataclass(frozen=True, slots=True)
 class Recomputed:
-    """How many were made again, the faults, and how many could not be read by the towers."""
+    """How many were recomputed, the faults, and how many the towers could not read."""
 
     checked: int
     faults: list[Fault]
@@ -108,5 +108,5 @@ def _features(fragment: bytes) -> dict[str, Any] | None:
 def _offer_faults(catalog: Catalog, rows: NDArray[np.int64], apart: Floats, unreadable: set[int]) -> Iterator[Fault]:
     for place in np.flatnonzero(~(apart <= SCORE_TOLERANCE)).tolist():
         if place not in unreadable:
-            what = f"{catalog.offer_ids[rows[place]]}: its vector differs by {apart[place]:.2g} from what the item tower makes"
-            yield Fault("offer_vector_wrong", what)
+            what = f"its vector differs by {apart[place]:.2g} from what the item tower makes"
+            yield Fault("offer_vector_wrong", f"{catalog.offer_ids[rows[place]]}: {what}")

@@ -1,4 +1,4 @@
-"""Records to messages and dead letters, and messages to bytes. Nothing here raises over what a record holds."""
+"""Records to messages and dead letters, and messages to bytes. No record makes anything here raise."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ _CODES = {
 _WORDS = {"string_pattern_mismatch": "text must be printable, without control characters or line breaks"}
 
 encode = msgspec.json.Encoder().encode
-"""Write a message as canonical bytes: the fields in their stated order, no spaces, floats so that they read back the same."""
+"""Write a message as canonical bytes: fields in their stated order, no spaces, floats that read back the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def decode_all(records: Sequence[Record], message_type: type[Message]) -> Decode
 
 
 def _cannot(_raw: bytes) -> None:
-    """Leave everything to the strict way."""
+    """Return None, which leaves the record to the strict way."""
 
 
 def _read_strictly(raw: bytes | None, message_type: Any) -> Any:
@@ -138,7 +138,7 @@ def _words(details: ErrorDetails) -> str:
 
 
 def _value_refusal(path: Path, value: object, *, numbers_max: int) -> Refusal:
-    """Say why the value of a feature or a filter is of none of the kinds that it may be."""
+    """Return why the value of a feature or a filter is of none of the kinds that it may be."""
     place = path_text(path)
     kinds = {_kind(element) for element in value} if isinstance(value, list) else set()
     if len(kinds) > 1:

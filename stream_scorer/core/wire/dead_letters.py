@@ -9,7 +9,7 @@ VALUE_BYTES_MAX = RECORD_BYTES_MAX
 KEY_BYTES_MAX = 32_768
 HEAD_BYTES = 16_384
 MESSAGE_CHARS_MAX = 1_000
-# all of it, with the headers and the protocol's own bytes, stays below 1,048,588, which Kafka takes by default
+# together with the headers and the protocol's own bytes these stay below 1,048,588 bytes, Kafka's default bound
 
 
 def dead_letter_record(dead_letter: DeadLetter, topic: str) -> OutputRecord:

@@ -1,6 +1,6 @@
-"""The short way to read what is plainly good: a request or acceptance of the usual shape, by the compiled parser alone.
+"""The short way to read a request, an acceptance or labels of the usual shape: by the compiled parser alone.
 
-It returns None for anything that it cannot prove to be good; the strict way then reads that and says what is wrong.
+It returns None for anything that it cannot prove to be good; the strict way then reads that and names the fault.
 Whatever it returns equals what the strict way returns, which a test holds.
 """
 
@@ -78,8 +78,8 @@ _parse_labels = msgspec.json.Decoder(_Labels).decode
 def read_request(raw: bytes) -> CustomerRequest | None:
     """Read a request without filters, or return None.
 
-    Fields that are not known are refused here, so the keys are counted: one colon each, if none came twice and no text
-    has any.
+    Unknown fields are refused here, so the number of keys is known. If the text has just as many colons, then no key
+    came twice, and no string has a colon in it, which could hide a key that did.
     """
     try:
         read = _parse_request(raw)
@@ -151,12 +151,12 @@ def read_labels(raw: bytes) -> LabelledRanking | None:
 
 
 def _are_printable(texts: Iterable[str]) -> bool:
-    """Tell whether all are printable to Python, which then they are to the contract's pattern."""
+    """Return whether all are printable to Python; then they match the contract's pattern as well."""
     return all(map(str.isprintable, texts))
 
 
 def _are_plain(features: dict[str, Any]) -> bool:
-    """Tell whether no list mixes texts and numbers, and no number could have been an integer beyond an int64."""
+    """Return whether no list mixes texts and numbers, and no number could have been an integer beyond an int64."""
     for value in features.values():
         kind = type(value)
         if kind is float:
@@ -172,7 +172,8 @@ def _are_plain(features: dict[str, Any]) -> bool:
 def _maker(message_type: type[Message]) -> Callable[..., Message]:
     """Return what makes a message of values that are known to be good, in the order of its fields.
 
-    A frozen class sets its fields slowly: an open twin of the same slots sets them, and then takes the message's class.
+    A frozen class sets its fields slowly, each through `object.__setattr__`. So an open twin with the same slots is
+    filled, and is then given the message's class.
     """
     names = [field.name for field in dataclasses.fields(message_type)]  # type: ignore[arg-type]
     open_twin: Any = dataclasses.make_dataclass("OpenTwin", names, slots=True)

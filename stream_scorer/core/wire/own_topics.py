@@ -1,4 +1,4 @@
-"""The bytes of the ring's own topics, read in part: what the join needs of a ranking, and what it reads back of its labels.
+"""The bytes of the ring's own topics, read in part: what the join needs of a ranking, and of its own labels.
 
 Whoever can write to these topics can write anything. So each reader here checks whatever a later step relies on, and
 gives a reason instead of raising: a ranking whose head is read can be labelled.
@@ -178,6 +178,6 @@ def _layers(value: bytes) -> int:
     while brackets and layers <= _NESTING_MAX:
         inner = brackets.replace(b"[]", b"").replace(b"{}", b"")
         if inner == brackets:
-            return layers  # not JSON: the parser says so
+            return layers  # brackets without partners: no JSON, which the parser refuses
         brackets, layers = inner, layers + 1
     return layers

@@ -1,4 +1,4 @@
-"""JSON without its traps: what RFC 8259 leaves open, and what spoils data without a word, is refused, each fault with its own code.
+"""JSON without its traps: what RFC 8259 leaves open and what spoils data silently is refused, each by a code.
 
 The parser itself refuses NaN, infinities, 1e999, lone surrogates, bad UTF-8, byte order marks and trailing text. It
 lets a key twice in one object, NUL, integers beyond int64 and deep nesting pass. Those are ruled out by counting bytes
@@ -33,7 +33,7 @@ class Refusal:
 
 
 def loads_strict(raw: bytes | None, *, bytes_max: int = RECORD_BYTES_MAX) -> dict[str, Any] | Refusal:
-    """Parse one JSON object, or say why not; never raises."""
+    """Parse a JSON object, or return why it is refused; never raises."""
     if not raw:
         return Refusal("empty_value", "the record has no value")
     if len(raw) > bytes_max:
@@ -78,7 +78,7 @@ def _is_plain(raw: bytes, parsed: dict[str, Any]) -> bool:
 
 
 def may_hold_nul(raw: bytes) -> bool:
-    """Tell whether there is an escaped NUL, or what looks like one."""
+    """Return whether there is an escaped NUL, or what looks like it."""
     return b"\\" in raw and _ESCAPED_NUL in raw
 
 
@@ -103,7 +103,7 @@ def _shape(parsed: dict[str, Any], depth_max: int) -> tuple[int, int, int]:
 
 
 def _fault(value: object, path: Path) -> Refusal | None:
-    """Find the first too deep, too large or NUL-holding value."""
+    """Return the refusal of the first value that is too deep or too large or has a NUL in it."""
     if isinstance(value, str):
         return Refusal("nul_in_string", f"{path_text(path)}: NUL is not allowed in text") if "\0" in value else None
     if isinstance(value, int):
@@ -126,15 +126,15 @@ def _fault(value: object, path: Path) -> Refusal | None:
     return next(filter(None, faults), None)
 
 
-class _FaultFound(Exception):
+class _Trap(Exception):
     """Carries a refusal out of the parser's hooks."""
 
 
 def _duplicate_key(raw: bytes) -> Refusal | None:
     try:
         json.loads(raw, object_pairs_hook=_unique, parse_int=str, parse_float=str)
-    except _FaultFound as found:
-        return Refusal("duplicate_key", f"the key {found.args[0]} is given twice in one object")
+    except _Trap as fault:
+        return Refusal("duplicate_key", f"the key {fault.args[0]} is given twice in one object")
     return None
 
 
@@ -142,12 +142,12 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     unique = dict(pairs)
     if len(unique) < len(pairs):
         counts = Counter(name for name, _ in pairs)
-        raise _FaultFound(_safe_name(counts.most_common(1)[0][0]))
+        raise _Trap(_safe_name(counts.most_common(1)[0][0]))
     return unique
 
 
 def _parse_refusal(raw: bytes, error: Exception) -> Refusal:
-    """Say which trap it was; the parser's own words may quote the data and are not passed on."""
+    """Return which trap it was; the parser's own message may quote the data, and is not passed on."""
     if raw.startswith(_BYTE_ORDER_MARK):
         return Refusal("byte_order_mark", "the value must not begin with a byte order mark")
     try:
@@ -162,11 +162,11 @@ def _parse_refusal(raw: bytes, error: Exception) -> Refusal:
 
 
 def _grammar_refusal(text: str) -> Refusal:
-    """Tell NaN and lone surrogates, which the standard library lets pass, from text that is no JSON at all."""
+    """Distinguish NaN and lone surrogates, which the standard library accepts, from text that is no JSON at all."""
     try:
         parsed = json.loads(text, parse_constant=_constant, parse_int=str, parse_float=str)
         json.dumps(parsed, ensure_ascii=False).encode()
-    except _FaultFound:
+    except _Trap:
         return Refusal("nan_or_infinity", "NaN and infinities are not allowed")
     except UnicodeEncodeError:
         return Refusal("lone_surrogate", "lone surrogates are not allowed in text")
@@ -178,7 +178,7 @@ def _grammar_refusal(text: str) -> Refusal:
 
 
 def _constant(name: str) -> NoReturn:
-    raise _FaultFound(name)
+    raise _Trap(name)
 
 
 def _kind(value: object) -> str:

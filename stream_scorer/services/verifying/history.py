@@ -178,7 +178,7 @@ class History:
             self._unreadable(record, fate)
 
     def _take_label(self, record: Record, fate: Fate) -> None:
-        known = history.word(record, fate)
+        known = history.labels_read(record, fate)
         if known is None:
             self._unreadable(record, fate)
             return

@@ -17,7 +17,7 @@ from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import Partition
 from stream_scorer.core.verifying.checks import Check, FaultCounts
 from stream_scorer.core.verifying.event_times import NO_TIME
-from stream_scorer.core.verifying.history import Input, OutcomeRead, Output, RankingRead, Rows, Seen, Word
+from stream_scorer.core.verifying.history import Input, LabelsRead, OutcomeRead, Output, RankingRead, Rows, Seen
 from stream_scorer.core.verifying.judgements import (
     Expiry,
     Fault,
@@ -152,7 +152,7 @@ def _judge_labels(
     for request, groups in groupby(sorters.groups(sorters.labels), key=lambda group: group[0].rsplit("\0", 1)[0]):
         by_partition = {int(key.rsplit("\0", 1)[1]): seen for key, seen in groups}
         for number, seen in by_partition.items():
-            known = [one for one in seen if isinstance(one, RankingRead | OutcomeRead | Word)]
+            known = [one for one in seen if isinstance(one, RankingRead | OutcomeRead | LabelsRead)]
             judged = judge_labels(f"{request}\0{number}", known, views[number])
             tally.add(judged)
             yield from judged.faults

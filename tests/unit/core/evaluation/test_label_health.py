@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.core.evaluation.label_health import HealthTally, Stretch, reason_to_hold, stretches
-from stream_scorer.core.verifying.history import RankingRead, Word
+from stream_scorer.core.verifying.history import LabelsRead, RankingRead
 from stream_scorer.core.verifying.judgements import Judged
 
 Labels = tuple[tuple[int | None, str | None, int | None], ...]
@@ -14,7 +14,7 @@ Labels = tuple[tuple[int | None, str | None, int | None], ...]
 
 def judged(labels: Labels, *, final: bool = True, release: str = "rel", joined: int = 0, waiting: int = 0) -> Judged:
     ranked = RankingRead(0, 0, True, None, False, 1_000, "c", release, ("o1", "o2"), b"", -1)
-    return Judged([], ranked, Word(0, 0, True, None, False, 1, final, labels, b""), joined, waiting)
+    return Judged([], ranked, LabelsRead(0, 0, True, None, False, 1, final, labels, b""), joined, waiting)
 
 
 YES: Labels = ((1, "accepted", 1_500), (0, "window_closed", 2_000))
