@@ -33,30 +33,30 @@ class Telemetry(Protocol):
         """Count a batch that was written."""
 
     def polled(self, job: str, lag: Mapping[Partition, int]) -> None:
-        """Say that the job is alive, and how far each partition that it holds is behind."""
+        """Note that the job is alive, and how far each of its partitions is behind."""
 
     def aborted(self, job: str) -> None:
         """Count a batch of which nothing was written."""
 
     def fetched(self, job: str, fetched: Fetched) -> None:
-        """Note a round of the job's loop: that it goes on, what changed hands, and what the brokers said."""
+        """Note a round of the job's loop: that it goes on, what was assigned and revoked, and the brokers' troubles."""
 
     def expired_unread(self, job: str, partition: Partition, records_max: int) -> None:
         """Count records, so many at most, that retention took before the job had read them."""
 
     def release(self, release_id: ReleaseId, created_ms: int, *, forced: bool) -> None:
-        """Name the release that is held from now on, and whether the gate had refused it; the job is ready."""
+        """Name the release that serves from now on, and whether the gate had refused it; the job is ready."""
 
     def features(self, coverage: FeatureCoverage) -> None:
         """Count which features of the model a batch states."""
 
     def store_watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
-        """Take functions that say how it stands with the store of releases, and how long it has not confirmed what is held."""
+        """Take functions that return the state of following the store, and how long ago it confirmed the release."""
 
     def labels(self, tally: LabelTally, answers: Mapping[str, int], open_requests: int) -> None:
         """Count labels, and answers by fate: joined, duplicate, erased, or why they can't count.
 
-        Say how many requests are open.
+        `open_requests` is how many there are now.
         """
 
 
@@ -72,7 +72,7 @@ class TopicSpec:
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """What a topic is; `config` None: the broker doesn't tell."""
+    """What a topic is; `config` None: the broker does not show it."""
 
     partitions: int
     replication_factor: int
@@ -118,7 +118,7 @@ class TopicAdmin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """What the server under the store of releases is; None: it doesn't tell. `memory_max_bytes` 0: no limit."""
+    """What the server under the store of releases is; None: it does not show it. `memory_max_bytes` 0: no limit."""
 
     version: str
     eviction_policy: str | None

@@ -67,15 +67,16 @@ class ReleaseStore(Protocol):
         progress: Mapping[int, tuple[int, int]],
         topic_id: str = "",
     ) -> int:
-        """Apply offers' changes to the current release, and with them its progress in the topic of this id: partition -> (from, to).
+        """Apply offers' changes to the current release, and its progress in the topic of this id.
 
-        Of one offer only a later offset of the partition replaces what is stored. Returns how many were applied. Raises
+        `progress`: partition -> (from, to). Of an offer only a later offset of the partition replaces what is stored.
+        Returns how many were applied. Raises
         ReleaseError, and applies nothing, when the pointer names another release or when the store is not as far as
         `from` (it has lost what it knew).
         """
 
     def forget_changes(self, release_id: ReleaseId) -> None:
-        """Take the release back to what was published, its progress with it; followers are told to load it again."""
+        """Take the release back to what was published, its progress with it, and let followers load it again."""
 
     def changes(self, release_id: ReleaseId, after: str) -> tuple[list[OfferChange], str]:
         """Return the changes behind the mark `after`, the oldest first and a bounded number at once, and the new mark.
@@ -87,20 +88,20 @@ class ReleaseStore(Protocol):
 class TrainingBuffer(Protocol):
     """Examples in files, written in chunks of offsets.
 
-    What is written tells where to go on, so no row is lost or doubled.
+    The files themselves show where to go on, so no row is lost or doubled.
     """
 
     def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """Return the offset behind the last whole chunk of each partition, None before the first; remove what is torn.
 
-        Only by the member that holds these partitions, before it reads. Raises TransientError.
+        Only by the member that is assigned these partitions, before it reads. Raises TransientError.
         """
 
     def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """Return the same as `positions`, for anybody: nothing is touched."""
 
     def exists(self) -> bool:
-        """Return whether a buffer was ever written here: a place that is not there looks like an empty one else."""
+        """Return whether a buffer was ever written here: a missing folder would else look like an empty buffer."""
 
     def topic_id(self, topic: str) -> str:
         """Return the id of the topic of this name that is buffered here, "" where none is stated."""
@@ -125,7 +126,7 @@ class TrainingBuffer(Protocol):
     def compact(self, partitions: Sequence[Partition], plan: CompactionPlan, now_ms: int) -> int:
         """Do a bounded step of making few files of many; return how many were replaced by one, 0 when nothing is due.
 
-        Only by the member that holds these partitions. No row is lost or read twice, whoever reads meanwhile and
+        Only by the member that is assigned these partitions. No row is lost or read twice, whoever reads meanwhile and
         whatever is killed. Raises TransientError, UsageError for a file that cannot be read.
         """
 

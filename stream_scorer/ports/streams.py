@@ -23,7 +23,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What changed hands during a fetch; `gained` partitions of a held source do not deliver until `start`."""
+    """Partitions assigned and revoked during a fetch; those `gained` by a source that pauses deliver after `start`."""
 
     gained: tuple[Partition, ...] = ()
     dropped: tuple[Partition, ...] = ()
@@ -33,9 +33,8 @@ class Assignment:
 class Fetched:
     """The records of one poll.
 
-    `ended` are partitions whose end was reached in it, `troubles` passing errors to be logged.
-
-    `member`: the group has given this member its share of the partitions, which may be none.
+    `ended`: partitions whose end was reached in it · `troubles`: passing errors, to be logged · `member`: the group has
+    assigned this member its share of the partitions, which may be none.
     """
 
     records: list[Record]
@@ -51,22 +50,22 @@ class RecordSource(Protocol):
     def fetch(self, *, records_max: int, wait_s: float, linger_s: float) -> Fetched:
         """Wait for the first record at most `wait_s`, then fill for at most `linger_s`.
 
-        Partitions change hands only inside this call; no record of a dropped partition is returned.
+        Partitions are assigned and revoked only inside this call; no record of a revoked one is returned.
         """
 
     def rewind(self) -> None:
-        """Read again from the committed positions, for partitions still held."""
+        """Read again from the committed positions, in the partitions that are still assigned."""
 
     def start(self, positions: Progress) -> None:
-        """Let gained partitions deliver, from these offsets (a held source only)."""
+        """Resume paused partitions, from these offsets."""
 
     def hold(self, partitions: Sequence[Partition]) -> None:
-        """Stop delivery of these partitions until `start`; records of theirs that were fetched ahead are dropped."""
+        """Pause these partitions until `start`, and drop records of theirs that were fetched ahead."""
 
     def still_at_end(self, partitions: Sequence[Partition]) -> bool:
-        """Ask the broker whether all of these, whose end was told, have nothing more to read by now.
+        """Ask the broker whether all of these, whose ends were reached, have nothing more to read by now.
 
-        False when it does not say.
+        False when it does not answer.
         """
 
     def lag(self) -> dict[Partition, int]:

@@ -76,7 +76,7 @@ class EventTime:
         return self._moved(now_ms, self._newest_lain_ms(now_ms) if self.outcomes_ended else self._lain_ms)
 
     def _moved(self, now_ms: int | None, lain_ms: int) -> tuple[int, int]:
-        """Return both clocks, no further than outcomes are read or, if that is further, the newest ranking that has lain.
+        """Return both clocks: no further than outcomes are read, or the newest ranking that has lain if that is later.
 
         Of a ranking that has lain in the log for the slack, all outcomes written before it are read by then, however
         much faster than in life the events are sent.
@@ -113,7 +113,7 @@ class EventTime:
         return time_ms // self._horizons.tick_ms * self._horizons.tick_ms
 
     def _by_clock_ms(self, now_ms: int | None) -> int:
-        """Return event time if it went on with the clock since the newest ranking; NO_TIME while there is more to read."""
+        """Return event time as if it went on with the clock since the newest ranking; NO_TIME before both ends."""
         if now_ms is None or self._newest_ms == NO_TIME or not (self.rankings_ended and self.outcomes_ended):
             return NO_TIME
         quiet_ms = now_ms - self._newest_appended_ms

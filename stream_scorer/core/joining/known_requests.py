@@ -112,7 +112,7 @@ class OpenRequests:
         heapq.heappush(self._remembered, self._add(request))
 
     def remember_until(self, request: OpenRequest, time_ms: int) -> None:
-        """Remember a request for as long as the later one that has used its id again, so that this is always refused."""
+        """Remember a request for as long as the later one that uses its id again, which is refused all that time."""
         # rounded up: an id that is used again and again would else note an offset each time
         grain_ms = max(1, self._horizons.settle_ms)
         until_ms = (time_ms // grain_ms + 1) * grain_ms

@@ -1,8 +1,8 @@
 """How far event time can have come in a partition when a record was read: an upper bound, from the records alone.
 
 The joiner's watermark is not on the topics. It never passes the newest ranking that was read, except in a partition
-that has been quiet for as long as everything is kept. So a record within reach of this bound cannot have come too late, whatever
-the joiner's batches were.
+that has been quiet for as long as everything is kept. So a record within reach of this bound cannot have come too
+late, whatever the joiner's batches were.
 """
 
 from bisect import bisect_right
@@ -54,6 +54,6 @@ class PartitionTimes:
         return newest_ms + quiet_ms
 
     def _thin_out(self) -> None:
-        """Halve the steps when there are too many; each that stays takes the next one's time, which only raises the bound."""
+        """Halve the steps when there are too many; those that stay take the next one's time, which raises the bound."""
         if len(self._appended) >= STEPS_MAX:
             self._appended, self._reached = self._appended[::2], self._reached[1::2]

@@ -52,7 +52,8 @@ def judge_pairs(
         kind = f"{noun}_doubled" if inputs else f"{noun}_unknown"
         yield Fault(
             kind,
-            f"{name}: {len(alive)} records, {len(inputs) - len(alive)} of them dead letters, {len(made)} outputs{_places(made)}",
+            f"{name}: {len(alive)} records, {len(inputs) - len(alive)} of them dead letters, "
+            f"{len(made)} outputs{_places(made)}",
         )
     if expiry.inputs_ms == NO_TIME:
         yield from _judge_replies(noun, name, [one.asked for one in alive], made)
@@ -154,7 +155,7 @@ class Judged:
 
 
 def judge_labels(key: str, seen: Sequence[RankingRead | OutcomeRead | LabelsRead], view: Standpoint) -> Judged:
-    """Find revisions that skip, repeat, or differ from the ranking or the right labels, and answers that count nowhere."""
+    """Find revisions that skip, repeat or differ from the ranking or the right labels, and uncounted answers."""
     rankings = [one for one in seen if isinstance(one, RankingRead) and not one.dead]
     revisions = [one for one in seen if isinstance(one, LabelsRead) and not one.aborted and not one.dead]
     every = [one for one in seen if isinstance(one, OutcomeRead) and not one.aborted]

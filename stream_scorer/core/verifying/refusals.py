@@ -12,9 +12,10 @@ from stream_scorer.core.wire.codec import decode_all
 
 # the decoder's codes for bytes that it cannot read: a record that it can read was refused wrongly
 UNREADABLE = frozenset({
-    "empty_value", "record_too_large", "byte_order_mark", "not_utf8", "not_json", "not_an_object", "too_deep", "nan_or_infinity",
-    "lone_surrogate", "nul_in_string", "duplicate_key", "missing_field", "text_too_short", "not_printable", "unknown_value",
-    "filter_value", "unknown_filter_op", "too_many_features", "mixed_list", "bad_ranking",
+    "empty_value", "record_too_large", "byte_order_mark", "not_utf8", "not_json", "not_an_object", "too_deep",
+    "nan_or_infinity", "lone_surrogate", "nul_in_string", "duplicate_key", "missing_field", "text_too_short",
+    "not_printable", "unknown_value", "filter_value", "unknown_filter_op", "too_many_features", "mixed_list",
+    "bad_ranking",
 })  # fmt: skip
 # codes of the decoder that a later step uses too, of records that are readable
 AMBIGUOUS = frozenset({"wrong_type", "number_out_of_range", "text_too_long", "list_too_long"})
@@ -24,8 +25,8 @@ UNANSWERABLE = frozenset(
 )
 # codes that cannot be judged without the release or the joiner's state
 BY_STATE = frozenset({
-    "filter_kind_mismatch", "ranking_too_large", "ranking_too_late", "request_id_reused", "request_time_missing", "from_the_future",
-    "half_labelled", "too_many_waiting",
+    "filter_kind_mismatch", "ranking_too_large", "ranking_too_late", "request_id_reused", "request_time_missing",
+    "from_the_future", "half_labelled", "too_many_waiting",
 })  # fmt: skip
 KNOWN = UNREADABLE | AMBIGUOUS | UNANSWERABLE | BY_STATE
 

@@ -1,7 +1,9 @@
-"""Adopting the topics and settings of now for a ring that began with others: more partitions, another window, topics made anew.
+"""Lets a ring that began with other topics or settings go on with those of now.
+
+They may be more partitions, another window, or topics that were made anew.
 
 A customer's ranking and answers must meet in one partition and be judged by one window, so nothing may be open or
-unread while the ring's shape changes; and nobody may work in the groups, whose positions are written anew.
+unread while the ring's shape changes; and the groups, whose positions are written anew, may have no members.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +29,7 @@ class RingGroup:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """The shape that the ring worked by (None: it has no state yet), that of now, and how many records of open requests were given up."""
+    """The shape that the ring worked by (None: it had no state), that of now, and how many records were given up."""
 
     before: RingShape | None
     now: RingShape
@@ -44,7 +46,7 @@ def adopt(
     grow_to: int | None = None,
     drop_open: bool = False,
 ) -> Adopted:
-    """Let the ring work by its topics and settings of now, after growing rankings, outcomes and labels to `grow_to` partitions.
+    """Let the ring work by the topics and settings of now, its three topics grown to `grow_to` partitions before.
 
     Raises UsageError, before anything is changed, when a group has members, or when requests are open and `drop_open`
     is not given.
@@ -68,8 +70,8 @@ def adopt(
 def _still_open(count: int, config: JoinConfig) -> str:
     wait_s = (config.horizons.keep_ms + config.horizons.idle_slack_ms) / 1000
     return (
-        f"{count} records are open or unread: stop rank, and let join run until nothing is open, {wait_s:,.0f} s after the last request; "
-        "or give up their labels with --drop-open"
+        f"{count} records are open or unread: stop rank, and let join run until nothing is open, "
+        f"{wait_s:,.0f} s after the last request; or give up their labels with --drop-open"
     )
 
 
@@ -98,7 +100,7 @@ def _open_in(number: int, reader: LogReader, config: JoinConfig, *, anew: bool) 
     unread = sum(_records(reader, place, committed[place]) for place in places)
     if committed[places[0]] is None:
         return unread
-    # a state of topics that are gone cannot be rebuilt: it counts as open, as far as anybody knows
+    # the state of topics that are gone cannot be rebuilt: for all that is known, something in it is open
     return unread + (1 if anew else restore(number, reader, replace(config, shape=None)).held)
 
 

@@ -20,7 +20,7 @@ WAITING_POLL_S = 0.02
 
 
 class AlignedSource(Generic[MemberT]):
-    """See RecordSource; what it reads of one partition waits for the others that have a backlog."""
+    """See RecordSource; records of one partition wait for those of the others that have a backlog."""
 
     def __init__(self, source: MemberT, *, clock: Clock) -> None:
         self.source = source
@@ -61,7 +61,7 @@ class AlignedSource(Generic[MemberT]):
         return self._order.take(self._behind(), records_max=records_max, now_s=now_s)
 
     def _behind(self) -> list[Partition]:
-        """Return the partitions with a backlog, and those of which nothing is known yet."""
+        """Return the partitions with a backlog, or of which nothing has come yet."""
         lags = self.source.lag()
         return [one for one in self._owned - self._at_end if lags.get(one, BACKLOG_RECORDS + 1) > BACKLOG_RECORDS]
 

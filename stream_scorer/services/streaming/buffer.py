@@ -32,7 +32,7 @@ FIRST_WAIT_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class BufferConfig:
-    """What a buffer is told."""
+    """How a buffer writes, and how much it may keep in memory."""
 
     dead_letters: str
     file_rows_max: int
@@ -44,7 +44,7 @@ class BufferConfig:
 
 @dataclass(slots=True)
 class _Held:
-    """What is read of a partition and not written: a chunk that begins at `first`, and dead letters."""
+    """What was read of a partition and is not written yet: a chunk that begins at `first`, and dead letters."""
 
     first: int
     rows_from: int
@@ -90,13 +90,13 @@ class Buffer:
         for partition, records in _by_partition(fetched.records):
             self._take_in(partition, records)
         if fetched.assignment.gained:
-            # a position before the first record: without one, dead letters of a first batch could not be told from
-            # those written
+            # a position is committed before the first record: without any, a restart could not know whether the dead
+            # letters of a first batch were written
             return self._work([one for one in fetched.assignment.gained if one in self._held])
         return self._flush(self._due())
 
     def finish(self) -> Work | None:
-        """Write what is held, at a clean end."""
+        """Write what is in memory, at a clean end."""
         return self._flush(list(self._held))
 
     def written(self, work: Work) -> None:
@@ -132,15 +132,15 @@ class Buffer:
             self._source.start({partition: Position(start)})
 
     def _check_topic(self, topic: str) -> None:
-        """Hold the topic against the one whose offsets name the files: one made anew would be taken for read already."""
+        """Compare the topic with that of the files: the first records of one made anew would be taken for written."""
         shape = self._reader.topics([topic]).get(topic)
         if shape is None or not shape.topic_id:
             return
         stated = self._buffer.topic_id(topic)
         if stated not in ("", shape.topic_id):
             msg = (
-                f"the files hold labels of a topic {topic} that is gone: it was made anew (id {stated}, now {shape.topic_id}); "
-                "set buffer.folder to a new folder, and train on both"
+                f"the files hold labels of a topic {topic} that is gone: it was made anew "
+                f"(id {stated}, now {shape.topic_id}); set buffer.folder to a new folder, and train on both"
             )
             raise UsageError(msg)
         if not stated:
@@ -151,8 +151,10 @@ class Buffer:
         if rows_end is None:
             return
         if rows_end > (end := self._reader.end(partition)):
-            msg = f"the files hold {topic}[{number}] up to offset {rows_end}, but it ends at {end}: the folder is another topic's"
-            raise UsageError(msg)
+            raise UsageError(
+                f"the files hold {topic}[{number}] up to offset {rows_end}, but it ends at {end}: "
+                "the folder is another topic's"
+            )
         if rows_end < (beginning := self._reader.beginning(partition)):
             log.warning("labels_expired_unread", topic=topic, partition=number, first=rows_end, next=beginning)
 
@@ -239,7 +241,7 @@ class Buffer:
         try:
             replaced = self._buffer.compact(list(self._held), self._config.compaction, self._clock.now_ms())
         except (TransientError, UsageError) as error:
-            # the rows are safe in small files: the next turn tries again
+            # the rows are safe in small files, and the next round tries again
             log.warning("compaction_failed", reason=str(error))
         if replaced:
             self.counts += Counter(compacted=replaced)

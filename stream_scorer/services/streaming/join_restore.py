@@ -39,7 +39,7 @@ CLOSE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class JoinConfig:
-    """What a joiner must know.
+    """The topics, horizons and bounds of a joiner.
 
     `held_max` bounds the open requests of a joiner, and by itself the outcomes that wait; `label_bytes_max` bounds a
     labelled ranking.
@@ -51,7 +51,7 @@ class JoinConfig:
     held_max: int
     emit: Emit = "at_once"
     shape: RingShape | None = None
-    """What to write beside the positions; None: nothing, and nothing is compared."""
+    """What is written beside the positions, and compared with what was written; None: neither is done."""
     label_bytes_max: int = maxsize
 
 
@@ -78,7 +78,16 @@ class _RestoreGround:
         return chain.from_iterable(self._read(self.config.topics.labels, start, self.labels_end))
 
     def _read(self, topic: str, start: int, end: int) -> Iterator[list[Record]]:
-        for batch in self.reader.read(Partition(topic, self.number), start, end):
+        place = Partition(topic, self.number)
+        if start < end and (oldest := self.reader.beginning(place)) > start:
+            log.warning(
+                "restore_records_expired",
+                topic=topic,
+                partition=self.number,
+                records_max=min(oldest, end) - start,
+                note="labels of requests that were open may be missing: keep the topic for longer (see doctor)",
+            )
+        for batch in self.reader.read(place, start, end):
             if self.stopping():
                 raise Stopped(f"stopped before partition {self.number} was restored")
             yield batch
@@ -149,11 +158,11 @@ def restore(
     Labels are read back to the end of their topic: what was written without its positions (at least once) counts as
     emitted. Raises UsageError for positions that another way to emit has written, Stopped when `stopping` meanwhile.
     """
-    found = _find(number, reader, config, stopping)
-    return _restore_close(found) if config.emit == "at_close" else _restore_join(found)
+    ground = _survey(number, reader, config, stopping)
+    return _restore_close(ground) if config.emit == "at_close" else _restore_join(ground)
 
 
-def _find(number: int, reader: LogReader, config: JoinConfig, stopping: Callable[[], bool]) -> _RestoreGround:
+def _survey(number: int, reader: LogReader, config: JoinConfig, stopping: Callable[[], bool]) -> _RestoreGround:
     rankings, outcomes = Partition(config.topics.rankings, number), Partition(config.topics.outcomes, number)
     # waits for a predecessor's transaction; only then is the end of labels the end of what it wrote
     committed = reader.committed([rankings, outcomes])
@@ -175,7 +184,7 @@ def _find(number: int, reader: LogReader, config: JoinConfig, stopping: Callable
 def _checked(number: int, position: Position, config: JoinConfig) -> Position | None:
     """Return the position with its restore point alone, None where it has none.
 
-    Raises UsageError for a state of another shape.
+    Raises UsageError when the state was made with topics or settings of another shape.
     """
     try:
         point, written = take_apart(position.metadata)
@@ -186,49 +195,53 @@ def _checked(number: int, position: Position, config: JoinConfig) -> Position | 
     return Position(position.offset, point) if point else None
 
 
-def _started(found: _RestoreGround, kind: type[State]) -> State:
-    config = found.config
-    at = {"rankings": found.rankings_next, "outcomes": found.outcomes_next, "labels": found.labels_end}
-    state = kind(found.number, config.topics, config.horizons, label_bytes_max=config.label_bytes_max, **at)
-    if found.committed is None:
-        _reread_labels(found, state, found.labels_beginning())
+def _started(ground: _RestoreGround, kind: type[State]) -> State:
+    config = ground.config
+    at = {"rankings": ground.rankings_next, "outcomes": ground.outcomes_next, "labels": ground.labels_end}
+    state = kind(ground.number, config.topics, config.horizons, label_bytes_max=config.label_bytes_max, **at)
+    if ground.committed is None:
+        _reread_labels(ground, state, ground.labels_beginning())
         if state.labels_read_back:
             # the group's positions are gone, or a first batch was written without them
             log.warning(
                 "partition_rebuilt",
-                partition=found.number,
+                partition=ground.number,
                 requests_with_labels=state.labels_read_back,
                 note="dead letters may be written again",
             )
     return state
 
 
-def _reread_labels(found: _RestoreGround, state: PartitionJoin | PartitionClose, start: int) -> None:
-    foreign = state.reread_labels(found.labels(start))
+def _reread_labels(ground: _RestoreGround, state: PartitionJoin | PartitionClose, start: int) -> None:
+    foreign = state.reread_labels(ground.labels(start))
     if foreign:
-        log.warning("foreign_labels_skipped", topic=found.config.topics.labels, partition=found.number, records=foreign)
+        log.warning(
+            "foreign_labels_skipped", topic=ground.config.topics.labels, partition=ground.number, records=foreign
+        )
 
 
-def _point(found: _RestoreGround, committed: Position, kind: type[Point]) -> Point:
+def _point(ground: _RestoreGround, committed: Position, kind: type[Point]) -> Point:
     try:
         return kind.from_text(committed.metadata)
     except ValueError as error:
-        msg = f"partition {found.number}: {error}; a group keeps its way to emit: choose another join.group for another one"
-        raise UsageError(msg) from error
+        raise UsageError(
+            f"partition {ground.number}: {error}; a group keeps its way to emit: "
+            "choose another join.group for another one"
+        ) from error
 
 
-def _restore_join(found: _RestoreGround) -> PartitionJoin:
-    state = _started(found, PartitionJoin)
-    if found.committed is not None:
-        point = _point(found, found.committed, RestorePoint)
+def _restore_join(ground: _RestoreGround) -> PartitionJoin:
+    state = _started(ground, PartitionJoin)
+    if ground.committed is not None:
+        point = _point(ground, ground.committed, RestorePoint)
         state.resume_at(point)
-        _reread_labels(found, state, point.labels)
-        for batch in chain(found.rankings(point.rankings), found.outcomes(point.outcomes)):
+        _reread_labels(ground, state, point.labels)
+        for batch in chain(ground.rankings(point.rankings), ground.outcomes(point.outcomes)):
             state.reread(batch)
         left_out = state.settle_restored()
         log.debug(
             "partition_restored",
-            partition=found.number,
+            partition=ground.number,
             held=state.held,
             watermark_ms=state.watermark_ms,
             left_out=left_out,
@@ -236,15 +249,15 @@ def _restore_join(found: _RestoreGround) -> PartitionJoin:
     return state
 
 
-def _restore_close(found: _RestoreGround) -> PartitionClose:
-    state = _started(found, PartitionClose)
-    if found.committed is not None:
-        point = _point(found, found.committed, ClosePoint)
+def _restore_close(ground: _RestoreGround) -> PartitionClose:
+    state = _started(ground, PartitionClose)
+    if ground.committed is not None:
+        point = _point(ground, ground.committed, ClosePoint)
         state.resume_at(point)
-        for batch in found.rankings(point.rankings):
+        for batch in ground.rankings(point.rankings):
             state.reread_rankings(batch)
-        _reread_labels(found, state, point.labels)
-        for batch in found.outcomes(point.outcomes):
+        _reread_labels(ground, state, point.labels)
+        for batch in ground.outcomes(point.outcomes):
             state.reread_outcomes(batch)
-        log.debug("partition_restored", partition=found.number, held=state.held, watermark_ms=state.watermark_ms)
+        log.debug("partition_restored", partition=ground.number, held=state.held, watermark_ms=state.watermark_ms)
     return state

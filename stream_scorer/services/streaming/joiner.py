@@ -17,7 +17,7 @@ from stream_scorer.services.streaming.loop import Work
 
 State = PartitionJoin | PartitionClose
 
-ASK_EVERY_MS = 500
+ASK_EVERY_MS = 500  # how often the broker is asked whether a partition has more to read
 # what became of answers, as the joins count it
 FATES = {"outcomes_joined": "joined", "duplicate_outcomes": "duplicate", "outcomes_erased": "erased"}
 
@@ -61,7 +61,7 @@ class Joiner:
         return self._join(numbers, records, ended, dict.fromkeys(due, now_ms))
 
     def _due_by_the_clock(self, number: int, now_ms: int) -> bool:
-        """Return whether the clock makes something due, and the topics, asked now, have nothing more to say about it."""
+        """Return whether the clock makes something due, and the broker confirms that no outcome is left to read."""
         if now_ms < self._asked_ms.get(number, 0) + ASK_EVERY_MS:
             return False
         self._asked_ms[number] = now_ms
@@ -119,10 +119,7 @@ class Joiner:
         return fates + Counter({fate: counts[name] for name, fate in FATES.items()})
 
     def _shed(self) -> Iterator[tuple[int, list[DeadLetter]]]:
-        """Yield, by partition, the oldest of the outcomes that wait beyond the bound.
-
-        The fullest partitions give first.
-        """
+        """Yield by partition, the fullest first, the oldest of the outcomes that wait beyond the bound."""
         excess = sum(state.waiting for state in self._states.values()) - self._config.held_max
         for number, state in sorted(self._states.items(), key=lambda each: -each[1].waiting):
             if excess <= 0:

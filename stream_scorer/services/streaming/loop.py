@@ -26,7 +26,7 @@ ABORTS_IN_A_ROW_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a batch came to: to be written whole or not at all."""
+    """What is to be written of a batch, whole or not at all."""
 
     records: Sequence[Record]
     outputs: Sequence[OutputRecord]
@@ -46,7 +46,7 @@ class Job(Protocol):
         """Note that the work was written."""
 
     def aborted(self) -> None:
-        """Go back to what is committed: nothing of the last work was written."""
+        """Go back to the committed positions: nothing of the last work was written."""
 
     def idle(self) -> bool:
         """Return whether nothing is under way besides reading."""
@@ -89,7 +89,7 @@ class Loop(Generic[SourceT]):
         )
 
     def run(self, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
-        """Work until told to stop, or until nothing has come for `until_idle_s` with every partition read to its end."""
+        """Work until `stopping`, or until all partitions are read to their ends and nothing came for `until_idle_s`."""
         log.debug("loop_started", job=self._job.name, until_idle_s=until_idle_s)
         while not stopping() and not self._idle_for(until_idle_s):
             self._step()

@@ -1,4 +1,4 @@
-"""rank: requests to rankings and acceptances to outcomes, by the release that is held when the batch is computed."""
+"""rank: requests to rankings and acceptances to outcomes, by the newest release at the time of each batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ class Releases(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RankConfig:
-    """What a ranker is told."""
+    """The topics of a ranker, and how it ranks."""
 
     topics: RankTopics
     dead_letters: str
@@ -36,7 +36,7 @@ class RankConfig:
     ranking_bytes_max: int
     exploration: Exploration | None = None
     beside_positions: str = ""
-    """Metadata of the positions: the shape of the ring that rankings and outcomes are routed by."""
+    """Metadata of the committed positions: the shape of the ring by which rankings and outcomes are routed."""
 
 
 class Ranker:
@@ -66,7 +66,7 @@ class Ranker:
     def process(self, fetched: Fetched) -> Work | None:
         """See Job.process."""
         self._look()
-        release = self._newest()  # told on the metrics without traffic, too
+        release = self._newest()  # without traffic too, so that the metrics name it
         if not fetched.records:
             return None
         config = self._config

@@ -1,8 +1,8 @@
 """refresh: the offers topic into the current release, by its own item tower.
 
-How far the topic is applied to a release is kept in the store, in one piece with the changes. So a release that is new,
-or a store that has come back with less than it had, is simply read on from where it is. The group's committed offsets
-say something else: up to where dead letters are written.
+The store keeps how far the topic is applied to a release, and writes it together with the changes. So a release that
+is new, or a store that has come back with less than it had, simply goes on from there. The group's committed offsets
+have another meaning: up to them dead letters are written.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RefreshConfig:
-    """What a refresher is told; it looks at the pointer every `poll_s`."""
+    """The topics of a refresher; it looks at the store's pointer every `poll_s`."""
 
     topic: str
     dead_letters: str
@@ -40,19 +40,19 @@ class RefreshConfig:
 
 @dataclass(slots=True)
 class _Followed:
-    """The release that is being refreshed, and how far."""
+    """The release that is being refreshed, and how far it is."""
 
     release_id: ReleaseId
     item_tower: Tower
-    held: dict[OfferId, int]  # fingerprints
+    fingerprints: dict[OfferId, int]  # of the offers as they are stored
     kept: dict[int, int]  # partition -> next offset to apply, as the store keeps it
-    told: dict[int, int]  # partition -> next offset whose dead letter is not written
+    lettered: dict[int, int]  # partition -> offset up to which dead letters are written
     topic_id: str
     covered: FeatureCoverage | None  # of the changed offers, until there are enough to judge by
 
 
 class Refresher:
-    """The refresh job's part of the loop; see services.streaming.loop.Job. Its source is a held one."""
+    """The refresh job's part of the loop; see services.streaming.loop.Job. Its source starts paused."""
 
     name = "refresh"
 
@@ -68,7 +68,7 @@ class Refresher:
         self._due_s = self._topic_due_s = 0.0
 
     def process(self, fetched: Fetched) -> Work | None:
-        """See Job.process. Every trouble with the store ends the same way: hold, and begin again from what it holds."""
+        """See Job.process. Any trouble with the store ends the same way: pause, and begin again from what it has."""
         self._change_hands(fetched)
         try:
             if self._followed is None:
@@ -87,7 +87,9 @@ class Refresher:
         """See Job.written."""
         self.counts.update(records=len(work.records), dead_letters=len(work.dead_letters))
         if self._followed is not None:
-            self._followed.told |= {partition.number: position.offset for partition, position in work.progress.items()}
+            self._followed.lettered |= {
+                partition.number: position.offset for partition, position in work.progress.items()
+            }
 
     def aborted(self) -> None:
         """See Job.aborted."""
@@ -109,7 +111,7 @@ class Refresher:
         return [Partition(self._config.topic, number) for number in sorted(self._owned)]
 
     def _begin(self) -> None:
-        """Take up the current release where the store says that it is."""
+        """Take up the current release, from the progress that the store has of it."""
         if not self._owned or not self._is_due(self._delay_s):
             return
         release_id = self._store.current()
@@ -122,14 +124,14 @@ class Refresher:
         ends = {number: self._reader.end(Partition(self._config.topic, number)) for number in self._owned}
         topic_id, applied = self._topic_id(), self._store.applied_topic(release_id)
         beyond = [number for number in sorted(self._owned) if progress.get(number, 0) > ends[number]]
-        # a topic made anew may be longer than the old one was: its id says so all the same
+        # a topic made anew may be longer than the old one was: then only its id shows it
         if beyond or (topic_id and applied not in ("", topic_id)):
             log.warning(
                 "the offers topic was made anew: reading it from its start", release_id=release_id, partitions=beyond
             )
             self._store.forget_changes(release_id)
             progress = {}
-        self._follow(release_id, progress, self._told(ends), topic_id)
+        self._follow(release_id, progress, self._lettered(ends), topic_id)
 
     def _topic_id(self) -> str:
         shape = self._reader.topics([self._config.topic]).get(self._config.topic)
@@ -142,41 +144,43 @@ class Refresher:
         self._topic_due_s = now_s + TOPIC_EVERY_S
         return self._topic_id() not in ("", followed.topic_id)
 
-    def _follow(self, release_id: ReleaseId, progress: dict[int, int], told: dict[int, int], topic_id: str) -> None:
+    def _follow(self, release_id: ReleaseId, progress: dict[int, int], lettered: dict[int, int], topic_id: str) -> None:
         release, model = self._store.load(release_id), self._store.model(release_id)
         self._followed = _Followed(
             release_id,
             model.item_tower,
             fingerprints_of(release.catalog),
             progress,
-            told,
+            lettered,
             topic_id,
             FeatureCoverage("offer", model.item_tower.spec.feature_names),
         )
         self._topic_due_s = self._clock.monotonic_s() + TOPIC_EVERY_S
-        starts = {number: self._start(number, progress, told) for number in self._owned}
+        starts = {number: self._start(number, progress, lettered) for number in self._owned}
         self._source.start(
             {Partition(self._config.topic, number): Position(offset) for number, offset in starts.items()}
         )
         self._delay_s = BACK_OFF_S[0]
         self._enter("following", release_id=release_id, offers=len(release.catalog))
 
-    def _told(self, ends: dict[int, int]) -> dict[int, int]:
+    def _lettered(self, ends: dict[int, int]) -> dict[int, int]:
         committed = self._reader.committed(self._partitions())
-        told = {partition.number: position.offset for partition, position in committed.items() if position is not None}
+        lettered = {
+            partition.number: position.offset for partition, position in committed.items() if position is not None
+        }
         return {
-            number: offset for number, offset in told.items() if offset <= ends[number]
+            number: offset for number, offset in lettered.items() if offset <= ends[number]
         }  # one beyond is of a topic that is no more
 
-    def _start(self, number: int, progress: dict[int, int], told: dict[int, int]) -> int:
+    def _start(self, number: int, progress: dict[int, int], lettered: dict[int, int]) -> int:
         return max(
             self._reader.beginning(Partition(self._config.topic, number)),
-            min(progress.get(number, 0), told.get(number, 0)),
+            min(progress.get(number, 0), lettered.get(number, 0)),
         )
 
     def _apply(self, followed: _Followed, records: Sequence[Record]) -> Work:
         ends = {partition.number: position.offset for partition, position in progress_of(records).items()}
-        refreshed = refresh(records, followed.held, followed.item_tower)
+        refreshed = refresh(records, followed.fingerprints, followed.item_tower)
         *earlier, last = _pieces(refreshed.changes)
         topic = followed.topic_id
         for piece in earlier:
@@ -185,12 +189,12 @@ class Refresher:
         self.counts["changes"] += self._store.change(followed.release_id, last, progress=stretches, topic_id=topic)
         followed.kept |= {number: max(stretch) for number, stretch in stretches.items()}
         for change in refreshed.changes:
-            _note(followed.held, change)
+            _note(followed.fingerprints, change)
         _judge(followed, refreshed.coverage)
         letters = [
             letter
             for letter in refreshed.dead_letters
-            if letter.record.offset >= followed.told.get(letter.record.partition, 0)
+            if letter.record.offset >= followed.lettered.get(letter.record.partition, 0)
         ]
         if refreshed.changes or letters:
             log.info(
@@ -200,7 +204,7 @@ class Refresher:
                 dead_letters=len(letters),
             )
         progress = {
-            Partition(self._config.topic, number): Position(max(end, followed.told.get(number, 0)))
+            Partition(self._config.topic, number): Position(max(end, followed.lettered.get(number, 0)))
             for number, end in ends.items()
         }
         return Work(
@@ -263,9 +267,9 @@ def _judge(followed: _Followed, batch: FeatureCoverage) -> None:
         )
 
 
-def _note(held: dict[OfferId, int], change: OfferChange) -> None:
+def _note(fingerprints: dict[OfferId, int], change: OfferChange) -> None:
     fingerprint = fingerprint_of(change.offer)
     if fingerprint is None:
-        held.pop(change.offer_id, None)
+        fingerprints.pop(change.offer_id, None)
     else:
-        held[change.offer_id] = fingerprint
+        fingerprints[change.offer_id] = fingerprint

@@ -1,4 +1,4 @@
-"""Keeps a ranker's release in step with the store: a thread of its own loads and changes, the loop only takes what is whole."""
+"""Keeps a ranker's release in step with the store: a thread loads and changes it, and the loop takes it whole."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,10 +22,10 @@ _log = structlog.get_logger(__name__)
 
 
 class ReleaseWatch:
-    """Holds the newest whole release. `current` and `silent_s` may be called from any thread.
+    """Follows the store, and has its newest whole release ready. `current` and `silent_s` are safe in any thread.
 
-    While the store is away, or what it points to cannot be read, the release that is held goes on serving, and
-    `trouble` says why.
+    While the store is away, or what it points to cannot be read, the last release goes on serving, and `trouble`
+    returns why.
     """
 
     def __init__(self, store: ReleaseStore, clock: Clock, *, poll_s: float) -> None:
@@ -46,7 +46,7 @@ class ReleaseWatch:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop following; what is held stays."""
+        """Stop following; the last release stays."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -58,35 +58,35 @@ class ReleaseWatch:
         return self._held
 
     def trouble(self) -> str:
-        """Return why the store does not confirm what is held; nothing when it does."""
+        """Return why the store does not confirm the release that serves; "" when it does."""
         return "" if self._state == _FOLLOWING else f"{self._state}: {self._reason}".removesuffix(": ")
 
     def silent_s(self) -> float:
-        """Return how long the store has not confirmed what is held."""
+        """Return how long ago the store last confirmed the release that serves."""
         return self._clock.monotonic_s() - self._heard_s
 
     def state(self) -> str:
-        """Return how it stands with the store, in a few words; empty before its first answer."""
+        """Return the state of following the store as a short phrase; "" before its first answer."""
         return self._state
 
     def wait_first(self, stopping: Callable[[], bool]) -> Release | None:
-        """Wait for the first release, saying so; None when `stopping` says to stop before."""
-        said_s: float | None = None
+        """Wait for the first release, and log that now and then; None when `stopping` before."""
+        logged_s: float | None = None
         while not stopping():
             if (release := self.current()) is not None:
                 return release
             now_s = self._clock.monotonic_s()
-            if said_s is None or now_s - said_s >= WAITING_LOG_S:
+            if logged_s is None or now_s - logged_s >= WAITING_LOG_S:
                 _log.warning(
                     "waiting for the first release: stream-scorer publish --model DIR --offers PATH",
                     store=self.trouble(),
                 )
-                said_s = now_s
+                logged_s = now_s
             self._first.wait(_GLANCE_S)
         return None
 
     def poll(self) -> float:
-        """Ask the store once, take over what is new, and return after how many seconds to ask again."""
+        """Ask the store once, take over what is new, and return in how many seconds to ask again."""
         try:
             named = self._store.current()
             self._take(self._newest(named))
@@ -94,7 +94,7 @@ class ReleaseWatch:
             return self._went_wrong("store away", error)
         except ReleaseError as error:
             return self._went_wrong("release unreadable", error)
-        if named is None and self._held is not None:  # what is held serves on, and is not confirmed
+        if named is None and self._held is not None:  # the last release serves on, unconfirmed
             return self._went_wrong("store without a release", ReleaseError("a ranker that starts now would wait"))
         self._heard_s = self._clock.monotonic_s()
         self._enter(_FOLLOWING if self._held else "no release yet")

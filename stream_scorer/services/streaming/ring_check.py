@@ -33,7 +33,7 @@ class Standing:
 
     @property
     def grown(self) -> str:
-        """Return what to say about topics that have grown, "" when they have not."""
+        """Return a sentence about topics that have grown, "" when they have not."""
         if self.topics.partitions == self.shape.partitions:
             return ""
         return (
@@ -51,8 +51,10 @@ def shape_now(reader: LogReader, topics: JoinTopics) -> RingShape:
     names = {"rankings": topics.rankings, "outcomes": topics.outcomes, "labels": topics.labels}
     shapes = reader.topics(list(names.values()))
     if missing := [name for name in names.values() if name not in shapes]:
-        msg = f"topics do not exist, or this user may not see them: {', '.join(missing)}; stream-scorer topics creates them"
-        raise NotReady(msg)
+        raise NotReady(
+            f"topics do not exist, or this user may not see them: {', '.join(missing)}; "
+            "stream-scorer topics creates them"
+        )
     counts = {name: shapes[name].partitions for name in names.values()}
     if len(set(counts.values())) > 1:
         counted = ", ".join(f"{name} has {count}" for name, count in counts.items())
@@ -66,7 +68,7 @@ def shape_now(reader: LogReader, topics: JoinTopics) -> RingShape:
 
 
 def written_shape(reader: LogReader, topic: str) -> RingShape | None:
-    """Return the shape that the reader's group has written beside its positions in a topic, None where there is none."""
+    """Return the shape that the reader's group has written beside its positions in a topic, None: it has not."""
     shape = reader.topics([topic]).get(topic, TopicShape(0))
     committed = (
         reader.committed([Partition(topic, number) for number in range(shape.partitions)]) if shape.partitions else {}
@@ -97,7 +99,7 @@ def agree(now: RingShape, written: RingShape | None) -> RingShape:
 
 
 def standing(join: LogReader, rank: LogReader, names: RankTopics, now: RingShape) -> Standing:
-    """Hold `now` against what joiners have written, and where they have written nothing, rankers.
+    """Compare `now` with what joiners have written or, where they have written nothing, rankers.
 
     Raises UsageError when the joiners' state cannot go on.
     """
@@ -132,7 +134,7 @@ class RingWatch:
         try:
             now = shape_now(self._reader, self._topics)
         except (TransientError, NotReady):
-            return  # a broker that is away is no change; the loop says so itself
+            return  # a broker that is away is no change of the topics; the loop logs it
         except UsageError as error:
             raise FatalStreamError(str(error)) from error
         finally:

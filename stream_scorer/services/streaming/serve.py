@@ -1,4 +1,4 @@
-"""serve: rankers and joiners as processes of one command; one that fails is started again, with a bound."""
+"""serve: rankers and joiners as processes of a command; whichever fails is started again, with a bound."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ class Supervisor:
         return _Worker(name, process)
 
     def run(self, *, stopping: Callable[[], bool]) -> None:
-        """Watch until told to stop or until every worker has ended by itself.
+        """Watch until `stopping` or until every worker has ended by itself.
 
         Raises StreamScorerError when one keeps failing.
         """
@@ -102,7 +102,7 @@ class Supervisor:
         if len(worker.failed_s) > self._bounds.restarts_max:
             msg = (
                 f"{worker.name} failed {len(worker.failed_s)} times within {self._bounds.restarts_within_s:g} s "
-                f"(at most {self._bounds.restarts_max} are borne), the last time with exit code {code}"
+                f"(at most {self._bounds.restarts_max} are tolerated), the last time with exit code {code}"
             )
             raise StreamScorerError(msg)
 

@@ -23,7 +23,7 @@ class Workers(Protocol):
 
 
 class WorkerPages:
-    """See Checks, and prometheus_client's collectors. A worker that does not answer yet is started, not stuck."""
+    """See Checks, and prometheus_client's collectors. A worker that does not answer yet is starting, not stuck."""
 
     def __init__(self, names: Sequence[str], workers: Workers, *, stalled_after_s: float) -> None:
         self._names, self._workers, self._stalled_after_s = tuple(names), workers, stalled_after_s
@@ -33,7 +33,7 @@ class WorkerPages:
         return self._together("/startupz", "started", lambda name: "it does not answer yet")
 
     def livez(self) -> Check:
-        """See Checks: a worker that has ended is started again by us, one that is silent for long is stuck."""
+        """See Checks. We start a worker that has ended again; a worker that is silent for long is stuck."""
         return self._together("/livez", "live", self._stuck)
 
     def readyz(self) -> Check:

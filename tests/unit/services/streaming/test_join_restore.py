@@ -5,9 +5,12 @@ from threading import Event
 from time import monotonic
 
 import pytest
+from structlog.testing import capture_logs
 
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog
+from stream_scorer.core.joining.event_time import Clocks
+from stream_scorer.core.joining.join_state import RestorePoint
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.records import OutputRecord, Partition, Position, Record
 from stream_scorer.errors import Stopped, TransientError
@@ -70,3 +73,15 @@ def test_a_cancelled_restore_is_not_begun() -> None:
     log.let_go.set()
     restorer.close()
     assert waiting.cancelled()
+
+
+@pytest.mark.parametrize(("oldest", "logged"), [(1, []), (2, [1]), (9, [3])])
+def test_a_restore_of_expired_records_warns(oldest: int, logged: list[int]) -> None:
+    broker, place = MemoryBroker(1, HandClock()), Partition("rankings", 0)
+    for _ in range(4):
+        broker.append(OutputRecord("rankings", b"c", b"{}", partition=0))
+    broker.committed["g", place] = Position(4, RestorePoint(Clocks(), 1, 0, 0).to_text())
+    broker.oldest[place] = oldest
+    with capture_logs() as logs:
+        restore(0, MemoryLog(broker, "g"), CONFIG)
+    assert [line["records_max"] for line in logs if line["event"] == "restore_records_expired"] == logged
