@@ -72,8 +72,8 @@ def test_a_file_of_the_buffer_is_held_to_the_same(columns: Path) -> None:
 
 
 def test_a_constant_column_of_many_rows_is_read(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"customer_id": ["c"] * 300_000}), tmp_path / "a.parquet")
-    assert sum(1 for _ in EventFile(tmp_path / "a.parquet")) == 300_000
+    pq.write_table(pa.table({"customer_id": ["c"] * 70_000}), tmp_path / "a.parquet")
+    assert sum(1 for _ in EventFile(tmp_path / "a.parquet")) == 70_000
 
 
 def test_an_array_may_not_claim_any_shape(tmp_path: Path) -> None:
