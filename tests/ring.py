@@ -1,6 +1,5 @@
 """The ring on real servers: workers as processes, events in, what came out read back."""
 
-import time
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -28,6 +27,7 @@ from stream_scorer.settings import Settings
 from stream_scorer.topic_settings import TopicSettings
 from stream_scorer.wiring.streaming import release_store
 from tests.commands import Done, run
+from tests.waiting import wait_for
 
 START_MS = 1_763_000_000_000
 
@@ -92,11 +92,8 @@ class Ring:
 
     def workers(self, serve: OwnProcess, count: int, *, timeout_s: float = 90) -> list[psutil.Process]:
         """Wait until `serve` runs so many workers, and return them."""
-        deadline_s = time.monotonic() + timeout_s
-        while len(workers := [one for one in psutil.Process(serve.pid).children() if _works(one)]) < count:
-            assert time.monotonic() < deadline_s, f"serve runs {len(workers)} of {count} workers"
-            time.sleep(0.1)
-        return workers
+        wait_for(lambda: len(_workers(serve)) >= count, f"{count} workers of serve", within_s=timeout_s)
+        return _workers(serve)
 
     def stop(self) -> None:
         for process in self._running:
@@ -133,10 +130,12 @@ class Ring:
 
     def wait_until_read(self, group: str, topics: Sequence[str], *, timeout_s: float = 60) -> None:
         """Wait until no committed record of these topics lies ahead of a group; markers and what was aborted may."""
-        deadline_s = time.monotonic() + timeout_s
-        while ahead := self._ahead(f"{group}-{self.tag}", topics):
-            assert time.monotonic() < deadline_s, f"{group} has not read {ahead}"
-            time.sleep(0.2)
+        wait_for(
+            lambda: not self._ahead(f"{group}-{self.tag}", topics),
+            f"{group} reads {topics}",
+            within_s=timeout_s,
+            every_s=0.2,
+        )
 
     @_until_settled
     def _ahead(self, group: str, topics: Sequence[str]) -> list[Partition]:
@@ -150,6 +149,10 @@ class Ring:
 
     def _partitions(self, topic: str) -> list[Partition]:
         return [Partition(topic, number) for number in range(self.topics.partitions)]
+
+
+def _workers(serve: OwnProcess) -> list[psutil.Process]:
+    return [process for process in psutil.Process(serve.pid).children() if _works(process)]
 
 
 def _works(process: psutil.Process) -> bool:

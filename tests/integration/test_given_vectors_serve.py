@@ -1,7 +1,6 @@
 """Releases of programs and of vectors alone through a real ranker: customers from a file, from a tower, or on the request."""
 
 import json
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from tests.integration.test_publish_vectors import CUSTOMERS, OFFERS, lines
 from tests.program_samples import archive
 from tests.release_samples import offer
 from tests.ring import Ring, request, values
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -95,10 +95,7 @@ def test_a_forced_release_shows_in_metrics(ring: Ring, words: list[str], tmp_pat
     (port,) = free_ports(1)
     ring.start("rank", "--metrics-port", str(port), log=tmp_path / "rank.log")
     wanted = f'stream_scorer_release_info{{forced="true",release_id="{published["release_id"]}"}} 1.0'
-    deadline_s = time.monotonic() + 90
-    while wanted not in page(port):
-        assert time.monotonic() < deadline_s, (page(port), (tmp_path / "rank.log").read_text())
-        time.sleep(0.2)
+    wait_for(lambda: wanted in page(port), wanted)
 
 
 def page(port: int) -> str:

@@ -52,15 +52,28 @@ def readable(records: list[Record]) -> list[dict[str, Any]]:
 
 
 def test_hostile_records_stop_no_job(ring: Ring, tmp_path: Path) -> None:
-    ring.options["STREAM_SCORER_BUFFER__FOLDER"] = str(tmp_path / "labels")
+    ring.options |= {
+        "STREAM_SCORER_BUFFER__FOLDER": str(tmp_path / "labels"),
+        "STREAM_SCORER_BUFFER__FLUSH_S": "0.5",
+    }
     ring.publish(model(1), [offer(number) for number in range(3)])
     topics = ring.topics
     read = [topics.requests, topics.acceptances, topics.offers, topics.rankings, topics.outcomes, topics.labels]
     sent = {topic: send_hostile(ring, topic) for topic in read}
+    inputs = {
+        "rank": [topics.requests, topics.acceptances],
+        "join": [topics.rankings, topics.outcomes],
+        "buffer": [topics.labels],
+        "refresh": [topics.offers],
+    }
     for start in (0, 100):  # the second time every job goes on where it ended, the joiner from a state that it restores
         ring.send(topics.requests, [request(number) for number in range(start, start + 20)])
-        for job in ("rank", "join", "buffer", "refresh"):
-            ring.run(job, "--until-idle", "1", log=tmp_path / f"{job}.log")
+        jobs = [ring.start(job, log=tmp_path / f"{job}.log") for job in inputs]
+        for group, names in inputs.items():
+            ring.wait_until_read(group, names, timeout_s=120)
+        for job in jobs:
+            job.terminate()
+        assert [job.wait(60) for job in jobs] == [0, 0, 0, 0]
     assert len({one["request_id"] for one in readable(ring.read(topics.rankings))}) == 40
     letters = sources(ring.read(topics.dead_letters))
     assert set(letters.values()) == {1}
