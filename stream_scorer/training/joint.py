@@ -21,7 +21,7 @@ from stream_scorer.training.held_out import HeldOutRanking, held_out_auc
 from stream_scorer.training.modules import AcceptedHistory, Taken, TowerModule
 from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import Recipe, TrainOptions
-from stream_scorer.training.spectral import FORMS_MAX, RANK_MAX, AcceptedMatrix, Spectrum, VectorForm, best_form
+from stream_scorer.training.spectral import ADDED, FORMS_MAX, RANK_MAX, AcceptedMatrix, Spectrum, VectorForm, best_form
 from stream_scorer.training.warm_start import carry_head, carry_tower, shape_of
 
 _POSITIVES_MIN = 2
@@ -131,7 +131,7 @@ def fit(
         )
     rows, held_out = lesson.split(recipe)
     if recipe.spectral:
-        return _decomposed(lesson, recipe, options.dim, (rows, held_out), report)
+        return _decomposed(lesson, recipe, options.dim and options.dim - ADDED, (rows, held_out), report)
     fitted = first or _trained(lesson, recipe, rows, held_out, report, end=recipe.epochs)
     if not recipe.refit or not len(held_out):
         return _with_others(fitted, lambda other: _trained(lesson, other, rows, held_out, report, end=other.epochs))
@@ -181,8 +181,8 @@ def _decomposed(
 
     form = best_form(judge, rank_max=len(found.values), rank=rank)
     user, item = found.towers(form, lesson.user_spec, lesson.item_spec)
-    head = AcceptanceHead(dim=form.rank + 1, temperature=recipe.temperature, rate=0.5)
-    recipe = replace(recipe, dim=form.rank + 1)
+    head = AcceptanceHead(dim=form.rank + ADDED, temperature=recipe.temperature, rate=0.5)
+    recipe = replace(recipe, dim=form.rank + ADDED)
     fitted = Fitted(user, item, head, recipe, tuple(epochs), forms.index(form) + 1, held_out)
     if not recipe.refit or not len(held_out):
         return fitted

@@ -100,6 +100,8 @@ class TrainOptions:
     def _decomposes(self, log: LogTraits, *, possible: bool) -> bool:
         """Return whether vectors come from a decomposition. Raises UsageError where they are to and cannot."""
         steps = [name for name in _OF_STEPS if getattr(self, name) != getattr(_NOTHING_GIVEN, name)]
+        if self.dim is not None and self.dim < _SPECTRAL_DIM_MIN:
+            steps.append("dim")
         if self.spectral == "on" and (steps or not possible):
             reason = (
                 f"not with {', '.join(steps)}"
@@ -167,6 +169,7 @@ _DENSITY_MIN = 0.01
 # With many rows fewer epochs teach as much.
 _VISITS = 40_000_000
 _EPOCHS_MIN = 2
+_SPECTRAL_DIM_MIN = 3  # one singular vector, and the two numbers that keep the order of dot products
 # options of steps along a gradient: who gives one of them wants steps
 _OF_STEPS = (
     "hidden",

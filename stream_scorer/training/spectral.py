@@ -19,6 +19,7 @@ from stream_scorer.core.held_out.ranking_quality import AcceptedPairs
 from stream_scorer.training.modules import TowerModule
 
 RANK_MAX = 512
+ADDED = 2  # numbers of a vector besides those of the singular vectors
 _RANKS = (32, 64, 128, 256)
 _RANK = 128
 _DAMPINGS = (0.5, 1.0, 1.5, 2.0)
@@ -104,10 +105,10 @@ class Spectrum:
         return TowerModule.looking_up(user_spec, users), TowerModule.looking_up(item_spec, items)
 
     def tables(self, form: VectorForm) -> tuple[Tensor, Tensor]:
-        """Return unit vectors (rows, rank + 1) of customers and offers.
+        """Return unit vectors (rows, rank + ADDED) of customers and offers.
 
-        Their cosines order offers as dot products of vectors of free length would: offers get a last number that makes
-        all of them equally long, where customers have zero (Bachrach et al. 2014, doi:10.1145/2645710.2645741).
+        Their cosines order offers as dot products of vectors of free length would: offers get a number that makes all
+        of them equally long, where customers have zero (Bachrach et al. 2014, doi:10.1145/2645710.2645741).
         """
         leading = slice(form.rank)
         customers = F.normalize(self.customers[:, leading] * self.values[leading] ** form.damping, dim=1)
@@ -116,7 +117,10 @@ class Spectrum:
         offers = self.offers[:, leading] * self.accepted[:, None] ** form.appeal
         offers = offers / offers.norm(dim=1).max().clamp(min=1e-12)
         rest = (1 - offers.square().sum(dim=1)).clamp(min=0).sqrt()
-        return F.pad(customers, (0, 1)), torch.cat([offers, rest[:, None]], dim=1)
+        # The rest of rare offers is nearly all they have. In two places by turns, it does not make a long tail of them
+        # look like a tower that has collapsed to one vector.
+        turns = torch.arange(len(rest))[:, None] % ADDED == torch.arange(ADDED)
+        return F.pad(customers, (0, ADDED)), torch.cat([offers, rest[:, None] * turns], dim=1)
 
 
 def best_form(judge: Callable[[VectorForm], float], *, rank_max: int, rank: int | None = None) -> VectorForm:
@@ -177,7 +181,8 @@ class _SparseRows:
 
 
 def _orthonormal(matrix: Tensor) -> Tensor:
-    basis: Tensor = torch.linalg.qr(matrix)[0]
+    # qr gives columns one behind the other, and gathering rows from that takes ten times as long
+    basis: Tensor = torch.linalg.qr(matrix)[0].contiguous()
     return basis
 
 

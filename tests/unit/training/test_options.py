@@ -58,7 +58,7 @@ def test_ids_that_hardly_meet_are_decomposed_on_all_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"epochs": 5}, {"temperature": 0.1}, {"members": 2}, {"history": True}, {"hidden": (8,)}]
+    "given", [{"epochs": 5}, {"temperature": 0.1}, {"members": 2}, {"history": True}, {"hidden": (8,)}, {"dim": 2}]
 )
 def test_options_of_steps_call_for_steps(given: dict[str, Any]) -> None:
     assert not TrainOptions(**given).recipe(SPARSE, ids_alone=True).spectral

@@ -41,6 +41,12 @@ def test_cosines_keep_the_order_of_dot_products() -> None:
     assert torch.equal((users @ items[:-1].T).argsort(dim=1), products[:, :-1].argsort(dim=1))
 
 
+def test_a_long_tail_of_offers_is_no_collapse() -> None:
+    customer, offer = np.arange(300), np.r_[np.zeros(100), np.arange(1, 201)].astype(np.int64)
+    _, items = Spectrum(AcceptedMatrix(customer, offer, 300, 5_000), rank=2, seed=1, device=CPU).tables(VectorForm(2))
+    assert float(items.mean(dim=0).norm()) < 0.8
+
+
 def test_the_same_seed_gives_the_same_bytes() -> None:
     matrix, _ = world()
     first, again = (Spectrum(matrix, rank=4, seed=7, device=CPU).tables(VectorForm(4)) for _ in range(2))
