@@ -29,9 +29,18 @@ def page(found: Measured) -> Iterator[str]:
     """Yield the document's lines. Raises KeyError for tests that did not run."""
     version = found[_CONTROL]["h2o_version"]
     yield "# H2O parity\n"
-    yield f"Made by `make h2o` with H2O {version}. The largest difference between the outputs of an exported tower, by numpy alone, and"
-    yield "H2O's own `deepfeatures(layer=0)`, before and after vectors are brought to length 1; as a share of the largest output where"
-    yield "that is above 1. The tests allow 1e-9. Columns: known rows with missing values · unseen levels, far-off numbers, nothing at all"
+    yield (
+        f"Made by `make h2o` with H2O {version}. The largest difference between the outputs of an exported "
+        "tower, by numpy alone, and"
+    )
+    yield (
+        "H2O's own `deepfeatures(layer=0)`, before and after vectors are brought to length 1; as a share of "
+        "the largest output where"
+    )
+    yield (
+        "that is above 1. The tests allow 1e-9. Columns: known rows with missing values · unseen levels, "
+        "far-off numbers, nothing at all"
+    )
     yield "· without the column of ids, of colours, of rank and score.\n"
     yield "| activation | all factor levels | standardised | " + " | ".join(KINDS) + " |"
     yield "| --- | --- | --- |" + " --- |" * len(KINDS)
@@ -41,7 +50,10 @@ def page(found: Measured) -> Iterator[str]:
             yield f"| {activation} | {_YES[use_all]} | {_YES[standardised]} | {_row(properties)} |"
     yield f"| **negative control**: the slot of missing values zeroed, tanh | yes | yes | {_row(found[_CONTROL])} |\n"
     cosine = float(found[_COSINE]["difference"])
-    yield f"Cosines of 40 customers and 40 offers, computed in the JVM, differ from our dot products by {cosine:.1e} at most."
+    yield (
+        "Cosines of 40 customers and 40 offers, computed in the JVM, differ from our dot products by "
+        f"{cosine:.1e} at most."
+    )
 
 
 def _row(properties: Mapping[str, str]) -> str:

@@ -303,7 +303,10 @@ def _inputs(facts: dict[str, Any]) -> "Iterator[str]":
 
 def _summary(facts: dict[str, Any]) -> "Iterator[str]":
     ours, popular = facts["held_out_auc"], facts["popularity_auc"]
-    yield f"{facts['rows']:,} rows, {facts['positives']:,} accepted, {facts['customers']:,} customers, {facts['catalog_offers']:,} offers"
+    yield (
+        f"{facts['rows']:,} rows, {facts['positives']:,} accepted, {facts['customers']:,} customers, "
+        f"{facts['catalog_offers']:,} offers"
+    )
     if facts["refused_rows"]:
         yield f"{facts['refused_rows']:,} rows left out: their features do not fit"
     if outside := facts.get("rows_outside_catalog"):

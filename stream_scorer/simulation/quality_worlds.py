@@ -118,7 +118,7 @@ def contexts_and_repeats(seed: int = 0, scale: float = 1.0) -> QualityWorld:
 
 
 def large_sparse_ids(seed: int = 0, scale: float = 1.0) -> QualityWorld:
-    """Many customers and offers known by their ids alone, that share few acceptances: groups of taste and a long tail."""
+    """Many customers and offers known by ids alone, with few acceptances in common: groups of taste and a long tail."""
     rng, count, offers, groups = np.random.default_rng(seed), round(3_000 * scale), round(2_000 * scale), 40
     loves = rng.dirichlet(np.full(groups, 0.08), count)
     belongs = rng.dirichlet(np.full(groups, 0.05), offers)
@@ -128,7 +128,7 @@ def large_sparse_ids(seed: int = 0, scale: float = 1.0) -> QualityWorld:
 
 
 def tiny_tabular(seed: int = 0, scale: float = 1.0) -> QualityWorld:
-    """A few thousand answers with features of both sides: curves and steps of numbers, categories, an offer's own appeal."""
+    """A few thousand answers with features of both sides: curves and steps of numbers, categories, offers' appeal."""
     rng, count, offers = np.random.default_rng(seed), round(400 * scale), round(120 * scale)
     age, income = rng.uniform(18, 80, count), rng.lognormal(3.4, 0.5, count)
     region = rng.integers(5, size=count)
@@ -219,7 +219,7 @@ def _logged(rng: np.random.Generator, drawn: Rows, known: int) -> tuple[Simulate
 
 
 def _drawn_once(rng: np.random.Generator, log_odds: Array, count: int) -> Rows:
-    """Draw offers for each customer (C, count) one after the other, none twice: the largest of odds and Gumbel noise."""
+    """Draw offers for each customer (C, count) without repetition: those with the largest odds plus Gumbel noise."""
     return np.argsort(-(log_odds + rng.gumbel(size=log_odds.shape)), axis=1)[:, :count]
 
 

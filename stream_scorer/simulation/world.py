@@ -63,7 +63,7 @@ class World:
         return [Offer(offer_id=offer_id(row), features=features) for row, features in enumerate(self.offer_features)]
 
     def odds(self, customers: Rows, offers: Rows) -> Array:
-        """Return the odds of acceptance once looked at: (B, N) for offers (N,), or (B, k) for each customer's own (B, k)."""
+        """Return the odds of acceptance once looked at: (B, N) for offers (N,), (B, k) for customers' own (B, k)."""
         if offers.ndim == 1:
             return _sigmoid(self.tastes[customers] @ self.appeals[offers].T + self.constant)
         return _sigmoid(np.einsum("bq,bkq->bk", self.tastes[customers], self.appeals[offers]) + self.constant)
@@ -92,7 +92,7 @@ class World:
     def requests(
         self, rng: np.random.Generator, count: int, *, start_ms: int, rate_per_s: float, limit: int = PLACES
     ) -> list[CustomerRequest]:
-        """Draw requests of random customers, exponentially spaced; over calls with the same generator no id comes twice."""
+        """Draw requests of random customers, exponentially spaced; calls with the same generator repeat no id."""
         times = start_ms + np.cumsum(rng.exponential(1_000 / rate_per_s, count)).astype(int)
         customers, series = rng.integers(len(self.tastes), size=count), int(rng.integers(2**63))
         return [

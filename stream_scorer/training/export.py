@@ -98,6 +98,7 @@ def check_alive(name: str, tower: Tower, side: EncodedSide) -> None:
     cosine = float(np.linalg.norm(vectors.mean(axis=0)))
     if len(vectors) > 1 and cosine > COLLAPSED_COSINE:
         raise BadModel(
-            f"the {name} has collapsed: its vectors' mean has length {cosine:.6f}, at most {COLLAPSED_COSINE} is allowed;"
+            f"the {name} has collapsed: its vectors' mean has length {cosine:.6f}, at most "
+            f"{COLLAPSED_COSINE} is allowed;"
             f" {_REMEDY}"
         )

@@ -165,7 +165,7 @@ def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
 def _decomposed(
     lesson: Lesson, recipe: Recipe, rank: int | None, split: tuple[Places, Places], report: Callable[[Epoch], object]
 ) -> Fitted:
-    """Decompose who accepted what in place of training: an epoch is one form of vectors, judged on the held-out rows."""
+    """Decompose who accepted what in place of training: an epoch is a form of vectors, judged on held-out rows."""
     rows, held_out = split
     found = _spectrum(lesson, recipe, rows, rank or RANK_MAX)
     ranking, forms, epochs = HeldOutRanking(lesson.data, rows, held_out), list[VectorForm](), list[Epoch]()

@@ -81,7 +81,7 @@ class Taken:
 
     @staticmethod
     def of(data: TrainingSet, rows: Places, spec: FeatureSpec) -> "Taken":
-        """Find what each known id accepted; the id is the only input, so a customer's encoding is its row of the table."""
+        """Find what each known id accepted; the id is the only input, so an encoding is a row of the table."""
         customer = data.customer[rows].astype(np.int64)
         first = data.customers.starts[customer]
         place = data.catalog_of[data.offer[rows]].astype(np.int64)

@@ -72,7 +72,8 @@ class TrainOptions:
         """
         if self.objective in {"shown", "separate"} and log.everything_accepted:
             reason = (
-                f"the objective {self.objective!r} needs rows that were not accepted; there are none yet: an offer that nobody "
+                f"the objective {self.objective!r} needs rows that were not accepted; there are none yet: "
+                "an offer that nobody "
                 "answers for becomes one when its window (join.window_ms, 30 minutes by default) has closed"
             )
             raise UsageError(reason)

@@ -71,7 +71,8 @@ def _checked(archive: zipfile.ZipFile, size: int) -> Iterator[tuple[str, bytes]]
     stored = unpacked <= size and all(file.compress_type == zipfile.ZIP_STORED for file in files)
     if not stored or size > ARCHIVE_BYTES_MAX or len(files) > FILES_MAX:
         _refuse(
-            f"{len(files)} files of {unpacked} bytes in {size}; at most {FILES_MAX}, uncompressed, {ARCHIVE_BYTES_MAX} bytes"
+            f"{len(files)} files of {unpacked} bytes in {size}; at most {FILES_MAX}, uncompressed, "
+            f"{ARCHIVE_BYTES_MAX} bytes"
         )
     names = [file.filename.partition("/")[2] for file in files]
     if len({name.casefold() for name in names}) < len(names):

@@ -182,7 +182,7 @@ def ring_standing(settings: Settings, *, joins: bool) -> Standing:
 
 
 def joined_by(settings: Settings) -> tuple[Horizons, tuple[str, ...]]:
-    """Return the horizons that the joiners have written beside their positions, and, a phrase each, how those of the settings differ.
+    """Return the horizons that the joiners have written beside their positions, and in phrases how the settings differ.
 
     Where they have written none, those of the settings.
     """
@@ -348,7 +348,7 @@ def run_buffer(
 
 
 def buffer_config(settings: Settings, until_idle_s: float | None) -> "BufferConfig":
-    """Return a buffer's part of the settings; a buffer that ends when idle must write before it has waited for so long."""
+    """Return a buffer's part of the settings; one that ends when idle must write before that time."""
     from stream_scorer.services.streaming.buffer import BufferConfig
 
     own = settings.buffer

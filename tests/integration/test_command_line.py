@@ -25,7 +25,10 @@ def test_help_lists_every_command_that_is_there() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    words = "import sys; sys.argv = ['stream-scorer', '--help']\nfrom stream_scorer.cli import main\ntry:\n  main()\nfinally:\n  "
+    words = (
+        "import sys; sys.argv = ['stream-scorer', '--help']\nfrom stream_scorer.cli import main\ntry:\n  "
+        "main()\nfinally:\n  "
+    )
     shown = subprocess.run(
         [sys.executable, "-c", f"{words}print(*sys.modules, sep='|')"], capture_output=True, text=True, check=True
     )

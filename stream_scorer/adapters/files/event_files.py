@@ -1,4 +1,4 @@
-"""Events from files: JSON lines as they are, CSV and Parquet row by row as JSON objects, by the layout of their message."""
+"""Events from files: JSON lines unchanged, rows of CSV and Parquet as JSON objects by their message's layout."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -98,7 +98,7 @@ class Folder:
                 raise
 
     def _check_bytes(self, path: str, error: OSError) -> None:
-        """Raise UsageError where bytes that have arrived are no Parquet: Arrow raises the same for those as for a network."""
+        """Raise UsageError where the bytes are no Parquet: Arrow raises the same error for them as for a network."""
         try:
             pq.read_metadata(pa.BufferReader(self.read(path)))
         except (pa.ArrowException, OSError):

@@ -66,7 +66,7 @@ class OpenBandit:
         return _each(self.log, event)
 
     def examples(self) -> Iterator[LabelledExample]:
-        """Yield each row as it was logged: the item that was shown, its place, and the probability that it was shown there."""
+        """Yield each row as it was logged: the item shown, its place, and the probability that it was shown there."""
         offers = {offer.offer_id: offer for offer in self.offers()}
 
         def example(row: Mapping[str, str]) -> LabelledExample:

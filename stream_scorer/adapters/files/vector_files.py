@@ -1,4 +1,4 @@
-"""Vectors by id from files: a table with an id column and a column `vector`, or .npz with arrays `ids` and `vectors`."""
+"""Vectors by id from files: a table with columns of ids and `vector`, or .npz with arrays `ids` and `vectors`."""
 
 import zipfile
 import zlib

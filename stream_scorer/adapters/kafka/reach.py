@@ -1,4 +1,4 @@
-"""Waiting for brokers at a start: with the client's own reason at once, never longer than allowed, and open to a stop."""
+"""Waiting for brokers at a start: with the client's own reason at once, bounded, and ended by a request to stop."""
 
 import re
 import time

@@ -199,7 +199,10 @@ class AtLeastOnceSink:
             msg = f"writing: {kafka_error(error).str()}"
             raise FatalStreamError(msg) from error
         if left or self._outputs.failed():
-            msg = f"{left} of {len(outputs)} outputs were not written in {self._timeout_s} s; {self._outputs.failed() or 'no answer'}"
+            msg = (
+                f"{left} of {len(outputs)} outputs were not written in {self._timeout_s} s; "
+                f"{self._outputs.failed() or 'no answer'}"
+            )
             raise FatalStreamError(msg)
         try:
             source.commit(progress)

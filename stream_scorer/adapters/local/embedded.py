@@ -72,7 +72,7 @@ class EmbeddedBroker(StartedInWith):
 
 
 def _load() -> ctypes.CDLL:
-    """Return the librdkafka that the Kafka client uses, with the signatures of what we call (rdkafka.h, rdkafka_mock.h)."""
+    """Return the Kafka client's librdkafka, with the signatures of what we call (rdkafka.h, rdkafka_mock.h)."""
     library = ctypes.CDLL(_library_path())
     pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
     signatures: dict[str, tuple[list[type], type | None]] = {

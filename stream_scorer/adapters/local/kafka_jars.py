@@ -20,13 +20,14 @@ def java() -> str:
     path = shutil.which("java")
     if path is None:
         raise NotReady(
-            "a real Kafka needs Java 17 or newer, and there is no `java` on the PATH: install it (Debian: openjdk-17-jre-headless)"
+            "a real Kafka needs Java 17 or newer, and there is no `java` on the PATH: install it (Debian: "
+            "openjdk-17-jre-headless)"
         )
     return path
 
 
 def kafka_jars(*, kafka_home: Path | None, cache: Path) -> Path:
-    """Return a folder of Kafka's jars, downloaded to `cache` if need be: whole or not at all, once for all that ask together.
+    """Return a folder of Kafka's jars, downloaded to `cache` if need be: whole or not at all, once for all processes.
 
     Raises NotReady where neither a distribution, nor a cached copy, nor Maven is at hand.
     """
@@ -51,7 +52,8 @@ def _distribution(kafka_home: Path) -> Path:
     libs = kafka_home / "libs"
     if not any(libs.glob("kafka_*.jar")):
         raise NotReady(
-            f"KAFKA_HOME is {kafka_home}, but {libs} holds no kafka_*.jar: point it to an unpacked Apache Kafka 4 or unset it"
+            f"KAFKA_HOME is {kafka_home}, but {libs} holds no kafka_*.jar: point it to an unpacked Apache "
+            "Kafka 4 or unset it"
         )
     return libs
 
@@ -66,7 +68,8 @@ def _download(pom: Path, folder: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise NotReady(
-            "a real Kafka needs Maven once, to fetch its jars: install it (Debian: maven), or set KAFKA_HOME to an Apache Kafka 4"
+            "a real Kafka needs Maven once, to fetch its jars: install it (Debian: maven), or set "
+            "KAFKA_HOME to an Apache Kafka 4"
         )
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".download-") as temporary:
         jars = Path(temporary) / "jars"

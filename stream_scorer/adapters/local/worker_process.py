@@ -1,4 +1,4 @@
-"""The workers of `serve`: commands of ours as processes that end when we do, with health pages on the loopback address."""
+"""The workers of `serve`: our commands as processes that end when we do, with health pages on the loopback address."""
 
 import http.client
 import os

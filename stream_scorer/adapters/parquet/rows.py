@@ -119,7 +119,7 @@ def to_table(rows: Sequence[ExampleRow]) -> tuple[pa.Table, list[str]]:
 
 
 def _distinct(maps: Sequence[Features]) -> tuple[list[str], list[Features], pa.Array]:
-    """Return the distinct JSON texts, features of each, and which of them each row has: many rows show the same customer or offer."""
+    """Return the distinct JSON texts, features of each, and which of them each row has: many rows are of one offer."""
     place_of_text: dict[str, int] = {}
     place_of_map: dict[int, int] = {}
     kept: list[Features] = []

@@ -17,7 +17,7 @@ Z95 = 1.96
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What is drawn: rankings shown and accepted in each second (n,), and when each release served first, in seconds, with its label."""
+    """What is drawn: rankings shown and accepted in each second (n,), and the second and label of each release's start."""
 
     shown: Sequence[int]
     accepted: Sequence[int]
@@ -27,7 +27,7 @@ class Series:
 
 
 def draw_acceptance(series: Series, path: Path) -> None:
-    """Write a PNG: each point is the rate of the `SMOOTHED_S` seconds up to it, of one release, with its 95 % interval."""
+    """Write a PNG: each point is a release's rate over the `SMOOTHED_S` seconds up to it, with its 95 % interval."""
     import matplotlib as mpl
 
     mpl.use("Agg")  # no display is needed, and none is opened

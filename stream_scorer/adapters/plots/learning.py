@@ -1,4 +1,4 @@
-"""The picture of learning: AUC within customer over the number of labelled rows, between popularity and the true odds."""
+"""The picture of learning: AUC within customer by the number of labelled rows, between popularity and the true odds."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -84,7 +84,8 @@ def decode_chunks(manifest: ReleaseManifest, blobs: Iterable[bytes | None]) -> C
 def _check_head(manifest: ReleaseManifest, head: _ChunkHead, number: int) -> None:
     if (head.release_id, head.chunk) != (manifest.release_id, number):
         raise ReleaseError(
-            f"chunk {number} of release {manifest.release_id} says that it is chunk {head.chunk} of release {head.release_id}"
+            f"chunk {number} of release {manifest.release_id} says that it is chunk {head.chunk} of "
+            f"release {head.release_id}"
         )
 
 
@@ -123,7 +124,7 @@ def _joined(
 
 
 def _fragments(chunk: Tensors) -> list[bytes]:
-    """Return the offers' features, each one JSON object within the contract's kinds: they go onto rankings as they are."""
+    """Return the offers' features, each a JSON object of the contract's kinds: they are copied onto rankings."""
     text, ends = chunk["features"].tobytes(), chunk["features_end"].tolist()
     if ends != sorted(ends) or [0, *ends][-1] != len(text) or min(ends, default=0) < 0:
         raise ValueError("the ends of the features do not fit their text")

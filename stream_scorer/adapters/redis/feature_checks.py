@@ -1,4 +1,4 @@
-"""Features as they lie in the store, JSON that is copied onto rankings: held to the contract's kinds before they serve."""
+"""Features in the store, JSON that is copied onto rankings: checked for the contract's kinds before they serve."""
 
 from collections.abc import Sequence
 

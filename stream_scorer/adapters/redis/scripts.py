@@ -39,7 +39,7 @@ for i, key in ipairs(KEYS) do sizes[i] = redis.call('STRLEN', key) end
 return sizes
 """
 
-# KEYS: a hash; ARGV: the most bytes that are read, fields. Returns the fields' values, or how large they are if too large
+# KEYS: a hash; ARGV: the most bytes that are read, fields. Returns the fields' values, or their size if too large
 FIELDS = """
 local bytes = 0
 for i = 2, #ARGV do bytes = bytes + redis.call('HSTRLEN', KEYS[1], ARGV[i]) end
@@ -75,7 +75,9 @@ if stored ~= '{}' and redis.call('HGET', KEYS[2], 'progress_sha1') ~= redis.sha1
   return {'BEHIND', 'its progress is not what was written'}
 end
 local topic = redis.call('HGET', KEYS[2], 'topic')
-if topic and ARGV[5] ~= '' and topic ~= ARGV[5] then return {'BEHIND', 'it holds offers of another topic, ' .. topic} end
+if topic and ARGV[5] ~= '' and topic ~= ARGV[5] then
+    return {'BEHIND', 'it holds offers of another topic, ' .. topic}
+end
 local stated = 6 + 3 * tonumber(ARGV[4])
 for i = 6, stated - 1, 3 do
   local reached = progress[ARGV[i]] or 0

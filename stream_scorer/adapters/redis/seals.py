@@ -1,4 +1,4 @@
-"""Seals on JSON values: a digest of each, bound to what it belongs to, so that none is altered or moved without being noticed.
+"""Seals on JSON values: a digest of each, bound to what it belongs to, so that no change or move goes unnoticed.
 
 Without a key a seal is a SHA-256 and shows damage. With a key it is an HMAC-SHA-256, and shows whatever somebody
 without the key wrote.

@@ -1,4 +1,4 @@
-"""Columns of Parquet files, by the same table of types as text: Arrow's type names the category, and a column is converted whole."""
+"""Columns of Parquet files, by the same table of types as text: Arrow's type names the category of a whole column."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

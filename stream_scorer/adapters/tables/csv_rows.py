@@ -118,7 +118,7 @@ _TYPES = (_INTEGERS, _NUMBERS, _BOOL, _CellType(_is_list, msgspec.json.decode), 
 
 
 def own_value(kind: Kind, cell: str) -> object:
-    """Read a cell of a message's own column: as text where its kind takes text, else as the number or bool that it is."""
+    """Read a cell of a message's own column: as text where its kind takes text, else as a number or bool."""
     if "text" in kind.takes:
         return cell or None
     if cell.lower() in NULL_WORDS:

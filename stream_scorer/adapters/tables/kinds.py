@@ -15,7 +15,7 @@ from uuid import UUID
 
 from stream_scorer.core.wire.strict_json import INT64_MAX, INT64_MIN, Refusal, loads_strict
 
-TIME = "time"  # Arrow's timestamps and dates, which are milliseconds by then: their category is known by the column's type alone
+TIME = "time"  # Arrow's timestamps and dates, milliseconds by then: the column's type alone tells the category
 
 _CATEGORIES: dict[type, str] = {
     bool: "bool",

@@ -111,7 +111,7 @@ def vectors_layout(id_column: str) -> Layout:
 
 @dataclass(frozen=True, slots=True)
 class ReadingPlan:
-    """What to make of the columns of one file: the message's own, whole columns of features, and single features by side."""
+    """How the columns of a file are read: the message's own, columns of all features, and single features by side."""
 
     own: Mapping[str, Kind]
     whole: tuple[str, ...] = ()

@@ -45,7 +45,7 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 def chunked(
     numbered: Iterable[tuple[int, Row]], rows_max: int, size: Callable[[Row], int]
 ) -> Iterator[tuple[list[int], list[Row]]]:
-    """Yield numbers and rows in lists of at most `rows_max`, and of not much more than CHUNK_BYTES_MAX bytes by `size`."""
+    """Yield numbers and rows in lists of at most `rows_max`, and of about CHUNK_BYTES_MAX bytes by `size` at most."""
     numbers: list[int] = []  # two lists, since the garbage collector would look at a tuple a row again and again
     rows: list[Row] = []
     chunk_bytes = 0

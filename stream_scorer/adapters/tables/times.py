@@ -21,7 +21,8 @@ class SecondsCheck:
         if time_ms is not None and SECONDS_FROM <= time_ms <= SECONDS_TO and not self._is_said:
             self._is_said = True
             caution(
-                f"{self._file}: {self._column} looks like seconds ({time_ms}), but is read as milliseconds: multiply by 1000"
+                f"{self._file}: {self._column} looks like seconds ({time_ms}), but is read as "
+                "milliseconds: multiply by 1000"
             )
 
     def look_at(self, times_ms: npt.NDArray[np.int64]) -> None:

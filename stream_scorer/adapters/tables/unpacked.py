@@ -22,7 +22,8 @@ def check_unpacked(name: object, packed: int, unpacked: int, *, times_max: int, 
     allowed = times_max * packed if bytes_max is None else min(times_max * packed, bytes_max)
     if unpacked > max(SMALL_BYTES, allowed):
         raise UsageError(
-            f"{name} unpacks to {unpacked:,} bytes, at most {max(SMALL_BYTES, allowed):,} are read of a file of its size"
+            f"{name} unpacks to {unpacked:,} bytes, at most {max(SMALL_BYTES, allowed):,} are read of a "
+            "file of its size"
         )
 
 
@@ -43,7 +44,7 @@ def check_columns(name: object, packed: int, footer: "pq.FileMetaData") -> None:
 
 
 class UnpackedText(gzip.GzipFile):
-    """The text of a gzip file, counted line by line. Reading raises UsageError once there is more than text packs to."""
+    """The text of a gzip file, counted line by line. Raises UsageError for more than text of its size can unpack to."""
 
     def __init__(self, path: Path, raw: IO[bytes]) -> None:
         super().__init__(fileobj=raw, mode="rb")

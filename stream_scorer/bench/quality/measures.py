@@ -25,7 +25,7 @@ _BLOCK = 512
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A figure of a world; `new` is that of new offers, where there are any, and `missing` says why there is no figure."""
+    """A figure of a world; `new` is that of new offers, if any, and `missing` says why there is no figure."""
 
     world: str
     by: str
@@ -52,7 +52,8 @@ def measure_quality(worlds: Sequence[QualityWorld], say: Say) -> list[Measured]:
     measured: list[Measured] = []
     for world in worlds:
         say(
-            f"{world.name}: {len(world.log.customer):,} rows, {len(world.customers):,} customers, {len(world.offers):,} offers"
+            f"{world.name}: {len(world.log.customer):,} rows, {len(world.customers):,} customers, "
+            f"{len(world.offers):,} offers"
         )
         measured += [*_each(world)]
     return measured
@@ -94,7 +95,7 @@ def judged(world: QualityWorld, scores: Scores) -> tuple[float, float | None]:
     rows, catalog = world.judged, len(world.offers)
     if not world.ranks:
         return float(auc_within(rows.customer, scores, rows.accepted).auc or 0.0), None
-    # where customers accept again each row is a question, else all rows of a customer are one: scores are the same for them
+    # where customers accept again each row is a question, else a customer's rows are one: their scores are equal
     question = (
         np.arange(len(rows.customer)) if world.repeats else np.unique(rows.customer, return_inverse=True)[1].reshape(-1)
     )

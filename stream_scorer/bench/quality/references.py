@@ -88,7 +88,7 @@ def _dicts(world: QualityWorld, rows: SimulatedRows) -> list[dict[str, Any]]:
 
 
 def light_gbm(world: QualityWorld) -> Scores | None:
-    """Fit LightGBM: on features of both sides, or where customers take offers again on counts of a hundred candidates."""
+    """Fit LightGBM: on features of both sides, or on counts of a hundred candidates where acceptances repeat."""
     if world.ranks:
         return _over_candidates(world) if world.repeats else None
     lightgbm = _library("lightgbm", "lightgbm")

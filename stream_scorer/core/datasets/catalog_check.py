@@ -1,4 +1,4 @@
-"""How many labels are of offers that the catalog lacks: ids that were written in two ways match nowhere, and look like this."""
+"""How many labels are of offers that the catalog lacks: ids written in two ways match nowhere, and look like this."""
 
 from collections.abc import Sequence
 

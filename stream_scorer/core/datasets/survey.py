@@ -1,4 +1,4 @@
-"""A look at all labels and the catalog before anything is encoded: what the towers' inputs are, and what is odd about them."""
+"""A look at all labels and the catalog before anything is encoded: what the towers read, and what is odd about it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -92,11 +92,13 @@ class Surveyor:
             said.append(f"{outside:,} of {self._check.rows:,} labels are of offers that are not in the catalog")
         if rows_filled:
             said.append(
-                f"{rows_filled:,} of {self._check.rows:,} labels state no features of their offer: those of the catalog are taken"
+                f"{rows_filled:,} of {self._check.rows:,} labels state no features of their offer: those "
+                "of the catalog are taken"
             )
         if lacking := sorted(self._catalog_names - self._label_names):
             named = ", ".join(lacking[:_NAMED_MAX]) + (", …" if len(lacking) > _NAMED_MAX else "")
             said.append(
-                f"no label states these features of offers, which the catalog has, so that nothing is learned of them: {named}"
+                "no label states these features of offers, which the catalog has, so that nothing is "
+                f"learned of them: {named}"
             )
         return said

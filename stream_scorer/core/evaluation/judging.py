@@ -178,7 +178,7 @@ class _Closing:
 
 
 def _boundary_ms(data: TrainingSet, model: Model, share: float, *, keep_earlier: bool) -> int:
-    """Return the time from which rows are judged: behind the last that the model learned from, else that of the latest share."""
+    """Return the time from which rows are judged: after the last that the model learned from, else the latest share's."""
     times = data.request_time_ms
     latest = int(times[int(len(times) * (1 - share))])
     learned_until = model.facts.get("trained_until_ms")
@@ -186,7 +186,8 @@ def _boundary_ms(data: TrainingSet, model: Model, share: float, *, keep_earlier:
         return latest
     if learned_until >= times[-1]:
         raise UsageError(
-            f"the model learned from rows up to {learned_until} ms, and no label is later; judge it by others, and give --seen"
+            f"the model learned from rows up to {learned_until} ms, and no label is later; judge it by "
+            "others, and give --seen"
         )
     return latest if keep_earlier and learned_until < times[0] else learned_until + 1
 
@@ -218,7 +219,7 @@ def _known_source(data: TrainingSet, source: ExampleSource, offer_ids: Sequence[
 def _known(
     data: TrainingSet, was_there: tuple[Places, Places], acceptances: KnownAcceptances, contexts: Contexts
 ) -> KnownBefore:
-    """Put together what rows of customers and offers (-1: none that is judged), and acceptances among them, make known."""
+    """Return what rows of customers and offers (-1: not judged), and the acceptances among them, make known."""
     customers, offers = np.zeros(len(data.customer_ids), bool), np.zeros(len(data.catalog), bool)
     for seen, place in zip((customers, offers), was_there, strict=True):
         seen[place[place >= 0]] = True

@@ -113,7 +113,7 @@ def within_customer(judged: ScoredRows, rng: np.random.Generator) -> WithinCusto
 
 
 def auc_beside(data: TrainingSet, rows: Places, scores: Floats, trivial: TrivialRankings) -> Beside | None:
-    """Return the AUC within customers of scores (n,) of some rows beside trivial ones; None: no customer has both labels."""
+    """Return the AUC within customers of scores (n,) beside trivial ones; None: no customer has both labels."""
     who, accepted = data.who[rows], data.accepted[rows]
 
     def each(of: npt.NDArray[np.floating]) -> Floats:

@@ -107,7 +107,10 @@ def cautions_of(coverage: FeatureCoverage) -> list[str]:
     found = [
         (
             lacking,
-            f"{len(lacking)} of {len(coverage.read)} {side} features that the model reads are missing, of {rows:,} rows",
+            (
+                f"{len(lacking)} of {len(coverage.read)} {side} features that the model reads are missing, of "
+                f"{rows:,} rows"
+            ),
         ),
         (kinds, f"{side} features of another kind than the model reads"),
         (unknown, f"{side} features that the model does not read"),

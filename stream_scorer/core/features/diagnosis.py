@@ -111,7 +111,8 @@ def _leak(column: ColumnFacts, evidence: Evidence) -> list[str]:
     if evidence.auc < LEAK_AUC:
         return []
     said = (
-        f"{column.name} alone separates accepted rows from others (AUC {evidence.auc:.3f}): is it known before the customer "
+        f"{column.name} alone separates accepted rows from others (AUC {evidence.auc:.3f}): is it known "
+        "before the customer "
         f"answers? If not, leave it out by --read {column.name}=off"
     )
     return [said]
@@ -142,7 +143,10 @@ def _numeric_text(column: ColumnFacts, asked: ReadAs | None) -> Decided:
             f"--read {column.name}=number reads them as numbers"
         )
         return Decided("string", cautions=() if len(column.texts) == 1 else (said,))
-    said = f"{column.name}: its texts are numbers ({example}), and are read as such; --read {column.name}=category keeps them as text"
+    said = (
+        f"{column.name}: its texts are numbers ({example}), and are read as such; --read "
+        f"{column.name}=category keeps them as text"
+    )
     return Decided("number", "text", cautions=() if asked else (said,))
 
 
@@ -151,7 +155,8 @@ def _nearly(column: ColumnFacts, numbers: float, dates: float) -> list[str]:
         if share >= _MOSTLY:
             other = next(text for text in column.texts if parse(text) is None)
             said = (
-                f"{column.name}: {share:.0%} of its texts are {what}, but not all, such as {_shown(other)}: read as text; "
+                f"{column.name}: {share:.0%} of its texts are {what}, but not all, such as "
+                f"{_shown(other)}: read as text; "
                 "write null in place of those"
             )
             return [said]
@@ -253,12 +258,14 @@ def _sentinel_cautions(column: ColumnFacts, sure: tuple[float, ...], unsure: tup
     if sure:
         rows = sum(column.odd[value] for value in sure)
         said.append(
-            f"{column.name}: {_listed(sure)} ({rows:,} of {column.rows:,}) stands for a missing value, since {usual}, and is read "
+            f"{column.name}: {_listed(sure)} ({rows:,} of {column.rows:,}) stands for a missing value, "
+            f"since {usual}, and is read "
             f"as missing; --read {column.name}=number reads it as a number"
         )
     if unsure:
         said.append(
-            f"{column.name}: does {_listed(unsure)} stand for a missing value? {usual}: read as a number; write null instead"
+            f"{column.name}: does {_listed(unsure)} stand for a missing value? {usual}: read as a number; "
+            "write null instead"
         )
     return said
 

@@ -1,4 +1,4 @@
-"""Turns feature dicts of one side, customers or offers, into arrays: the only way to do so, in training and in serving."""
+"""Turns feature dicts of a side, customers or offers, into arrays: the only way, in training and in serving."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field

@@ -350,7 +350,7 @@ def _vocabulary(counts: Counter[str | bool], count_min: int, options: SpecOption
 
 
 def _buckets(distinct: int, options: SpecOptions) -> int:
-    """A power of two near a quarter of the distinct values: unseen values share rows, so that each row learns from several."""
+    """A power of two near a quarter of the distinct values: unseen values share rows, each of which several values train."""
     return int(min(options.buckets_max, max(4, 2 ** round(np.log2(max(distinct, 1) / 4)))))
 
 

@@ -1,4 +1,4 @@
-"""Judges rankings of the catalog by held-out questions: the model's and the trivial ones, for all and for what is new."""
+"""Judges rankings of the catalog by held-out questions: the model's and the trivial ones, for all and for new ones."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -136,7 +136,7 @@ def quality(questions: Questions, tops: Places, wanted: AcceptedPairs | None = N
 
 
 def by_customer(values: Floats, who: Places) -> Floats:
-    """Return the mean of values (n, …) of each customer 0..C-1 (C, …): customers with many requests weigh as others do."""
+    """Return the mean of values (n, …) of each customer 0..C-1 (C, …): all customers weigh the same."""
     sums = np.zeros((int(who.max(initial=-1)) + 1, *values.shape[1:]))
     np.add.at(sums, who, values)
     counts = np.bincount(who).reshape(-1, *[1] * (values.ndim - 1))

@@ -1,4 +1,4 @@
-"""Rankings that cost nothing to make, which a model must beat: popularity, by context too, and each customer's habits."""
+"""Rankings that cost nothing to make, which a model must beat: popularity, also by context, and customers' habits."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ class TrivialRankings:
         return found
 
     def of_rows(self, data: TrainingSet, rows: Places, measure: Callable[[Scores], float]) -> dict[str, Scores]:
-        """Return the trivial scores of some labelled rows (n,), popularity first; `measure` says which context is best."""
+        """Return the trivial scores of some labelled rows (n,), popularity first; `measure` tells the best context."""
         place = data.catalog_of[data.offer[rows]].astype(np.int64)
         ties = np.where(place >= 0, self.fraction[place], np.float32(0))
         found = {POPULARITY: np.where(place >= 0, self.popularity[place], np.float32(0))}

@@ -117,7 +117,7 @@ class Catalog:
         return self.merged(Catalog.of(self.release_id, [offer for offer, _ in stated], vectors), withdrawn=withdrawn)
 
     def merged(self, stated: "Catalog", *, withdrawn: Sequence[OfferId]) -> "Catalog":
-        """Return a catalog in which the stated offers take the place of those with their ids, and the withdrawn are gone."""
+        """Return a catalog in which the stated offers replace those with their ids, and the withdrawn are gone."""
         gone = [self.index[offer_id] for offer_id in withdrawn if offer_id in self.index]
         restated = [self.index[offer_id] for offer_id in stated.offer_ids if offer_id in self.index]
         if not gone and len(restated) == len(stated):
@@ -168,5 +168,6 @@ def _check(
     wrong = ~(lengths <= LENGTH_MAX)
     if wrong.any():
         raise BadModel(
-            f"offer vectors must be L2-normalised: {np.count_nonzero(wrong)} of {rows} are not finite or longer than {LENGTH_MAX}"
+            f"offer vectors must be L2-normalised: {np.count_nonzero(wrong)} of {rows} are not finite or "
+            f"longer than {LENGTH_MAX}"
         )

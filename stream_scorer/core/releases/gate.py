@@ -62,7 +62,7 @@ def _faults_of_facts(model: Model) -> list[str]:
 
 
 def missing_offers(serving: Sequence[str], next_ids: Sequence[str]) -> list[str]:
-    """Say that a release would drop more than half of the offers that are served now: a catalog that was cut off looks like this."""
+    """Refuse a release without more than half of the offers that serve now: it looks like a catalog that was cut off."""
     kept = set(next_ids)
     missing = [offer_id for offer_id in serving if offer_id not in kept]
     if len(missing) <= MISSING_SHARE_MAX * len(serving):
@@ -95,7 +95,8 @@ def verify(catalog: Catalog, item_tower: Tower) -> None:
     if different.any():
         named = _named(catalog, rows[different])
         raise ReleaseError(
-            f"{different.sum()} of {len(rows)} stored vectors are not what the item tower makes, by up to {apart.max():.2g}: {named}"
+            f"{different.sum()} of {len(rows)} stored vectors are not what the item tower makes, by up to "
+            f"{apart.max():.2g}: {named}"
         )
 
 
@@ -106,7 +107,8 @@ def _offer_faults(catalog: Catalog, errors: Sequence[RowError]) -> list[str]:
     if errors:
         first = f"{catalog.offer_ids[errors[0].index]}: {errors[0].message}"
         faults.append(
-            f"{len(errors)} of {len(catalog)} offers have features that the item tower cannot read; the first is {first}"
+            f"{len(errors)} of {len(catalog)} offers have features that the item tower cannot read; the "
+            f"first is {first}"
         )
     return faults
 
@@ -124,7 +126,10 @@ def _vector_faults(catalog: Catalog) -> list[str]:
     cosine = float(np.linalg.norm(vectors.mean(axis=0, dtype=np.float64))) if len(catalog) else 0.0
     if cosine > COLLAPSED_COSINE and len(set(catalog.fragments)) > 1:
         return [
-            f"the offer vectors have collapsed: their mean cosine with their mean is {cosine:.6f}, at most {COLLAPSED_COSINE}"
+            (
+                f"the offer vectors have collapsed: their mean cosine with their mean is {cosine:.6f}, at most "
+                f"{COLLAPSED_COSINE}"
+            )
         ]
     return []
 
@@ -146,7 +151,8 @@ def _golden_faults(model: Model) -> list[str]:
             difference = float(np.abs(made - np.array(rows["outputs"])).max())
             if not difference <= GOLDEN_MAX:
                 faults.append(
-                    f"the {name} differs by up to {difference:.2g} on golden rows from the engine's own, at most {GOLDEN_MAX}"
+                    f"the {name} differs by up to {difference:.2g} on golden rows from the engine's own, "
+                    f"at most {GOLDEN_MAX}"
                 )
     return faults
 

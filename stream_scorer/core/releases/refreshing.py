@@ -26,7 +26,7 @@ _ID: TypeAdapter[str] = TypeAdapter(Id)
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The changes of a batch, at most one an offer, what could not be read or embedded, and which features were stated."""
+    """The changes of a batch, at most one for an offer, what could not be read or embedded, and the features stated."""
 
     changes: list[OfferChange]
     dead_letters: list[DeadLetter]

@@ -33,7 +33,8 @@ class GivenVectors:
         wrong = np.flatnonzero(~np.isfinite(self.vectors).all(axis=1) | (np.abs(self.vectors).max(axis=1) == 0))
         if wrong.size:
             raise BadModel(
-                f"{wrong.size} of {len(self.ids)} vectors are zero or not finite; the first is of {self.ids[wrong[0]]!r}"
+                f"{wrong.size} of {len(self.ids)} vectors are zero or not finite; the first is of "
+                f"{self.ids[wrong[0]]!r}"
             )
 
     @property
@@ -56,7 +57,8 @@ class GivenTower(Tower):
         """Refuse vectors of another length than the tower's, with BadModel."""
         if self.given.vectors.shape[1] != self.otherwise.dim:
             raise BadModel(
-                f"the vectors have {self.given.vectors.shape[1]} numbers, the tower for the rest gives {self.otherwise.dim}"
+                f"the vectors have {self.given.vectors.shape[1]} numbers, the tower for the rest gives "
+                f"{self.otherwise.dim}"
             )
 
     @staticmethod

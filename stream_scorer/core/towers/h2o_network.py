@@ -58,7 +58,8 @@ class H2oNetwork:
             raise BadModel(f"the categorical encoding must be one of {', '.join(ENCODINGS)}, got {self.encoding}")
         if self.activation.removesuffix(_DROPOUT) not in _ACTIVATIONS:
             raise BadModel(
-                f"the activation must be one of {', '.join(_ACTIVATIONS)}, with or without dropout, got {self.activation}"
+                f"the activation must be one of {', '.join(_ACTIVATIONS)}, with or without dropout, got "
+                f"{self.activation}"
             )
         _check_offsets(self)
         _check_norms(self)
@@ -157,7 +158,8 @@ def _check_arrays(network: H2oNetwork) -> None:
     width, per_unit = network.offsets[-1] + len(network.numbers), 2 if network.activation.startswith("Maxout") else 1
     if not len(network.weights) == len(network.biases) == len(network.dropout) > 0:
         raise BadModel(
-            f"{len(network.weights)} layers of weights, {len(network.biases)} of biases, {len(network.dropout)} dropout ratios"
+            f"{len(network.weights)} layers of weights, {len(network.biases)} of biases, "
+            f"{len(network.dropout)} dropout ratios"
         )
     for number, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
         if weight.shape != (len(bias), width) or len(bias) % per_unit:

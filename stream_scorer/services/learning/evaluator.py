@@ -128,13 +128,16 @@ def reason_incomparable(figures: ModelFigures) -> str | None:
     """Say why a comparison with popularity says nothing here; None where it does."""
     if figures.self_selected > SELF_SELECTED_MAX:
         return (
-            f"{figures.self_selected:.0%} of the judged rows were ranked by this very model: customers could accept only what it"
-            " showed them, which makes it look better than it is; the off-policy estimates correct for that, where the log has"
+            f"{figures.self_selected:.0%} of the judged rows were ranked by this very model: customers "
+            "could accept only what it"
+            " showed them, which makes it look better than it is; the off-policy estimates correct for "
+            "that, where the log has"
             " propensities (rank.exploration)"
         )
     if not figures.popularity_known:
         return (
-            "no acceptance is earlier than the judged labels, so that nothing is known of popularity or of what customers had"
+            "no acceptance is earlier than the judged labels, so that nothing is known of popularity or of "
+            "what customers had"
             " accepted before: give earlier labels, or --seen"
         )
     return None
@@ -143,7 +146,7 @@ def reason_incomparable(figures: ModelFigures) -> str | None:
 def quality_facts(
     model: Model, offers: Sequence[Offer], labels: ExampleSource, *, held_out: float
 ) -> dict[str, object]:
-    """Return the facts by which the gate compares a model with popularity, measured on labels that it did not learn from."""
+    """Return the facts by which the gate compares a model with popularity, on labels that it did not learn from."""
     judged = judge(model, offers, FilledExamples(labels, offers), None, held_out=held_out, keep_earlier=True)
     found = {"held_out_auc": judged.scores(), "popularity_auc": judged.popularity}
     facts: dict[str, object] = {}

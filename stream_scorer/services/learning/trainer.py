@@ -70,7 +70,8 @@ def check_history(lesson: Lesson, options: TrainOptions) -> None:
     if options.history and (len(spec.slots) != 1 or spec.numbers):
         read = ", ".join(spec.feature_names[:_NAMED_MAX]) + (", …" if len(spec.feature_names) > _NAMED_MAX else "")
         raise UsageError(
-            f"--history would do nothing: it is for customers of whom only ids are known, and these have features ({read})"
+            "--history would do nothing: it is for customers of whom only ids are known, and these have "
+            f"features ({read})"
         )
 
 

@@ -13,7 +13,7 @@ _OF_WHOLE_TRIALS = {"dim", "hidden", "learning_rate", "epochs"}
 
 
 def settings_to_try(recipe: Recipe, lesson: Lesson, *, shortened: bool) -> list[tuple[str, Values]]:
-    """Return what is searched, the most telling first: a name, and its values in order around where the search stands."""
+    """Return what is searched, the most telling first: a name, and its values in order around the present one."""
     found = _settings(recipe, lesson)
     return [(name, values) for name, values in found if not (shortened and name in _OF_WHOLE_TRIALS)]
 

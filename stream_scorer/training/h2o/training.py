@@ -65,7 +65,8 @@ def train_tower(h2o: Any, table: H2oTable, options: H2oOptions, folder: Path) ->
     difference = parity(tower, golden, outputs)
     if not difference <= DIFFERENCE_MAX:
         raise BadModel(
-            f"the {table.side}s' tower differs from H2O by {difference:.2g} on golden rows, at most {DIFFERENCE_MAX} is allowed"
+            f"the {table.side}s' tower differs from H2O by {difference:.2g} on golden rows, at most "
+            f"{DIFFERENCE_MAX} is allowed"
         )
     stored = {**golden, "outputs": outputs.tolist()}
     return H2oTrained(tower, stored, difference, float(model.auc(valid=True)), round(model.actual_params["epochs"]))

@@ -81,7 +81,10 @@ def test_repeated_lines_of_the_client_pass_once() -> None:
     client_log = ClientLog()
     with capture_logs() as events:
         for after_ms in (3, 14):
-            line = f"[thrd:b:1/bootstrap]: b:1/bootstrap: Connect failed: Connection refused (after {after_ms}ms in state CONNECT)"
+            line = (
+                f"[thrd:b:1/bootstrap]: b:1/bootstrap: Connect failed: Connection refused (after {after_ms}ms "
+                "in state CONNECT)"
+            )
             client_log.log(30, "%s [%s] %s", "FAIL", "rdkafka#producer-1", line)
     assert [(event["event"], event["log_level"]) for event in events] == [("kafka_client", "warning")]
     assert client_log.reason == "b:1/bootstrap: Connect failed: Connection refused (after 14ms in state CONNECT)"

@@ -90,7 +90,10 @@ def test_a_model_of_ids_alone_is_never_blind() -> None:
 def test_cautions_name_what_is_missing_with_shares_of_another_kind_and_unknown() -> None:
     rows = [{"Age": 1, "city": 7}, *[{**WHOLE, "city": "Rome"}] * 3]
     assert cautions_of(covered(*rows)) == [
-        "3 of 4 customer features that the model reads are missing, of 4 rows: 'age' (25%), 'taken' (25%), 'taste' (25%)",
+        (
+            "3 of 4 customer features that the model reads are missing, of 4 rows: 'age' (25%), 'taken' (25%), "
+            "'taste' (25%)"
+        ),
         "customer features of another kind than the model reads: 'city' (1)",
         "customer features that the model does not read: 'Age'",
     ]
