@@ -1,4 +1,4 @@
-"""The librdkafka keys that a user may not set: those by which the ring keeps its promises, and those with a setting of their own."""
+"""The librdkafka keys that a user may not set: those that delivery depends on, or that have a setting of their own."""
 
 from collections.abc import Iterable
 

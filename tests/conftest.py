@@ -22,7 +22,7 @@ from stream_scorer.topic_plan import topic_specs
 from stream_scorer.topic_settings import TopicSettings
 from tests.waiting import wait_for
 
-# Machines are busy and slow at times: how long an example takes says nothing about it. The same examples each time, so that a change
+# Machines are busy at times: how long an example takes says nothing. The same examples each time, so that a change
 # and not luck turns a test red; `pytest --hypothesis-profile search` draws new ones.
 _PATIENT = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True)
 hypothesis.settings.register_profile("search", _PATIENT)
@@ -69,7 +69,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[str]:
-    """Bootstrap servers of a real Kafka: `TEST_KAFKA`, else one started here. None to be had is an error, never a skip."""
+    """Bootstrap servers of a real Kafka: `TEST_KAFKA`, else one started here. Without one it fails, and never skips."""
     given = os.environ.get("TEST_KAFKA")
     if given:
         yield given

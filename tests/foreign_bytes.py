@@ -1,4 +1,4 @@
-"""Strategies for what somebody else may have put in a value's place: any bytes, damaged bytes, and other JSON of its shape."""
+"""Strategies for what others may have put in a value's place: any bytes, damaged bytes, and other JSON of its shape."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 ODD: list[Any] = [
-    None, True, -1, 0, 1, 63, 65_537, 2**31, 2**63, 10**30, 0.5, 1e300, "", "x", "\0", "r-0", [], [None], ["a", "a"], {}, {"x": []},
+    None, True, -1, 0, 1, 63, 65_537, 2**31, 2**63, 10**30, 0.5, 1e300,
+    "", "x", "\0", "r-0", [], [None], ["a", "a"], {}, {"x": []},
     [[[[]]]],
 ]  # fmt: skip
 

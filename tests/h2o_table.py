@@ -1,4 +1,4 @@
-"""Makes docs/h2o-parity.md of what the H2O tests measured: `python -m tests.h2o_table junit.xml > docs/h2o-parity.md`."""
+"""Makes docs/h2o-parity.md of what the H2O tests measured: `python -m tests.h2o_table junit.xml`."""
 
 import json
 import re

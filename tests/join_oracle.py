@@ -1,4 +1,4 @@
-"""The right labels from the whole set of records at once, and a history of events whose times jump back by less than allowed."""
+"""The right labels from all records at once, and a history of events whose times jump back by less than allowed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ OfferLabel = tuple[int | None, str | None, int | None]
 
 @dataclass(frozen=True)
 class Event:
-    """A record of `topic` ("rankings" or "outcomes") about an event at `time_ms`, in the order in which it is written."""
+    """A record of `topic` ("rankings" or "outcomes") about an event at `time_ms`, in the order of writing."""
 
     topic: str
     time_ms: int
@@ -48,7 +48,7 @@ def oracle(events: Sequence[Event], horizons: Horizons) -> tuple[dict[str, tuple
 
 
 def _final(answers: Sequence[tuple[bool, int]], closes_ms: int) -> OfferLabel:
-    """Return the label once nothing can change it: an acceptance wins, then a decline within the window, each the earliest."""
+    """Return the final label: the earliest acceptance wins, else the earliest decline within the window."""
     for accepted, time_ms in sorted(answers, key=lambda answer: (not answer[0], answer[1])):
         if accepted:
             return 1, ("late_acceptance" if time_ms > closes_ms else "accepted"), time_ms
@@ -63,7 +63,8 @@ def ranking(request_id: str, customer_id: str, time_ms: int) -> dict[str, Any]:
         for n in range(OFFERS)
     ]
     return {
-        "request_id": request_id, "customer_id": customer_id, "event_time_ms": time_ms, "release_id": "r", "status": "ranked",
+        "request_id": request_id, "customer_id": customer_id, "event_time_ms": time_ms,
+        "release_id": "r", "status": "ranked",
         "eligible_count": OFFERS, "excluded": {}, "features": {"age": 3.0}, "offers": offers,
     }  # fmt: skip
 
@@ -78,7 +79,7 @@ def outcome(
 
 
 def history(seed: int, requests: int, horizons: Horizons, *, start_ms: int, gap_ms: float) -> list[Event]:
-    """Draw requests and their answers: doubled, shuffled, early, late, unknown, and about offers that were not ranked."""
+    """Draw requests and answers: doubled, shuffled, early, late, unknown, and about offers that were not ranked."""
     rng = np.random.default_rng(seed)
     jitter_ms = horizons.disorder_ms  # excluded: event times jump back by less
     steps = rng.exponential(gap_ms, requests)
@@ -102,7 +103,8 @@ def _about(rng: np.random.Generator, number: int, time_ms: int, horizons: Horizo
         )
         value = outcome(
             f"{number}-{answer}", request_id if rng.random() > 0.02 else f"lost-{number}", customer_id,
-            int(rng.choice(OFFERS + 1, p=[0.4, 0.3, 0.28, 0.02])), accepted=bool(rng.random() < 0.5), time_ms=answered_ms, asked_ms=time_ms,
+            int(rng.choice(OFFERS + 1, p=[0.4, 0.3, 0.28, 0.02])),
+            accepted=bool(rng.random() < 0.5), time_ms=answered_ms, asked_ms=time_ms,
         )  # fmt: skip
         for _ in range(1 + int(rng.random() < 0.1)):
             yield Event("outcomes", answered_ms, answered_ms + int(rng.integers(0, jitter_ms)), value)

@@ -1,6 +1,6 @@
 """The two policies of the Open Bandit Dataset's logs, as tables for `evaluate --policy`.
 
-The Beta priors of its Bernoulli Thompson sampling for the campaign "men" are those that were published with it: st-tech/zr-obp,
+The Beta priors of its Bernoulli Thompson sampling for the campaign "men" were published with it: st-tech/zr-obp,
 Apache-2.0 (Saito et al., arXiv:2008.07146).
 """
 
@@ -15,10 +15,12 @@ Floats = npt.NDArray[np.float64]
 
 PLACES, DRAWS, BLOCK = 3, 200_000, 10_000
 ALPHA = (
-    47, 8, 62, 142, 3, 6, 100, 48, 23, 71, 61, 13, 16, 518, 30, 7, 4, 23, 8, 10, 11, 11, 18, 121, 11, 4, 32, 30, 9, 22, 6, 23, 5, 54,
+    47, 8, 62, 142, 3, 6, 100, 48, 23, 71, 61, 13, 16, 518, 30, 7, 4, 23, 8, 10, 11, 11, 18, 121,
+    11, 4, 32, 30, 9, 22, 6, 23, 5, 54,
 )  # fmt: skip
 BETA = (
-    12198, 3566, 15993, 35522, 2367, 3100, 24665, 13210, 7061, 18061, 17449, 5644, 6787, 111326, 8776, 3334, 2271, 7389, 2659, 3665, 4724,
+    12198, 3566, 15993, 35522, 2367, 3100, 24665, 13210, 7061, 18061, 17449, 5644, 6787, 111326,
+    8776, 3334, 2271, 7389, 2659, 3665, 4724,
     3561, 5085, 27407, 4601, 2923, 8897, 8654, 4000, 6580, 3174, 6766, 2602, 14506,
 )  # fmt: skip
 
@@ -29,7 +31,7 @@ def at_random(offers: Sequence[Offer]) -> dict[int, Floats]:
 
 
 def thompson(offers: Sequence[Offer], *, draws: int = DRAWS, seed: int = 0) -> dict[int, Floats]:
-    """Return, for each place, how often each item is drawn there: the items with the largest draws of their Betas, in order."""
+    """Return, for each place, how often each item is drawn there: the largest draws of the items' Betas, in order."""
     rng = np.random.default_rng(seed)
     counts = np.zeros((PLACES, len(ALPHA)))
     for _ in range(draws // BLOCK):

@@ -31,11 +31,11 @@ def write_log(folder: Path, *, rows: int, clicks: int, items: int = 34, seed: in
 
 def _row(number: int, items: int, rng: np.random.Generator, *, click: bool) -> dict[str, object]:
     day, second = divmod(number * 60, 86_400)
-    stamp = f"2019-11-{24 + day:02}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}.{number % 1_000_000:06}+00:00".replace(
-        "T", " "
-    )
+    clock = f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}.{number % 1_000_000:06}"
+    stamp = f"2019-11-{24 + day:02}T{clock}+00:00".replace("T", " ")
     return {
-        "": number, "timestamp": stamp, "item_id": rng.integers(items), "position": rng.integers(1, 4), "click": int(click),
+        "": number, "timestamp": stamp, "item_id": rng.integers(items), "position": rng.integers(1, 4),
+        "click": int(click),
         "propensity_score": 1 / items, **_hashes("user_feature", (0, 1, 2, 3), rng),
         **{f"user-item_affinity_{item}": float(rng.integers(3)) for item in range(items)},
     }  # fmt: skip

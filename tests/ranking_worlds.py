@@ -26,7 +26,7 @@ def unit_vectors(rows: int, dim: int, seed: int = 0) -> NDArray[np.float64]:
 
 
 def coarse_vectors(rows: int, dim: int, seed: int = 0) -> NDArray[np.float64]:
-    """Return vectors of few different values, exact in any order of summation: the source of ties. None is longer than 1."""
+    """Return vectors of few values, exact in any order of summation: the source of ties. None is longer than 1."""
     return np.asarray(np.random.default_rng(seed).integers(-1, 2, (rows, dim)) / (4 * dim))
 
 

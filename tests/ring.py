@@ -171,7 +171,8 @@ def request(number: int, **changes: object) -> dict[str, Any]:
 
 def acceptance(number: int, offer_id: str, *, accepted: bool = True, **changes: object) -> dict[str, Any]:
     return {
-        "acceptance_id": f"a-{number}-{offer_id}", "request_id": f"q-{number}", "customer_id": f"c-{number % 97}", "offer_id": offer_id,
+        "acceptance_id": f"a-{number}-{offer_id}", "request_id": f"q-{number}",
+        "customer_id": f"c-{number % 97}", "offer_id": offer_id,
         "accepted": accepted, "event_time_ms": START_MS + number + 500, **changes,
     }  # fmt: skip
 

@@ -71,15 +71,15 @@ def train(
     spectral: Annotated[
         str,
         typer.Option(
-            help="Take the vectors of ids alone from a decomposition of who accepted what: auto, on or off; auto does so"
-            " where ids hardly meet."
+            help="Take the vectors of ids alone from a decomposition of who accepted what: auto, on or off; "
+            "auto does so where ids hardly meet."
         ),
     ] = "auto",
     history: Annotated[
         bool,
         typer.Option(
             "--history",
-            help="Let a customer's id begin at the mean of the offers accepted; for customers of whom nothing but ids is known.",
+            help="Let a customer's id begin at the mean of the offers accepted; for customers known by ids alone.",
         ),
     ] = False,
     refit: Annotated[
@@ -113,8 +113,8 @@ def train(
         list[str] | None,
         typer.Option(
             show_default=False,
-            help="How a feature is read where its values mislead: offer.genre=category, customer.age=number, offer.bought=off. "
-            "May be given again.",
+            help="How a feature is read where its values mislead: offer.genre=category, customer.age=number, "
+            "offer.bought=off. May be given again.",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes a GPU where there is one.")] = "auto",

@@ -112,10 +112,10 @@ def fit(
 ) -> Fitted:
     """Train until the held-out figure stops improving, and return the towers of the best epoch.
 
-    Training stops `patience` epochs after the best one, or where `report` returns True. `first` is a finished training by
-    the same options, from which only what comes after it goes on. The same data, options and number of threads give the same
-    towers. Raises UsageError when there is too little to learn from, and for an ensemble whose towers read more than an
-    id.
+    Training stops `patience` epochs after the best one, or where `report` returns True. `first` is a finished
+    training by the same options, from which only what comes after it goes on. The same data, options and number of
+    threads give the same towers. Raises UsageError when there is too little to learn from, and for an ensemble
+    whose towers read more than an id.
     """
     positives = int(lesson.data.accepted.sum())
     if positives < _POSITIVES_MIN:

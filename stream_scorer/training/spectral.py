@@ -71,7 +71,7 @@ class AcceptedMatrix:
 
 
 class Spectrum:
-    """The leading singular vectors of the matrix with entries 1 / sqrt(acceptances of the row * of the column), smoothed.
+    """The leading singular vectors of the matrix with entries 1 / sqrt(acceptances of row * of column), smoothed.
 
     The normalisation is that of graph convolutions (Shen et al. 2021, doi:10.1145/3459637.3482264), the smoothing that
     of Peng et al. 2022, doi:10.1145/3511808.3557462.

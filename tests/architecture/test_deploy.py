@@ -1,4 +1,4 @@
-"""What is deployed fits what is built: commands, settings, files and versions. (Parsed here; docker itself is not needed.)"""
+"""What is deployed fits what is built: commands, settings, files and versions; parsed here, without docker."""
 
 import re
 import shlex

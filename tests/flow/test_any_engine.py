@@ -1,4 +1,4 @@
-"""Towers of any engine as a model: programs, vectors alone, and vectors before a tower, evaluated and scored as any other."""
+"""Towers of any engine as a model: programs, vectors, and vectors before a tower, evaluated and scored as any other."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Commands on files that were damaged: they end with 0, 1 or 2 and a sentence, whatever the bytes are, and never with a traceback."""
+"""Commands on damaged files: they end with 0, 1 or 2 and a sentence, whatever the bytes are, never with a traceback."""
 
 import json
 import shutil

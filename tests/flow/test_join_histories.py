@@ -1,4 +1,4 @@
-"""Generated histories through the join, with batches cut anywhere and the process stopped anywhere, against an oracle."""
+"""Generated histories through the join, batches cut and the process stopped anywhere, against an oracle."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -31,7 +31,7 @@ START_MS = 1_000
 
 @st.composite
 def histories(draw: st.DrawFn, *, jitter_ms: int = HORIZONS.disorder_ms - 1) -> list[Event]:
-    """Requests and answers, early, late, doubled and unknown, whose times jump back by less than the disorder allowed."""
+    """Requests and answers, early, late, doubled and unknown, whose times jump back by less than the disorder."""
     # by all that is allowed, and not at all: records that overtake each other by most
     jitter = st.one_of(st.sampled_from([0, jitter_ms]), st.integers(0, jitter_ms))
     gap = st.one_of(st.integers(0, 30), st.integers(0, 120))
@@ -204,7 +204,7 @@ def test_customers_sharing_ids_share_no_labels(
 
 @st.composite
 def histories_with_erasure(draw: st.DrawFn) -> tuple[list[Event], list[Event], Event]:
-    """The events of a customer c, those of a customer d, and the erasure of d up to some time, read any time after it."""
+    """The events of customers c and d, and the erasure of d up to some time, read any time after it."""
     to_ms = draw(st.integers(START_MS, START_MS + 1_200))
     erasure = Event("outcomes", to_ms, to_ms + draw(st.integers(0, 1_500)), {"customer_id": "d", "erased_to_ms": to_ms})
     return draw(histories()), [about("d", event) for event in draw(histories())], erasure

@@ -1,4 +1,4 @@
-"""What each of two policies earns, told from the other one's log of a real shop: the Open Bandit Dataset, campaign "men"."""
+"""What each of two policies earns, by the other's log of a real shop: the Open Bandit Dataset, campaign "men"."""
 
 import os
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_the_logging_policy_earns_what_was_logged(tmp_path: Path) -> None:
         assert found[name]["value"] == pytest.approx(0.1), name
 
 
-# measured apart from this code, on the same two files: value and interval in percent, effective sample size, largest weight
+# measured apart from this code, on the same files: value and interval in percent, effective sample size, largest weight
 PUBLISHED: dict[str, dict[str, Any]] = {
     "random-men": {
         "logged": 0.460,

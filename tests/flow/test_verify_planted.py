@@ -1,4 +1,4 @@
-"""verify over a ring in memory that the jobs themselves filled: right as it is, and each fault planted in it is named."""
+"""verify over a ring in memory that the jobs themselves filled: it passes, and each planted fault is named."""
 
 import copy
 from collections.abc import Callable, Iterator

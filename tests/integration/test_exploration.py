@@ -1,4 +1,4 @@
-"""Exploration on the real ring: what a new model would earn, told from captured labels, against what the simulated world says."""
+"""Exploration on the real ring: what a new model would earn, by captured labels, against the simulated world."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Releases of programs and of vectors alone through a real ranker: customers from a file, from a tower, or on the request."""
+"""Releases of programs and of vectors through a real ranker: customers from a file, a tower, or the request."""
 
 import json
 import urllib.request

@@ -1,4 +1,4 @@
-"""Joiners on a real Kafka, killed and frozen while they work, against the oracle. `CHAOS_ROUNDS` and `CHAOS_REQUESTS` make it longer."""
+"""Joiners on a real Kafka, killed and frozen, against the oracle; CHAOS_ROUNDS and CHAOS_REQUESTS lengthen it."""
 
 import contextlib
 import os
@@ -40,7 +40,7 @@ def put(ring: Ring, events: list[Event], *, pause_s: float = 0.0) -> None:
 
 
 def put_the_end_of_time(ring: Ring, end_ms: int) -> None:
-    """Let event time pass everything, in every partition; twice, since at the close the last request of all stays open."""
+    """Let event time pass everything in every partition; twice, since at_close leaves the last request of all open."""
     producer = ring.producer()
     for number in range(ring.topics.partitions):
         for time_ms in (end_ms, end_ms + 120_000):

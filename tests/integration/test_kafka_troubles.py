@@ -39,7 +39,8 @@ GUARDED = {
     "sasl.enabled.mechanisms": "PLAIN",
     "sasl.mechanism.inter.broker.protocol": "PLAIN",
     "listener.name.plaintext.plain.sasl.jaas.config": (
-        f'{PLAIN} required username="admin" password="secret" user_admin="secret" user_worker="secret" user_stranger="secret";'
+        f'{PLAIN} required username="admin" password="secret" '
+        'user_admin="secret" user_worker="secret" user_stranger="secret";'
     ),
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "super.users": "User:admin;User:ANONYMOUS",
@@ -57,7 +58,7 @@ def credentials(user: str, password: str = "secret") -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[LocalKafka]:
-    """A broker that asks for passwords and checks rights: `worker` may do all but write dead letters, `stranger` nothing."""
+    """A broker with passwords and rights: `worker` may do all but write dead letters, `stranger` nothing."""
     with local_kafka(properties=GUARDED, client=credentials("admin")) as broker:
         admin: dict[str, str | int | float | bool] = {
             "bootstrap.servers": broker.bootstrap_servers,

@@ -33,7 +33,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
 
 @pytest.fixture(scope="module")
 def outage(broker: LocalKafka) -> tuple[str, ...]:
-    """The troubles that a member of a group reports while the broker is killed and started again, between two writes."""
+    """The troubles that a group member reports while the broker is killed and started again, between two writes."""
     write(broker, b"before")
     config = {**member_of("watchers", broker), "statistics.interval.ms": 200}
     with closing(KafkaSource(config, ["kept"])) as source:

@@ -1,4 +1,4 @@
-"""Logs of a real shop through the whole ring: nothing lost, nothing doubled, both sides' features on every accepted offer."""
+"""Logs of a real shop through the whole ring: none lost or doubled, and both sides' features on accepted offers."""
 
 import os
 from collections import Counter

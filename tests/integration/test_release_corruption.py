@@ -1,4 +1,4 @@
-"""Whatever lies in Redis in a release's place: what is served goes on, a new ranker waits and says why, and publishing again heals it."""
+"""Whatever lies in a release's place: rankers go on, new ones wait and say why, publishing again heals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

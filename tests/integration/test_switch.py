@@ -116,7 +116,7 @@ def out_of_order(models: Mapping[str, Model], rankings: Sequence[dict[str, Any]]
 
 
 def _is_best(made: Model, vectors: Scores, ids: Sequence[str], ranking: Mapping[str, Any]) -> bool:
-    """Compare with the best of an independent product; where scores differ by less than the tolerance either order is right."""
+    """Compare with the best of an independent product; where scores hardly differ, either order is right."""
     customer = made.user_tower.embed([ranking["features"]], [ranking["customer_id"]]).vectors[0]
     scores = dict(zip(ids, (vectors @ customer).tolist(), strict=True))
     best = sorted(ids, key=lambda name: (-scores[name], name))[: len(ranking["offers"])]

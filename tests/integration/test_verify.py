@@ -1,4 +1,4 @@
-"""verify on a real Kafka: a ring that is right passes; aborted transactions are told apart; what is planted is found."""
+"""verify on a real Kafka: a right ring passes, aborted transactions are recognised, planted faults are named."""
 
 import json
 from pathlib import Path

@@ -13,7 +13,7 @@ _SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".jsonl.gz", ".ndjson.gz",
 
 @contextmanager
 def examples_at(place: str) -> Iterator[ExampleFiles]:
-    """Open a local path, or a URI such as s3://bucket/prefix, whose files are copied here meanwhile: they are read thrice.
+    """Open a local path, or a URI such as s3://bucket/prefix, whose files are copied here: they are read thrice.
 
     Raises UsageError for a place that holds no examples, TransientError when it cannot be reached.
     """

@@ -1,4 +1,4 @@
-"""MOJOs, the zip archives in which H2O leaves a model, read without a JVM: `model.ini` is text, `domains/*.txt` have a level a line.
+"""MOJOs, H2O's zip archives of models, read without a JVM: `model.ini` is text, `domains/*.txt` have a level a line.
 
 Reads deep learning models that were exported already; H2O decides which of its versions export one. Source: h2o-3,
 ModelMojoReader.java and DeeplearningMojoReader.java.

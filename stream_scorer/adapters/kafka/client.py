@@ -132,7 +132,7 @@ def raise_error(doing: str, error: KafkaError) -> NoReturn:
 
 @contextmanager
 def transient(doing: str) -> Iterator[None]:
-    """Turn trouble of brokers or network while `doing` into TransientError, and what cannot heal into FatalStreamError."""
+    """Turn trouble of brokers or network while `doing` into TransientError, what cannot heal into FatalStreamError."""
     try:
         yield
     except KafkaException as error:

@@ -2,7 +2,7 @@
 
 It speaks the protocol to any client on this machine, other processes too, and needs no Java. It is a mock: nothing is
 kept when the process ends, a partition keeps its last 5 MiB, transactions are not modelled (aborted records are
-visible, offsets sent in a transaction are dropped, nobody is fenced), topics cannot be created, described or deleted by clients
+visible, offsets sent in a transaction are dropped, nobody is fenced), clients cannot create, describe or delete topics
 (unknown ones appear with 4 partitions), and fetches are not woken by new records, hence `FETCH_WAIT_MAX_MS`. Serve at
 least once here, and prove nothing about exactly once.
 

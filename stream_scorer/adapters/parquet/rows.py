@@ -11,7 +11,8 @@ The schema of a file:
 else's tools, stands a typed column `customer.<name>` or `offer.<name>` for each feature of the file, in order of name,
 null where it is absent or null:
 
-    number -> float64 · bool -> bool · string -> dictionary<string> · list of strings -> list<string> · list of numbers -> list<float64>
+    number -> float64 · bool -> bool · string -> dictionary<string>
+    list of strings -> list<string> · list of numbers -> list<float64>
 
 A feature that comes in several kinds within a file has no typed column; the file's metadata names it. An empty list is
 of either kind of list; a feature that is null throughout has no column. `day` is in the path (hive style). Metadata of

@@ -17,7 +17,7 @@ Z95 = 1.96
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What is drawn: rankings shown and accepted in each second (n,), and the second and label of each release's start."""
+    """What is drawn: rankings shown and accepted in each second (n,), and second and label of each release's start."""
 
     shown: Sequence[int]
     accepted: Sequence[int]

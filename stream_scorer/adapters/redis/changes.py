@@ -36,7 +36,7 @@ class _RawOffer(msgspec.Struct, gc=False):
 
 
 class _RawChange(msgspec.Struct, gc=False):
-    """A change of which the features stay JSON, as in a catalog: a hundred thousand are read in a fraction of a second."""
+    """A change of which the features stay JSON, as in a catalog: 100,000 are read in a fraction of a second."""
 
     offer_id: OfferId
     offer: _RawOffer | None

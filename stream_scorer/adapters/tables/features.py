@@ -1,4 +1,4 @@
-"""Features from the text of a JSON object, as strictly as on a topic: a fast way for the plainly valid, else one that explains."""
+"""Features from the text of a JSON object, as strictly as on a topic: fast where plainly valid, else with a reason."""
 
 from typing import Annotated, Any
 

@@ -111,7 +111,7 @@ class TableFile:
                 yield from self._messages(plan, lines, _cells(header, chunk, types, plan))
 
     def _looked_over(self) -> tuple[ReadingPlan, CellTypes]:
-        """Read the whole file once: for the types of its columns, and so that nothing comes of half a file that is no CSV."""
+        """Read the whole file once: for the types of its columns, and so that no half of a broken file is used."""
         with opened(self._path) as (text, _):
             header, rows = read_csv(self._path, text)
             plan = plan_of(self._path, header, self._layout, where="line 1: the header")

@@ -83,8 +83,10 @@ def join_page(
     lines += [_throughput_line(row) for row in throughput]
     lines += [
         "",
-        f"{'the join alone':<16}{'µs/ranking':>12}{'held':>12}{'bytes each':>12}"
-        f"{'restore s':>12}{'longest gap ms':>16}",
+        (
+            f"{'the join alone':<16}{'µs/ranking':>12}{'held':>12}{'bytes each':>12}"
+            f"{'restore s':>12}{'longest gap ms':>16}"
+        ),
     ]
     lines += [_line(cost) for cost in costs]
     lines += ["", "held: open requests at once, waiting outcomes at the close"]

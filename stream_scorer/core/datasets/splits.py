@@ -50,8 +50,9 @@ def split_within_customers(data: TrainingSet, share: float) -> tuple[Places, Pla
 def split_for_ids(data: TrainingSet, share: float) -> tuple[Places, Places]:
     """Split by time where nearly all that is held out is by customers known from before, else within customers.
 
-    Serving looks forward, so time comes first. But a customer who is held out as a whole teaches an id nothing, and where
-    customers come once and go, as in sets of ratings, the latest rows would be judged by towers that know none of them.
+    Serving looks forward, so time comes first. But a customer who is held out as a whole teaches an id nothing, and
+    where customers come once and go, as in sets of ratings, the latest rows would be judged by towers that know none of
+    them.
     """
     rows, held_out = split_by_time(data, share)
     times = data.request_time_ms

@@ -72,7 +72,7 @@ class Surveyor:
     def specs(
         self, asked: Mapping[str, ReadAs], options: tuple[SpecOptions, SpecOptions], *, rows_filled: int
     ) -> tuple[FeatureSpec, FeatureSpec, Survey]:
-        """Return the spec of each side by its options, and what was seen; `rows_filled` labels had the catalog's features.
+        """Return each side's spec by its options, and what was seen; `rows_filled` labels had the catalog's features.
 
         Raises UsageError for data that cannot be learned from, and for a feature that cannot be read as it is asked.
         """

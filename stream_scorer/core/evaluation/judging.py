@@ -178,7 +178,7 @@ class _Closing:
 
 
 def _boundary_ms(data: TrainingSet, model: Model, share: float, *, keep_earlier: bool) -> int:
-    """Return the time from which rows are judged: after the last that the model learned from, else the latest share's."""
+    """Return the time from which rows are judged: after all that the model learned from, else the latest share's."""
     times = data.request_time_ms
     latest = int(times[int(len(times) * (1 - share))])
     learned_until = model.facts.get("trained_until_ms")

@@ -26,8 +26,8 @@ class Number:
     `log` takes sign(v)·log1p|v| first. Between each two neighbours of `knots` a further column says how far the value
     has come from the lower to the upper one, 0 to 1, so that a linear layer learns a curve of straight pieces
     (Gorishniy et al. 2022, arXiv:2203.05556); missing is zeros there, too. `reading` says what the values are: numbers,
-    texts of numbers (a number itself is taken as well), or ISO dates, as days since 1970. Values in `sentinels`, such as
-    -999, stand for a missing one.
+    texts of numbers (a number itself is taken as well), or ISO dates, as days since 1970. Values in `sentinels`, such
+    as -999, stand for a missing one.
     """
 
     name: str

@@ -28,7 +28,8 @@ _LIMITS = [-(2.0**63), -(2.0**31), 2.0**31 - 1, -32_768.0, 32_767.0]
 SENTINELS = np.array([-1.0, -9.0, *_NINES, *(-nines for nines in _NINES), *_LIMITS])
 LEAK_AUC = 0.98
 _CODE_NAME = re.compile(
-    r"(?:^|[_.\- ])(?:id|code|zip|zipcode|postcode|postal|plz|category|cat|class|type|genre|brand|segment|region|cluster|sku|mcc)s?"
+    r"(?:^|[_.\- ])(?:id|code|zip|zipcode|postcode|postal|plz|category|cat|class|type|genre|brand|segment|region"
+    r"|cluster|sku|mcc)s?"
     r"(?:[_.\- ]?(?:id|code|nr|no|num|number))?$",
     re.IGNORECASE,
 )

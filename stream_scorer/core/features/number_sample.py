@@ -39,7 +39,7 @@ class NumberSample:
                 self.values, self._every = self.values[::2], 2 * self._every
 
     def scaling(self) -> Scaling | None:
-        """Scale by quartiles, so that neither a sentinel such as -999 nor an outlier squeezes all other values together.
+        """Scale by quartiles, so that neither a sentinel such as -999 nor an outlier squeezes the others together.
 
         None where half of the numbers are one number, which no quartile scales.
         """

@@ -221,7 +221,7 @@ class FeatureStats:
     ) -> dict[str, Decided]:
         """Decide how each feature is read, by what is asked (by side and name) and by what labels say of it.
 
-        Raises UsageError for a feature of mixed kinds, and for what is asked of a feature that is not there or cannot be.
+        Raises UsageError for a feature of mixed kinds, and for what a feature that is named lacks.
         """
         asked, evidence = asked or {}, evidence or {}
         if unknown := sorted(
@@ -350,7 +350,7 @@ def _vocabulary(counts: Counter[str | bool], count_min: int, options: SpecOption
 
 
 def _buckets(distinct: int, options: SpecOptions) -> int:
-    """A power of two near a quarter of the distinct values: unseen values share rows, each of which several values train."""
+    """A power of two near a quarter of the distinct values: unseen values share rows, each trained by several."""
     return int(min(options.buckets_max, max(4, 2 ** round(np.log2(max(distinct, 1) / 4)))))
 
 

@@ -21,7 +21,10 @@ _event_time_in = re.compile(rb'"event_time_ms"\s*:\s*(\d{1,15})').search
 
 
 class InStep:
-    """Records that wait for those of other partitions: so many, so many bytes, and for a partition that has been silent for so long not."""
+    """Holds records until no partition with a backlog can yield an earlier event time.
+
+    The number of records, their bytes, and the silence of a partition are bounded.
+    """
 
     def __init__(self) -> None:
         self._held: list[tuple[int, Record]] = []  # by time

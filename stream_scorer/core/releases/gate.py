@@ -62,7 +62,7 @@ def _faults_of_facts(model: Model) -> list[str]:
 
 
 def missing_offers(serving: Sequence[str], next_ids: Sequence[str]) -> list[str]:
-    """Refuse a release without more than half of the offers that serve now: it looks like a catalog that was cut off."""
+    """Refuse a release that lacks more than half of the offers that serve now: the catalog may have been cut off."""
     kept = set(next_ids)
     missing = [offer_id for offer_id in serving if offer_id not in kept]
     if len(missing) <= MISSING_SHARE_MAX * len(serving):

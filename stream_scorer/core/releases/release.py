@@ -29,7 +29,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class GateFigures:
-    """The gate's figures: AUC within customer of the model and of popularity, and the number of customers; None: unknown."""
+    """The gate's figures: AUC within customer of model and popularity, and the number of customers; None: unknown."""
 
     auc: float | None = None
     popularity_auc: float | None = None

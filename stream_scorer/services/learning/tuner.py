@@ -36,8 +36,8 @@ def tune(
     """Search within `seconds`, of which what the training after it needs is kept back.
 
     It moves from setting to setting while it gets better. Trials have fewer epochs where whole ones would be too few in
-    the time; where not even those fit, nothing is searched, and the outcome says so. What is given in `options` is where
-    the search begins. Towers of ids alone get as many members as there is time for, a few.
+    the time; where not even those fit, nothing is searched, and the outcome says so. The search begins at what is given
+    in `options`. Towers of ids alone get as many members as there is time for, a few.
     """
     return _OptionSearch(lesson, options, seconds, clock, report).run()
 

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a place, a file or a setting, a command ends with 0, 1 or 2 and a sentence, never a traceback."""
+"""Whatever is wrong with a place, file or setting, a command ends with 0, 1 or 2 and a sentence, not a traceback."""
 
 import json
 import os
@@ -73,13 +73,17 @@ def run(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 READERS = {
     "train labels": ["train", "--labels", "{}", "--offers", "offers.jsonl", "--out", "model"],
     "train offers": ["train", "--labels", "labels.jsonl", "--offers", "{}", "--out", "model"],
-    "train warm start": ["train", "--labels", "labels.jsonl", "--offers", "offers.jsonl", "--out", "model", "--warm-start", "{}"],
+    "train warm start": [
+        "train", "--labels", "labels.jsonl", "--offers", "offers.jsonl", "--out", "model", "--warm-start", "{}",
+    ],
     "evaluate model": ["evaluate", "--model", "{}", "--labels", "labels.jsonl", "--offers", "offers.jsonl"],
     "evaluate policy": ["evaluate", "--policy", "{}", "--labels", "labels.jsonl", "--offers", "offers.jsonl"],
     "publish model": ["publish", "--model", "{}", "--offers", "offers.jsonl"],
     "publish vectors": ["publish", "--offer-vectors", "{}", "--offers", "offers.jsonl"],
     "import vectors": ["import-towers", "--offer-vectors", "{}", "--customer-vectors", "{}", "--out", "model"],
-    "import programs": ["import-towers", "--user-program", "{}", "--item-program", "{}", "--out", "model", "--allow-programs"],
+    "import programs": [
+        "import-towers", "--user-program", "{}", "--item-program", "{}", "--out", "model", "--allow-programs",
+    ],
     "import h2o": ["import-h2o", "--user", "{}", "--item", "{}", "--out", "model"],
     "score model": ["score", "--requests", "request.jsonl", "--model", "{}", "--offers", "offers.jsonl"],
     "score requests": ["score", "--requests", "{}", "--model", "missing", "--offers", "offers.jsonl"],

@@ -1,4 +1,4 @@
-"""An evaluation's page: all pictures where there is something to draw, words where there is not, nothing from elsewhere."""
+"""An evaluation's page: pictures where there is something to draw, else text, and nothing from elsewhere."""
 
 import re
 from base64 import b64decode

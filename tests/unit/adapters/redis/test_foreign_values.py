@@ -1,4 +1,4 @@
-"""Whatever lies in Redis in a value's place, its reader gives a value or ReleaseError, in memory of the value's own order."""
+"""Whatever lies in a value's place, its reader gives a value or ReleaseError, in memory of the value's own order."""
 
 import tracemalloc
 from collections.abc import Callable, Mapping

@@ -133,7 +133,8 @@ TABLES: dict[str, tuple[Callable[[Path], object], Row, tuple[str, ...]]] = {
         of_labels,
         LABEL,
         (
-            "customer_id", "offer_id", "accepted", "request_id", "example_id", "revision", "rank", "score", "propensity",
+            "customer_id", "offer_id", "accepted", "request_id",
+            "example_id", "revision", "rank", "score", "propensity",
             "keep_prob", "request_time_ms", "exposure", "customer_features", "offer_features", "offer_features.x",
         ),
     ),

@@ -1,4 +1,4 @@
-"""Off-policy estimates: known answers, unbiased on simulated logs of rankings, and refused where weights eat the sample."""
+"""Off-policy estimates: known answers, unbiased on simulated logs, refused where weights leave too little."""
 
 from dataclasses import replace
 from functools import cache

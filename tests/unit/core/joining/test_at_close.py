@@ -1,4 +1,4 @@
-"""The join for long windows: what each record comes to, with known answers at each comparison; the slack is above zero."""
+"""The join for long windows: known answers at each comparison, with the slack above zero."""
 
 from typing import Any
 

@@ -41,8 +41,10 @@ class Examples:
         nothing = np.full(len(number), np.nan)
         for half in np.array_split(np.arange(len(number)), 3):
             yield ExampleChunk(
-                Views(["c"], [{}]), Views(["o"], [{}]), number[half] * 0, number[half] * 0, number[half].astype(np.uint64), accepted[half],
-                number[half] * 0, nothing[half], nothing[half], np.ones(len(half)), number[half] * 10_000, accepted[half] > 0,
+                Views(["c"], [{}]), Views(["o"], [{}]), number[half] * 0, number[half] * 0,
+                number[half].astype(np.uint64), accepted[half],
+                number[half] * 0, nothing[half], nothing[half], np.ones(len(half)),
+                number[half] * 10_000, accepted[half] > 0,
             )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ START_MS = 1_000
 
 
 class GappyLog(MemoryLog):
-    """A reader who doesn't see some offsets: those of aborted records, say, or of control records, or of those before a beginning."""
+    """A reader that does not see some offsets, such as those of aborted or control records, or before a beginning."""
 
     def __init__(
         self, broker: MemoryBroker, group: str, unseen: set[tuple[str, int]], begins: Mapping[str, int]
