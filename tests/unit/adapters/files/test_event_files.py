@@ -85,7 +85,8 @@ def test_parquet_rows_become_messages_with_null_for_nan(tmp_path: Path) -> None:
     first, second = read(tmp_path / "a.parquet")
     assert first == (
         b"c1",
-        {"request_id": "r1", "customer_id": "c1", "event_time_ms": 1, "features": {"age": 1.5, "seen": 1767225600000}}, 1,
+        {"request_id": "r1", "customer_id": "c1", "event_time_ms": 1,
+         "features": {"age": 1.5, "seen": 1767225600000}}, 1,
     )  # fmt: skip
     assert second[1]["features"] == {"age": None, "seen": None}
 
