@@ -37,7 +37,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class _WorldExamples:
+class WorldExamples:
     """Examples of a world, as a training reads them."""
 
     part: ExampleChunk
@@ -80,7 +80,7 @@ def _figure(world: QualityWorld) -> str:
 
 def _ours(world: QualityWorld) -> Scores:
     """Train by default options, and score what is judged."""
-    model = train_model(_WorldExamples(world.chunk()), world.catalog(), TrainOptions()).model
+    model = train_model(WorldExamples(world.chunk()), world.catalog(), TrainOptions()).model
     asked = world.views(world.judged)
     users = model.user_tower.embed(asked.features, asked.ids).vectors
     names = [offer_id(row) for row in range(len(world.offers))]
