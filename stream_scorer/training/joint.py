@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stream_scorer.core.datasets.splits import split_by_time, split_for_ids
+from stream_scorer.core.datasets.splits import split_by_time, split_for_ids, without_some_offers
 from stream_scorer.core.datasets.survey import Survey
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.core.datasets.traits import traits_of
@@ -39,6 +39,9 @@ class Lesson:
     item_spec: FeatureSpec
     earlier: Model | None = None
     survey: Survey = field(default_factory=Survey)
+    as_new: float = (
+        0.0  # share of the catalog's offers that nothing is learned of, so that held-out rows judge new ones
+    )
 
     def recipe(self, options: TrainOptions) -> Recipe:
         """Return the recipe: the objective follows from the labels, the shape from an earlier model."""
@@ -57,7 +60,8 @@ class Lesson:
         """Return the rows to learn from and those to hold out."""
         by_id = any(isinstance(slot, Category) and slot.from_id for slot in self.user_spec.slots)
         within = recipe.objective == "catalog" and by_id
-        return (split_for_ids if within else split_by_time)(self.data, recipe.held_out)
+        rows, held_out = (split_for_ids if within else split_by_time)(self.data, recipe.held_out)
+        return (without_some_offers(self.data, rows, self.as_new) if self.as_new else rows), held_out
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,14 @@ def split_for_ids(data: TrainingSet, share: float) -> tuple[Places, Places]:
     return (rows, held_out) if by_known >= _BY_KNOWN_MIN else split_within_customers(data, share)
 
 
+def without_some_offers(data: TrainingSet, rows: Places, share: float) -> Places:
+    """Leave the rows of a share of the catalog's offers out, always the same ones, as if those offers were new."""
+    scattered = np.arange(len(data.catalog), dtype=np.uint64) * _SCATTER % _SCATTER_MAX
+    as_new = np.append(scattered < np.uint64(int(share * int(_SCATTER_MAX))), False)
+    kept = rows[~as_new[data.catalog_of[data.offer[rows]]]]
+    return kept if data.accepted[kept].any() else rows
+
+
 def _both(data: TrainingSet, late: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> tuple[Places, Places]:
     """Return both parts; hold nothing out when no acceptance would be left to learn from."""
     rows = np.arange(len(data))

@@ -16,7 +16,7 @@ from stream_scorer.services.learning.trials import Setting, Trial, Tried, Tuning
 from stream_scorer.services.learning.tuned_settings import nearest, settings_to_try
 from stream_scorer.training.held_out import HeldOutRanking, losses_by_customer
 from stream_scorer.training.joint import Epoch, Fitted, Lesson, fit
-from stream_scorer.training.options import TrainOptions
+from stream_scorer.training.options import Recipe, TrainOptions
 
 _HELD_OUT = 0.2
 _STEP_ERRORS = 1.0  # standard errors of a paired difference that a step needs
@@ -28,6 +28,7 @@ _SHORTENED_MIN = 0.12  # of the epochs
 _ALL_ROWS = 1.1 / (1 - _HELD_OUT)  # a training of all rows takes so many times a trial, and some more than estimated
 _MEMBERS = 4
 _INSTANT_S = 1e-9
+_NEW_OFFERS_MIN, _NEW_OFFERS_MAX = 0.02, 0.5
 
 
 def tune(
@@ -48,10 +49,12 @@ class _OptionSearch:
     def __init__(
         self, lesson: Lesson, options: TrainOptions, seconds: float, clock: Clock, report: Callable[[Trial], None]
     ) -> None:
-        self.lesson, self.given, self.clock, self.report = lesson, options, clock, report
+        self.given, self.clock, self.report = options, clock, report
         self.begun_s = clock.monotonic_s()
         self.seconds, self.end_s = seconds, self.begun_s + seconds
         self.recipe = lesson.recipe(options)
+        # a search that never meets a new offer prefers whatever knows the old ones best, and buries the others
+        self.lesson = replace(lesson, as_new=_share_of_new_offers(lesson, self.recipe))
         self.averaged = (
             lesson.ids_alone and lesson.earlier is None and self.recipe.objective == "catalog" and not options.hidden
         )
@@ -181,7 +184,7 @@ class _OptionSearch:
         else:
             outcome = f"{tried}; better than the default: {setting_text(best.setting)}"
         options = replace(self.given, **best.setting)
-        whole = self.share == 1.0 and options.refit
+        whole = self.share == 1.0 and options.refit and not self.lesson.as_new
         if whole:  # the first half of the training is this trial
             options = replace(options, held_out=best.fitted.recipe.held_out)
         else:
@@ -202,3 +205,13 @@ class _OptionSearch:
 
     def _taken_s(self) -> float:
         return self.clock.monotonic_s() - self.begun_s
+
+
+def _share_of_new_offers(lesson: Lesson, recipe: Recipe) -> float:
+    """Return the share of the catalog's offers without an acceptance, where features could speak for them."""
+    data = lesson.data
+    if recipe.objective != "catalog" or lesson.ids_alone:
+        return 0.0
+    place = data.catalog_of[data.offer[data.accepted == 1]]
+    share = 1 - len(np.unique(place[place >= 0])) / len(data.catalog)
+    return 0.0 if share < _NEW_OFFERS_MIN else min(share, _NEW_OFFERS_MAX)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.core.datasets.splits import split_by_time, split_for_ids, split_within_customers
+from stream_scorer.core.datasets.splits import split_by_time, split_for_ids, split_within_customers, without_some_offers
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
 from stream_scorer.services.learning.trainer import derive_specs
 from stream_scorer.training.options import TrainOptions
@@ -83,6 +83,14 @@ def test_ids_are_judged_within_customers_who_come_once() -> None:
     rows, held_out = split_for_ids(data, 0.2)
     assert set(data.who[rows].tolist()) == set(range(60))
     assert held_out.tolist() == split_within_customers(data, 0.2)[1].tolist()
+
+
+def test_some_offers_are_left_out_as_if_new() -> None:
+    data = built(request_time_ms=np.arange(3_000), accepted=np.ones(3_000, np.int8))
+    rows = without_some_offers(data, np.arange(2_000), 0.4)
+    kept = set(data.catalog_of[data.offer[rows]].tolist())
+    assert 5 <= len(kept) <= 9
+    assert all((data.catalog_of[data.offer[row]] in kept) == (row in set(rows.tolist())) for row in range(0, 2_000, 50))
 
 
 def test_nothing_is_held_out_when_no_acceptance_would_be_left() -> None:
