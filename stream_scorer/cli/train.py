@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream_scorer.cli.options import FromBuffer, Json, labelled, refuse_given
+from stream_scorer.cli.options import FromBuffer, Json, labelled, one_of, refuse_given
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -49,10 +49,10 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(show_default="16; 40 among the catalog; 5 with h2o", help="Passes over the rows, at most."),
+        typer.Option(show_default="16; 40 among the catalog; 5 with h2o", help="The most passes over the rows."),
     ] = None,
     batch_rows: Annotated[
-        int, typer.Option(help="Rows of one optimiser step, at most; fewer where rows are few.")
+        int, typer.Option(help="The most rows of an optimiser step; fewer where rows are few.")
     ] = 2_048,
     learning_rate: Annotated[
         float | None,
@@ -62,7 +62,7 @@ def train(
     ] = None,
     prior: Annotated[
         float | None,
-        typer.Option(show_default="10; 0 among the catalog", help="Strength of the prior on weights, in rows."),
+        typer.Option(show_default="10; 0 among the catalog", help="L2 penalty on weights, as a number of rows."),
     ] = None,
     temperature: Annotated[
         float | None,
@@ -85,7 +85,7 @@ def train(
     refit: Annotated[
         bool | None,
         typer.Option(
-            "--refit/--no-refit", show_default="with --tune, or a decomposition", help="Learn from all rows at last."
+            "--refit/--no-refit", show_default="with --tune, or a decomposition", help="Train on all rows at the end."
         ),
     ] = None,
     tune: Annotated[
@@ -100,30 +100,30 @@ def train(
     ] = 90.0,
     members: Annotated[
         int,
-        typer.Option(show_default="1; a few with --tune", help="Towers to average, where an id is all that is known."),
+        typer.Option(show_default="1; a few with --tune", help="Size of the ensemble, where ids alone are known."),
     ] = 1,
     warm_start: Annotated[
-        Path | None, typer.Option(show_default=False, help="Go on from the model in this folder.")
+        Path | None, typer.Option(show_default=False, help="Start from the model in this folder.")
     ] = None,
     held_out: Annotated[float, typer.Option(help="Share of the rows, the latest, that decides when to stop.")] = 0.1,
-    objective: Annotated[str, typer.Option(help="auto, shown, catalog, or separate.")] = "auto",
-    customer_id: Annotated[str, typer.Option(help="Is the customer id an input: auto, on or off.")] = "auto",
-    offer_id: Annotated[str, typer.Option(help="Is the offer id an input: auto, on or off.")] = "auto",
+    objective: Annotated[str, typer.Option(help="What is learned: auto, shown, catalog or separate.")] = "auto",
+    customer_id: Annotated[str, typer.Option(help="Whether the customer id is an input: auto, on or off.")] = "auto",
+    offer_id: Annotated[str, typer.Option(help="Whether the offer id is an input: auto, on or off.")] = "auto",
     read: Annotated[
         list[str] | None,
         typer.Option(
             show_default=False,
             help="How a feature is read where its values mislead: offer.genre=category, customer.age=number, "
-            "offer.bought=off. May be given again.",
+            "offer.bought=off. May be repeated.",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes a GPU where there is one.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Same data, options, seed and threads: same model.")] = 42,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto uses a GPU where there is one.")] = "auto",
+    seed: Annotated[int, typer.Option(help="The same data, options, seed and threads give the same model.")] = 42,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
     engine: Annotated[
         str,
         typer.Option(
-            help="torch trains the towers together; h2o each on its own, and takes dim, epochs, seed, threads."
+            help="torch trains the towers together; h2o trains each by itself, by dim, epochs, seed and threads."
         ),
     ] = "torch",
     as_json: Json = False,
@@ -217,11 +217,8 @@ def _end(number: int, frame: "FrameType | None") -> None:
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> Any:
-    from stream_scorer.errors import UsageError
-
-    if value not in allowed:
-        raise UsageError(f"--{name} must be one of {', '.join(allowed)}, got {value}")
-    return value
+    # Any: the options are typed by their literals, which are checked here
+    return one_of(name, value, allowed)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """One class per topic: the contract on the wire. `schemas/` is generated from here.
 
 Strict: no coercion, no NaN or infinity, bounded numbers, strings and lists. Unknown fields are ignored, so that
-producers can move first. What JSON itself must not hold (a key twice, NUL, lone surrogates, numbers out of range) is
-refused before, in `codec.loads_strict`.
+producers can move first. What JSON text must not contain (a key twice, NUL, lone surrogates, numbers out of range) is
+refused before, in `core/wire/strict_json.py:loads_strict`.
 """
 
 from typing import Annotated, Literal, NewType

@@ -1,4 +1,4 @@
-"""Evaluates a model, or a table of probabilities, on labelled examples, and says what of the figures not to believe."""
+"""Evaluates a model, or a table of probabilities, on labelled examples, and says which figures not to believe."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def evaluate_model(
 
 
 def _below(figures: ModelFigures) -> Iterator[str]:
-    """Say which trivial rankings the model is not above, where they can be compared at all."""
+    """Yield which trivial rankings the model is not above, where they can be compared."""
     if reason_incomparable(figures) is not None:
         return
     for group, found in figures.whole_catalog.beside.items():
@@ -125,7 +125,7 @@ def _evaluation(
 
 
 def reason_incomparable(figures: ModelFigures) -> str | None:
-    """Say why a comparison with popularity says nothing here; None where it does."""
+    """Return why a comparison with popularity means nothing here; None where it is meaningful."""
     if figures.self_selected > SELF_SELECTED_MAX:
         return (
             f"{figures.self_selected:.0%} of the judged rows were ranked by this very model: customers "

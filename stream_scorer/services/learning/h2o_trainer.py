@@ -143,7 +143,7 @@ def _prices(views: Views) -> Floats:
 
 
 def _held_out(request: npt.NDArray[np.uint64], options: H2oOptions) -> npt.NDArray[np.bool_]:
-    """Draw whole requests: rows of one are too alike for one to judge another."""
+    """Draw whole requests: the rows of a request are too alike to judge each other."""
     requests, request_of = np.unique(request, return_inverse=True)
     drawn = np.random.default_rng(options.seed).random(len(requests)) < options.held_out
     return np.asarray(drawn[request_of.reshape(-1)])

@@ -1,4 +1,4 @@
-"""Makes a release of a model and its offers, and switches to it: embed, gate, write, verify, flip."""
+"""Makes a release from a model and its offers, and switches to it: embed, judge, write, verify, flip the pointer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A release that is not written yet, what speaks against it, and which features of the model its offers state."""
+    """A release that is not written yet, the gate's faults, and which of the model's features its offers have."""
 
     release: Release
     faults: list[str]
@@ -30,7 +30,7 @@ class Draft:
 
 
 def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, embedded: Progress) -> Draft:
-    """Embed the offers by the model's item tower; `embedded` is told after each batch how many are done.
+    """Embed the offers by the model's item tower; `embedded` is called after each batch with how many are done.
 
     Raises BadModel.
     """
@@ -54,7 +54,7 @@ def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, emb
 
 
 def held_against(draft: Draft, store: ReleaseStore) -> Draft:
-    """Add what speaks against a release beside the one that serves.
+    """Add the faults that show beside the release that serves.
 
     One that cannot be read any more speaks against nothing.
     """

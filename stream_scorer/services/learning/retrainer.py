@@ -1,4 +1,4 @@
-"""retrain: train on what the buffer holds, judge, publish; what fails leaves the release that serves alone."""
+"""retrain: train on the buffer's rows, judge and publish; whatever fails leaves the serving release in place."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -57,7 +57,7 @@ class RetrainConfig:
 
 
 class Retrainer:
-    """Trains and publishes, once or again and again."""
+    """Trains, judges and publishes, once or on a schedule."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Retrainer:
         self._config, self._clock, self._ended = config, clock, ended
 
     def run(self, *, every_s: float, stopping: Callable[[], bool]) -> None:
-        """Do a round now and another every `every_s`, until told to stop; what is not there now may be there then."""
+        """Do a round now and another every `every_s`, until `stopping`; what is missing now may come later."""
         while not stopping():
             next_s = self._clock.monotonic_s() + every_s
             try:
@@ -86,7 +86,7 @@ class Retrainer:
                 self._clock.sleep(_GLANCE_S)
 
     def once(self) -> Round:
-        """Do a round: whatever speaks against a release is reported, and the one that serves goes on.
+        """Do a round; faults are reported, and the release that serves then goes on.
 
         Raises UsageError where labels or offers are not there, or cannot be trained on.
         """
@@ -124,7 +124,7 @@ class Retrainer:
         return Round("published", None, model.model_id, release.release_id, earlier)
 
     def _trained(self, examples: ExampleSource, offers: Sequence[Offer]) -> Model:
-        """Go on from the model that serves where it allows that, else begin from nothing."""
+        """Train from the serving model where that is allowed, else afresh."""
         serving = self._serving()
         options = options_like(
             {} if serving is None else serving.facts, seed=self._config.seed, threads=self._config.threads
@@ -140,7 +140,7 @@ class Retrainer:
         return replace(model, facts={**model.facts, WARM_STARTS: 0 if earlier is None else _warm_starts(earlier) + 1})
 
     def _serving(self) -> Model | None:
-        """Return the model that serves, if it was trained here; one that cannot be read is no reason not to train."""
+        """Return the serving model if it was trained here; one that cannot be read does not stop a training."""
         try:
             current = self._store.current()
             serving = None if current is None else self._store.model(current)
@@ -169,7 +169,7 @@ def _warm_starts(model: Model) -> int:
 
 
 def _until_ms(model: Model) -> int:
-    """Return the time of the latest row that it learned from; 0 where nobody knows."""
+    """Return the time of the latest row that the model learned from; 0: not known."""
     until = model.facts.get("trained_until_ms", 0)
     return until if isinstance(until, int) else 0
 

@@ -82,7 +82,7 @@ def finish(
     tuning: Tuning | None = None,
     report: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Trained:
-    """Train on an encoded lesson, and check and measure what came out.
+    """Train on an encoded lesson, then check and measure the towers.
 
     `tuning` is the search behind the options: its trials are among the facts, and its best training is gone on from.
     """
@@ -153,7 +153,7 @@ def _facts(lesson: Lesson, fitted: Fitted, options: TrainOptions) -> dict[str, o
 
 
 def _until_ms(data: TrainingSet, fitted: Fitted) -> int:
-    """Return the time of the latest row that was learned from: rows behind it can judge the model."""
+    """Return the time of the latest row that was learned from: later rows can judge the model."""
     learned = np.ones(len(data), bool)
     if not fitted.recipe.refit:
         learned[fitted.held_out] = False

@@ -1,4 +1,4 @@
-"""Searches what a training is told, one thing after the other, within a given time.
+"""Searches the options of a training, one after the other, within a given time.
 
 The default is the first trial, and stays unless another one beats it by more than noise on the same held-out questions.
 """
@@ -20,7 +20,7 @@ from stream_scorer.training.options import Recipe, TrainOptions
 
 _HELD_OUT = 0.2
 _STEP_ERRORS = 1.0  # standard errors of a paired difference that a step needs
-_SURE_ERRORS = 2.0  # that the end result needs over the default: the best of many trials is lucky, too
+_SURE_ERRORS = 2.0  # standard errors by which the result must beat the default: the best of many trials is lucky, too
 _WHOLE_TRIALS_MIN = 3  # with time for fewer, trials have fewer epochs
 _TRIALS_WANTED = 4
 _EPOCHS_MIN = 3
@@ -44,7 +44,7 @@ def tune(
 
 
 class _OptionSearch:
-    """Where the search stands."""
+    """The search's state: the best trial so far, and the time left."""
 
     def __init__(
         self, lesson: Lesson, options: TrainOptions, seconds: float, clock: Clock, report: Callable[[Trial], None]
@@ -93,7 +93,7 @@ class _OptionSearch:
         self.trial_s = watch.first_s + watch.epoch_s * (self.recipe.epochs - 1)
 
     def _after_s(self) -> float:
-        """Return what the training behind the search takes, of all rows."""
+        """Return how long the training after the search takes, on all rows."""
         return self.trial_s * _ALL_ROWS
 
     def _shorten(self) -> None:
@@ -139,7 +139,7 @@ class _OptionSearch:
         return self._weighed(self._tried(setting, options, fitted), watch, whole_epochs)
 
     def _weighed(self, found: Tried, watch: TrialWatch, whole_epochs: int) -> bool:
-        """Keep a trial for the record, and its options where they are the best so far."""
+        """Record a trial, and its options where they are the best so far."""
         fitted = found.fitted
         better = not watch.given_up and (self.best is None or found.beats(self.best, _STEP_ERRORS))
         trial = Trial(
