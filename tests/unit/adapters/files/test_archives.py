@@ -21,17 +21,17 @@ def bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "bomb.npz"
 
 
-def test_a_mojo_that_unpacks_to_far_more_is_not_unpacked(bomb: Path) -> None:
+def test_a_packed_bomb_is_no_mojo(bomb: Path) -> None:
     with pytest.raises(UsageError, match="unpacks to 3,145,728 bytes, at most 1,048,576"):
         read_mojo(bomb)
 
 
-def test_vectors_that_unpack_to_far_more_are_not_unpacked(bomb: Path) -> None:
+def test_a_packed_bomb_is_no_vectors(bomb: Path) -> None:
     with pytest.raises(UsageError, match="unpacks to 3,145,728 bytes"):
         read_vectors(bomb, "offer_id")
 
 
-def test_what_is_packed_as_models_are_may_be_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usual_packing_may_be_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpacked, "SMALL_BYTES", 100)
     with zipfile.ZipFile(tmp_path / "m.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("numbers", "".join(f"{number / 7}," for number in range(1_000)))

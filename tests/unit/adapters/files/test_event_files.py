@@ -23,7 +23,7 @@ def read(path: Path, **options: Any) -> list[tuple[bytes | None, Any, int | None
     ]
 
 
-def test_json_lines_go_as_they_are_and_only_key_and_time_are_read(tmp_path: Path) -> None:
+def test_json_lines_go_as_they_are(tmp_path: Path) -> None:
     line = b'{"customer_id": "c",  "event_time_ms": 5, "x": 1}'
     (tmp_path / "a.jsonl").write_bytes(b"\n" + line + b"\r\n\n{not json\n")
     events = list(EventFile(tmp_path / "a.jsonl", key="customer_id"))
@@ -38,7 +38,7 @@ def test_gzipped_lines_are_read(tmp_path: Path) -> None:
     assert len(read(tmp_path / "a.jsonl.gz")) == 3
 
 
-def test_csv_columns_become_the_messages_fields_and_its_features(tmp_path: Path) -> None:
+def test_csv_columns_become_fields_and_features(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(
         "request_id,customer_id,event_time_ms,age,city,likes,vip,offers\n"
         '1,007,1763900000000,3,Rome,"[""a"",""b""]",true,\n'
@@ -67,13 +67,13 @@ def test_a_message_without_features_keeps_every_column(tmp_path: Path) -> None:
     }
 
 
-def test_a_ragged_csv_row_is_named_by_its_line(tmp_path: Path) -> None:
+def test_a_ragged_csv_row_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b\n1,2\n3\n")
     with pytest.raises(UsageError, match=r"line 3: expected 2 cells, got 1"):
         read(tmp_path / "a.csv")
 
 
-def test_parquet_rows_become_messages_with_null_for_nan(tmp_path: Path) -> None:
+def test_parquet_rows_become_messages(tmp_path: Path) -> None:
     columns = {
         "request_id": ["r1", "r2"],
         "customer_id": ["c1", "c2"],
@@ -91,19 +91,19 @@ def test_parquet_rows_become_messages_with_null_for_nan(tmp_path: Path) -> None:
     assert second[1]["features"] == {"age": None, "seen": None}
 
 
-def test_a_parquet_column_features_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_features_column_is_taken_whole(tmp_path: Path) -> None:
     table = pa.table({"request_id": ["r1"], "features": [{"age": 1.5}], "stray": ["x"]})
     pq.write_table(table, tmp_path / "a.parquet")
     assert read(tmp_path / "a.parquet")[0][1] == {"request_id": "r1", "features": {"age": 1.5}}
 
 
 @pytest.mark.parametrize("key", ["place", None])
-def test_any_field_may_be_the_key_or_none(tmp_path: Path, key: str | None) -> None:
+def test_any_field_may_be_the_key(tmp_path: Path, key: str | None) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"place": 5, "customer_id": "c"}')
     assert [event.key for event in EventFile(tmp_path / "a.jsonl", key=key)] == [b"5" if key else None]
 
 
-def test_the_share_that_is_read_ends_at_one(tmp_path: Path) -> None:
+def test_the_share_read_ends_at_one(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"{}\n" * 10)
     events = EventFile(tmp_path / "a.jsonl")
     assert events.share() == 0.0
@@ -119,7 +119,7 @@ def test_the_share_that_is_read_ends_at_one(tmp_path: Path) -> None:
         ("a.parquet", "is not a Parquet file"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, sentence: str) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path, name: str, sentence: str) -> None:
     for each in ("a.txt", "a.parquet"):
         (tmp_path / each).write_text("x")
     with pytest.raises(UsageError, match=sentence):

@@ -85,7 +85,7 @@ def test_absent_columns_have_defaults(tmp_path: Path, write: Any, name: str) -> 
 
 
 @WRITERS
-def test_only_the_latest_revision_of_an_example_counts(tmp_path: Path, write: Any, name: str) -> None:
+def test_only_an_examples_latest_revision_counts(tmp_path: Path, write: Any, name: str) -> None:
     second = {**ROW, "revision": 2, "accepted": 1}
     write(tmp_path / name, [ROW, second, {**ROW, "example_id": "e2", "offer_id": "b"}, second])
     chunk = read_one(tmp_path / name)
@@ -95,7 +95,7 @@ def test_only_the_latest_revision_of_an_example_counts(tmp_path: Path, write: An
     ]
 
 
-def test_revisions_are_compared_over_all_files_of_a_folder(tmp_path: Path) -> None:
+def test_revisions_are_compared_over_all_files(tmp_path: Path) -> None:
     write_parquet(tmp_path / "day=2026-11-24" / "b.parquet", [ROW])
     write_parquet(tmp_path / "day=2026-11-23" / "a.parquet", [{**ROW, "revision": 2, "accepted": 1}])
     write_json(tmp_path / "history.jsonl", [{**ROW, "example_id": "e0", "offer_id": "h"}])
@@ -103,7 +103,7 @@ def test_revisions_are_compared_over_all_files_of_a_folder(tmp_path: Path) -> No
     assert rows == [(["a"], [1]), (["h"], [0])]
 
 
-def test_files_of_the_buffer_that_were_made_one_are_not_read_beside_it(tmp_path: Path) -> None:
+def test_compacted_files_are_not_read_twice(tmp_path: Path) -> None:
     names = ["000000000000-000000000005+1of1", "000000000005-000000000009+1of1", "000000000000-000000000009+compacted"]
     for name in [*names, "000000000009-000000000012+1of1"]:
         write_parquet(tmp_path / "day=2026-11-24" / f"training-labels+0+{name}.parquet", [ROW])
@@ -113,7 +113,7 @@ def test_files_of_the_buffer_that_were_made_one_are_not_read_beside_it(tmp_path:
     ]
 
 
-def test_files_that_are_being_written_are_not_read(tmp_path: Path) -> None:
+def test_files_being_written_are_not_read(tmp_path: Path) -> None:
     write_json(tmp_path / "a.jsonl", [ROW])
     (tmp_path / ".b.parquet").write_bytes(b"half")
     (tmp_path / "_temporary").mkdir()
@@ -133,7 +133,7 @@ def test_what_is_distinct_is_parsed_once(tmp_path: Path, write: Any, name: str) 
 
 
 @WRITERS
-def test_one_request_id_of_several_customers_is_several_requests(tmp_path: Path, write: Any, name: str) -> None:
+def test_customers_may_share_a_request_id(tmp_path: Path, write: Any, name: str) -> None:
     write(tmp_path / name, [{**ROW, "example_id": f"e{who}", "customer_id": who} for who in ("ann", "bob")])
     assert len(np.unique(read_one(tmp_path / name).request)) == 2
 
@@ -154,7 +154,7 @@ def test_chunks_are_the_same_every_time(tmp_path: Path) -> None:
         ({"customer_features": {"x": {"y": 1}}}, "line 2: customer_features: features.x: the value must be a number"),
     ],
 )
-def test_a_bad_line_is_refused_with_file_and_line(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+def test_a_bad_line_is_named_by_number(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     write_json(tmp_path / "a.jsonl", [ROW, {**ROW, "example_id": "e2", **change}])
     with pytest.raises(UsageError, match=reason) as refusal:
         list(ExampleFiles.at(tmp_path).chunks())
@@ -169,14 +169,14 @@ def test_a_bad_line_is_refused_with_file_and_line(tmp_path: Path, change: dict[s
         ({"offer_features": "{"}, "row 2: offer_features"),
     ],
 )
-def test_a_bad_parquet_row_is_refused_with_file_and_row(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+def test_a_bad_parquet_row_is_named(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     write_parquet(tmp_path / "a.parquet", [ROW, {**ROW, "example_id": "e2", **change}])
     with pytest.raises(UsageError, match=reason) as refusal:
         list(ExampleFiles.at(tmp_path).chunks())
     assert "a.parquet" in str(refusal.value)
 
 
-def test_a_parquet_file_without_the_columns_is_refused(tmp_path: Path) -> None:
+def test_parquet_without_the_columns_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"customer_id": ["a"], "accepted": [1]}), tmp_path / "a.parquet")
     with pytest.raises(UsageError, match="it lacks offer_id"):
         list(ExampleFiles.at(tmp_path).chunks())
@@ -195,7 +195,7 @@ def test_nothing_to_read_is_wrong_usage(tmp_path: Path) -> None:
         ExampleFiles.at(tmp_path / "absent")
 
 
-def test_an_id_that_is_a_hash_is_the_same_beside_others_and_in_any_format(tmp_path: Path) -> None:
+def test_a_hashed_id_reads_alike_everywhere(tmp_path: Path) -> None:
     name, other = "0123456789abcdef" * 2, "ffff456789abcdef" * 2
     write_parquet(tmp_path / "a.parquet", [{**ROW, "example_id": other}, {**ROW, "example_id": name, "offer_id": "b"}])
     write_parquet(

@@ -34,7 +34,7 @@ def test_the_folder_of_nobody_is_wrong_usage() -> None:
         ("AWS Error NETWORK_CONNECTION during HeadBucket operation: curlCode: 6", TransientError),
     ],
 )
-def test_a_place_that_cannot_be_opened_is_an_error_of_ours(
+def test_an_unreachable_place_raises_our_error(
     monkeypatch: pytest.MonkeyPatch, reason: str, kind: type[StreamScorerError]
 ) -> None:
     def refuse(_uri: str) -> None:
@@ -49,14 +49,14 @@ def test_a_place_that_cannot_be_opened_is_an_error_of_ours(
     assert "secret" not in str(refused.value)
 
 
-def test_a_uri_that_is_none_does_not_show_its_secrets() -> None:
+def test_a_broken_uri_hides_its_secrets() -> None:
     with pytest.raises(UsageError) as refused:
         Folder.open("gopher://key:secret@labels?token=secret")
     assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("cut", [4, 20, 100])
-def test_a_damaged_file_is_refused_and_not_tried_again(tmp_path: Path, cut: int) -> None:
+def test_a_damaged_file_is_not_retried(tmp_path: Path, cut: int) -> None:
     pq.write_table(pa.table({"x": list(range(1000))}), tmp_path / "a.parquet")
     whole = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(
@@ -68,7 +68,7 @@ def test_a_damaged_file_is_refused_and_not_tried_again(tmp_path: Path, cut: int)
         Folder.open(str(tmp_path)).table("a.parquet")
 
 
-def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+def test_a_writable_folder_is_left_empty(tmp_path: Path) -> None:
     Folder.open(str(tmp_path / "buffer")).check_writable()
     assert list((tmp_path / "buffer").iterdir()) == []
 

@@ -53,7 +53,7 @@ def test_a_model_is_replaced_by_the_next(folder: Path) -> None:
     assert [entry.name for entry in folder.parent.iterdir()] == ["model"]
 
 
-def test_a_folder_of_something_else_is_not_overwritten(tmp_path: Path, made: Model) -> None:
+def test_other_folders_are_not_overwritten(tmp_path: Path, made: Model) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(UsageError, match="is no model"):
         write_model(tmp_path, made)
@@ -109,16 +109,14 @@ def test_no_model_is_wrong_usage(tmp_path: Path) -> None:
         (MANIFEST, b"\xff", "cannot be read"),
     ],
 )
-def test_garbage_in_a_models_files_is_said_in_a_sentence(
-    tmp_path: Path, name: str, content: bytes, reason: str
-) -> None:
+def test_garbage_in_model_files_is_refused(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     write_model(tmp_path / "model", model(1))
     (tmp_path / "model" / name).write_bytes(content)
     with pytest.raises(BadModel, match=reason):
         read_model(tmp_path / "model")
 
 
-def test_a_file_of_any_size_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_size_is_checked_before_reading(tmp_path: Path) -> None:
     write_model(tmp_path / "model", model(1))
     with (tmp_path / "model" / TENSORS).open("r+b") as file:
         file.truncate(TENSORS_BYTES_MAX + 1)  # a hole: it takes no space
@@ -126,7 +124,7 @@ def test_a_file_of_any_size_is_refused_before_it_is_read(tmp_path: Path) -> None
         read_model(tmp_path / "model")
 
 
-def test_a_model_whose_numbers_are_not_finite_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_model_of_infinities_is_refused(tmp_path: Path) -> None:
     made = model(1)
     made.user_tower.table[0, 0] = np.nan
     broken = replace(made, model_id=digest_towers(made.user_tower, made.item_tower))
@@ -135,7 +133,7 @@ def test_a_model_whose_numbers_are_not_finite_is_said_in_a_sentence(tmp_path: Pa
         read_model(tmp_path / "model")
 
 
-def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+def test_an_unwritable_place_is_refused_first(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file" / "model", Path("/proc/models/model")):
         with pytest.raises(UsageError, match="cannot be written"):

@@ -14,7 +14,7 @@ from tests.h2o_samples import network, write_mojo
 
 @pytest.mark.parametrize("standardised", [True, False])
 @pytest.mark.parametrize("activation", ["Rectifier", "MaxoutWithDropout"])
-def test_a_network_is_read_as_it_was_written(tmp_path: Path, activation: str, standardised: bool) -> None:
+def test_a_network_is_read_as_written(tmp_path: Path, activation: str, standardised: bool) -> None:
     net = network(activation=activation, standardised=standardised)
     read = read_mojo(write_mojo(tmp_path / "m.zip", net))
     for name in (
@@ -38,7 +38,7 @@ def test_levels_are_unescaped(tmp_path: Path) -> None:
     assert read_mojo(made).categories[1] == H2oCategory("colour", ("a\\nb", "two\nlines"))
 
 
-def test_levels_of_old_mojos_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_levels_of_old_mojos_stay_escaped(tmp_path: Path) -> None:
     made = write_mojo(tmp_path / "m.zip", network(), {"escape_domain_values": None}, levels={1: "a\\\\nb\nsecond\n"})
     assert read_mojo(made).categories[1].levels == ("a\\\\nb", "second")
 
@@ -60,14 +60,12 @@ def test_levels_other_than_announced_are_refused(tmp_path: Path) -> None:
         ({"bias_layer1": "[NaN, 0.0, 0.0]"}, "not finite"),
     ],
 )
-def test_a_mojo_that_cannot_be_reproduced_is_refused(
-    tmp_path: Path, changes: dict[str, str | None], words: str
-) -> None:
+def test_an_irreproducible_mojo_is_refused(tmp_path: Path, changes: dict[str, str | None], words: str) -> None:
     with pytest.raises(BadModel, match=words):
         read_mojo(write_mojo(tmp_path / "m.zip", network(), changes))
 
 
-def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+def test_other_files_are_no_archive(tmp_path: Path) -> None:
     (tmp_path / "m.zip").write_text("no zip")
     with pytest.raises(UsageError, match="is not a MOJO"):
         read_mojo(tmp_path / "m.zip")

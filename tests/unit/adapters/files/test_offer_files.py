@@ -40,11 +40,11 @@ def feature(folder: Path, *cells: str) -> list[Any]:
         (["", ""], [None, None]),
     ],
 )
-def test_a_csv_column_has_the_type_that_all_its_cells_have(tmp_path: Path, cells: list[str], values: list[Any]) -> None:
+def test_all_cells_decide_a_columns_type(tmp_path: Path, cells: list[str], values: list[Any]) -> None:
     assert feature(tmp_path, *cells) == values
 
 
-def test_an_id_that_looks_like_a_number_stays_text(tmp_path: Path) -> None:
+def test_an_id_of_digits_stays_text(tmp_path: Path) -> None:
     assert [offer.offer_id for offer in csv_offers(tmp_path, "offer_id,x\n1,2\n02,3\n")] == ["1", "02"]
 
 
@@ -71,13 +71,13 @@ def test_a_csv_knows_the_offers_own_columns(tmp_path: Path) -> None:
         ("", "line 1: the header"),
     ],
 )
-def test_a_bad_csv_is_refused_with_the_place(tmp_path: Path, text: str, reason: str) -> None:
+def test_a_bad_csv_is_refused_by_place(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason) as refusal:
         csv_offers(tmp_path, text)
     assert "offers.csv" in str(refusal.value)
 
 
-def test_json_lines_are_offers_as_on_the_topic(tmp_path: Path) -> None:
+def test_json_lines_are_offers_of_the_topic(tmp_path: Path) -> None:
     path = tmp_path / "offers.jsonl.gz"
     lines = [{"offer_id": "a", "features": {"x": 1}, "unknown": 1}, {"offer_id": "b", "features": {}, "active": False}]
     path.write_bytes(gzip.compress("\n\n".join(map(json.dumps, lines)).encode()))
@@ -96,7 +96,7 @@ def test_json_lines_are_offers_as_on_the_topic(tmp_path: Path) -> None:
         ("[]", "line 2"),
     ],
 )
-def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line: str, reason: str) -> None:
+def test_a_bad_line_is_named(tmp_path: Path, line: str, reason: str) -> None:
     (tmp_path / "offers.jsonl").write_text('{"offer_id": "a", "features": {}}\n' + line + "\n")
     with pytest.raises(UsageError, match=reason):
         read_offers(tmp_path / "offers.jsonl")
@@ -120,7 +120,7 @@ def test_parquet_columns_are_features(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("features", ['{"x": 1, "t": ["a"]}', {"x": 1, "t": ["a"]}])
-def test_a_parquet_column_of_features_takes_the_place_of_columns(tmp_path: Path, features: object) -> None:
+def test_a_features_column_replaces_single_columns(tmp_path: Path, features: object) -> None:
     pq.write_table(pa.table({"offer_id": ["a"], "features": [features]}), tmp_path / "offers.parquet")
     assert read_offers(tmp_path / "offers.parquet")[0].features == {"x": 1.0, "t": ["a"]}
 
@@ -153,7 +153,7 @@ def policy_rows(folder: Path, *rows: dict[str, object]) -> Path:
     return path
 
 
-def test_a_policy_is_a_probability_per_rank_and_offer(tmp_path: Path) -> None:
+def test_a_policy_is_probabilities_per_rank(tmp_path: Path) -> None:
     offers = [Offer(offer_id="a", features={}), Offer(offer_id="b", features={})]
     path = policy_rows(tmp_path, {"offer_id": "b", "rank": 1, "probability": 1.0})
     assert {rank: chances.tolist() for rank, chances in read_policy(path, offers).items()} == {1: [0.0, 1.0]}
@@ -167,6 +167,6 @@ def test_a_policy_is_a_probability_per_rank_and_offer(tmp_path: Path) -> None:
         ({"offer_id": "a", "probability": 1.0}, "line 1: .*rank"),
     ],
 )
-def test_a_table_that_is_no_policy_is_refused(tmp_path: Path, row: dict[str, object], reason: str) -> None:
+def test_other_tables_are_no_policy(tmp_path: Path, row: dict[str, object], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         read_policy(policy_rows(tmp_path, row), [Offer(offer_id="a", features={})])

@@ -17,7 +17,7 @@ def bandit(tmp_path: Path) -> OpenBandit:
     return OpenBandit.at(write_log(tmp_path / "small", rows=40, clicks=4))
 
 
-def test_a_row_is_a_request_for_every_offer_and_a_click_an_acceptance(bandit: OpenBandit) -> None:
+def test_rows_are_requests_and_clicks_acceptances(bandit: OpenBandit) -> None:
     events = list(bandit.events())
     assert [request.request_id for request, _ in events] == [f"small-{number}" for number in range(40)]
     assert all(request.limit == 34 and request.offers is None for request, _ in events)
@@ -51,7 +51,7 @@ def test_times_are_milliseconds_since_the_epoch(bandit: OpenBandit) -> None:
     assert first.event_time_ms == 1_574_553_600_000  # 2019-11-24 00:00:00 UTC
 
 
-def test_a_row_is_an_example_of_what_was_shown_with_its_place_and_propensity(bandit: OpenBandit) -> None:
+def test_a_row_is_an_example_as_logged(bandit: OpenBandit) -> None:
     examples, events = list(bandit.examples()), list(bandit.events())
     assert [(one.request_id, one.customer_features) for one in examples] == [
         (one.request_id, one.features) for one, _ in events
@@ -75,6 +75,6 @@ def test_every_event_is_valid_on_the_wire(bandit: OpenBandit) -> None:
         assert decoded.messages == messages
 
 
-def test_a_folder_that_is_no_campaign_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_campaign_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"must hold item_context\.csv and one log"):
         OpenBandit.at(tmp_path)

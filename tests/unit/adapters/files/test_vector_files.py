@@ -56,7 +56,7 @@ def test_rows_that_are_no_vectors_are_refused(tmp_path: Path, text: str, words: 
         read_vectors(written(tmp_path / "v.jsonl", text), "offer_id")
 
 
-def test_a_parquet_file_without_the_columns_is_refused(tmp_path: Path) -> None:
+def test_parquet_without_the_columns_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"offer_id": ["x"]}), tmp_path / "v.parquet")
     with pytest.raises(UsageError, match="it lacks vector"):
         read_vectors(tmp_path / "v.parquet", "offer_id")

@@ -79,9 +79,7 @@ def fill(buffer: ParquetBuffer, end: int, length: int, days: int) -> None:
 
 
 @given(st.integers(0, 25), st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))
-def test_rows_are_there_once_wherever_the_process_was_killed(
-    kill: int, length: int, later_length: int, days: int
-) -> None:
+def test_a_kill_anywhere_keeps_rows_once(kill: int, length: int, later_length: int, days: int) -> None:
     folder = MortalFolder(fs._MockFileSystem(), "labels")
     folder.effects_left = kill
     try:
@@ -93,7 +91,7 @@ def test_rows_are_there_once_wherever_the_process_was_killed(
     assert sorted(rows) == sorted(f"r{offset}" for offset in range(20))
 
 
-def test_taking_a_partition_over_removes_its_torn_chunk() -> None:
+def test_taking_over_removes_a_torn_chunk() -> None:
     folder = MortalFolder(fs._MockFileSystem(), "labels")
     folder.effects_left = 1
     with pytest.raises(Killed):
@@ -105,7 +103,7 @@ def test_taking_a_partition_over_removes_its_torn_chunk() -> None:
     assert folder.paths() == []
 
 
-def test_a_stopped_member_that_wakes_cannot_double_rows(tmp_path: Path) -> None:
+def test_a_woken_member_cannot_double_rows(tmp_path: Path) -> None:
     successor = ParquetBuffer.open(str(tmp_path))
 
     class Frozen(MortalFolder):
@@ -137,7 +135,7 @@ def test_others_read_typed_columns(tmp_path: Path) -> None:
     assert str(table["day"].to_pylist()[1]) == "1970-01-02"
 
 
-def test_a_feature_of_several_kinds_has_no_typed_column_and_is_named() -> None:
+def test_a_mixed_feature_is_named() -> None:
     table, mixed = to_table([row(0, age=30.0, x=[]), row(1, age="thirty", x=[1.0]), row(2, age=None)])
     assert mixed == ["customer.age"]
     assert [name for name in table.schema.names if "." in name] == ["customer.x"]
@@ -150,12 +148,12 @@ def test_the_same_chunk_gives_the_same_bytes(tmp_path: Path) -> None:
     assert one == other
 
 
-def test_a_folder_that_nothing_opens_is_wrong_usage() -> None:
+def test_a_folder_of_unknown_scheme_is_refused() -> None:
     with pytest.raises(UsageError, match="ftp://"):
         ParquetBuffer.open("ftp://host/labels")
 
 
-def test_a_first_chunk_that_was_torn_is_no_file_that_went_missing(tmp_path: Path) -> None:
+def test_a_torn_first_chunk_is_not_missing(tmp_path: Path) -> None:
     mortal = MortalFolder(fs.LocalFileSystem(), str(tmp_path))
     mortal.effects_left = 1
     with pytest.raises(Killed):

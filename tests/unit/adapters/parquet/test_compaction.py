@@ -26,7 +26,7 @@ def filled(end: int = 20, length: int = 3, days: int = 2) -> MortalFolder:
     return folder
 
 
-def test_files_of_a_day_become_one_beside_the_newest_chunk() -> None:
+def test_a_days_older_files_are_merged() -> None:
     folder = filled()
     before = requests(folder)
     assert compact(folder) == Compacted(files_before=14, files_after=4, rows_doubled=0)
@@ -60,7 +60,7 @@ def test_the_position_does_not_move() -> None:
 
 @given(st.integers(0, 16), st.integers(1, 9))
 @settings(max_examples=15)
-def test_a_kill_at_any_effect_leaves_every_row_readable_once(kill: int, length: int) -> None:
+def test_a_kill_leaves_every_row_once(kill: int, length: int) -> None:
     folder = filled(length=length)
     before = requests(folder)
     folder.effects_left = kill
@@ -74,7 +74,7 @@ def test_a_kill_at_any_effect_leaves_every_row_readable_once(kill: int, length: 
     assert superseded(files_of(folder.paths())) == []
 
 
-def test_no_compacted_file_holds_more_rows_than_its_bound() -> None:
+def test_compacted_files_keep_their_bound() -> None:
     folder = filled(days=1)
     compact(folder, rows_max=7)
     assert max(pq.read_metadata(folder.read(path)).num_rows for path in folder.paths()) == 6
@@ -91,7 +91,7 @@ def test_rows_that_two_members_wrote_become_one() -> None:
     assert requests(folder) == sorted(f"r{offset}" for offset in range(12))
 
 
-def test_a_feature_of_several_kinds_among_the_files_loses_its_column_and_keeps_its_values() -> None:
+def test_a_mixed_feature_keeps_its_values() -> None:
     folder = MortalFolder(fs._MockFileSystem(), "labels")
     for offset, value in enumerate([30.0, "thirty", None]):
         ParquetBuffer(folder).write([Chunk(P, offset, offset + 1, [row(offset, age=value, city="Rome")])])
@@ -131,7 +131,7 @@ def test_a_step_leaves_other_members_partitions_alone() -> None:
     assert live(folder) == 14
 
 
-def test_files_made_one_stay_for_readers_who_have_listed_them() -> None:
+def test_merged_files_stay_for_their_readers() -> None:
     folder = filled()
     listed, modified_ms = folder.paths(), folder.entries()[0].modified_ms
     plan = CompactionPlan(files_min=3, replaced_kept_ms=1_000)
@@ -144,7 +144,7 @@ def test_files_made_one_stay_for_readers_who_have_listed_them() -> None:
 
 @given(st.integers(0, 20), st.integers(2, 5))
 @settings(max_examples=15)
-def test_a_kill_at_any_effect_of_the_steps_leaves_every_row_readable_once(kill: int, length: int) -> None:
+def test_a_kill_between_steps_loses_nothing(kill: int, length: int) -> None:
     folder = filled(length=length)
     before = requests(folder)
     folder.effects_left = kill
@@ -172,7 +172,7 @@ class Frozen(MortalFolder):
         super().write(path, data)
 
 
-def test_a_member_that_stood_still_while_another_compacted_doubles_nothing() -> None:
+def test_a_paused_member_doubles_nothing() -> None:
     def go_on(folder: Folder) -> None:
         fill(ParquetBuffer(folder), 40, 3, 2)
         while compact_step(folder, [P], AT_ONCE, NOW_MS):
@@ -186,7 +186,7 @@ def test_a_member_that_stood_still_while_another_compacted_doubles_nothing() -> 
     assert requests(frozen) == sorted(f"r{offset}" for offset in range(40))
 
 
-def test_a_member_that_wakes_takes_back_what_crosses_anothers_file() -> None:
+def test_a_woken_member_removes_crossing_files() -> None:
     frozen = Frozen(fs._MockFileSystem(), "labels")
     plain = Folder(frozen._filesystem, "labels")
     fill(ParquetBuffer(plain), 20, 2, 1)

@@ -45,13 +45,13 @@ class Interrupted(Folder):
         super().write(path, data)
 
 
-def test_an_erasure_while_a_chunk_is_written_reaches_it() -> None:
+def test_an_erasure_reaches_chunks_being_written() -> None:
     folder = Interrupted(lambda: ParquetBuffer(folder).erase("gone", 10), before=1)
     ParquetBuffer(folder).write([Chunk(P, 0, 4, rows())])
     assert requests(folder) == ["r1", "r3"]
 
 
-def test_an_erasure_while_files_are_compacted_reaches_the_compacted_one() -> None:
+def test_an_erasure_reaches_files_being_compacted() -> None:
     folder = Interrupted(lambda: ParquetBuffer(folder).erase("gone", 10), before=5)
     for offset in range(5):
         ParquetBuffer(folder).write([Chunk(P, offset, offset + 1, [theirs(offset) if offset % 2 else row(offset)])])
@@ -59,7 +59,7 @@ def test_an_erasure_while_files_are_compacted_reaches_the_compacted_one() -> Non
     assert requests(folder) == ["r0", "r2", "r4"]
 
 
-def test_no_word_of_an_erased_customer_stays_in_a_file() -> None:
+def test_nothing_of_an_erased_customer_stays() -> None:
     folder = MortalFolder(fs._MockFileSystem(), "labels")
     ParquetBuffer(folder).write([Chunk(P, 0, 3, rows()[:3])])
     ParquetBuffer(folder).erase("gone", 10)
@@ -77,7 +77,7 @@ def test_the_list_names_nobody() -> None:
 
 
 @given(st.integers(0, 6))
-def test_an_erasure_that_was_killed_is_finished_by_doing_it_again(kill: int) -> None:
+def test_a_killed_erasure_can_be_repeated(kill: int) -> None:
     folder = MortalFolder(fs._MockFileSystem(), "labels")
     for offset in range(4):
         ParquetBuffer(folder).write([Chunk(P, offset, offset + 1, [theirs(offset) if offset % 2 else row(offset)])])

@@ -47,7 +47,7 @@ def test_every_picture_is_in_the_page_itself(page: str) -> None:
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 
-def test_the_figures_and_what_they_come_to_are_there(page: str) -> None:
+def test_the_page_has_all_figures(page: str) -> None:
     for words in (
         "nDCG@3, all",
         "MAP@3, all",
@@ -64,7 +64,7 @@ def test_the_same_report_gives_the_same_page(report: Evaluation, page: str) -> N
     assert report_page(report) == page
 
 
-def test_where_there_is_nothing_to_draw_the_page_says_so() -> None:
+def test_nothing_to_draw_is_stated() -> None:
     page = report_page(evaluated(accepted=0.0, propensity=np.nan))
     assert "<img" not in page
     for words in (
@@ -75,7 +75,7 @@ def test_where_there_is_nothing_to_draw_the_page_says_so() -> None:
         assert words in page
 
 
-def test_figures_that_cannot_be_compared_are_greyed_with_the_reason(report: Evaluation) -> None:
+def test_figures_beyond_comparison_are_greyed(report: Evaluation) -> None:
     page = report_page(replace(report, incomparable="ranked by this very model", cautions=("ranked by <it>",)))
     assert page.count('<div class="tile greyed">') == 2
     assert '<div class="tile better">' not in page.partition("off-policy")[0]
@@ -83,7 +83,7 @@ def test_figures_that_cannot_be_compared_are_greyed_with_the_reason(report: Eval
     assert "Caution: ranked by &lt;it&gt;." in page
 
 
-def test_a_table_alone_has_no_figures_of_a_model(report: Evaluation) -> None:
+def test_a_table_has_no_model_figures(report: Evaluation) -> None:
     page = report_page(replace(report, model=None))
     assert "Evaluation of a table of probabilities" in page
     assert "Off-policy" in page

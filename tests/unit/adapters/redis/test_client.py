@@ -47,7 +47,7 @@ def test_what_is_transient_is_known_to_redis() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", ""])
-def test_a_url_that_names_no_redis_is_wrong_usage(url: str) -> None:
+def test_a_url_of_no_redis_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match=r"redis\.url"):
         connect(url, timeout_s=1.0)
 
@@ -79,7 +79,7 @@ def test_a_sentinel_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(("mode", "reason"), [("cluster", "names a Redis Cluster"), ("sentinel", "a Sentinel answers")])
-def test_the_doctor_hears_of_a_cluster_or_sentinel(mode: str, reason: str) -> None:
+def test_a_cluster_or_sentinel_is_named(mode: str, reason: str) -> None:
     class Client:
         def info(self) -> dict[str, str]:
             return {"redis_mode": mode, "redis_version": "7"}

@@ -112,19 +112,19 @@ def embeds(value: bytes) -> None:
 
 @EXAMPLES
 @given(value=damaged(TOWER))
-def test_any_bytes_of_a_tower_are_read_or_refused(value: bytes) -> None:
+def test_any_tower_bytes_are_read_or_refused(value: bytes) -> None:
     embeds(value)
 
 
 @EXAMPLES
 @given(head=edited(bytes(load(TOWER)["json"])))
-def test_any_structure_of_a_tower_is_read_or_refused(head: bytes) -> None:
+def test_any_tower_structure_is_read_or_refused(head: bytes) -> None:
     embeds(with_array(TOWER, {"json": as_array(head)}))
 
 
 @EXAMPLES
 @given(name=st.sampled_from(sorted(load(TOWER))), array=arrays)
-def test_any_array_of_a_tower_is_read_or_refused(name: str, array: Any) -> None:
+def test_any_tower_array_is_read_or_refused(name: str, array: Any) -> None:
     embeds(with_array(TOWER, {name: array}))
 
 
@@ -135,25 +135,25 @@ def read_chunk(value: bytes) -> None:
 
 @EXAMPLES
 @given(value=damaged(CHUNK))
-def test_any_bytes_of_a_chunk_are_read_or_refused(value: bytes) -> None:
+def test_any_chunk_bytes_are_read_or_refused(value: bytes) -> None:
     read_chunk(value)
 
 
 @EXAMPLES
 @given(name=st.sampled_from(sorted(load(CHUNK))), array=arrays)
-def test_any_array_of_a_chunk_is_read_or_refused(name: str, array: Any) -> None:
+def test_any_chunk_array_is_read_or_refused(name: str, array: Any) -> None:
     read_chunk(with_array(CHUNK, {name: array}))
 
 
 @EXAMPLES
 @given(head=edited(bytes(load(CHUNK)["json"])))
-def test_any_head_of_a_chunk_is_read_or_refused(head: bytes) -> None:
+def test_any_chunk_head_is_read_or_refused(head: bytes) -> None:
     read_chunk(with_array(CHUNK, {"json": as_array(head)}))
 
 
 @EXAMPLES
 @given(text=edited(b"".join(RELEASE.catalog.fragments[:1])))
-def test_any_features_of_a_chunk_are_read_or_refused(text: bytes) -> None:
+def test_any_chunk_features_are_read_or_refused(text: bytes) -> None:
     ends = np.array([len(text), len(text) + 2, len(text) + 4])
     read_chunk(with_array(CHUNK, {"features": as_array(text + b"{}{}"), "features_end": ends}))
 
@@ -182,7 +182,7 @@ def test_any_change_is_merged_or_refused(value: bytes) -> None:
 
 @EXAMPLES
 @given(value=changed)
-def test_a_change_is_followed_wherever_it_is_merged(value: bytes) -> None:
+def test_following_and_merging_a_change_agree(value: bytes) -> None:
     """A ranker that follows and one that starts anew must hold the same catalog, or neither."""
     stored = {b"offer-1": value}
     followed: Any = bounded(lambda: decode_changes(ID, stored, SEALS), len(value))

@@ -39,7 +39,7 @@ def rows(text: bytes) -> tuple[list[str], list[tuple[int, list[str]]]]:
         (["NA", "NA"], [None, None]),
     ],
 )
-def test_a_column_is_what_all_its_filled_cells_are(cells: list[str], values: list[Any]) -> None:
+def test_filled_cells_decide_a_columns_type(cells: list[str], values: list[Any]) -> None:
     types = CellTypes({"column": FEATURE})
     for cell in cells:
         types.look(["column"], [cell])
@@ -52,11 +52,11 @@ def test_ids_of_unknown_records_are_text() -> None:
     assert (types.values("offer_id", ["2"]), types.values("count", ["2"])) == (["2"], [2])
 
 
-def test_a_byte_order_mark_before_a_quoted_header_is_no_part_of_it() -> None:
+def test_a_byte_order_mark_is_skipped() -> None:
     assert rows(b'\xef\xbb\xbf"offer_id", x\r\n"a",1\r\n') == (["offer_id", "x"], [(2, ["a", "1"])])
 
 
-def test_a_row_has_the_number_of_its_first_line() -> None:
+def test_a_row_has_its_first_lines_number() -> None:
     assert rows(b'a,b\n1,"x\ny"\n\n2,z\n')[1] == [(2, ["1", "x\ny"]), (5, ["2", "z"])]
 
 
@@ -76,6 +76,6 @@ def test_a_row_has_the_number_of_its_first_line() -> None:
         (b"a\n1\rb\n", "line 2: this is no CSV"),
     ],
 )
-def test_what_is_no_csv_is_refused_with_its_line(text: bytes, sentence: str) -> None:
+def test_broken_csv_is_refused_by_line(text: bytes, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         rows(text)

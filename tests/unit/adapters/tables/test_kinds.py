@@ -62,7 +62,7 @@ NAMED = UUID("0123456789abcdef0123456789abcdef")
         (ANY, {"x": [None]}, {"x": [None]}),
     ],
 )
-def test_a_value_becomes_what_its_column_is_for(kind: Kind, value: Any, converted: Any) -> None:
+def test_values_become_what_columns_are_for(kind: Kind, value: Any, converted: Any) -> None:
     assert repr(kind.convert(value)) == repr(converted)
 
 

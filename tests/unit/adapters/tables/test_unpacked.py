@@ -61,17 +61,17 @@ def columns(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("reader", ["offers", "vectors", "labels", "events"])
-def test_columns_that_unpack_to_far_more_are_refused(columns: Path, reader: str) -> None:
+def test_columns_that_unpack_without_end_are_refused(columns: Path, reader: str) -> None:
     with pytest.raises(UsageError, match=r"a\.parquet unpacks to 4,[\d,]+ bytes"):
         READERS[reader](columns)
 
 
-def test_a_file_of_the_buffer_is_held_to_the_same(columns: Path) -> None:
+def test_the_buffers_files_are_bounded_alike(columns: Path) -> None:
     with pytest.raises(UsageError, match="unpacks to"):
         Folder.open(str(columns.parent)).table("a.parquet")
 
 
-def test_a_constant_column_of_many_rows_is_read(tmp_path: Path) -> None:
+def test_constant_columns_of_many_rows_are_read(tmp_path: Path) -> None:
     pq.write_table(pa.table({"customer_id": ["c"] * 70_000}), tmp_path / "a.parquet")
     assert sum(1 for _ in EventFile(tmp_path / "a.parquet")) == 70_000
 
@@ -84,7 +84,7 @@ def test_an_array_may_not_claim_any_shape(tmp_path: Path) -> None:
         read_vectors(tmp_path / "a.npz", "offer_id")
 
 
-def test_rows_are_held_by_bytes_not_only_by_count() -> None:
+def test_rows_are_chunked_by_count() -> None:
     rows = [(number, b"x" * 10) for number in range(10)]
     chunks = list(lines.chunked(rows, 4, len))
     assert [len(chunk) for _, chunk in chunks] == [4, 4, 2]

@@ -28,7 +28,7 @@ def in_step() -> InStep:
     return order
 
 
-def test_what_was_written_later_waits_for_a_partition_that_is_behind() -> None:
+def test_later_records_wait_for_behind_partitions() -> None:
     order = in_step()
     order.add(records(ONE, 10, 20, 30), 0.0)
     assert order.take([ONE, TWO], records_max=9, now_s=0.1) == []
@@ -52,7 +52,7 @@ def test_a_silent_partition_is_not_waited_for() -> None:
     assert times(order.take([TWO], records_max=9, now_s=SILENT_S)) == [10, 20]
 
 
-def test_a_partition_is_waited_for_again_whenever_it_falls_behind() -> None:
+def test_a_partition_is_awaited_again() -> None:
     order = in_step()
     order.take([], records_max=9, now_s=5 * SILENT_S)
     order.add(records(ONE, 10), 9 * SILENT_S)
@@ -67,21 +67,21 @@ def test_what_is_held_is_bounded() -> None:
     assert order.take([TWO], records_max=100, now_s=0.0) == []
 
 
-def test_times_that_jump_back_within_a_partition_do_not_disorder_it() -> None:
+def test_times_jumping_back_keep_the_order() -> None:
     order = in_step()
     order.add(records(ONE, 30, 10, 20), 0.0)
     order.add(records(TWO, 5, 40), 0.0)
     assert times(order.take([], records_max=9, now_s=0.0)) == [5, 30, 10, 20, 40]
 
 
-def test_a_record_counts_as_written_where_its_event_time_is_later_or_unknown() -> None:
+def test_odd_event_times_count_as_written() -> None:
     order = in_step()
     order.add([Record("t", 1, 0, None, b"[]", 30), Record("t", 1, 1, None, b'{"event_time_ms": 99}', 40)], 0.0)
     order.add([Record("t", 2, 0, None, b'{"event_time_ms": 35}', 50)], 0.0)
     assert [record.timestamp_ms for record in order.take([], records_max=9, now_s=0.0)] == [30, 50, 40]
 
 
-def test_nothing_is_left_of_a_partition_that_is_dropped() -> None:
+def test_nothing_of_a_dropped_partition_stays() -> None:
     order = in_step()
     order.add(records(ONE, 10), 0.0)
     order.add(records(TWO, 20), 0.0)
@@ -90,7 +90,7 @@ def test_nothing_is_left_of_a_partition_that_is_dropped() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([ONE, TWO]), st.integers(0, 50), st.booleans()), max_size=40))
-def test_every_record_comes_once_and_in_order_of_its_partition(steps: list[tuple[Partition, int, bool]]) -> None:
+def test_records_come_once_in_order(steps: list[tuple[Partition, int, bool]]) -> None:
     order, taken, ends = in_step(), [], {ONE: 0, TWO: 0}
     for partition, time_ms, behind in steps:
         order.add(records(partition, time_ms, first=ends[partition]), 0.0)

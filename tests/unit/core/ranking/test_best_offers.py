@@ -31,21 +31,21 @@ def assert_as_oracle(requests: list[CustomerRequest], customers: Customers, cata
         np.testing.assert_allclose(scores, [score for _, score in expected], rtol=0, atol=1e-15)
 
 
-def test_the_nearest_offer_comes_first_and_the_opposite_one_last() -> None:
+def test_offers_are_ranked_by_nearness() -> None:
     catalog = catalog_of(np.array([[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.6, 0.8]]))
     ranked = rank([request()], np.array([[1.0, 0.0]]), catalog)
     assert ranked_offers(ranked, catalog) == ["o000002", "o000003", "o000001", "o000000"]
     np.testing.assert_allclose(ranked.scores, [1, 0.6, 0, -1], atol=1e-7)
 
 
-def test_of_equal_scores_the_lower_offer_id_comes_first_however_many_there_are() -> None:
+def test_lower_offer_ids_win_ties() -> None:
     catalog = catalog_of(np.tile([[0.6, 0.8]], (5_000, 1)))
     ranked = rank([request(limit=3), request(1, limit=1_000)], np.array([[1.0, 0.0], [0.0, 1.0]]), catalog)
     assert ranked_offers(ranked, catalog, 0) == ["o000000", "o000001", "o000002"]
     assert ranked_offers(ranked, catalog, 1) == catalog.offer_ids[:1_000]
 
 
-def test_offers_that_all_score_the_same_take_little_memory() -> None:
+def test_equal_scores_take_little_memory() -> None:
     catalog, requests = catalog_of(np.tile([[0.6, 0.8]], (10_000, 1))), [request(number) for number in range(64)]
     rank(requests[:1], unit_vectors(1, 2), catalog)
     tracemalloc.start()
@@ -63,12 +63,12 @@ def test_zero_vectors_score_zero() -> None:
 
 
 @pytest.mark.parametrize("offers", [1, 34, 1_000, 100_000])
-def test_rankings_equal_a_float64_computation_over_catalogs_of_every_size(offers: int) -> None:
+def test_rankings_equal_a_float64_computation(offers: int) -> None:
     catalog, customers = catalog_of(unit_vectors(offers, 64)), unit_vectors(3, 64, seed=1)
     assert_as_oracle([request(number, limit=limit) for number, limit in enumerate([1, 34, 1_000])], customers, catalog)
 
 
-def test_offers_closer_than_single_precision_can_tell_are_in_the_right_order() -> None:
+def test_order_holds_below_single_precision() -> None:
     base = unit_vectors(1, 64)[0]
     nudges = np.random.default_rng(2).permutation(2_000)[:, None] * 1e-9 * unit_vectors(2_000, 64, seed=3)
     catalog = catalog_of(base * 0.99 + nudges)
@@ -77,7 +77,7 @@ def test_offers_closer_than_single_precision_can_tell_are_in_the_right_order() -
 
 @given(st.data())
 @settings(max_examples=80)
-def test_ties_lists_exclusions_and_limits_of_any_batch_are_ranked_as_the_oracle_does(data: st.DataObject) -> None:
+def test_any_batch_ranks_as_the_oracle(data: st.DataObject) -> None:
     offers = data.draw(st.integers(1, 60))
     catalog = catalog_of(coarse_vectors(offers, 4, seed=data.draw(st.integers(0, 99))))
     some_offers = st.lists(st.sampled_from(catalog.offer_ids), max_size=20)
@@ -92,7 +92,7 @@ def test_ties_lists_exclusions_and_limits_of_any_batch_are_ranked_as_the_oracle_
 
 @given(st.lists(st.integers(0, 39), min_size=1, max_size=12), st.integers(1, 3_000))
 @settings(max_examples=40)
-def test_a_ranking_does_not_depend_on_its_batch(numbers: list[int], offers: int) -> None:
+def test_a_ranking_ignores_its_batch(numbers: list[int], offers: int) -> None:
     catalog, customers = catalog_of(unit_vectors(offers, 33)), unit_vectors(40, 33, seed=1)
     requests = [request(number, limit=1 + number * 7) for number in range(40)]
     whole = rank(requests, customers, catalog)
@@ -119,21 +119,21 @@ def test_the_smallest_bounds_of_memory_change_nothing(monkeypatch: pytest.Monkey
     assert after.eligible_counts.tolist() == before.eligible_counts.tolist()
 
 
-def test_an_empty_batch_and_an_empty_catalog_give_no_offers() -> None:
+def test_empty_batches_and_catalogs_rank_nothing() -> None:
     assert rank([], np.empty((0, 4)), catalog_of(unit_vectors(3, 4))).starts.tolist() == [0]
     nothing = rank([request(), request(1, offers=["x"])], unit_vectors(2, 4), catalog_of(np.empty((0, 4)), []))
     assert nothing.starts.tolist() == [0, 0, 0]
     assert nothing.excluded(1) == {"unknown_offer": 1}
 
 
-def test_what_no_request_may_choose_is_never_ranked_though_it_scores_best() -> None:
+def test_the_ineligible_best_is_never_ranked() -> None:
     offers = [offer("a", active=False), offer("b"), offer("c")]
     catalog = catalog_of(np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]), offers)
     ranked = rank([request(exclude=["c"], limit=3)], np.array([[1.0, 0.0]]), catalog)
     assert ranked_offers(ranked, catalog) == ["b"]
 
 
-def test_the_order_of_summation_does_not_depend_on_what_is_scored_beside() -> None:
+def test_the_order_of_summation_is_fixed() -> None:
     vectors, customers = unit_vectors(50, 67).astype(np.float32), unit_vectors(4, 67, seed=1)
     pairs = Candidates(np.arange(4).repeat(50), np.tile(np.arange(50), 4))
     together = exact_scores(pairs, customers, vectors)

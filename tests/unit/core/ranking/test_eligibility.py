@@ -47,7 +47,7 @@ def judge(one: CustomerRequest, catalog: Catalog) -> tuple[list[str], dict[str, 
     return eligible(choices, catalog, 0), taken(choices, 0), int(choices.eligible_counts[0])
 
 
-def test_each_rule_takes_its_offers_from_the_whole_catalog() -> None:
+def test_each_rule_narrows_the_whole_catalog() -> None:
     asked = request(exclude=["dear", "unheard of"], filters=[CHEAP])
     assert judge(asked, small_catalog()) == (
         ["cheap"],
@@ -56,7 +56,7 @@ def test_each_rule_takes_its_offers_from_the_whole_catalog() -> None:
     )
 
 
-def test_each_rule_takes_its_offers_from_a_list_in_which_ids_count_once() -> None:
+def test_each_rule_narrows_a_list() -> None:
     asked = request(
         offers=["dear", "cheap", "cheap", "off", "soon", "over", "now", "x", "x"], exclude=["dear"], filters=[CHEAP]
     )
@@ -64,7 +64,7 @@ def test_each_rule_takes_its_offers_from_a_list_in_which_ids_count_once() -> Non
     assert judge(asked, small_catalog()) == (["cheap"], expected, 1)
 
 
-def test_an_offer_counts_under_the_first_rule_that_takes_it() -> None:
+def test_the_first_rule_counts_an_offer() -> None:
     catalog = made_of(offer("a", active=False, valid_from_ms=TIME_MS + 1), offer("b", features={"price": 9.0}))
     for offers in (None, ["a", "b"]):
         assert judge(request(offers=offers, exclude=["a", "b"], filters=[CHEAP]), catalog) == (
@@ -74,7 +74,7 @@ def test_an_offer_counts_under_the_first_rule_that_takes_it() -> None:
         )
 
 
-def test_validity_is_judged_at_the_time_of_each_request_of_the_batch() -> None:
+def test_validity_is_judged_by_request_time() -> None:
     catalog = small_catalog()
     choices = choose([request(event_time_ms=TIME_MS + shift) for shift in (-1, 0, 1)], catalog)
     assert [eligible(choices, catalog, number) for number in range(3)] == [
@@ -84,7 +84,7 @@ def test_validity_is_judged_at_the_time_of_each_request_of_the_batch() -> None:
     ]
 
 
-def test_an_empty_list_of_offers_is_nothing_and_no_list_is_everything() -> None:
+def test_an_empty_list_is_nothing_eligible() -> None:
     catalog = made_of(offer("a"))
     assert judge(request(offers=[]), catalog) == ([], {}, 0)
     assert judge(request(offers=None), catalog) == (["a"], {}, 1)
@@ -94,7 +94,7 @@ def test_a_catalog_without_bounds_needs_no_mask() -> None:
     assert choose([request()], made_of(offer("a"), offer("b"))).groups[0].mask is None
 
 
-def test_requests_alike_share_a_group_and_narrow_ones_are_listed() -> None:
+def test_requests_alike_share_a_group() -> None:
     catalog = made_of(*(offer(f"{row:03d}", features={"price": float(row)}) for row in range(200)))
     wide, narrow = [Filter("price", "<", 100.0)], [Filter("price", "<", 4.0)]
     choices = choose(
@@ -155,7 +155,7 @@ def first_rule(asked: CustomerRequest, stated: Offer | None) -> str | None:
 
 @given(_offers, _requests)
 @settings(max_examples=80)
-def test_any_batch_is_judged_as_one_offer_at_a_time(drawn: list[dict[str, Any]], asked: list[dict[str, Any]]) -> None:
+def test_any_batch_agrees_with_single_offers(drawn: list[dict[str, Any]], asked: list[dict[str, Any]]) -> None:
     stated = {str(row): offer(str(row), **fields) for row, fields in enumerate(drawn)}
     catalog, requests = made_of(*stated.values()), [request(number, **fields) for number, fields in enumerate(asked)]
     choices = choose(requests, catalog)

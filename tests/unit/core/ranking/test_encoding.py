@@ -33,7 +33,7 @@ def test_a_ranking_is_these_bytes() -> None:
     st.lists(_features, min_size=1, max_size=4),
     st.sampled_from(['"', "é,", 'x","', "{}", "\\"]),
 )
-def test_what_is_written_reads_back_as_the_ranking(
+def test_a_written_ranking_reads_back(
     of_offers: list[dict[str, object]], of_customers: list[dict[str, object]], prefix: str
 ) -> None:
     catalog = catalog_of(
@@ -63,7 +63,7 @@ def test_nothing_eligible_says_so() -> None:
     assert (ranking.status, ranking.eligible_count, ranking.offers) == ("nothing_eligible", 0, [])
 
 
-def test_only_the_named_features_of_offers_are_copied() -> None:
+def test_only_named_offer_features_are_copied() -> None:
     catalog, requests = (
         catalog_of(unit_vectors(1, 2), [offer("a", features={"price": 1.0, "text": "long", "brand": "b"})]),
         [request()],

@@ -43,7 +43,7 @@ def chance_of(order: tuple[int, ...], exploration: Exploration) -> list[float]:
 
 
 @pytest.mark.parametrize("exploration", [Exploration(0.5, 0.0, 4), Exploration(0.3, 0.4, 4), Exploration(1.0, 0.2, 3)])
-def test_every_order_comes_as_often_as_the_policy_says(exploration: Exploration) -> None:
+def test_orders_are_as_frequent_as_stated(exploration: Exploration) -> None:
     rows, propensities = many_rankings(exploration, limit=2)
     for order in itertools.permutations(range(exploration.pool), 2):
         these = (rows == order).all(axis=1)
@@ -52,19 +52,19 @@ def test_every_order_comes_as_often_as_the_policy_says(exploration: Exploration)
         assert abs(these.mean() - np.prod(expected)) < 4 * np.sqrt(np.prod(expected) / MANY)
 
 
-def test_weighting_by_propensity_gives_back_what_any_other_policy_would_show() -> None:
+def test_propensities_estimate_any_other_policy() -> None:
     rows, propensities = many_rankings(Exploration(0.4, 0.1, 4), limit=1)
     for offer in range(4):
         assert abs(((rows[:, 0] == offer) / propensities[:, 0]).mean() - 1) < 0.15
 
 
-def test_cold_and_without_a_floor_the_ranking_is_the_best_one() -> None:
+def test_cold_exploration_ranks_the_best() -> None:
     rows, propensities = many_rankings(Exploration(1e-4, 0.0, 4))
     assert (rows == [0, 1, 2, 3]).all()
     np.testing.assert_allclose(propensities, 1)
 
 
-def test_only_the_pool_is_shown_and_the_floor_holds_for_all_of_it() -> None:
+def test_the_floor_holds_for_the_pool() -> None:
     rows, propensities = many_rankings(Exploration(1e-4, 0.3, 3), limit=3)
     assert set(rows.ravel().tolist()) == {0, 1, 2}
     assert propensities.min() >= 0.3 / 3
@@ -87,7 +87,7 @@ def test_scores_stay_those_of_the_offers() -> None:
 
 @given(st.lists(st.integers(0, 29), min_size=1, max_size=10, unique=True))
 @settings(max_examples=25)
-def test_a_request_gets_the_same_ranking_in_any_batch(numbers: list[int]) -> None:
+def test_exploration_ignores_the_batch(numbers: list[int]) -> None:
     catalog, customers = catalog_of(unit_vectors(40, 5)), unit_vectors(30, 5, seed=1)
     offers = [None, [], catalog.offer_ids[:3], catalog.offer_ids[10:30]]
     requests = [request(number, limit=1 + number, offers=offers[number % 4]) for number in range(30)]
@@ -103,7 +103,7 @@ def test_a_request_gets_the_same_ranking_in_any_batch(numbers: list[int]) -> Non
         assert len(set(part.rows[of_part].tolist())) == len(part.rows[of_part])
 
 
-def test_nobody_to_choose_for_and_nothing_to_choose_from_are_no_trouble() -> None:
+def test_empty_batches_explore_nothing() -> None:
     exploration = Exploration(0.3, 0.1, 7)
     assert explored([], np.empty((0, 2)), FOUR, exploration).starts.tolist() == [0]
     assert explored([request(offers=[])], unit_vectors(1, 2), FOUR, exploration).starts.tolist() == [0, 0]

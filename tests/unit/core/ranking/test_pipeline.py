@@ -41,7 +41,7 @@ def ranking_in(output: OutputRecord) -> Ranking:
     return ranking
 
 
-def test_a_request_gives_a_ranking_keyed_by_customer() -> None:
+def test_a_ranking_is_keyed_by_customer() -> None:
     (output,) = run(requests_of(1, customer_id="c7", features={"age": 3.0})).outputs
     ranking = ranking_in(output)
     assert (output.topic, output.key, output.headers, output.partition) == ("rankings", b"c7", (), None)
@@ -58,7 +58,7 @@ def test_a_request_gives_a_ranking_keyed_by_customer() -> None:
     assert [placed.offer_id for placed in ranking.offers] == [offer_id for _, offer_id in expected]
 
 
-def test_an_acceptance_becomes_an_outcome_in_canonical_bytes() -> None:
+def test_an_acceptance_becomes_a_canonical_outcome() -> None:
     sent = (
         b' {"event_time_ms": 5, "accepted": false, "more": 1, "acceptance_id": "a", "request_id":"r", '
         b'"customer_id": "c", "offer_id": "o"}'
@@ -75,7 +75,7 @@ def test_a_bad_acceptance_is_a_dead_letter() -> None:
     assert batch.counts == {"rankings": 0, "outcomes": 1, "dead_letters": 1}
 
 
-def test_every_bad_record_among_good_ones_is_one_dead_letter_and_every_good_one_is_ranked() -> None:
+def test_bad_records_leave_good_ones_alone() -> None:
     bad = [
         Record(TOPICS.requests, 1, offset, b"k", value, 0) for offset, (_, value) in enumerate(BAD_REQUESTS.values())
     ]
@@ -86,7 +86,7 @@ def test_every_bad_record_among_good_ones_is_one_dead_letter_and_every_good_one_
     assert [ranking_in(output).request_id for output in batch.outputs] == [f"r{number}" for number in range(len(bad))]
 
 
-def test_features_that_do_not_fit_the_tower_are_a_dead_letter_and_the_others_keep_their_own_vectors() -> None:
+def test_unfit_features_leave_other_vectors_alone() -> None:
     records = requests_of(3)
     batch = run([records[0], record_of(request(1, features={"bad": "x"})), records[2]])
     assert [(letter.code, letter.message) for letter in batch.dead_letters] == [
@@ -97,20 +97,20 @@ def test_features_that_do_not_fit_the_tower_are_a_dead_letter_and_the_others_kee
     ]
 
 
-def test_a_filter_that_makes_no_sense_is_a_dead_letter_never_a_wider_choice() -> None:
+def test_a_senseless_filter_never_widens_choice() -> None:
     batch = run([*requests_of(1), record_of(request(1, filters=[Filter("price", "<", "cheap")]))])
     assert [letter.code for letter in batch.dead_letters] == ["filter_kind_mismatch"]
     assert len(batch.outputs) == 1
 
 
-def test_a_ranking_over_the_bound_is_a_dead_letter_and_the_others_are_written() -> None:
+def test_an_oversized_ranking_is_a_dead_letter() -> None:
     batch = run([*requests_of(2), record_of(request(2, features={"note": "x" * 900}))], ranking_bytes_max=1_000)
     assert [(letter.code, letter.record.offset) for letter in batch.dead_letters] == [("ranking_too_large", 0)]
     assert batch.dead_letters[0].message.startswith("the ranking must be at most 1000 bytes, got 1")
     assert [ranking_in(output).request_id for output in batch.outputs] == ["r0", "r1"]
 
 
-def test_no_offers_to_choose_from_is_a_ranking_without_offers() -> None:
+def test_nothing_eligible_is_an_empty_ranking() -> None:
     (ranking,) = map(ranking_in, run(requests_of(1, offers=[], exclude=["cheap"])).outputs)
     assert (ranking.status, ranking.eligible_count, ranking.excluded, ranking.offers) == ("nothing_eligible", 0, {}, [])
 
@@ -132,7 +132,7 @@ def test_an_empty_batch_gives_nothing() -> None:
     assert run([]) == RankedBatch([], [], {"rankings": 0, "outcomes": 0, "dead_letters": 0}, nothing)
 
 
-def test_exploring_logs_the_propensity_of_every_place_and_never_strays_for_the_same_request() -> None:
+def test_exploring_logs_every_places_propensity() -> None:
     exploration = Exploration(temperature=0.5, floor=0.2, pool=3)
     records = requests_of(40)
     batch = run(records, exploration=exploration)

@@ -22,7 +22,7 @@ def change(offer_id: str, vector: np.ndarray | None = None, **fields: object) ->
     )
 
 
-def test_rows_are_sorted_by_offer_id_and_everything_moves_with_them() -> None:
+def test_rows_are_sorted_by_offer_id() -> None:
     vectors = unit_vectors(3, 2)
     offers = [
         offer("b", active=False),
@@ -47,7 +47,7 @@ def test_an_offer_id_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1.1])
-def test_vectors_that_are_not_finite_or_too_long_are_refused(value: float) -> None:
+def test_vectors_of_wrong_length_are_refused(value: float) -> None:
     vectors = unit_vectors(3, 2)
     vectors[1] = value
     with pytest.raises(BadModel, match="1 of 3"):
@@ -59,7 +59,7 @@ def test_columns_of_different_lengths_are_refused() -> None:
         catalog_of(unit_vectors(2, 2), [offer("a"), offer("b"), offer("c")])
 
 
-def test_changes_add_replace_and_withdraw_and_leave_the_old_catalog_as_it_was() -> None:
+def test_changes_leave_the_old_catalog_alone() -> None:
     old, vectors = catalog_of(unit_vectors(3, 2)), unit_vectors(2, 2, seed=1)
     before = contents(old)
     new = old.with_changes(
@@ -71,7 +71,7 @@ def test_changes_add_replace_and_withdraw_and_leave_the_old_catalog_as_it_was() 
     assert contents(old) == before
 
 
-def test_of_several_changes_to_one_offer_the_last_counts() -> None:
+def test_an_offers_last_change_counts() -> None:
     vectors = unit_vectors(3, 2, seed=1)
     catalog = catalog_of(unit_vectors(1, 2)).with_changes(
         [change("x", vectors[0]), change("x"), change("y"), change("y", vectors[1])]
@@ -84,9 +84,7 @@ def test_a_catalog_may_lose_its_last_offer() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.none() | st.integers(0, 9)), max_size=12), st.integers(0, 12))
-def test_changes_in_one_batch_or_two_give_the_catalog_made_of_what_is_left(
-    drawn: list[tuple[str, int | None]], cut: int
-) -> None:
+def test_batching_changes_gives_the_same_catalog(drawn: list[tuple[str, int | None]], cut: int) -> None:
     vectors = unit_vectors(10, 3)
     changes = [change(offer_id, None if row is None else vectors[row]) for offer_id, row in drawn]
     empty = catalog_of(np.empty((0, 3)), [])

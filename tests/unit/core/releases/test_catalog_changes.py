@@ -40,7 +40,7 @@ def contents(catalog: Catalog) -> list[tuple[object, ...]]:
 
 
 @given(stated=st.lists(STATED))
-def test_restated_offers_give_the_catalog_that_is_made_of_them(stated: list[Offer]) -> None:
+def test_restated_offers_give_their_catalog(stated: list[Offer]) -> None:
     published = [offer(number) for number in range(5)]
     before = catalog_of(published)
     untouched = contents(before)
@@ -51,7 +51,7 @@ def test_restated_offers_give_the_catalog_that_is_made_of_them(stated: list[Offe
     assert contents(before) == untouched
 
 
-def test_what_the_old_catalog_made_of_itself_is_not_taken_for_the_new_ones() -> None:
+def test_a_new_catalog_derives_anew() -> None:
     before = catalog_of([offer(1), offer(2)])
     before.once(contents)
     after = before.with_changes([change(MADE, offer(2, active=False), 1)])

@@ -35,7 +35,7 @@ def test_nothing_speaks_against_a_good_release(made: Model, good: Release) -> No
     assert faults_of(made, good.catalog, []) == []
 
 
-def test_towers_of_different_dimensions_are_refused_whatever_is_forced(made: Model) -> None:
+def test_towers_of_different_dimensions_are_refused(made: Model) -> None:
     narrow = with_last_layer(made.item_tower, np.ones((DIM - 1, 4)), np.ones(DIM - 1))
     with pytest.raises(BadModel, match="the user tower gives 4 numbers, the item tower 3"):
         check_model(replace(made, item_tower=narrow))
@@ -45,7 +45,7 @@ def test_no_offers_are_a_fault(made: Model) -> None:
     assert faults_of(made, release(made, []).catalog, []) == ["there are no offers"]
 
 
-def test_offers_that_cannot_be_read_are_counted_and_the_first_is_named(made: Model, good: Release) -> None:
+def test_unreadable_offers_are_counted_and_named(made: Model, good: Release) -> None:
     errors = [
         RowError(3, "feature_kind", "feature 'price' must be a number, got string"),
         RowError(4, "feature_kind", "…"),
@@ -63,14 +63,14 @@ def test_zero_vectors_are_counted_and_named(made: Model, good: Release) -> None:
     ]
 
 
-def test_vectors_that_are_all_one_are_a_fault(made: Model) -> None:
+def test_collapsed_vectors_are_a_fault(made: Model) -> None:
     dead = replace(made, item_tower=with_last_layer(made.item_tower, np.zeros((DIM, 4)), np.ones(DIM)))
     collapsed = release(dead, [offer(number) for number in range(10)])
     (fault,) = faults_of(dead, collapsed.catalog, [])
     assert fault.startswith("the offer vectors have collapsed")
 
 
-def test_offers_that_are_all_alike_may_share_a_vector(made: Model) -> None:
+def test_offers_alike_may_share_a_vector(made: Model) -> None:
     alike = release(made, [offer(number, features={"price": 1.0}) for number in range(10)])
     assert faults_of(made, alike.catalog, []) == []
 
@@ -79,7 +79,7 @@ def test_what_the_item_tower_made_is_verified(made: Model, good: Release) -> Non
     verify(good.catalog, made.item_tower)
 
 
-def test_one_vector_that_differs_is_found_and_named(made: Model, good: Release) -> None:
+def test_a_vector_that_differs_is_named(made: Model, good: Release) -> None:
     vectors = good.catalog.vectors.copy()
     vectors[4] = np.roll(vectors[4], 1)
     with pytest.raises(
@@ -110,9 +110,7 @@ def judged(
 
 
 @pytest.mark.parametrize(("mine", "its"), [(0.6, 0.6), (0.6, 0.7)])
-def test_a_model_no_better_than_popularity_is_a_fault_with_both_figures(
-    made: Model, good: Release, mine: float, its: float
-) -> None:
+def test_a_model_below_popularity_is_refused(made: Model, good: Release, mine: float, its: float) -> None:
     (fault,) = faults_of(judged(made, mine, its), good.catalog, [])
     assert fault == f"held-out AUC within customer is {mine:.4f}, not above popularity's {its:.4f} (500 customers)"
 
@@ -120,26 +118,26 @@ def test_a_model_no_better_than_popularity_is_a_fault_with_both_figures(
 @pytest.mark.parametrize(
     ("mine", "its", "customers"), [(0.61, 0.6, 500), (None, 0.6, 500), (0.5, None, 500), (0.5, 0.6, 49)]
 )
-def test_a_model_that_is_better_or_cannot_be_judged_is_no_fault(
+def test_better_or_unjudged_models_pass(
     made: Model, good: Release, mine: float | None, its: float | None, customers: int
 ) -> None:
     assert faults_of(judged(made, mine, its, customers), good.catalog, []) == []
 
 
-def test_a_model_that_too_few_customers_judge_is_published_with_a_caution(made: Model) -> None:
+def test_too_few_judges_are_a_caution(made: Model) -> None:
     assert caution_of(judged(made, 0.7, 0.6, 50).facts) is None
     assert "hardly compared with popularity: 49 customers" in (caution_of(judged(made, 0.7, 0.6, 49).facts) or "")
     assert "0 customers" in (caution_of(made.facts) or "")
 
 
 @pytest.mark.parametrize(("mine", "faults"), [(0.46, 0), (0.45, 1)])
-def test_few_customers_judge_a_model_that_is_surely_worse(made: Model, good: Release, mine: float, faults: int) -> None:
+def test_few_customers_judge_what_is_surely_worse(made: Model, good: Release, mine: float, faults: int) -> None:
     assert (
         len(faults_of(judged(made, mine, 0.6, 49, error=0.0525), good.catalog, [])) == faults
     )  # 2 * sqrt(2) * 0.0525 = 0.1485
 
 
-def test_towers_that_differ_from_the_trained_ones_are_a_fault(made: Model, good: Release) -> None:
+def test_towers_unlike_the_trained_are_refused(made: Model, good: Release) -> None:
     (fault,) = faults_of(replace(made, facts={"parity_max_difference": 0.003}), good.catalog, [])
     assert fault == "the towers differ by up to 0.003 from those that were trained, at most 1e-05"
 
@@ -154,7 +152,7 @@ def test_towers_that_differ_from_the_trained_ones_are_a_fault(made: Model, good:
         {"held_out_auc": {"within_customer": "0.7"}, "popularity_auc": {"within_customer": 0.6}},
     ],
 )
-def test_facts_of_another_form_are_a_bad_model(made: Model, good: Release, facts: dict[str, object]) -> None:
+def test_facts_of_another_form_are_refused(made: Model, good: Release, facts: dict[str, object]) -> None:
     with pytest.raises(BadModel, match="facts cannot be read"):
         faults_of(replace(made, facts=facts), good.catalog, [])
     assert caution_of(facts) is not None

@@ -16,7 +16,7 @@ def record(number: int) -> Record:
 
 
 @pytest.mark.parametrize(("weight", "code"), [(0.0, "vector_zero"), (np.inf, "vector_not_finite")])
-def test_an_offer_without_a_usable_vector_is_a_dead_letter(weight: float, code: str) -> None:
+def test_an_unusable_vector_is_a_dead_letter(weight: float, code: str) -> None:
     broken = replace(tower("offer", 1), layers=(Layer(np.full((DIM, 4), weight), np.zeros(DIM)),))
     with np.errstate(invalid="ignore"):
         refreshed = refresh([record(1)], {}, broken)

@@ -16,7 +16,7 @@ def cautions(*times: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("times", [{}, {"valid_until_ms": NOW_MS + 1}, {"valid_from_ms": NOW_MS}, {"valid_from_ms": 0}])
-def test_offers_that_are_valid_now_need_no_word(times: dict[str, Any]) -> None:
+def test_offers_valid_now_need_no_caution(times: dict[str, Any]) -> None:
     assert cautions(times, {"valid_until_ms": NOW_MS}) == ""
 
 
@@ -25,7 +25,7 @@ def test_a_catalog_that_has_ended_is_named() -> None:
     assert sentence.startswith("none of 3 offers can be ranked now: 1 have ended (valid_until_ms), 1 begin later")
 
 
-def test_times_in_seconds_are_named_even_where_offers_are_valid() -> None:
+def test_times_in_seconds_are_always_named() -> None:
     assert "valid_until_ms of 1 offers looks like seconds (1764000000)" in cautions(
         {}, {"valid_until_ms": 1_764_000_000}
     )

@@ -27,22 +27,22 @@ def test_vectors_come_back_at_length_one() -> None:
     assert np.allclose(customer_lookup(CUSTOMERS).embed([{}, {}], ["ann", "bob"]).vectors, [[1.0, 0.0], [0.0, 1.0]])
 
 
-def test_a_customer_without_a_vector_is_an_average_one() -> None:
+def test_an_unknown_customer_is_the_average() -> None:
     assert np.allclose(customer_lookup(CUSTOMERS).embed([{}], ["new"]).vectors, [[0.5**0.5, 0.5**0.5]])
 
 
-def test_an_offer_without_a_vector_has_a_zero_one() -> None:
+def test_an_unknown_offer_has_zero_vector() -> None:
     assert not offer_lookup(OFFERS).embed([{}], ["new"]).vectors.any()
 
 
-def test_without_customers_vectors_a_request_brings_its_own() -> None:
+def test_a_request_may_carry_its_vector() -> None:
     tower = brought(2, feature="taste")
     made = tower.embed([{"taste": [0.0, 9.0]}, {}, {"taste": [1.0]}], ["ann", "bob", "cat"])
     assert made.vectors.tolist() == [[0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
     assert [(error.index, error.code) for error in made.errors] == [(2, "feature_vector_length")]
 
 
-def test_given_vectors_go_before_a_tower_for_the_rest() -> None:
+def test_a_tower_serves_the_other_ids() -> None:
     made = GivenTower.of(CUSTOMERS, brought(2)).embed(
         [{"vector": "wrong"}, {"vector": [3.0, 4.0]}, {"vector": "wrong"}], ["ann", "new", "odd"]
     )
@@ -64,7 +64,7 @@ def test_encoded_inputs_tell_whose_vector_was_given(slots: tuple[Bag | Category,
     assert made[1].tolist() == [0.0, 1.0]
 
 
-def test_given_vectors_of_another_length_than_the_towers_are_refused() -> None:
+def test_given_vectors_must_fit_the_tower() -> None:
     with pytest.raises(BadModel, match="the vectors have 2 numbers, the tower for the rest gives 3"):
         GivenTower.of(CUSTOMERS, brought(3))
 
@@ -88,7 +88,7 @@ def test_an_id_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
-def test_zero_and_not_finite_vectors_are_refused_by_id(bad: float) -> None:
+def test_unusable_vectors_are_refused_by_id(bad: float) -> None:
     with pytest.raises(BadModel, match="1 of 2 vectors are zero or not finite; the first is of 'y'"):
         GivenVectors(("x", "y"), np.array([[1.0, 1.0], [bad, 0.0]]))
 
@@ -98,7 +98,7 @@ def test_no_vectors_are_refused() -> None:
         GivenVectors((), np.zeros((0, 2)))
 
 
-def test_an_appended_number_keeps_the_order_of_dot_products() -> None:
+def test_padding_keeps_dot_product_order() -> None:
     rng = np.random.default_rng(0)
     offers = GivenVectors(tuple(f"o{row}" for row in range(50)), rng.normal(size=(50, 4)) * rng.random((50, 1)) * 9)
     customers = GivenVectors(tuple(f"c{row}" for row in range(20)), rng.normal(size=(20, 4)))
@@ -109,11 +109,11 @@ def test_an_appended_number_keeps_the_order_of_dot_products() -> None:
     assert np.allclose(np.linalg.norm(items, axis=1), 1.0)
 
 
-def test_a_request_that_carries_its_vector_is_padded_for_dot_products() -> None:
+def test_a_carried_vector_is_padded() -> None:
     tower = brought(2, padded=True)
     assert tower.embed([{"vector": [3.0, 4.0]}], ["ann"]).vectors.tolist() == [[0.6, 0.8, 0.0]]
 
 
-def test_vectors_of_length_one_need_no_number_more() -> None:
+def test_unit_vectors_need_no_padding() -> None:
     assert GivenVectors(("x", "y"), np.array([[0.6, 0.8], [0.0, -1.0]])).unit
     assert not OFFERS.unit

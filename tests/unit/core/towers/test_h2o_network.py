@@ -45,36 +45,36 @@ def test_outputs_are_those_of_h2os_formula(activation: str, use_all: bool, stand
     assert difference(net, tower(net, layer=1), layer=1) < DIFFERENCE_MAX
 
 
-def test_without_the_slot_of_missing_values_outputs_would_differ() -> None:
+def test_the_slot_of_missing_values_matters() -> None:
     net = network()
     table = tower(net).table.copy()
     table[list(tower(net).spec.first_rows[:-1])] = 0.0
     assert difference(net, replace(tower(net), table=table)) > 0.1
 
 
-def test_channels_of_maxout_alternate_and_are_not_stacked() -> None:
+def test_channels_of_maxout_alternate() -> None:
     net = network(activation="Maxout")
     stacked = replace(net, weights=tuple(np.concatenate([one[::2], one[1::2]]) for one in net.weights))
     assert difference(net, tower(stacked)) > 0.1
 
 
-def test_a_network_of_numbers_alone_needs_no_table() -> None:
+def test_numbers_alone_need_no_table() -> None:
     net = network()
     bare = replace(net, categories=(), offsets=(0,), weights=(net.weights[0][:, -2:], net.weights[1]))
     assert difference(bare, tower(bare)) < DIFFERENCE_MAX
 
 
-def test_a_network_of_categories_alone_reads_no_numbers() -> None:
+def test_categories_alone_read_no_numbers() -> None:
     net = network()
     bare = replace(net, numbers=(), norm_mul=(), norm_sub=(), weights=(net.weights[0][:, :-2], net.weights[1]))
     assert difference(bare, tower(bare)) < DIFFERENCE_MAX
 
 
-def test_no_row_is_an_error_for_what_is_missing_or_unseen() -> None:
+def test_missing_and_unseen_values_are_allowed() -> None:
     assert tower(network()).embed([features for features, _ in ROWS], [identity for _, identity in ROWS]).errors == ()
 
 
-def test_levels_true_and_false_are_the_contracts_bools() -> None:
+def test_levels_true_and_false_are_bools() -> None:
     net = network()
     bools = replace(net, categories=(net.categories[0], H2oCategory("colour", ("False", "True"))))
     rows: list[tuple[dict[str, Any], str]] = [({"colour": False}, "ann"), ({"colour": True}, "ann")]
@@ -84,7 +84,7 @@ def test_levels_true_and_false_are_the_contracts_bools() -> None:
 
 @pytest.mark.parametrize("name", ["price", "score"])
 @pytest.mark.parametrize("standardised", [True, False])
-def test_a_stated_default_is_what_a_missing_number_counts_as(standardised: bool, name: str) -> None:
+def test_a_missing_number_counts_as_default(standardised: bool, name: str) -> None:
     plain = tower(network(standardised=standardised))
     made = with_defaults(plain, {name: 7.0})
     without, stated = [({"colour": "red"}, "ann")], [({"colour": "red", name: 7.0}, "ann")]
@@ -93,7 +93,7 @@ def test_a_stated_default_is_what_a_missing_number_counts_as(standardised: bool,
     assert defaults_of(made)[name] == 7.0
 
 
-def test_a_default_for_a_number_that_is_not_read_is_refused() -> None:
+def test_a_default_for_nothing_is_refused() -> None:
     with pytest.raises(BadModel, match="reads no number named colour"):
         with_defaults(tower(network()), {"colour": 1.0})
 
@@ -131,7 +131,7 @@ def test_weights_that_do_not_fit_are_refused() -> None:
         replace(net, weights=(net.weights[0][:, 1:], net.weights[1]))
 
 
-def test_offsets_that_do_not_fit_the_levels_are_refused() -> None:
+def test_offsets_must_fit_the_levels() -> None:
     with pytest.raises(BadModel, match=r"categories must be \[3, 2\] slots wide, the offsets are \[0, 4, 7\]"):
         replace(network(), use_all_factor_levels=False)
 
@@ -147,6 +147,6 @@ def test_an_unknown_activation_is_refused() -> None:
         replace(network(), activation="ExpRectifier")
 
 
-def test_a_layer_that_is_not_there_is_refused() -> None:
+def test_a_missing_layer_is_refused() -> None:
     with pytest.raises(BadModel, match="the layer must be between 0 and 1, got 2"):
         tower(network(), layer=2)

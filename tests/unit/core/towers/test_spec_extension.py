@@ -19,7 +19,7 @@ DERIVED = FeatureSpec(
 )
 
 
-def test_what_was_known_keeps_its_place_and_its_scale() -> None:
+def test_known_inputs_keep_place_and_scale() -> None:
     spec = extended(EARLIER, DERIVED)
     text, price, colour = spec.inputs
     assert text == DERIVED.inputs[0]
@@ -27,7 +27,7 @@ def test_what_was_known_keeps_its_place_and_its_scale() -> None:
     assert colour == Category("colour", ("red", "blue", "green"), buckets=2)
 
 
-def test_a_feature_that_changed_its_kind_begins_anew() -> None:
+def test_a_feature_of_new_kind_begins_anew() -> None:
     spec = extended(EARLIER, FeatureSpec("offer", (Category("price", ("cheap",)),)))
     assert spec.inputs == (Category("price", ("cheap",)),)
 
@@ -37,7 +37,7 @@ def earlier_tower() -> Tower:
     return Tower(EARLIER, table, "concat", (Layer(np.array([[1.0, 2.0, 3.0]]), np.zeros(1)),))
 
 
-def test_rows_are_carried_and_new_values_begin_as_unseen_ones() -> None:
+def test_new_values_begin_as_unseen_ones() -> None:
     spec = extended(EARLIER, DERIVED)
     table = carried_table(earlier_tower(), spec, np.full((spec.table_rows, 1), -1.0, np.float32))
     # missing, red, blue, then green as the mean of the two buckets, then the buckets
@@ -50,7 +50,7 @@ def test_inputs_that_are_new_stay_fresh() -> None:
     assert table[:, 0].tolist() == [-1.0, -1.0, 5.0, 6.0]
 
 
-def test_columns_of_the_first_layer_are_found_by_name() -> None:
+def test_first_layer_columns_match_by_name() -> None:
     new, old = carried_columns(EARLIER, extended(EARLIER, DERIVED), 1)
     # of the new: colour, text, price, its indicator; of the old: colour, tags, price
     assert dict(zip(new.tolist(), old.tolist(), strict=True)) == {0: 0, 2: 2}

@@ -85,7 +85,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("reason", DAMAGES)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_damaged_tower_is_refused_with_its_reason(reason: str) -> None:
+def test_a_damaged_tower_has_its_reason(reason: str) -> None:
     structure, tensors = parts()
     DAMAGES[reason](structure, tensors)
     with pytest.raises(BadModel, match=reason):
@@ -111,7 +111,7 @@ PLACES = ["spec", "spec.side", "spec.inputs", "layers", "combine", "given", "pro
 @hypothesis.given(st.sampled_from(PLACES), JSON)
 @hypothesis.settings(max_examples=300)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_whatever_stands_in_a_structure_gives_a_tower_or_a_bad_model(place: str, value: object) -> None:
+def test_any_structure_is_rebuilt_or_refused(place: str, value: object) -> None:
     structure, tensors = parts()
     put(place, value)(structure, tensors)
     try:

@@ -36,7 +36,7 @@ offers = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(offers, min_size=1, max_size=150), st.integers(0, 200))
-def test_a_vector_has_the_same_bytes_alone_and_anywhere_in_a_batch(batch: list[dict[str, object]], shift: int) -> None:
+def test_a_vector_ignores_its_batch(batch: list[dict[str, object]], shift: int) -> None:
     tower = deep()
     shifted = batch[:1] * shift + batch
     vectors = tower.embed(shifted, [""] * len(shifted)).vectors
@@ -45,14 +45,14 @@ def test_a_vector_has_the_same_bytes_alone_and_anywhere_in_a_batch(batch: list[d
         assert vectors[row].tobytes() == alone[0].tobytes()
 
 
-def test_slots_are_means_of_rows_and_numbers_stand_behind_them() -> None:
+def test_slots_are_means_before_numbers() -> None:
     table = np.arange(12, dtype=np.float32).reshape(6, 2)
     tower = Tower(COLOUR, table, "concat", ())
     outputs = tower.outputs(COLOUR.encode([{"colour": "blue", "tags": ["a", "b"], "price": 9.0}], ["o"]))
     assert outputs.tolist() == [[4.0, 5.0, 9.0, 10.0, 9.0]]
 
 
-def test_summed_slots_with_an_identity_are_a_dense_first_layer() -> None:
+def test_summed_slots_are_a_dense_layer() -> None:
     rng = np.random.default_rng(1)
     weight, bias = rng.normal(size=(4, 7)), rng.normal(size=4)  # six rows of the table, and the price
     identity = np.concatenate([np.eye(4), weight[:, 6:]], axis=1)
@@ -107,7 +107,7 @@ def test_the_digest_tells_the_towers_apart() -> None:
     assert len({digest_towers(one, other), digest_towers(other, one), digest_towers(one, one)}) == 3
 
 
-def test_arrays_that_do_not_fit_are_a_bad_model() -> None:
+def test_arrays_must_fit_each_other() -> None:
     good = deep()
     with pytest.raises(BadModel, match="table must have 6 rows"):
         Tower(COLOUR, good.table[:-1], "concat", good.layers)
@@ -115,7 +115,7 @@ def test_arrays_that_do_not_fit_are_a_bad_model() -> None:
         Tower(COLOUR, good.table, "concat", (good.layers[0], *good.layers[:1]))
 
 
-def test_a_tower_without_one_of_its_arrays_is_a_bad_model() -> None:
+def test_a_tower_needs_all_its_arrays() -> None:
     tensors = deep().tensors()
     del tensors["layers.1.bias"]
     with pytest.raises(BadModel, match=r"layers\.1\.bias"):
