@@ -1,5 +1,6 @@
 """A local Kafka from a distribution's folder (`KAFKA_HOME`), killed, frozen and started again."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,13 +11,15 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
 from stream_scorer.adapters.kafka.client import ClientConfig
+from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.adapters.local.kafka import LocalKafka
 from stream_scorer.adapters.local.kafka_jars import kafka_jars
 from stream_scorer.errors import NotReady
 from stream_scorer.ports import Fetched, TopicSpec
+from stream_scorer.services.streaming.join_restore import CLOSE_S, Restorer
 from stream_scorer.settings import KafkaSettings, LocalSettings, Settings
-from stream_scorer.wiring.streaming import member_config
+from stream_scorer.wiring.streaming import join_config, member_config
 from tests.waiting import wait_for
 
 PLACES = LocalSettings()
@@ -64,6 +67,19 @@ def test_a_frozen_broker_answers_again_later(broker: LocalKafka) -> None:
         write(broker, b"two", wait_s=1)
     broker.unpause()
     write(broker, b"three")
+
+
+def test_a_restore_ends_without_its_frozen_broker(broker: LocalKafka) -> None:
+    client: ClientConfig = {"bootstrap.servers": broker.bootstrap_servers, "group.id": "joiners"}
+    restorer = Restorer(lambda: KafkaLog(client, timeout_s=30), join_config(Settings()))
+    broker.pause()
+    restoring = restorer.submit(0)
+    wait_for(restoring.running, "a restore")
+    started_s = time.monotonic()
+    restorer.close()
+    took_s = time.monotonic() - started_s
+    broker.unpause()
+    assert (took_s < CLOSE_S + 1, restoring.done()) == (True, False)
 
 
 def fetch(source: KafkaSource, *, wait_s: float = 0.1) -> Fetched:
