@@ -79,14 +79,14 @@ def _check_kind(values: Mapping[str, str]) -> None:
 def _levels(archive: zipfile.ZipFile, ini: _Ini) -> list[tuple[str, ...]]:
     """Return each category's levels; the response's are left alone."""
     escaped = ini.values.get("escape_domain_values") == "true"
-    found = []
+    levels_of = []
     for column in range(int(ini.values["cats"])):
         count, name = ini.domains[column]
         levels = _text(archive, f"domains/{name}").removesuffix("\n").split("\n") if count else []
         if len(levels) != count:
             raise BadModel(f"column {ini.columns[column]!r} must have {count} levels, domains/{name} has {len(levels)}")
-        found.append(tuple(map(_unescaped, levels) if escaped else levels))
-    return found
+        levels_of.append(tuple(map(_unescaped, levels) if escaped else levels))
+    return levels_of
 
 
 def _network(ini: _Ini, levels: Sequence[tuple[str, ...]]) -> H2oNetwork:
