@@ -1,4 +1,4 @@
-"""The real servers that tests share: one Kafka and one Valkey for the whole run, topics of its own for each test."""
+"""The real servers that tests share: one Kafka and one Valkey for each process that runs tests, topics for each test."""
 
 import os
 
@@ -7,7 +7,7 @@ os.environ.setdefault(
 )  # as our commands do, before numpy comes: on busy cores its threads wait in vain
 
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
@@ -31,8 +31,6 @@ hypothesis.settings.load_profile("same")
 
 MakeTopics = Callable[..., TopicSettings]
 
-_SKIPPED = pytest.StashKey[list[str]]()
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -41,29 +39,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_SKIPPED] = []
+    config.stash[_SKIPS] = _Skips()
+    config.pluginmanager.register(config.stash[_SKIPS])
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and item.get_closest_marker("may_skip") is None:
-        item.config.stash[_SKIPPED].append(item.nodeid)
-    return report
+class _Skips:
+    """Collects the tests that were skipped and may not be, from this process or from those that run tests for it."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail") and "may_skip" not in report.keywords:
+            self.found.append(report.nodeid)
+
+
+_SKIPS = pytest.StashKey[_Skips]()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if (
-        session.config.getoption("no_skips")
-        and session.config.stash[_SKIPPED]
-        and session.exitstatus == pytest.ExitCode.OK
-    ):
+    found = session.config.stash[_SKIPS].found
+    if session.config.getoption("no_skips") and found and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if config.getoption("no_skips"):
-        for each in config.stash[_SKIPPED]:
+        for each in config.stash[_SKIPS].found:
             terminalreporter.write_line(f"SKIPPED where no test may be: {each}", red=True)
 
 
