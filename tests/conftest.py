@@ -1,4 +1,4 @@
-"""The real servers that tests share: one Kafka and one Valkey for each process that runs tests, topics for each test."""
+"""The real servers that tests share: a Kafka and a Valkey for each process that runs tests, topics for each test."""
 
 import os
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "rank": "Rank offers for customers as requests arrive.",
     "join": "Join rankings and outcomes to training labels.",
     "buffer": "Write training labels to Parquet files.",
+    "check": "Say what is understood of files of offers, labels and requests, and what is wrong with them.",
     "train": "Train a user tower and an item tower on labelled examples.",
     "evaluate": "Measure a model on labelled examples.",
     "publish": "Make a release from a model and switch to it, or roll back.",

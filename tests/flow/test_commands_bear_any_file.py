@@ -111,6 +111,7 @@ def outcome(command: str, folder: Path, *more: str, offers: str = "offers.jsonl"
         "table": ["--labels", "labels.jsonl", "--offers", offers, "--policy", "policy.jsonl"],
         "score": ["--requests", "requests.jsonl", "--offers", offers, "--model", "model", "--out", "out.jsonl"],
         "publish": ["--offers", offers, "--model", "model"],
+        "check": ["--labels", "labels.jsonl", "--offers", offers, "--requests", "requests.jsonl", "--model", "model"],
         "convert": ["open-bandit", "bandit", "--out", "events"],
     }[command]
     named = [str(folder / word) if (folder / word).exists() or "." in word or word in _MADE else word for word in files]
@@ -174,6 +175,16 @@ def test_publish_bears_any_file(whole: Path, file: str, damages: list[Damage], m
     monkeypatch.setattr(wiring, "release_store", lambda settings: MemoryReleases())
     offers = file if file.startswith("offers") else "offers.jsonl"
     assert outcome("publish", damaged(whole, file, damages), offers=offers) in (0, 1, 2)
+
+
+@bounded(40)
+@given(
+    file=st.sampled_from(["labels.jsonl", "offers.jsonl", "offers.csv", "requests.jsonl", "model/manifest.json"]),
+    damages=FEW,
+)
+def test_check_bears_any_file(whole: Path, file: str, damages: list[Damage]) -> None:
+    offers = file if file.startswith("offers") else "offers.jsonl"
+    assert outcome("check", damaged(whole, file, damages), offers=offers) in (0, 1, 2)
 
 
 @bounded(60)

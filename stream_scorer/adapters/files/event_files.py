@@ -1,12 +1,13 @@
 """Events from files: JSON lines unchanged, rows of CSV and Parquet as JSON objects by their message's layout."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from stream_scorer.adapters.tables.layouts import RECORDS, Layout
+from stream_scorer.adapters.tables.layouts import RECORDS, Layout, UnknownFields
 from stream_scorer.adapters.tables.reader import Format, Message, TableFile
 from stream_scorer.adapters.tables.times import SecondsCheck
 from stream_scorer.errors import UsageError
@@ -29,7 +30,7 @@ class EventFile:
         self, path: Path, *, format: Format | None = None, key: str | None = None, layout: Layout = RECORDS
     ) -> None:
         """Look at the name only. Raises UsageError."""
-        self._table, self._key = TableFile(path, layout, format=format), key
+        self._table, self._key, self._layout = TableFile(path, layout, format=format), key, layout
         self._times = SecondsCheck(path, _TIME)
 
     def __iter__(self) -> Iterator[Event]:
@@ -38,6 +39,27 @@ class EventFile:
         for event in events:
             self._times.look(event.event_time_ms)
             yield event
+
+    def values_or_refusals(self) -> Iterator[tuple[int, bytes | UsageError]]:
+        """Yield each row's number with its bytes as a record, or with why it is none.
+
+        Raises UsageError for a file that is no table.
+        """
+        if self._table.format == "jsonl":
+            yield from self._looked_at()
+            return
+        for number, row in self._table.rows_or_refusals():
+            yield number, row if isinstance(row, UsageError) else self._event((number, row)).value or b""
+
+    def _looked_at(self) -> Iterator[tuple[int, bytes | UsageError]]:
+        """Yield lines as they are, for whoever decodes them says what is wrong, and say which fields nothing reads."""
+        names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+        unknown = UnknownFields(self._table.path, self._layout)
+        for number, line in self._table.lines():
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                unknown.look(names(line))
+            yield number, line
+        unknown.say()
 
     def share(self) -> float:
         """Return how much of the file is read, 0 to 1."""

@@ -22,7 +22,9 @@ from stream_scorer.adapters.files.example_formats import (
     parquet,
     parquet_revisions,
 )
+from stream_scorer.adapters.tables.layouts import LABELS
 from stream_scorer.adapters.tables.lines import JSON_LINES, suffix_of
+from stream_scorer.adapters.tables.reader import TableFile
 from stream_scorer.adapters.tables.times import SecondsCheck
 from stream_scorer.core.buffer.buffer_files import files_of, superseded
 from stream_scorer.core.datasets.chunks import ExampleChunk, Ints
@@ -59,6 +61,15 @@ class ExampleFiles:
             start += len(raw)
             if len(kept):
                 yield kept.parsed()
+
+    def refusals(self) -> Iterator[UsageError]:
+        """Yield why rows are no examples, row by row; a file that is no table has one reason."""
+        for file in self.files:
+            try:
+                rows = TableFile(file, LABELS).rows_or_refusals()
+                yield from (row for _, row in rows if isinstance(row, UsageError))
+            except UsageError as refusal:
+                yield refusal
 
     def _latest(self) -> npt.NDArray[np.bool_]:
         """Mark the rows to read; found once, and kept as bits."""

@@ -25,6 +25,30 @@ def examples_at(place: str) -> Iterator[ExampleFiles]:
         yield ExampleFiles.at(Path(copied))
 
 
+@contextmanager
+def tables_at(place: str) -> Iterator[list[Path]]:
+    """Open the tables of a place, as `examples_at` does: a file, or all of a folder in order of name.
+
+    Raises UsageError for a place that holds none, TransientError when it cannot be reached.
+    """
+    if "://" in place:
+        with TemporaryDirectory(prefix="tables-") as copied:
+            _copy(place, Path(copied))
+            yield _tables(Path(copied), place)
+    else:
+        yield _tables(_local(place), place)
+
+
+def _tables(path: Path, place: str) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    below = ((file, file.relative_to(path).as_posix()) for file in sorted(path.rglob("*")) if file.is_file())
+    files = [file for file, name in below if name.lower().endswith(_SUFFIXES) and not _hidden(name)]
+    if not files:
+        raise UsageError(f"no table at {place}: expected a .jsonl, .csv or .parquet file, or a folder of them")
+    return files
+
+
 def _local(place: str) -> Path:
     if not place.startswith("~"):
         return Path(place)

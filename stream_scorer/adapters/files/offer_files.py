@@ -1,6 +1,6 @@
 """A catalog, and a policy over it, from the tables that people have."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +43,34 @@ def _offer(path: Path, place: str, row: Message) -> Offer:
         first = error.errors(include_url=False, include_context=False)[0]
         got = "" if first["type"] == "missing" else f", got {shown(first['input'])}"
         raise UsageError(f"{path}, {place}: {refusal_of(error, row).message}{got}") from error
+
+
+def offers_or_refusals(path: Path) -> Iterator[tuple[int, Offer | UsageError]]:
+    """Return each row's number with its offer, or with why it is none.
+
+    Raises UsageError for a file that is not there or of no known format, and while rows are read for one that is no
+    table.
+    """
+    return _judged_rows(path, TableFile(path, OFFERS))
+
+
+def _judged_rows(path: Path, table: TableFile) -> Iterator[tuple[int, Offer | UsageError]]:
+    rows: dict[str, int] = {}
+    for number, row in table.rows_or_refusals():
+        place = f"{table.unit} {number}"
+        offer = row if isinstance(row, UsageError) else _offer_or_refusal(path, place, row)
+        if isinstance(offer, Offer) and (first := rows.setdefault(offer.offer_id, number)) != number:
+            twice = f"{path}, {place}: offer {offer.offer_id!r} is there twice, first in {table.unit} {first}"
+            yield number, UsageError(twice)
+        else:
+            yield number, offer
+
+
+def _offer_or_refusal(path: Path, place: str, row: Message) -> Offer | UsageError:
+    try:
+        return _offer(path, place, row)
+    except UsageError as refusal:
+        return refusal
 
 
 class _Choice(msgspec.Struct):

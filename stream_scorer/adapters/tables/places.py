@@ -17,14 +17,17 @@ from stream_scorer.errors import UsageError
 _SHOWN_CHARS = 60
 
 
-_listening: ContextVar[list[str] | None] = ContextVar("listening", default=None)
+_listening: ContextVar[tuple[list[str], bool] | None] = ContextVar("listening", default=None)
 
 
 @contextmanager
-def heard() -> Iterator[list[str]]:
-    """Collect what is cautioned about meanwhile, each sentence once, though it may have been said before."""
+def heard(*, quiet: bool = False) -> Iterator[list[str]]:
+    """Collect what is cautioned about meanwhile, each sentence once, though it may have been said before.
+
+    `quiet` leaves it to the caller to say it.
+    """
     sentences: list[str] = []
-    token = _listening.set(sentences)
+    token = _listening.set((sentences, quiet))
     try:
         yield sentences
     finally:
@@ -33,10 +36,11 @@ def heard() -> Iterator[list[str]]:
 
 def caution(sentence: str) -> None:
     """Caution the owner of a file, once, and tell whoever collects cautions."""
-    sentences = _listening.get()
-    if sentences is not None and sentence not in sentences:
+    sentences, quiet = _listening.get() or ([], False)
+    if sentence not in sentences:
         sentences.append(sentence)
-    _say_once(sentence)
+    if not quiet:
+        _say_once(sentence)
 
 
 @lru_cache(maxsize=256)

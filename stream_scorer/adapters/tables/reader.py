@@ -48,10 +48,11 @@ class TableFile:
         if not path.is_file():
             raise UsageError(f"no file at {path}: expected a table of {layout.rows}")
         readers = {"jsonl": self._jsonl, "csv": self._csv, "parquet": self._parquet}
+        self._raises = True
         self.format: Format = format or format_of(path, layout.rows)
         self.unit: Literal["line", "row"] = "row" if self.format == "parquet" else "line"
-        self._path, self._layout = path, layout
-        self._read: Callable[[], Iterator[tuple[int, Message]]] = readers[self.format]
+        self.path, self._layout = path, layout
+        self._read: Callable[[], Iterator[tuple[int, Message | UsageError]]] = readers[self.format]
         self._share: Callable[[], float] = lambda: 0.0
 
     def rows(self) -> Iterator[tuple[int, Message]]:
@@ -59,14 +60,22 @@ class TableFile:
 
         Raises UsageError, with file, row, column and value, for the first row that has no conversion.
         """
+        return ((number, row) for number, row in self._read() if not isinstance(row, UsageError))
+
+    def rows_or_refusals(self) -> Iterator[tuple[int, Message | UsageError]]:
+        """Yield each row, or why it has no conversion, so that more than the first bad row is known.
+
+        Raises UsageError for what spoils the whole file: a quote that is never closed, columns that are missing.
+        """
+        self._raises = False
         return self._read()
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield the lines of a text file that are not empty, as they are."""
-        with opened(self._path) as (text, raw):
-            size = max(self._path.stat().st_size, 1)
+        with opened(self.path) as (text, raw):
+            size = max(self.path.stat().st_size, 1)
             self._share = lambda: 1.0 if raw.closed else raw.tell() / size
-            for number, line in lines_of(self._path, text):
+            for number, line in lines_of(self.path, text):
                 if stripped := line.strip():
                     yield number, stripped
 
@@ -74,16 +83,24 @@ class TableFile:
         """Return how much of the file is read, 0 to 1."""
         return self._share()
 
-    def _jsonl(self) -> Iterator[tuple[int, Message]]:
+    def _jsonl(self) -> Iterator[tuple[int, Message | UsageError]]:
         sides = tuple(f"{side}." for side in self._layout.sides)
-        unknown = UnknownFields(self._path, self._layout)
+        unknown = UnknownFields(self.path, self._layout)
         for number, line in self.lines():
-            row = strict_object(self._path, number, line)
-            unknown.look(row)
-            if sides and any(name.startswith(sides) for name in row):
-                row = plan_of(self._path, list(row), self._layout, where=f"line {number}").message(row)
-            yield number, self._fields(number, row)
+            try:
+                yield number, self._line(number, line, sides, unknown)
+            except UsageError as refusal:
+                if self._raises:
+                    raise
+                yield number, refusal
         unknown.say()
+
+    def _line(self, number: int, line: bytes, sides: tuple[str, ...], unknown: UnknownFields) -> Message:
+        row = strict_object(self.path, number, line)
+        unknown.look(row)
+        if sides and any(name.startswith(sides) for name in row):
+            row = plan_of(self.path, list(row), self._layout, where=f"line {number}").message(row)
+        return self._fields(number, row)
 
     def _fields(self, number: int, row: Mapping[str, Any]) -> Message:
         """Convert a JSON object's own fields; others go as they are, as on a topic."""
@@ -99,49 +116,60 @@ class TableFile:
         try:
             return kind.convert(value)
         except Misfit as misfit:
-            raise Place(self._path, name, [number], self.unit).refusal(0, value, str(misfit)) from None
+            raise Place(self.path, name, [number], self.unit).refusal(0, value, str(misfit)) from None
 
-    def _csv(self) -> Iterator[tuple[int, Message]]:
+    def _csv(self) -> Iterator[tuple[int, Message | UsageError]]:
         plan, types = self._looked_over()
-        with opened(self._path) as (text, raw):
-            size = max(self._path.stat().st_size, 1)
+        with opened(self.path) as (text, raw):
+            size = max(self.path.stat().st_size, 1)
             self._share = lambda: 1.0 if raw.closed else raw.tell() / size
-            header, rows = read_csv(self._path, text)
+            header, rows = read_csv(self.path, text)
             for lines, chunk in _chunks(rows):
                 yield from self._messages(plan, lines, _cells(header, chunk, types, plan))
 
     def _looked_over(self) -> tuple[ReadingPlan, CellTypes]:
         """Read the whole file once: for the types of its columns, and so that no half of a broken file is used."""
-        with opened(self._path) as (text, _):
-            header, rows = read_csv(self._path, text)
-            plan = plan_of(self._path, header, self._layout, where="line 1: the header")
+        with opened(self.path) as (text, _):
+            header, rows = read_csv(self.path, text)
+            plan = plan_of(self.path, header, self._layout, where="line 1: the header")
             types = CellTypes(plan.kinds())
             own = {name: kind for name, kind in plan.own.items() if kind is not FEATURE}
             for lines, chunk in _chunks(rows):
                 for row in chunk:
                     types.look(header, row)
-                self._check(own, lines, _cells(header, chunk, types, plan))
+                if self._raises:
+                    self._check(own, lines, _cells(header, chunk, types, plan))
         return plan, types
 
-    def _parquet(self) -> Iterator[tuple[int, Message]]:
-        file = opened_parquet(self._path)
-        plan = plan_of(self._path, file.schema_arrow.names, self._layout)
+    def _parquet(self) -> Iterator[tuple[int, Message | UsageError]]:
+        file = opened_parquet(self.path)
+        plan = plan_of(self.path, file.schema_arrow.names, self._layout)
         kinds = plan.kinds()
         for name, kind in kinds.items():
-            check_type(self._path, name, kind, file.schema_arrow.field(name).type)
+            check_type(self.path, name, kind, file.schema_arrow.field(name).type)
         done, total = 0, max(file.metadata.num_rows, 1)
         self._share = lambda: done / total
-        for batch in batches(self._path, file, list(kinds), CHUNK_ROWS):
+        for batch in batches(self.path, file, list(kinds), CHUNK_ROWS):
             numbers = range(done + 1, done + batch.num_rows + 1)
-            values = {name: plain_values(self._path, name, batch.column(name)) for name in kinds}
+            values = {name: plain_values(self.path, name, batch.column(name)) for name in kinds}
             for number, message in self._messages(plan, numbers, values):
                 done = number
                 yield number, message
 
     def _messages(
         self, plan: ReadingPlan, numbers: Sequence[int], values: Mapping[str, Sequence[object]]
-    ) -> Iterator[tuple[int, Message]]:
-        columns = self._check(plan.kinds(), numbers, values)
+    ) -> Iterator[tuple[int, Message | UsageError]]:
+        try:
+            columns = self._check(plan.kinds(), numbers, values)
+        except UsageError as refusal:
+            if self._raises:
+                raise
+            if len(numbers) == 1:
+                yield numbers[0], refusal
+                return
+            for index, number in enumerate(numbers):  # some row of the chunk is bad: each by itself
+                yield from self._messages(plan, [number], {name: [column[index]] for name, column in values.items()})
+            return
         for index, number in enumerate(numbers):
             yield number, plan.message({name: column[index] for name, column in columns.items()})
 
@@ -149,7 +177,7 @@ class TableFile:
         self, kinds: Mapping[str, Kind], numbers: Sequence[int], values: Mapping[str, Sequence[object]]
     ) -> dict[str, list[Any]]:
         return {
-            name: Place(self._path, name, numbers, self.unit).converted(kind, values[name])
+            name: Place(self.path, name, numbers, self.unit).converted(kind, values[name])
             for name, kind in kinds.items()
         }
 

@@ -70,6 +70,15 @@ class ColumnFacts:
     low: float = 0.0
     high: float = 0.0
 
+    def line(self) -> str:
+        """Describe the feature in words."""
+        counted = self.numbers if self.kind == "number" else self.texts
+        distinct = (
+            "" if self.kind.startswith("list of n") else f", {len(counted):,} distinct" if counted else ", many values"
+        )
+        missing = f", {100 * self.missing / max(self.rows, 1):.3g} % missing" if self.missing else ""
+        return f"{self.name}: {self.kind}{distinct}{missing}"
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:

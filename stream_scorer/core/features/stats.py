@@ -256,6 +256,10 @@ class FeatureStats:
             )
         return FeatureSpec(side=self.side, inputs=tuple(inputs))
 
+    def column_lines(self) -> list[str]:
+        """Describe each feature as it stands in the data, by name."""
+        return [column.facts(f"{self.side}.{name}", self.rows).line() for name, column in sorted(self._columns.items())]
+
     def stated(self, spec: FeatureSpec) -> tuple[StatedInput, ...]:
         """Describe the inputs of a spec that was made of these counts."""
         return tuple(self._stated(one) for one in spec.inputs)

@@ -7,23 +7,19 @@ import numpy as np
 
 from stream_scorer.core.datasets.catalog_fill import FilledExamples
 from stream_scorer.core.datasets.chunks import ExampleSource
-from stream_scorer.core.datasets.survey import Survey, Surveyor, asked_of
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
 from stream_scorer.core.features.spec import FeatureSpec
-from stream_scorer.core.features.stats import FeatureStats, SpecOptions
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.spec_extension import extended
 from stream_scorer.errors import UsageError
 from stream_scorer.services.learning.held_out_facts import held_out_facts
+from stream_scorer.services.learning.surveying import surveyed
 from stream_scorer.services.learning.trials import Tuning
 from stream_scorer.training.export import export
 from stream_scorer.training.joint import Epoch, Fitted, Lesson, fit
 from stream_scorer.training.options import TrainOptions
 
-# from so many acceptances each, on average, an id tells more than the noise it adds; an offer's are of many customers
-_ACCEPTED_PER_CUSTOMER = 30
-_ACCEPTED_PER_OFFER = 5
 _NAMED_MAX = 5
 
 
@@ -98,31 +94,6 @@ def derive_specs(
 ) -> tuple[FeatureSpec, FeatureSpec]:
     """Read all examples once and return what the inputs of both towers are. Raises UsageError."""
     return surveyed(FilledExamples(examples, offers), offers, options)[:2]
-
-
-def surveyed(
-    examples: FilledExamples, offers: Sequence[Offer], options: TrainOptions
-) -> tuple[FeatureSpec, FeatureSpec, Survey]:
-    """Read all examples once and return what the inputs of both towers are, and what is odd about them.
-
-    Raises UsageError when most labels are of offers that are not in the catalog, and for a feature that cannot be read
-    as `options.reads` asks.
-    """
-    asked, seen = asked_of(options.reads), Surveyor(offers)
-    for chunk in examples.chunks():
-        seen.add(chunk)
-    customers, items = seen.customers, seen.offers
-    if not customers.distinct_ids:
-        raise UsageError("there are no labelled examples to train on")
-    accepted = seen.accepted
-    by_customer = _wanted(options.customer_id, customers, accepted >= _ACCEPTED_PER_CUSTOMER * customers.distinct_ids)
-    by_offer = _wanted(options.offer_id, items, accepted >= _ACCEPTED_PER_OFFER * items.distinct_ids)
-    wanted = (SpecOptions(id_feature=by_customer), SpecOptions(id_feature=by_offer))
-    return seen.specs(asked, wanted, rows_filled=examples.rows_filled)
-
-
-def _wanted(switch: str, stats: FeatureStats, often: bool) -> bool:
-    return often or not stats.has_features if switch == "auto" else switch == "on"
 
 
 def _facts(lesson: Lesson, fitted: Fitted, options: TrainOptions) -> dict[str, object]:

@@ -87,6 +87,10 @@ READERS = {
     "import h2o": ["import-h2o", "--user", "{}", "--item", "{}", "--out", "model"],
     "score model": ["score", "--requests", "request.jsonl", "--model", "{}", "--offers", "offers.jsonl"],
     "score requests": ["score", "--requests", "{}", "--model", "missing", "--offers", "offers.jsonl"],
+    "check offers": ["check", "--offers", "{}"],
+    "check labels": ["check", "--labels", "{}", "--offers", "offers.jsonl"],
+    "check requests": ["check", "--requests", "{}", "--offers", "offers.jsonl"],
+    "check model": ["check", "--requests", "request.jsonl", "--offers", "offers.jsonl", "--model", "{}"],
     "retrain labels": ["retrain", "--labels", "{}", "--offers", "offers.jsonl", "--out", "model"],
     "convert": ["convert", "open-bandit", "{}", "--out", "events"],
     "config": ["--config", "{}", "settings"],
@@ -127,6 +131,7 @@ def test_retrain_refuses_missing_labels(monkeypatch: pytest.MonkeyPatch, capsys:
 
 NEEDED = {
     "train": ["--labels", "labels.jsonl", "--offers", "offers.jsonl", "--out", "model"],
+    "check": ["--labels", "labels.jsonl"],
     "evaluate": ["--labels", "labels.jsonl", "--offers", "offers.jsonl", "--model", "m"],
     "import-h2o": ["--user", "u", "--item", "i", "--out", "model"],
     "import-towers": ["--out", "model"],
