@@ -43,7 +43,7 @@ def test_a_job_runs_a_command_that_exists(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_waits_only_for_services_that_exist(name: str) -> None:
+def test_compose_services_wait_for_existing_ones(name: str) -> None:
     assert set(SERVICES[name].get("depends_on", {})) <= set(SERVICES)
 
 
@@ -57,13 +57,13 @@ def test_the_variables_given_are_settings() -> None:
     assert given <= {f"STREAM_SCORER_{name.upper().replace('.', '__')}" for name in setting_names()}
 
 
-def test_the_kafka_in_containers_is_the_one_that_is_tested() -> None:
+def test_containers_run_the_tested_kafka() -> None:
     version = re.search(r"<kafka.version>(.+)</kafka.version>", kafka_pom().read_text())
     assert version is not None
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{version[1]}"
 
 
-def test_what_the_image_copies_is_there_and_not_ignored() -> None:
+def test_image_copies_exist_and_are_not_ignored() -> None:
     kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     for name, rest in instructions():
         if name == "COPY" and "--from" not in rest:
@@ -77,7 +77,7 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
 
 
 @pytest.mark.parametrize("extra", ["parquet", "train"])
-def test_the_image_has_a_lock_for_what_it_can_hold(extra: str) -> None:
+def test_image_extras_have_a_lock(extra: str) -> None:
     lock = (ROOT / "requirements" / f"{extra}.txt").read_text()
     assert ("torch==" in lock) == (extra == "train")
     assert "http" not in lock

@@ -69,7 +69,7 @@ def name_of(module: Path) -> str:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_a_module_imports_only_layers_below_its_own(module: Path) -> None:
+def test_modules_import_only_layers_below(module: Path) -> None:
     layer = layer_of(module)
     if layer not in MAY_IMPORT:
         return
@@ -78,7 +78,7 @@ def test_a_module_imports_only_layers_below_its_own(module: Path) -> None:
 
 
 @pytest.mark.parametrize("module", [each for each in MODULES if layer_of(each) == "core"], ids=name_of)
-def test_the_core_imports_nothing_that_does_io_tells_time_or_draws_lots(module: Path) -> None:
+def test_core_does_no_io_time_or_chance(module: Path) -> None:
     for each in imports_of(module):
         top = each.split(".")[0]
         assert top not in IMPURE, each
@@ -93,12 +93,12 @@ def test_the_core_asks_neither_clock_nor_terminal(module: Path) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_what_is_outside_is_met_in_its_folder_only(module: Path) -> None:
+def test_outside_packages_stay_in_their_folders(module: Path) -> None:
     for each in imports_of(module):
         allowed = FOUND_IN.get(each.split(".")[0])
         assert allowed is None or layer_of(module) in allowed, each
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_a_name_says_what_is_in_the_file(module: Path) -> None:
+def test_file_names_say_what_is_inside(module: Path) -> None:
     assert not WORDS & set(module.stem.split("_"))

@@ -42,16 +42,16 @@ def test_every_room_of_the_core_is_listed() -> None:
 
 
 @pytest.mark.parametrize("room", CORE)
-def test_a_room_of_the_core_imports_only_what_it_may(room: str) -> None:
+def test_core_rooms_import_only_what_they_may(room: str) -> None:
     assert arrows()[room] <= CORE[room]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_room_has_at_most_a_dozen_modules(folder: Path) -> None:
+def test_rooms_have_at_most_dozen_modules(folder: Path) -> None:
     assert len([each for each in folder.glob("*.py") if each.stem not in {"__init__", "__main__"}]) <= MODULES_MAX
 
 
-def test_the_picture_shows_the_arrows_and_no_circle() -> None:
+def test_picture_shows_arrows_without_circles() -> None:
     picture = PICTURE.search(DOCUMENT.read_text())
     assert picture is not None
     assert picture[0] == draw(arrows()), "run `make rooms`"

@@ -15,11 +15,11 @@ EXAMPLES = sorted((FOLDER / "examples").glob("*/*.json"))
 
 
 @pytest.mark.parametrize("name", sorted(schemas.documents()))
-def test_a_schema_is_in_step_with_the_messages(name: str) -> None:
+def test_schemas_are_in_step_with_messages(name: str) -> None:
     assert (FOLDER / name).read_text() == schemas.documents()[name], "run `make schemas`"
 
 
-def test_no_schema_is_left_of_a_message_that_is_gone() -> None:
+def test_no_schema_outlives_its_message() -> None:
     assert {each.name for each in FOLDER.glob("*.json")} == set(schemas.documents())
 
 
@@ -35,7 +35,7 @@ def test_an_example_decodes(example: Path) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_an_example_and_what_it_is_written_back_as_fit_the_schema(example: Path) -> None:
+def test_examples_and_their_encodings_fit_schemas(example: Path) -> None:
     schema = json.loads((FOLDER / f"{example.parent.name}.json").read_text())
     record = Record("topic", 0, 0, None, example.read_bytes(), 0)
     (message,) = decode_all([record], schemas.MESSAGES[example.parent.name]).messages

@@ -34,7 +34,7 @@ def figures(world: QualityWorld, setting: dict[str, Any]) -> tuple[float, float]
 
 
 @pytest.mark.parametrize("make", [contexts_and_repeats, positives_only])
-def test_held_out_and_later_rows_agree_on_settings(make: Callable[[int, float], QualityWorld]) -> None:
+def test_held_out_and_later_rows_order_alike(make: Callable[[int, float], QualityWorld]) -> None:
     world = make(0, 0.12)
     measured = np.array([figures(world, setting) for setting in SETTINGS])
     held_out, later = np.argsort(np.argsort(measured, axis=0), axis=0).T

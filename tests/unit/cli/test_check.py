@@ -64,7 +64,7 @@ def sentences(found: dict[str, Any], state: str) -> list[str]:
     return [f"{line['about']}: {line['says']}" for line in found["lines"] if line["state"] == state]
 
 
-def test_good_files_are_described_and_go_on_to_training() -> None:
+def test_good_files_are_described_and_suit_training() -> None:
     found = checked()
     assert found["good"]
     assert found["next"] == ["stream-scorer train --labels labels.jsonl --offers offers.jsonl --out model"]
@@ -108,7 +108,7 @@ def test_ids_that_meet_nowhere_are_a_fault() -> None:
     )
 
 
-def test_requests_that_name_no_known_offer_are_a_fault() -> None:
+def test_requests_of_unknown_offers_are_faults() -> None:
     write(requests=[{**request, "offers": ["O1"]} for request in REQUESTS])
     assert any("none of the 4 offers that requests name" in fault for fault in sentences(checked(), "fault"))
 
@@ -118,21 +118,21 @@ def test_requests_of_another_kind_are_a_fault() -> None:
     assert "requests: row 1: feature 'age' must be a number, got string (feature_kind)" in sentences(checked(), "fault")
 
 
-def test_requests_without_the_features_read_are_a_fault() -> None:
+def test_requests_lacking_model_features_are_faults() -> None:
     write(requests=[{**request, "features": {"Age": 30}} for request in REQUESTS])
     assert "requests: 0 of 1 features that the model reads are in the file (age); the file has Age" in sentences(
         checked(), "fault"
     )
 
 
-def test_times_in_seconds_and_unread_fields_are_cautioned_about() -> None:
+def test_seconds_and_unread_fields_are_cautioned_about() -> None:
     write(requests=[{**request, "event_time_ms": 1_700_000_000, "age": 3} for request in REQUESTS])
     cautions = sentences(checked("offers", "requests"), "caution")
     assert any("columns that no requests have are left out (age)" in caution for caution in cautions)
     assert any("event_time_ms looks like seconds (1700000000)" in caution for caution in cautions)
 
 
-def test_a_folder_of_offers_is_read_and_refused() -> None:
+def test_folder_of_offers_is_read_and_refused() -> None:
     Path("folder").mkdir()
     for name in ("one", "two"):
         Path(f"folder/{name}.jsonl").write_text(json.dumps({"offer_id": name, "features": {"price": 1}}))

@@ -48,14 +48,14 @@ def test_towers_learn_which_tastes_meet(only_accepted: bool) -> None:
     assert own_taste_wins(data, done) > 0.95
 
 
-def test_a_catalog_too_large_to_rank_whole_is_learned_from_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_catalogs_are_learned_from_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream_scorer.training.objective.FULL_CATALOG_MAX", 5)
     monkeypatch.setattr("stream_scorer.training.objective.SAMPLED", 4)
     data, done = fitted(tastes_meet(only_accepted=True), replace(QUICK, epochs=10))
     assert own_taste_wins(data, done) > 0.95
 
 
-def test_the_same_seed_gives_the_same_towers_and_another_seed_others() -> None:
+def test_equal_seeds_give_equal_towers() -> None:
     tables = [fitted(tastes_meet(600), replace(QUICK, seed=seed, epochs=1))[1].user.table for seed in (1, 1, 2)]
     assert torch.equal(tables[0], tables[1])
     assert not torch.equal(tables[0], tables[2])
@@ -67,14 +67,14 @@ def test_training_leaves_the_generator_of_torch_alone() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_the_best_epoch_is_kept_and_training_stops_behind_it() -> None:
+def test_best_epoch_is_kept_and_training_stops() -> None:
     _, done = fitted(tastes_meet(400), replace(QUICK, epochs=200, patience=2, learning_rate=0.3))
     losses = [epoch.held_out_loss for epoch in done.epochs]
     assert done.best == 1 + int(np.argmin(np.array(losses, float)))
     assert len(losses) == done.best + 2
 
 
-def test_a_high_rank_explains_acceptances_that_towers_need_not() -> None:
+def test_position_explains_what_towers_need_not() -> None:
     source = tastes_meet(4_000)
     part = source.parts[0]
     rank = np.random.default_rng(1).integers(1, 3, len(part))
@@ -84,7 +84,7 @@ def test_a_high_rank_explains_acceptances_that_towers_need_not() -> None:
     assert ranks[1] - ranks[2] > 0.3
 
 
-def test_too_few_acceptances_are_refused_with_their_number() -> None:
+def test_too_few_acceptances_are_refused_by_number() -> None:
     part = tastes_meet(100).parts[0]
     with pytest.raises(UsageError, match="at least 2 accepted rows, got 0 among 100"):
         fitted(Chunks((replace(part, accepted=np.zeros(100, np.int8)),)))
@@ -97,7 +97,7 @@ def test_each_tower_alone_learns_no_common_space() -> None:
     assert (done.user.export().outputs(data.customers.inputs(np.arange(60))) >= 0).all()
 
 
-def test_refitting_learns_from_all_rows_and_is_measured_without_the_held_out_ones() -> None:
+def test_refitting_learns_from_held_out_rows_too() -> None:
     data, done = fitted(tastes_meet(), replace(QUICK, refit=True))
     assert done.measured is not None
     assert len(done.held_out) > 0
@@ -115,7 +115,7 @@ def ids_alone() -> Chunks:
 
 
 @pytest.mark.parametrize("history", [False, True])
-def test_ids_alone_are_enough_where_they_come_often(history: bool) -> None:
+def test_frequent_ids_alone_are_enough(history: bool) -> None:
     bare = [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()]
     lesson = read_lesson(ids_alone(), bare, ID_ALONE)
     done = fit(lesson, replace(ID_ALONE, history=history), report=lambda epoch: None)
@@ -125,7 +125,7 @@ def test_ids_alone_are_enough_where_they_come_often(history: bool) -> None:
     assert done.user.export().layers == ()
 
 
-def test_ids_alone_are_decomposed_judged_and_decomposed_again() -> None:
+def test_ids_alone_are_decomposed_twice() -> None:
     bare = [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()]
     options = TrainOptions(objective="catalog", spectral="on")
     lesson = read_lesson(ids_alone(), bare, options)
@@ -137,14 +137,14 @@ def test_ids_alone_are_decomposed_judged_and_decomposed_again() -> None:
     assert not np.array_equal(done.measured[0].table, done.user.export().table)
 
 
-def test_a_decomposition_begins_anew_beside_an_earlier_model() -> None:
+def test_decomposition_ignores_an_earlier_model() -> None:
     bare = [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()]
     options = TrainOptions(objective="catalog", spectral="on")
     first = train_model(ids_alone(), bare, options).model
     assert train_model(ids_alone(), bare, options, earlier=first).model.model_id == first.model_id
 
 
-def test_members_side_by_side_have_the_mean_of_their_cosines() -> None:
+def test_ensembles_give_the_mean_of_member_cosines() -> None:
     lesson = read_lesson(ids_alone(), [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()], ID_ALONE)
 
     def cosines(options: TrainOptions) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
@@ -160,7 +160,7 @@ def test_members_side_by_side_have_the_mean_of_their_cosines() -> None:
     assert not np.allclose(alone[0], alone[1])
 
 
-def test_a_training_goes_on_from_members_as_from_one_tower() -> None:
+def test_training_goes_on_from_an_ensemble() -> None:
     bare = [Offer(offer_id=offer.offer_id, features={}) for offer in snacks()]
     options = replace(ID_ALONE, epochs=2, members=2)
     first = train_model(ids_alone(), bare, options).model
@@ -169,12 +169,12 @@ def test_a_training_goes_on_from_members_as_from_one_tower() -> None:
     assert again.facts["options"]["members"] == 1  # type: ignore[index]
 
 
-def test_several_members_are_refused_where_towers_read_more_than_an_id() -> None:
+def test_ensembles_of_feature_towers_are_refused() -> None:
     with pytest.raises(UsageError, match=r"members must be 1 .* got 3"):
         fitted(tastes_meet(300), replace(QUICK, members=3))
 
 
-def test_among_the_catalog_the_last_epoch_that_is_not_surely_worse_is_kept() -> None:
+def test_last_epoch_not_surely_worse_is_kept() -> None:
     _, done = fitted(tastes_meet(600, only_accepted=True), replace(QUICK, epochs=30))
     found = np.array([epoch.held_out_ndcg for epoch in done.epochs], float)
     errors = np.array([epoch.held_out_ndcg_error for epoch in done.epochs])
@@ -205,20 +205,20 @@ def test_another_acceptance_counts_less_as_an_alternative() -> None:
     )
 
 
-def test_what_was_drawn_often_counts_less_and_the_target_itself_is_not_corrected() -> None:
+def test_sampled_softmax_corrects_all_but_the_target() -> None:
     first, second, third = np.exp(1), np.exp(2), 1 / 0.25
     expected = -np.log(first / (first + 0.3 * 2 * second + third)) - np.log(second / (second + 0.3 * 2 * first + third))
     assert surprise(torch.tensor([0.5, 0.5, 0.25]).log()) == pytest.approx(expected)
 
 
-def test_a_gpu_that_is_not_there_is_refused() -> None:
+def test_missing_gpu_is_refused() -> None:
     if torch.cuda.is_available():
         return
     with pytest.raises(UsageError, match="there is no GPU"):
         fitted(tastes_meet(300), replace(QUICK, device="cuda"))
 
 
-def test_numpy_equals_torch_on_golden_rows_with_missing_and_unseen_values() -> None:
+def test_numpy_equals_torch_on_golden_rows() -> None:
     data, done = fitted(tastes_meet(600), replace(QUICK, hidden=(16,), epochs=1))
     golden = golden_rows(data.customers, done.user.spec)
     assert len(golden) == 18
@@ -246,9 +246,7 @@ def test_dead_and_collapsed_towers_are_refused(bias: float, reason: str) -> None
 
 
 @pytest.mark.parametrize(("spread", "refused"), [(0.035, False), (0.001, True)])
-def test_towers_of_much_alike_vectors_serve_and_the_refusal_of_others_says_what_helps(
-    spread: float, refused: bool
-) -> None:
+def test_collapsed_towers_are_refused_with_advice(spread: float, refused: bool) -> None:
     data, user_spec, _ = built(tastes_meet(300))
     module = TowerModule(user_spec, width=2, hidden=(), dim=4)
     with torch.no_grad():
@@ -259,7 +257,7 @@ def test_towers_of_much_alike_vectors_serve_and_the_refusal_of_others_says_what_
         check_alive("user_tower", module.export(), data.customers)
 
 
-def test_what_no_example_used_becomes_the_mean_of_what_was_used() -> None:
+def test_unused_rows_become_the_used_rows_mean() -> None:
     data, user_spec, _ = built(tastes_meet(600))
     module = TowerModule(user_spec, width=2, hidden=(), dim=4)
     used = np.bincount(data.customers.rows, minlength=user_spec.table_rows)[:, None]
@@ -271,7 +269,7 @@ def test_what_no_example_used_becomes_the_mean_of_what_was_used() -> None:
     assert np.array_equal(module.table.detach().numpy()[first + 1], before[first + 1])
 
 
-def test_dropped_ids_take_rows_of_unseen_ones_and_other_inputs_stay() -> None:
+def test_dropped_ids_take_rows_of_unseen_ids() -> None:
     data, user_spec, _ = built(tastes_meet())
     everyone = np.arange(len(data.customers))
     before = Batch.of(data.customers, everyone).rows.numpy().reshape(-1, 2)
@@ -289,6 +287,6 @@ def test_dropped_ids_take_rows_of_unseen_ones_and_other_inputs_stay() -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("dim", 0), ("epochs", 0), ("held_out", 0.9), ("learning_rate", float("nan")), ("threads", -1)]
 )
-def test_options_out_of_bounds_are_refused_with_the_bounds(name: str, value: float) -> None:
+def test_options_out_of_bounds_name_the_bounds(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"{name} must be between .* got {value}"):
         replace(QUICK, **{name: value})  # type: ignore[arg-type]

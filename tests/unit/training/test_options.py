@@ -20,7 +20,7 @@ def test_acceptances_alone_are_learned_among_the_catalog() -> None:
     assert TrainOptions().recipe(SHOWN, ids_alone=False).objective == "shown"
 
 
-def test_repeats_give_wide_ids_that_begin_at_their_full_spread() -> None:
+def test_repeats_give_wide_ids_full_spread() -> None:
     recipe = TrainOptions().recipe(REPEATED, ids_alone=False)
     assert (recipe.width, recipe.id_spread, recipe.temperature) == (64, 1.0, 0.1)
 
@@ -31,11 +31,11 @@ def test_without_repeats_features_speak_before_ids_do() -> None:
 
 
 @pytest.mark.parametrize(("log", "temperature"), [(ACCEPTED, 0.2), (REPEATED, 0.2), (SPARSE, 0.1)])
-def test_ids_alone_choose_more_sharply_where_they_hardly_meet(log: LogTraits, temperature: float) -> None:
+def test_sparse_ids_get_a_lower_temperature(log: LogTraits, temperature: float) -> None:
     assert TrainOptions().recipe(log, ids_alone=True).temperature == temperature
 
 
-def test_what_is_given_goes_before_what_the_log_suggests() -> None:
+def test_given_options_precede_the_logs_defaults() -> None:
     recipe = TrainOptions(width=8, temperature=0.3).recipe(REPEATED, ids_alone=False)
     assert (recipe.width, recipe.temperature) == (8, 0.3)
 
@@ -49,7 +49,7 @@ def test_acceptances_alone_await_the_window(objective: Literal["shown", "separat
         TrainOptions(objective=objective).recipe(ACCEPTED, ids_alone=False)
 
 
-def test_ids_that_hardly_meet_are_decomposed_on_all_rows() -> None:
+def test_sparse_ids_are_decomposed_on_all_rows() -> None:
     recipe = TrainOptions().recipe(SPARSE, ids_alone=True)
     assert recipe.spectral
     assert recipe.refit

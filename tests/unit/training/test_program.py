@@ -22,7 +22,7 @@ def data() -> bytes:
     return archive()
 
 
-def test_vectors_are_the_programs_outputs_at_length_one(data: bytes) -> None:
+def test_vectors_are_normalised_program_outputs(data: bytes) -> None:
     net = Net()
     with torch.no_grad():
         outputs = net(torch.tensor([[1, 1], [2, 0], [0, 0]]), torch.tensor([[1.0], [-2.0], [0.0]])).double().numpy()
@@ -31,7 +31,7 @@ def test_vectors_are_the_programs_outputs_at_length_one(data: bytes) -> None:
     assert np.allclose(made.vectors, outputs / np.linalg.norm(outputs, axis=1, keepdims=True), rtol=0, atol=1e-7)
 
 
-def test_a_vector_does_not_depend_on_its_batch(data: bytes) -> None:
+def test_vectors_do_not_depend_on_batches(data: bytes) -> None:
     tower = program_tower(data, "customer")
     many = tower.embed(ROWS * 50, IDS * 50).vectors
     assert np.array_equal(many[-1:], tower.embed(ROWS[-1:], IDS[-1:]).vectors)
@@ -45,13 +45,13 @@ def test_a_program_survives_being_stored(data: bytes) -> None:
     assert np.array_equal(again.embed(ROWS, IDS).vectors, tower.embed(ROWS, IDS).vectors)
 
 
-def test_a_program_is_refused_where_nothing_runs_programs(data: bytes) -> None:
+def test_programs_are_refused_where_none_run(data: bytes) -> None:
     tower = program_tower(data, "customer")
     with pytest.raises(BadModel, match="nothing here runs programs"):
         tower_from(tower.structure(), tower.tensors())
 
 
-def test_outputs_that_are_not_finite_count_as_zero() -> None:
+def test_infinite_outputs_count_as_zero() -> None:
     class Infinite(Net):
         def forward(self, index: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
             return super().forward(index, numbers) / numbers
@@ -66,7 +66,7 @@ def test_a_program_without_declared_inputs_is_refused() -> None:
         open_program(archive(other="{}"))
 
 
-def test_a_program_that_reads_other_inputs_is_refused() -> None:
+def test_programs_of_other_inputs_are_refused() -> None:
     with pytest.raises(BadModel, match="does not run on the inputs that it declares"):
         open_program(archive(inputs=INPUTS[:1]))
 

@@ -74,7 +74,7 @@ def test_pickles_and_libraries_are_refused_unrun(data: bytes, tmp_path: Path, pl
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_pickled_constant_is_refused_whatever_its_config_says(data: bytes, tmp_path: Path) -> None:
+def test_pickled_constants_are_refused(data: bytes, tmp_path: Path) -> None:
     meta = json.loads(files_of(data)["data/weights/model_weights_config.json"])["config"]["plans.weight"]["tensor_meta"]
     entry = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": False, "tensor_meta": meta}
     changes = {
@@ -144,19 +144,19 @@ def _huge(model: dict[str, Any], code: str) -> None:
         _huge,
     ],
 )
-def test_a_graph_that_runs_code_or_takes_all_memory_is_refused_unrun(data: bytes, tmp_path: Path, edit: Edit) -> None:
+def test_dangerous_graphs_are_refused_unrun(data: bytes, tmp_path: Path, edit: Edit) -> None:
     made = edited(data, edit, tmp_path / "ran")
     with pytest.raises(BadModel, match="may run code on loading or take any amount of memory"):
         open_program(made)
     assert not (tmp_path / "ran").exists()
 
 
-def test_guards_that_would_be_run_are_left_out(data: bytes, tmp_path: Path) -> None:
+def test_executable_guards_are_left_out(data: bytes, tmp_path: Path) -> None:
     assert open_program(edited(data, _guard, tmp_path / "ran")).dim == 4
     assert not (tmp_path / "ran").exists()
 
 
-def test_an_empty_weight_of_any_size_is_refused(data: bytes, tmp_path: Path) -> None:
+def test_empty_weights_of_any_size_are_refused(data: bytes, tmp_path: Path) -> None:
     def grow(config: dict[str, Any], _: str) -> None:
         config["config"]["plans.weight"]["tensor_meta"]["sizes"] = [{"as_int": 2**29}, {"as_int": 2**29}]
 
@@ -165,7 +165,7 @@ def test_an_empty_weight_of_any_size_is_refused(data: bytes, tmp_path: Path) -> 
         open_program(rewritten(made, {"data/weights/weight_1": b""}))
 
 
-def test_a_compressed_archive_is_refused_before_it_is_unpacked(data: bytes) -> None:
+def test_compressed_archives_are_refused_before_unpacking(data: bytes) -> None:
     made = rewritten(data, {"extra/zeros": bytes(2**24)}, zipfile.ZIP_DEFLATED)
     with pytest.raises(BadModel, match="uncompressed"):
         cleaned(made)
@@ -188,13 +188,13 @@ def test_a_file_twice_is_refused(data: bytes) -> None:
         cleaned(rewritten(data, {"models/MODEL.json": b"{}"}))
 
 
-def test_what_is_checked_once_passes_unchanged_after_that(data: bytes) -> None:
+def test_checked_archives_pass_unchanged(data: bytes) -> None:
     assert files_of(cleaned(cleaned(data))) == files_of(cleaned(data))
 
 
 @hypothesis.given(st.data())
 @hypothesis.settings(max_examples=200)
-def test_any_damage_is_a_bad_model_or_passes_the_checks(draws: st.DataObject) -> None:
+def test_damage_is_a_bad_model_or_harmless(draws: st.DataObject) -> None:
     damaged = bytearray(_WHOLE)
     for _ in range(draws.draw(st.integers(1, 4))):
         damaged[draws.draw(st.integers(0, len(damaged) - 1))] = draws.draw(st.integers(0, 255))

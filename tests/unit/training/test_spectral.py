@@ -16,7 +16,7 @@ def world(customers: int = 30, offers: int = 20, seed: int = 1) -> tuple[Accepte
     return AcceptedMatrix(customer, offer, customers, offers), table.astype(np.float64)
 
 
-def test_a_complete_decomposition_is_the_one_of_numpy() -> None:
+def test_complete_decomposition_equals_numpys() -> None:
     matrix, table = world()
     smoothed = table / np.sqrt((table.sum(1, keepdims=True) + SMOOTHING) * (table.sum(0) + SMOOTHING))
     found = Spectrum(matrix, rank=19, seed=1, device=CPU)
@@ -25,7 +25,7 @@ def test_a_complete_decomposition_is_the_one_of_numpy() -> None:
     np.testing.assert_allclose(product, smoothed, atol=1e-5)
 
 
-def test_leading_vectors_leave_out_what_the_rest_holds() -> None:
+def test_leading_vectors_leave_out_the_rest() -> None:
     matrix, _ = world()
     whole, part = (Spectrum(matrix, rank=rank, seed=1, device=CPU) for rank in (19, 4))
     np.testing.assert_allclose(part.values, whole.values[:4], atol=1e-4)
@@ -41,7 +41,7 @@ def test_cosines_keep_the_order_of_dot_products() -> None:
     assert torch.equal((users @ items[:-1].T).argsort(dim=1), products[:, :-1].argsort(dim=1))
 
 
-def test_a_long_tail_of_offers_is_no_collapse() -> None:
+def test_long_tail_of_offers_is_no_collapse() -> None:
     customer, offer = np.arange(300), np.r_[np.zeros(100), np.arange(1, 201)].astype(np.int64)
     _, items = Spectrum(AcceptedMatrix(customer, offer, 300, 5_000), rank=2, seed=1, device=CPU).tables(VectorForm(2))
     assert float(items.mean(dim=0).norm()) < 0.8
@@ -67,17 +67,17 @@ def test_a_customer_without_acceptances_gets_the_mean() -> None:
     torch.testing.assert_close(users[0], mean / mean.norm())
 
 
-def test_the_search_goes_on_while_it_gets_better() -> None:
+def test_search_goes_on_while_figures_improve() -> None:
     wanted = VectorForm(512, damping=1.5, appeal=0.3)
     found = best_form(lambda form: 1 / (2 + abs(np.log2(form.rank / 512)) + distance(form, wanted)), rank_max=512)
     assert found == wanted
 
 
-def test_what_is_better_by_luck_alone_is_left() -> None:
+def test_gains_by_luck_are_left() -> None:
     assert best_form(lambda form: 0.3 + form.rank * 1e-7, rank_max=512) == VectorForm(128)
 
 
-def test_a_given_rank_stays_and_small_catalogs_bound_it() -> None:
+def test_given_rank_stays_within_the_catalog() -> None:
     assert best_form(lambda form: form.rank, rank_max=512, rank=7).rank == 7
     assert best_form(lambda form: form.rank, rank_max=40).rank == 40
 

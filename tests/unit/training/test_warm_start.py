@@ -38,7 +38,7 @@ def offer_vectors(model: Model) -> np.ndarray:
     ).vectors
 
 
-def test_vectors_stay_near_those_of_the_earlier_model_and_not_without_it(earlier: Model) -> None:
+def test_warm_start_keeps_vectors_near_the_earlier(earlier: Model) -> None:
     options = replace(QUICK, seed=7, epochs=2, learning_rate=0.002)
     warm = train_model(tastes_meet(seed=3), snacks(), options, earlier=earlier).model
     cold = train_model(tastes_meet(seed=3), snacks(), replace(QUICK, seed=7)).model

@@ -48,7 +48,7 @@ def scores(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_feature_of_any_kind_is_learned_on_both_sides(kind: str) -> None:
+def test_every_kind_is_learned_on_both_sides(kind: str) -> None:
     source, offers = groups_meet(KINDS[kind], KINDS[kind])
     model = train_model(source, offers, QUICK).model
     for group in (0, 1):
@@ -56,7 +56,7 @@ def test_a_feature_of_any_kind_is_learned_on_both_sides(kind: str) -> None:
         assert found[group::2].min() > found[1 - group :: 2].max()
 
 
-def test_negatives_that_were_sampled_weigh_as_much_as_all_of_them() -> None:
+def test_sampled_negatives_weigh_as_all_negatives() -> None:
     part = tastes_meet(1_500).parts[0]
     kept = (part.accepted == 1) | (np.random.default_rng(0).random(len(part)) < 0.2)
     rows = (
@@ -87,14 +87,14 @@ def test_negatives_that_were_sampled_weigh_as_much_as_all_of_them() -> None:
     assert unweighted > everything + 0.5
 
 
-def test_the_temperature_is_learned_from_where_it_was_told_to_begin() -> None:
+def test_temperature_is_learned_from_its_given_start() -> None:
     options = replace(QUICK, temperature=1.0)
     done = fit(read_lesson(tastes_meet(500), snacks(), options), options, report=lambda epoch: None)
     assert float(done.head.log_scale.detach()) > math.log(1.2)
 
 
 @pytest.mark.parametrize("times", ["all alike", "apart"])
-def test_next_to_nothing_still_gives_a_model_that_embeds_anybody(times: str) -> None:
+def test_tiny_logs_still_embed_anybody(times: str) -> None:
     customers, offers = Views(["a", "b", "c"], [{}] * 3), Views(["x", "y"], [{}] * 2)
     part = chunk(customers, offers, [(0, 0, 1), (1, 1, 1), (2, 0, 1), (0, 1, 1)])
     part = replace(part, request_time_ms=np.zeros(4, np.int64)) if times == "all alike" else part
@@ -105,7 +105,7 @@ def test_next_to_nothing_still_gives_a_model_that_embeds_anybody(times: str) -> 
     assert np.allclose(np.linalg.norm(model.user_tower.embed([{}] * 2, ["a", "never met"]).vectors, axis=1), 1.0)
 
 
-def test_an_offer_that_nobody_accepted_yet_is_ranked_by_its_features() -> None:
+def test_unaccepted_offers_are_ranked_by_features() -> None:
     source = tastes_meet(only_accepted=True)
     part = source.parts[0]
     new = [Offer(offer_id=f"new-{taste}", features={"taste": taste, "price": 5.0}) for taste in TASTES]
@@ -117,7 +117,7 @@ def test_an_offer_that_nobody_accepted_yet_is_ranked_by_its_features() -> None:
         assert int(np.argmax(customer @ items.T)) == taste
 
 
-def test_a_new_offer_of_the_right_taste_comes_before_known_ones_of_others() -> None:
+def test_new_offers_of_right_taste_come_first() -> None:
     part = tastes_meet(only_accepted=True).parts[0]
     new = Offer(offer_id="new", features={"taste": "sweet", "price": 5.0})
     options = replace(QUICK, customer_id="on", offer_id="on", objective="catalog")

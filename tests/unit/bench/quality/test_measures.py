@@ -63,7 +63,7 @@ def test_the_data_hold_every_figure() -> None:
     assert found["missing"] == missing_references(ROWS)
 
 
-def test_known_offers_are_left_out_unless_taken_again() -> None:
+def test_known_offers_stay_only_where_repeated() -> None:
     world = many_new_offers(0, 0.2)
     first_known = np.zeros(world.truth.shape)
     first_known[:, world.log.offer[world.log.customer == 0]] = 1.0

@@ -17,10 +17,10 @@ def checked(*labels: int) -> CatalogCheck:
     return check
 
 
-def test_up_to_half_of_the_labels_may_be_of_other_offers() -> None:
+def test_half_of_the_labels_may_be_foreign() -> None:
     assert (checked(0, 1, 2, 2).outside, checked(0, 1).outside) == (2, 0)
 
 
-def test_more_than_half_are_refused_with_an_id_of_either_side() -> None:
+def test_over_half_foreign_labels_are_refused() -> None:
     with pytest.raises(UsageError, match=r"3 of 5 labels are of offers that are not in the catalog.*'1\.0'.*'1'"):
         checked(0, 1, 2, 2, 2)

@@ -49,7 +49,7 @@ def test_rates_in_order_are_no_codes() -> None:
     assert evidence_of(levels, drawn(0.1 + 0.05 * levels, 20_000), 200).disorder < 3
 
 
-def test_offers_own_appeal_is_no_sign_of_codes() -> None:
+def test_appeal_is_no_sign_of_codes() -> None:
     levels, own = np.arange(60) % 6, np.random.default_rng(2).uniform(0.05, 0.6, 60)
     assert evidence_of(levels, drawn(own, 20_000), 60).disorder < 3
 

@@ -25,7 +25,7 @@ def test_the_latest_requests_are_held_out_whole() -> None:
     assert (len(rows) + len(held_out), len(held_out) >= 20) == (100, True)
 
 
-def test_without_times_requests_are_held_out_by_their_hash() -> None:
+def test_without_times_requests_are_split_by_hash() -> None:
     requests = np.repeat(np.random.default_rng(0).integers(0, 2**63, 200, np.uint64), 10)
     data = built(request_time_ms=np.zeros(2_000, np.int64), request=requests)
     rows, held_out = split_by_time(data, 0.2)
@@ -33,7 +33,7 @@ def test_without_times_requests_are_held_out_by_their_hash() -> None:
     assert 100 < len(held_out) < 800
 
 
-def test_the_latest_acceptances_of_each_customer_are_held_out() -> None:
+def test_each_customers_latest_acceptances_are_held_out() -> None:
     data = built(request_time_ms=np.arange(3_000), accepted=np.ones(3_000, np.int8))
     rows, held_out = split_within_customers(data, 0.2)
     for who in np.unique(data.who[held_out]):
@@ -45,7 +45,7 @@ def test_the_latest_acceptances_of_each_customer_are_held_out() -> None:
         assert 0 <= len(own[1]) - int(0.2 * (len(own[0]) + len(own[1]))) <= 1
 
 
-def test_of_customers_with_few_acceptances_some_have_one_held_out_and_all_keep_one() -> None:
+def test_few_acceptances_leave_every_customer_one() -> None:
     data = built(request_time_ms=np.arange(120), accepted=np.ones(120, np.int8))
     rows, held_out = split_within_customers(data, 0.2)
     assert np.bincount(data.who).max() < 7
@@ -60,7 +60,7 @@ def test_within_customers_no_times_are_needed() -> None:
     assert set(np.unique(data.who[rows])) == set(np.unique(data.who))
 
 
-def test_without_times_every_offer_is_held_out_of_some_customers_and_learned_from_others() -> None:
+def test_without_times_offers_are_on_both_sides() -> None:
     data = built(request_time_ms=np.zeros(3_000, np.int64), accepted=np.ones(3_000, np.int8))
     _, held_out = split_within_customers(data, 0.2)
     counts = np.bincount(data.catalog_of[data.offer[held_out]], minlength=12) / np.bincount(
@@ -70,13 +70,13 @@ def test_without_times_every_offer_is_held_out_of_some_customers_and_learned_fro
     assert counts.max() < 0.35
 
 
-def test_ids_are_judged_by_time_where_customers_come_back() -> None:
+def test_returning_customers_are_judged_by_time() -> None:
     data = built(request_time_ms=np.arange(3_000), accepted=np.ones(3_000, np.int8))
     _, held_out = split_for_ids(data, 0.2)
     assert held_out.tolist() == list(range(len(data) - len(held_out), len(data)))
 
 
-def test_ids_are_judged_within_customers_who_come_once() -> None:
+def test_customers_who_come_once_are_split_within() -> None:
     part = tastes_meet(3_000).parts[0]
     times = part.customer * 1_000_000 + np.arange(3_000)  # one customer after the other
     data = built(request_time_ms=times, accepted=np.ones(3_000, np.int8))
@@ -85,7 +85,7 @@ def test_ids_are_judged_within_customers_who_come_once() -> None:
     assert held_out.tolist() == split_within_customers(data, 0.2)[1].tolist()
 
 
-def test_some_offers_are_left_out_as_if_new() -> None:
+def test_some_offers_are_held_out_as_new() -> None:
     data = built(request_time_ms=np.arange(3_000), accepted=np.ones(3_000, np.int8))
     rows = without_some_offers(data, np.arange(2_000), 0.4)
     kept = set(data.catalog_of[data.offer[rows]].tolist())
@@ -93,7 +93,7 @@ def test_some_offers_are_left_out_as_if_new() -> None:
     assert all((data.catalog_of[data.offer[row]] in kept) == (row in set(rows.tolist())) for row in range(0, 2_000, 50))
 
 
-def test_nothing_is_held_out_when_no_acceptance_would_be_left() -> None:
+def test_last_acceptances_are_never_held_out() -> None:
     accepted = np.zeros(100, np.int8)
     accepted[-5:] = 1
     data = built(request_time_ms=np.arange(100), accepted=accepted)

@@ -36,7 +36,7 @@ def test_asking_silences_the_caution() -> None:
     assert not [caution for caution in surveyed("offer.price=number").cautions if caution.startswith("offer.price")]
 
 
-def test_a_feature_that_is_not_there_is_refused() -> None:
+def test_absent_features_are_refused_by_name() -> None:
     with pytest.raises(UsageError, match=r"no such feature of offers, only .'price', 'size'"):
         surveyed("offer.prize=off")
 

@@ -24,7 +24,7 @@ def offers() -> Views:
     return Views(["a", "b"], [{}, {}])
 
 
-def test_the_same_features_are_encoded_once_over_all_chunks() -> None:
+def test_equal_features_are_encoded_once_across_chunks() -> None:
     one = chunk(Views(["ann", "bob"], [ANN, BOB]), offers(), [(0, 0, 1), (1, 1, 0)])
     other = chunk(Views(["bob", "cat"], [BOB, {"age": 3.0}]), offers(), [(0, 0, 1), (1, 1, 0)])
     data = built(one, other)
@@ -32,7 +32,7 @@ def test_the_same_features_are_encoded_once_over_all_chunks() -> None:
     assert data.customers.numbers[data.customer, 0].tolist() == [1.0, 2.0, 2.0, 3.0]
 
 
-def test_an_encoded_example_is_what_the_spec_makes_of_it() -> None:
+def test_encoded_examples_equal_the_specs_encoding() -> None:
     data = built(chunk(Views(["bob", "ann"], [BOB, ANN]), offers(), [(0, 0, 1), (1, 1, 0)]))
     inputs, expected = data.customers.inputs(np.array([1, 0])), CUSTOMER.encode([ANN, BOB], ["ann", "bob"])
     assert (inputs.rows.tolist(), inputs.starts.tolist()) == (expected.rows.tolist(), expected.starts.tolist())
@@ -45,12 +45,12 @@ def test_rows_are_in_order_of_time() -> None:
     assert built(late, early).request_time_ms.tolist() == [4, 5, 9]
 
 
-def test_customers_are_told_apart_where_their_features_are_not() -> None:
+def test_customers_of_equal_features_stay_apart() -> None:
     data = built(chunk(Views(["ann", "bob"], [BOB, BOB]), offers(), [(0, 0, 1), (1, 0, 0)]))
     assert (len(data.customers), data.who.tolist()) == (1, [0, 1])
 
 
-def test_offers_are_found_in_the_catalog_or_not() -> None:
+def test_offers_outside_the_catalog_are_marked() -> None:
     data = built(chunk(Views(["ann"], [ANN]), Views(["a", "gone"], [{}, {}]), [(0, 0, 1), (0, 1, 1)]))
     assert data.catalog_of[data.offer].tolist() == [1, -1]
 
@@ -63,12 +63,12 @@ def test_offers_that_look_alike_stay_apart() -> None:
     assert data.catalog_of[data.offer].tolist() == [1, 0, -1]
 
 
-def test_rows_whose_features_do_not_fit_are_left_out_and_counted() -> None:
+def test_rows_that_do_not_fit_are_counted() -> None:
     data = built(chunk(Views(["ann", "bob"], [ANN, {"age": "old"}]), offers(), [(0, 0, 1), (1, 0, 1), (1, 1, 0)]))
     assert (len(data), data.refused) == (1, 2)
 
 
-def test_an_offer_of_the_catalog_that_does_not_fit_is_refused_by_name() -> None:
+def test_misfit_catalog_offers_are_refused_by_name() -> None:
     spec = FeatureSpec("offer", (Number("price"),))
     catalog = [Offer(offer_id="a", features={"price": "cheap"})]
     with pytest.raises(UsageError, match="offer 'a': feature 'price' must be a number"):

@@ -19,15 +19,15 @@ def traits(rows: list[tuple[int, int, int]]) -> LogTraits:
     return traits_of(read_lesson(Chunks((chunk(customers, offers, rows),)), OFFERS, options).data)
 
 
-def test_an_acceptance_after_the_first_of_its_pair_is_a_repeat() -> None:
+def test_later_acceptances_of_a_pair_are_repeats() -> None:
     assert traits([(0, 0, 1), (0, 0, 1), (0, 1, 1), (1, 0, 1)]).repeats == pytest.approx(1 / 4)
 
 
-def test_density_is_the_share_of_pairs_that_were_ever_accepted() -> None:
+def test_density_is_the_share_of_accepted_pairs() -> None:
     assert traits([(0, 0, 1), (0, 0, 1), (0, 1, 1), (1, 0, 1)]).density == pytest.approx(3 / (2 * 4))
 
 
-def test_rows_that_were_not_accepted_or_whose_offer_is_gone_are_no_pairs() -> None:
+def test_only_accepted_catalog_rows_are_pairs() -> None:
     found = traits([(0, 0, 1), (0, 1, 0), (1, 2, 1), (1, 2, 1)])
     assert (found.rows, found.everything_accepted, found.repeats) == (4, False, 0.0)
     assert found.density == pytest.approx(1 / 8)

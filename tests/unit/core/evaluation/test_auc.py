@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from stream_scorer.core.evaluation.auc import auc_by_customer, auc_within
 
 
-def test_a_perfect_order_is_one_and_its_reverse_zero() -> None:
+def test_perfect_order_is_one_reverse_is_zero() -> None:
     who, accepted = np.array([0, 0, 0, 1, 1]), np.array([1, 0, 0, 0, 1])
     assert auc_by_customer(who, np.array([3.0, 2.0, 1.0, 2.0, 1.0]), accepted).tolist() == [1.0, 0.0]
 
 
-def test_customers_with_one_kind_of_label_do_not_count() -> None:
+def test_customers_with_one_label_do_not_count() -> None:
     found = auc_within(np.array([0, 0, 1, 2, 2]), np.array([1.0, 2.0, 3.0, 1.0, 1.0]), np.array([1, 1, 0, 1, 0]))
     assert (found.auc, found.customers, found.standard_error) == (0.5, 1, None)
 
@@ -25,7 +25,7 @@ rows = st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 2), st.integers(0, 
 
 
 @given(rows)
-def test_the_auc_is_the_share_of_pairs_in_order(drawn: list[tuple[int, int, int]]) -> None:
+def test_auc_is_the_share_of_ordered_pairs(drawn: list[tuple[int, int, int]]) -> None:
     table = np.array(drawn, np.int64).reshape(-1, 3)
     expected = []
     for customer in np.unique(table[:, 0]):

@@ -32,7 +32,7 @@ def test_scores_that_tell_the_odds_are_calibrated() -> None:
     assert [one.rows for one in found.bins] == [2_000] * 10
 
 
-def test_sampled_negatives_that_stand_for_several_give_the_odds_of_all_rows() -> None:
+def test_weighted_negatives_give_odds_of_all_rows() -> None:
     fold, scores, accepted = drawn(60_000)
     kept = (accepted == 1) | (np.random.default_rng(4).random(len(scores)) < 0.25)
     sampled = calibration(fold[kept], scores[kept], accepted[kept], np.where(accepted == 1, 1.0, 4.0)[kept])
@@ -43,25 +43,25 @@ def test_sampled_negatives_that_stand_for_several_give_the_odds_of_all_rows() ->
     assert (sampled.log_loss, sampled.base_log_loss) == pytest.approx((every.log_loss, every.base_log_loss), abs=0.01)
 
 
-def test_scores_that_tell_nothing_are_no_better_than_the_mean() -> None:
+def test_uninformative_scores_do_not_beat_the_mean() -> None:
     fold, scores, accepted = drawn()
     found = calibration(fold, np.random.default_rng(2).permutation(scores), accepted)
     assert found is not None
     assert found.log_loss == pytest.approx(found.base_log_loss, abs=1e-3)
 
 
-def test_without_both_labels_in_each_half_there_is_no_calibration() -> None:
+def test_calibration_needs_both_labels_per_half() -> None:
     fold, scores, _ = drawn(100)
     assert calibration(fold, scores, np.zeros(100)) is None
 
 
-def test_an_interval_of_a_mean_holds_it_in_about_95_of_100_samples() -> None:
+def test_intervals_cover_the_mean_in_95_percent() -> None:
     rng = np.random.default_rng(3)
     found = [mean_interval(rng.exponential(size=200), rng) for _ in range(100)]
     assert 88 <= sum(one is not None and one.low <= 1.0 <= one.high for one in found) <= 100
 
 
-def test_an_interval_of_a_ratio_is_of_sums() -> None:
+def test_interval_of_a_ratio_is_of_sums() -> None:
     parts = np.column_stack([np.full(50, 3.0), np.full(50, 4.0)])
     found = bootstrap(parts, lambda sums, count: sums[:, 0] / sums[:, 1], np.random.default_rng(0))
     assert found is not None

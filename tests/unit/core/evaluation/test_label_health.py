@@ -21,7 +21,7 @@ YES: Labels = ((1, "accepted", 1_500), (0, "window_closed", 2_000))
 NO: Labels = ((0, "declined", 1_200), (0, "window_closed", 2_000))
 
 
-def test_acceptance_rate_is_per_release_and_of_closed_windows_only() -> None:
+def test_acceptance_rate_is_of_closed_windows_only() -> None:
     tally = HealthTally()
     for labels, release, final in [(YES, "a", True), (NO, "a", True), (YES, "b", True), (YES, "b", False)]:
         tally.add(judged(labels, release=release, final=final))
@@ -48,7 +48,7 @@ def test_without_labels_there_are_no_shares() -> None:
 
 
 @given(st.lists(st.integers(0, 10**8), min_size=1, max_size=200))
-def test_delay_quantiles_are_right_to_a_few_percent(delays: list[int]) -> None:
+def test_delay_quantiles_are_right_within_few_percent(delays: list[int]) -> None:
     tally = HealthTally()
     for delay in delays:
         tally.add(judged(((1, "accepted", 1_000 + delay),)))
@@ -56,7 +56,7 @@ def test_delay_quantiles_are_right_to_a_few_percent(delays: list[int]) -> None:
     assert tally.health().delay_ms["p50"] == pytest.approx(exact, rel=0.023, abs=1)
 
 
-def test_stretches_count_requests_not_rows_and_end_with_the_newest() -> None:
+def test_stretches_count_requests_and_end_with_newest() -> None:
     request, accepted = np.array([1, 1, 2, 3, 4]), np.array([1, 1, 0, 0, 1])
     times = np.array([10, 10, 95, 101, 200])
     assert stretches(request, accepted, times, length_ms=100) == [Stretch(2, 1), Stretch(2, 1)]
@@ -70,7 +70,7 @@ def test_the_usual_rate_holds_nothing() -> None:
     assert reason_to_hold(USUAL, Stretch(1_000, 45)) is None
 
 
-def test_acceptances_gone_quiet_hold_retraining_and_say_so() -> None:
+def test_missing_acceptances_hold_retraining_and_say_so() -> None:
     reason = reason_to_hold(USUAL, Stretch(1_000, 3))
     assert reason is not None
     assert "3 of 1000" in reason
@@ -81,7 +81,7 @@ def test_silence_of_requests_holds_retraining_too() -> None:
     assert "requests have gone quiet" in str(reason_to_hold(USUAL, Stretch(5, 0)))
 
 
-def test_a_half_that_chance_explains_is_no_reason() -> None:
+def test_a_drop_within_chance_holds_nothing() -> None:
     assert reason_to_hold([Stretch(1_000, 5)], Stretch(400, 0)) is None
 
 
@@ -90,6 +90,6 @@ def test_without_a_past_nothing_is_held() -> None:
 
 
 @given(st.integers(0, 5_000))
-def test_more_acceptances_never_turn_a_go_into_a_hold(accepted: int) -> None:
+def test_more_acceptances_never_cause_a_hold(accepted: int) -> None:
     fewer, more = (reason_to_hold(USUAL, Stretch(5_000, count)) for count in (accepted, accepted + 1))
     assert fewer is not None or more is None

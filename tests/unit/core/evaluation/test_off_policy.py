@@ -52,7 +52,7 @@ def truth(target: ModelPolicy = TARGET) -> float:
     return float((ODDS[offers] * SEEN).sum(axis=1).mean())
 
 
-def test_estimates_of_rankings_meet_what_the_policy_would_earn() -> None:
+def test_estimates_meet_what_the_policy_would_earn() -> None:
     rng = np.random.default_rng(0)
     found = off_policy(log_of(60_000, rng), rng)
     for estimate in (found.ips, found.snips, found.doubly_robust):
@@ -63,7 +63,7 @@ def test_estimates_of_rankings_meet_what_the_policy_would_earn() -> None:
     assert abs(found.logged.value - truth()) > 0.05
 
 
-def test_a_model_of_rewards_makes_the_doubly_robust_estimate_narrower() -> None:
+def test_reward_model_narrows_the_doubly_robust_estimate() -> None:
     rng = np.random.default_rng(1)
     log = log_of(20_000, rng)
     new = np.tile(2 * ODDS, (20_000, 1))
@@ -81,7 +81,7 @@ def test_a_model_of_rewards_makes_the_doubly_robust_estimate_narrower() -> None:
     assert found.doubly_robust.high - found.doubly_robust.low < found.ips.high - found.ips.low
 
 
-def test_the_policy_that_logged_is_worth_what_was_logged() -> None:
+def test_logging_policy_is_worth_what_was_logged() -> None:
     log = log_of(500, np.random.default_rng(2))
     found = off_policy(replace(log, chance=log.propensity), np.random.default_rng(0))
     assert found.ips is not None
@@ -91,7 +91,7 @@ def test_the_policy_that_logged_is_worth_what_was_logged() -> None:
     assert found.largest_weight == pytest.approx(1)
 
 
-def test_an_estimate_that_rests_on_a_few_rankings_is_refused_with_the_numbers() -> None:
+def test_estimate_from_few_rankings_is_refused() -> None:
     log = log_of(2_000, np.random.default_rng(3))
     rare = replace(log, chance=np.where(np.arange(2_000)[:, None] < 20, 1.0, 1e-6))
     found = off_policy(rare, np.random.default_rng(0))
@@ -100,7 +100,7 @@ def test_an_estimate_that_rests_on_a_few_rankings_is_refused_with_the_numbers() 
     assert "of 2,000 rankings, at least 100 is needed" in found.refused
 
 
-def test_a_log_without_some_of_the_policys_rankings_is_refused() -> None:
+def test_log_without_the_policys_rankings_is_refused() -> None:
     log = log_of(4_000, np.random.default_rng(3))
     found = off_policy(
         replace(log, chance=np.where(log.propensity > 0.3, 0.0, log.propensity)), np.random.default_rng(0)
@@ -128,7 +128,7 @@ def test_absent_places_count_nothing() -> None:
     )
 
 
-def test_chances_of_the_pool_sum_to_one_until_it_is_empty() -> None:
+def test_chances_sum_to_one_until_pool_empties() -> None:
     pool = Pool(np.array([[3.0, 1.0, 2.0]]), ModelPolicy(temperature=0.7, floor=0.2, pool=2))
     assert pool.choices().offers.tolist() == [[0, 2]]
     assert pool.choices().chances.sum() == pytest.approx(1)
@@ -137,13 +137,13 @@ def test_chances_of_the_pool_sum_to_one_until_it_is_empty() -> None:
     assert pool.choices().chances.tolist() == [[0.0, 0.0]]
 
 
-def test_the_best_offer_is_certain_at_temperature_zero() -> None:
+def test_best_offer_is_certain_at_temperature_zero() -> None:
     pool = Pool(np.array([[3.0, 1.0, 2.0]]), ModelPolicy())
     pool.remove(np.array([0]))
     assert chance_of(pool.choices(), np.array([2])).tolist() == [1.0]
     assert drawn(pool.choices(), np.array([0.999])).tolist() == [2]
 
 
-def test_an_offer_beyond_the_pool_has_no_chance() -> None:
+def test_offer_beyond_the_pool_has_no_chance() -> None:
     pool = Pool(np.array([[3.0, 1.0, 2.0]]), ModelPolicy(temperature=1.0, floor=0.5, pool=2))
     assert chance_of(pool.choices(), np.array([1])).tolist() == [0.0]

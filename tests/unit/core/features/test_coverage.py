@@ -43,12 +43,12 @@ def test_absent_and_null_values_are_missing() -> None:
     assert found.present("age") == 2
 
 
-def test_names_that_differ_in_case_are_missing_and_unknown() -> None:
+def test_names_of_other_case_are_unknown() -> None:
     found = covered({"Age": 30, "city": "Bern", "taken": [], "taste": [0, 0]})
     assert (found.missing, found.unknown, found.unknown_values) == ({"age": 1}, {"Age": 1}, 1)
 
 
-def test_every_feature_of_another_kind_is_counted_not_only_the_first_of_a_row() -> None:
+def test_every_wrong_kind_of_a_row_counts() -> None:
     found = covered({**WHOLE, "age": "30", "city": 5, "taken": "a", "taste": [1.0]}, WHOLE)
     assert found.other_kind == {"age": 1, "city": 1, "taken": 1, "taste": 1}
     assert (found.missing, found.present("age")) == ({}, 1)
@@ -59,35 +59,35 @@ def test_coverages_add_up() -> None:
     assert one.plus(other) == covered(WHOLE, {"Age": 1}, {**WHOLE, "age": "x"}, {})
 
 
-def test_unknown_names_are_bounded_and_all_are_counted() -> None:
+def test_unknown_names_are_bounded_but_all_count() -> None:
     found = covered({**WHOLE, **{f"x{number}": 1 for number in range(100)}})
     assert (len(found.unknown), found.unknown_values) == (UNKNOWN_NAMES_MAX, 100)
 
 
-def test_a_feature_that_just_half_of_the_rows_lack_is_not_mostly_missing() -> None:
+def test_half_missing_is_not_mostly_missing() -> None:
     lacking = {name: value for name, value in WHOLE.items() if name != "age"}
     assert covered(WHOLE, lacking).mostly_missing() == []
     assert covered(WHOLE, lacking, lacking).mostly_missing() == ["age"]
 
 
 @pytest.mark.parametrize("row", [{"features": "{}"}, {"features.age": 3}, {"Age": 1}, {"age": "old"}, {}])
-def test_rows_without_one_feature_of_the_model_are_read_blindly(row: dict[str, Any]) -> None:
+def test_rows_without_any_feature_are_read_blindly(row: dict[str, Any]) -> None:
     reason = reason_blind(covered(row, row))
     assert reason is not None
     assert reason.startswith("0 of 4 features that the model reads are in the file (age, city, taken, taste)")
 
 
-def test_a_few_rows_with_features_do_not_make_the_others_readable() -> None:
+def test_few_readable_rows_do_not_excuse_others() -> None:
     assert reason_blind(covered(WHOLE, *[{} for _ in range(1_000)])) is not None
     assert reason_blind(covered(WHOLE, *[{} for _ in range(99)])) is None
 
 
-def test_a_model_of_ids_alone_is_never_blind() -> None:
+def test_models_of_ids_alone_are_never_blind() -> None:
     ids = FeatureSpec("offer", (Category("offer_id", ("a",), from_id=True),))
     assert reason_blind(coverage_of(ids, [{"price": 1}])) is None
 
 
-def test_cautions_name_what_is_missing_with_shares_of_another_kind_and_unknown() -> None:
+def test_cautions_name_each_fault_with_its_share() -> None:
     rows = [{"Age": 1, "city": 7}, *[{**WHOLE, "city": "Rome"}] * 3]
     assert cautions_of(covered(*rows)) == [
         (

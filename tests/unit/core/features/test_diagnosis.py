@@ -38,7 +38,7 @@ def test_texts_that_all_are_numbers_are_numbers() -> None:
     assert "its texts are numbers (such as '1.5')" in decided.cautions[0]
 
 
-def test_a_few_whole_numbers_in_text_stay_categories() -> None:
+def test_few_whole_numbers_in_text_stay_categories() -> None:
     decided = of_texts({"1": 9, "2": 9, "3": 9})
     assert decided.kind == "string"
     assert "taken as codes" in decided.cautions[0]
@@ -118,7 +118,7 @@ def test_what_is_asked_is_done_without_caution() -> None:
     assert of_texts({"a": 1, "b": 1}, "off") == Decided(None)
 
 
-def test_what_cannot_be_read_as_asked_is_refused() -> None:
+def test_unreadable_readings_are_refused() -> None:
     with pytest.raises(UsageError, match=r"--read offer.x=number: 'a' is no number"):
         of_texts({"1": 1, "a": 1}, "number")
     with pytest.raises(UsageError, match="must be whole numbers"):

@@ -28,5 +28,5 @@ def test_quantiles_of_a_full_sample_are_near(monkeypatch: pytest.MonkeyPatch) ->
     assert np.allclose(found[1:4], [2_500, 5_000, 7_500], atol=600)
 
 
-def test_one_number_for_half_of_the_rows_has_no_quartiles() -> None:
+def test_half_equal_numbers_have_no_quartiles() -> None:
     assert sample_of(np.array([0.0] * 90 + [1.0] * 10), 100).scaling() is None

@@ -39,7 +39,7 @@ def encode_one(features: dict[str, Any], name: str = "ann") -> Inputs:
     return SPEC.encode([features], [name])
 
 
-def test_known_values_take_the_rows_of_the_vocabulary() -> None:
+def test_known_values_take_their_vocabulary_rows() -> None:
     inputs = encode_one(FEATURES)
     assert [slot_rows(inputs, 0, slot) for slot in range(4)] == [[1], [2], [2], [2, 1]]
 
@@ -49,7 +49,7 @@ def test_numbers_are_standardised() -> None:
 
 
 @pytest.mark.parametrize("absent", [{}, dict.fromkeys(FEATURES), {"lately": []}])
-def test_missing_is_a_row_of_its_own_and_an_indicator(absent: dict[str, Any]) -> None:
+def test_missing_values_have_a_row_and_indicator(absent: dict[str, Any]) -> None:
     inputs = encode_one(absent)
     assert [slot_rows(inputs, 0, slot) for slot in (SEGMENT, MEMBER, LATELY)] == [[0], [0], [0]]
     assert inputs.numbers.tolist() == [[0.0, 1.0, 0.0, 0.0, 0.0, 1.0]]
@@ -60,7 +60,7 @@ def test_nan_is_missing() -> None:
     assert encode_one({"age": float("nan")}).numbers[0, :2].tolist() == [0.0, 1.0]
 
 
-def test_an_unseen_value_shares_hashed_rows_that_no_known_value_has() -> None:
+def test_unseen_values_share_hashed_rows_only() -> None:
     rows = slot_rows(encode_one({"segment": "platinum"}), 0, SEGMENT)
     assert len(rows) == 2
     assert min(rows) > 2
@@ -71,11 +71,11 @@ def test_an_unseen_value_without_buckets_is_missing() -> None:
     assert spec.encode([{"colour": "blue"}], ["o"]).rows.tolist() == [0]
 
 
-def test_the_hash_of_an_unseen_value_never_changes() -> None:
+def test_hash_of_unseen_values_never_changes() -> None:
     assert slot_rows(encode_one({}, "zoë"), 0, ID) == [5, 6]
 
 
-def test_known_and_unseen_elements_of_a_bag_weigh_the_same() -> None:
+def test_known_and_unseen_bag_elements_weigh_equally() -> None:
     rows = slot_rows(encode_one({"lately": ["a", "new"]}), 0, LATELY)
     assert rows[:2] == [1, 1]
     assert len(rows) == 4
@@ -86,7 +86,7 @@ def test_the_id_is_read_beside_the_features() -> None:
     assert [slot_rows(inputs, row, ID) for row in (0, 1)] == [[1], [2]]
 
 
-def test_what_training_drops_an_id_to_is_what_serving_takes_for_an_unseen_one() -> None:
+def test_dropped_ids_equal_unseen_ids_at_serving() -> None:
     spec = FeatureSpec("customer", (Category("customer_id", ("ann",), buckets=8, from_id=True),))
     unknowing = FeatureSpec("customer", (Category("customer_id", ("bob",), buckets=8, from_id=True),))
     assert hashed_rows(spec.slots[0], 0)[0].tolist() == unknowing.encode([{}], ["ann"]).rows.tolist()
@@ -117,7 +117,7 @@ def test_what_training_drops_an_id_to_is_what_serving_takes_for_an_unseen_one() 
         ("taste", 1.0, "feature_kind"),
     ],
 )
-def test_a_wrong_kind_is_an_error_of_its_row_alone(name: str, wrong: object, code: str) -> None:
+def test_a_wrong_kind_fails_its_row_alone(name: str, wrong: object, code: str) -> None:
     good = encode_one(FEATURES)
     inputs = SPEC.encode([FEATURES, {**FEATURES, name: wrong}, FEATURES], ["ann"] * 3)
     assert [(error.index, error.code) for error in inputs.errors] == [(1, code)]
@@ -127,14 +127,14 @@ def test_a_wrong_kind_is_an_error_of_its_row_alone(name: str, wrong: object, cod
     assert [slot_rows(inputs, 2, slot) for slot in range(4)] == [slot_rows(good, 0, slot) for slot in range(4)]
 
 
-def test_a_number_says_how_far_it_lies_between_knots() -> None:
+def test_numbers_are_placed_between_their_knots() -> None:
     spec = FeatureSpec("offer", (Number("price", indicator=True, clip=1.0, knots=(0.0, 10.0, 30.0)),))
     inputs = spec.encode([{"price": price} for price in (-999.0, 5.0, 15.0, 1e308, None)], [""] * 5)
     assert inputs.numbers[:, 1:3].tolist() == [[0.0, 0.0], [0.5, 0.0], [1.0, 0.25], [1.0, 1.0], [0.0, 0.0]]
     assert inputs.numbers[:, 3].tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]
 
 
-def test_a_number_far_out_is_held_at_the_end_of_the_scale() -> None:
+def test_outlying_numbers_are_clipped_to_the_scale() -> None:
     spec = FeatureSpec("offer", (Number("price", scale=1e300, clip=8.0), Number("size", scale=1e300)))
     numbers = spec.encode([{"price": 1e300, "size": -1e300}], ["o"]).numbers[0]
     assert numbers[0] == 8.0
@@ -154,7 +154,7 @@ customers = st.dictionaries(st.sampled_from(sorted(FEATURES)), values, max_size=
 
 
 @given(st.lists(customers, min_size=1, max_size=6))
-def test_a_row_is_encoded_the_same_in_any_batch(batch: list[dict[str, Any]]) -> None:
+def test_encoding_does_not_depend_on_the_batch(batch: list[dict[str, Any]]) -> None:
     together = SPEC.encode(batch, ["ann"] * len(batch))
     for row, features in enumerate(batch):
         alone = encode_one(features)
@@ -166,7 +166,7 @@ def test_a_row_is_encoded_the_same_in_any_batch(batch: list[dict[str, Any]]) -> 
 
 
 @given(st.lists(customers, min_size=1, max_size=6))
-def test_no_slot_is_ever_empty_and_nothing_is_ever_nan(batch: list[dict[str, Any]]) -> None:
+def test_slots_are_never_empty_nor_nan(batch: list[dict[str, Any]]) -> None:
     inputs = SPEC.encode(batch, ["new"] * len(batch))
     assert (np.diff(inputs.starts, append=len(inputs.rows)) > 0).all()
     assert inputs.rows.min() >= 0
@@ -183,7 +183,7 @@ def test_a_spec_survives_json() -> None:
     assert FeatureSpec.from_json(json.loads(json.dumps(SPEC.to_json()))) == SPEC
 
 
-def test_a_spec_of_unknown_shape_is_a_bad_model() -> None:
+def test_specs_of_unknown_shape_are_bad_models() -> None:
     with pytest.raises(BadModel, match="hologram"):
         FeatureSpec.from_json({"side": "offer", "inputs": [{"kind": "hologram", "name": "x"}]})
 
@@ -191,21 +191,21 @@ def test_a_spec_of_unknown_shape_is_a_bad_model() -> None:
 PRICE = FeatureSpec("offer", (Number("price", reading="text", indicator=True, sentinels=(-1.0,)),))
 
 
-def test_texts_of_numbers_are_read_as_in_training() -> None:
+def test_serving_reads_number_texts_as_training() -> None:
     made = PRICE.encode([{"price": "2.5"}, {"price": 2.5}, {"price": "NA"}, {"price": None}, {"price": "-1"}], [""] * 5)
     assert made.numbers.tolist() == [[2.5, 0.0], [2.5, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
     assert made.errors == ()
 
 
 @pytest.mark.parametrize("value", ["2,5", True, ["2.5"], [2.5]])
-def test_what_is_no_number_nor_its_text_is_an_error(value: object) -> None:
+def test_values_that_are_no_numbers_are_errors(value: object) -> None:
     made = PRICE.encode([{"price": value}], [""])
     assert made.numbers.tolist() == [[0.0, 1.0]]
     assert "feature 'price' must be a number, or its text" in made.errors[0].message
     assert "2,5" not in made.errors[0].message
 
 
-def test_dates_are_read_as_days_and_nothing_else() -> None:
+def test_dates_are_read_as_days_alone() -> None:
     spec = FeatureSpec("offer", (Number("since", reading="date"),))
     made = spec.encode([{"since": "1970-01-11"}, {"since": 10.0}, {"since": "soon"}], [""] * 3)
     assert made.numbers[:, 0].tolist() == [10.0, 0.0, 0.0]

@@ -70,7 +70,7 @@ def test_sentinels_squeeze_no_other_numbers() -> None:
     assert numbers[1, 0] - numbers[0, 0] > 2.0
 
 
-def test_half_of_one_value_is_scaled_by_its_deviation() -> None:
+def test_half_of_equal_values_scales_by_deviation() -> None:
     values = [0.0] * 60 + [1.0, 2.0, 3.0, 4.0]
     one = spec_of([{"x": value} for value in values]).inputs[0]
     assert isinstance(one, Number)
@@ -106,7 +106,7 @@ def test_skewed_numbers_are_taken_by_their_logarithm() -> None:
     assert sentinels.log  # type: ignore[union-attr]
 
 
-def test_statistics_do_not_depend_on_how_rows_are_batched() -> None:
+def test_statistics_do_not_depend_on_batching() -> None:
     rows = [{"x": float(value), "c": str(value % 4), "b": [str(value % 3)]} for value in range(40)]
     parts = FeatureStats("customer")
     for start in range(0, 40, 7):
@@ -116,7 +116,7 @@ def test_statistics_do_not_depend_on_how_rows_are_batched() -> None:
     assert repr(parts.spec(SpecOptions())) == repr(whole.spec(SpecOptions()))
 
 
-def test_an_indicator_is_there_where_values_were_missing() -> None:
+def test_indicators_exist_where_values_were_missing() -> None:
     one, other = spec_of([{"x": 1.0, "y": 1.0}, {"x": None, "y": 2.0}, {"x": 2.0, "y": 0.0}]).inputs
     assert (one.indicator, other.indicator) == (True, False)  # type: ignore[union-attr]
 
@@ -139,7 +139,7 @@ def test_rare_values_stay_out_of_the_vocabulary() -> None:
     assert one.buckets >= 4
 
 
-def test_the_weight_of_a_row_counts_towards_its_values() -> None:
+def test_row_weights_count_towards_their_values() -> None:
     stats = FeatureStats("offer")
     stats.add([{"c": "a"}, {"c": "b"}], ["o1", "o2"], [5, 1])
     one = stats.spec(SpecOptions(id_feature=False, count_min=2)).inputs[0]
@@ -147,19 +147,19 @@ def test_the_weight_of_a_row_counts_towards_its_values() -> None:
     assert one.vocabulary == ("a",)
 
 
-def test_the_id_is_an_input_when_asked_for() -> None:
+def test_ids_are_inputs_when_asked_for() -> None:
     one = spec_of([{} for _ in range(9)], SpecOptions(id_feature=True, id_count_min=2)).inputs[0]
     assert isinstance(one, Category)
     assert (one.name, one.from_id, one.vocabulary) == ("customer_id", True, ("c0", "c1", "c2"))
 
 
-def test_rare_ids_are_kept_where_nothing_else_is_known() -> None:
+def test_rare_ids_stay_without_other_features() -> None:
     stats = FeatureStats("customer")
     stats.add([{}, {}, {}], ["a", "b", "a"], [5, 1, 1])
     assert [one.vocabulary for one in stats.spec(SpecOptions()).inputs if isinstance(one, Category)] == [("a", "b")]
 
 
-def test_numbers_in_text_have_the_scale_of_numbers() -> None:
+def test_numbers_in_text_scale_like_numbers() -> None:
     prices = [round(1.5 + 0.25 * step, 2) for step in range(40)]
     of_text = spec_of([{"x": str(price)} for price in prices]).inputs[0]
     of_numbers = spec_of([{"x": price} for price in prices]).inputs[0]

@@ -12,13 +12,13 @@ def test_a_model_above_all_is_not_mentioned() -> None:
     assert list(beside("nDCG@10", {"model": GOOD, "popularity": POOR}).sentences()) == []
 
 
-def test_a_model_below_is_said_with_both_figures() -> None:
+def test_models_below_are_stated_with_both_figures() -> None:
     (sentence,) = beside("nDCG@10", {"model": POOR, "popularity": GOOD}).sentences("new offers: ")
     assert sentence.startswith("new offers: the model is below popularity: nDCG@10 0.2")
     assert "against 0.5" in sentence
 
 
-def test_a_difference_within_noise_is_said_as_such() -> None:
+def test_differences_within_noise_are_stated() -> None:
     (sentence,) = beside("AUC", {"model": GOOD, "popularity": GOOD[::-1]}).sentences()
     assert "is not above, by more than noise, popularity" in sentence
 

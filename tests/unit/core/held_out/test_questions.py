@@ -52,27 +52,27 @@ def test_requests_of_other_features_are_other_questions() -> None:
     assert found.left_out.customer.tolist() == [0, 1]
 
 
-def test_one_request_for_several_offers_is_one_question() -> None:
+def test_several_accepted_offers_make_one_question() -> None:
     data = log((0, 0, 0), (0, 0, 0), (0, 0, 1))
     together = replace(data, request=np.array([0, 1, 1], np.int32))
     assert asked(together, 1).wanted.customer.tolist() == [0, 0]
 
 
-def test_known_rows_that_are_not_wanted_never_come_first() -> None:
+def test_unwanted_known_rows_never_come_first() -> None:
     found = asked(log((0, 0, 0), (0, 0, 1), (0, 0, 2)), 1)
     tops = rank(found, lambda block: np.array([[9.0, 1.0, 2.0, 3.0]]), 3)
     assert tops.tolist() == [[3, 2, 1]]
     assert quality(found, tops).recall.tolist() == [1.0]
 
 
-def test_offers_that_cannot_be_ranked_are_not_wanted() -> None:
+def test_unrankable_offers_are_not_wanted() -> None:
     data = log((0, 0, 0), (0, 0, 1), (0, 0, 2))
     found = ask(data, accepted_pairs(data, np.arange(1)), np.arange(1, 3), rankable=np.arange(4) != 2)
     assert found.wanted.offer.tolist() == [1]
     assert rank(found, lambda block: np.array([[0.0, 0.0, 5.0, 1.0]]), 1).tolist() == [[3]]
 
 
-def test_of_many_questions_the_same_sample_is_asked() -> None:
+def test_many_questions_give_the_same_sample() -> None:
     rng = np.random.default_rng(0)
     rows = [(number, int(rng.integers(2)), int(rng.integers(4))) for number in range(3_000)]
     data = log(*rows)

@@ -21,7 +21,7 @@ def pairs(*drawn: tuple[int, int]) -> AcceptedPairs:
     return AcceptedPairs.of(table[:, 0], table[:, 1], catalog=CATALOG)
 
 
-def test_figures_of_a_ranking_worked_out_by_hand() -> None:
+def test_figures_equal_those_worked_out_by_hand() -> None:
     found = ranking_quality(np.array([[4, 0, 2]]), pairs((0, 4), (0, 2), (0, 5)), catalog=CATALOG)
     assert found.recall[0] == pytest.approx(2 / 3)
     assert found.precision[0] == pytest.approx(2 / 3)
@@ -29,7 +29,7 @@ def test_figures_of_a_ranking_worked_out_by_hand() -> None:
     assert found.average_precision[0] == pytest.approx((1 + 2 / 3) / 3)
 
 
-def test_more_relevant_offers_than_places_can_still_be_ranked_perfectly() -> None:
+def test_more_relevant_offers_than_places_rank_perfectly() -> None:
     found = ranking_quality(np.array([[1, 2]]), pairs((0, 1), (0, 2), (0, 3)), catalog=CATALOG)
     assert (found.ndcg[0], found.average_precision[0], found.recall[0]) == (1.0, 1.0, pytest.approx(2 / 3))
 
@@ -38,9 +38,7 @@ def test_more_relevant_offers_than_places_can_still_be_ranked_perfectly() -> Non
     st.lists(st.permutations(range(CATALOG)), min_size=1, max_size=4),
     st.sets(st.tuples(st.integers(0, 3), st.integers(0, 5))),
 )
-def test_the_first_places_are_judged_as_if_there_were_no_more(
-    rankings: list[list[int]], drawn: set[tuple[int, int]]
-) -> None:
+def test_places_behind_the_cut_do_not_count(rankings: list[list[int]], drawn: set[tuple[int, int]]) -> None:
     relevant = pairs(*[(customer, row) for customer, row in drawn if customer < len(rankings)])
     recall, ndcg = quality_by_depth(np.array(rankings), relevant, catalog=CATALOG)
     for depth in range(1, CATALOG + 1):
@@ -49,12 +47,12 @@ def test_the_first_places_are_judged_as_if_there_were_no_more(
         assert ndcg[:, depth - 1] == pytest.approx(alone.ndcg)
 
 
-def test_customers_without_a_relevant_offer_do_not_count() -> None:
+def test_customers_without_relevant_offers_do_not_count() -> None:
     found = ranking_quality(np.array([[1], [2], [3]]), pairs((1, 2)), catalog=CATALOG)
     assert found.recall.tolist() == [1.0]
 
 
-def test_a_pair_counts_once_and_what_was_taken_before_not_at_all() -> None:
+def test_pairs_count_once_and_known_pairs_never() -> None:
     relevant = pairs((0, 1), (0, 1), (0, 3), (1, 1)).without(pairs((0, 3)), catalog=CATALOG)
     assert list(zip(relevant.customer.tolist(), relevant.offer.tolist(), strict=True)) == [(0, 1), (1, 1)]
 
@@ -66,7 +64,7 @@ def test_the_relevant_of_some_offers() -> None:
 
 
 @given(st.lists(st.lists(st.integers(-2, 2), min_size=5, max_size=5), min_size=1, max_size=4), st.integers(1, 7))
-def test_the_best_come_first_and_ties_by_column(rows: list[list[int]], k: int) -> None:
+def test_best_come_first_and_ties_by_column(rows: list[list[int]], k: int) -> None:
     scores = np.array(rows, float)
     expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     ours = top_k(scores, k)
@@ -74,5 +72,5 @@ def test_the_best_come_first_and_ties_by_column(rows: list[list[int]], k: int) -
     assert [len(set(row)) for row in ours.tolist()] == [min(k, 5)] * len(rows)
 
 
-def test_coverage_is_the_share_of_offers_that_anybody_sees() -> None:
+def test_coverage_is_the_share_of_offers_seen() -> None:
     assert coverage(np.array([[0, 1], [1, 0]]), catalog=4) == 0.5

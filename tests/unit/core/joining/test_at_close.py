@@ -169,7 +169,7 @@ def test_positions_carry_where_the_state_begins(log: Log) -> None:
 
 
 @pytest.mark.parametrize(("behind_ms", "labelled"), [(39, False), (40, True), (41, True)])
-def test_a_straggling_outcome_is_no_sign_of_life(log: Log, behind_ms: int, labelled: bool) -> None:
+def test_straggling_outcomes_are_no_sign_of_life(log: Log, behind_ms: int, labelled: bool) -> None:
     log.state.join([log.rank(ASKED_MS), log.answer(ASKED_MS + 50)], ended=BOTH)
     log.now_ms += LONG_MS
     log.state.join([log.answer(ASKED_MS + 50 - behind_ms, "q", "q")], ended=BOTH)

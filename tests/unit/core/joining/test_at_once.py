@@ -266,7 +266,7 @@ def test_an_answer_read_late_settles_at_once(log: Log, passed_ms: int, code: lis
     assert codes(log.state.join([log.answer(ASKED_MS)])) == code
 
 
-def test_a_label_read_back_is_not_taken_back(log: Log) -> None:
+def test_restored_labels_are_not_taken_back(log: Log) -> None:
     value = {**ranking("r", "c", ASKED_MS), "revision": 1, "final": False, "request_time_ms": ASKED_MS}
     label = {"accepted": 1, "cause": "accepted", "label_time_ms": ASKED_MS}
     value["offers"] = [{**offer, **label} for offer in value["offers"]]

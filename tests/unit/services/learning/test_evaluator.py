@@ -31,7 +31,7 @@ def report_of(
     return evaluate_model(model, snacks(), labels, seen, options).to_json()
 
 
-def test_a_model_that_learned_is_above_popularity_and_random(model: Model) -> None:
+def test_learned_models_beat_popularity_and_random(model: Model) -> None:
     found = report_of(model, tastes_meet(1_000, seed=5), Chunks((tastes_meet(500, seed=6).parts[0],)))
     ndcg = found["whole_catalog"]["all"]["ndcg"]
     assert ndcg["above_popularity"]["low"] > 0.05
@@ -39,7 +39,7 @@ def test_a_model_that_learned_is_above_popularity_and_random(model: Model) -> No
     assert found["within_customer"]["all"]["above_popularity"]["low"] > 0.2
 
 
-def test_a_model_that_ceases_to_hold_is_seen_over_time(model: Model) -> None:
+def test_fading_models_are_seen_over_time(model: Model) -> None:
     part = tastes_meet(6_000, seed=5).parts[0]
     turned = replace(part, accepted=np.where(np.arange(6_000) < 3_000, part.accepted, 1 - part.accepted))
     stretches = report_of(model, Chunks((turned,)), tastes_meet(50, seed=6))["by_time"]
@@ -53,7 +53,7 @@ def test_offers_accepted_again_and_again_are_ranked(model: Model) -> None:
     assert (found["repeats"], found["known_ranked"], found["questions"]) == (1.0, True, found["acceptances"])
 
 
-def test_offers_that_are_never_accepted_again_are_left_out(model: Model) -> None:
+def test_never_repeated_offers_are_left_out(model: Model) -> None:
     seen = tastes_meet(1_000, seed=6)
     before = {(row % 60, offer) for row, offer in accepted_in(seen)}
     part = tastes_meet(1_000, seed=5).parts[0]
@@ -70,7 +70,7 @@ def accepted_in(labels: Chunks) -> list[tuple[int, int]]:
     return list(zip(part.customer[kept].tolist(), part.offer[kept].tolist(), strict=True))
 
 
-def test_a_model_below_a_trivial_ranking_is_said_so(model: Model) -> None:
+def test_models_below_trivial_rankings_are_named(model: Model) -> None:
     tower = model.user_tower
     layers = tuple(replace(layer, weight=-layer.weight, bias=-layer.bias) for layer in tower.layers)
     turned = replace(model, user_tower=replace(tower, layers=layers))
@@ -79,7 +79,7 @@ def test_a_model_below_a_trivial_ranking_is_said_so(model: Model) -> None:
     assert any(caution.startswith("the model is below the customer's own frequency: AUC") for caution in cautions)
 
 
-def test_train_and_evaluate_agree_on_held_out_rankings() -> None:
+def test_train_and_evaluate_judge_alike() -> None:
     labels = tastes_meet(1_500, seed=3, only_accepted=True)
     trained = train_model(
         labels, snacks(), TrainOptions(dim=8, width=4, epochs=3, learning_rate=0.02, customer_id="off")
@@ -90,7 +90,7 @@ def test_train_and_evaluate_agree_on_held_out_rankings() -> None:
     assert found["beside"] == judged["beside"]
 
 
-def test_the_held_out_part_is_judged_when_the_model_knows_it(model: Model) -> None:
+def test_held_out_rows_judge_the_model(model: Model) -> None:
     data = tastes_meet()
     judged = judge(model, snacks(), data, None, held_out=0.5)
     assert len(judged.rows) == model.facts["held_out_rows"]
@@ -105,19 +105,19 @@ def later_labels(rows: int = 1_000) -> Chunks:
     return Chunks((replace(part, request_time_ms=part.request_time_ms + 10**9),))
 
 
-def test_labels_that_are_all_newer_than_the_model_are_all_judged(model: Model) -> None:
+def test_newer_labels_are_all_judged(model: Model) -> None:
     found = report_of(model, later_labels())
     assert found["rows"] == 1_000
     assert "nothing is known of popularity" in found["incomparable"]
 
 
-def test_the_gate_keeps_earlier_labels_to_know_what_is_popular(model: Model) -> None:
+def test_gate_keeps_earlier_labels_for_popularity(model: Model) -> None:
     judged = judge(model, snacks(), later_labels(), None, held_out=0.25, keep_earlier=True)
     assert len(judged.rows) == 250
     assert judged.known.popularity.sum() > 0
 
 
-def test_labels_that_the_model_ranked_itself_do_not_compare_it_with_popularity(model: Model) -> None:
+def test_self_selected_labels_compare_with_nothing(model: Model) -> None:
     labels, seen = tastes_meet(1_000, seed=5), tastes_meet(50, seed=6)
     scores = judge(model, snacks(), labels, seen, held_out=0.2).scores()
     own = Chunks((replace(labels.parts[0], score=scores.astype(np.float32).astype(float)),))
@@ -139,15 +139,13 @@ def test_inactive_offers_are_neither_ranked_nor_relevant(model: Model) -> None:
 
 
 @pytest.mark.parametrize(("valid_until_ms", "rankable"), [(1_000, False), (1_001, True), (None, True)])
-def test_an_offer_that_was_over_before_what_is_judged_is_not_ranked(
-    model: Model, valid_until_ms: int | None, rankable: bool
-) -> None:
+def test_expired_offers_are_not_ranked(model: Model, valid_until_ms: int | None, rankable: bool) -> None:
     offers = [replace(one, valid_until_ms=valid_until_ms) for one in snacks()]
     judged = judge(model, offers, tastes_meet(100, seed=5), tastes_meet(50, seed=6), held_out=0.2)
     assert judged.rankable().all() == rankable
 
 
-def test_features_of_the_labels_that_the_model_does_not_know_are_said(model: Model) -> None:
+def test_unknown_label_features_are_stated(model: Model) -> None:
     part = tastes_meet(500, seed=5).parts[0]
     renamed = Views(part.customers.ids, [{"Likes": row["likes"], "age": row["age"]} for row in part.customers.features])
     found = report_of(model, Chunks((replace(part, customers=renamed),)), tastes_meet(50, seed=6))
@@ -155,14 +153,14 @@ def test_features_of_the_labels_that_the_model_does_not_know_are_said(model: Mod
     assert any("'likes' (100%)" in caution for caution in found["cautions"])
 
 
-def test_labels_of_which_none_fits_the_model_are_refused(model: Model) -> None:
+def test_labels_that_all_misfit_are_refused(model: Model) -> None:
     part = tastes_meet(50, seed=5).parts[0]
     wrong = Views(part.customers.ids, [{"age": "old"} for _ in part.customers.ids])
     with pytest.raises(UsageError, match="none of 50 labels can be judged"):
         report_of(model, Chunks((replace(part, customers=wrong),)))
 
 
-def test_labels_that_the_model_learned_from_cannot_judge_it() -> None:
+def test_training_labels_cannot_judge_the_model() -> None:
     options = TrainOptions(dim=8, width=4, epochs=2, batch_rows=256, learning_rate=0.02, refit=True)
     refitted = train_model(tastes_meet(600), snacks(), options).model
     with pytest.raises(UsageError, match="no label is later"):
@@ -185,7 +183,7 @@ def test_new_customers_and_offers_are_judged_apart(model: Model) -> None:
     assert found["within_customer"]["new_customers"]["customers"] == 30
 
 
-def test_without_propensities_there_is_no_off_policy_estimate(model: Model) -> None:
+def test_off_policy_estimates_need_propensities(model: Model) -> None:
     assert report_of(model, tastes_meet(500, seed=5), tastes_meet(50, seed=6))["off_policy"] is None
 
 
@@ -194,7 +192,7 @@ def uniform_log(rows: int) -> Chunks:
     return Chunks((replace(part, propensity=np.full(rows, 1 / 12)),))
 
 
-def test_the_best_offer_for_each_is_worth_what_its_taste_accepts(model: Model) -> None:
+def test_best_offers_are_worth_their_tastes(model: Model) -> None:
     found = report_of(model, uniform_log(8_000), tastes_meet(50, seed=6))["off_policy"]
     assert found["effective_sample_size"] == pytest.approx(8_000 / 12, rel=0.2)
     for name in ("ips", "snips", "doubly_robust"):
@@ -210,7 +208,7 @@ def test_a_table_of_probabilities_is_a_policy(model: Model) -> None:
     assert found["policy"] == "table"
 
 
-def test_a_table_needs_no_model_and_is_judged_by_all_labels(model: Model) -> None:
+def test_policy_tables_need_no_model(model: Model) -> None:
     options = replace(OPTIONS, off_policy=OffPolicyOptions({1: np.eye(12)[0]}, 100.0, 1e9))
     alone = evaluate_table(snacks(), uniform_log(2_000), options).to_json()
     beside = report_of(model, uniform_log(4_000), None, options)
@@ -218,7 +216,7 @@ def test_a_table_needs_no_model_and_is_judged_by_all_labels(model: Model) -> Non
     assert beside["rows"] < beside["off_policy"]["requests"] == 4_000
 
 
-def test_requests_whose_window_is_open_are_not_judged(model: Model) -> None:
+def test_requests_of_open_windows_are_not_judged(model: Model) -> None:
     part = uniform_log(1_000).parts[0]
     open_from = 700  # from there on only what was accepted is an example yet
     shown = (part.accepted == 1) | (np.arange(1_000) >= open_from)
@@ -235,7 +233,7 @@ def test_sampled_negatives_carry_no_off_policy_estimate(model: Model) -> None:
     assert "negatives were sampled" in found["refused"]
 
 
-def test_a_sample_too_small_for_the_policy_is_refused(model: Model) -> None:
+def test_samples_too_small_are_refused(model: Model) -> None:
     found = report_of(model, uniform_log(600), tastes_meet(50, seed=6))["off_policy"]
     assert found["ips"] is None
     assert "at least 100 is needed" in found["refused"]

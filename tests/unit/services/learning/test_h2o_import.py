@@ -16,7 +16,7 @@ ITEM = replace(
 )
 
 
-def test_vectors_are_the_hidden_layers_of_length_one() -> None:
+def test_vectors_are_normalised_hidden_layers() -> None:
     user = network(activation="Tanh")
     model = model_of(user, replace(ITEM, activation="Tanh"))
     made = model.user_tower.embed([{"colour": "red", "price": 1.0}], ["bob"]).vectors[0]

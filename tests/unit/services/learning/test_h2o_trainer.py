@@ -21,7 +21,7 @@ def examples(customers: list[dict[str, Any]] | None = None, **columns: Any) -> C
     return Chunks((chunk(made, Views(["x", "y", "z"], [{"price": 10.0}, {"price": 20}, {}]), LABELS, **columns),))
 
 
-def test_a_customer_without_a_price_meets_the_offers() -> None:
+def test_customers_without_a_price_are_ranked() -> None:
     rows = rows_of(examples(), H2oOptions())
     assert np.array_equal(user_table(rows).numbers["price"][:6], [5.0, 20.0, 5.0, 10.0, 5.0, np.nan], equal_nan=True)
     assert np.array_equal(item_table(rows).numbers["price"][:3], [10.0, 20.0, np.nan], equal_nan=True)
@@ -35,7 +35,7 @@ def test_rank_and_score_are_missing_where_unknown() -> None:
     assert all(np.isnan(table.numbers[name][1:]).all() for name in ("rank", "score"))
 
 
-def test_codes_of_later_chunks_are_the_same_ids() -> None:
+def test_codes_of_later_chunks_keep_ids() -> None:
     first, second = Views(["ann", "bob"], [{}, {}]), Views(["bob", "cat"], [{}, {}])
     offers = Views(["x"], [{}])
     rows = [(row % 2, 0, row // 2 % 2) for row in range(40)]
@@ -47,7 +47,7 @@ def test_codes_of_later_chunks_are_the_same_ids() -> None:
     assert read.customer[40:42].tolist() == [1, 2]
 
 
-def test_a_request_is_held_out_whole_or_not_at_all() -> None:
+def test_requests_are_held_out_whole() -> None:
     request = np.repeat(np.arange(1, 31, dtype=np.uint64), 2)
     held_out = rows_of(examples(request=request), H2oOptions()).held_out
     assert np.array_equal(held_out[::2], held_out[1::2])
@@ -70,7 +70,7 @@ def test_no_examples_are_refused() -> None:
         rows_of(Chunks(()), H2oOptions())
 
 
-def test_a_price_that_is_no_number_is_refused() -> None:
+def test_prices_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(UsageError, match="the price of 'ann' must be a number, got 'dear'"):
         rows_of(examples([{"price": "dear"}, {}]), H2oOptions())
 

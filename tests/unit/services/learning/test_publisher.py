@@ -25,7 +25,7 @@ def test_a_published_release_serves() -> None:
     assert store.load(published.release_id).catalog.offer_ids == [f"offer-{number}" for number in range(5)]
 
 
-def test_every_offer_has_the_vector_that_the_item_tower_makes() -> None:
+def test_every_offer_has_its_item_tower_vector() -> None:
     made, count = model(1), BATCH_OFFERS + 3
     stated = [offer(number) for number in range(count)]
     draft = draft_release(made, stated, created_ms=1_000, embedded=lambda done: None)
@@ -37,20 +37,20 @@ def test_every_offer_has_the_vector_that_the_item_tower_makes() -> None:
 @pytest.mark.parametrize(
     ("offers", "faults"), [(5, []), (4, ["6 of 10 offers that are served now are missing, more than half: "])]
 )
-def test_a_release_that_drops_more_than_half_of_what_is_served_is_refused(offers: int, faults: list[str]) -> None:
+def test_dropping_over_half_of_offers_is_refused(offers: int, faults: list[str]) -> None:
     store, made = MemoryReleases(), model(1)
     publish(store, made, held_against(drafted(made, offers=10), store), keep=3, force=False)
     draft = held_against(drafted(model(2), offers=offers), store)
     assert [fault[: len(faults[0])] for fault in draft.faults] == faults
 
 
-def test_progress_is_told_as_the_count_so_far() -> None:
+def test_progress_reports_the_count_so_far() -> None:
     told: list[int] = []
     draft_release(model(1), [offer(number) for number in range(BATCH_OFFERS + 3)], created_ms=0, embedded=told.append)
     assert told == [BATCH_OFFERS, BATCH_OFFERS + 3]
 
 
-def test_what_the_gate_refuses_does_not_serve_and_leaves_nothing_behind() -> None:
+def test_gate_refusals_leave_nothing_behind() -> None:
     store, made = MemoryReleases(), model(1)
     first = publish(store, made, drafted(made), keep=3, force=False)
     with pytest.raises(BadModel, match=r"5 of 5 offers have features .*; the first is offer-0"):
@@ -66,14 +66,14 @@ def test_what_is_forced_serves_and_says_so() -> None:
     assert "features that the item tower cannot read" in store.releases()[0].forced[0]
 
 
-def test_an_error_behind_the_first_batch_names_its_offer() -> None:
+def test_errors_in_later_batches_name_the_offer() -> None:
     stated = [offer(number) for number in range(BATCH_OFFERS + 3)]
     stated[-1] = replace(stated[-1], offer_id="zz", features={"price": "dear"})
     draft = draft_release(model(1), stated, created_ms=0, embedded=lambda count: None)
     assert "the first is zz: " in draft.faults[0]
 
 
-def test_vectors_that_are_not_finite_are_refused_though_forced() -> None:
+def test_infinite_vectors_are_refused_even_forced() -> None:
     made = model(1)
     broken = replace(
         made, item_tower=replace(made.item_tower, layers=(Layer(np.full((DIM, 4), np.nan), np.zeros(DIM)),))
@@ -85,12 +85,12 @@ def test_vectors_that_are_not_finite_are_refused_though_forced() -> None:
 @pytest.mark.parametrize(
     "features", [{"Price": 1.0}, {"features": '{"price": 1.0}'}, {"features.price": 1.0, "features.colour": "red"}, {}]
 )
-def test_offers_without_one_feature_of_the_model_are_refused(features: dict[str, object]) -> None:
+def test_offers_without_any_feature_are_refused(features: dict[str, object]) -> None:
     draft = drafted(model(1), features=features)
     assert draft.coverage.missing == {"price": 5, "colour": 5}
     assert [fault[:54] for fault in draft.faults] == ["0 of 2 features that the model reads are in the file ("]
 
 
-def test_offers_with_one_of_two_features_are_not_refused() -> None:
+def test_offers_with_some_features_are_taken() -> None:
     draft = drafted(model(1), features={"price": 1.0, "Colour": "red"})
     assert (draft.faults, draft.coverage.missing, draft.coverage.unknown) == ([], {"colour": 5}, {"Colour": 5})

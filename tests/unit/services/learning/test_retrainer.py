@@ -100,7 +100,7 @@ def retrainer(
     )
 
 
-def test_a_request_counts_once_however_its_rows_are_split() -> None:
+def test_requests_count_once_across_chunks() -> None:
     assert closed_stretches(Examples(1_080), length_ms=HOUR_MS) == [Stretch(360, 90)] * 3
 
 
@@ -110,7 +110,7 @@ def test_a_round_publishes_what_it_trained() -> None:
     assert (ended.outcome, ended.release_id) == ("published", store.current())
 
 
-def test_retraining_is_held_when_acceptances_have_gone_quiet() -> None:
+def test_missing_acceptances_hold_retraining() -> None:
     store = MemoryReleases()
     ended = retrainer(store, Examples(1_080, quiet_from=720)).once()
     assert ended.outcome == "held"
@@ -119,7 +119,7 @@ def test_retraining_is_held_when_acceptances_have_gone_quiet() -> None:
 
 
 @pytest.mark.parametrize("away", [False, True])
-def test_what_fails_leaves_the_old_release_serving_and_says_why(away: bool) -> None:
+def test_failures_leave_the_old_release_serving(away: bool) -> None:
     store = MemoryReleases()
     retrainer(store, Examples(1_080)).once()
     serving = store.current()
@@ -144,7 +144,7 @@ def test_a_schedule_outlives_labels_without_negatives() -> None:
     assert "join.window_ms, 30 minutes by default" in (rounds[0].reason or "")
 
 
-def test_it_goes_on_from_the_model_that_serves_and_begins_from_nothing_every_so_often() -> None:
+def test_warm_starts_end_every_so_often() -> None:
     store, training = MemoryReleases(), Training()
     one = retrainer(store, Examples(1_080), training, warm_starts=2)
     rounds = [one.once() for _ in range(5)]
@@ -153,7 +153,7 @@ def test_it_goes_on_from_the_model_that_serves_and_begins_from_nothing_every_so_
     assert [each.earlier_model_id for each in rounds] == training.earlier
 
 
-def test_it_goes_on_from_no_model_that_learned_from_what_would_judge_the_next() -> None:
+def test_warm_start_never_knows_judged_rows() -> None:
     store, training, written = MemoryReleases(), Training(until_ms=9_000), list[Model]()
     one = retrainer(store, Examples(1_080), training, written=written)
     one.once()
@@ -163,14 +163,14 @@ def test_it_goes_on_from_no_model_that_learned_from_what_would_judge_the_next() 
     assert (written[1].model_id, written[1].facts["earlier_model_id"]) == (model(3).model_id, None)
 
 
-def test_it_goes_on_from_no_model_of_another_engine() -> None:
+def test_warm_start_refuses_other_engines() -> None:
     store, training = MemoryReleases(), Training()
     published(store)
     retrainer(store, Examples(1_080), training).once()
     assert training.earlier == [None]
 
 
-def test_the_options_that_the_serving_model_was_trained_with_stand() -> None:
+def test_serving_models_options_stand() -> None:
     store, training = MemoryReleases(), Training()
     one = retrainer(store, Examples(1_080), training)
     one.once()
@@ -185,7 +185,7 @@ def test_a_decomposed_model_is_decomposed_again() -> None:
     assert again == TrainOptions(objective="catalog", held_out=0.2, refit=False, seed=7)
 
 
-def test_a_model_with_a_fault_is_refused_and_what_serves_on_is_said() -> None:
+def test_faulty_models_are_refused_by_name() -> None:
     store, training = MemoryReleases(), Training()
     one = retrainer(store, Examples(1_080), training)
     serving = one.once().release_id
@@ -220,7 +220,7 @@ class UnreadableReleases(MemoryReleases):
 
 
 @pytest.mark.parametrize("kind", [ReleaseError, BadModel])
-def test_a_current_release_that_cannot_be_read_does_not_stop_the_training(kind: type[Exception]) -> None:
+def test_unreadable_releases_do_not_stop_training(kind: type[Exception]) -> None:
     store, training = UnreadableReleases(), Training()
     store.unreadable = kind
     published(store, 7)
@@ -230,7 +230,7 @@ def test_a_current_release_that_cannot_be_read_does_not_stop_the_training(kind: 
     assert training.earlier == [None]
 
 
-def test_labels_that_are_not_there_are_wrong_usage_once_and_a_failed_round_in_a_row() -> None:
+def test_missing_labels_fail_once_or_a_round() -> None:
     rounds, ended = iter(range(60)), list[Round]()
 
     def missing() -> AbstractContextManager[ExampleSource]:

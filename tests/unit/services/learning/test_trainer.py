@@ -22,7 +22,7 @@ def input_names(source: Chunks, offers: list[Offer], options: TrainOptions = QUI
     return [one.name for one in user_spec.inputs], [one.name for one in item_spec.inputs]
 
 
-def test_a_model_ranks_offers_of_the_customers_taste_first() -> None:
+def test_offers_of_the_customers_taste_rank_first() -> None:
     model = train_model(tastes_meet(), snacks(), QUICK).model
     customer = model.user_tower.embed([{"likes": "salty", "age": 20.0}], ["somebody new"]).vectors
     offers = model.item_tower.embed(
@@ -32,7 +32,7 @@ def test_a_model_ranks_offers_of_the_customers_taste_first() -> None:
     assert {snacks()[place].features["taste"] for place in best} == {"salty"}
 
 
-def test_facts_say_what_it_was_made_of_and_how_good_it_is() -> None:
+def test_facts_state_the_training_and_quality() -> None:
     facts: dict[str, Any] = train_model(tastes_meet(), snacks(), QUICK).model.facts
     assert (facts["rows"], facts["customers"], facts["catalog_offers"], facts["objective"]) == (3_000, 60, 12, "shown")
     assert facts["held_out_auc"]["within_customer"] > 0.8 > facts["popularity_auc"]["within_customer"]
@@ -45,7 +45,7 @@ def test_every_epoch_is_reported() -> None:
     assert trained.epochs == tuple(reported)
 
 
-def test_ids_are_inputs_where_they_come_often_or_nothing_else_is_known() -> None:
+def test_frequent_or_lone_ids_are_inputs() -> None:
     assert input_names(tastes_meet(9_000), snacks()) == (
         ["customer_id", "age", "likes"],
         ["offer_id", "price", "taste"],
@@ -56,7 +56,7 @@ def test_ids_are_inputs_where_they_come_often_or_nothing_else_is_known() -> None
     assert input_names(bare, [Offer(offer_id="x", features={})]) == (["customer_id"], ["offer_id"])
 
 
-def test_ids_are_inputs_or_not_when_it_is_said() -> None:
+def test_id_switches_decide_over_the_log() -> None:
     options = replace(QUICK, customer_id="off", offer_id="off")
     assert input_names(tastes_meet(9_000), snacks(), options) == (["age", "likes"], ["price", "taste"])
 

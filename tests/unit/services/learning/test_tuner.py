@@ -86,7 +86,7 @@ def test_trials_are_shortened_where_few_would_fit(lesson: Lesson) -> None:
     assert (found.first, found.options.epochs) == (None, 20)
 
 
-def test_the_default_stays_where_the_rest_is_luck() -> None:
+def test_default_stays_within_luck() -> None:
     part = tastes_meet(1_500).parts[0]
     rng = np.random.default_rng(0)
     noise = Chunks((replace(part, accepted=(rng.random(1_500) < 0.3).astype(np.int8)),))

@@ -23,21 +23,21 @@ def tower(side: str, *names: str) -> Tower:
     )
 
 
-def test_labels_without_a_catalog_are_held_to_none() -> None:
+def test_labels_without_a_catalog_match_nothing() -> None:
     check = FileCheck()
     check.take_labels(tastes_meet(), ())
     assert check.is_good
     assert not [each for each in said(check, "caution") if "catalog" in each]
 
 
-def test_labels_that_none_accepted_cannot_be_trained_on() -> None:
+def test_labels_without_acceptances_cannot_train() -> None:
     customers = Views(["c", "d"], [{"x": 1.0}, {"x": 2.0}])
     check = FileCheck()
     check.take_labels(Chunks((chunk(customers, Views(["a", "b"], [{}, {}]), [(0, 0, 0), (1, 1, 0)]),)), ())
     assert any("at least 2 accepted rows, got 0" in fault for fault in said(check, "fault"))
 
 
-def test_a_file_that_ends_in_a_fault_keeps_what_was_read() -> None:
+def test_faults_at_the_end_keep_earlier_rows() -> None:
     def rows() -> "object":
         yield snacks()[0]
         raise UsageError("offers.csv, line 3: a quote is opened here and never closed")
@@ -48,7 +48,7 @@ def test_a_file_that_ends_in_a_fault_keeps_what_was_read() -> None:
     assert "never closed" in said(check, "fault")[0]
 
 
-def test_offers_without_the_models_features_are_a_fault() -> None:
+def test_offers_lacking_model_features_are_faults() -> None:
     check = FileCheck()
     check.take_offers([Offer(offer_id="a", features={"cost": 1.0})], now_ms=0)
     check.take_model(Model("m", tower("customer", "age"), tower("offer", "price"), {}))

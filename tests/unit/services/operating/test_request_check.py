@@ -30,12 +30,12 @@ def test_dead_letters_are_foretold_with_their_codes() -> None:
     assert wrong[1].startswith("row 2: ")
 
 
-def test_some_unknown_offers_are_a_caution_and_none_known_a_fault() -> None:
+def test_unknown_offers_are_cautioned_about_or_faults() -> None:
     some, none = checked({"offers": ["a", "x"]}), checked({"offers": ["x"]})
     assert "1 of 2 offers that requests name are not in the catalog, such as 'x'" in some.cautions()[0]
     assert (none.cautions(), len(none.faults())) == ([], 1)
 
 
-def test_filters_on_what_no_offer_has_are_said() -> None:
+def test_filters_on_unknown_features_are_stated() -> None:
     check = checked({"filters": [{"attribute": "cost", "op": "<", "value": 3}]})
     assert check.cautions() == ["no offer has what filters compare: cost"]
