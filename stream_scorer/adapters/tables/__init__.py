@@ -1,1 +1,1 @@
-"""The reader of people's tables: CSV, JSON lines and Parquet, by one layout and one table of types (docs/tables.md)."""
+"""Reads tables in CSV, JSON lines and Parquet, all by the same layouts and the same table of types (docs/tables.md)."""

@@ -1,4 +1,4 @@
-"""Columns of Parquet files, by the same table of types as text: Arrow's type names the category of a whole column."""
+"""Reads columns of Parquet files by the table of types that text has, too: an Arrow type gives a column's category."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,25 +17,28 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 
-_PER_MS = {"us": 1_000, "ns": 1_000_000}
+_PER_MS = {"us": 1_000, "ns": 1_000_000}  # how many of a unit make a millisecond
 _SECONDS_MAX = 2**63 // 1_000
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raise UsageError for a file that is no Parquet, or a damaged one, when it is read meanwhile."""
+    """Raise UsageError if reading the file inside the block shows that it is not Parquet, or is damaged."""
     import pyarrow as pa
 
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError:  # an OSError as well, but a missing file is not a damaged file
         raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a Parquet file, or a damaged one: {error}") from error
 
 
 def opened_parquet(path: Path) -> "pa.parquet.ParquetFile":
-    """Open a file. Raises UsageError, also for one that unpacks to more than columns of data do."""
+    """Open a file.
+
+    Raises UsageError for a file that is not Parquet, is damaged, or unpacks to more than columns of data do.
+    """
     import pyarrow.parquet as pq
 
     with reading(path):
@@ -47,7 +50,7 @@ def opened_parquet(path: Path) -> "pa.parquet.ParquetFile":
 def batches(
     path: Path, file: "pa.parquet.ParquetFile", columns: Sequence[str], rows_max: int
 ) -> "Iterator[pa.RecordBatch]":
-    """Yield some columns, a bounded number of rows at a time. Raises UsageError for a damaged file."""
+    """Yield the named columns in batches of at most `rows_max` rows. Raises UsageError for a damaged file."""
     with reading(path):
         rest = file.iter_batches(batch_size=rows_max, columns=list(columns))
     while True:
@@ -59,11 +62,13 @@ def batches(
 
 
 def category_of(kind: "pa.DataType") -> str:
-    """Name the category of a type's values, as `kinds` does for values themselves."""
+    """Return the category of a type's values, by the names that `kinds` uses for the categories of single values."""
     from pyarrow import types
 
+    # a dictionary is only a way to store values: their own type decides
     if types.is_dictionary(kind):
         return category_of(kind.value_type)
+    # an extension gives its storage a meaning of its own, so the storage's type must not decide
     if name := getattr(kind, "extension_name", None):
         return "uuid" if name == "arrow.uuid" else "other"
     tests = {
@@ -84,7 +89,7 @@ def category_of(kind: "pa.DataType") -> str:
 
 
 def check_type(path: Path, column: str, kind: Kind, type_: "pa.DataType") -> None:
-    """Raise UsageError for a column whose type has no conversion."""
+    """Raise UsageError for a column of a type that its kind does not take."""
     try:
         kind.check(category_of(type_))
     except Misfit as misfit:
@@ -92,7 +97,10 @@ def check_type(path: Path, column: str, kind: Kind, type_: "pa.DataType") -> Non
 
 
 def plain_values(path: Path, column: str, array: "pa.Array") -> list[Any]:
-    """Return the values as JSON has them, with times as milliseconds; decimals, UUIDs and NaN are left to `kinds`."""
+    """Return the values as JSON would have them, times as milliseconds; `kinds` converts decimals, UUIDs and NaN later.
+
+    Raises UsageError for values that cannot be read.
+    """
     import pyarrow as pa
 
     try:
@@ -109,13 +117,14 @@ def _decoded(array: "pa.Array") -> "pa.Array":
     if category_of(array.type) == TIME:
         return pa.array(milliseconds(array), pa.int64(), mask=array.is_null().to_numpy(zero_copy_only=False))
     if pa.types.is_nested(array.type):
+        # two casts, since a single cast to integers would leave every time in its own unit
         stamped = _nested(array.type, pa.timestamp("ms"))
         return array.cast(stamped, safe=False).cast(_nested(array.type, pa.int64())) if stamped != array.type else array
     return array.cast(pa.float64()) if pa.types.is_float16(array.type) else array
 
 
 def _nested(kind: "pa.DataType", time: "pa.DataType") -> "pa.DataType":
-    """Return a nested type with plain leaves: times as `time`, and no dictionaries."""
+    """Return the nested type with plain leaves: `time` for times, values for dictionaries, doubles for half floats."""
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
@@ -134,7 +143,7 @@ def _nested(kind: "pa.DataType", time: "pa.DataType") -> "pa.DataType":
 def milliseconds(array: "pa.Array") -> Ints:
     """Return timestamps or dates of any unit and zone as milliseconds since 1970, rounded down; null is 0.
 
-    One without a zone is UTC. Raises ValueError for what is no time in milliseconds.
+    A time without a zone counts as UTC. Raises ValueError for seconds that are too many to count in milliseconds.
     """
     import pyarrow as pa
 
@@ -144,6 +153,7 @@ def milliseconds(array: "pa.Array") -> Ints:
     counts = np.asarray(array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False), np.int64)
     if unit != "s":
         return counts // _PER_MS.get(unit, 1)
+    # only seconds are multiplied; every other unit is divided, which cannot overflow
     if counts.size and int(np.abs(counts).max()) >= _SECONDS_MAX:
         raise ValueError("a time is beyond what milliseconds can count")
     return counts * 1_000

@@ -1,6 +1,6 @@
-"""Columns of values as arrays, by kind: lists from text files and Arrow arrays from Parquet come out alike.
+"""Converts columns to arrays by kind: a list from a text file and an Arrow array from Parquet give the same arrays.
 
-An Arrow array of the usual type never becomes Python objects, but for its distinct values.
+Of an Arrow array of the usual type, only the distinct values become Python objects.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-Coded = tuple[list[Any], Ints]  # distinct values, None among them, and which of them each row has
+Coded = tuple[list[Any], Ints]  # the distinct values, null as None, and for each row the index of its value
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Column(Protocol):
-    """A column of one file's rows.
+    """A column of some rows of a file.
 
-    All raise UsageError with file, row, column and value for what the kind does not take.
+    Every method raises UsageError, with file, row, column and value, for a value that the kind does not take.
     """
 
     @property
     def place(self) -> Place:
-        """Where the column stands."""
+        """The file, the column's name, and the numbers of its rows."""
 
     def coded(self, kind: Kind) -> Coded:
-        """Return the distinct values."""
+        """Return the distinct values, converted, and which of them each row has."""
 
     def integers(self, kind: Kind, default: int) -> Ints:
-        """Return integers, and the default for null."""
+        """Return an integer for each row, and the default for null."""
 
     def numbers(self, kind: Kind) -> Floats:
-        """Return numbers, and NaN for null."""
+        """Return a number for each row, and NaN for null."""
 
     def texts(self) -> Coded:
-        """Return the distinct features, as the bytes of JSON objects."""
+        """Return the distinct features as the bytes of JSON objects, `{}` for null, and which of them each row has."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListColumn:
-    """See Column. The values of a text file."""
+    """A column of a text file. See Column."""
 
     place: Place
     values: Sequence[Any]
@@ -63,14 +63,16 @@ class ListColumn:
 
     def integers(self, kind: Kind, default: int) -> Ints:
         """See Column.integers."""
+        # exact types, since isinstance takes a bool for an integer
         if set(map(type, self.values)) == {int}:
-            with suppress(OverflowError):  # of an int64: then the slow way names the row
+            with suppress(OverflowError):  # beyond an int64: the slow way below names the row
                 return np.array(self.values, np.int64)
         converted = self.place.converted(kind, self.values)
         return np.array([default if value is None else value for value in converted], np.int64)
 
     def numbers(self, kind: Kind) -> Floats:
         """See Column.numbers."""
+        # numpy reads None as NaN, so these values need no conversion of their own
         plain = set(map(type, self.values)) <= {float, int, type(None)}
         return np.array(self.values if plain else self.place.converted(kind, self.values), np.float64)
 
@@ -82,7 +84,7 @@ class ListColumn:
 
 @dataclass(frozen=True, slots=True)
 class ArrowColumn:
-    """See Column. An array of a Parquet file, whose type the kind takes."""
+    """A column of a Parquet file, of a type that the kind takes. See Column."""
 
     place: Place
     array: "pa.Array"
@@ -105,11 +107,11 @@ class ArrowColumn:
                 rows = np.flatnonzero(index == place)
                 if rows.size:
                     raise self.place.refusal(int(rows[0]), value, str(misfit)) from None
-                converted.append(None)  # a dictionary may hold what no row has
+                converted.append(None)  # no row has it: a dictionary may list unused values
         return converted
 
     def _distinct(self, array: "pa.Array") -> Coded:
-        """Return distinct values, None the last of them; nulls may lie among the indices of a dictionary, and in it."""
+        """Return the distinct values, None last. In a dictionary, indices may be null, and values, too."""
         import pyarrow as pa
 
         if pa.types.is_null(array.type):
@@ -124,6 +126,7 @@ class ArrowColumn:
         category = category_of(self.array.type)
         if category == TIME and kind is TIME_MS:
             return self._times(default)
+        # an unsigned integer may be beyond an int64: the slow way names the row where it is
         if (category == "integer" and not self._is_unsigned()) or (category == "bool" and kind is LABEL):
             return self._numpy(self._int64().fill_null(default))
         return self._list().integers(kind, default)
@@ -168,21 +171,22 @@ class ArrowColumn:
 
 
 def code(values: Sequence[Hashable]) -> Coded:
-    """Number values in the order in which they come."""
+    """Return the distinct values in the order in which they first occur, and for each value its index among them."""
     codes: dict[Hashable, int] = {}
+    # len(codes) is evaluated before the value is added, so it is the next free index
     coded = np.array([codes.setdefault(value, len(codes)) for value in values], np.int64)
     return list(codes), coded
 
 
 def check_each(place: Place, values: npt.NDArray[Any], fits: Mask, reason: str) -> None:
-    """Raise UsageError for the first row that does not fit."""
+    """Raise UsageError, with the reason, for the first row that does not fit."""
     if not fits.all():
         row = int((~fits).argmax())
         raise place.refusal(row, values[row], reason)
 
 
 def check_distinct(place: Place, coded: Coded, fault: Callable[[Any], str | None]) -> None:
-    """Raise UsageError for the first row whose value has a fault; each distinct value is looked at once."""
+    """Raise UsageError for the first row whose value has a fault. Each distinct value is judged only once."""
     values, index = coded
     faults = [fault(value) for value in values]
     for row in np.flatnonzero(np.array([each is not None for each in faults], bool)[index]).tolist():

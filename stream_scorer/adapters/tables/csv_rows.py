@@ -1,9 +1,9 @@
-"""Rows of CSV files, read strictly: Python's reader, since pyarrow's lets an unclosed quote swallow the rest of a file.
+"""Reads CSV files strictly, with Python's reader: pyarrow's lets an unclosed quote swallow the rest of a file.
 
-CSV has no types. A message's own columns are read as their kind says. A feature's are read off its values, all of them:
-whole numbers, numbers, bools or JSON lists when every filled cell is such, else text. An empty cell is null; so are
-NaN, NA and null, unless the column is text, where they are words. Numbers with leading zeros, or of more than 15
-digits, are text: a double would not keep them.
+CSV has no types. A message's own columns are read by their kind. The type of a feature's column is inferred from all of
+its cells: whole numbers, numbers, bools or JSON lists where every cell that is not null fits, otherwise text. An empty
+cell is null; so are NaN, NA and null, except in a column of text, where they are text. Numbers with leading zeros or
+with more than 15 digits count as text, since a double would not keep them.
 """
 
 import csv
@@ -20,14 +20,18 @@ from stream_scorer.core.features.text_numbers import NULL_WORDS, is_integer, is_
 from stream_scorer.core.messages import RECORD_BYTES_MAX
 from stream_scorer.errors import UsageError
 
-Row = tuple[int, list[str]]  # the number of its first line, and its cells
+Row = tuple[int, list[str]]  # the number of the row's first line, and its cells
 
 _BOOLS = {"true": True, "false": False}
 _INFERRED = (FEATURE, ANY)
 
 
 def read_csv(path: Path, stream: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
-    """Return the header, and the rows as they are read. Raises UsageError with the line, now or when it comes to it."""
+    """Return the header, and an iterator of the rows.
+
+    Raises UsageError, with the line, for a missing header; the iterator raises it for a row that is not valid CSV or
+    has more or fewer cells than the header.
+    """
     csv.field_size_limit(RECORD_BYTES_MAX)
     rows = _rows(path, stream)
     _, header = next(rows, (1, []))
@@ -55,7 +59,7 @@ def _rows(path: Path, stream: IO[bytes]) -> Iterator[Row]:
             raise UsageError(f"{path}, line {first}: {_reason(error)}") from None
         if row is None:
             return
-        if row:
+        if row:  # a blank line is an empty row, and no record
             yield first, row
 
 
@@ -68,7 +72,10 @@ def _reason(error: csv.Error) -> str:
 
 
 class _Text:
-    """Lines of text for the reader, and how many bytes the row has so far that it is reading."""
+    """Gives the CSV reader lines of text, and counts the bytes of the row that it is reading.
+
+    A row may span many lines, so a bound on lines would not keep it from filling the memory.
+    """
 
     def __init__(self, path: Path, stream: IO[bytes]) -> None:
         self._path, self._lines = path, lines_of(path, stream)
@@ -76,7 +83,7 @@ class _Text:
         self._row_bytes = 0
 
     def start(self) -> None:
-        """Begin a row."""
+        """Begin a row, with no bytes counted."""
         self._row_bytes = 0
 
     def __iter__(self) -> "_Text":
@@ -114,30 +121,32 @@ class _CellType(NamedTuple):
 _INTEGERS, _NUMBERS = _CellType(is_integer, int), _CellType(is_number, float)
 _BOOL = _CellType(_is_bool, lambda cell: _BOOLS[cell.lower()])
 _TEXT = _CellType(lambda cell: True, str)
+# the strictest first: a column gets the first type that fits, and is widened when a later cell does not fit
 _TYPES = (_INTEGERS, _NUMBERS, _BOOL, _CellType(_is_list, msgspec.json.decode), _TEXT)
 
 
 def own_value(kind: Kind, cell: str) -> object:
-    """Read a cell of a message's own column: as text where its kind takes text, else as a number or bool."""
+    """Return a cell of a message's own column: text where its kind takes text, otherwise what the cell looks like."""
     if "text" in kind.takes:
         return cell or None
     if cell.lower() in NULL_WORDS:
         return None
     number = cell.strip()
+    # long integers are text among features, but a time or a rank must stay exact: int keeps every digit
     typed = next(each for each in (_CellType(is_long_integer, int), *_TYPES) if each.fits(number))
     return typed.parse(number)
 
 
 class CellTypes:
-    """The types of the features' columns, by a look at every cell."""
+    """The types of the features' columns, inferred from every cell."""
 
     def __init__(self, kinds: Mapping[str, Kind]) -> None:
-        """Begin with nothing known."""
+        """Begin with no column's type known."""
         self._kinds = kinds
         self._types: dict[str, _CellType] = {}
 
     def look(self, header: Sequence[str], row: Sequence[str]) -> None:
-        """Take a row into account."""
+        """Take the cells of a row into account."""
         for name, cell in zip(header, row, strict=True):
             if self._kinds.get(name) in _INFERRED and cell.lower() not in NULL_WORDS:
                 self._look(name, cell)
@@ -145,13 +154,14 @@ class CellTypes:
     def _look(self, name: str, cell: str) -> None:
         known = self._types.get(name)
         if known is None:
+            # ids are text, also those of digits alone, which would otherwise become numbers
             is_id = self._kinds[name] is ANY and name.endswith("_id")
             self._types[name] = _TEXT if is_id else next(each for each in _TYPES if each.fits(cell))
         elif not known.fits(cell):
             self._types[name] = _NUMBERS if known is _INTEGERS and _NUMBERS.fits(cell) else _TEXT
 
     def values(self, name: str, cells: Sequence[str]) -> list[object]:
-        """Read cells of a column."""
+        """Convert cells of a column, by its kind or by the type inferred for it."""
         kind = self._kinds[name]
         if kind not in _INFERRED:
             return [own_value(kind, cell) for cell in cells]

@@ -1,4 +1,4 @@
-"""Features from the text of a JSON object, as strictly as on a topic: fast where plainly valid, else with a reason."""
+"""Parses features from JSON text as strictly as on a topic: fast where they are plainly valid, else with a reason."""
 
 from typing import Annotated, Any
 
@@ -20,12 +20,12 @@ _OFFER = TypeAdapter(contract.Offer)
 
 
 def features_of(text: bytes) -> dict[str, Any]:
-    """Parse features. Raises Misfit for what a topic would not carry."""
+    """Return the features. Raises Misfit for features that no record of a topic may have."""
     try:
         features: dict[str, Any] = _decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _strictly(text)
-    # a colon a key, unless a text has some: then no key came twice
+    # every key has its colon, so a count that differs means a repeated key, or a text with a colon: look closely
     if text.count(b":") != len(features) or may_hold_nul(text) or len(features) > contract.FEATURE_NAMES_MAX:
         return _strictly(text)
     return features
@@ -36,7 +36,8 @@ def _strictly(text: bytes) -> dict[str, Any]:
         parsed = json_object(text.decode())
     except UnicodeDecodeError as error:
         raise Misfit(f"is not UTF-8: {error}") from None
-    carrier = {"offer_id": "any", "features": parsed}  # the smallest message that has features
+    # the smallest message that has features, so that the contract itself judges them
+    carrier = {"offer_id": "any", "features": parsed}
     try:
         return dict(_OFFER.validate_python(carrier).features)
     except ValidationError as error:

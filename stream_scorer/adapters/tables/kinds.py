@@ -1,8 +1,8 @@
-"""The table of types: what a column of each kind takes, and what becomes of it. docs/tables.md shows it to users.
+"""The table of types: which values a column of each kind takes, and what they become. docs/tables.md shows it to users.
 
 A value's category is the same whichever file it comes from: a decimal is a decimal in Arrow, and 5 is an integer in
-JSON, in CSV and in an int8. Every (kind, category) either has a conversion here or is refused. Null is null in every
-kind.
+JSON, in CSV and in an int8. Every pair of kind and category either has a conversion here or is refused. Null stays null
+in every kind.
 """
 
 import math
@@ -15,8 +15,9 @@ from uuid import UUID
 
 from stream_scorer.core.wire.strict_json import INT64_MAX, INT64_MIN, Refusal, loads_strict
 
-TIME = "time"  # Arrow's timestamps and dates, milliseconds by then: the column's type alone tells the category
+TIME = "time"  # Arrow's timestamps and dates; as they arrive as milliseconds, only the column's type shows it
 
+# looked up by exact type, since isinstance takes a bool for an integer
 _CATEGORIES: dict[type, str] = {
     bool: "bool",
     int: "integer",
@@ -34,12 +35,15 @@ _Conversion = Callable[[Any], Any]
 
 
 class Misfit(ValueError):
-    """Why a value has no conversion; the place is added by whoever knows it."""
+    """The reason why a value has no conversion; the caller, who knows where the value is, adds the place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a column is for. `takes` has a conversion for each category of values that fits; `plain` need none."""
+    """What a column is for.
+
+    `takes` maps each category of values that fits to its conversion; values of the types in `plain` need none.
+    """
 
     name: str
     takes: Mapping[str, _Conversion]
@@ -51,7 +55,7 @@ class Kind:
             raise Misfit(f"must be {self.name}, not {_ADVICE.get(category, category)}")
 
     def convert(self, value: object) -> Any:
-        """Return what a value becomes. Raises Misfit."""
+        """Return what a value becomes. Raises Misfit for a value that does not fit."""
         if value is None:
             return None
         category = _CATEGORIES.get(type(value), "other")
@@ -59,7 +63,7 @@ class Kind:
         return self.takes[category](value)
 
     def are_plain(self, values: Sequence[object]) -> bool:
-        """Tell, without a look at each value in Python, whether all are what they become."""
+        """Return whether all values need no conversion. Only their types are compared, without a loop in Python."""
         return set(map(type, values)) <= self.plain
 
 
@@ -88,7 +92,7 @@ def _int64(value: int) -> int:
 
 
 def _whole(value: float | Decimal) -> int | None:
-    """Return a number without a fraction as an integer; NaN is how tables write that it is missing."""
+    """Return a number without a fraction as an integer, and None for NaN, by which tables mark a missing number."""
     if math.isnan(value):
         return None
     if not math.isfinite(value) or value != int(value):
@@ -137,7 +141,7 @@ def _elements(kind: Kind, values: list[object]) -> list[Any]:
 
 
 def _vector(values: list[object]) -> list[Any]:
-    # a vector's numbers may be any: what they must be together is for whoever uses them to say
+    # any numbers pass: only the code that uses a vector knows what its numbers must be together
     return values if set(map(type, values)) <= {float, int} else _elements(NUMBER, values)
 
 
@@ -161,7 +165,7 @@ def _features(values: Mapping[Any, object]) -> dict[str, object]:
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """Parse as strictly as records are. Raises Misfit."""
+    """Parse a JSON object as strictly as a record. Raises Misfit for text that is refused."""
     try:
         parsed = loads_strict(text.encode())
     except UnicodeEncodeError:
@@ -172,6 +176,7 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def _json_list(text: str) -> list[object]:
+    # wrapped in an object, so that the strict parser of records reads lists, too
     parsed = json_object(f'{{"list":{text}}}').get("list")
     if not isinstance(parsed, list):
         raise Misfit("must be a JSON list")

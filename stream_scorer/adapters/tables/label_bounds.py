@@ -1,4 +1,4 @@
-"""The bounds of LabelledExample, which hold in files as on topics, over whole columns."""
+"""Checks whole columns of files against the bounds that LabelledExample sets on topics."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +12,8 @@ from stream_scorer.adapters.tables.kinds import ID, INTEGER, LABEL, NUMBER, TIME
 from stream_scorer.core.messages import ID_CHARS_MAX, LIMIT_MAX, TIME_MS_MAX, Id
 
 _ID = TypeAdapter(Id)
-_ABSENT = -(2**63)  # no integer of the contract is negative
-# by column: the kind, what null is, and the bounds
+_ABSENT = -(2**63)  # stands for null: no integer of the contract is negative
+# by column: its kind, what null becomes, and the least and the greatest value
 _INTEGERS = {
     "request_time_ms": (TIME_MS, 0, 0, TIME_MS_MAX),
     "rank": (INTEGER, 0, 1, LIMIT_MAX),
@@ -23,7 +23,7 @@ _SHARES = ("propensity", "keep_prob")
 
 
 def checked_ids(column: Column, *, required: bool = False) -> Coded:
-    """Return ids.
+    """Return the ids.
 
     Raises UsageError for an id that is empty, too long or not printable, and for null where an id is required.
     """
@@ -31,6 +31,7 @@ def checked_ids(column: Column, *, required: bool = False) -> Coded:
     def fault(value: str | None) -> str | None:
         if value is None:
             return "must not be null" if required else None
+        # whatever passes here is valid; the rest, which is rare, gets the contract's own and slower check
         return None if 0 < len(value) <= ID_CHARS_MAX and value.isprintable() else _id_fault(value)
 
     coded = column.coded(ID)
@@ -47,7 +48,7 @@ def _id_fault(value: str) -> str | None:
 
 
 def checked_words(column: Column, words: tuple[str, ...]) -> Coded:
-    """Return text that must be any of some words, or null."""
+    """Return texts. Raises UsageError for a text that is not among `words`; null passes."""
     coded = column.coded(WORD)
     reason = f"must be {' or '.join(words)}"
     check_distinct(column.place, coded, lambda value: None if value is None or value in words else reason)
@@ -55,14 +56,17 @@ def checked_words(column: Column, words: tuple[str, ...]) -> Coded:
 
 
 def checked_labels(column: Column) -> npt.NDArray[np.int8]:
-    """Return labels."""
+    """Return the labels, 0 or 1. Raises UsageError for any other value, and for null."""
     labels = column.integers(LABEL, _ABSENT)
     check_each(column.place, _shown(labels), (labels == 0) | (labels == 1), "must be 0 or 1")
     return labels.astype(np.int8)
 
 
 def checked_integers(columns: Mapping[str, Column], name: str, count: int) -> Ints:
-    """Return a column of integers, or what stands for its absence."""
+    """Return a column of integers, with the column's default for null and where there is no such column.
+
+    Raises UsageError for an integer outside the column's bounds.
+    """
     kind, default, low, high = _INTEGERS[name]
     column = columns.get(name)
     if column is None:
@@ -74,7 +78,10 @@ def checked_integers(columns: Mapping[str, Column], name: str, count: int) -> In
 
 
 def checked_numbers(columns: Mapping[str, Column], name: str, count: int) -> Floats:
-    """Return a column of numbers, NaN where there is none."""
+    """Return a column of numbers, NaN for null and where there is no such column.
+
+    Raises UsageError for an infinite number, and for a probability that is not above 0 and at most 1.
+    """
     column = columns.get(name)
     if column is None:
         return np.full(count, np.nan)
@@ -88,6 +95,7 @@ def checked_numbers(columns: Mapping[str, Column], name: str, count: int) -> Flo
 
 
 def _shown(labels: Ints) -> npt.NDArray[Any]:
+    """Return the labels with None for null, so that a refusal never shows the number that stands for null."""
     shown = labels.astype(object)
     shown[labels == _ABSENT] = None
     return shown

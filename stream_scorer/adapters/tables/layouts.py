@@ -1,4 +1,7 @@
-"""One layout of tables for all commands: which columns are a message's own, and which are features (docs/tables.md)."""
+"""The layouts of tables, the same for all commands: which columns are a message's own, and which are features.
+
+docs/tables.md shows them to users.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +28,7 @@ from stream_scorer.adapters.tables.kinds import (
 from stream_scorer.adapters.tables.places import caution
 from stream_scorer.errors import UsageError
 
-_INDEX_COLUMN = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # what pandas writes of a frame's index
+_INDEX_COLUMN = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # names by which pandas writes a frame's index
 _NAMED_MAX = 5
 _LOOKED_LINES = 1_000
 
@@ -34,7 +37,8 @@ _LOOKED_LINES = 1_000
 class Layout:
     """The columns of a kind of table.
 
-    `sides` are the columns of features; every other column is a feature where `bare` says so.
+    `own` are a message's columns, and `sides` the columns that contain all features of a side. Where `bare` is set and
+    no column names a side, every other column is a feature.
     """
 
     rows: str
@@ -42,7 +46,7 @@ class Layout:
     required: tuple[str, ...] = ()
     sides: tuple[str, ...] = ()
     bare: bool = False
-    derived: tuple[str, ...] = ()  # columns with these beginnings repeat others, for other tools
+    derived: tuple[str, ...] = ()  # columns whose names begin so repeat other columns, for other tools
 
 
 OFFERS = Layout(
@@ -105,25 +109,28 @@ RECORDS = Layout("records", {})
 
 
 def vectors_layout(id_column: str) -> Layout:
-    """Return the layout of a table of vectors."""
+    """Return the layout of a table of vectors, whose ids are in `id_column`."""
     return Layout("vectors", {id_column: ID, "vector": VECTOR}, required=(id_column, "vector"))
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingPlan:
-    """How the columns of a file are read: the message's own, columns of all features, and single features by side."""
+    """How a file's columns are read.
+
+    `own` are the message's; a column in `whole` contains all features of a side, a column in `single` only a feature.
+    """
 
     own: Mapping[str, Kind]
     whole: tuple[str, ...] = ()
-    single: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # side: {column: feature}
+    single: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # side -> column -> feature
 
     def kinds(self) -> dict[str, Kind]:
-        """Return the kind of each column that is read."""
+        """Return the kind of each column that is read; a column without a kind is left out."""
         single = {column: FEATURE for side in self.single.values() for column in side}
         return {**self.own, **dict.fromkeys(self.whole, FEATURES), **single}
 
     def message(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Nest the converted values of a row; null is an absent field, but a feature stays null."""
+        """Return a message's fields from a row's converted values. A null field is left out; a null feature stays."""
         fields = {name: row[name] for name in self.own if row.get(name) is not None}
         for side in self.whole:
             fields[side] = row[side] or {}
@@ -133,9 +140,10 @@ class ReadingPlan:
 
 
 def plan_of(file: Path, names: Sequence[str], layout: Layout, *, where: str = "the schema") -> ReadingPlan:
-    """Sort a file's columns; `where` says what names them.
+    """Return how a file's columns are read; `where` says, for messages, which part of the file names them.
 
-    Raises UsageError for columns that are missing, named twice, or features in two ways.
+    Raises UsageError for a required column that is missing, a column named twice, and features of a side given both in
+    a column of all and in columns of their own.
     """
     _check_names(f"{file}, {where}", names, layout)
     if layout is RECORDS:
@@ -151,16 +159,17 @@ def plan_of(file: Path, names: Sequence[str], layout: Layout, *, where: str = "t
         single, rest = {layout.sides[0]: bare}, [name for name in rest if name not in bare]
     if rest:
         _say_left_out(file, rest, layout)
+    # a bare table without a single feature still gives each message an empty object of features
     return ReadingPlan(
         own, whole, {side: columns for side, columns in single.items() if columns or (layout.bare and not whole)}
     )
 
 
 class UnknownFields:
-    """Says of JSON lines, after a look at the first of them, which of their fields no message of the layout has."""
+    """Cautions about fields in the first of a file's JSON lines that no message of the layout has."""
 
     def __init__(self, file: Path, layout: Layout) -> None:
-        """Begin with none seen."""
+        """Begin with no unknown field seen."""
         self._file, self._layout = file, layout
         self._known = {*layout.own, *layout.sides}
         self._unknown: dict[str, None] = {}
@@ -168,7 +177,7 @@ class UnknownFields:
 
     @property
     def is_over(self) -> bool:
-        """Whether enough lines were looked at."""
+        """Whether enough lines were looked at, or the layout has no fields to compare with."""
         return self._looked == _LOOKED_LINES or not self._layout.own
 
     def look(self, names: Iterable[str]) -> None:
@@ -184,7 +193,7 @@ class UnknownFields:
             self.say()
 
     def say(self) -> None:
-        """Caution about what was seen, once."""
+        """Caution about the unknown fields, if there are any; a second call says nothing."""
         if self._unknown:
             _say_left_out(self._file, list(self._unknown), self._layout)
         self._looked, self._unknown = _LOOKED_LINES, {}
@@ -211,7 +220,7 @@ def _rest(
     single: Mapping[str, Mapping[str, str]],
 ) -> list[str]:
     known = {*own, *whole, *(column for side in single.values() for column in side)}
-    # a column is only known to repeat another where that one is there
+    # a derived column is known to repeat other data only where the file has those data
     derived = layout.derived if set(layout.sides) & set(whole) else ()
     return [name for name in names if name not in known and not name.startswith(derived or "\0")]
 

@@ -1,4 +1,4 @@
-"""Where in a file a value stands, and the sentence that refuses it."""
+"""Where in a file a value is, the error that refuses it, and cautions about a file."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,9 +22,9 @@ _listening: ContextVar[tuple[list[str], bool] | None] = ContextVar("listening", 
 
 @contextmanager
 def heard(*, quiet: bool = False) -> Iterator[list[str]]:
-    """Collect what is cautioned about meanwhile, each sentence once, though it may have been said before.
+    """Collect the cautions given inside the block, each once, also those that the process has already shown before.
 
-    `quiet` leaves it to the caller to say it.
+    With `quiet` they are only collected, and the caller shows them.
     """
     sentences: list[str] = []
     token = _listening.set((sentences, quiet))
@@ -35,7 +35,7 @@ def heard(*, quiet: bool = False) -> Iterator[list[str]]:
 
 
 def caution(sentence: str) -> None:
-    """Caution the owner of a file, once, and tell whoever collects cautions."""
+    """Show a caution to the owner of a file, once a process, and add it to those that `heard` collects."""
     sentences, quiet = _listening.get() or ([], False)
     if sentence not in sentences:
         sentences.append(sentence)
@@ -45,9 +45,9 @@ def caution(sentence: str) -> None:
 
 @lru_cache(maxsize=256)
 def _say_once(sentence: str) -> None:
-    """Say once what the owner of a file may have meant otherwise: on stderr, or as a log line where logs are set up.
+    """Show what the owner of a file may not have meant: on stderr, or as a log line where logging is set up.
 
-    Files are read more than once, so an equal sentence is not said again.
+    A file is read more than once; the cache keeps an equal sentence from being shown again.
     """
     if structlog.is_configured():
         structlog.get_logger(__name__).warning("caution", reason=sentence)
@@ -57,7 +57,7 @@ def _say_once(sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A column of some rows of a file; `rows[i]` is the number of the i-th, from 1."""
+    """A column of some rows of a file; `rows[i]` is the i-th row's number in the file, from 1."""
 
     file: Path
     column: str
@@ -65,11 +65,11 @@ class Place:
     unit: Literal["line", "row"]
 
     def refusal(self, index: int, value: object, reason: str) -> UsageError:
-        """Name file, row, column, what is wrong, and the value."""
+        """Return the error that names the file, the row, the column, the reason and the value."""
         return UsageError(f"{self.file}, {self.unit} {self.rows[index]}: {self.column}: {reason}, got {shown(value)}")
 
     def converted(self, kind: Kind, values: Sequence[object]) -> list[Any]:
-        """Convert a column. Raises UsageError for the first value that does not fit."""
+        """Return the values, converted. Raises UsageError for the first value that does not fit."""
         if kind.are_plain(values):
             return list(values)
         converted = []
@@ -82,6 +82,6 @@ class Place:
 
 
 def shown(value: object) -> str:
-    """Return a value as a sentence shows it, at most so long."""
+    """Return a value as messages show it, shortened to a bounded length."""
     text = repr(value) if isinstance(value, str | bytes | list | dict) else str(value)
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"

@@ -1,9 +1,7 @@
-"""The reader of tables: rows of CSV, JSON lines and Parquet as messages, by one layout.
+"""The reader of tables: it yields rows of CSV, JSON lines and Parquet as messages, by a layout.
 
-All commands' files go this way.
-
-Labels in Parquet are the exception in speed alone: `files.example_formats` reads them as columns, with the same kinds
-and places.
+All commands read their files here. The exception is labels in Parquet: for speed, `files.example_formats` reads them as
+columns, with the same kinds and places.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +24,7 @@ CHUNK_ROWS = 10_000
 
 
 def format_of(path: Path, rows: str) -> Format:
-    """Return the format by the name. Raises UsageError."""
+    """Return the format that the file's name states. Raises UsageError for a name that states none."""
     suffix = suffix_of(path)
     if suffix in JSON_LINES:
         return "jsonl"
@@ -41,10 +39,13 @@ def format_of(path: Path, rows: str) -> Format:
 
 
 class TableFile:
-    """A file of rows, read once or more, in order."""
+    """A file of rows, which can be read several times, always in order."""
 
     def __init__(self, path: Path, layout: Layout, *, format: Format | None = None) -> None:
-        """Look at the name only. Raises UsageError."""
+        """Choose the format, without opening the file.
+
+        Raises UsageError for a missing file, and for a name that states no format where `format` is not given.
+        """
         if not path.is_file():
             raise UsageError(f"no file at {path}: expected a table of {layout.rows}")
         readers = {"jsonl": self._jsonl, "csv": self._csv, "parquet": self._parquet}
@@ -63,15 +64,15 @@ class TableFile:
         return ((number, row) for number, row in self._read() if not isinstance(row, UsageError))
 
     def rows_or_refusals(self) -> Iterator[tuple[int, Message | UsageError]]:
-        """Yield each row, or why it has no conversion, so that more than the first bad row is known.
+        """Yield each row with its number, or the error that refuses it: all bad rows are known, not only the first.
 
-        Raises UsageError for what spoils the whole file: a quote that is never closed, columns that are missing.
+        Raises UsageError for whatever spoils the whole file: a quote that is never closed, a column that is missing.
         """
         self._raises = False
         return self._read()
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the lines of a text file that are not empty, as they are."""
+        """Yield the lines of a text file that are not blank, with their numbers, stripped but not parsed."""
         with opened(self.path) as (text, raw):
             size = max(self.path.stat().st_size, 1)
             self._share = lambda: 1.0 if raw.closed else raw.tell() / size
@@ -80,7 +81,7 @@ class TableFile:
                     yield number, stripped
 
     def share(self) -> float:
-        """Return how much of the file is read, 0 to 1."""
+        """Return the share of the file that has been read, 0 to 1."""
         return self._share()
 
     def _jsonl(self) -> Iterator[tuple[int, Message | UsageError]]:
@@ -103,7 +104,7 @@ class TableFile:
         return self._fields(number, row)
 
     def _fields(self, number: int, row: Mapping[str, Any]) -> Message:
-        """Convert a JSON object's own fields; others go as they are, as on a topic."""
+        """Convert the fields of a JSON object that the layout has; others pass unchanged, as they would on a topic."""
         kinds: dict[str, Kind] = {**self._layout.own, **dict.fromkeys(self._layout.sides, FEATURES)}
         fields = dict(row)
         for name, value in row.items():
@@ -128,7 +129,7 @@ class TableFile:
                 yield from self._messages(plan, lines, _cells(header, chunk, types, plan))
 
     def _looked_over(self) -> tuple[ReadingPlan, CellTypes]:
-        """Read the whole file once: for the types of its columns, and so that no half of a broken file is used."""
+        """Read the whole file before any row is used: to infer its types, and to use no part of a broken file."""
         with opened(self.path) as (text, _):
             header, rows = read_csv(self.path, text)
             plan = plan_of(self.path, header, self._layout, where="line 1: the header")
@@ -153,7 +154,7 @@ class TableFile:
             numbers = range(done + 1, done + batch.num_rows + 1)
             values = {name: plain_values(self.path, name, batch.column(name)) for name in kinds}
             for number, message in self._messages(plan, numbers, values):
-                done = number
+                done = number  # before the yield: `share` is asked while the caller works on this row
                 yield number, message
 
     def _messages(
@@ -167,7 +168,7 @@ class TableFile:
             if len(numbers) == 1:
                 yield numbers[0], refusal
                 return
-            for index, number in enumerate(numbers):  # some row of the chunk is bad: each by itself
+            for index, number in enumerate(numbers):  # a row of the chunk is bad: try each by itself
                 yield from self._messages(plan, [number], {name: [column[index]] for name, column in values.items()})
             return
         for index, number in enumerate(numbers):
@@ -183,7 +184,10 @@ class TableFile:
 
 
 def strict_object(path: Path, number: int, line: bytes) -> Message:
-    """Parse a line as strictly as a record of a topic, but for its size. Raises UsageError with the line's number."""
+    """Parse a line as strictly as a record of a topic, though it may be longer.
+
+    Raises UsageError, with the line's number, for a line that is refused.
+    """
     row = loads_strict(line, bytes_max=LINE_BYTES_MAX)
     if isinstance(row, Refusal):
         raise _refused(path, number, row)

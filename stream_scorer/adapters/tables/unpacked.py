@@ -1,4 +1,4 @@
-"""Bounds on what a packed file unpacks to: a small file must not fill the memory, or keep a reader busy for days."""
+"""Bounds what a compressed file may unpack to: a small file must not fill the memory, or occupy a reader for days."""
 
 import gzip
 import zipfile
@@ -10,15 +10,18 @@ from stream_scorer.errors import UsageError
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-SMALL_BYTES = 64 * 2**20  # up to here a file may be packed as tightly as it likes
-TEXT_TIMES_MAX = 300  # gzip packs logs to a twentieth, at times a hundredth; what only fills memory to a thousandth
+SMALL_BYTES = 64 * 2**20  # a file that unpacks to no more than this may be compressed as tightly as it likes
+TEXT_TIMES_MAX = 300  # gzip packs logs to a twentieth, at times a hundredth; a decompression bomb to a thousandth
 ARCHIVE_BYTES_MAX = 4 * 2**30
-ARCHIVE_TIMES_MAX = 50  # models and vectors pack to a half, text of names to a tenth
-COLUMNS_TIMES_MAX = 1_000  # columns of few values pack tighter than text
+ARCHIVE_TIMES_MAX = 50  # models and vectors pack to a half, lists of names to a tenth
+COLUMNS_TIMES_MAX = 1_000  # columns of few distinct values pack more tightly than text
 
 
 def check_unpacked(name: object, packed: int, unpacked: int, *, times_max: int, bytes_max: int | None = None) -> None:
-    """Raise UsageError for a file that unpacks to more than `times_max` its size, or than `bytes_max`."""
+    """Raise UsageError for a file that unpacks to more than `times_max` times its size, or to more than `bytes_max`.
+
+    Up to SMALL_BYTES are always allowed.
+    """
     allowed = times_max * packed if bytes_max is None else min(times_max * packed, bytes_max)
     if unpacked > max(SMALL_BYTES, allowed):
         raise UsageError(
@@ -28,9 +31,9 @@ def check_unpacked(name: object, packed: int, unpacked: int, *, times_max: int, 
 
 
 def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
-    """Raise UsageError for an archive that says it unpacks to more than models and vectors do.
+    """Raise UsageError for an archive that declares more bytes than models and vectors unpack to.
 
-    The module zipfile ensures that it unpacks to no more than it says.
+    What it declares is enough to go by, since zipfile never unpacks more than that.
     """
     unpacked = sum(info.file_size for info in archive.infolist())
     size = path.stat().st_size
@@ -38,13 +41,16 @@ def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def check_columns(name: object, packed: int, footer: "pq.FileMetaData") -> None:
-    """Raise UsageError for a Parquet file whose row groups say that they unpack to more than columns of data do."""
+    """Raise UsageError for a Parquet file whose row groups declare more bytes than columns of data unpack to."""
     unpacked = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
     check_unpacked(name, packed, unpacked, times_max=COLUMNS_TIMES_MAX)
 
 
 class UnpackedText(gzip.GzipFile):
-    """The text of a gzip file, counted line by line. Raises UsageError for more than text of its size can unpack to."""
+    """The text of a gzip file, whose bytes are counted line by line.
+
+    Raises UsageError once they are more than text in a file of its size can unpack to.
+    """
 
     def __init__(self, path: Path, raw: IO[bytes]) -> None:
         super().__init__(fileobj=raw, mode="rb")
