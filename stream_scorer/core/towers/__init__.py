@@ -1,1 +1,1 @@
-"""Towers that serve: one forward pass, whatever engine trained them."""
+"""Towers as they serve: the forward pass is the same whichever engine trained them."""

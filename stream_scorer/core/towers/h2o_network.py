@@ -1,8 +1,8 @@
 """A deep learning model of H2O, read from its documented interface or a MOJO, and the Tower that reproduces it.
 
-Both read the same encoding: a one-hot of each category with a slot of its own for missing, unseen and absent values,
-then the numbers, standardised or not; a missing number counts as 0 there. Source: h2o-3, Neurons.java (Input.setInput,
-Rectifier, Tanh, Maxout) and DeepLearningModel.scoreDeepFeatures.
+The model and the Tower read the same encoding: a one-hot of each category, with a slot of its own for missing, unseen
+and absent values, then the numbers, standardised or not; a missing number is encoded as 0. Source: h2o-3, Neurons.java
+(Input.setInput, Rectifier, Tanh, Maxout) and DeepLearningModel.scoreDeepFeatures.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _BOOLS = {"false": False, "true": True}
 
 @dataclass(frozen=True, slots=True)
 class H2oCategory:
-    """An enum column and its levels, in H2O's order."""
+    """An enum column, and its levels in H2O's order."""
 
     name: str
     levels: tuple[str, ...]
@@ -34,9 +34,9 @@ class H2oCategory:
 class H2oNetwork:
     """What H2O states about a model, in its own terms and order.
 
-    `offsets` has one more entry than there are categories; `norm_mul` and `norm_sub` are empty when nothing was
-    standardised. The weights and biases are the hidden layers', first to last, (rows, in) and (rows,); maxout has two
-    rows per unit.
+    `offsets` gives the first slot of each category, and at the end the number of slots; `norm_mul` and `norm_sub` are
+    empty when nothing was standardised. The weights (rows, in) and biases (rows,) are those of the hidden layers, first
+    to last; maxout has two rows per unit.
     """
 
     categories: tuple[H2oCategory, ...]
@@ -53,7 +53,7 @@ class H2oNetwork:
     version: str
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be reproduced or does not fit together, with BadModel."""
+        """Raise BadModel for a model that a Tower cannot reproduce, or whose parts do not fit together."""
         if self.encoding not in ENCODINGS:
             raise BadModel(f"the categorical encoding must be one of {', '.join(ENCODINGS)}, got {self.encoding}")
         if self.activation.removesuffix(_DROPOUT) not in _ACTIVATIONS:
@@ -67,9 +67,9 @@ class H2oNetwork:
 
 
 def tower_of(network: H2oNetwork, *, side: Side, ids: Sequence[str], layer: int = 0) -> Tower:
-    """Return the tower that gives H2O's deep features of a hidden layer. Raises BadModel.
+    """Return the tower that gives H2O's deep features of a hidden layer.
 
-    Columns named in `ids` hold the id.
+    Columns named in `ids` are the id. Raises BadModel for a layer that the network does not have.
     """
     if not 0 <= layer < len(network.weights):
         raise BadModel(f"the layer must be between 0 and {len(network.weights) - 1}, got {layer}")
@@ -77,6 +77,7 @@ def tower_of(network: H2oNetwork, *, side: Side, ids: Sequence[str], layer: int 
     width = network.offsets[-1]
     table, first = layers[0].weight[:, :width].T, layers[0]
     numbers = first.weight[:, width:]
+    # a one-hot times the weights is a sum of their columns: the columns become the table, the sum passes an identity
     weight = np.concatenate([np.eye(len(first.bias)), numbers], axis=1) if network.categories else numbers
     inputs: tuple[Input, ...] = (*(_category(one, ids) for one in network.categories), *_numbers(network))
     return Tower(
@@ -88,9 +89,10 @@ def tower_of(network: H2oNetwork, *, side: Side, ids: Sequence[str], layer: int 
 
 
 def with_defaults(tower: Tower, defaults: Mapping[str, float]) -> Tower:
-    """Make a missing number count as the value given for it, and change nothing else. Raises BadModel.
+    """Make a missing number count as its default, and change nothing else.
 
-    A missing number's column is 0, so its zero is moved to the default, and the bias makes up for the shift.
+    A missing number is encoded as 0. The mean becomes the default, so that 0 means the default, and the bias makes up
+    for the shift. Raises BadModel for a default of a number that the tower does not read.
     """
     first, column = tower.layers[0], tower.width_in - tower.spec.numbers
     bias, inputs = first.bias.copy(), list[Input]()
@@ -109,13 +111,17 @@ def with_defaults(tower: Tower, defaults: Mapping[str, float]) -> Tower:
 
 
 def defaults_of(tower: Tower) -> dict[str, float]:
-    """Return what a missing number counts as, by name."""
+    """Return, by name, the value as which a missing number counts."""
     return {one.name: one.mean for one in tower.spec.inputs if isinstance(one, Number)}
 
 
 def probes(tower: Tower, *, levels_max: int = 1_000, spread: float = 3.0) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return features and ids that try each level, and each number well below and above its mean, all else missing."""
+    """Return features and ids that try each level, and each number well below and above its mean, all else missing.
+
+    At most `levels_max` levels of a category are tried; numbers are tried `spread` standardised units from the mean.
+    """
     features: list[dict[str, Any]] = [{}]
+    # no real id is this: the contract refuses NUL
     ids = ["\x00missing"]
     for one in tower.spec.inputs:
         if isinstance(one, Category):
@@ -129,7 +135,7 @@ def probes(tower: Tower, *, levels_max: int = 1_000, spread: float = 3.0) -> tup
 
 
 def check_not_dead(name: str, tower: Tower, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> int:
-    """Return how many of the vectors are zero. Raises BadModel when all are: the tower cannot tell inputs apart."""
+    """Return how many vectors are zero. Raises BadModel when all are, since the tower cannot tell inputs apart then."""
     alive = np.abs(tower.embed(features, ids).vectors).max(axis=1) > 0
     if not alive.any():
         raise BadModel(f"the {name} is dead: all of {len(alive)} vectors are zero")
@@ -137,9 +143,8 @@ def check_not_dead(name: str, tower: Tower, features: Sequence[Mapping[str, Any]
 
 
 def _check_offsets(network: H2oNetwork) -> None:
-    spare = (
-        1 if network.use_all_factor_levels else 0
-    )  # the slot of missing values; else the first level's slot is left out for it
+    # missing values have a slot; H2O makes up for it by leaving out the first level's, unless all levels are used
+    spare = 1 if network.use_all_factor_levels else 0
     expected = [len(one.levels) + spare for one in network.categories]
     found = [after - before for before, after in pairwise(network.offsets)]
     if network.offsets[:1] != (0,) or found != expected:
@@ -175,15 +180,17 @@ def _layer(network: H2oNetwork, number: int) -> Layer:
     weight, bias = network.weights[number], network.biases[number]
     activation = _ACTIVATIONS[network.activation.removesuffix(_DROPOUT)]
     if activation == "maxout":
-        # the two rows of a unit are interleaved number by number, not stacked
+        # H2O interleaves the two rows of a unit number by number, where a Layer has them below each other
         units, width = len(bias) // 2, weight.shape[1]
         weight = weight.reshape(units, width, 2).transpose(0, 2, 1).reshape(2 * units, width)
+    # H2O does not scale up what dropout leaves in training, so outputs must be scaled down here
     scale = 1.0 - network.dropout[number] if network.activation.endswith(_DROPOUT) else 1.0
     return Layer(np.asarray(weight, np.float64), np.asarray(bias, np.float64), activation, scale)
 
 
 def _category(category: H2oCategory, ids: Sequence[str]) -> Category:
     from_id = category.name in ids
+    # H2O made text levels of a column of bools, but features carry bools
     if not from_id and category.levels and all(level.lower() in _BOOLS for level in category.levels):
         return Category(category.name, tuple(_BOOLS[level.lower()] for level in category.levels))
     return Category(category.name, category.levels, from_id=from_id)
@@ -197,12 +204,12 @@ def _numbers(network: H2oNetwork) -> list[Number]:
 
 
 def _table(network: H2oNetwork, columns: Floats) -> Floats:
-    """Return a row per value (R, d): of each category the missing slot first, then its levels."""
+    """Return a table row per value (R, d): for each category, the missing value's and then the levels'."""
     zero = np.zeros((1, columns.shape[1]))
     parts = [zero[:0]]
     for start, end in pairwise(network.offsets):
         parts.append(columns[end - 1 : end])
         if not network.use_all_factor_levels:
-            parts.append(zero)  # the first level has no slot
+            parts.append(zero)  # the first level has no slot, and so adds nothing
         parts.append(columns[start : end - 1])
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""A model: the two towers of one training, and the facts about it."""
+"""A model, which training writes and publish reads."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from stream_scorer.errors import BadModel
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What training writes: the two towers of one training, and the facts about it."""
+    """The two towers of a training, and facts about the training; `model_id` is a digest of the towers."""
 
     model_id: str
     user_tower: Tower
@@ -17,7 +17,7 @@ class Model:
 
 
 def model_of_towers(user: Tower, item: Tower, facts: dict[str, object]) -> Model:
-    """Return a model of two towers. Raises BadModel for towers of unequal dimensions."""
+    """Return a model of two towers, with its id. Raises BadModel for towers whose vectors differ in length."""
     if user.dim != item.dim:
         raise BadModel(f"customers' vectors have {user.dim} numbers, offers' {item.dim}")
     return Model(digest_towers(user, item), user, item, facts)

@@ -1,4 +1,4 @@
-"""A tower that another engine's program computes: our inputs in, its outputs brought to length 1."""
+"""A tower that another engine's program computes: it reads our inputs, and its outputs are normalised."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from stream_scorer.errors import BadModel
 
 
 class Program(Protocol):
-    """What an engine runs, always on 64 rows, so that a vector does not depend on the batch that it is in."""
+    """What an engine runs. It always runs on 64 rows, so that a vector does not depend on the batch that it is in."""
 
     @property
     def data(self) -> bytes:
@@ -35,12 +35,12 @@ OpenProgram = Callable[[bytes], Program]
 
 @dataclass(frozen=True, slots=True)
 class ProgramTower(Tower):
-    """See Tower. There is no table and no layer; what the program gives that is not finite counts as 0."""
+    """A tower with a program in place of table and layers; an output that is not finite counts as 0. See Tower."""
 
     program: Program
 
     def __post_init__(self) -> None:
-        """Refuse inputs that have several rows of a slot, with BadModel."""
+        """Raise BadModel for bags and hash buckets, which may give a slot several rows, and where there is no input."""
         if wrong := [one.name for one in self.spec.slots if isinstance(one, Bag) or one.buckets]:
             raise BadModel(f"a program reads numbers, vectors, and categories without buckets, not {', '.join(wrong)}")
         if not self.spec.inputs:
@@ -48,12 +48,12 @@ class ProgramTower(Tower):
 
     @staticmethod
     def of(spec: FeatureSpec, program: Program) -> "ProgramTower":
-        """Put inputs before a program."""
+        """Return the tower that gives these inputs to a program."""
         return ProgramTower(spec, np.zeros((0, 0), np.float32), "concat", (), program)
 
     @property
     def width_in(self) -> int:
-        """Width of what the program reads."""
+        """How many values the program reads for a row."""
         return len(self.spec.slots) + self.spec.numbers
 
     @property
@@ -64,6 +64,7 @@ class ProgramTower(Tower):
     def outputs(self, inputs: Inputs) -> Floats:
         """See Tower.outputs."""
         rows, slots = len(inputs.numbers), len(self.spec.slots)
+        # table rows are numbered through all slots, but a program's index starts at 0 in each
         index = inputs.rows.reshape(rows, slots) - np.array(self.spec.first_rows[:-1], np.int64)
         numbers = inputs.numbers.astype(np.float32)
         outputs = np.zeros((rows, self.dim))
@@ -83,6 +84,7 @@ class ProgramTower(Tower):
 
 
 def _padded(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Pad with zero rows to (64, width)."""
     padded = np.zeros((TILE_ROWS, matrix.shape[1]), matrix.dtype)
     padded[: len(matrix)] = matrix
     return padded

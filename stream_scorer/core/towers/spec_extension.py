@@ -1,4 +1,4 @@
-"""Extends the specs of an earlier model by new data: known values keep their rows and scales."""
+"""Extends an earlier model's feature specs by new data: known values keep their table rows, numbers their scales."""
 
 from dataclasses import replace
 from typing import TypeVar
@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 def extended(earlier: FeatureSpec, derived: FeatureSpec) -> FeatureSpec:
-    """Return the derived spec with the earlier one's scales, and its vocabularies with new values behind them."""
+    """Return the derived spec with the earlier scales, and with the earlier vocabularies followed by new values."""
     known = {(type(one), one.name): one for one in earlier.inputs}
     return FeatureSpec(derived.side, tuple(_extended(known.get((type(one), one.name)), one) for one in derived.inputs))
 
@@ -30,7 +30,7 @@ def _extended(earlier: Input | None, derived: Input) -> Input:
             return replace(earlier, vocabulary=_joined(earlier.vocabulary, derived.vocabulary), whole=derived.whole)
         case Bag(), Bag():
             return replace(earlier, vocabulary=_joined(earlier.vocabulary, derived.vocabulary))
-    return derived
+    return derived  # a new input, or a name whose values are of another type now: nothing carries over
 
 
 def _joined(earlier: tuple[Value, ...], derived: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -39,7 +39,7 @@ def _joined(earlier: tuple[Value, ...], derived: tuple[Value, ...]) -> tuple[Val
 
 
 def carried_table(earlier: Tower, spec: FeatureSpec, fresh: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return a table for the spec: the earlier tower's rows, and for new values what it gives unseen ones.
+    """Return a table for the spec: the earlier tower's rows, and for new values what it gives to unseen values.
 
     `fresh` (rows, width) fills the inputs that the earlier tower lacks.
     """
@@ -51,9 +51,11 @@ def carried_table(earlier: Tower, spec: FeatureSpec, fresh: npt.NDArray[np.float
             continue
         old, start = earlier.spec.slots[number], earlier.spec.first_rows[number]
         rows = earlier.table[start : start + old.height]
+        # a slot's rows: a missing value, the vocabulary, the buckets
         before, after = len(old.vocabulary), len(slot.vocabulary)
         buckets = rows[1 + before :]
         table[first : first + 1 + before] = rows[: 1 + before]
+        # an unseen value is hashed into the buckets, and counts as missing where there are none
         table[first + 1 + before : first + 1 + after] = buckets.mean(axis=0) if len(buckets) else rows[0]
         table[first + 1 + after : first + slot.height] = buckets
     return table
@@ -62,14 +64,14 @@ def carried_table(earlier: Tower, spec: FeatureSpec, fresh: npt.NDArray[np.float
 def carried_columns(
     earlier: FeatureSpec, spec: FeatureSpec, width: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return which columns of a first layer carry over: their places in the new one, and in the earlier one."""
+    """Return which columns of the first layer carry over: their places in the new layer, and in the earlier layer."""
     old, new = _columns(earlier, width), _columns(spec, width)
     shared = [name for name in new if name in old]
     return np.array([new[name] for name in shared], np.int64), np.array([old[name] for name in shared], np.int64)
 
 
 def _columns(spec: FeatureSpec, width: int) -> dict[tuple[str, int], int]:
-    """Name the columns that a first layer reads: slots first, then numbers."""
+    """Return the place of each column that a first layer reads: slots first, then numbers; -1 is an indicator."""
     names = [(slot.name, column) for slot in spec.slots for column in range(width)]
     for one in spec.inputs:
         if isinstance(one, Number | Vector):

@@ -1,4 +1,4 @@
-"""Rebuilds a tower of any kind from what it was stored as, and tries it: what comes out can embed."""
+"""Rebuilds a tower of any kind from its stored parts, and tries it, so that a tower that is returned can embed."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -17,18 +17,18 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 HASHES_MAX = 64
 DIM_MAX = 65_536
 WIDTH_IN_MAX = 2**20  # more than the numbers that a record of the contract can carry
-_SIDE_MAX = 2**31  # of an array: one of no numbers may claim any other side
-_UNSEEN = "\N{REPLACEMENT CHARACTER}"
+_SIDE_MAX = 2**31  # of an array's shape: an array without numbers may claim any length of its other sides
+_UNSEEN = "\N{REPLACEMENT CHARACTER}"  # hardly any vocabulary has it
 
-# what building and trying a tower raises over parts that don't fit together, whoever wrote them
+# what building or trying a tower raises when its parts do not fit together: anybody may have written them
 _UNFIT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 
 
 def tower_from(structure: Mapping[str, Any], tensors: Arrays, open_program: OpenProgram | None = None) -> Tower:
     """Rebuild a tower from `structure()` and `tensors()`.
 
-    Raises BadModel for anything that could not embed any features as finite vectors, and for a program that nothing
-    here can open.
+    Raises BadModel for parts that make no tower, for a tower that does not give finite vectors, and for a program that
+    nothing here can open.
     """
     _check_arrays(tensors)
     try:
@@ -49,7 +49,7 @@ def _built(structure: Mapping[str, Any], tensors: Arrays, open_program: OpenProg
         return Tower.from_tensors(structure, tensors)
     rest = {name.removeprefix("otherwise."): array for name, array in tensors.items() if name.startswith("otherwise.")}
     otherwise = _built(structure["otherwise"], rest, open_program)
-    # the vectors were brought to length 1 before they were stored
+    # the vectors were normalised before they were stored: doing it again could change their last bits
     given = GivenVectors(tuple(structure["given"]), np.asarray(tensors["given"], np.float64))
     return GivenTower.of_unit(given, otherwise)
 
@@ -71,10 +71,10 @@ def _check_arrays(tensors: Arrays) -> None:
 
 
 def _check_structure(tower: Tower) -> None:
-    """Refuse what would be taken for something else, or take time and memory without bound."""
+    """Raise BadModel for values that would pass for others, or would take time and memory without bound."""
     if not 1 <= tower.dim <= DIM_MAX:
         raise BadModel(f"vectors must have 1 to {DIM_MAX} numbers, got {tower.dim}")
-    # a tile is computed 64 rows at a time in float64: a layer's width costs 512 bytes, however few its array has
+    # tiles have 64 rows of float64, so each number of width costs 512 bytes, however few bytes are stored
     if tower.width_in > WIDTH_IN_MAX:
         raise BadModel(f"the first layer may read {WIDTH_IN_MAX} numbers, got {tower.width_in}")
     if tower.combine not in get_args(Combine):
@@ -97,13 +97,14 @@ def _check_inputs(spec: FeatureSpec) -> None:
 
 
 def _rise(knots: tuple[float, ...]) -> bool:
+    # the difference of two finite numbers may overflow: that is refused below, not warned about
     with np.errstate(over="ignore"):
         steps = np.diff(np.array(knots, np.float64))
     return bool(((steps > 0) & np.isfinite(steps)).all())
 
 
 def _try(tower: Tower) -> None:
-    """Embed nothing, and something of each feature: the arithmetic that the first request would meet."""
+    """Embed a row without features and a row with all, as the first request would. Raises BadModel for bad vectors."""
     features: list[dict[str, Any]] = [{}, {each.name: _sample(each) for each in tower.spec.inputs}]
     vectors = tower.embed(features, ["", _UNSEEN]).vectors
     if vectors.shape != (2, tower.dim) or not np.isfinite(vectors).all():

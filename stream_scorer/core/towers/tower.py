@@ -1,7 +1,7 @@
-"""Runs a trained tower: the only forward pass that serves, for customers in the ranker and for offers in publish alike.
+"""Runs a trained tower. No other forward pass serves: customers in the ranker and offers in publish both use it.
 
-A vector depends on its own row alone: the same bytes come out whatever batch the row is in. BLAS rounds by the shape of
-a product, so the dense layers run in float64 over zero-padded tiles of one fixed height.
+A vector depends on its own row alone: its bytes are the same whatever batch the row is in. As BLAS rounds differently
+for products of different shapes, the dense layers run in float64 over zero-padded tiles of a fixed height.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """scale · activation(weight @ x + bias); maxout takes the larger of rows 2k and 2k + 1 as unit k."""
+    """Computes scale · activation(weight @ x + bias); unit k of maxout is the larger of rows 2k and 2k + 1."""
 
     weight: Floats  # (out, in)
     bias: Floats  # (out,)
@@ -42,7 +42,7 @@ class Layer:
 class Embedded:
     """Vectors (B, p), L2-normalised; a zero vector stays zero.
 
-    Rows with errors are embedded as if their wrong values were missing.
+    A row with errors is embedded as if its wrong values were missing.
     """
 
     vectors: Floats
@@ -54,7 +54,7 @@ class Tower:
     """The arrays of one side's trained tower.
 
     The table (R, d) is float32, or float64 for towers made elsewhere; a slot's embedding is the mean of its rows.
-    `concat` lays the slots' embeddings side by side, `sum` adds them; the number columns come behind.
+    `concat` lays the slots' embeddings side by side, `sum` adds them; the number columns follow.
     """
 
     spec: FeatureSpec
@@ -63,7 +63,7 @@ class Tower:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        """Refuse arrays that do not fit together, with BadModel."""
+        """Raise BadModel for arrays that do not fit together."""
         if self.table.ndim != 2 or len(self.table) != self.spec.table_rows:
             raise BadModel(f"the table must have {self.spec.table_rows} rows, got shape {self.table.shape}")
         width = self.width_in
@@ -76,7 +76,7 @@ class Tower:
 
     @property
     def width_in(self) -> int:
-        """Width of what the first layer reads."""
+        """How many numbers the first layer reads for a row."""
         slots = len(self.spec.slots)
         return int(self.table.shape[1]) * (slots if self.combine == "concat" else min(slots, 1)) + self.spec.numbers
 
@@ -86,16 +86,16 @@ class Tower:
         return self.layers[-1].units if self.layers else self.width_in
 
     def embed(self, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> Embedded:
-        """Embed a batch of feature dicts."""
+        """Embed a batch: the features of B rows, and their ids."""
         inputs = self.spec.encode(features, ids)
         return Embedded(self.forward(inputs), inputs.errors)
 
     def forward(self, inputs: Inputs) -> Floats:
-        """Turn encoded inputs into vectors (B, p)."""
+        """Return the vectors (B, p) of encoded inputs, L2-normalised."""
         return normalised(self.outputs(inputs))
 
     def outputs(self, inputs: Inputs) -> Floats:
-        """Return what the last layer gives, before normalisation, (B, p)."""
+        """Return the last layer's outputs (B, p), before normalisation."""
         rows = len(inputs.numbers)
         hidden = _tiled(np.concatenate([self._slots(inputs), inputs.numbers], axis=1))  # (T, 64, in)
         for layer in self.layers:
@@ -103,24 +103,26 @@ class Tower:
         return hidden.reshape(len(hidden) * TILE_ROWS, hidden.shape[2])[:rows]
 
     def _slots(self, inputs: Inputs) -> Floats:
-        """Look the slots up: (B, slots * d), or (B, d) when they are summed."""
+        """Return the slots' embeddings: (B, slots * d), or (B, d) when they are summed."""
         batch, slots, width = len(inputs.numbers), len(self.spec.slots), self.table.shape[1]
         if not slots or not batch:
             return np.zeros((batch, self.width_in - self.spec.numbers))
         looked_up = self.table.take(inputs.rows, axis=0).astype(np.float64)
+        # a single table row per slot needs no mean; reduceat is safe, as even a missing value has a table row
         if len(inputs.rows) != len(inputs.starts):
             counts = np.diff(inputs.starts, append=len(inputs.rows))
             looked_up = np.add.reduceat(looked_up, inputs.starts, axis=0) / counts[:, None]
         if self.combine == "concat":
             return looked_up.reshape(batch, slots * width)
         by_slot = looked_up.reshape(batch, slots, width)
+        # added slot by slot: a sum over an axis may add in another order for another shape, and round differently
         total = by_slot[:, 0].copy()
         for slot in range(1, slots):
             total += by_slot[:, slot]
         return total
 
     def tensors(self) -> Tensors:
-        """Return the arrays by name; `structure` holds the rest."""
+        """Return the arrays by name; `structure` returns all else."""
         arrays: Tensors = {"table": self.table}
         for number, layer in enumerate(self.layers):
             arrays[f"layers.{number}.weight"] = layer.weight
@@ -134,7 +136,7 @@ class Tower:
 
     @staticmethod
     def from_tensors(structure: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> "Tower":
-        """Rebuild a tower from `structure()` and `tensors()`. Raises BadModel."""
+        """Rebuild a tower from `structure()` and `tensors()`. Raises BadModel for missing or unfit parts."""
         try:
             layers = tuple(
                 Layer(
@@ -154,7 +156,7 @@ class Tower:
 def normalised(vectors: Floats) -> Floats:
     """Scale rows to length 1; a zero row stays zero."""
     peaks = np.abs(vectors).max(axis=1, keepdims=True, initial=0.0)
-    scaled = vectors / np.where(peaks > 0, peaks, 1.0)  # so that squares neither overflow nor vanish
+    scaled = vectors / np.where(peaks > 0, peaks, 1.0)  # first, so that squares neither overflow nor vanish
     lengths = np.sqrt((scaled * scaled).sum(axis=1, keepdims=True))
     return scaled / np.where(lengths > 0, lengths, 1.0)
 
@@ -180,7 +182,7 @@ def _tiled(matrix: Floats) -> Floats:
 
 
 def _run(layer: Layer, hidden: Floats) -> Floats:
-    """(T, 64, in) -> (T, 64, units)."""
+    """Apply a layer: (T, 64, in) -> (T, 64, units)."""
     sums = hidden @ layer.weight.T + layer.bias
     match layer.activation:
         case "relu":
