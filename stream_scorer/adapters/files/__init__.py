@@ -1,1 +1,1 @@
-"""What people bring and keep in files."""
+"""Files: what users give to the commands as tables, models and archives, and folders of any filesystem."""

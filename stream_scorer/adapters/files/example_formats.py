@@ -1,6 +1,6 @@
-"""Reads labelled rows of CSV, JSON lines and Parquet into columns, features still as text.
+"""Reads labelled rows of CSV, JSON lines and Parquet into columns; features stay text until they are needed.
 
-Absent columns take defaults.
+Columns that a file lacks take defaults.
 """
 
 import re
@@ -41,17 +41,18 @@ Pair = tuple[str, bytes]  # an id and the text of its features
 Columns = Mapping[str, Column]
 
 _HEX = re.compile("[0-9a-f]{32}")
+# 2**64 divided by the golden ratio, the multiplier of Fibonacci hashing (Knuth, TAOCP 3, 6.4).
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _UNREAD = {"cause", "release_id", "label_time_ms"}
 
 
 @dataclass(frozen=True, slots=True)
 class RawChunk:
-    """Rows of one file as columns; `customer` and `offer` index the distinct pairs of id and features."""
+    """Rows of a file as columns (n,); `customer` and `offer` index the distinct pairs of id and features."""
 
     place: Place
-    line: Ints  # from 1
-    example: Hashes  # 0: has no id
+    line: Ints  # counted from 1
+    example: Hashes  # 0: the row has no example_id
     revision: Ints
     request: Hashes
     customer_pairs: Sequence[Pair]
@@ -71,7 +72,7 @@ class RawChunk:
         return len(self.line)
 
     def kept(self, keep: npt.NDArray[np.bool_]) -> "RawChunk":
-        """Leave rows out."""
+        """Return the rows marked in `keep` (n,); all pairs stay, so a pair may be left without a row."""
         if keep.all():
             return self
         columns: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -79,7 +80,7 @@ class RawChunk:
         return replace(self, **cut)
 
     def parsed(self) -> ExampleChunk:
-        """Parse each distinct pair's features. Raises UsageError with file, line and reason."""
+        """Parse the features of each distinct pair. Raises UsageError, with file, line and reason, for bad features."""
         return ExampleChunk(
             customers=self._views(self.customer_pairs, self.customer, "customer_features"),
             offers=self._views(self.offer_pairs, self.offer, "offer_features"),
@@ -111,19 +112,19 @@ class RawChunk:
 
 
 def json_rows(file: Path) -> Iterator[RawChunk]:
-    """Read a file of JSON lines."""
+    """Yield the rows of a JSON lines file. Raises UsageError, with file, line and reason, for a bad row."""
     for lines, listed in json_lines(file, CHUNK_ROWS):
         yield _of_lists(file, listed, lines)
 
 
 def csv_rows(file: Path) -> Iterator[RawChunk]:
-    """Read a CSV file."""
+    """Yield the rows of a CSV file. Raises UsageError, with file, line and reason, for a bad row."""
     for lines, rows in chunked(TableFile(file, LABELS, format="csv").rows(), CHUNK_ROWS, _size):
         yield _of_lists(file, _columns_of(rows), lines)
 
 
 def _size(row: Mapping[str, Any]) -> int:
-    """Return about how large a row is: only its texts and features can be."""
+    """Return roughly the size of a row, by its texts and features: nothing else in it can be large."""
     return sum(
         len(value) if isinstance(value, str) else _size(value)
         for value in row.values()
@@ -145,7 +146,7 @@ def _of_lists(file: Path, listed: Mapping[str, Sequence[Any]], lines: Sequence[i
 
 
 def parquet(file: Path) -> Iterator[RawChunk]:
-    """Read a Parquet file."""
+    """Yield the rows of a Parquet file. Raises UsageError, with file, row and reason, for a bad row."""
     reader, plan = _open(file)
     kinds = plan.kinds()
     line = 1
@@ -172,10 +173,11 @@ def _columns(file: Path, batch: "pa.RecordBatch", plan: ReadingPlan, rows: range
 
 
 def parquet_revisions(file: Path) -> Iterator[tuple[Hashes, Ints]]:
-    """Read only the ids and revisions of a Parquet file."""
+    """Yield the hashed example ids and the revisions of a Parquet file, and read no other column."""
     reader, plan = _open(file)
     read = [name for name in ("example_id", "revision") if name in plan.own]
     line = 1
+    # Without either column, any required column still gives the number of rows.
     for batch in batches(file, reader, read or ["customer_id"], CHUNK_ROWS):
         rows = range(line, line + batch.num_rows)
         columns: dict[str, Column] = {
@@ -221,10 +223,11 @@ def _chunk(place: Place, columns: Columns) -> RawChunk:
 
 
 def _pairs(columns: Columns, side: str, count: int) -> tuple[list[Pair], Ints]:
-    """Return the distinct pairs of id and features, and which of them each row has."""
+    """Return the distinct pairs of id and features, and the index (count,) of each row's pair."""
     ids, id_of = checked_ids(columns[f"{side}_id"], required=True)
     features = columns.get(f"{side}_features")
     texts, text_of = ([b"{}"], np.zeros(count, np.int64)) if features is None else features.texts()
+    # Numbering a pair by a single integer lets numpy sort integers instead of pairs.
     pairs, pair_of = np.unique(id_of * len(texts) + text_of, return_inverse=True)
     made = [(ids[pair // len(texts)], texts[pair % len(texts)]) for pair in pairs.tolist()]
     return made, pair_of.reshape(-1).astype(np.int64)
@@ -245,7 +248,7 @@ def _revision_of(columns: Columns, count: int) -> Ints:
 
 
 def _all_hex(column: "pa.Array") -> bool:
-    """Tell whether all ids are as long as those that the join makes: 32 hexadecimal digits, hashes already."""
+    """Return whether all ids look like those that the join writes: 32 hexadecimal digits, which are hashes already."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -255,16 +258,19 @@ def _all_hex(column: "pa.Array") -> bool:
 
 
 def _hex_hashes(column: "pa.Array") -> Hashes:
-    """Read the first 16 digits of each as a number, all at once."""
+    """Read the first 16 digits of each id as a number, all ids at once."""
+    # Every id has 32 bytes, so Arrow's buffer of texts is a matrix with an id in each row.
     start = 32 * column.offset
     digits = np.frombuffer(column.buffers()[2], np.uint8, 32 * len(column), start).reshape(-1, 32)[:, :16]
-    nibbles = (digits & 0xF) + 9 * (digits >> 6)  # '0' is 0x30, 'a' is 0x61
+    # '0' is 0x30 and 'a' is 0x61: the low four bits of a letter are 9 too few, and only letters have bit 6.
+    nibbles = (digits & 0xF) + 9 * (digits >> 6)
     packed = (nibbles[:, ::2] << 4 | nibbles[:, 1::2]).astype(np.uint8)
+    # The digits are written highest first, hence big-endian. 0 is reserved for rows without an id.
     return np.maximum(np.ascontiguousarray(packed).view(">u8").reshape(-1).astype(np.uint64), np.uint64(1))
 
 
 def _example_hashes(values: Sequence[str | None]) -> Hashes:
-    """Hash ids; an id that is a hash already is itself, so that it is the same wherever it stands."""
+    """Hash ids. An id that is a hash already keeps its digits, so that text and Parquet files give it the same hash."""
     return np.array(
         [max(1, int(value[:16], 16)) if value and _HEX.fullmatch(value) else _hash(value) for value in values],
         np.uint64,
@@ -272,15 +278,16 @@ def _example_hashes(values: Sequence[str | None]) -> Hashes:
 
 
 def _request_of(columns: Columns, customers: Sequence[str], customer_of: Ints, times: Ints) -> Hashes:
-    """Return a hash of the request, which is its id and its customer.
+    """Return a hash of each row's request, which its id and its customer identify.
 
-    A customer's rows of the same moment are one request where no id says otherwise.
+    Where no id is given, a customer's rows of the same moment are taken to be the same request.
     """
     column = columns.get("request_id")
     hashed = np.zeros(len(times), np.uint64)
     if column is not None:
         values, value_of = checked_ids(column)
         hashed = _hashes(values)[value_of]
+    # Without the multiplication, a request whose id is also its customer's would cancel to 0 in the XOR.
     named = np.where(hashed, hashed, times.astype(np.uint64)) * _MIX
     requests: Hashes = np.maximum(_hashes(customers)[customer_of] ^ named, np.uint64(1))
     return requests
@@ -295,6 +302,7 @@ def _shown(columns: Columns, count: int) -> npt.NDArray[np.bool_]:
 
 
 def _weights(keep_prob: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    # A negative that was kept with probability p stands for 1 / p of them.
     return 1.0 / np.where(np.isnan(keep_prob), 1.0, keep_prob)
 
 

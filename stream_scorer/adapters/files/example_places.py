@@ -1,4 +1,4 @@
-"""Labelled examples wherever they lie: on this machine, or in a folder on any filesystem that pyarrow opens."""
+"""Opens labelled examples and other tables on this machine, or in a folder on any filesystem that pyarrow opens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +13,10 @@ _SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".jsonl.gz", ".ndjson.gz",
 
 @contextmanager
 def examples_at(place: str) -> Iterator[ExampleFiles]:
-    """Open a local path, or a URI such as s3://bucket/prefix, whose files are copied here: they are read thrice.
+    """Open a local path, or a URI such as s3://bucket/prefix.
 
-    Raises UsageError for a place that holds no examples, TransientError when it cannot be reached.
+    The files of a URI are copied to this machine first, since they are read several times. The copies are removed on
+    leaving. Raises UsageError for a place without examples, TransientError for a place that cannot be reached.
     """
     if "://" not in place:
         yield ExampleFiles.at(_local(place))
@@ -27,9 +28,9 @@ def examples_at(place: str) -> Iterator[ExampleFiles]:
 
 @contextmanager
 def tables_at(place: str) -> Iterator[list[Path]]:
-    """Open the tables of a place, as `examples_at` does: a file, or all of a folder in order of name.
+    """Open the tables of a place, as `examples_at` does: a file, or all tables of a folder in order of name.
 
-    Raises UsageError for a place that holds none, TransientError when it cannot be reached.
+    Raises UsageError for a place without tables, TransientError for a place that cannot be reached.
     """
     if "://" in place:
         with TemporaryDirectory(prefix="tables-") as copied:
@@ -52,6 +53,7 @@ def _tables(path: Path, place: str) -> list[Path]:
 def _local(place: str) -> Path:
     if not place.startswith("~"):
         return Path(place)
+    # Importing it loads pyarrow, which plain local paths do without.
     from stream_scorer.adapters.files.folders import local_path
 
     return local_path(place)

@@ -1,4 +1,4 @@
-"""A folder on this machine or on any filesystem that pyarrow opens, whose files appear whole or not at all."""
+"""A folder on this machine, or on any filesystem that pyarrow opens, whose files appear whole or not at all."""
 
 import os
 import posixpath
@@ -17,7 +17,7 @@ from stream_scorer.errors import TransientError, UsageError
 
 _RETRY_S = 30
 _WRONG_PLACE = (PermissionError, NotADirectoryError, IsADirectoryError)
-# a storage's own words for what no retry heals
+# Storage services report these in their messages alone, and no retry cures them.
 _REFUSALS = (
     "not found",
     "NO_SUCH_BUCKET",
@@ -27,12 +27,12 @@ _REFUSALS = (
     "UNAUTHORIZED",
     "FORBIDDEN",
 )
-# one put makes an object appear whole there, and a rename would be a copy
+# A single put makes an object appear whole in these, and a rename would copy the object.
 _OBJECT_STORES = {"s3", "gcs", "abfs"}
 
 
 class Entry(NamedTuple):
-    """What a listing says of a file."""
+    """What a listing states of a file; `path` is relative to the folder."""
 
     path: str
     size_bytes: int
@@ -40,18 +40,21 @@ class Entry(NamedTuple):
 
 
 class Folder:
-    """Files by their path inside the folder. Trouble of the filesystem is a TransientError."""
+    """Files by their path inside the folder.
+
+    A failure of the filesystem raises TransientError, or UsageError where trying again cannot help.
+    """
 
     def __init__(self, filesystem: fs.FileSystem, root: str) -> None:
-        """Use `root` of this filesystem; it is made when the first file is written."""
+        """Use the folder `root` of this filesystem; the first write creates it."""
         self._filesystem, self._root = filesystem, root.rstrip("/")
 
     @classmethod
     def open(cls, place: str) -> "Folder":
-        """Open a local path, where ~ is the user's own, or a URI such as s3://bucket/prefix.
+        """Open a local path, where ~ is the user's home, or a URI such as s3://bucket/prefix.
 
-        Raises UsageError for a place that pyarrow does not know or that is not there, TransientError when it cannot be
-        reached.
+        Raises UsageError for a place that pyarrow does not know or that does not exist, TransientError for a place that
+        cannot be reached.
         """
         if "://" not in place:
             return cls(fs.LocalFileSystem(), str(local_path(place).absolute()))
@@ -66,11 +69,11 @@ class Folder:
                 ) from error
 
     def paths(self) -> list[str]:
-        """Return the paths of all files, hidden ones too, in order; none when the folder is not there."""
+        """Return the paths of all files, also hidden ones, in order; none where the folder does not exist."""
         return [entry.path for entry in self.entries()]
 
     def entries(self) -> list[Entry]:
-        """Return all files, hidden ones too, in order of path; none when the folder is not there."""
+        """Return all files, also hidden ones, in order of path; none where the folder does not exist."""
         with _reached(f"listing {self._root}"):
             infos = self._filesystem.get_file_info(fs.FileSelector(self._root, allow_not_found=True, recursive=True))
         files = [info for info in infos if info.type == fs.FileType.File]
@@ -84,9 +87,9 @@ class Folder:
             return file.read_buffer()
 
     def footer(self, path: str) -> pq.FileMetaData:
-        """Return what the end of a Parquet file says of it; no more is read.
+        """Return the metadata at the end of a Parquet file, without reading the rest.
 
-        Raises UsageError for another or a damaged file.
+        Raises UsageError for a file that is damaged or not Parquet.
         """
         with _reached(f"reading {path}"), self._filesystem.open_input_file(self._at(path)) as file:
             try:
@@ -98,7 +101,11 @@ class Folder:
                 raise
 
     def _check_bytes(self, path: str, error: OSError) -> None:
-        """Raise UsageError where the bytes are no Parquet: Arrow raises the same error for them as for a network."""
+        """Raise UsageError where the bytes are not Parquet.
+
+        Arrow raises the same error for bad bytes as for a broken network. So the whole file is read and parsed from
+        memory, where the bytes alone can be at fault.
+        """
         try:
             pq.read_metadata(pa.BufferReader(self.read(path)))
         except (pa.ArrowException, OSError):
@@ -107,7 +114,8 @@ class Folder:
     def table(self, path: str, columns: list[str] | None = None) -> pa.Table:
         """Read a Parquet file, or some of its columns.
 
-        Raises UsageError for another or a damaged file, and for one that unpacks to more than columns of data do.
+        Raises UsageError for a file that is damaged or not Parquet, and for a file that unpacks to far more than
+        columns of data do.
         """
         data = self.read(path)
         try:
@@ -117,13 +125,13 @@ class Folder:
             raise _not_ours(path, error) from error
 
     def find(self, path: str) -> pa.Buffer | None:
-        """Return the bytes of a file, None when it is not there."""
+        """Return the bytes of a file, or None where it does not exist."""
         with _reached(f"looking for {path}"):
             there = self._filesystem.get_file_info(self._at(path)).type == fs.FileType.File
         return self.read(path) if there else None
 
     def write(self, path: str, data: bytes) -> None:
-        """Let a file appear, or replace it, whole or not at all; on this machine it is on disk when this returns."""
+        """Create or replace a file, whole or not at all; a local file is safely on disk when this returns."""
         with _reached(f"writing {path}"):
             if self._filesystem.type_name in _OBJECT_STORES:
                 self._put(self._at(path), data)
@@ -131,21 +139,21 @@ class Folder:
                 self._put_aside(self._at(path), data)
 
     def check_writable(self) -> None:
-        """Write and remove an empty file in a local folder, which is made where it is missing.
+        """Write and remove an empty file in a local folder, which is created where it is missing.
 
-        Raises UsageError or TransientError where that fails. An object store is not tried: a key may be allowed to
-        write there and not to delete.
+        Raises UsageError or TransientError where that fails. An object store is not tried, since its key may be allowed
+        to write and not to delete, and the trial's file would stay.
         """
         if self._filesystem.type_name != "local":
             return
-        at = self._at(f".writable-{uuid4().hex}")  # several buffers may share the folder
+        at = self._at(f".writable-{uuid4().hex}")  # unique, since several buffers may share the folder
         with _reached(f"writing to {self._root}"):
             self._filesystem.create_dir(self._root, recursive=True)
             self._put(at, b"")
             self._filesystem.delete_file(at)
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove files; one that is gone already is no error."""
+        """Remove files; a file that is gone already is not an error."""
         for path in paths:
             with _reached(f"removing {path}"):
                 if self._filesystem.get_file_info(self._at(path)).type != fs.FileType.NotFound:
@@ -155,22 +163,24 @@ class Folder:
         return f"{self._root}/{path}"
 
     def _put(self, at: str, data: bytes) -> None:
+        # Unless it is switched off, pyarrow compresses a file whose name ends like a packed file's.
         with self._filesystem.open_output_stream(at, compression=None) as stream:
             stream.write(data)
 
     def _put_aside(self, at: str, data: bytes) -> None:
         folder, name = posixpath.split(at)
-        aside = f"{folder}/.{name}.tmp"  # readers leave hidden files out
+        aside = f"{folder}/.{name}.tmp"  # hidden, so readers pass over it
         self._filesystem.create_dir(folder, recursive=True)
         self._put(aside, data)
         self._sync(aside)
         self._filesystem.move(aside, at)
-        self._sync(folder)
+        self._sync(folder)  # the new name is an entry of the folder, which has to reach the disk as well
 
     def _sync(self, at: str) -> None:
         if self._filesystem.type_name != "local":
             return
-        # the names alone tell where to go on: a file that a power cut emptied must not have its name
+        # Readers rely on a file's name alone. So its bytes must be on disk before it has that name: otherwise a power
+        # cut could leave an empty file under the name of a whole one.
         handle = os.open(at, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -183,9 +193,9 @@ def _not_ours(path: str, error: Exception) -> UsageError:
 
 
 def local_path(place: str) -> Path:
-    """Return a path on this machine; ~ is the user's own folder.
+    """Return a path on this machine; ~ stands for the user's home.
 
-    Raises UsageError for the folder of a user who is not there.
+    Raises UsageError for the home of an unknown user.
     """
     try:
         return Path(place).expanduser()
@@ -194,13 +204,13 @@ def local_path(place: str) -> Path:
 
 
 def shown_place(place: str) -> str:
-    """Return a URI without what may be secret in it: the user and password, and the options."""
+    """Return a URI without the parts that may be secret: user, password and options."""
     scheme, mark, rest = place.partition("?")[0].partition("://")
     return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
 
 def _bounded(place: str) -> str:
-    # pyarrow retries Google's storage for a quarter of an hour
+    # By default pyarrow retries Google's storage for a quarter of an hour before it reports anything.
     if not place.startswith(("gs://", "gcs://")) or "retry_limit_seconds" in place:
         return place
     return f"{place}{'&' if '?' in place else '?'}retry_limit_seconds={_RETRY_S}"
@@ -208,7 +218,7 @@ def _bounded(place: str) -> str:
 
 @contextmanager
 def _reached(doing: str) -> Iterator[None]:
-    """Raise what a filesystem's trouble is: TransientError, or UsageError where trying again cannot help."""
+    """Translate a filesystem's OSError to TransientError, or to UsageError where trying again cannot help."""
     try:
         yield
     except OSError as error:

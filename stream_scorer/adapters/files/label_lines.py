@@ -1,4 +1,4 @@
-"""Labelled rows of JSON lines as columns, features still as the bytes that the line has for them."""
+"""Labelled rows of JSON lines as columns; features stay the bytes that the line has for them, not parsed yet."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,16 +13,16 @@ from stream_scorer.adapters.tables.lines import chunked
 from stream_scorer.adapters.tables.reader import TableFile, strict_object
 from stream_scorer.errors import UsageError
 
-Columns = Mapping[str, tuple[Any, ...]]  # the values of all rows, features as msgspec.Raw
-Listed = Mapping[str, list[Any]]  # the same, features as the bytes of their text
+Columns = Mapping[str, tuple[Any, ...]]  # by column, the values of all rows; features as msgspec.Raw
+Listed = Mapping[str, list[Any]]  # the same, with features as the bytes of their text
 
 _ABSENT = msgspec.Raw(b"null")
 _OBJECT = ord("{")
 _UNREAD = {"cause", "release_id", "label_time_ms"}
 
 
-class _Row(msgspec.Struct, gc=False):
-    """A row of JSON lines, its values as they are."""
+class _Row(msgspec.Struct, gc=False):  # rows hold no cycles, so the garbage collector need not visit millions of them
+    """A row of JSON lines, with its values as they are."""
 
     customer_id: Any = None
     offer_id: Any = None
@@ -38,7 +38,7 @@ class _Row(msgspec.Struct, gc=False):
     keep_prob: Any = None
     request_time_ms: Any = None
     exposure: Any = None
-    cause: Any = None  # this and what follows is known, and not read
+    cause: Any = None  # this field and those after it are known, but nothing reads them
     release_id: Any = None
     label_time_ms: Any = None
 
@@ -49,16 +49,17 @@ COLUMNS = _Row.__struct_fields__
 
 
 def json_lines(file: Path, rows_max: int) -> Iterator[tuple[list[int], Listed]]:
-    """Yield the numbers of the lines, and their columns, a bounded number of rows at a time.
+    """Yield the numbers of the lines and their columns, a bounded number of rows at a time.
 
-    Raises UsageError with file, line and reason for what is no strict JSON.
+    Raises UsageError, with file, line and reason, for a line that is not strict JSON.
     """
     unknown = UnknownFields(file, LABELS)
     for numbers, lines in chunked(TableFile(file, LABELS, format="jsonl").lines(), rows_max, len):
         columns = _columns([_row(file, number, line) for number, line in zip(numbers, lines, strict=True)])
+        # Parsing every line strictly would be slow, so counting colons settles most chunks first.
         if not _name_each_key_once(lines, columns):
             _check_each(file, numbers, lines)
-        for line in takewhile(lambda _: not unknown.is_over, lines):
+        for line in takewhile(lambda _: not unknown.is_over, lines):  # the first lines alone are decoded twice
             unknown.look(_decode_names(line))
         yield numbers, _listed(columns)
     unknown.say()
@@ -69,14 +70,14 @@ def _columns(rows: Sequence[_Row]) -> Columns:
 
 
 def _check_each(file: Path, numbers: Sequence[int], lines: Sequence[bytes]) -> None:
-    """Refuse the first line in which a key comes twice: the decoder has kept the last value and said nothing."""
+    """Raise UsageError for the first line that repeats a key; the fast decoder has silently kept the last value."""
     for number, line in zip(numbers, lines, strict=True):
         if not _name_each_key_once([line], _columns([_row(file, number, line)])):
             strict_object(file, number, line)
 
 
 def _row(file: Path, number: int, line: bytes) -> _Row:
-    if b"_features." in line:
+    if b"_features." in line:  # the struct knows no columns of single features, such as offer_features.price
         return _nested(file, number, line)
     try:
         return _decode_row(line)
@@ -85,11 +86,13 @@ def _row(file: Path, number: int, line: bytes) -> _Row:
 
 
 def _name_each_key_once(lines: Sequence[bytes], columns: Columns) -> bool:
-    """Prove that no key comes twice; False where it stays open: null values, unknown keys, colons in text.
+    """Return True where colons prove that no key comes twice, outside the features.
 
-    Outside its features a line has a colon for each key, and never fewer colons than fields that were read. So where
-    the sums over all lines agree they agree for each line, and no key is left that could be a second one.
+    Outside its features a line has a colon for each key, and so at least as many colons as fields that were read. If
+    the sums over all lines agree, they agree for each line, and no colon is left for a second key. False proves
+    nothing: null values, unknown keys and colons in text also add colons.
     """
+    # Comparing by identity tells an absent field, which has the default object, from a null in the line.
     sides = [[side for side in columns[name] if side is not _ABSENT] for name in LABELS.sides]
     own = sum(len(lines) - columns[name].count(None) for name in columns if name not in LABELS.sides)
     in_features = sum(b"".join(side).count(b":") for side in sides)
@@ -97,7 +100,7 @@ def _name_each_key_once(lines: Sequence[bytes], columns: Columns) -> bool:
 
 
 def _nested(file: Path, number: int, line: bytes) -> _Row:
-    """Read a row whose features may be columns such as customer_features.age."""
+    """Read a row that may have single features as columns, such as customer_features.age."""
     row = strict_object(file, number, line)
     own = {name: row[name] for name in COLUMNS if name in row}
     for side, columns in plan_of(file, list(row), LABELS, where=f"line {number}").single.items():
@@ -118,10 +121,10 @@ def _listed(columns: Columns) -> dict[str, list[Any]]:
 
 
 def _text_of(text: bytes) -> bytes | None:
-    """Return features as the bytes of a JSON object; they may come as text that holds it."""
+    """Return features as the bytes of a JSON object, None for null; the object may come inside a JSON string."""
     if text[0] == _OBJECT:
         return text
     if text.startswith(b'"'):
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # where its row is read, its place is known
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # the features' parser reports it, with its line
             return msgspec.json.decode(text, type=str).encode()
     return None if text == b"null" else text

@@ -1,6 +1,7 @@
-"""A model as a folder: `model.safetensors` holds both towers' arrays, `manifest.json` all else. No pickles.
+"""A model as a folder: `model.safetensors` has the arrays of both towers, `manifest.json` everything else.
 
-The model id is made from the contents, so a file that was changed or torn is refused when it is read.
+Nothing is pickled, so reading a model runs no code of its author. The model id is a digest of the contents, so a file
+that was changed or torn is refused when it is read.
 """
 
 import os
@@ -28,12 +29,12 @@ _Side = Literal["user_tower", "item_tower"]
 _SIDES: tuple[_Side, _Side] = ("user_tower", "item_tower")
 
 
-# what reading bytes that are no model raises: of numbers in a type that numpy lacks, too
+# What the readers raise for bytes that are not a model, and for arrays whose number type numpy lacks.
 _UNREADABLE = (msgspec.DecodeError, SafetensorError, FileNotFoundError, RecursionError, ValueError, KeyError, TypeError)
 
 
 class _FolderManifest(msgspec.Struct):
-    """What the folder says about itself."""
+    """What `manifest.json` states about the folder."""
 
     format: int
     model_id: str
@@ -42,9 +43,9 @@ class _FolderManifest(msgspec.Struct):
 
 
 def make_room(folder: Path) -> None:
-    """See that a model can be written there, before hours go into it.
+    """Check that a model can be written there, before hours of training go into it.
 
-    Raises UsageError for a folder that has anything else in it, and for a place where nothing can be written.
+    Raises UsageError for a folder that has anything but a model in it, and for a place where nothing can be written.
     """
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and is no model: name a new folder, or an empty one")
@@ -58,13 +59,15 @@ def make_room(folder: Path) -> None:
 
 
 def write_model(folder: Path, model: Model) -> None:
-    """Write the folder whole or not at all; a model that stood there is replaced. Raises as `make_room` does."""
+    """Write the folder whole or not at all, and replace a model that is there already. Raises as `make_room` does."""
     make_room(folder)
     made, replaced = _sibling(folder, "new"), _sibling(folder, "old")
     for leftover in (made, replaced):
         shutil.rmtree(leftover, ignore_errors=True)
     made.mkdir()
     _fill(made, model)
+    # A folder cannot be renamed over another that has files in it, so the old model steps aside first. A kill between
+    # the two renames leaves no model at the place, and both models whole beside it.
     if folder.exists():
         folder.rename(replaced)
     made.rename(folder)
@@ -72,10 +75,10 @@ def write_model(folder: Path, model: Model) -> None:
 
 
 def read_model(folder: Path, *, open_program: OpenProgram | None = None) -> Model:
-    """Read a model whose towers are of any kind.
+    """Read a model whose towers are of any kind; `open_program` opens a tower that is a program.
 
-    Raises UsageError when there is none, BadModel for one that is torn, changed, of another format, or a program that
-    cannot be opened.
+    Raises UsageError when there is no model, BadModel for a model that is torn, changed or of another format, or whose
+    program cannot be opened.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -96,12 +99,13 @@ def read_model(folder: Path, *, open_program: OpenProgram | None = None) -> Mode
 
 
 def _check_size(path: Path, bytes_max: int) -> None:
-    """Refuse a file before memory is taken for it."""
+    """Raise BadModel for a file that is too large, before it takes any memory."""
     if (size := path.stat().st_size) > bytes_max:
         raise BadModel(f"{path} has {size} bytes, at most {bytes_max}")
 
 
 def _tower(manifest: _FolderManifest, arrays: Tensors, side: _Side, open_program: OpenProgram | None) -> Tower:
+    # Both towers share a file, so the name of each array begins with its tower's.
     own = {name.removeprefix(f"{side}."): array for name, array in arrays.items() if name.startswith(f"{side}.")}
     if side not in manifest.towers:
         raise BadModel(f"the model has no {side}")

@@ -1,7 +1,8 @@
-"""MOJOs, H2O's zip archives of models, read without a JVM: `model.ini` is text, `domains/*.txt` have a level a line.
+"""Reads MOJOs, the zip archives in which H2O exports models, without a JVM.
 
-Reads deep learning models that were exported already; H2O decides which of its versions export one. Source: h2o-3,
-ModelMojoReader.java and DeeplearningMojoReader.java.
+`model.ini` is text; each `domains/*.txt` lists the levels of a category, a level a line. Only deep learning models are
+read; which versions of H2O can export them is for H2O to decide. Source: h2o-3, ModelMojoReader.java and
+DeeplearningMojoReader.java.
 """
 
 import json
@@ -24,7 +25,7 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 def read_mojo(path: Path) -> H2oNetwork:
-    """Read a MOJO. Raises UsageError for a file that is none, BadModel for a model that cannot be reproduced."""
+    """Read a MOJO. Raises UsageError for a file that is not a MOJO, BadModel for a model that cannot be reproduced."""
     if not path.is_file():
         raise UsageError(f"{path} is not a file: a MOJO is a zip archive")
     try:
@@ -37,7 +38,7 @@ def read_mojo(path: Path) -> H2oNetwork:
         raise UsageError(f"{path} is not a MOJO: {error}") from error
     except KeyError as error:
         raise BadModel(f"the MOJO {path} lacks {error.args[0]!r}") from error
-    except (ValueError, IndexError, OverflowError, RecursionError) as error:  # of numbers, or of text that is not UTF-8
+    except (ValueError, IndexError, OverflowError, RecursionError) as error:  # bad numbers, or text that is not UTF-8
         raise BadModel(f"the MOJO {path} cannot be read: {error}") from error
 
 
@@ -47,13 +48,13 @@ class _Ini:
 
     values: dict[str, str]
     columns: list[str]
-    domains: dict[int, tuple[int, str]]  # by column: the number of levels, and the file
+    domains: dict[int, tuple[int, str]]  # by column: the number of levels, and their file
 
 
 def _ini(text: str) -> _Ini:
     sections: dict[str, list[str]] = {"info": [], "columns": [], "domains": []}
     current = sections["info"]
-    for line in text.split("\n"):
+    for line in text.split("\n"):  # splitlines would also split at separators that a column's name may contain
         stripped = line.strip()
         if stripped in ("[info]", "[columns]", "[domains]"):
             current = sections[stripped[1:-1]]
@@ -77,7 +78,7 @@ def _check_kind(values: Mapping[str, str]) -> None:
 
 
 def _levels(archive: zipfile.ZipFile, ini: _Ini) -> list[tuple[str, ...]]:
-    """Return each category's levels; the response's are left alone."""
+    """Return the levels of each category; the levels of the response are not needed."""
     escaped = ini.values.get("escape_domain_values") == "true"
     levels_of = []
     for column in range(int(ini.values["cats"])):
@@ -93,7 +94,7 @@ def _network(ini: _Ini, levels: Sequence[tuple[str, ...]]) -> H2oNetwork:
     values = ini.values
     cats, nums = int(values["cats"]), int(values["nums"])
     sizes = [int(one) for one in _array(values["neural_network_sizes"])]
-    hidden = range(len(sizes) - 2)  # without inputs and output
+    hidden = range(len(sizes) - 2)  # the sizes also count the input and the output layer
     biases = [np.array(_array(values[f"bias_layer{layer}"])) for layer in hidden]
     return H2oNetwork(
         categories=tuple(H2oCategory(name, own) for name, own in zip(ini.columns[:cats], levels, strict=True)),
@@ -114,17 +115,18 @@ def _network(ini: _Ini, levels: Sequence[tuple[str, ...]]) -> H2oNetwork:
 
 
 def _matrix(text: str, rows: int) -> Floats:
-    flat = np.array(_array(text), np.float32).astype(np.float64)  # H2O's weights are float32
+    # Java prints the shortest decimal of a float32, so only rounding to float32 gives back H2O's exact weight.
+    flat = np.array(_array(text), np.float32).astype(np.float64)
     if not rows or len(flat) % rows:
         raise BadModel(f"{len(flat)} weights do not make {rows} rows")
     return flat.reshape(rows, -1)
 
 
 def _array(text: str) -> list[float]:
-    """Read `[1.0, 2.0]`, as Java prints it; `null` is empty."""
+    """Read an array such as `[1.0, 2.0]`, as Java prints it; `null` is an empty array. Raises BadModel for others."""
     if text == "null":
         return []
-    found = json.loads(text)  # NaN and Infinity are read, and refused with the network
+    found = json.loads(text)  # also reads NaN and Infinity, which H2oNetwork refuses
     if not isinstance(found, list):
         raise BadModel(f"expected numbers in brackets, got {text[:40]!r}")
     return [float(one) for one in found]
@@ -139,4 +141,5 @@ def _text(archive: zipfile.ZipFile, name: str) -> str:
 
 
 def _unescaped(level: str) -> str:
+    # A single pass: two replacements in turn would take the second half of an escaped backslash for an escape.
     return _ESCAPED.sub(lambda found: "\n" if found[1] == "n" else found[1], level)

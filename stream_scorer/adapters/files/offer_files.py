@@ -1,4 +1,4 @@
-"""A catalog, and a policy over it, from the tables that people have."""
+"""A catalog, and a policy over its offers, from users' tables."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,9 +19,10 @@ _OFFER = TypeAdapter(Offer)
 
 
 def read_offers(path: Path) -> list[Offer]:
-    """Read a catalog.
+    """Read a catalog, in the order of the file.
 
-    Raises UsageError, with file, row, column and value, for the first row that is no offer, and for an id twice.
+    Raises UsageError for a file without offers, and with file, row, column and value for the first row that is not an
+    offer or repeats an id.
     """
     table = TableFile(path, OFFERS)
     numbered = [(number, _offer(path, f"{table.unit} {number}", row)) for number, row in table.rows()]
@@ -46,10 +47,10 @@ def _offer(path: Path, place: str, row: Message) -> Offer:
 
 
 def offers_or_refusals(path: Path) -> Iterator[tuple[int, Offer | UsageError]]:
-    """Return each row's number with its offer, or with why it is none.
+    """Yield each row's number, with its offer or with the reason why it is not an offer.
 
-    Raises UsageError for a file that is not there or of no known format, and while rows are read for one that is no
-    table.
+    Raises UsageError at once for a file that does not exist or has no known format, and while rows are read for a file
+    that is not a table.
     """
     return _judged_rows(path, TableFile(path, OFFERS))
 
@@ -74,7 +75,7 @@ def _offer_or_refusal(path: Path, place: str, row: Message) -> Offer | UsageErro
 
 
 class _Choice(msgspec.Struct):
-    """A row of a policy's table."""
+    """A row of a policy's table: the probability that the offer is shown at this rank, counted from 1."""
 
     offer_id: str
     rank: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX)]
@@ -84,9 +85,11 @@ class _Choice(msgspec.Struct):
 def read_policy(path: Path, offers: Sequence[Offer]) -> dict[int, "np.ndarray[Any, np.dtype[np.float64]]"]:
     """Read a policy that ignores the customer: JSON lines of offer_id, rank (from 1) and probability.
 
-    An offer that is left out at a rank is never shown there.
+    Returns, by rank, the probabilities (N,) in the order of `offers`. An offer that a rank leaves out is never shown
+    there.
 
-    Raises UsageError for a line that is no such row, and where a rank's probabilities do not sum to 1.
+    Raises UsageError for a line that is not such a row or names an unknown offer, and for a rank with a negative
+    probability or whose probabilities do not sum to 1.
     """
     places = {offer.offer_id: place for place, offer in enumerate(offers)}
     table: dict[int, np.ndarray[Any, np.dtype[np.float64]]] = {}

@@ -1,7 +1,8 @@
 """The Open Bandit Dataset as events: https://research.zozo.com/data.html (Saito et al., arXiv:2008.07146).
 
-A row of the log is one shown position. It has neither customer nor slate: the tuple of the four user features stands
-for the customer, and each row is a request of its own, that asks for every offer. A click accepts the row's item.
+A row of the log is a single shown position, without a customer or a slate. So the tuple of the four user features
+stands for the customer, and each row becomes a request of its own that asks for every offer. A click accepts the row's
+item.
 """
 
 import csv
@@ -29,21 +30,21 @@ from stream_scorer.errors import UsageError
 _CONTEXT = "item_context.csv"
 _CUSTOMER = tuple(f"user_feature_{place}" for place in range(4))
 _AFFINITY = "user-item_affinity_"
-_ANSWER_MS = 1_000
+_ANSWER_MS = 1_000  # the log states no time of a click, so every answer comes this long after its request
 
 Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBandit:
-    """One campaign's log and its offers."""
+    """The log of a campaign, and the file of its offers."""
 
     log: Path
     context: Path
 
     @classmethod
     def at(cls, folder: Path) -> "OpenBandit":
-        """Find the two files of a campaign. Raises UsageError."""
+        """Locate the two files of a campaign. Raises UsageError unless the folder has the offers and a single log."""
         context = folder / _CONTEXT
         logs = [path for path in sorted(folder.glob("*.csv")) if path != context]
         if not context.is_file() or len(logs) != 1:
@@ -52,11 +53,11 @@ class OpenBandit:
         return cls(logs[0], context)
 
     def offers(self) -> list[Offer]:
-        """Return the items."""
+        """Return the data set's items as offers. Raises UsageError, with the line, for a bad row."""
         return list(_each(self.context, _offer))
 
     def events(self) -> Iterator[tuple[CustomerRequest, Acceptance | None]]:
-        """Yield a request per row, in the log's order, and the acceptance where the row was clicked."""
+        """Yield a request for each row, in the order of the log, with an acceptance where the row was clicked."""
         limit = len(self.offers())
 
         def event(row: Mapping[str, str]) -> tuple[CustomerRequest, Acceptance | None]:
@@ -66,7 +67,7 @@ class OpenBandit:
         return _each(self.log, event)
 
     def examples(self) -> Iterator[LabelledExample]:
-        """Yield each row as it was logged: the item shown, its place, and the probability that it was shown there."""
+        """Yield each row as it was logged: the item shown, its position, and the propensity of showing it there."""
         offers = {offer.offer_id: offer for offer in self.offers()}
 
         def example(row: Mapping[str, str]) -> LabelledExample:
@@ -77,7 +78,7 @@ class OpenBandit:
 
 
 def _each(path: Path, made: Callable[[Mapping[str, str]], Made]) -> Iterator[Made]:
-    """Yield what is made of each row. Raises UsageError, with the line, for one that is not as the data set's are."""
+    """Yield what `made` returns for each row. Raises UsageError, with the line, for a row unlike the data set's."""
     with path.open(encoding="utf-8", newline="") as lines:
         rows = csv.DictReader(lines, strict=True)
         try:
@@ -85,7 +86,7 @@ def _each(path: Path, made: Callable[[Mapping[str, str]], Made]) -> Iterator[Mad
                 if None in row or None in row.values():  # cells beyond the header, or too few
                     raise ValueError("the row has another number of cells than the header")  # noqa: TRY301
                 yield made(row)
-        except KeyError as error:
+        except KeyError as error:  # a column that the file lacks, or an item that is not among the offers
             raise UsageError(
                 f"{path}, line {rows.line_num}: {error} is not there, as a column or as an item"
             ) from error
@@ -109,6 +110,7 @@ def _request(row: Mapping[str, str], *, prefix: str, limit: int) -> CustomerRequ
     customer = {name: row[name] for name in _CUSTOMER}
     affinities = {name: _number(value) for name, value in row.items() if name.startswith(_AFFINITY)}
     return CustomerRequest(
+        # The column without a name numbers the rows of its log, so the campaign's folder makes the id unique.
         request_id=RequestId(f"{prefix}-{row['']}"),
         customer_id=CustomerId(xxh3_64_hexdigest("|".join(customer.values()).encode())),
         event_time_ms=int(datetime.fromisoformat(row["timestamp"]).timestamp() * 1000),
@@ -135,7 +137,7 @@ def _example(request: CustomerRequest, offer: Offer, row: Mapping[str, str]) -> 
         release_id=None,
         request_time_ms=request.event_time_ms,
         label_time_ms=request.event_time_ms + _ANSWER_MS,
-        exposure="shown",  # the log says of each row whether it was clicked: nothing is assumed
+        exposure="shown",  # the log states for each row whether it was clicked
     )
 
 

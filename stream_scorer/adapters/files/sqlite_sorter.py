@@ -1,4 +1,4 @@
-"""Sorting on disk with the standard library's SQLite."""
+"""Sorts on disk, with the SQLite of the standard library."""
 
 import sqlite3
 import tempfile
@@ -7,6 +7,8 @@ from itertools import groupby
 from pathlib import Path
 
 CACHE_KIB = 16_384
+# The file is thrown away with the process, so nothing in it has to survive a crash. SQLite reads a negative cache_size
+# as KiB.
 _NO_SAFETY = (
     "journal_mode = OFF",
     "synchronous = OFF",
@@ -17,10 +19,10 @@ _NO_SAFETY = (
 
 
 class SqliteSorter:
-    """See Sorter. Holds at most about 16 MiB in memory; the file goes when it is closed."""
+    """See Sorter. It takes at most about 16 MiB of memory, and closing it removes its file."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Sort in this folder, else in the system's for temporary files."""
+        """Sort in this folder, or else in the system's folder for temporary files."""
         self._folder = tempfile.TemporaryDirectory(prefix="stream-scorer-sort-", dir=folder)
         self._rows = sqlite3.connect(Path(self._folder.name) / "rows", isolation_level=None)
         for pragma in _NO_SAFETY:
@@ -29,7 +31,7 @@ class SqliteSorter:
 
     def add(self, rows: Iterable[tuple[str, int, bytes]]) -> None:
         """See Sorter.add."""
-        self._rows.execute("BEGIN")
+        self._rows.execute("BEGIN")  # otherwise each row would be a transaction of its own, and slow
         self._rows.executemany("INSERT INTO rows VALUES (?, ?, ?)", rows)
         self._rows.execute("COMMIT")
 

@@ -17,7 +17,8 @@ from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.towers.given_vectors import VECTOR, GivenVectors
 from stream_scorer.errors import BadModel, UsageError
 
-# MemoryError: an array's head may claim any shape, and numpy takes its memory before it reads
+# What a damaged archive makes zipfile and numpy raise. MemoryError is among them, since an array's header may claim any
+# shape, and numpy allocates it before it reads the numbers.
 _TORN = (
     KeyError,
     ValueError,
@@ -32,7 +33,11 @@ _TORN = (
 
 
 def read_vectors(path: Path, id_column: str) -> GivenVectors:
-    """Read a file of vectors. Raises UsageError, with file, row and reason, for what are none."""
+    """Read a file of vectors (n, p), whose ids a table has in `id_column`.
+
+    Raises UsageError, with file, row and reason, for a file that does not exist or is damaged, and for vectors that are
+    null, not numbers, of several lengths, zero or not finite, or whose id repeats.
+    """
     if not path.is_file():
         raise UsageError(f"{path} is not a file of vectors")
     try:
@@ -63,7 +68,7 @@ def _npz(path: Path) -> GivenVectors:
     try:
         with zipfile.ZipFile(path) as archive:
             check_archive(path, archive)
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(path, allow_pickle=False) as arrays:  # a pickle could run code of whoever made the file
             ids, vectors = arrays["ids"].tolist(), np.asarray(arrays["vectors"])
         return GivenVectors(tuple(ID.convert(each) for each in ids), _floats(vectors))
     except Misfit as misfit:
