@@ -1,1 +1,1 @@
-"""Releases: towers and offer vectors under one id, what refuses one, and changes of its offers."""
+"""Releases: towers and offer vectors under a shared id, the gate that refuses them, and changes of their offers."""

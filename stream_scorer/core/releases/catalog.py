@@ -1,4 +1,4 @@
-"""The catalog: all offers of one release, as columns.
+"""The catalog: all offers of a release, as columns.
 
 A row is an offer. Rows are sorted by offer id (by code point, which is also the order of the UTF-8 bytes), so that of
 two offers with the same score the lower row has the lower id.
@@ -24,14 +24,14 @@ Made = TypeVar("Made")
 
 ALWAYS_MS, NEVER_MS = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
-LENGTH_MAX = 1.001  # a zero vector may stay zero, none may be longer than rounding makes it
+LENGTH_MAX = 1.001  # rounding may make a normalised vector slightly longer than 1; a zero vector stays zero
 
 _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """Offers as columns of N rows; make one with `of`, `from_columns` or `with_changes`."""
+    """Offers as columns of N rows. Made by `of`, `from_columns` and `with_changes`, which sort and check them."""
 
     release_id: ReleaseId
     offer_ids: list[OfferId]
@@ -41,7 +41,7 @@ class Catalog:
     valid_from_ms: Millis  # (N,), inclusive, ALWAYS_MS where open
     valid_until_ms: Millis  # (N,), exclusive, NEVER_MS where open
     index: dict[OfferId, int]  # offer id -> row
-    derived: dict[object, object] = field(default_factory=dict, repr=False)  # what `once` has made
+    derived: dict[object, object] = field(default_factory=dict, repr=False)  # results of `once`, by function
 
     def __len__(self) -> int:
         """Return N."""
@@ -53,22 +53,22 @@ class Catalog:
         return int(self.vectors.shape[1])
 
     def once(self, make: Callable[["Catalog"], Made]) -> Made:
-        """Return what `make` makes of this catalog, made on first use and kept with it.
+        """Return `make(self)`, which is called on first use and whose result is kept with the catalog.
 
-        Two threads may both make it, no harm done.
+        Two threads may both call it, which does no harm: the results are equal.
         """
         if make not in self.derived:
             self.derived[make] = make(self)
         return cast("Made", self.derived[make])
 
     def make_ready_like(self, other: "Catalog") -> None:
-        """Make now what the other one had to make, so that nobody waits for it once this takes the other's place."""
+        """Make now what the other catalog has made with `once`, so that nobody waits once this catalog replaces it."""
         for make in list(other.derived):
             self.once(cast("Callable[[Catalog], object]", make))
 
     @classmethod
     def of(cls, release_id: ReleaseId, offers: Sequence[Offer], vectors: Vectors) -> "Catalog":
-        """Make a catalog of offers and their vectors, (N, p) in the offers' order."""
+        """Return the catalog of offers and their vectors, (N, p) in the offers' order. See from_columns for errors."""
         return cls.from_columns(
             release_id,
             offer_ids=[OfferId(offer.offer_id) for offer in offers],
@@ -91,7 +91,11 @@ class Catalog:
         valid_from_ms: Millis,
         valid_until_ms: Millis,
     ) -> "Catalog":
-        """Make a catalog of columns in any common order. Raises BadModel when they do not fit each other."""
+        """Return the catalog of these columns, whose rows may be in any order, the same in all.
+
+        Raises BadModel for columns of unequal length, repeated ids, and vectors that are longer than 1 or not finite.
+        """
+        # usually sorted already: then nothing needs a copy
         order = sorted(range(len(offer_ids)), key=offer_ids.__getitem__)
         if order != list(range(len(order))):
             offer_ids = [offer_ids[row] for row in order]
@@ -104,9 +108,9 @@ class Catalog:
         return cls(release_id, offer_ids, vectors, fragments, active, valid_from_ms, valid_until_ms, index)
 
     def with_changes(self, changes: Sequence[OfferChange]) -> "Catalog":
-        """Return a catalog in which the offers are as the changes say; of several for one offer the last counts.
+        """Return a catalog with the changes applied; of several changes of an offer the last counts.
 
-        Raises BadModel for a vector of another length.
+        Raises BadModel for a vector of another length than the catalog's.
         """
         last = {change.offer_id: change for change in changes}
         stated = [(change.offer, change.vector) for change in last.values() if change.offer is not None]
@@ -117,7 +121,7 @@ class Catalog:
         return self.merged(Catalog.of(self.release_id, [offer for offer, _ in stated], vectors), withdrawn=withdrawn)
 
     def merged(self, stated: "Catalog", *, withdrawn: Sequence[OfferId]) -> "Catalog":
-        """Return a catalog in which the stated offers replace those with their ids, and the withdrawn are gone."""
+        """Return a catalog without the withdrawn offers, and with the stated offers added or replacing their ids'."""
         gone = [self.index[offer_id] for offer_id in withdrawn if offer_id in self.index]
         restated = [self.index[offer_id] for offer_id in stated.offer_ids if offer_id in self.index]
         if not gone and len(restated) == len(stated):
@@ -136,7 +140,7 @@ class Catalog:
         )
 
     def _restated(self, stated: "Catalog", rows: Sequence[int]) -> "Catalog":
-        """Return a catalog of the same ids, which it shares: the usual change, and much the cheapest."""
+        """Return a catalog of the same ids, which it shares with this: by far the cheapest change, and the usual."""
         fragments = self.fragments.copy()
         for row, fragment in zip(rows, stated.fragments, strict=True):
             fragments[row] = fragment
@@ -165,7 +169,7 @@ def _check(
     if counts != {rows} or vectors.ndim != 2:
         raise BadModel(f"{rows} offers need as many vectors, features and flags, got {sorted(counts)}")
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    wrong = ~(lengths <= LENGTH_MAX)
+    wrong = ~(lengths <= LENGTH_MAX)  # not `>`, which is false for NaN
     if wrong.any():
         raise BadModel(
             f"offer vectors must be L2-normalised: {np.count_nonzero(wrong)} of {rows} are not finite or "

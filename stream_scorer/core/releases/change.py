@@ -1,4 +1,4 @@
-"""A change of one offer within a release."""
+"""A change of an offer within a release."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from stream_scorer.core.messages import Offer, OfferId
 
 @dataclass(frozen=True, slots=True)
 class OfferChange:
-    """One offer as it is from now on, with its vector (p,) float32; offer None withdraws it.
+    """An offer as it is from now on, with its vector, the bytes of (p,) float32; an `offer` of None withdraws it.
 
-    `source` (partition, offset) of the offers topic orders the changes of one offer.
+    `source` is the partition and offset of the record in the offers topic, by which an offer's changes are ordered.
     """
 
     offer_id: OfferId

@@ -1,4 +1,4 @@
-"""What keeps bad vectors from serving: the faults that publish refuses, and the check of what was written."""
+"""The gate, which keeps bad vectors from serving: the faults that publish refuses, and the check of what it wrote."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,15 +20,15 @@ VECTOR_TOLERANCE = 1e-6  # a float32's rounding; the towers compute in float64
 NORM_TOLERANCE = 1e-3
 PARITY_MAX = 1e-5
 GOLDEN_MAX = 1e-9
-JUDGED_CUSTOMERS_MIN = 50  # the standard error of fewer is above 0.05: it would be luck that judges
+JUDGED_CUSTOMERS_MIN = 50  # with fewer, the standard error is above 0.05, and luck would decide
 MISSING_SHARE_MAX = 0.5
-SURE_ERRORS = 2.0  # unless the difference is so many standard errors
+SURE_ERRORS = 2.0  # with fewer customers, only a difference of so many standard errors counts
 COLLAPSED_COSINE = 0.9999  # mean cosine of an offer with the offers' mean direction
 _NAMED_MAX = 3
 
 
 def check_model(model: Model) -> None:
-    """Refuse, whatever is forced, towers that do not share a space. Raises BadModel."""
+    """Raise BadModel for towers whose vectors differ in length: no fault that publish could be forced to overlook."""
     if model.user_tower.dim != model.item_tower.dim:
         raise BadModel(f"the user tower gives {model.user_tower.dim} numbers, the item tower {model.item_tower.dim}")
 
@@ -36,11 +36,10 @@ def check_model(model: Model) -> None:
 def faults_of(
     model: Model, catalog: Catalog, errors: Sequence[RowError], coverage: FeatureCoverage | None = None
 ) -> list[str]:
-    """Say what speaks against serving this, and by how much; an empty list: nothing.
+    """Return what speaks against serving this release, and by how much; an empty list where nothing does.
 
-    Non-finite vectors never make a catalog.
-
-    `coverage` is that of the offers by the item tower; None: it is not known.
+    Vectors that are not finite do not get here, since no catalog takes them. `coverage` says which features of the item
+    tower the offers have; None: not known. Raises BadModel for facts of the model that cannot be read.
     """
     return [
         *_offer_faults(catalog, errors),
@@ -51,9 +50,9 @@ def faults_of(
 
 
 def _faults_of_facts(model: Model) -> list[str]:
-    """Judge by what training left beside the towers.
+    """Judge by the facts that training wrote beside the towers.
 
-    Raises BadModel for facts of another form, which nothing else holds to one.
+    Raises BadModel for facts of another form than expected: nothing else checks their form.
     """
     try:
         return [*_parity_faults(model.facts), *_golden_faults(model), *_quality_faults(model.facts)]
@@ -62,7 +61,7 @@ def _faults_of_facts(model: Model) -> list[str]:
 
 
 def missing_offers(serving: Sequence[str], next_ids: Sequence[str]) -> list[str]:
-    """Refuse a release that lacks more than half of the offers that serve now: the catalog may have been cut off."""
+    """Return a fault if more than half of the offers that serve now are missing: the catalog may have been cut off."""
     kept = set(next_ids)
     missing = [offer_id for offer_id in serving if offer_id not in kept]
     if len(missing) <= MISSING_SHARE_MAX * len(serving):
@@ -73,9 +72,9 @@ def missing_offers(serving: Sequence[str], next_ids: Sequence[str]) -> list[str]
 
 
 def verify(catalog: Catalog, item_tower: Tower) -> None:
-    """Check stored vectors: of length 1, and a sample equal to what the item tower makes of the stored features.
+    """Check that stored vectors have length 1 or are zero, and that a sample is what the item tower gives.
 
-    Raises ReleaseError.
+    The item tower embeds the stored features. Raises ReleaseError where a vector fails either check.
     """
     lengths = np.linalg.norm(catalog.vectors, axis=1)
     wrong = np.flatnonzero((np.abs(lengths - 1) > NORM_TOLERANCE) & (lengths > 0))
@@ -83,6 +82,7 @@ def verify(catalog: Catalog, item_tower: Tower) -> None:
         raise ReleaseError(
             f"{wrong.size} of {len(catalog)} stored vectors are not of length 1: {_named(catalog, wrong)}"
         )
+    # evenly spaced rather than random: the same release always passes or always fails
     rows = np.unique(np.linspace(0, len(catalog) - 1, min(len(catalog), SAMPLE_OFFERS)).astype(int))
     features = [msgspec.json.decode(catalog.fragments[row], type=dict[str, Any]) for row in rows]
     made = item_tower.embed(features, [catalog.offer_ids[row] for row in rows]).vectors
@@ -123,7 +123,9 @@ def _vector_faults(catalog: Catalog) -> list[str]:
     zero = np.flatnonzero(~vectors.any(axis=1))
     if zero.size:
         return [f"{zero.size} of {len(catalog)} offer vectors are zero: {_named(catalog, zero)}"]
+    # the length of the mean of unit vectors is their mean cosine with the direction of that mean
     cosine = float(np.linalg.norm(vectors.mean(axis=0, dtype=np.float64))) if len(catalog) else 0.0
+    # offers with equal features rightly have equal vectors
     if cosine > COLLAPSED_COSINE and len(set(catalog.fragments)) > 1:
         return [
             (
@@ -142,14 +144,14 @@ def _parity_faults(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _golden_faults(model: Model) -> list[str]:
-    """Compare with what the engine that trained the towers gave for golden rows, where it left them."""
+    """Compare the towers with the outputs on golden rows that the engine which trained them left, if it left any."""
     golden: Mapping[str, Any] = model.facts.get("golden") or {}  # type: ignore[assignment]
     faults = []
     for name, tower in (("user_tower", model.user_tower), ("item_tower", model.item_tower)):
         if rows := golden.get(name):
             made = tower.outputs(tower.spec.encode(rows["features"], rows["ids"]))
             difference = float(np.abs(made - np.array(rows["outputs"])).max())
-            if not difference <= GOLDEN_MAX:
+            if not difference <= GOLDEN_MAX:  # not `>`, which is false for NaN
                 faults.append(
                     f"the {name} differs by up to {difference:.2g} on golden rows from the engine's own, "
                     f"at most {GOLDEN_MAX}"
@@ -158,9 +160,9 @@ def _golden_faults(model: Model) -> list[str]:
 
 
 def _quality_faults(facts: Mapping[str, Any]) -> list[str]:
-    """Compare with popularity on the rows that training held out.
+    """Compare the model with popularity on held-out rows.
 
-    Few customers speak only where it is surely no luck.
+    With few customers, it is a fault only where the difference is too large for bad luck.
     """
     ours, popular = facts.get("held_out_auc") or {}, facts.get("popularity_auc") or {}
     mine, its = ours.get("within_customer"), popular.get("within_customer")
@@ -174,7 +176,7 @@ def _quality_faults(facts: Mapping[str, Any]) -> list[str]:
 
 
 def caution_of(facts: Mapping[str, Any]) -> str | None:
-    """Say where the gate could not compare with popularity; None where it could."""
+    """Return why the comparison with popularity means little; None where there were customers enough."""
     customers = figures_of(facts).customers or 0
     if customers >= JUDGED_CUSTOMERS_MIN:
         return None
@@ -185,9 +187,9 @@ def caution_of(facts: Mapping[str, Any]) -> str | None:
 
 
 def _error_of(*judged: Mapping[str, Any]) -> float:
-    """Return the standard error of a difference, as if it were of unrelated samples, which is too much.
+    """Return the standard error of the difference, infinite where it is not known.
 
-    Infinite where unknown.
+    It is computed as for independent samples. Both are of the same rows, so the true error is smaller.
     """
     errors = [math.inf if one.get("standard_error") is None else float(one["standard_error"]) for one in judged]
     return math.hypot(*errors)

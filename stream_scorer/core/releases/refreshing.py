@@ -1,7 +1,7 @@
-"""What the records of the offers topic change in a release: only what differs from what it holds.
+"""Works out what the records of the offers topic change in a release: only offers that differ from the release's.
 
-The result does not depend on batching: of several records for one offer the last that can be embedded counts, in one
-batch or in two.
+The result does not depend on batching: of several records of an offer, the last that can be embedded counts, whether
+they come in a single batch or in several.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,18 @@ from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.core.wire.codec import decode_all, encode
 
-Fingerprints = Mapping[OfferId, int]  # of every offer that is held; an absent one is withdrawn, or was never there
+Fingerprints = Mapping[OfferId, int]  # of every offer in the release; an absent offer is withdrawn, or was never there
 
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The changes of a batch, at most one for an offer, what could not be read or embedded, and the features stated."""
+    """What a batch gives.
+
+    `changes` are at most one for an offer, `dead_letters` the records that could not be read or embedded;
+    `coverage` says which features of the item tower the offers state.
+    """
 
     changes: list[OfferChange]
     dead_letters: list[DeadLetter]
@@ -35,7 +39,7 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True)
 class _OfferRecord:
-    """What a record says: an offer, or that it is withdrawn."""
+    """What a record states: an offer, or that it is withdrawn."""
 
     offer_id: OfferId
     offer: Offer | None
@@ -47,14 +51,14 @@ class _OfferRecord:
 
 
 def fingerprints_of(catalog: Catalog) -> dict[OfferId, int]:
-    """Return a fingerprint of everything that the catalog says of each offer, its vector aside."""
+    """Return, for each offer, a fingerprint of everything that the catalog says about it except its vector."""
     bounds = zip(catalog.active.tolist(), catalog.valid_from_ms.tolist(), catalog.valid_until_ms.tolist(), strict=True)
     rows = zip(catalog.offer_ids, catalog.fragments, bounds, strict=True)
     return {offer_id: _fingerprint(fragment, *bound) for offer_id, fragment, bound in rows}
 
 
 def fingerprint_of(offer: Offer | None) -> int | None:
-    """Return what `fingerprints_of` returns for the offer in a catalog; None for one that is withdrawn."""
+    """Return the fingerprint that `fingerprints_of` gives for the offer in a catalog; None for a withdrawn offer."""
     if offer is None:
         return None
     start_ms = ALWAYS_MS if offer.valid_from_ms is None else offer.valid_from_ms
@@ -63,12 +67,17 @@ def fingerprint_of(offer: Offer | None) -> int | None:
 
 
 def refresh(records: Sequence[Record], held: Fingerprints, item_tower: Tower) -> Refreshed:
-    """Return what the records, in order, change in a release that holds `held` and whose vectors `item_tower` makes."""
+    """Return what the records, in order, change in a release.
+
+    `held` are the fingerprints of the release's offers, and `item_tower` made their vectors.
+    """
     stated, unread = _read(records)  # offers and withdrawals
+    # only what differs is embedded, since embedding takes nearly all of the time
     vectors, unfit, coverage = _embed(
         [one for one in stated if _differs(one, held)], item_tower
     )  # source -> (p,) float32
     lost = {(letter.record.partition, letter.record.offset) for letter in unfit}
+    # a record that cannot be embedded must not hide an earlier record of the same offer that can be
     last = {one.offer_id: one for one in stated if one.source not in lost}
     owed = [one for one in last.values() if _differs(one, held)]
     changes = [OfferChange(one.offer_id, one.offer, vectors.get(one.source, b""), one.source) for one in owed]
@@ -80,7 +89,7 @@ def _differs(stated: _OfferRecord, held: Fingerprints) -> bool:
 
 
 def _read(records: Sequence[Record]) -> tuple[list[_OfferRecord], list[DeadLetter]]:
-    """Read offers and tombstones, in the records' order."""
+    """Read offers and tombstones, which are records without a value, in the records' order."""
     dead_letters: list[DeadLetter] = []
     stated: list[_OfferRecord] = []
     decoded = decode_all([record for record in records if record.value is not None], Offer)
@@ -94,7 +103,7 @@ def _read(records: Sequence[Record]) -> tuple[list[_OfferRecord], list[DeadLette
 
 
 def _keyed(record: Record, offer: Offer | None) -> _OfferRecord | DeadLetter:
-    """Hold the key to the contract: by it the topic is partitioned and compacted, so it must be the offer's id."""
+    """Return a dead letter for a key that is not the offer's id: the topic is partitioned and compacted by the key."""
     try:
         offer_id = OfferId(_ID.validate_python((record.key or b"").decode()))
     except (UnicodeDecodeError, ValidationError):

@@ -1,4 +1,4 @@
-"""A release: one user tower and the offer vectors made by its own item tower, under one content-derived id."""
+"""A release: a user tower, and the offer vectors that the item tower beside it made, under an id of the content."""
 
 import hashlib
 import math
@@ -14,9 +14,9 @@ from stream_scorer.core.towers.tower import Tower
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a ranker holds.
+    """What a ranker serves from.
 
-    `mark` tells how far the offers' changes are in it, `forced` which faults publish was told to overlook.
+    `mark` says up to which change of its offers it goes; `forced` are the faults that publish was forced to overlook.
     """
 
     release_id: ReleaseId
@@ -29,7 +29,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class GateFigures:
-    """The gate's figures: AUC within customer of model and popularity, and the number of customers; None: unknown."""
+    """The gate's figures: AUC within customer of model and popularity, and the number of customers. None: unknown."""
 
     auc: float | None = None
     popularity_auc: float | None = None
@@ -38,10 +38,11 @@ class GateFigures:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseInfo:
-    """A line about a stored release.
+    """What a list of stored releases says about a release.
 
-    `place` is its place in the history of what was current: 0 serves, 1 is what a rollback goes back to, None never
-    served or is forgotten. `fault` says why it cannot be read; most else is unknown then.
+    `place` is its place in the history of current releases: 0 serves, a rollback goes back to 1, and None has never
+    served or has left the history. `forced` are the faults that publish was forced to overlook. `fault` says why the
+    release cannot be read; most other fields are then unknown.
     """
 
     release_id: ReleaseId
@@ -56,7 +57,7 @@ class ReleaseInfo:
 
 
 def figures_of(facts: Mapping[str, object]) -> GateFigures:
-    """Return what a model's facts say of its quality; what they say in another form counts as unknown."""
+    """Return what a model's facts say about its quality; a fact of another form counts as unknown."""
     ours, popular = (facts.get(name) for name in ("held_out_auc", "popularity_auc"))
     customers = _number(ours, "customers")
     return GateFigures(
@@ -72,9 +73,10 @@ def _number(judged: object, name: str) -> float | None:
 
 
 def release_id_of(model_id: str, catalog: Catalog) -> ReleaseId:
-    """Return `r-` and 16 hex digits made from the towers' digest and everything that the catalog says of its offers."""
+    """Return `r-` and 16 hex digits made from the towers' digest and all that the catalog says about its offers."""
     digest = hashlib.sha256(model_id.encode())
     for texts in ([offer_id.encode() for offer_id in catalog.offer_ids], catalog.fragments):
+        # the lengths come first, so that texts divided elsewhere cannot give the same bytes
         digest.update(np.array([len(texts), *map(len, texts)], np.int64).data)
         digest.update(b"".join(texts))
     for column in (catalog.vectors, catalog.active, catalog.valid_from_ms, catalog.valid_until_ms):

@@ -1,4 +1,4 @@
-"""What a catalog's times look like: a catalog that has ended as a whole, or whose times are seconds, ranks nothing."""
+"""Cautions about the times in a catalog: if all offers have ended, or times are in seconds, nothing can be ranked."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from stream_scorer.core.messages import SECONDS_FROM, SECONDS_TO, Offer
 
 
 def validity_cautions(offers: Sequence[Offer], now_ms: int) -> list[str]:
-    """Say that no offer can be ranked now, and that times look like seconds; an empty list where neither is so."""
+    """Return cautions that no offer can be ranked now and that times look like seconds; an empty list if neither."""
     cautions = []
     ended = sum(offer.valid_until_ms is not None and offer.valid_until_ms <= now_ms for offer in offers)
     begins = sum(offer.valid_from_ms is not None and offer.valid_from_ms > now_ms for offer in offers)
