@@ -1,6 +1,6 @@
-"""Exports trained modules to a model that serves, and checks the numpy towers against torch.
+"""Exports trained modules as a model that can serve, and checks the numpy towers against torch.
 
-Table rows that training never touched are filled with the mean of their slot.
+Table rows that no example used are filled with the mean of the used rows of their slot.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,10 @@ _REMEDY = "more rows with both labels, features that vary, or another --objectiv
 def export(
     fitted: Fitted, customers: EncodedSide, offers: EncodedSide, catalog: EncodedSide, facts: Mapping[str, object]
 ) -> Model:
-    """Return the model. Raises BadModel when numpy and torch differ, or a tower is dead or collapsed."""
+    """Return the model with its `facts`, to which the largest difference between numpy and torch is added.
+
+    Raises BadModel when that difference is above PARITY_MAX, or when a tower is dead or has collapsed.
+    """
     fitted.user.cpu()
     fitted.item.cpu()
     for module, seen in ((fitted.user, (customers,)), (fitted.item, (offers, catalog))):
@@ -40,6 +43,7 @@ def export(
         "item_tower": parity(fitted.item, item_tower, golden_rows(catalog, item_tower.spec)),
     }
     for name, difference in differences.items():
+        # "not <=" rather than ">": a difference of NaN must fail, too.
         if not difference <= PARITY_MAX:
             raise BadModel(
                 f"the {name} differs from torch by {difference:.2g} on golden rows, at most {PARITY_MAX} is allowed"
@@ -51,7 +55,10 @@ def export(
 
 
 def fill_untrained(module: TowerModule, seen: Sequence[EncodedSide]) -> None:
-    """Fill table rows that no example used with the mean of their slot's used rows, as an average value."""
+    """Fill table rows that no example used with the mean of their slot's used rows, weighted by use.
+
+    An unseen value then counts as an average one.
+    """
     counts = sum(
         (np.bincount(side.rows, minlength=module.spec.table_rows) for side in seen), np.zeros(module.spec.table_rows)
     )
@@ -64,7 +71,10 @@ def fill_untrained(module: TowerModule, seen: Sequence[EncodedSide]) -> None:
 
 
 def golden_rows(side: EncodedSide, spec: FeatureSpec) -> EncodedSide:
-    """Return some examples: seen ones, one with everything missing, one with unseen values."""
+    """Return examples for the comparison: some from `side`, one with unseen values, and one with every value missing.
+
+    These two take branches of the encoding that examples from training may never reach.
+    """
     chosen = np.unique(np.linspace(0, len(side) - 1, _GOLDEN).astype(np.int64))
     unseen: dict[str, Any] = {
         slot.name: ["\x00unseen"] if type(slot).__name__ == "Bag" else "\x00unseen" for slot in spec.slots
@@ -80,7 +90,7 @@ def golden_rows(side: EncodedSide, spec: FeatureSpec) -> EncodedSide:
 
 
 def parity(module: TowerModule, tower: Tower, golden: EncodedSide) -> float:
-    """Return the largest absolute difference of the vectors."""
+    """Return the largest absolute difference between the vectors of torch and of numpy."""
     everything = np.arange(len(golden))
     with torch.no_grad():
         ours = module(Batch.of(golden, everything)).numpy()
@@ -88,13 +98,14 @@ def parity(module: TowerModule, tower: Tower, golden: EncodedSide) -> float:
 
 
 def check_alive(name: str, tower: Tower, side: EncodedSide) -> None:
-    """Raise BadModel when a tower's vectors are not finite, are zero, or are all alike."""
+    """Raise BadModel when some of a tower's vectors are not finite or are zero, or when all are nearly alike."""
     chosen = np.unique(np.linspace(0, len(side) - 1, 1_000).astype(np.int64))
     vectors = tower.forward(side.inputs(chosen))
     if not np.isfinite(vectors).all():
         raise BadModel(f"the {name} gives vectors that are not finite")
     if dead := int((~vectors.any(axis=1)).sum()):
         raise BadModel(f"the {name} is dead: {dead} of {len(vectors)} vectors are zero")
+    # The length of the mean of unit vectors is their mean cosine with its direction: no pair needs to be computed.
     cosine = float(np.linalg.norm(vectors.mean(axis=0)))
     if len(vectors) > 1 and cosine > COLLAPSED_COSINE:
         raise BadModel(

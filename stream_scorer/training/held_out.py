@@ -1,4 +1,4 @@
-"""How good modules in training are on held-out rows."""
+"""Measures towers on held-out rows while they are trained."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ K = 10
 
 @torch.no_grad()
 def held_out_auc(data: TrainingSet, rows: Places, user: TowerModule, item: TowerModule) -> float | None:
-    """Return the AUC within customers."""
+    """Return the AUC within customers by the cosines of rows (n,); None where no customer has both labels."""
     customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
     offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
     users = user(Batch.of(data.customers, customers.astype(np.int64))).cpu().numpy()
@@ -30,24 +30,25 @@ def held_out_auc(data: TrainingSet, rows: Places, user: TowerModule, item: Tower
 
 
 class HeldOutRanking:
-    """Ranks the whole catalog for the held-out acceptances, each with the features of its own request.
+    """Ranks the whole catalog for each held-out acceptance, by the features of its own request.
 
-    The questions are the same for every epoch, and for every training with the same split, so that figures compare.
+    Every epoch is asked the same questions, and so is every training with the same split: their figures can be
+    compared.
     """
 
     def __init__(self, data: TrainingSet, learned: Places, rows: Places) -> None:
-        """Make questions of the held-out rows."""
+        """Turn the acceptances among the held-out `rows` into questions; `learned` are the rows trained on."""
         self.data = data
         self.questions = ask(data, accepted_pairs(data, learned), rows)
 
     def ndcg(self, user: TowerModule, item: TowerModule) -> tuple[float, float]:
-        """Return the nDCG of the first ten, as a mean over customers, and its standard error."""
+        """Return the mean nDCG@10 over customers, and its standard error; zeros where there are no questions."""
         found = self.by_customer(user, item)
         return (float(found.mean()), float(found.std() / len(found) ** 0.5)) if len(found) else (0.0, 0.0)
 
     @torch.no_grad()
     def by_customer(self, user: TowerModule, item: TowerModule) -> Floats:
-        """Return the nDCG of the first ten of each customer (C,), always in the same order."""
+        """Return each customer's nDCG@10 (C,), the customers always in the same order."""
         views = self.questions.view
         if not len(views):
             return np.zeros(0)
@@ -65,6 +66,7 @@ def losses_by_customer(
     data: TrainingSet, rows: Places, user: TowerModule, item: TowerModule, head: AcceptanceHead
 ) -> Floats:
     """Return the mean log loss of each customer's held-out rows (C,), for the objective `shown`."""
+    # Many rows share a customer's features or an offer's: each distinct input runs through its tower once.
     customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
     offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
     outputs = user.outputs(Batch.of(data.customers, customers.astype(np.int64)))[torch.from_numpy(customer_of)]

@@ -1,4 +1,4 @@
-"""Trains both towers together, with one similarity objective."""
+"""Trains both towers together on one objective, so that their vectors share a space."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,7 @@ CATALOG_ROWS_MAX = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What is learned from: rows, the specs that encoded them, and the model to go on from."""
+    """What a training learns from: rows, the specs that encoded them, and the earlier model that it starts from."""
 
     data: TrainingSet
     user_spec: FeatureSpec
@@ -40,15 +40,18 @@ class Lesson:
     earlier: Model | None = None
     survey: Survey = field(default_factory=Survey)
     as_new: float = (
-        0.0  # share of the catalog's offers that nothing is learned of, so that held-out rows judge new ones
+        0.0  # share of the catalog's offers whose rows are not learned from, so that held-out rows judge them as new
     )
 
     def recipe(self, options: TrainOptions) -> Recipe:
-        """Return the recipe: the objective follows from the labels, the shape from an earlier model."""
+        """Complete the options; the labels decide the objective, and an earlier model, if any, decides the shape.
+
+        Raises UsageError when the objective or the options do not suit the labels.
+        """
         if self.earlier is not None:
             options = replace(
                 options, **shape_of(self.earlier.user_tower), members=1
-            )  # the earlier model's vectors already hold its ensemble
+            )  # the vectors of an earlier ensemble are already the concatenation of its members'
         return options.recipe(traits_of(self.data), ids_alone=self.ids_alone)
 
     @property
@@ -57,7 +60,7 @@ class Lesson:
         return all(len(spec.slots) == 1 and not spec.numbers for spec in (self.user_spec, self.item_spec))
 
     def split(self, recipe: Recipe) -> tuple[Places, Places]:
-        """Return the rows to learn from and those to hold out."""
+        """Return the rows to learn from and the rows to hold out."""
         by_id = any(isinstance(slot, Category) and slot.from_id for slot in self.user_spec.slots)
         within = recipe.objective == "catalog" and by_id
         rows, held_out = (split_for_ids if within else split_by_time)(self.data, recipe.held_out)
@@ -66,10 +69,10 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """How one pass over the rows went; held-out figures are None where they are not measured.
+    """How pass `number` of at most `epochs` over the rows went; held-out figures are None where they are not measured.
 
-    `held_out_auc` is within customers; `held_out_ndcg` that of the first ten of the whole catalog, with its standard
-    error, for the objective `catalog`.
+    `held_out_auc` is the AUC within customers. For the objective `catalog`, `held_out_ndcg` is the nDCG@10 of rankings
+    of the whole catalog, and `held_out_ndcg_error` its standard error.
     """
 
     number: int
@@ -82,18 +85,18 @@ class Epoch:
 
     @property
     def badness(self) -> float:
-        """The figure that the best epoch minimises; infinite when nothing is held out."""
-        if self.held_out_ndcg is not None:  # the loss rises again while the order still improves
+        """The figure by which epochs are compared, the smallest being the best; infinite when nothing is held out."""
+        if self.held_out_ndcg is not None:  # the loss would mislead: it rises while the order still improves
             return -self.held_out_ndcg
         return float("inf") if self.held_out_loss is None else self.held_out_loss
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Trained modules with their recipe, all epochs, and the rows that were held out.
+    """Trained modules with their recipe, all epochs, the number of the `best` epoch, and the rows that were held out.
 
-    `measured` are the towers that never saw the held-out rows, of one ensemble member, where the modules were refitted
-    to all rows.
+    Where the modules were trained again on all rows, `measured` are the towers from before that, of one ensemble
+    member: they have not seen the held-out rows, so these can judge them.
     """
 
     user: TowerModule
@@ -107,7 +110,7 @@ class Fitted:
 
     @property
     def best_epoch(self) -> Epoch:
-        """The epoch that was kept."""
+        """The epoch whose weights were kept."""
         return self.epochs[self.best - 1]
 
 
@@ -116,10 +119,12 @@ def fit(
 ) -> Fitted:
     """Train until the held-out figure stops improving, and return the towers of the best epoch.
 
-    Training stops `patience` epochs after the best one, or where `report` returns True. `first` is a finished
-    training by the same options, from which only what comes after it goes on. The same data, options and number of
-    threads give the same towers. Raises UsageError when there is too little to learn from, and for an ensemble
-    whose towers read more than an id.
+    Training stops `patience` epochs after the best one, or after an epoch for which `report` returns True. `first` is
+    a finished training by the same options: it is not repeated, and only the refit and the other members of an
+    ensemble follow. The same data, options and number of threads give the same towers.
+
+    Raises UsageError when fewer than two rows are accepted, and for an ensemble whose towers read more than an id or
+    have hidden layers.
     """
     positives = int(lesson.data.accepted.sum())
     if positives < _POSITIVES_MIN:
@@ -150,7 +155,7 @@ def fit(
 
 
 def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
-    """Train the other members of the ensemble and concatenate their vectors."""
+    """Train the other members of the ensemble, each from its own seed, and concatenate the vectors of all."""
     recipe = first.recipe
     if recipe.members == 1:
         return first
@@ -160,6 +165,7 @@ def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
     ]
     for module in (module for member in members for module in (member.user, member.item)):
         module.cpu().settle()
+    # A new module draws weights that are overwritten at once; the caller's generator must not notice.
     with torch.random.fork_rng(devices=[]):
         user = TowerModule.side_by_side([member.user for member in members])
         item = TowerModule.side_by_side([member.item for member in members])
@@ -169,7 +175,11 @@ def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
 def _decomposed(
     lesson: Lesson, recipe: Recipe, rank: int | None, split: tuple[Places, Places], report: Callable[[Epoch], object]
 ) -> Fitted:
-    """Decompose who accepted what in place of training: an epoch is a form of vectors, judged on held-out rows."""
+    """Decompose who accepted what instead of training; each form of vectors that is tried is reported as an epoch.
+
+    Held-out rows decide which form is best. An epoch's `loss` is the share of the matrix that the decomposition leaves
+    out.
+    """
     rows, held_out = split
     found = _spectrum(lesson, recipe, rows, rank or RANK_MAX)
     ranking, forms, epochs = HeldOutRanking(lesson.data, rows, held_out), list[VectorForm](), list[Epoch]()
@@ -215,7 +225,7 @@ def _trained(
 
 
 class _Training:
-    """The modules, the optimiser and the rows of one training."""
+    """One training in progress: its modules, its optimiser and its rows."""
 
     def __init__(self, lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places) -> None:
         data = self.data = lesson.data
@@ -240,8 +250,8 @@ class _Training:
         self.objective = Objective(data, self.user, self.item, self.head, recipe=recipe, learned=self.rows)
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)
         self.ranking = HeldOutRanking(data, rows, held_out)
-        # requests are shuffled, or customers among the catalog, rather than rows: a customer is embedded once for all
-        # of them
+        # Shuffling whole requests, or whole customers for the objective `catalog`, keeps their rows in one minibatch,
+        # where each customer is embedded once for all of them.
         self.group = (data.customer if self.catalog_only else data.request)[self.rows]
         self.epoch_steps = self._epoch_steps()
         self.steps_left = self.steps = recipe.epochs * self.epoch_steps
@@ -259,7 +269,7 @@ class _Training:
             epochs.append(epoch)
             stopped = report(epoch) is True
             least = min(least, epoch.badness)
-            # learning rates fall, so an epoch that is worse only within noise is the better one
+            # A later epoch has a lower learning rate, so one that looks worse only within noise is taken as the better.
             if not best or not len(self.held_out) or epoch.badness - epoch.held_out_ndcg_error <= least:
                 best, kept = epoch.number, self._state()
             if stopped:
@@ -274,7 +284,7 @@ class _Training:
         self.modules.train()
         for chosen in np.array_split(
             order, self.epoch_steps
-        ):  # evenly: a small last batch would step as far as a large one
+        ):  # even parts: a small last minibatch would move the weights as far as a full one
             loss = self.objective.loss(chosen, self.rng, training=True)
             total += float(loss.detach()) * len(chosen)
             self._step(loss)
@@ -332,7 +342,7 @@ def _towers(lesson: Lesson, recipe: Recipe) -> tuple[TowerModule, TowerModule]:
 
 
 def _device(recipe: Recipe) -> torch.device:
-    """Return where to train. Raises UsageError for a GPU that is not there."""
+    """Return where to train. Raises UsageError when the recipe asks for a GPU and torch sees none."""
     there = torch.cuda.is_available()
     if recipe.device == "cuda" and not there:
         raise UsageError("there is no GPU that torch can use; leave the device out")

@@ -1,4 +1,4 @@
-"""The two towers as torch modules: the architecture of `core.towers.tower`, trainable."""
+"""The two towers as torch modules: the architecture of `core.towers.tower`, in a form that can be trained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _HISTORY_KEPT = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Encoded examples of one side as torch tensors."""
+    """B encoded examples of one side as torch tensors; `starts` says where each slot's rows begin in `rows` (CSR)."""
 
     rows: Tensor  # (nnz,)
     starts: Tensor  # (B * slots,)
@@ -32,16 +32,16 @@ class Batch:
 
     @staticmethod
     def of(side: EncodedSide, chosen: Places) -> "Batch":
-        """Gather them."""
+        """Gather the chosen examples of a side."""
         rows, starts = side.segments(chosen)
         return Batch(
             torch.from_numpy(rows.astype(np.int64)),
-            torch.from_numpy(starts[:-1].copy()),
+            torch.from_numpy(starts[:-1].copy()),  # embedding_bag takes the bags' starts without the final end
             torch.from_numpy(side.numbers[chosen]),
         )
 
     def on(self, device: torch.device) -> "Batch":
-        """Move it to a device."""
+        """Return the batch on a device."""
         return (
             self
             if device.type == "cpu"
@@ -50,20 +50,20 @@ class Batch:
 
 
 class IdDropout:
-    """Replaces some ids by an unseen one in training, so that hashed rows learn what an average new id is like."""
+    """Replaces a share of the ids in training by unseen ones: hashed rows thus learn what an average new id is like."""
 
     def __init__(self, spec: FeatureSpec, share: float) -> None:
-        """Work out, for each vocabulary row, the hashed rows its value would have if it were unseen."""
+        """Work out, for each vocabulary row, which hashed rows its value would have if it were unseen."""
         self.share = share
         self.unseen: Places | None = None
         for slot, first in zip(spec.slots, spec.first_rows, strict=False):
             if share and isinstance(slot, Category) and slot.from_id and slot.buckets:
-                if self.unseen is None:
+                if self.unseen is None:  # every other row stands for itself, so that one lookup serves all rows
                     self.unseen = np.tile(np.arange(spec.table_rows)[:, None], (1, slot.hashes))
                 self.unseen[first + 1 : first + 1 + len(slot.vocabulary)] = hashed_rows(slot, first)
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Return the batch with some ids replaced by one of their hashed rows, drawn at random."""
+        """Return the batch, in which some ids are replaced by one of their hashed rows; its `rows` are overwritten."""
         if self.unseen is None:
             return batch
         rows = batch.rows.numpy()
@@ -74,14 +74,14 @@ class IdDropout:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Which offers of the catalog were accepted by the customer of each row of a table: CSR."""
+    """For each row of a table of ids, the offers of the catalog that this customer accepted, as CSR."""
 
     offers: Places
     starts: Places  # (rows + 1,)
 
     @staticmethod
     def of(data: TrainingSet, rows: Places, spec: FeatureSpec) -> "Taken":
-        """Find what each known id accepted; the id is the only input, so an encoding is a row of the table."""
+        """Collect what each known id accepted; the id is the tower's only input, so each encoding is a table row."""
         customer = data.customer[rows].astype(np.int64)
         first = data.customers.starts[customer]
         place = data.catalog_of[data.offer[rows]].astype(np.int64)
@@ -95,22 +95,24 @@ class Taken:
 
 
 class AcceptedHistory(nn.Module):
-    """Adds to an id's embedding the mean of the embeddings of offers that the customer accepted.
+    """Adds to an id's embedding the mean of the embeddings of the offers that the customer accepted.
 
-    In training a random part of those offers is left out.
+    In training a random part of these offers is left out, as in dropout: otherwise the history would always give away
+    the offer that is to be predicted.
     """
 
     def __init__(self, taken: Taken, *, catalog: int, dim: int) -> None:
-        """Draw weights from torch's generator."""
+        """Draw the initial weights from torch's global generator."""
         super().__init__()
         self.taken = taken
         self.table = nn.Parameter(torch.randn(catalog, dim) * HISTORY_SPREAD)
 
     def forward(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        """Return (n, dim); zeros for rows without a history."""
+        """Return the mean of each row's history (n, dim), zeros for rows without one."""
         first = self.taken.starts[rows]
         counts = self.taken.starts[rows + 1] - first
         starts = np.cumsum(counts) - counts
+        # Each row's places are first, first + 1, …: one arange over all, shifted by where the row begins in it.
         offers = torch.from_numpy(self.taken.offers[np.repeat(first - starts, counts) + np.arange(counts.sum())])
         share = torch.ones(len(offers))
         if self.training:
@@ -123,10 +125,10 @@ class AcceptedHistory(nn.Module):
 
 
 class TowerModule(nn.Module):
-    """One tower: embeddings and numbers, concatenated, through hidden layers to an L2-normalised vector.
+    """One tower: embeddings and numbers are concatenated and pass through layers to an L2-normalised vector.
 
-    A tower whose only input is one category needs no layers: its table holds the vectors, apart from a bias. With
-    `rectified` the last layer has a ReLU too, as the hidden layer of a classifier has.
+    A tower whose only input is one category and that has no hidden layers needs no layer at all: its table holds the
+    vectors, apart from a bias. With `rectified` the last layer has a ReLU too, as the hidden layer of a classifier has.
     """
 
     def __init__(
@@ -139,7 +141,7 @@ class TowerModule(nn.Module):
         rectified: bool = False,
         id_spread: float = 0.05,
     ) -> None:
-        """Draw weights from torch's generator."""
+        """Draw the initial weights from torch's global generator."""
         super().__init__()
         self.spec, self.rectified = spec, rectified
         self.slots = len(spec.slots)
@@ -155,11 +157,11 @@ class TowerModule(nn.Module):
         self.bias = nn.Parameter(torch.zeros(dim), requires_grad=self.direct)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return vectors (B, p)."""
+        """Return unit vectors (B, p)."""
         return F.normalize(self.outputs(batch), dim=1)
 
     def outputs(self, batch: Batch) -> Tensor:
-        """Return what the last layer gives (B, p)."""
+        """Return what the last layer gives (B, p), before it is normalised."""
         batch = batch.on(self.table.device)
         if self.direct:
             return self._looked_up(batch) + self.bias
@@ -179,7 +181,7 @@ class TowerModule(nn.Module):
         return found.reshape(len(batch.numbers), -1)
 
     def settle(self) -> None:
-        """Add history and bias to the table, where the exported numpy tower reads them."""
+        """Add the history and the bias of a tower without layers to its table, which is all that it exports."""
         with torch.no_grad():
             if self.history is not None:
                 self.history.eval()
@@ -193,21 +195,21 @@ class TowerModule(nn.Module):
     def side_by_side(members: "Sequence[TowerModule]") -> "TowerModule":
         """Concatenate the members of an ensemble, so that the cosine is the mean of theirs.
 
-        Members have no layers and must be settled first.
+        Members have no layers and must be settled first. Each is normalised, so that all weigh the same.
         """
         tables = [F.normalize(member.table.detach(), dim=1) for member in members]
         return TowerModule.looking_up(members[0].spec, torch.cat(tables, dim=1))
 
     @staticmethod
     def looking_up(spec: FeatureSpec, table: Tensor) -> "TowerModule":
-        """Return the tower without layers whose table holds the vectors of the only input, a category."""
+        """Return a tower without layers, whose only input is a category and whose table holds the vectors."""
         module = TowerModule(spec, width=1, hidden=(), dim=1)
         module.table = nn.Parameter(table)
         module.bias = nn.Parameter(torch.zeros(table.shape[1]))
         return module
 
     def export(self) -> Tower:
-        """Return the same tower in numpy; settle first."""
+        """Return the same tower in numpy; call `settle` first."""
         linear = [cast("nn.Linear", layer) for layer in self.layers]
         layers = tuple(
             Layer(
@@ -223,7 +225,7 @@ class TowerModule(nn.Module):
 
 
 def _spread(spec: FeatureSpec, id_spread: float) -> Tensor:
-    """Return the initial spread of each table row (rows, 1), that of features being 1."""
+    """Return the initial spread of each table row (rows, 1), relative to that of features, which is 1."""
     spread = torch.ones(spec.table_rows, 1)
     for slot, first in zip(spec.slots, spec.first_rows, strict=False):
         if isinstance(slot, Category) and slot.from_id:

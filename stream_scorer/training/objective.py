@@ -1,6 +1,6 @@
 """The losses of joint training.
 
-The head's parameters serve training and calibration only; serving ranks by the cosine alone.
+The head's parameters are for training and calibration only: serving ranks by the cosine alone.
 """
 
 import math
@@ -25,14 +25,14 @@ _RIVALRY = 0.3  # weight, as negatives, of other offers that the customer accept
 
 
 class AcceptanceHead(nn.Module):
-    """scale · cosine + bias + what the rank adds + what the customer adds: the log-odds that a shown offer is accepted.
+    """The log-odds that a shown offer is accepted: scale · cosine + bias, plus a term for the rank and the customer.
 
-    What depends on the rank or on the customer alone changes no order of a customer's offers; without it the towers
-    would have to explain it.
+    These two terms are dropped in serving. They are here because the towers would otherwise have to explain why first
+    ranks are accepted more often, and why some customers accept more than others.
     """
 
     def __init__(self, *, dim: int, temperature: float, rate: float) -> None:
-        """Begin with the acceptance rate as the bias."""
+        """Begin at the acceptance `rate`, and with no effect of rank or customer."""
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
         self.bias = nn.Parameter(torch.tensor(math.log(rate / (1 - rate))))
@@ -43,7 +43,7 @@ class AcceptanceHead(nn.Module):
         self.alone = nn.ModuleList([nn.Linear(dim, 1), nn.Linear(dim, 1)])
 
     def log_odds(self, cosine: Tensor, outputs: Tensor, rank: Tensor) -> Tensor:
-        """Return (n,) from cosines (n,), outputs of the user tower (n, p) and ranks (n,), 0 where unknown."""
+        """Return log-odds (n,) from cosines (n,), the user tower's outputs (n, p) and ranks (n,), 0 where unknown."""
         known = (rank > 0).to(cosine.dtype)
         position = self.ranks[rank.clamp(max=RANKS_MAX)] * known
         added: Tensor = self.customer(outputs)[:, 0]
@@ -51,9 +51,9 @@ class AcceptanceHead(nn.Module):
 
 
 class Objective:
-    """The loss of a minibatch: acceptance of the shown offers, and the accepted offer among the whole catalog.
+    """The loss of a minibatch: whether shown offers are accepted, and which offer of the catalog is the accepted one.
 
-    The temperature of the choice among the catalog is given and not learned: learned, it falls until the towers have
+    The temperature of the choice among the catalog is fixed: if it were learned, it would fall until the towers have
     memorised their examples.
     """
 
@@ -67,20 +67,20 @@ class Objective:
         recipe: Recipe,
         learned: Places,
     ) -> None:
-        """Weigh the two losses by the recipe; `learned` are the rows that training may learn from."""
+        """Count the acceptances of each offer among `learned`, the rows that training may learn from."""
         self.data, self.user, self.item, self.head, self.recipe = data, user, item, head, recipe
         accepted = data.catalog_of[data.offer[learned[data.accepted[learned] == 1]]]
         counts = np.bincount(accepted[accepted >= 0], minlength=len(data.catalog))
         self.frequency = counts / max(1, len(accepted))
-        # An offer that nobody has accepted may be new: as a negative it would be buried at every training.
+        # An offer that nobody has accepted may be new: as a negative it would be pushed down by every training.
         self.alternatives = np.flatnonzero(counts)
         self.user_dropout = IdDropout(user.spec, recipe.id_dropout)
         self.item_dropout = IdDropout(item.spec, self._item_dropout_rate())
 
     def _item_dropout_rate(self) -> float:
-        """Return the share of offers' ids to drop: at least that of the catalog's offers whose id has taught nothing.
+        """Return the share of offers' ids to drop: at least the share of the catalog that nobody has accepted, capped.
 
-        Those are ranked by their features alone, and ids that are always there would leave the features untrained.
+        Those offers are ranked by their features alone, which would stay untrained if the ids were always there.
         """
         new = 1 - len(self.alternatives) / max(1, len(self.data.catalog))
         return max(self.recipe.id_dropout, min(new, _ITEM_DROPOUT_MAX))
@@ -88,6 +88,7 @@ class Objective:
     def loss(self, rows: Places, rng: np.random.Generator, *, training: bool) -> Tensor:
         """Return the mean loss of some rows; ids are dropped in training only."""
         data = self.data
+        # Rows with the same customer's features share one pass through the tower.
         customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
         batch = Batch.of(data.customers, customers.astype(np.int64))
         outputs = self.user.outputs(self.user_dropout(batch, rng) if training else batch)  # (views, p)
@@ -112,7 +113,7 @@ class Objective:
         return torch.from_numpy(array).to(self.user.table.device)
 
     def _separate(self, rows: Places, outputs: Tensor) -> Tensor:
-        """Return the loss of two classifiers of `accepted`, one on each tower, which share no vector space."""
+        """Return the loss of two classifiers of `accepted`, one on each tower; the towers share no vector space."""
         data = self.data
         offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
         items = self.item.outputs(Batch.of(data.offers, offers.astype(np.int64)))[self._tensor(offer_of.reshape(-1))]
@@ -134,21 +135,23 @@ class Objective:
     def _among_catalog(
         self, users: Tensor, view_of: Places, targets: Places, rng: np.random.Generator, *, training: bool
     ) -> Tensor:
-        """Return the cross-entropy of targets (m,) among the offers that anybody accepted, or a sample of many.
+        """Return the cross-entropy of targets (m,) among the offers that anybody accepted.
 
-        The logits of a view are computed once for all of its targets.
+        Where those are more than FULL_CATALOG_MAX, a uniform sample of SAMPLED stands for them. A view's logits are
+        computed once for all of its targets.
         """
         count = len(self.alternatives)
         sampled = count > FULL_CATALOG_MAX
         others = self.alternatives[rng.integers(0, count, SAMPLED)] if sampled else self.alternatives
         drawn, place_of = np.unique(np.concatenate([targets, others]), return_inverse=True)
         batch = Batch.of(self.data.catalog, drawn)
-        drops = training and self.item.reads_features  # an id that is all there is must stay
+        drops = training and self.item.reads_features  # without features the id is the tower's only input: it stays
         items = self.item(self.item_dropout(batch, rng) if drops else batch)
         place_of = place_of.reshape(-1)[: len(targets)]
         if not sampled:
             return self._log_loss(users, items, view_of, place_of)
-        # an offer is in the sample as a target or by the uniform draw
+        # An offer is absent if it is none of the targets and no uniform draw hits it. The log of the opposite
+        # probability corrects the logits for the sampling.
         absent = (1 - self.frequency[drawn]) ** len(targets) * (1 - 1 / count) ** SAMPLED
         return self._log_loss(users, items, view_of, place_of, self._tensor(np.log1p(-absent).astype(np.float32)))
 
@@ -157,9 +160,9 @@ class Objective:
     ) -> Tensor:
         """Return the mean of -log p(target | view).
 
-        `drawn` (N,) are the log-probabilities that an offer was in the sample. The target itself always is, so that its
-        own logit is not corrected (Khrylchenko et al. 2025, arXiv:2507.09331). The view's other targets count for less
-        than they would as offers that it did not take.
+        `drawn` (N,) are the log-probabilities that an offer is in the sample. The target itself always is, so its own
+        logit is not corrected (Khrylchenko et al. 2025, arXiv:2507.09331). The view's other targets are accepted
+        offers, too: as negatives they count for less than offers that the customer did not accept.
         """
         total = torch.zeros((), device=users.device)
         step = max(1, _LOGITS_MAX // max(1, len(items)))
@@ -173,10 +176,12 @@ class Objective:
         return total / len(targets)
 
     def _surprise(self, logits: Tensor, view_of: Places, targets: Places, drawn: Tensor | None) -> Tensor:
-        """Return the sum of -log p(target | view) over logits (V, N)."""
+        """Return the sum of -log p(target | view) over the targets, from logits (V, N)."""
+        # A pair that occurs in several rows is computed once, and counted as often as it occurs at the end.
         pairs, pair_of = np.unique(view_of * logits.shape[1] + targets, return_inverse=True)
         view, target = self._tensor(pairs // logits.shape[1]), self._tensor(pairs % logits.shape[1])
         corrected = logits if drawn is None else logits - drawn
+        # Subtracting the largest logit keeps exp from overflowing; the sums over a view are shared by its targets.
         largest = corrected.detach().amax(dim=1, keepdim=True)
         shares = (corrected - largest).exp()  # (V, N)
         own, plain = shares[view, target], logits[view, target] - largest[view, 0]

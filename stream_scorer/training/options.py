@@ -1,4 +1,4 @@
-"""Options of a training, and the recipe that they become once the data is known."""
+"""The options of a training, and the recipe that they become once the data is known."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,23 +15,25 @@ Switch = Literal["auto", "on", "off"]
 class TrainOptions:
     """Sizes, optimiser and objective of one training; None takes the objective's default.
 
-    `objective`: `shown` separates accepted from not accepted among shown offers; `catalog` ranks the accepted offer
-    among the whole catalog; `auto` is the first where some offers were not accepted, else the second; `separate` trains
-    each tower as a classifier on its own, without a common space, to compare with.
+    `objective`: `shown` separates the accepted from the other offers among those shown; `catalog` ranks the accepted
+    offer among the whole catalog; `auto` is `shown` where some offers were not accepted, else `catalog`; `separate`
+    trains each tower as a classifier of its own, without a common space, for comparison.
 
-    `temperature` divides cosines; `shown` learns its own from there. `prior` is the L2 penalty on weights: the strength
-    of a Gaussian prior, in rows. `history` lets an id's embedding begin at the mean of the offers that the customer
-    accepted.
+    `temperature` divides the cosines; `shown` learns its own, starting there. `prior` is the L2 penalty on weights: the
+    strength of a Gaussian prior, in rows. With `history`, the mean embedding of the offers that a customer accepted is
+    added to the embedding of the customer's id.
 
-    The learning rate falls to zero over all epochs. The latest `held_out` share of rows decides which epoch is best and
-    stops the training `patience` epochs later; `refit` then trains on all rows, up to that epoch, as it is always done
-    where nothing but a decomposition is to be made again.
+    The learning rate falls linearly to zero over all epochs. The latest `held_out` share of the rows decides which
+    epoch is the best, and the training stops `patience` epochs after it. With `refit` the towers are then trained
+    again, on all rows, up to that epoch; a decomposition, which is cheap to repeat, does so unless `refit` is False.
 
-    `spectral` takes the vectors of ids alone from a singular value decomposition of who accepted what, with no steps of
-    an optimiser; `auto` does so where ids hardly meet, unless options of a joint training are given.
+    `spectral` takes the vectors of ids from a singular value decomposition of who accepted what, without an optimiser.
+    It needs the objective `catalog` and towers that read an id alone; `auto` decomposes where few pairs of a customer
+    and an offer were accepted, unless options of steps along a gradient are given.
 
-    `members` is the size of an ensemble trained from different seeds, whose vectors are concatenated so that the cosine
-    is the mean of theirs: for towers of ids alone, whose vectors become `members * dim` long.
+    `members` is the size of an ensemble whose members are trained from different seeds. Their vectors are concatenated,
+    so that the cosine is the mean of theirs. Only towers of ids alone can have more than 1; their vectors become
+    `members * dim` long.
     """
 
     dim: int | None = None
@@ -53,13 +55,13 @@ class TrainOptions:
     spectral: Switch = "auto"
     customer_id: Switch = "auto"
     offer_id: Switch = "auto"
-    reads: tuple[str, ...] = ()  # how features are read where it is not as their values suggest: offer.genre=category
+    reads: tuple[str, ...] = ()  # features to be read otherwise than their values suggest, as offer.genre=category
     seed: int = 42
-    threads: int = 1  # more gain nothing in small steps and lose much on a busy machine; 0: torch decides
+    threads: int = 1  # more threads gain nothing in small steps and lose much on a busy machine; 0 lets torch decide
     device: Device = "auto"
 
     def __post_init__(self) -> None:
-        """Raise UsageError for what is out of bounds."""
+        """Raise UsageError for the first option that is out of its bounds."""
         for name, low, high in _LIMITS:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -68,7 +70,8 @@ class TrainOptions:
     def recipe(self, log: LogTraits, *, ids_alone: bool) -> "Recipe":
         """Complete the options by the objective's defaults and by what the log looks like.
 
-        Raises UsageError when `shown` has no offers that were not accepted.
+        Raises UsageError when `shown` or `separate` is asked for and every row is accepted, and when `spectral` is "on"
+        where it cannot be.
         """
         if self.objective in {"shown", "separate"} and log.everything_accepted:
             reason = (
@@ -99,7 +102,7 @@ class TrainOptions:
         )
 
     def _decomposes(self, log: LogTraits, *, possible: bool) -> bool:
-        """Return whether vectors come from a decomposition. Raises UsageError where they are to and cannot."""
+        """Return whether vectors come from a decomposition. Raises UsageError where "on" asks for the impossible."""
         steps = [name for name in _OF_STEPS if getattr(self, name) != getattr(_NOTHING_GIVEN, name)]
         if self.dim is not None and self.dim < _SPECTRAL_DIM_MIN:
             steps.append("dim")
@@ -116,10 +119,10 @@ class TrainOptions:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """TrainOptions with every field decided, and what follows from the log alone.
+    """TrainOptions with every field decided, and two that only the log decides.
 
-    `id_spread` is the initial spread of ids' embeddings beside that of features, where towers read both; an epoch has
-    at least `epoch_steps_min` steps where there are rows enough for them.
+    `id_spread` is the initial spread of ids' embeddings, relative to that of features, where towers read both. An epoch
+    has at least `epoch_steps_min` steps where there are enough rows for them.
     """
 
     objective: Literal["shown", "catalog", "separate"]
@@ -146,10 +149,10 @@ class Recipe:
     device: Device = "auto"
 
 
-# Defaults measured on the simulator (shown) and on simulated sets of acceptances alone (catalog).
+# These defaults were measured on the simulator (shown) and on simulated logs of acceptances alone (catalog).
 _SHOWN = Recipe("shown", dim=32, epochs=16, learning_rate=0.004, prior=10.0, patience=6, temperature=0.1)
-# An epoch among the catalog has few steps, each with all acceptances of some customers. Ids begin near zero, so that an
-# id with few examples adds little to what its features say.
+# An epoch of the objective `catalog` has few steps, each with all acceptances of some customers. Ids begin near zero,
+# so that an id with few examples adds little to what its features say.
 _CATALOG = Recipe(
     "catalog",
     dim=128,
@@ -161,17 +164,17 @@ _CATALOG = Recipe(
     id_dropout=0.03,
     epoch_steps_min=5,
 )
-# Where customers take the same offers again and again, remembering who took what is what there is to learn.
+# Where customers accept the same offers again and again, most of what can be learned is who accepted what.
 _REPEATED = replace(_CATALOG, temperature=0.1, width=64, id_spread=1.0, epoch_steps_min=20)
 _REPEATS_MIN = 0.2
-# Ids that share few offers with each other need sharper choices.
+# Customers who share few offers with each other need sharper choices.
 _SPARSE = replace(_CATALOG, temperature=0.1)
 _DENSITY_MIN = 0.01
-# With many rows fewer epochs teach as much.
+# With many rows fewer epochs are enough: the default bounds how many rows all epochs visit together.
 _VISITS = 40_000_000
 _EPOCHS_MIN = 2
 _SPECTRAL_DIM_MIN = 3  # one singular vector, and the two numbers that keep the order of dot products
-# options of steps along a gradient: who gives one of them wants steps
+# Options that only make sense for steps along a gradient: whoever gives one of them does not want a decomposition.
 _OF_STEPS = (
     "hidden",
     "epochs",

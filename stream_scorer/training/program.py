@@ -1,8 +1,9 @@
-"""Programs of `torch.export` as towers: only a release that holds one makes a ranker import torch.
+"""Programs of `torch.export` as towers. A ranker imports torch only where its release has such a program.
 
-The archive (.pt2) declares its inputs in an extra file `inputs.json`, the inputs of a FeatureSpec; torch.export.save
-takes it as `extra_files={"inputs.json": ...}`. The program takes (index int64 (64, slots), numbers float32 (64, n)), or
-the one of them that it has any of, and returns (64, p). See program_archive for what an archive may hold.
+The archive (.pt2) declares the program's inputs in an extra file, `inputs.json`, in the JSON form of a FeatureSpec's
+inputs; torch.export.save writes it with `extra_files={"inputs.json": ...}`. The program takes index, int64 (64, slots),
+and numbers, float32 (64, n), or only one of them where it has no inputs of the other kind. It returns (64, p). See
+program_archive for what an archive may contain.
 """
 
 import io
@@ -19,8 +20,8 @@ from stream_scorer.errors import BadModel
 from stream_scorer.training.program_archive import cleaned
 
 INPUTS = "inputs.json"
-# what torch raises over an archive that it cannot read, or a graph that it cannot build; RecursionError is a
-# RuntimeError
+# What torch raises for an archive that it cannot read or a graph that it cannot build; a RecursionError is a
+# RuntimeError.
 _UNLOADABLE = (RuntimeError, ValueError, AssertionError, LookupError, TypeError, AttributeError, SyntaxError, OSError)
 
 
@@ -28,7 +29,7 @@ class TorchProgram:
     """See Program."""
 
     def __init__(self, data: bytes, module: torch.nn.Module, spec: FeatureSpec) -> None:
-        """Run it once: a program that does not fit its inputs is a bad model."""
+        """Run the program once on zeros. Raises BadModel when it fails, or does not return (64, p)."""
         self.data, self.spec = data, spec
         self._module = module
         try:
@@ -49,9 +50,10 @@ class TorchProgram:
 
 
 def open_program(data: bytes, side: Side = "customer") -> TorchProgram:
-    """Open an archive.
+    """Open an archive and try its program.
 
-    Raises BadModel for one that is none, declares no inputs, runs code on loading, or does not run.
+    Raises BadModel for bytes that are no archive, and for an archive that declares no readable inputs, could run code
+    on loading, or does not run.
     """
     archive, declared = io.BytesIO(cleaned(data)), {INPUTS: ""}
     try:
@@ -62,7 +64,7 @@ def open_program(data: bytes, side: Side = "customer") -> TorchProgram:
 
 
 def program_tower(data: bytes, side: Side) -> ProgramTower:
-    """Return the tower of an archive. See open_program."""
+    """Return the tower of an archive; it raises as open_program does."""
     program = open_program(data, side)
     return ProgramTower.of(program.spec, program)
 

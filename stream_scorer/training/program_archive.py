@@ -1,9 +1,9 @@
 """Checks an archive of torch.export before torch sees it, and writes a new archive of nothing but what was checked.
 
-`torch.export.load` trusts its input: it hands size expressions and guards to Python's parser, looks operators up by any
-dotted name, imports what a tree of containers names, and unpickles constants. So each of these is either of a form that
-cannot run code, or refused. The new archive is written here, so that what torch reads is byte for byte what was
-checked, whatever a zip file may say twice.
+`torch.export.load` trusts its input: it hands size expressions and guards to Python's parser, looks up operators by any
+dotted name, imports the containers that a tree names, and unpickles constants. Here each of these is refused unless it
+has a form that cannot run code. A zip file may state things twice and differently, so a new one is written: what torch
+reads is byte for byte what was checked.
 """
 
 import io
@@ -24,7 +24,7 @@ Json = Any
 ARCHIVE_BYTES_MAX = 2**30
 JSON_BYTES_MAX = 2**25
 FILES_MAX = 10_000
-NUMBERS_MAX = 2**30  # of one tensor: torch makes an empty file into a tensor of any size that is asked for
+NUMBERS_MAX = 2**30  # of one tensor: torch makes a tensor of any declared size, even from an empty file
 
 _ROOT = "archive"
 _JSON = re.compile(r"(models/[^/]+|data/(weights|constants)/[^/]+_config)\.json")
@@ -36,7 +36,7 @@ _SYMBOL = re.compile(
     r"-?\d{1,18}|[a-z]{1,4}\d{1,9}|Symbol\('[a-z]{1,4}\d{1,9}'(, (positive|integer|nonnegative)=True)*\)"
 )
 _OPERATOR = re.compile(r"torch\.ops\.aten\.(?P<name>\w+)\.\w+|_operator\.(add|sub|mul|floordiv|mod|neg|getitem)")
-_FILE_OPERATORS = {"from_file", "save", "load"}  # the ones of aten that touch files
+_FILE_OPERATORS = {"from_file", "save", "load"}  # the operators of aten that read or write files
 _ARGUMENT = re.compile(
     r"as_(none|name|tensors?|optional_tensors?|nested_tensors|ints?|int_lists|floats?|float_lists|bools?|strings?"
     r"|scalar_type|memory_format|layout|device|sym_(int|float|bool)s?|expr)"
@@ -46,13 +46,13 @@ _DROPPED: dict[str, Json] = {
     "metadata": {},
     "guards_code": [],
     "treespec_namedtuple_fields": {},
-}  # serves debugging and checks of shapes only
+}  # emptied, not checked: these serve only debugging and checks of shapes
 
 
 def cleaned(data: bytes) -> bytes:
     """Return a new archive with the same program.
 
-    Raises BadModel for what is no archive, is too large, or could run code.
+    Raises BadModel for bytes that are no archive, are too large, or could run code on loading.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -64,7 +64,7 @@ def cleaned(data: bytes) -> bytes:
 def _checked(archive: zipfile.ZipFile, size: int) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of each file.
 
-    Files are stored as they are, so together they cannot be more than the archive.
+    Compressed files are refused, so the files together cannot be larger than the archive: no zip bomb unpacks here.
     """
     files = archive.infolist()
     unpacked = sum(file.file_size for file in files)
@@ -98,9 +98,10 @@ def _written(files: Iterator[tuple[str, bytes]]) -> bytes:
 
 
 def _checked_json(name: str, content: bytes) -> Json:
-    """Return what the JSON holds, each key of it checked.
+    """Return the parsed JSON after checking every key in it.
 
-    It is walked without recursion, and a key twice is refused.
+    It is walked without recursion, because a deep one would exhaust the stack. A repeated key is refused, because
+    another parser might take the other value.
     """
     if len(content) > JSON_BYTES_MAX:
         _refuse(f"{name} of {len(content)} bytes, at most {JSON_BYTES_MAX}")
@@ -129,7 +130,7 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _check_key(place: str, key: str, value: Json) -> None:
-    """Refuse a value that its key makes dangerous; a name of a weight may be such a key, and then holds an object."""
+    """Refuse a value that its key makes dangerous; a weight that is named like such a key is checked the same way."""
     check = _CHECKS.get(key)
     if (key.startswith("as_") and not _ARGUMENT.fullmatch(key)) or (check is not None and not check(value)):
         _refuse(
@@ -138,7 +139,7 @@ def _check_key(place: str, key: str, value: Json) -> None:
 
 
 def _is_symbol(value: Json) -> bool:
-    """Let through what needs no evaluation: an integer, or the name of one."""
+    """Return whether a size expression needs no evaluation: it is an integer, or the name of one."""
     return isinstance(value, str) and _SYMBOL.fullmatch(value) is not None
 
 
@@ -148,7 +149,7 @@ def _is_operator(value: Json) -> bool:
 
 
 def _is_plain_tree(value: Json) -> bool:
-    """Let through tuples, lists and dicts; other containers name modules to import."""
+    """Return whether a tree has only tuples, lists and dicts; other containers name modules that torch would import."""
     try:
         protocol, tree = json.loads(value, object_pairs_hook=_unique)
     except (TypeError, ValueError, RecursionError):
@@ -198,9 +199,9 @@ _CHECKS: dict[str, Callable[[Json], bool]] = {
 
 
 def _is_plain(data: bytes) -> bool:
-    """Say whether it holds only what torch reads with restraint.
+    """Return whether torch can read the pickle with `weights_only`, which runs no code.
 
-    Where it does not, torch.export would read it without.
+    Where it cannot, torch.export would read it without that restriction.
     """
     try:
         torch.load(io.BytesIO(data), weights_only=True)

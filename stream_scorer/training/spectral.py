@@ -1,6 +1,7 @@
-"""Vectors of ids alone from a truncated singular value decomposition of who accepted what: no steps, no learning rate.
+"""Vectors of ids from a truncated singular value decomposition of who accepted what, without an optimiser.
 
-It suits many ids that hardly meet, where steps along a gradient would need hours to tell as much.
+It suits large sparse logs, where few pairs of a customer and an offer were accepted: steps along a gradient would need
+hours to learn as much.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,24 +20,24 @@ from stream_scorer.core.held_out.ranking_quality import AcceptedPairs
 from stream_scorer.training.modules import TowerModule
 
 RANK_MAX = 512
-ADDED = 2  # numbers of a vector besides those of the singular vectors
+ADDED = 2  # numbers that a vector has besides those of the singular vectors
 _RANKS = (32, 64, 128, 256)
 _RANK = 128
 _DAMPINGS = (0.5, 1.0, 1.5, 2.0)
 _APPEALS = (0.2, 0.3, 0.4, 0.5, 0.6)
-SMOOTHING = 10.0  # acceptances that every id is thought to have besides its own, so that ids with few weigh less
+SMOOTHING = 10.0  # acceptances that are added to every id's own, so that an id with few of them weighs less
 _OVERSAMPLED = 20
 _SWEEPS = 4
-FORMS_MAX = 12  # that a search can try
-_BETTER = 0.002  # relative; less is luck
+FORMS_MAX = 12  # so many forms a search can try
+_BETTER = 0.002  # relative; a smaller gain is luck
 
 
 @dataclass(frozen=True, slots=True)
 class VectorForm:
-    """How vectors are made of singular vectors.
+    """How vectors are made from singular vectors.
 
-    `rank` is how many of them there are, `damping` the power of the singular values in customers' vectors, and `appeal`
-    the power of an offer's acceptances in the length of its vector: at 0 popular offers get nothing for being popular.
+    The first `rank` singular vectors are used. Customers' vectors are multiplied by the singular values to the power
+    `damping`, and an offer's vector by its acceptances to the power `appeal`: at 0 popularity gives no advantage.
     """
 
     rank: int
@@ -46,7 +47,7 @@ class VectorForm:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedMatrix:
-    """Who accepted what, each pair once, by the rows of both towers' tables (n,)."""
+    """Who accepted what: each pair (n,) once, as rows of the two towers' tables."""
 
     customer: Places
     offer: Places
@@ -55,7 +56,7 @@ class AcceptedMatrix:
 
     @staticmethod
     def of(data: TrainingSet, rows: Places, *, customers: int, offers: int) -> "AcceptedMatrix":
-        """Take the accepted rows of ids that have a table row of their own, and of offers in the catalog."""
+        """Take the accepted rows of offers in the catalog whose two ids have table rows of their own."""
         rows = rows[data.accepted[rows] == 1]
         place = data.catalog_of[data.offer[rows]].astype(np.int64)
         customer = _own_row(data.customers)[data.customer[rows]]
@@ -71,14 +72,15 @@ class AcceptedMatrix:
 
 
 class Spectrum:
-    """The leading singular vectors of the matrix with entries 1 / sqrt(acceptances of row * of column), smoothed.
+    """The leading singular vectors of the matrix of accepted pairs.
 
-    The normalisation is that of graph convolutions (Shen et al. 2021, doi:10.1145/3459637.3482264), the smoothing that
-    of Peng et al. 2022, doi:10.1145/3511808.3557462.
+    An entry is 1 / sqrt(the customer's acceptances * the offer's acceptances), both smoothed. The normalisation is that
+    of graph convolutions (Shen et al. 2021, doi:10.1145/3459637.3482264), the smoothing that of Peng et al. 2022,
+    doi:10.1145/3511808.3557462.
     """
 
     def __init__(self, matrix: AcceptedMatrix, *, rank: int, seed: int, device: torch.device) -> None:
-        """Decompose it; with a rank as large as the matrix the decomposition is complete."""
+        """Decompose the matrix; `left_out` is the share of its squared entries that `rank` vectors do not explain."""
         self.accepted = torch.from_numpy(matrix.accepted).float()
         by_customer = np.bincount(matrix.customer, minlength=matrix.customers) + SMOOTHING
         weights = (by_customer[matrix.customer] * matrix.accepted[matrix.offer]) ** -0.5
@@ -89,6 +91,7 @@ class Spectrum:
         for _ in range(_SWEEPS):  # subspace iteration: Halko, Martinsson and Tropp 2011, arXiv:0909.4061, algorithm 4.4
             basis = _orthonormal(transposed(_orthonormal(times(basis))))
         projected = times(basis)
+        # The eigenvectors of a small square matrix give the singular vectors of the tall one.
         squares, turned = torch.linalg.eigh((projected.T @ projected).double())
         best = torch.arange(columns - 1, max(columns - rank, 0) - 1, -1, device=device)
         turn = turned[:, best].float()
@@ -100,15 +103,16 @@ class Spectrum:
     def towers(
         self, form: VectorForm, user_spec: FeatureSpec, item_spec: FeatureSpec
     ) -> tuple[TowerModule, TowerModule]:
-        """Return towers that look these vectors up."""
+        """Return towers without layers, whose tables hold these vectors."""
         users, items = self.tables(form)
         return TowerModule.looking_up(user_spec, users), TowerModule.looking_up(item_spec, items)
 
     def tables(self, form: VectorForm) -> tuple[Tensor, Tensor]:
         """Return unit vectors (rows, rank + ADDED) of customers and offers.
 
-        Their cosines order offers as dot products of vectors of free length would: offers get a number that makes all
-        of them equally long, where customers have zero (Bachrach et al. 2014, doi:10.1145/2645710.2645741).
+        Their cosines order offers as the dot products of the vectors before normalisation do: every offer gets a number
+        that makes it as long as the longest, and customers have zero in its place, so that it adds nothing (Bachrach et
+        al. 2014, doi:10.1145/2645710.2645741).
         """
         leading = slice(form.rank)
         customers = F.normalize(self.customers[:, leading] * self.values[leading] ** form.damping, dim=1)
@@ -117,16 +121,17 @@ class Spectrum:
         offers = self.offers[:, leading] * self.accepted[:, None] ** form.appeal
         offers = offers / offers.norm(dim=1).max().clamp(min=1e-12)
         rest = (1 - offers.square().sum(dim=1)).clamp(min=0).sqrt()
-        # The rest of rare offers is nearly all they have. In two places by turns, it does not make a long tail of them
-        # look like a tower that has collapsed to one vector.
+        # This added number is nearly all of a rarely accepted offer's vector. It stands in two columns alternately:
+        # in one alone, many such offers would look like a tower that has collapsed to a single vector.
         turns = torch.arange(len(rest))[:, None] % ADDED == torch.arange(ADDED)
         return F.pad(customers, (0, ADDED)), torch.cat([offers, rest[:, None] * turns], dim=1)
 
 
 def best_form(judge: Callable[[VectorForm], float], *, rank_max: int, rank: int | None = None) -> VectorForm:
-    """Walk from form to form while `judge` gives more; `rank` is kept where it is given.
+    """Return the form for which `judge` gives the most, searching one parameter after the other.
 
-    Another form has to be better by more than luck: the first one suits many logs.
+    A given `rank` stays as it is. Another form must be better by more than luck, as the one to start from suits many
+    logs.
     """
     ranks = [*(value for value in _RANKS if value < rank_max), rank_max]
     walk = _FormWalk(judge, VectorForm(min(ranks, key=lambda value: abs(value - _RANK)) if rank is None else rank))
@@ -138,13 +143,13 @@ def best_form(judge: Callable[[VectorForm], float], *, rank_max: int, rank: int 
 
 
 class _FormWalk:
-    """Where the search of a form stands."""
+    """The state of the search: the best form so far, and its figure."""
 
     def __init__(self, judge: Callable[[VectorForm], float], start: VectorForm) -> None:
         self.judge, self.best, self.found = judge, start, judge(start)
 
     def along(self, name: str, values: Sequence[float]) -> None:
-        """Try the values on both sides, and go on in the direction that is better."""
+        """Try larger values, and smaller ones if none is better; go on in that direction while the figure improves."""
         here = values.index(getattr(self.best, name))
         for direction in (values[here + 1 :], values[:here][::-1]):
             if self._moves(name, direction):
@@ -163,7 +168,7 @@ class _FormWalk:
 
 
 class _SparseRows:
-    """A sparse matrix, row by row, to be multiplied by a dense one."""
+    """A sparse matrix, stored row by row, that can be multiplied by a dense one."""
 
     def __init__(
         self, row: Places, column: Places, weights: npt.NDArray[np.float64], height: int, device: torch.device
@@ -176,17 +181,18 @@ class _SparseRows:
 
     def __call__(self, dense: Tensor) -> Tensor:
         """Return the product (height, columns of the dense one)."""
-        # a bag of weighted rows is a row of the product, and needs no sparse tensors, which torch still calls a beta
+        # A weighted sum of the dense matrix's rows is a row of the product. This way no sparse tensors are needed,
+        # which torch still calls a beta.
         return F.embedding_bag(self.columns, dense, self.starts, mode="sum", per_sample_weights=self.weights)
 
 
 def _orthonormal(matrix: Tensor) -> Tensor:
-    # qr gives columns one behind the other, and gathering rows from that takes ten times as long
+    # qr returns the matrix in column order, from which gathering rows takes ten times as long.
     basis: Tensor = torch.linalg.qr(matrix)[0].contiguous()
     return basis
 
 
 def _own_row(side: EncodedSide) -> Places:
-    """Return the table row of each example of one slot, -1 where it shares hashed rows with others."""
+    """Return the table row of each example of a side with one slot, -1 where it has hashed rows, shared with others."""
     first = side.starts[:-1]
     return np.where(np.diff(side.starts) == 1, side.rows[first], -1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Starts a training from an earlier model: its table rows, layers and head, where the inputs are the same."""
+"""Starts a training from an earlier model: table rows, layers and head carry over where the inputs are the same."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -15,7 +15,7 @@ from stream_scorer.training.objective import AcceptanceHead
 
 
 def shape_of(earlier: Tower) -> dict[str, Any]:
-    """Return the options that give a tower of the same shape."""
+    """Return the training options by which a tower gets the shape of the earlier one."""
     return {
         "dim": earlier.dim,
         "width": earlier.table.shape[1],
@@ -24,7 +24,10 @@ def shape_of(earlier: Tower) -> dict[str, Any]:
 
 
 def carry_tower(earlier: Tower, module: TowerModule) -> None:
-    """Copy what the earlier tower learned. Raises UsageError when the shapes differ."""
+    """Copy what the earlier tower has learned into the module.
+
+    Raises UsageError when their widths or layers differ, or when the earlier tower does not concatenate its inputs.
+    """
     units = [layer.units for layer in earlier.layers] or [earlier.dim]
     wanted = [cast("nn.Linear", layer).out_features for layer in module.layers] or [module.table.shape[1]]
     width = earlier.table.shape[1]
@@ -39,7 +42,7 @@ def carry_tower(earlier: Tower, module: TowerModule) -> None:
             linear = cast("nn.Linear", layer)
             linear.bias.copy_(torch.from_numpy(before.bias))
             weight = before.weight
-            if not number:
+            if not number:  # only the first layer reads inputs, and a new spec may have added or reordered them
                 new, old = carried_columns(earlier.spec, module.spec, width)
                 weight = linear.weight.detach().numpy().astype(np.float64) * 0
                 weight[:, new] = before.weight[:, old]
@@ -47,7 +50,7 @@ def carry_tower(earlier: Tower, module: TowerModule) -> None:
 
 
 def carry_head(facts: Mapping[str, object], head: AcceptanceHead) -> None:
-    """Begin at the earlier scale and bias, where they are known."""
+    """Begin at the scale and bias that the earlier model's facts state, where they do."""
     scale, bias = facts.get("scale"), facts.get("bias")
     if isinstance(scale, float) and isinstance(bias, float) and scale > 0:
         with torch.no_grad():

@@ -1,1 +1,1 @@
-"""Trains towers in H2O, and reads them through its interface. Needs the extra `h2o`."""
+"""Trains towers in H2O and reads them through H2O's interface. Needs the extra `h2o`."""

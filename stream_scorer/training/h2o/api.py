@@ -19,14 +19,14 @@ _NOT_INPUTS = ("response_column", "weights_column", "offset_column", "fold_colum
 
 
 def network_of(model: Any, *, version: str) -> H2oNetwork:
-    """Read an `H2ODeepLearningEstimator` that was trained. Raises BadModel for one that cannot be reproduced."""
+    """Read a trained `H2ODeepLearningEstimator`. Raises BadModel where its towers cannot be reproduced."""
     output, params = model._model_json["output"], model.actual_params  # noqa: SLF001  no public name tells the columns' order
     if params.get("autoencoder"):
         raise BadModel("the model is an autoencoder: it has learned nothing of what is accepted")
     left_out = {_column(params.get(name)) for name in _NOT_INPUTS}
     columns = [
         (name, levels) for name, levels in zip(output["names"], output["domains"], strict=True) if name not in left_out
-    ]  # categories first, in H2O's own order
+    ]  # H2O puts categories first, in its own order, and the weights' columns follow that order
     hidden = range(len(params["hidden"]))
     return H2oNetwork(
         categories=tuple(H2oCategory(name, tuple(levels)) for name, levels in columns if levels is not None),
@@ -45,7 +45,7 @@ def network_of(model: Any, *, version: str) -> H2oNetwork:
 
 
 def renamed(network: H2oNetwork, levels: Mapping[str, Mapping[str, str]]) -> H2oNetwork:
-    """Replace the codes that H2O was given by the ids that they stand for, column by column."""
+    """Replace the codes that H2O was given by the ids that they stand for; `levels` maps them for each column."""
     categories = tuple(
         replace(one, levels=tuple(levels[one.name][level] for level in one.levels)) if one.name in levels else one
         for one in network.categories
@@ -59,6 +59,6 @@ def _column(parameter: Any) -> str | None:
 
 
 def _cells(frame: Any) -> Floats:
-    """Read a frame of numbers; a float survives as text."""
+    """Read a frame of numbers as text, from which a float comes back exactly."""
     rows: Sequence[Sequence[str]] = frame.as_data_frame(use_pandas=False, header=False)
     return np.array([[float(cell) for cell in row] for row in rows], np.float64)

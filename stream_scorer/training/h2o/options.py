@@ -1,4 +1,4 @@
-"""Options of a training in H2O."""
+"""The options of a training in H2O."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,10 +12,10 @@ H2oActivation = Literal[
 
 @dataclass(frozen=True, slots=True)
 class H2oOptions:
-    """The H2O workbench's settings: one hidden layer of `dim` units in each tower.
+    """The settings of a training in H2O, where each tower has one hidden layer of `dim` units.
 
-    Training stops when AUC has not improved for `stopping_rounds` scorings. `held_out` is the share of requests that
-    training does not see; `heap_bytes` bounds the JVM.
+    Training stops when the AUC has not improved by `stopping_tolerance`, relative, for `stopping_rounds` scorings.
+    `held_out` is the share of requests that training does not see; `heap_bytes` bounds the heap of the JVM.
     """
 
     dim: int = 32
@@ -29,7 +29,7 @@ class H2oOptions:
     heap_bytes: int = 2**31
 
     def __post_init__(self) -> None:
-        """Raise UsageError for what is out of bounds."""
+        """Raise UsageError for the first option that is out of its bounds."""
         for name, low, high in _BOUNDS:
             value = getattr(self, name)
             if not low <= value <= high:

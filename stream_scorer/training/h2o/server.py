@@ -1,4 +1,4 @@
-"""Starts an H2O JVM of our own, and never uses one that already listens on H2O's usual port."""
+"""Starts an H2O JVM of our own, and never connects to one that already listens on H2O's usual port."""
 
 import sys
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from stream_scorer.training.h2o.options import H2oOptions
 
 @contextmanager
 def h2o_server(folder: Path, options: H2oOptions) -> Iterator[Any]:
-    """Yield the h2o module, connected; the JVM ends with the block, and its files are in `folder`.
+    """Yield the h2o module, connected to a JVM that writes its files to `folder` and ends with the block.
 
-    What H2O prints goes to stderr. Raises UsageError where there is no Java.
+    What H2O prints goes to stderr. Raises UsageError when the JVM does not start, for instance for want of Java.
     """
     import h2o
     from h2o.backend import H2OLocalServer

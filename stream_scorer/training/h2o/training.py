@@ -1,8 +1,8 @@
-"""Trains one tower in H2O, a classifier of `accepted` whose hidden layer is the embedding, and exports it.
+"""Trains one tower in H2O and exports it: a classifier of `accepted`, whose hidden layer is the embedding.
 
-Data goes in as files in which an empty field is missing. Ids go in as codes, so that no id is read as a number,
-trimmed, or taken for missing. The tower is exported through the documented interface (see `api`) and must reproduce
-H2O's outputs on golden rows.
+H2O reads the data from CSV files in which an empty field is a missing value. Ids are replaced by codes, because H2O
+could read an id as a number, trim it, or take it for missing. The tower is exported through the documented interface
+(see `api`) and must reproduce H2O's outputs on golden rows.
 """
 
 import csv
@@ -29,7 +29,7 @@ _UNSEEN = -1
 
 @dataclass(frozen=True, slots=True)
 class H2oTable:
-    """What one tower learns from, as columns (n,): the id as an index of `ids`, and numbers, NaN where missing."""
+    """The columns (n,) that one tower learns from: `code` is each row's index in `ids`; missing numbers are NaN."""
 
     side: Side
     id_column: str
@@ -43,7 +43,10 @@ class H2oTable:
 
 @dataclass(frozen=True, slots=True)
 class H2oTrained:
-    """A tower with H2O's own outputs on golden rows, the largest difference from those, and the training's course."""
+    """A tower, the golden rows with H2O's own outputs, and the tower's largest `difference` from these.
+
+    `auc` is the classifier's on the held-out rows; `epochs` are those that H2O made before it stopped.
+    """
 
     tower: Tower
     golden: dict[str, Any]
@@ -53,9 +56,10 @@ class H2oTrained:
 
 
 def train_tower(h2o: Any, table: H2oTable, options: H2oOptions, folder: Path) -> H2oTrained:
-    """Train, and export through the parity gate.
+    """Train one tower, export it, and compare it with H2O on golden rows.
 
-    Raises UsageError for data that H2O cannot learn from, BadModel for a bad tower.
+    Raises UsageError when H2O cannot train on the data, and BadModel when the tower differs from H2O by more than
+    DIFFERENCE_MAX or cannot be exported.
     """
     model = _trained(h2o, table, options, folder)
     codes = {_text(code): one for code, one in enumerate(table.ids)}
@@ -134,10 +138,13 @@ def _imported(h2o: Any, columns: Mapping[str, Sequence[object]], table: H2oTable
 
 
 def _golden(h2o: Any, model: Any, table: H2oTable, folder: Path) -> tuple[dict[str, Any], Floats]:
-    """Ask H2O for its outputs (n, p) on known, unseen, missing and absent values; return rows and outputs."""
+    """Ask H2O for its outputs (n, p) on known, unseen and missing values, and without columns; return rows and outputs.
+
+    The rows are returned as our own encoder reads them: features and ids.
+    """
     rows = _golden_rows(table)
     names = (table.id_column, *table.numbers)
-    batches = (rows, names), (rows[:2], names[:1]), (rows[:2], names[1:])  # the last two lack columns altogether
+    batches = (rows, names), (rows[:2], names[:1]), (rows[:2], names[1:])  # the last two lack whole columns
     features: list[dict[str, float]] = []
     ids: list[str] = []
     outputs = []
@@ -154,7 +161,7 @@ def _golden(h2o: Any, model: Any, table: H2oTable, folder: Path) -> tuple[dict[s
 
 
 def _golden_rows(table: H2oTable) -> list[dict[str, float]]:
-    """Return examples as they are, with an unseen id, with each number missing, and with all of them missing."""
+    """Return some unchanged examples, then the first again: with an unseen id, without each number, and without all."""
     chosen = np.unique(np.linspace(0, len(table.code) - 1, _GOLDEN).astype(np.int64)).tolist()
     seen = [
         {table.id_column: int(table.code[row]), **{name: float(of[row]) for name, of in table.numbers.items()}}
