@@ -1,6 +1,6 @@
 """The training buffer as Parquet files.
 
-Names and their meaning: `core.buffer.buffer_files`; the schema: `adapters.parquet.rows`.
+`core.buffer.buffer_files` explains the names of the files, `adapters.parquet.rows` their schema.
 """
 
 import json
@@ -39,24 +39,30 @@ class ParquetBuffer:
     """See TrainingBuffer."""
 
     def __init__(self, folder: Folder) -> None:
-        """Use a folder; it need not exist yet."""
+        """Use a folder, which need not exist yet."""
         self._folder = folder
-        self._known: set[Partition] = set()  # of these there were files: none at all would be a gap
+        # Partitions that had files. If all of them disappear, the next chunk would leave a gap that nothing shows.
+        self._known: set[Partition] = set()
 
     @classmethod
     def open(cls, place: str) -> "ParquetBuffer":
-        """Open a local path or a URI such as s3://bucket/prefix. Raises UsageError."""
+        """Open a local path or a URI such as s3://bucket/prefix.
+
+        Raises UsageError for a place that pyarrow does not know or that does not exist, TransientError for a place that
+        cannot be reached.
+        """
         return cls(Folder.open(place))
 
     def check_writable(self) -> None:
-        """Raise UsageError or TransientError, before anything is read, where a local folder cannot be written."""
+        """Raise UsageError or TransientError where a local folder cannot be written, before any work is done."""
         self._folder.check_writable()
 
     def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """See TrainingBuffer.positions."""
         standings = self._standings(partitions)
         self._folder.delete([file.path for one in standings.values() for file in one.torn])
-        # Whoever reads from the beginning fills whatever gap there is; of a chunk that was torn nothing is left.
+        # Only partitions with files are known from here on. A partition without files is read from the beginning, which
+        # fills any gap. Where the only chunk was torn, its deletion above must not look as if files had disappeared.
         left = self._standings(partitions) if any(one.torn for one in standings.values()) else standings
         self._known -= standings.keys()
         self._known |= {partition for partition, one in left.items() if one.position is not None}
@@ -117,12 +123,15 @@ class ParquetBuffer:
     def _write_files(
         self, files: Mapping[BufferFile, Sequence[ExampleRow]], erasures: Erasures, sampled: Sampled
     ) -> None:
-        # a file whose rows are all erased is written too: its name tells where to go on
+        # A file whose rows are all erased is written too, since its name states the offset to continue from.
         for file, rows in files.items():
             self._folder.write(file.path, to_parquet(file, erasures.kept(rows), sampled))
 
     def _kept(self, chunks: Sequence[Chunk]) -> set[Partition]:
-        """Return the partitions whose chunk stands whole and alone; take back what another member's writing crossed."""
+        """Return the partitions whose chunk is whole and overlaps no other; delete what was written of the rest.
+
+        An overlap shows that another member of the consumer group wrote some of the same offsets at the same time.
+        """
         files = files_of(self._folder.paths())
         kept = set()
         for chunk in chunks:
@@ -167,7 +176,7 @@ class ParquetBuffer:
         return rows_of(self._folder, customer_id)
 
     def files(self) -> list[BufferFile]:
-        """Return the files that count: those that compaction replaced are left out."""
+        """Return the files whose rows count, which leaves out those that compaction has replaced."""
         files = files_of(self._folder.paths())
         gone = set(superseded(files))
         return [file for file in files if file not in gone]
@@ -180,7 +189,8 @@ class ParquetBuffer:
 
 
 def _fits(chunk: Chunk, before: BufferEnd) -> bool:
-    # written before, when an answer was lost on its way, is as good; writing it again changes nothing
+    # A partition that ends where the chunk ends has it already: the answer to an earlier write was lost. Writing the
+    # same rows again changes nothing.
     return before.position in (None, chunk.first, chunk.next)
 
 

@@ -1,8 +1,12 @@
-"""Many small files of the training buffer made into few, while it is being written and read.
+"""Merges small files of the training buffer into few, while the buffer is being written and read.
 
-The compacted file appears whole; the files that it replaces go later, when those who had listed them have read them.
-Our readers leave the replaced ones out by their names; other tools see a row twice in between, as they see its
-revisions. A member that stood still and wakes writes a file that another one holds, or takes back one that crosses it.
+The compacted file appears whole. The files that it replaces are removed later, so that readers who had listed them can
+finish. Meanwhile our own readers leave the replaced files out, by their names; other tools see their rows twice, just
+as they see every revision of an example.
+
+A member of the consumer group that stalled, lost its partitions and wakes up may still write a compacted file. If its
+range contains another member's or is contained in it, the names show which file counts. If the two overlap only in
+part, the member deletes the file that it has written.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,23 +24,24 @@ from stream_scorer.core.buffer.compaction import CompactionPlan, is_crossed, sma
 from stream_scorer.core.records import Partition
 
 ROWS_MAX = 1_000_000
-ALL_MS = 2**62
+ALL_MS = 2**62  # later than any file's time, so all replaced files are removed
 
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """What a compaction did; files that were replaced and stay for a while are not counted."""
+    """What a compaction did; replaced files that stay for a while are not counted."""
 
     files_before: int
     files_after: int
-    rows_doubled: int
+    rows_doubled: int  # copies of rows that were left out, since two members of the group had written them
 
 
 def compact(folder: Folder, *, rows_max: int = ROWS_MAX, replaced_before_ms: int = ALL_MS) -> Compacted:
-    """Make one file of those of the same partition and day, at most `rows_max` rows each; run one at a time.
+    """Merge the files of each partition and day into files of at most `rows_max` rows.
 
-    Each partition's newest chunk stays as it is: it tells where to go on. Of files that were replaced, those go whose
-    replacement is older than `replaced_before_ms`. Raises TransientError; run it again.
+    Never run two at a time. The newest chunk of each partition stays as it is, since its name states where to continue.
+    Replaced files are removed if their replacement was written before `replaced_before_ms`. Raises TransientError where
+    the filesystem fails, after which it can be run again, and UsageError for a file that cannot be read.
     """
     before = _standing(_sized(folder))
     doubled = 0
@@ -54,13 +59,14 @@ def compact_step(folder: Folder, partitions: Sequence[Partition], plan: Compacti
     for run in small_runs(sizes, files_min=plan.files_min):
         for group in _groups(folder, run, plan.rows_max):
             _replace(folder, group)
-            return len(group)
+            return len(group)  # a single merge, so that the step is bounded
     return 0
 
 
 def sweep(folder: Folder, replaced_before_ms: int) -> None:
-    """Remove files whose replacement has been there since before a time."""
+    """Remove replaced files whose replacement was written before `replaced_before_ms`."""
     entries = _sized(folder)
+    # Without the young replacements, the files that they replace do not look replaced yet and stay.
     old = [file for file, entry in entries.items() if not file.compacted or entry.modified_ms < replaced_before_ms]
     folder.delete([file.path for file in superseded(old)])
 
@@ -76,7 +82,7 @@ def _standing(files: Iterable[BufferFile]) -> list[BufferFile]:
 
 
 def _groups(folder: Folder, files: Sequence[BufferFile], rows_max: int) -> Iterator[list[BufferFile]]:
-    """Yield neighbours of one partition and day, two or more, as many as fit."""
+    """Yield groups of two or more neighbours of the same partition and day, each up to `rows_max` rows."""
     for _, neighbours in groupby(files, key=lambda file: (file.partition, file.day)):
         group: list[BufferFile] = []
         rows = 0
@@ -91,7 +97,7 @@ def _groups(folder: Folder, files: Sequence[BufferFile], rows_max: int) -> Itera
 
 
 def _pairs(group: list[BufferFile]) -> list[list[BufferFile]]:
-    return [group] if len(group) > 1 else []
+    return [group] if len(group) > 1 else []  # a file alone has nothing to merge with
 
 
 def _replace(folder: Folder, group: Sequence[BufferFile]) -> int:
@@ -103,13 +109,14 @@ def _replace(folder: Folder, group: Sequence[BufferFile]) -> int:
     write_kept(
         folder, lambda erasures: folder.write(whole.path, encode(kept_table(once, erasures), whole, mixed, sampled))
     )
+    # Checked after the writing, so that of two members who write at the same time the later sees the other's file.
     if is_crossed(whole, files_of(folder.paths())):
         folder.delete([whole.path])
     return int(table.num_rows - once.num_rows)
 
 
 def merged(tables: Sequence[pa.Table]) -> tuple[pa.Table, list[str]]:
-    """Return all rows, and the names of features that came in several kinds among the tables and have no column."""
+    """Return all rows, and the names of features that have several kinds among the tables and so have no column."""
     kinds: dict[str, set[pa.DataType]] = {}
     mixed: set[str] = set()
     for table in tables:
@@ -124,11 +131,13 @@ def merged(tables: Sequence[pa.Table]) -> tuple[pa.Table, list[str]]:
         table.select([name for name in names if name in table.schema.names]).replace_schema_metadata()
         for table in tables
     ]
+    # "default" fills a feature that a table lacks with nulls, and refuses to widen types.
     return pa.concat_tables(parts, promote_options="default").select(names).unify_dictionaries(), sorted(mixed)
 
 
 def _once(table: pa.Table) -> pa.Table:
-    """Return each revision of an example once: two members of a group that both wrote it wrote the same."""
+    """Return each revision of an example once: members of the consumer group that both wrote it wrote the same."""
     keys = table.select(["example_id", "revision"]).append_column("row", pa.array(range(table.num_rows), pa.int64()))
     first = keys.group_by(["example_id", "revision"], use_threads=False).aggregate([("row", "min")])
+    # Taking the rows by ascending place keeps the order of the files, which grouping does not promise.
     return table if first.num_rows == table.num_rows else table.take(first["row_min"].combine_chunks().sort())

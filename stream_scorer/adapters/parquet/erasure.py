@@ -1,7 +1,8 @@
-"""Forgetting customers in the training buffer's files.
+"""Forgets customers in the training buffer's files.
 
-`_erasures.json` in the folder lists whom, by salted hash. It is written before any file is gone through; whoever writes
-a file of rows reads it before and after, and writes again when it has changed. So no order of events brings a row back.
+`_erasures.json` in the folder lists the erased customers by salted hash. An erasure writes this list before it rewrites
+any file of rows. Every writer of a file of rows reads the list before and after writing, and writes again when the list
+has changed in between. So an erased row cannot return, in whatever order the two happen.
 """
 
 import secrets
@@ -19,13 +20,13 @@ PATH = "_erasures.json"
 
 
 def read_erasures(folder: Folder) -> Erasures:
-    """Return who is to be forgotten; nobody when there is no list."""
+    """Return the customers to forget; none where there is no list."""
     data = folder.find(PATH)
     return Erasures() if data is None else Erasures.from_bytes(data.to_pybytes())
 
 
 def write_kept(folder: Folder, write: Callable[[Erasures], None]) -> None:
-    """Write rows that may stay, again when somebody is erased meanwhile."""
+    """Call `write` with the current erasures, and again for as long as somebody was erased meanwhile."""
     before = read_erasures(folder)
     while True:
         write(before)
@@ -35,11 +36,12 @@ def write_kept(folder: Folder, write: Callable[[Erasures], None]) -> None:
 
 
 def kept_table(table: pa.Table, erasures: Erasures) -> pa.Table:
-    """Return the rows of a table that may stay."""
+    """Return the rows of a table that no erasure covers; an erasure covers requests up to its own time."""
     if not erasures.erased_ms:
         return table
+    # The list has only hashes, so customers are hashed to be looked up: each of them once, not each of their rows.
     for customer in pc.unique(table["customer_id"]).to_pylist():
-        if erasures.cover(customer, 0):
+        if erasures.cover(customer, 0):  # time 0 asks whether the customer is on the list at all
             erased_ms = erasures.until(customer)
             theirs = pc.and_(
                 pc.equal(table["customer_id"], customer), pc.less_equal(table["request_time_ms"], erased_ms)
@@ -49,7 +51,7 @@ def kept_table(table: pa.Table, erasures: Erasures) -> pa.Table:
 
 
 def _encoded_anew(table: pa.Table) -> pa.Table:
-    # a filtered dictionary column still carries the words of the rows that went, and would write them into the file
+    # A filtered dictionary column keeps the values of the removed rows in its dictionary, and would write them to disk.
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             table = table.set_column(place, field, table.column(place).cast(field.type.value_type).cast(field.type))
@@ -57,8 +59,9 @@ def _encoded_anew(table: pa.Table) -> pa.Table:
 
 
 def erase(folder: Folder, customer_id: str, now_ms: int) -> dict[str, int]:
-    """See TrainingBuffer.erase. One at a time."""
+    """See TrainingBuffer.erase. Never run two at a time: the later would overwrite the list of the earlier."""
     known = read_erasures(folder)
+    # The first erasure chooses the salt, which must stay, or no earlier hash would match again.
     known = known if known.salt else Erasures(secrets.token_hex(16))
     folder.write(PATH, known.with_customer(customer_id, now_ms).to_bytes())
     removed = {path: _rewrite(folder, path) for path in rows_of(folder, customer_id)}
@@ -76,7 +79,7 @@ def _rewrite(folder: Folder, path: str) -> int:
 
 
 def rows_of(folder: Folder, customer_id: str) -> dict[str, int]:
-    """See TrainingBuffer.rows_of; files that compaction has replaced and that a kill left behind count too."""
+    """See TrainingBuffer.rows_of. Files that compaction has replaced count too, for as long as they exist."""
     counts = {file.path: _count(folder, file.path, customer_id) for file in files_of(folder.paths())}
     return {path: count for path, count in counts.items() if count}
 

@@ -1,4 +1,4 @@
-"""Rows of the training buffer as Arrow tables, and back.
+"""Converts rows of the training buffer to Arrow tables and back.
 
 The schema of a file:
 
@@ -7,18 +7,19 @@ The schema of a file:
     propensity float64? · release_id dictionary<string>? · request_time_ms int64 · label_time_ms int64 ·
     exposure dictionary<string> · keep_prob float64
 
-`customer_features` and `offer_features` are JSON objects, exact: training reads these. Beside them, for everybody
-else's tools, stands a typed column `customer.<name>` or `offer.<name>` for each feature of the file, in order of name,
-null where it is absent or null:
+`customer_features` and `offer_features` are exact JSON objects, and training reads these. For other tools, each feature
+of the file also has a typed column `customer.<name>` or `offer.<name>`, in order of name, which is null where the
+feature is absent or null:
 
     number -> float64 · bool -> bool · string -> dictionary<string>
     list of strings -> list<string> · list of numbers -> list<float64>
 
-A feature that comes in several kinds within a file has no typed column; the file's metadata names it. An empty list is
-of either kind of list; a feature that is null throughout has no column. `day` is in the path (hive style). Metadata of
-the file's schema: `stream_scorer.schema` (1), `.topic`, `.partition`, `.first`, `.next` (the range of offsets),
-`.mixed` (a JSON list of column names), `.sampled` (a JSON list of [first, next, keep_prob]: the share of assumed
-negatives that was kept of these offsets).
+A feature that has several kinds within a file has no typed column, and the file's metadata names it. An empty list fits
+either kind of list. A feature that is null in every row has no column. `day` is part of the path (hive style).
+
+The metadata of the file's schema are `stream_scorer.schema` (1), `.topic`, `.partition`, `.first` and `.next` (the
+range of offsets), `.mixed` (a JSON list of column names), and `.sampled` (a JSON list of [first, next, keep_prob]: the
+share of the assumed negatives of these offsets that was kept).
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,13 +70,13 @@ _sampled = msgspec.json.Decoder(list[Sampled]).decode
 
 
 def to_parquet(file: BufferFile, rows: Sequence[ExampleRow], sampled: Sampled) -> bytes:
-    """Return the bytes of a file; the same rows give the same bytes."""
+    """Return the bytes of a file of these rows; the same rows always give the same bytes."""
     table, mixed = to_table(rows)
     return encode(table, file, mixed, [sampled])
 
 
 def encode(table: pa.Table, file: BufferFile, mixed: Sequence[str], sampled: Sequence[Sampled]) -> bytes:
-    """Return the bytes of a file that holds this table."""
+    """Return the bytes of a file of this table; `mixed` and `sampled` go into its metadata."""
     facts = {
         "schema": 1,
         "topic": file.partition.topic,
@@ -93,9 +94,9 @@ def encode(table: pa.Table, file: BufferFile, mixed: Sequence[str], sampled: Seq
 
 
 def sampled_in(metadata: Mapping[bytes, bytes] | None) -> list[Sampled]:
-    """Return how the rows of a file were sampled, by the metadata of its schema.
+    """Return how the rows of a file were sampled, from the metadata of its schema; empty where they state nothing.
 
-    Raises UsageError for what says no such thing.
+    Raises UsageError where the metadata are not a list of [first, next, keep_prob].
     """
     stated = (metadata or {}).get(SAMPLED.encode(), b"[]")
     try:
@@ -105,13 +106,14 @@ def sampled_in(metadata: Mapping[bytes, bytes] | None) -> list[Sampled]:
 
 
 def to_table(rows: Sequence[ExampleRow]) -> tuple[pa.Table, list[str]]:
-    """Return the rows as a table, and the names of the columns left out since their feature came in several kinds."""
+    """Return the rows as a table, and the names of columns left out because their feature has several kinds."""
     columns = zip(*rows, strict=True) if rows else ((),) * len(COLUMNS)
     values: dict[str, Sequence[Any]] = dict(zip(ExampleRow._fields, columns, strict=True))
     arrays = {name: pa.array(values[name], type=kind) for name, kind in COLUMNS.items() if name not in _SIDES.values()}
     typed: dict[str, pa.Array] = {}
     mixed: list[str] = []
     for side, column in _SIDES.items():
+        # Columns are built for the distinct features alone, and then spread over the rows.
         texts, maps, index = _distinct(values[column])
         arrays[column] = pa.array(texts, type=pa.string()).take(index)
         for name, array in _typed_columns(side, maps, mixed).items():
@@ -120,7 +122,11 @@ def to_table(rows: Sequence[ExampleRow]) -> tuple[pa.Table, list[str]]:
 
 
 def _distinct(maps: Sequence[Features]) -> tuple[list[str], list[Features], pa.Array]:
-    """Return the distinct JSON texts, features of each, and which of them each row has: many rows are of one offer."""
+    """Return the distinct JSON texts, the features of each, and the index (n,) of each row's text.
+
+    Many rows have the features of the same offer, and often the same dict. Its `id` then saves encoding it again; no
+    `id` is reused here, since `maps` keeps all dicts alive.
+    """
     place_of_text: dict[str, int] = {}
     place_of_map: dict[int, int] = {}
     kept: list[Features] = []
@@ -135,7 +141,7 @@ def _distinct(maps: Sequence[Features]) -> tuple[list[str], list[Features], pa.A
 
 
 def _typed_columns(side: str, maps: Sequence[Features], mixed: list[str]) -> dict[str, pa.Array]:
-    """Return a column for each feature of one kind, and note the others in `mixed`."""
+    """Return a column for each feature of a single kind, and add the names of the others to `mixed`."""
     typed: dict[str, pa.Array] = {}
     for name in sorted(set().union(*maps)):
         column = [features.get(name) for features in maps]
@@ -148,11 +154,11 @@ def _typed_columns(side: str, maps: Sequence[Features], mixed: list[str]) -> dic
 
 
 def _kinds(column: Sequence[object]) -> set[str]:
-    types = set(map(type, column))
+    types = set(map(type, column))  # exact types, since isinstance would take a bool for an int
     kinds = {_SCALARS[one] for one in types if one in _SCALARS}
     if list in types:
         lists = {_kind_of_list(value) for value in column if isinstance(value, list)}
-        kinds |= (lists - {"empty"}) or {"strings"}
+        kinds |= (lists - {"empty"}) or {"strings"}  # empty lists alone do not show their kind
     return kinds
 
 
@@ -163,9 +169,9 @@ def _kind_of_list(value: Sequence[object]) -> str:
 
 
 def from_table(path: str, table: pa.Table) -> list[ExampleRow]:
-    """Read rows back, exactly as they were written; a tool may have rewritten them in wider types.
+    """Read rows back exactly as they were written, also where a tool has rewritten them in wider types.
 
-    Raises UsageError for a table without our columns, or with what they cannot hold.
+    Raises UsageError for a table that lacks our columns, or has values that do not fit them.
     """
     try:
         columns = [table.column(name).cast(COLUMNS[name]).to_pylist() for name in ExampleRow._fields]
