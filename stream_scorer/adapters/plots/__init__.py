@@ -1,1 +1,1 @@
-"""Plots and pages."""
+"""Plots as PNG and SVG, and the page of an evaluation."""

@@ -1,4 +1,4 @@
-"""The demo's picture: the acceptance rate over time, releases marked, between popularity and the best possible."""
+"""The demo's picture: the acceptance rate over time, release by release, beside popularity and the best possible."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 SMOOTHED_S = 10
-SETTLED_S = 3
+SETTLED_S = 3  # seconds after a release's start that are not drawn
 BLUE = "#24588f"
 Z95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What is drawn: rankings shown and accepted in each second (n,), and second and label of each release's start."""
+    """What is drawn.
+
+    `shown` and `accepted` (n,) count the rankings of each second, `releases` are the second and the label of each
+    release's start, and the other two are acceptance rates to compare with.
+    """
 
     shown: Sequence[int]
     accepted: Sequence[int]
@@ -27,10 +31,13 @@ class Series:
 
 
 def draw_acceptance(series: Series, path: Path) -> None:
-    """Write a PNG: each point is a release's rate over the `SMOOTHED_S` seconds up to it, with its 95 % interval."""
+    """Write a PNG of the acceptance rate of each release, with 95 % intervals.
+
+    Each point is the rate of the last `SMOOTHED_S` seconds up to it, and never reaches back before its release.
+    """
     import matplotlib as mpl
 
-    mpl.use("Agg")  # no display is needed, and none is opened
+    mpl.use("Agg")  # draws to memory, so no display is needed
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(10, 5.2), layout="constrained")
@@ -46,7 +53,7 @@ def draw_acceptance(series: Series, path: Path) -> None:
     )
     for number, (start_s, end_s, name) in enumerate(_spans(series)):
         seconds, rate, half = _smoothed(series, start_s, end_s)
-        first = number == 0  # one entry in the legend
+        first = number == 0  # only the first release is named, so that the legend does not repeat it
         axes.fill_between(
             seconds,
             rate - half,
@@ -85,8 +92,9 @@ def _spans(series: Series) -> list[tuple[int, int, str]]:
 def _smoothed(series: Series, start_s: int, end_s: int) -> tuple[Array, Array, Array]:
     shown, accepted = np.array(series.shown[start_s:end_s], float), np.array(series.accepted[start_s:end_s], float)
     window = np.ones(SMOOTHED_S)
+    # Cut to the length of the input, a convolution with ones is the sum of the last SMOOTHED_S seconds.
     count = np.maximum(np.convolve(shown, window)[: len(shown)], 1)
     rate = np.convolve(accepted, window)[: len(shown)] / count
     half = Z95 * np.sqrt(rate * (1 - rate) / count)
-    settled = slice(min(SETTLED_S, len(shown)), None)  # the rate of a single second is all noise
+    settled = slice(min(SETTLED_S, len(shown)), None)  # the first seconds have too few rankings
     return np.arange(start_s, end_s, dtype=float)[settled], rate[settled], half[settled]

@@ -1,4 +1,4 @@
-"""The picture of learning: AUC within customer by the number of labelled rows, between popularity and the true odds."""
+"""The picture of learning: AUC within customer by the number of labelled rows, beside popularity and true odds."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +12,10 @@ _STYLES = {
 
 
 def draw_learning(rows: Sequence[int], curves: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Write a PNG of a line for each name, over the same rows; a line's last value stands in the legend."""
+    """Write a PNG with a line for each name over the same numbers of rows; the legend states each line's last value."""
     import matplotlib as mpl
 
-    mpl.use("Agg")  # no display is needed, and none is opened
+    mpl.use("Agg")  # draws to memory, so no display is needed
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(10, 5.2), layout="constrained")

@@ -1,4 +1,4 @@
-"""An evaluation as one page of HTML that needs nothing else: what it comes to, the pictures, the figures."""
+"""An evaluation as a single HTML page that needs no other file: the main figures, the pictures and the tables."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ from stream_scorer.core.held_out.beside import Beside
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One figure at the top; `kind` colours it: better, worse, greyed, or nothing."""
+    """A figure at the top of the page; its `kind` sets the colour: better, worse, greyed, or empty for none."""
 
     name: str
     figure: str
@@ -34,13 +34,14 @@ class Tile:
 
 
 def write_report(path: Path, found: Evaluation) -> None:
-    """Write the page of an evaluation."""
+    """Write the page of an evaluation, and replace a file that is there already."""
     path.write_text(report_page(found), encoding="utf-8")
 
 
 def report_page(found: Evaluation) -> str:
-    """Return the page."""
+    """Return the page of an evaluation as HTML, with its pictures inside."""
     loader = FileSystemLoader(Path(__file__).parent)
+    # StrictUndefined makes a misspelt name in the template an error, where jinja2 would print nothing.
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     model, value = found.model, found.off_policy
     return pages.get_template("report_page.html").render(
@@ -75,8 +76,9 @@ def _tile(name: str, figure: Compared | GroupAuc, incomparable: str | None) -> T
     assert model is not None, "a figure without a value has no tile"
     assert popularity is not None
     assert above is not None
-    if incomparable is not None:
+    if incomparable is not None:  # better or worse would then be a claim that the figures do not support
         return Tile(name, f"{model.value:.4f}", incomparable, "greyed")
+    # Only an interval that excludes 0 lets the tile say above or below.
     kind, verdict = "", "not distinguishable from"
     if above.low > 0:
         kind, verdict = "better", "above"
@@ -97,7 +99,7 @@ def _earned(value: PolicyValue) -> Tile:
 
 
 def _pictures(found: Evaluation) -> dict[str, str]:
-    """Draw all pictures, in base64; an empty text where there is nothing to draw."""
+    """Draw all pictures, each as SVG in base64; the text is empty where there is nothing to draw."""
     model, value = found.model, found.off_policy
     drawn = {
         "depth": None if model is None else depth_plot(model.whole_catalog),
@@ -128,7 +130,7 @@ def _by_group(beside: Beside | None) -> dict[str, Beside]:
 
 
 def _beside_rows(groups: Mapping[str, Beside]) -> Iterator[list[str]]:
-    """Yield a row for each trivial ranking of each group, the best first."""
+    """Yield a row for each trivial ranking of each group, the best ranking of a group first."""
     for group, found in groups.items():
         for one in sorted(found.trivial, key=lambda one: -one.value):
             above = f"{one.model_above:+.4f} ± {1.96 * one.standard_error:.4f}"
@@ -150,6 +152,7 @@ def _fact_rows(model: ModelFigures) -> Iterator[list[str]]:
 def _fact(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_fact(one)}" for name, one in value.items() if one is not None)
+    # A bool is an int to isinstance, and would be printed as 1 or 0.
     return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
 
 

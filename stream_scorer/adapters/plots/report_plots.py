@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: whole rankings, order within customers, calibration, and off-policy estimates."""
+"""The pictures of an evaluation as SVG: whole rankings, AUC within customers, calibration, off-policy estimates."""
 
 import io
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _INK = "#333333"
 
 
 def depth_plot(whole: WholeCatalog) -> bytes | None:
-    """Draw recall and nDCG by the number of places; None where no customer has a relevant offer."""
+    """Draw recall and nDCG by the number of places; return None where no customer has a relevant offer."""
     if not whole.by_depth:
         return None
     figure, panels = _panels(2)
@@ -44,13 +44,14 @@ def depth_plot(whole: WholeCatalog) -> bytes | None:
 
 
 def quality_plot(whole: WholeCatalog, k: int) -> bytes | None:
-    """Draw each figure of whole rankings with its interval, for all, new customers and new offers."""
+    """Draw each figure of whole rankings with its interval, by group; return None where no group has customers."""
     groups = whole.groups()
     if not groups:
         return None
     figure, panels = _panels(len(FIGURES), height=1.4 + 0.75 * len(groups), share_y=True)
     for axes, (name, title) in zip(panels, FIGURES.items(), strict=True):
         for place, group in enumerate(groups.values()):
+            # Shifted a little, so that the intervals of a group do not cover each other.
             for shift, who in zip((-0.22, 0.0, 0.22), COLOURS, strict=True):
                 interval = getattr(getattr(group, name), who)
                 _whisker(axes, interval, place + shift, COLOURS[who], label=who if not place else None)
@@ -61,7 +62,7 @@ def quality_plot(whole: WholeCatalog, k: int) -> bytes | None:
 
 
 def auc_plot(model: ModelFigures) -> bytes | None:
-    """Draw the AUC within customers by group, and over time."""
+    """Draw the AUC within customers by group, and over time; return None where no group has figures."""
     within = model.within_customer.groups()
     if not within:
         return None
@@ -101,7 +102,7 @@ def _when(time_ms: int) -> str:
 
 
 def calibration_plot(found: Calibration | None) -> bytes | None:
-    """Draw observed rates against predictions, and how many acceptances the best predictions hold."""
+    """Draw acceptance rates against predictions, and the gains curve; return None where there is no calibration."""
     if found is None:
         return None
     rows, predicted, accepted = (
@@ -126,12 +127,12 @@ def calibration_plot(found: Calibration | None) -> bytes | None:
     axes.set_xlim(0, end)
     axes.set_ylim(0, max(end, 1.02 * high.max()))
     axes.set_title("calibration")
-    _gains(gains, rows[::-1], accepted[::-1])
+    _gains(gains, rows[::-1], accepted[::-1])  # the bins ascend, and gains start from the best predictions
     return _svg(figure, axes)
 
 
 def _gains(axes: Any, rows: Any, accepted: Any) -> None:
-    """Draw the share of all acceptances in the best predictions, bins from the best on."""
+    """Draw the share of all acceptances among the best predictions; the bins (b,) come best first."""
     seen, taken = (np.concatenate([[0.0], np.cumsum(one) / one.sum()]) for one in (rows, rows * accepted))
     axes.plot([0, 1], [0, 1], color=COLOURS["random"], linestyle="--", linewidth=1)
     axes.plot(seen, taken, color=COLOURS["model"], linewidth=2, marker="o", markersize=4)
@@ -143,7 +144,7 @@ def _gains(axes: Any, rows: Any, accepted: Any) -> None:
 
 
 def off_policy_plot(value: PolicyValue) -> bytes | None:
-    """Draw what the policy would have earned, by each estimator, beside what was logged."""
+    """Draw what the policy would have earned by each estimator, beside the logged value; None without estimates."""
     found = value.estimate
     names = [name for name in ESTIMATES if getattr(found, name)]
     if found.logged is None or not names:
@@ -163,7 +164,7 @@ def off_policy_plot(value: PolicyValue) -> bytes | None:
 def _panels(count: int, *, width: float = 11.0, height: float = 3.4, share_y: bool = False) -> tuple[Any, Any]:
     import matplotlib as mpl
 
-    mpl.use("Agg")  # no display is needed, and none is opened
+    mpl.use("Agg")  # draws to memory, so no display is needed
     from matplotlib import pyplot as plt
 
     figure, panels = plt.subplots(
@@ -191,26 +192,27 @@ def _whisker(axes: Any, interval: Interval, y: float, colour: str, *, label: str
 
 def _named_rows(axes: Any, names: list[str]) -> None:
     axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)  # the first on top
+    axes.set_ylim(len(names) - 0.5, -0.5)  # the axis runs downwards, so the first row is on top
 
 
 def _wilson(share: Any, count: Any) -> tuple[Any, Any]:
-    """Return the 95 % interval of a share of independent rows (Wilson)."""
+    """Return the 95 % interval of a share of `count` independent rows (Wilson 1927)."""
     z2 = 1.96**2
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = 1.96 / (1 + z2 / count) * np.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    # At a share of 0 or 1, rounding may put a bound on the wrong side, and matplotlib refuses negative error bars.
     return np.minimum(middle - half, share), np.maximum(middle + half, share)
 
 
 def _svg(figure: Any, named: Any = None) -> bytes:
-    """Return the picture, the curves named below it as they are in one of its panels."""
+    """Return the picture as SVG, and close it; a legend below it names the curves of the panel `named`."""
     from matplotlib import pyplot as plt
 
     if named is not None:
         handles, labels = named.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     made = io.BytesIO()
-    # the same report gives the same bytes
+    # A fixed salt for the ids and no date, so that the same report gives the same bytes.
     with plt.rc_context({"svg.hashsalt": "report"}):
         figure.savefig(made, format="svg", metadata={"Date": None})
     plt.close(figure)
