@@ -180,7 +180,7 @@ class Folder:
         if self._filesystem.type_name != "local":
             return
         # Readers rely on a file's name alone. So its bytes must be on disk before it has that name: otherwise a power
-        # cut could leave an empty file under the name of a whole one.
+        # cut could leave an empty file under the name of a whole file.
         handle = os.open(at, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -141,5 +141,5 @@ def _text(archive: zipfile.ZipFile, name: str) -> str:
 
 
 def _unescaped(level: str) -> str:
-    # A single pass: two replacements in turn would take the second half of an escaped backslash for an escape.
+    # A single pass: two replacements after each other would take the second half of an escaped backslash for an escape.
     return _ESCAPED.sub(lambda found: "\n" if found[1] == "n" else found[1], level)
