@@ -1,6 +1,6 @@
-"""The contract for other programs: a JSON Schema for each message, and an AsyncAPI 3 document of the topics.
+"""Generates the contract for other programs: a JSON Schema for each message, and an AsyncAPI 3 document of the topics.
 
-`python -m stream_scorer.schemas FOLDER` writes them; a test holds `schemas/` to them.
+`python -m stream_scorer.schemas FOLDER` writes them; a test checks that `schemas/` is what this module generates.
 """
 
 import json
@@ -48,7 +48,7 @@ _HEADERS_IF_TRUNCATED = {
 
 
 def documents() -> dict[str, str]:
-    """Return every generated file's text by its name."""
+    """Return the text of each generated file by the file's name."""
     texts = {f"{name}.json": _json_schema(name, each) for name, each in MESSAGES.items()}
     texts["asyncapi.json"] = _asyncapi(Settings())
     return {name: json.dumps(each, indent=2, ensure_ascii=False) + "\n" for name, each in texts.items()}
@@ -68,7 +68,7 @@ def _json_schema(name: str, message: type[Any]) -> dict[str, Any]:
 
 
 def _portable(node: Any) -> Any:
-    """Loosen the pattern of ids to what every regular expression engine knows: many have no Unicode categories."""
+    """Replace the pattern of ids by one that every regular expression engine knows: many lack Unicode categories."""
     if isinstance(node, dict):
         return {key: _PRINTABLE if key == "pattern" else _portable(each) for key, each in node.items()}
     return [_portable(each) for each in node] if isinstance(node, list) else node
@@ -151,7 +151,7 @@ def _key(kind: str) -> dict[str, Any]:
 
 
 def write(folder: Path) -> None:
-    """Write every document, and nothing else."""
+    """Write every document into an existing folder, and touch no other file there."""
     for name, text in documents().items():
         (folder / name).write_text(text)
 

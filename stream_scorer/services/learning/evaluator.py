@@ -1,4 +1,4 @@
-"""Evaluates a model, or a table of probabilities, on labelled examples, and says which figures not to believe."""
+"""Evaluates a model or a table of probabilities on labelled examples, and warns of figures that mislead."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _FACTS = (
 
 @dataclass(frozen=True, slots=True)
 class OffPolicyOptions:
-    """Which policy is estimated, from what effective sample size on, and where weights are cut."""
+    """The policy to estimate, the least effective sample size for it, and the bound at which weights are cut."""
 
     policy: ModelPolicy | PolicyTable
     ess_min: float
@@ -44,7 +44,10 @@ class OffPolicyOptions:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateOptions:
-    """`held_out` is the share of the labels, the latest, that is judged when what was seen is not given apart."""
+    """How to evaluate: rankings are judged by their first `k` offers, and random draws follow from `seed`.
+
+    `held_out` is the latest share of the labels; it alone is judged where the labels seen before are not given apart.
+    """
 
     k: int
     held_out: float
@@ -55,9 +58,10 @@ class EvaluateOptions:
 def evaluate_model(
     model: Model, offers: Sequence[Offer], labels: ExampleSource, seen: ExampleSource | None, options: EvaluateOptions
 ) -> Evaluation:
-    """Return all figures, each beside popularity and a random order, with 95 % intervals over customers.
+    """Return all figures, each beside those of popularity and of a random order, with 95 % intervals over customers.
 
-    A table of probabilities has learned from no label, and is judged by all of them.
+    `seen` are the labels from before, where they are given apart. A table of probabilities has learned from no label,
+    so all labels judge it.
     """
     judged = judge(model, offers, FilledExamples(labels, offers), seen, held_out=options.held_out)
     rng = np.random.default_rng(options.seed)
@@ -70,7 +74,7 @@ def evaluate_model(
 
 
 def _below(figures: ModelFigures) -> Iterator[str]:
-    """Yield which trivial rankings the model is not above, where they can be compared."""
+    """Yield a sentence for each trivial ranking that the model does not surely beat, where they can be compared."""
     if reason_incomparable(figures) is not None:
         return
     for group, found in figures.whole_catalog.beside.items():
@@ -80,7 +84,7 @@ def _below(figures: ModelFigures) -> Iterator[str]:
 
 
 def evaluate_table(offers: Sequence[Offer], labels: ExampleSource, options: EvaluateOptions) -> Evaluation:
-    """Return what a table of probabilities would have earned; no model is needed."""
+    """Estimate what a table of probabilities would have earned; this needs no model."""
     judged = judge_all(offers, labels)
     value = _value(judged, options.off_policy, np.random.default_rng(options.seed))
     return _evaluation(judged, options.k, None, value, [])
@@ -125,7 +129,7 @@ def _evaluation(
 
 
 def reason_incomparable(figures: ModelFigures) -> str | None:
-    """Return why a comparison with popularity means nothing here; None where it is meaningful."""
+    """Return why a comparison with popularity would be meaningless here, None where it is meaningful."""
     if figures.self_selected > SELF_SELECTED_MAX:
         return (
             f"{figures.self_selected:.0%} of the judged rows were ranked by this very model: customers "
@@ -146,7 +150,10 @@ def reason_incomparable(figures: ModelFigures) -> str | None:
 def quality_facts(
     model: Model, offers: Sequence[Offer], labels: ExampleSource, *, held_out: float
 ) -> dict[str, object]:
-    """Return the facts by which the gate compares a model with popularity, on labels that it did not learn from."""
+    """Return the facts by which the gate compares a model with popularity.
+
+    The `labels` must be ones that the model has not learned from; their latest `held_out` share judges it.
+    """
     judged = judge(model, offers, FilledExamples(labels, offers), None, held_out=held_out, keep_earlier=True)
     found = {"held_out_auc": judged.scores(), "popularity_auc": judged.popularity}
     facts: dict[str, object] = {}

@@ -1,4 +1,4 @@
-"""Makes a model of two networks of H2O: towers, what missing numbers count as, and the facts about it."""
+"""Makes a model from two networks of H2O: the towers, the values of missing numbers, and the facts about it."""
 
 from collections.abc import Mapping
 
@@ -28,11 +28,13 @@ def model_of(
     layer: int = 0,
     defaults: Mapping[str, float] | None = None,
 ) -> Model:
-    """Return the model whose vectors are the networks' deep features of `layer`, of length 1.
+    """Return the model whose vectors are the networks' deep features of `layer`, L2-normalised.
 
-    `defaults` says what a number counts as where a record states none, in both towers; without it, what H2O takes: the
-    mean of training, or 0 where nothing was standardised. Raises UsageError for a default that neither reads; BadModel
-    for what cannot be reproduced, for towers of unequal dimensions, and for a dead one.
+    `defaults` gives, by name, the value of a number that a record does not state, in both towers. Other numbers count
+    as in H2O: as their mean in training, or as 0 where H2O did not standardise them.
+
+    Raises UsageError for a default of a number that neither tower reads. Raises BadModel for a network that cannot be
+    reproduced, for towers of unequal dimensions, and for a tower whose vectors are all zero.
     """
     towers = (
         tower_of(user, side="customer", ids=customer_columns, layer=layer),

@@ -1,8 +1,8 @@
-"""Trains both towers in H2O, each a classifier of `accepted` on its own, from the columns of the workbench.
+"""Trains both towers in H2O, each as a classifier of `accepted` on its own, from the columns of the workbench.
 
-The user tower reads customer_id, price, rank and score, the item tower offer, price, rank and score. Rank and score do
-not exist before ranking, nor does an offer's price on the customer's side: what is missing counts as the mean of
-training, as it does for H2O, and the facts state it under `defaults`. The towers share no space, so judge them by their
+The user tower reads customer_id, price, rank and score; the item tower reads offer, price, rank and score. When a tower
+serves, there is no rank or score yet, and no offer's price on the customer's side. A missing number counts as its mean
+in training, as in H2O; the facts state these means under `defaults`. The towers share no vector space, so look at their
 held-out AUC before they serve.
 """
 
@@ -33,7 +33,7 @@ PRICE = "price"
 
 @dataclass(frozen=True, slots=True)
 class H2oRows:
-    """All examples as columns (n,); codes index the ids."""
+    """All examples as columns (n,); `customer` and `offer` are indices into the lists of ids."""
 
     customers: Sequence[str]
     offers: Sequence[str]
@@ -51,7 +51,8 @@ class H2oRows:
 def train_h2o(examples: ExampleSource, offers: Sequence[Offer], options: H2oOptions) -> Model:
     """Train and export both towers.
 
-    Raises UsageError for data that cannot be learned from, BadModel for towers that must not serve.
+    Raises UsageError for data that H2O cannot learn from, or whose offers are mostly outside the catalog. Raises
+    BadModel for a tower that does not reproduce H2O's outputs or whose vectors are all zero.
     """
     check = CatalogCheck(offers)
     rows = rows_of(examples, options)
@@ -79,7 +80,7 @@ def train_h2o(examples: ExampleSource, offers: Sequence[Offer], options: H2oOpti
 
 
 def user_table(rows: H2oRows) -> H2oTable:
-    """Return what the user tower learns from."""
+    """Return the columns that the user tower learns from."""
     numbers = {PRICE: rows.customer_price, "rank": rows.rank, "score": rows.score}
     return H2oTable(
         "customer", "customer_id", rows.customers, rows.customer, numbers, rows.accepted, rows.weight, rows.held_out
@@ -87,7 +88,7 @@ def user_table(rows: H2oRows) -> H2oTable:
 
 
 def item_table(rows: H2oRows) -> H2oTable:
-    """Return what the item tower learns from."""
+    """Return the columns that the item tower learns from."""
     numbers = {PRICE: rows.offer_price, "rank": rows.rank, "score": rows.score}
     return H2oTable("offer", "offer", rows.offers, rows.offer, numbers, rows.accepted, rows.weight, rows.held_out)
 
@@ -95,7 +96,8 @@ def item_table(rows: H2oRows) -> H2oTable:
 def rows_of(examples: ExampleSource, options: H2oOptions) -> H2oRows:
     """Read all examples, and hold out a share of the requests, drawn by the seed.
 
-    Raises UsageError when either part lacks a label.
+    Raises UsageError when there are no examples, when a price is not a number, and when either part lacks accepted rows
+    or others.
     """
     customers: dict[str, int] = {}
     offers: dict[str, int] = {}
@@ -143,7 +145,7 @@ def _prices(views: Views) -> Floats:
 
 
 def _held_out(request: npt.NDArray[np.uint64], options: H2oOptions) -> npt.NDArray[np.bool_]:
-    """Draw whole requests: the rows of a request are too alike to judge each other."""
+    """Draw whole requests: rows of one request are so alike that some of them could not judge the others."""
     requests, request_of = np.unique(request, return_inverse=True)
     drawn = np.random.default_rng(options.seed).random(len(requests)) < options.held_out
     return np.asarray(drawn[request_of.reshape(-1)])
@@ -177,7 +179,7 @@ def _tower_facts(user: H2oTrained, item: H2oTrained) -> dict[str, object]:
 
 
 def _judged(examples: ExampleSource, rows: H2oRows, user: Tower, item: Tower) -> dict[str, object]:
-    """Measure the towers as they serve, without rank and score, on the held-out rows, beside popularity."""
+    """Measure on the held-out rows the towers as they serve, without rank and score, and popularity beside them."""
     scores = []
     for chunk in examples.chunks():
         users = user.embed(chunk.customers.features, chunk.customers.ids).vectors[chunk.customer]

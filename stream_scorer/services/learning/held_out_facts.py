@@ -1,4 +1,4 @@
-"""What a training's held-out rows say of the towers that came out, beside rankings that cost nothing."""
+"""Measures trained towers on the held-out rows of their training, beside trivial rankings such as popularity."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -21,12 +21,17 @@ Towers = tuple[Tower, Tower]
 
 
 def held_out_facts(model: Model, lesson: Lesson, fitted: Fitted) -> dict[str, object]:
-    """Measure the towers on the held-out rows, which those that are measured have not learned from."""
+    """Measure the towers on the held-out rows.
+
+    Towers that were refitted have learned from these rows; the towers from before the refit are measured in their
+    place.
+    """
     data, rows = lesson.data, fitted.held_out
     towers: Towers = fitted.measured or (model.user_tower, model.item_tower)
     scores, before = _scores(data, rows, towers), np.ones(len(data), bool)
     before[rows] = False
     known = np.flatnonzero(before)
+    # Offers outside the catalog have no place in it. They are counted, too, each under a number past the catalog's end.
     which = np.where(data.catalog_of >= 0, data.catalog_of, len(data.catalog) + np.arange(len(data.offers)))[data.offer]
     accepted = np.bincount(which[before & (data.accepted == 1)], minlength=int(which.max()) + 1).astype(np.float64)
     who, labels = data.who[rows], data.accepted[rows]
@@ -38,7 +43,7 @@ def held_out_facts(model: Model, lesson: Lesson, fitted: Fitted) -> dict[str, ob
 
 
 def _scores(data: TrainingSet, rows: Places, towers: Towers) -> Floats:
-    """Return the scores of rows (n,) by the features that they carry."""
+    """Return the scores of rows (n,), from the features that each row itself states."""
     user_tower, item_tower = towers
     customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
     offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
@@ -52,7 +57,10 @@ def _auc(found: WithinAuc) -> dict[str, object]:
 
 
 def _judged(lesson: Lesson, fitted: Fitted, towers: Towers, known: Places, scores: Floats) -> dict[str, object]:
-    """Judge among what the log knows of each request: its own candidates where some were refused, else the catalog."""
+    """Judge rankings of the whole catalog for the objective `catalog`, else of each customer's own candidates.
+
+    A log of acceptances alone does not say what else a request could have chosen.
+    """
     data = lesson.data
     contexts = Contexts.of(data.customers, lesson.user_spec)
     trivial = TrivialRankings(len(data.catalog), contexts, KnownAcceptances.of(data, known, contexts))

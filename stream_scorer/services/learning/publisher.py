@@ -1,4 +1,4 @@
-"""Makes a release from a model and its offers, and switches to it: embed, judge, write, verify, flip the pointer."""
+"""Makes a release from a model and offers, and switches to it: embed, judge, write, verify, move the pointer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A release that is not written yet, the gate's faults, and which of the model's features its offers have."""
+    """A release that is not written yet, the faults that the gate sees, and how far its offers have the features."""
 
     release: Release
     faults: list[str]
@@ -30,9 +30,9 @@ class Draft:
 
 
 def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, embedded: Progress) -> Draft:
-    """Embed the offers by the model's item tower; `embedded` is called after each batch with how many are done.
+    """Embed the offers with the model's item tower; after each batch `embedded` is called with the number done so far.
 
-    Raises BadModel.
+    Raises BadModel when the two towers' vectors differ in length, or when the model's facts cannot be read.
     """
     check_model(model)
     ordered = sorted(offers, key=lambda offer: offer.offer_id)
@@ -48,15 +48,16 @@ def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, emb
         errors += [replace(error, index=start + error.index) for error in made.errors]
         embedded(start + len(batch))
     catalog = Catalog.of(ReleaseId(""), ordered, vectors)
+    # The id is a digest of what the catalog holds, so it can be set only after the catalog is there.
     release_id = release_id_of(model.model_id, catalog)
     release = Release(release_id, model.user_tower, replace(catalog, release_id=release_id, derived={}), created_ms)
     return Draft(release, faults_of(model, catalog, errors, coverage), coverage)
 
 
 def held_against(draft: Draft, store: ReleaseStore) -> Draft:
-    """Add the faults that show beside the release that serves.
+    """Add the faults that show in comparison with the serving release: offers that it has and the draft lacks.
 
-    One that cannot be read any more speaks against nothing.
+    A serving release that cannot be read adds none: it must not keep its own replacement from being published.
     """
     current = store.current()
     try:
@@ -67,11 +68,9 @@ def held_against(draft: Draft, store: ReleaseStore) -> Draft:
 
 
 def publish(store: ReleaseStore, model: Model, draft: Draft, *, keep: int, force: bool) -> Release:
-    """Write the release beside the current one, verify it and flip the pointer.
+    """Write the release beside the current one, verify it, and move the pointer to it.
 
-    Raises BadModel for faults, unless forced.
-
-    What is forced stands in the manifest.
+    Raises BadModel when the draft has faults, unless `force` is set; the manifest then lists them.
     """
     if draft.faults and not force:
         raise BadModel(f"refused: {'; '.join(draft.faults)} (--force publishes it all the same)")

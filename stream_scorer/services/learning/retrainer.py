@@ -1,4 +1,4 @@
-"""retrain: train on the buffer's rows, judge and publish; whatever fails leaves the serving release in place."""
+"""The job `retrain`: train on the buffer's rows, judge, publish. After any failure the old release goes on serving."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +20,7 @@ from stream_scorer.training.options import TrainOptions
 log = structlog.get_logger(__name__)
 
 STRETCHES_MAX = 7
-WARM_STARTS = "warm_starts"  # a fact: how many trainings lie behind a model since one began from nothing
+WARM_STARTS = "warm_starts"  # a fact of a model: how many warm starts there were since a training from nothing
 _GLANCE_S = 0.2
 
 Outcome = Literal["published", "held", "refused", "failed"]
@@ -31,7 +31,7 @@ Train = Callable[[ExampleSource, Sequence[Offer], TrainOptions, Model | None], M
 class Round:
     """How one round ended.
 
-    `reason` says why nothing was published, `earlier_model_id` from which model the training went on.
+    `reason` says why nothing was published; `earlier_model_id` is the model from which the training started, if any.
     """
 
     outcome: Outcome
@@ -43,10 +43,10 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class RetrainConfig:
-    """A stretch is the length of time over which acceptances are compared with those before.
+    """The settings of `retrain`; acceptances are compared between stretches of time of `stretch_ms` each.
 
-    After `warm_starts_max` trainings that went on from the one before, the next begins from nothing: what is carried on
-    for ever keeps what has long ceased to be so.
+    After `warm_starts_max` warm starts in a row, the next training begins from nothing: weights that are carried over
+    for ever keep what has long ceased to be true. `keep` is how many releases stay in the store.
     """
 
     stretch_ms: int
@@ -57,7 +57,7 @@ class RetrainConfig:
 
 
 class Retrainer:
-    """Trains, judges and publishes, once or on a schedule."""
+    """Trains, judges and publishes, in one round or on a schedule."""
 
     def __init__(
         self,
@@ -75,7 +75,10 @@ class Retrainer:
         self._config, self._clock, self._ended = config, clock, ended
 
     def run(self, *, every_s: float, stopping: Callable[[], bool]) -> None:
-        """Do a round now and another every `every_s`, until `stopping`; what is missing now may come later."""
+        """Do a round now and another every `every_s`, until `stopping`.
+
+        A UsageError, such as for missing labels, only fails its round: they may be there in the next one.
+        """
         while not stopping():
             next_s = self._clock.monotonic_s() + every_s
             try:
@@ -86,9 +89,9 @@ class Retrainer:
                 self._clock.sleep(_GLANCE_S)
 
     def once(self) -> Round:
-        """Do a round; faults are reported, and the release that serves then goes on.
+        """Do one round and report how it ended; after a fault the serving release stays in place.
 
-        Raises UsageError where labels or offers are not there, or cannot be trained on.
+        Raises UsageError where labels or offers are missing, or cannot be trained on.
         """
         try:
             ended = self._round()
@@ -124,13 +127,14 @@ class Retrainer:
         return Round("published", None, model.model_id, release.release_id, earlier)
 
     def _trained(self, examples: ExampleSource, offers: Sequence[Offer]) -> Model:
-        """Train from the serving model where that is allowed, else afresh."""
+        """Train from the serving model where that is allowed, else from nothing."""
         serving = self._serving()
         options = options_like(
             {} if serving is None else serving.facts, seed=self._config.seed, threads=self._config.threads
         )
         earlier = serving if serving is not None and _warm_starts(serving) < self._config.warm_starts_max else None
         model = self._train(examples, offers, options, earlier)
+        # The earlier model has learned from rows that this training holds out: figures on these would flatter it.
         if earlier is not None and _until_ms(model) < _until_ms(earlier):
             log.info(
                 "training begins from nothing: the model that serves learned from what would judge the next",
@@ -140,7 +144,7 @@ class Retrainer:
         return replace(model, facts={**model.facts, WARM_STARTS: 0 if earlier is None else _warm_starts(earlier) + 1})
 
     def _serving(self) -> Model | None:
-        """Return the serving model if it was trained here; one that cannot be read does not stop a training."""
+        """Return the serving model if torch trained it; None also where it cannot be read, so that training goes on."""
         try:
             current = self._store.current()
             serving = None if current is None else self._store.model(current)
@@ -151,10 +155,13 @@ class Retrainer:
 
 
 def options_like(facts: Mapping[str, object], *, seed: int, threads: int) -> TrainOptions:
-    """Return the options that a model was trained with, as its facts state them; the rows held out always judge it."""
+    """Return the options that a model was trained with, as its facts state them, but without a refit.
+
+    Without a refit the held-out rows can judge the very towers that are published.
+    """
     stated: Any = facts.get("options") or {}
     always: dict[str, Any] = {"seed": seed, "threads": threads, "refit": False}
-    if stated.get("spectral"):  # the rest is of steps that were not taken
+    if stated.get("spectral"):  # a decomposition takes no steps: the other options had no effect
         return TrainOptions(objective="catalog", held_out=stated["held_out"], **always)
     known = {one.name for one in fields(TrainOptions)} - {"refit", "device", "spectral"}
     same: dict[str, Any] = {
@@ -169,16 +176,16 @@ def _warm_starts(model: Model) -> int:
 
 
 def _until_ms(model: Model) -> int:
-    """Return the time of the latest row that the model learned from; 0: not known."""
+    """Return the time of the latest row that the model learned from, 0 where it is unknown."""
     until = model.facts.get("trained_until_ms", 0)
     return until if isinstance(until, int) else 0
 
 
 def closed_stretches(examples: ExampleSource, *, length_ms: int) -> list[Stretch]:
-    """Count requests and those with an acceptance over time, the oldest stretch first, as far as windows are closed.
+    """Count the requests, and those with an acceptance, in each stretch of time whose windows are closed, oldest first.
 
-    A request later than every offer nobody answered for is left out: of those only the answered offers are examples
-    yet.
+    A request later than the latest unanswered offer is left out: its window is still open, and so far only its answered
+    offers are examples, which would make acceptances look too frequent.
     """
     chunks = [(chunk.request, chunk.accepted, chunk.request_time_ms, chunk.shown) for chunk in examples.chunks()]
     if not chunks:

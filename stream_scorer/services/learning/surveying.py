@@ -1,4 +1,4 @@
-"""Looks at all labels and the catalog before a training, by the training's options; torch is not needed for it."""
+"""Looks at all labels and the catalog before a training, by the training's options. This needs no torch."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,8 @@ from stream_scorer.core.messages import Offer
 from stream_scorer.errors import UsageError
 from stream_scorer.training.options import TrainOptions
 
-# from so many acceptances each, on average, an id tells more than the noise it adds; an offer's are of many customers
+# With so many acceptances each, on average, ids add more signal than noise. Offers need fewer, as an offer's
+# acceptances come from many customers.
 _ACCEPTED_PER_CUSTOMER = 30
 _ACCEPTED_PER_OFFER = 5
 
@@ -18,10 +19,10 @@ _ACCEPTED_PER_OFFER = 5
 def surveyed(
     examples: FilledExamples, offers: Sequence[Offer], options: TrainOptions
 ) -> tuple[FeatureSpec, FeatureSpec, Survey]:
-    """Read all examples once and return what the inputs of both towers are, and what is odd about them.
+    """Read all examples once; return the specs of the user and the item tower, and what is odd about the data.
 
-    Raises UsageError when most labels are of offers that are not in the catalog, and for a feature that cannot be read
-    as `options.reads` asks.
+    Raises UsageError when there are no examples, when most labels are of offers outside the catalog, and for a feature
+    that cannot be read as `options.reads` asks.
     """
     asked, seen = asked_of(options.reads), Surveyor(offers)
     for chunk in examples.chunks():

@@ -1,4 +1,4 @@
-"""Trains a model from labelled examples: specs from the data, arrays, towers, and the facts about it."""
+"""Trains a model from labelled examples: derives the specs, encodes the rows, trains the towers, states the facts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ _NAMED_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model, and how its training went."""
+    """A model, and the epochs of its training."""
 
     model: Model
     epochs: tuple[Epoch, ...]
@@ -39,9 +39,10 @@ def train_model(
     earlier: Model | None = None,
     report: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Trained:
-    """Train both towers, going on from an earlier model where there is one, and check them.
+    """Train both towers, starting from the `earlier` model where there is one, then check and measure them.
 
-    Raises UsageError for data that cannot be learned from, BadModel for towers that must not serve.
+    Raises UsageError for data that the towers cannot learn from, and BadModel for towers that are dead, have collapsed,
+    or differ between torch and numpy.
     """
     return finish(read_lesson(examples, offers, options, earlier=earlier), options, report=report)
 
@@ -49,7 +50,7 @@ def train_model(
 def read_lesson(
     examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions, *, earlier: Model | None = None
 ) -> Lesson:
-    """Derive the specs, and encode all examples by them."""
+    """Derive the specs from the data, extending those of an earlier model, and encode all examples by them."""
     filled = FilledExamples(examples, offers)
     user_spec, item_spec, survey = surveyed(filled, offers, options)
     if earlier is not None:
@@ -61,7 +62,7 @@ def read_lesson(
 
 
 def check_history(lesson: Lesson, options: TrainOptions) -> None:
-    """Raise UsageError where `history` has no effect: a tower that reads features beside the id has no place for it."""
+    """Raise UsageError where `history` would have no effect, because the user tower reads features beside the id."""
     spec = lesson.user_spec
     if options.history and (len(spec.slots) != 1 or spec.numbers):
         read = ", ".join(spec.feature_names[:_NAMED_MAX]) + (", …" if len(spec.feature_names) > _NAMED_MAX else "")
@@ -80,7 +81,8 @@ def finish(
 ) -> Trained:
     """Train on an encoded lesson, then check and measure the towers.
 
-    `tuning` is the search behind the options: its trials are among the facts, and its best training is gone on from.
+    `tuning` is the search that chose the options: its trials become facts, and its best training, where it has one, is
+    not repeated.
     """
     data = lesson.data
     fitted = fit(lesson, options, report=report, first=None if tuning is None else tuning.first)
@@ -92,7 +94,7 @@ def finish(
 def derive_specs(
     examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions
 ) -> tuple[FeatureSpec, FeatureSpec]:
-    """Read all examples once and return what the inputs of both towers are. Raises UsageError."""
+    """Read all examples once and return the specs of the user and the item tower; it raises as surveyed does."""
     return surveyed(FilledExamples(examples, offers), offers, options)[:2]
 
 
@@ -124,7 +126,7 @@ def _facts(lesson: Lesson, fitted: Fitted, options: TrainOptions) -> dict[str, o
 
 
 def _until_ms(data: TrainingSet, fitted: Fitted) -> int:
-    """Return the time of the latest row that was learned from: later rows can judge the model."""
+    """Return the time of the latest row that the towers learned from: later rows can judge the model."""
     learned = np.ones(len(data), bool)
     if not fitted.recipe.refit:
         learned[fitted.held_out] = False

@@ -1,4 +1,4 @@
-"""What a search has tried: a trial for the record, what came of it all, and whether one training beats another."""
+"""What a search has tried: each trial, the outcome of all, and whether one training beats another."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from stream_scorer.training.options import TrainOptions
 
 Setting = Mapping[str, Any]
 
-_BETTER = 0.002  # relative; less is luck, however sure
+_BETTER = 0.002  # relative; a smaller gain does not count, however significant it is
 _UNITS_MIN = 10  # held-out customers; with fewer there is no standard error to go by
 _BETTER_BY_FEW = 0.05
 
@@ -20,7 +20,8 @@ _BETTER_BY_FEW = 0.05
 class Trial:
     """One training of the search: its held-out figure, how many epochs and seconds it took, and why it ended.
 
-    `badness` is the held-out loss, or the negative nDCG@10 for the objective `catalog`.
+    `badness` is the held-out loss, or the negative nDCG@10 for the objective `catalog`. `kept` says whether it was the
+    best so far.
     """
 
     setting: dict[str, Any]
@@ -34,9 +35,9 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """The options that were best, all trials, and in a sentence what came of it.
+    """The best options, all trials, and the outcome in a sentence.
 
-    `first` is the best trial where it was trained as a whole, so that only the rest of the training is left to do.
+    `first` is the best trial where it can serve as the first part of the training, which then only has the refit left.
     """
 
     options: TrainOptions
@@ -47,7 +48,7 @@ class Tuning:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """All of it as JSON values, for the model's facts."""
+        """The trials, the seconds and the outcome as JSON values, for the model's facts."""
         return {
             "tuned": [asdict(trial) for trial in self.trials],
             "tuning": {"seconds": round(self.seconds, 3), "outcome": self.outcome},
@@ -56,7 +57,7 @@ class Tuning:
 
 @dataclass(slots=True)
 class Tried:
-    """A trial: all that it changes of the default, what of that was changed last, and the badness of each customer."""
+    """A trial: all that it changes of the default, the last of these changes, and each customer's badness (`units`)."""
 
     setting: dict[str, Any]
     last: dict[str, Any]
@@ -64,7 +65,8 @@ class Tried:
     units: Floats
 
     def beats(self, other: "Tried", errors: float) -> bool:
-        """Say whether it is better by more than luck, customer by customer."""
+        """Return whether this trial is better by more than luck: by `errors` standard errors, customer by customer."""
+        # Both trials answer the same questions. The paired differences vary far less than the figures themselves.
         gained = other.units - self.units
         if len(gained) < _UNITS_MIN:
             return bool(gained.size) and float(gained.mean()) > _BETTER_BY_FEW * abs(float(other.units.mean()))
@@ -73,7 +75,7 @@ class Tried:
 
 
 def setting_text(setting: Setting) -> str:
-    """Write a setting in words."""
+    """Return a setting as text for people."""
     return ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in setting.items()
     )

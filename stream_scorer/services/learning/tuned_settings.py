@@ -1,4 +1,4 @@
-"""What a search for options tries, in which order, and in which steps."""
+"""Which options a search tries, in which order, and in which steps."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,12 +8,15 @@ from stream_scorer.training.options import Recipe
 
 Values = Callable[[Recipe], Sequence[Any]]
 
-# a shorter schedule prefers whatever learns faster, so that trials of fewer epochs cannot judge these
+# In a shorter schedule whatever learns faster looks better, so trials of fewer epochs cannot judge these.
 _OF_WHOLE_TRIALS = {"dim", "hidden", "learning_rate", "epochs"}
 
 
 def settings_to_try(recipe: Recipe, lesson: Lesson, *, shortened: bool) -> list[tuple[str, Values]]:
-    """Return what is searched, the most telling first: a name, and its values in order around the present one."""
+    """Return the options to search, the most effective first: each one's name, and its values in order.
+
+    The values are a function of the recipe of the moment, as most of them lie around its present value.
+    """
     found = _settings(recipe, lesson)
     return [(name, values) for name, values in found if not (shortened and name in _OF_WHOLE_TRIALS)]
 
@@ -53,7 +56,7 @@ def _doubled(value: int, *, most: int) -> Sequence[int]:
 
 
 def nearest(values: Sequence[Any], value: Any) -> int:
-    """Return the place of a value in the list, or of the nearest one."""
+    """Return the index of a value in the list, or of the one nearest to it."""
     if value in values:
         return values.index(value)
     return min(range(len(values)), key=lambda place: abs(values[place] - value))

@@ -1,6 +1,7 @@
 """Searches the options of a training, one after the other, within a given time.
 
-The default is the first trial, and stays unless another one beats it by more than noise on the same held-out questions.
+The default is the first trial. It stays unless another trial beats it by more than noise on the same held-out
+questions.
 """
 
 import math
@@ -19,13 +20,13 @@ from stream_scorer.training.joint import Epoch, Fitted, Lesson, fit
 from stream_scorer.training.options import Recipe, TrainOptions
 
 _HELD_OUT = 0.2
-_STEP_ERRORS = 1.0  # standard errors of a paired difference that a step needs
-_SURE_ERRORS = 2.0  # standard errors by which the result must beat the default: the best of many trials is lucky, too
+_STEP_ERRORS = 1.0  # a step of the search needs a paired difference of so many standard errors
+_SURE_ERRORS = 2.0  # the result must beat the default by so many: the best of many trials is also a lucky one
 _WHOLE_TRIALS_MIN = 3  # with time for fewer, trials have fewer epochs
 _TRIALS_WANTED = 4
 _EPOCHS_MIN = 3
 _SHORTENED_MIN = 0.12  # of the epochs
-_ALL_ROWS = 1.1 / (1 - _HELD_OUT)  # a training of all rows takes so many times a trial, and some more than estimated
+_ALL_ROWS = 1.1 / (1 - _HELD_OUT)  # a training on all rows takes so many times as long as a trial, 10 % of it reserve
 _MEMBERS = 4
 _INSTANT_S = 1e-9
 _NEW_OFFERS_MIN, _NEW_OFFERS_MAX = 0.02, 0.5
@@ -34,17 +35,17 @@ _NEW_OFFERS_MIN, _NEW_OFFERS_MAX = 0.02, 0.5
 def tune(
     lesson: Lesson, options: TrainOptions, *, seconds: float, clock: Clock, report: Callable[[Trial], None]
 ) -> Tuning:
-    """Search within `seconds`, of which what the training after it needs is kept back.
+    """Search within `seconds`, and leave enough of them for the training that follows.
 
-    It moves from setting to setting while it gets better. Trials have fewer epochs where whole ones would be too few in
-    the time; where not even those fit, nothing is searched, and the outcome says so. The search begins at what is given
-    in `options`. Towers of ids alone get as many members as there is time for, a few.
+    The search begins at the given `options` and moves from setting to setting while the figure improves. Trials have
+    fewer epochs where the time would allow too few whole ones. Where even those do not fit, nothing is searched, and
+    the outcome says so. Towers of ids alone become an ensemble of as many members as there is time for, up to 4.
     """
     return _OptionSearch(lesson, options, seconds, clock, report).run()
 
 
 class _OptionSearch:
-    """The search's state: the best trial so far, and the time left."""
+    """The state of a search: the best trial so far, and the time left."""
 
     def __init__(
         self, lesson: Lesson, options: TrainOptions, seconds: float, clock: Clock, report: Callable[[Trial], None]
@@ -53,7 +54,8 @@ class _OptionSearch:
         self.begun_s = clock.monotonic_s()
         self.seconds, self.end_s = seconds, self.begun_s + seconds
         self.recipe = lesson.recipe(options)
-        # a search that never meets a new offer prefers whatever knows the old ones best, and buries the others
+        # Trials treat some offers as new. A search that never met a new offer would prefer whatever remembers the known
+        # ones best, and the others would end up last.
         self.lesson = replace(lesson, as_new=_share_of_new_offers(lesson, self.recipe))
         self.averaged = (
             lesson.ids_alone and lesson.earlier is None and self.recipe.objective == "catalog" and not options.hidden
@@ -66,7 +68,7 @@ class _OptionSearch:
         self.share = 1.0  # of the epochs that a trial has
 
     def run(self) -> Tuning:
-        """Measure how long a training takes, search, and decide."""
+        """Measure how long a training takes, search, and decide which options to use."""
         if self.recipe.spectral:
             reason = "nothing was searched: a decomposition chooses its form by itself"
             return Tuning(self.given, (), self._taken_s(), reason)
@@ -83,7 +85,7 @@ class _OptionSearch:
         return self._decided()
 
     def _probe(self) -> None:
-        """Train two epochs, which tells how long a training takes."""
+        """Train two epochs to estimate how long a training takes: the first one includes the setting up."""
         watch = TrialWatch(self.clock, math.inf)
 
         def after_two(epoch: Epoch) -> bool:
@@ -93,11 +95,11 @@ class _OptionSearch:
         self.trial_s = watch.first_s + watch.epoch_s * (self.recipe.epochs - 1)
 
     def _after_s(self) -> float:
-        """Return how long the training after the search takes, on all rows."""
+        """Return how many seconds the training after the search takes, on all rows."""
         return self.trial_s * _ALL_ROWS
 
     def _shorten(self) -> None:
-        """Choose how many epochs a trial has, so that several fit into the time."""
+        """Choose the share of its epochs that a trial has, so that several trials fit into the time."""
         fitting = (self._left_s() - self._after_s()) / max(self.trial_s, _INSTANT_S)
         if fitting < _WHOLE_TRIALS_MIN and not self.averaged:  # members need the time more than trials do
             self.share = min(1.0, max(fitting, 0.0) / _TRIALS_WANTED)
@@ -112,7 +114,7 @@ class _OptionSearch:
         return replace(options, **setting)
 
     def _walk(self, name: str, values: Sequence[Any]) -> None:
-        """Try the values on both sides of where it stands, and go on in the direction that is better."""
+        """Try larger values of an option, and smaller ones if none is better; go on while the trials improve."""
         now = self.lesson.recipe(self._trial_options({}))
         start = nearest(values, getattr(now, name))
         for step in (1, -1):
@@ -123,8 +125,9 @@ class _OptionSearch:
                 return
 
     def _try(self, setting: Setting) -> bool | None:
-        """Train by a setting; True where it is the best so far, None where there was no time."""
+        """Train with a setting; return whether it is the best so far, None where there was no time."""
         members = self.members_max if self.averaged and self.trials else 1
+        # A later trial may end early, so half of its time is enough to begin it; the first must be able to finish.
         if self._left_s() < members * self._after_s() + (0.5 if self.trials else 1) * self.share * self.trial_s:
             return None
         options = self._trial_options(setting)
@@ -139,7 +142,7 @@ class _OptionSearch:
         return self._weighed(self._tried(setting, options, fitted), watch, whole_epochs)
 
     def _weighed(self, found: Tried, watch: TrialWatch, whole_epochs: int) -> bool:
-        """Record a trial, and its options where they are the best so far."""
+        """Record a trial, keep it if it is the best so far, and return whether it is."""
         fitted = found.fitted
         better = not watch.given_up and (self.best is None or found.beats(self.best, _STEP_ERRORS))
         trial = Trial(
@@ -170,7 +173,7 @@ class _OptionSearch:
         return Tried({**before, **setting}, dict(setting), fitted, units)
 
     def _decided(self) -> Tuning:
-        """Take the best trial where it is surely better than the default, else the default."""
+        """Choose the best trial if it is surely better than the default, else the default."""
         best, default = self.best, self.default
         assert best is not None
         assert default is not None
@@ -185,7 +188,7 @@ class _OptionSearch:
             outcome = f"{tried}; better than the default: {setting_text(best.setting)}"
         options = replace(self.given, **best.setting)
         whole = self.share == 1.0 and options.refit and not self.lesson.as_new
-        if whole:  # the first half of the training is this trial
+        if whole:  # this trial is already the first half of the training; only the refit is left
             options = replace(options, held_out=best.fitted.recipe.held_out)
         else:
             options = replace(options, refit=options.refit and self._left_s() > 2 * self._after_s())
@@ -193,13 +196,13 @@ class _OptionSearch:
         return Tuning(options, tuple(self.trials), self._taken_s(), outcome, best.fitted if whole else None)
 
     def _members(self, options: TrainOptions) -> int:
-        """Return how many members can be trained in the time that is left."""
+        """Return how many members of an ensemble can be trained in the time that is left."""
         if not self.averaged or options.members > 1:
             return options.members
         return max(1, min(self.members_max, int(self._left_s() / max(self._after_s(), _INSTANT_S))))
 
     def _as_given(self, reason: str) -> Tuning:
-        """Train without a search, and no longer than without --tune."""
+        """Return the given options for a training without a search; a refit only where there is time for it."""
         options = replace(self.given, refit=self.given.refit and 2 * self._after_s() < self._left_s())
         return Tuning(options, tuple(self.trials), self._taken_s(), f"nothing was searched: {reason}")
 
@@ -208,7 +211,10 @@ class _OptionSearch:
 
 
 def _share_of_new_offers(lesson: Lesson, recipe: Recipe) -> float:
-    """Return the share of the catalog's offers without an acceptance, where features could speak for them."""
+    """Return the share of the catalog's offers without an acceptance, at most a half.
+
+    It is 0 where that share is negligible, and where towers have no features by which such offers could be ranked.
+    """
     data = lesson.data
     if recipe.objective != "catalog" or lesson.ids_alone:
         return 0.0
