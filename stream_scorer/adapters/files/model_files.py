@@ -1,7 +1,7 @@
 """A model as a folder: `model.safetensors` has the arrays of both towers, `manifest.json` everything else.
 
-Nothing is pickled, so reading a model runs no code of its author. The model id is a digest of the contents, so a file
-that was changed or torn is refused when it is read.
+Nothing is pickled, since reading a pickle runs code of whoever made it. The model id is a digest of the contents, so a
+file that was changed or torn is refused when it is read.
 """
 
 import os

@@ -99,6 +99,7 @@ def read_policy(path: Path, offers: Sequence[Offer]) -> dict[int, "np.ndarray[An
             raise UsageError(f"{path}, line {number}: there is no offer {shown(row.offer_id)} among the {len(offers)}")
         table.setdefault(row.rank, np.zeros(len(offers)))[places[row.offer_id]] = row.probability
     for rank, chances in table.items():
+        # The margin allows for probabilities that were rounded when the table was written.
         if not (chances >= 0).all() or abs(float(chances.sum()) - 1) > 1e-6:
             raise UsageError(f"{path}: the probabilities of rank {rank} must sum to 1, got {chances.sum():.6f}")
     return table
