@@ -1,4 +1,4 @@
-"""The operators of filters: name, kinds of attribute and comparison, all in one table.
+"""The operators of filters in a table: the name of each, the kinds of attribute it applies to, and its comparison.
 
 A new operator is a name in `FilterOp` and a line in `OPERATORS`; the schemas, the refusals and the masks follow.
 """
@@ -21,13 +21,16 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class AttributeColumn:
-    """One attribute of all offers; texts are codes into `vocabulary`, bags a row and a code per element."""
+    """An attribute's values for all N offers.
+
+    A text is its code in `vocabulary`. A bag is a row and a code for each of its elements, E in all.
+    """
 
     kinds: NDArray[np.int8]  # (N,)
     numbers: NDArray[np.float64]  # (N,), bools as 0 and 1
     codes: NDArray[np.int64]  # (N,), -1 where there is no text
-    bag_rows: NDArray[np.int64]
-    bag_codes: NDArray[np.int64]
+    bag_rows: NDArray[np.int64]  # (E,)
+    bag_codes: NDArray[np.int64]  # (E,)
     vocabulary: dict[str, int]
     kinds_present: frozenset[int]  # without MISSING
 
@@ -36,7 +39,7 @@ class AttributeColumn:
 class Operator:
     """How an operator compares an attribute (N offers) with the filter's value.
 
-    `compare` need not look at kinds: only rows whose kind the operator and the value both allow can match.
+    `compare` need not look at kinds: `matches` drops the rows whose kind the operator or the value does not allow.
     """
 
     compare: Callable[[AttributeColumn, Any], Flags]
@@ -45,13 +48,16 @@ class Operator:
 
 
 def matches(column: AttributeColumn, op: FilterOp, value: Any) -> Flags:
-    """Mark the rows (N,) that match; a row without the attribute, or with another kind of it, never does."""
+    """Mark the rows (N,) that match; a row that lacks the attribute, or has it in another kind, never does."""
     comparable: Flags = np.isin(column.kinds, kinds_needed(op, value) or ())
     return comparable & OPERATORS[op].compare(column, value)
 
 
 def kinds_needed(op: FilterOp, value: Any) -> tuple[int, ...] | None:
-    """Return the kinds of attribute that the operator can compare with the value; None for an empty list: any kind."""
+    """Return the kinds of attribute that the operator can compare with the value.
+
+    None for an empty list, which has no kind of its own and so is comparable with any.
+    """
     if value == []:
         return None
     return tuple(kind for kind in kinds_of(value) if kind in OPERATORS[op].kinds)
@@ -63,9 +69,11 @@ def kinds_of(value: Any) -> tuple[int, ...]:
 
 
 def _any_of(column: AttributeColumn, values: Sequence[Any]) -> Flags:
-    """Mark the rows whose value is one of these, or whose bag has one; the values are of one kind."""
+    """Mark the rows whose value is among `values`, or whose bag has any of them; all values are of the same kind."""
+    # Bools stand in `numbers` as 0 and 1, so numbers and bools take the same path.
     if not values or not isinstance(values[0], str):
         return np.isin(column.numbers, values)
+    # A text outside the vocabulary is no offer's, so it can match nothing.
     codes = [column.vocabulary[value] for value in values if value in column.vocabulary]
     equal: Flags = np.isin(column.codes, codes)
     equal[column.bag_rows[np.isin(column.bag_codes, codes)]] = True
@@ -77,13 +85,14 @@ def _ordered(compare: Callable[[Any, Any], Any]) -> Operator:
         if not isinstance(value, str):
             result: Flags = compare(column.numbers, value)
             return result
-        # each text of the catalog is compared once; code -1, no text, takes the False at the end
+        # Each text of the catalog is compared once, not once per offer. Code -1, no text, takes the last False.
         by_code = np.array([*(compare(text, value) for text in column.vocabulary), False], bool)
         return by_code[column.codes]
 
     return Operator(by_value, frozenset({NUMBER, TEXT}))
 
 
+# A filter's value is never a vector, so no operator compares vectors.
 _ANY_KIND = frozenset({NUMBER, TEXT, BOOL, BAG})
 
 OPERATORS: dict[FilterOp, Operator] = {

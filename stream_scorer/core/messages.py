@@ -1,8 +1,8 @@
-"""One class per topic: the contract on the wire. `schemas/` is generated from here.
+"""The contract on the wire: a class for each kind of message, from which `schemas/` is generated.
 
-Strict: no coercion, no NaN or infinity, bounded numbers, strings and lists. Unknown fields are ignored, so that
-producers can move first. What JSON text must not contain (a key twice, NUL, lone surrogates, numbers out of range) is
-refused before, in `core/wire/strict_json.py:loads_strict`.
+Validation is strict: nothing is coerced, NaN and infinity are refused, and numbers, strings and lists have bounds.
+Unknown fields are ignored, so that producers can add a field before consumers know it. What JSON text must not contain
+(a key twice, NUL, lone surrogates, numbers out of range) is refused before, in `core/wire/strict_json.py:loads_strict`.
 """
 
 from typing import Annotated, Literal, NewType
@@ -29,7 +29,7 @@ FILTERS_MAX = 32
 LIMIT_MAX = 1_000
 LIMIT_DEFAULT = 10
 TIME_MS_MAX = 253_402_300_799_999  # the end of the year 9999
-# 2000 to 2100 in seconds: read as milliseconds, a day in early 1970, which hardly anybody means
+# The years 2000 to 2100 in seconds. Read as milliseconds they are days of early 1970, which hardly anybody means.
 SECONDS_FROM, SECONDS_TO = 946_684_800, 4_102_444_800
 RECORD_BYTES_MAX = 1_000_000
 NESTING_MAX = 8
@@ -37,21 +37,22 @@ REVISION_MAX = 2**31 - 1  # of a topic's labels: the buffer's column is an int32
 
 _WIRE = ConfigDict(extra="ignore", allow_inf_nan=False, defer_build=True)
 
-# strict is set on the leaves, so that a class is made from a dict while no leaf is coerced
+# Strictness is set on the leaves, so that a class can be made from a dict while no leaf is coerced.
 Int = Annotated[int, Field(strict=True)]
 Float = Annotated[float, Field(strict=True)]
 Bool = Annotated[bool, Field(strict=True)]
 Str = Annotated[str, Field(strict=True)]
 
-# printable, no control characters, no line breaks, no surrogates or private noncharacters
-# the zero-width joiners have no shape either, but Indic scripts and Persian need them inside words
+# An id is printable: no control or format characters, line breaks, surrogates, private or unassigned code points.
+# The zero-width joiners are format characters, too, but Indic scripts and Persian need them inside words.
 _SEEN, _JOINERS = r"[^\p{C}\p{Zl}\p{Zp}]", r"[\x{200C}\x{200D}]"
 _PRINTABLE = rf"^{_JOINERS}*{_SEEN}(?:{_SEEN}|{_JOINERS})*$"
 Id = Annotated[Str, StringConstraints(min_length=1, max_length=ID_CHARS_MAX, pattern=_PRINTABLE)]
 TimeMs = Annotated[Int, Field(ge=0, le=TIME_MS_MAX)]
 Text = Annotated[Str, Field(max_length=STRING_CHARS_MAX)]
 FeatureName = Annotated[Str, StringConstraints(min_length=1, max_length=FEATURE_NAME_CHARS_MAX)]
-# the order is the order of trial; a bool is never taken for a number, since the mode is strict
+# The types are tried from left to right. A bool is never taken for a number, since the leaves are strict.
+# `fail_fast` stops at a list's first bad element, so that a long bad list does not cost an error for each.
 FeatureValue = Annotated[
     Float
     | Text
@@ -82,7 +83,7 @@ class Filter:
     ]
 
     def __post_init__(self) -> None:
-        """Refuse a list where one value is due, and one value where a list is."""
+        """Refuse a list where the operator takes a single value, and a single value where it takes a list."""
         takes_list = OPERATORS[self.op].takes_list
         if isinstance(self.value, list) != takes_list:
             due = "a list of values" if takes_list else "one value"

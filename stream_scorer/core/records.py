@@ -13,9 +13,9 @@ class Partition(NamedTuple):
 
 
 class TopicShape(NamedTuple):
-    """How many partitions a topic has, and the id that the broker gave it when it was made.
+    """How many partitions a topic has, and the id that the broker gave it when it was created.
 
-    "": the broker does not say.
+    The id is "" where the broker states none.
     """
 
     partitions: int
@@ -37,7 +37,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class OutputRecord:
-    """A record to write; without a partition it goes where murmur2 of the key says, as Java's default does."""
+    """A record to write; without a partition, murmur2 of the key decides, as in Java's default partitioner."""
 
     topic: str
     key: bytes | None
@@ -57,7 +57,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The next offset to read of a partition, and metadata beside it (at most 4,095 characters, no NUL)."""
+    """The next offset to read of a partition, and metadata committed with it (at most 4,095 characters, no NUL)."""
 
     offset: int
     metadata: str = ""
@@ -67,7 +67,7 @@ Progress = Mapping[Partition, Position]
 
 
 def progress_of(records: Sequence[Record]) -> dict[Partition, Position]:
-    """Return the position behind the last record of every partition in the batch."""
+    """Return, for every partition in the batch, the position just after its last record."""
     newest: dict[Partition, int] = {}
     for record in records:
         partition = Partition(record.topic, record.partition)

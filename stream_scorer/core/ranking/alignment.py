@@ -1,8 +1,8 @@
-"""Hands on the records of several partitions in the order of event time, as if reading had never fallen behind.
+"""Puts the records of several partitions in the order of event time, as if reading had never fallen behind.
 
-A client hands over a backlog one partition after another. Ranked like that, event times would jump back by as much as
-the backlog is long, and the join would take answers for late that were not. So what comes from a partition waits while
-another one, with a backlog of its own, has not been read as far. Within a partition the order stays.
+A client returns a backlog partition by partition. Ranked in that order, event times would jump back by as much as the
+backlog is long, and the join would take answers for late that were not. So the records of a partition wait while
+another partition, with a backlog of its own, has not been read as far. Within a partition the order stays.
 """
 
 import re
@@ -15,7 +15,7 @@ from stream_scorer.core.records import Partition, Record
 
 HELD_RECORDS_MAX = 50_000
 HELD_BYTES_MAX = 32 * 2**20
-SILENT_S = 2.0
+SILENT_S = 2.0  # a partition that yields nothing for so long is waited for no more
 _time_of = itemgetter(0)
 _event_time_in = re.compile(rb'"event_time_ms"\s*:\s*(\d{1,15})').search
 
@@ -23,7 +23,7 @@ _event_time_in = re.compile(rb'"event_time_ms"\s*:\s*(\d{1,15})').search
 class InStep:
     """Holds records until no partition with a backlog can yield an earlier event time.
 
-    The number of records, their bytes, and the silence of a partition are bounded.
+    The number of waiting records, their bytes, and the wait for a silent partition are bounded.
     """
 
     def __init__(self) -> None:
@@ -42,9 +42,10 @@ class InStep:
         return self._counts[partition]
 
     def add(self, records: Sequence[Record], now_s: float) -> None:
-        """Take records in, in offset order per partition."""
+        """Add records, which must be in the order of offsets within each partition."""
         for record in records:
             partition = Partition(record.topic, record.partition)
+            # A partition's times must never fall, or sorting by time would reorder its offsets.
             time_ms = max(_time_ms(record), self._newest_ms.get(partition, 0))
             self._newest_ms[partition] = time_ms
             self._heard_s[partition] = now_s
@@ -54,14 +55,15 @@ class InStep:
         self._held.sort(key=_time_of)  # stable, so a partition's records stay in order
 
     def take(self, behind: Collection[Partition], *, records_max: int, now_s: float) -> list[Record]:
-        """Return what no record of the partitions with a backlog, `behind`, can come before.
+        """Return the records, up to `records_max`, that no record yet to come from `behind` can precede.
 
-        Anything where too much is held.
+        `behind` are the partitions with a backlog. Where too many records or bytes wait, any record may be returned.
         """
         self._heard_s = {one: self._heard_s.get(one, now_s) for one in behind}
         waited_for = [one for one, heard_s in self._heard_s.items() if now_s - heard_s < SILENT_S]
         count = len(self._held)
         if waited_for and count < HELD_RECORDS_MAX and self._bytes < HELD_BYTES_MAX:
+            # A partition that has yielded nothing yet may begin at any time: -1 lets no record pass.
             count = bisect_right(self._held, min(self._newest_ms.get(one, -1) for one in waited_for), key=_time_of)
         taken = [record for _, record in self._held[: min(count, records_max)]]
         del self._held[: len(taken)]
@@ -71,7 +73,7 @@ class InStep:
         return taken
 
     def drop(self, partitions: Collection[Partition]) -> None:
-        """Forget partitions that are read no more, or again from elsewhere."""
+        """Forget partitions that are no longer read, or are read again from another offset."""
         self._held = [
             (time_ms, record)
             for time_ms, record in self._held
@@ -85,9 +87,9 @@ class InStep:
 
 
 def _time_ms(record: Record) -> int:
-    """Return when it happened, without decoding it.
+    """Return a record's event time without decoding it, or its timestamp where it states no event time.
 
-    Not later than it was written, so that a bad time does little harm.
+    It is never later than the timestamp, so that a wrong event time does little harm.
     """
     found = _event_time_in(record.value or b"")
     return record.timestamp_ms if found is None else min(int(found[1]), record.timestamp_ms)

@@ -1,12 +1,13 @@
-"""Scores and the best offers, exactly.
+"""Scores offers and picks the best, exactly.
 
 The order is that of the float64 dot product of a customer's vector with the published float32 offer vectors, ties
 broken by the lower offer id, whatever the batch.
 
-Single precision only finds candidates. If |s32 - s| <= e for every offer, then k offers with s32 >= t have s >= t - e,
-so the k-th best score is at least t - e, and every offer that reaches it has s32 >= t - 2e. The threshold t is the k-th
-largest of the maxima of groups of offers: they are k different offers. What passes is scored again in float64, each
-pair by itself in one fixed order of summation.
+Single precision only finds candidates. Let s be an offer's exact score and s32 its score in single precision, with
+|s32 - s| <= e for every offer. Then k offers with s32 >= t have s >= t - e, so the k-th best score is at least t - e,
+and every offer that reaches it has s32 >= t - 2e. The threshold t is the k-th largest of the maxima of groups of
+offers; these maxima belong to k different offers. What passes is scored again in float64, each pair by itself and in a
+fixed order of summation.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ class Ranked:
     scores: Scores  # (M,)
     eligible_counts: Numbers  # (B,)
     taken_counts: Numbers  # (B, rules)
-    propensities: Scores | None = None  # (M,); None: all are 1, the same request always gives the same offers
+    propensities: Scores | None = None  # (M,); None: all are 1, since a request always gets the same offers
 
     def excluded(self, request: int) -> dict[str, int]:
         """Return how many offers each rule took from a request, without the rules that took none."""
@@ -51,7 +52,7 @@ class Ranked:
 def rank(
     requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, *, limits: Numbers | None = None
 ) -> Ranked:
-    """Rank for each request the offers it may choose from, up to its limit; `customers` is (B, p)."""
+    """Rank for each request the offers it may choose from, up to `limits` or else its own; `customers` is (B, p)."""
     if limits is None:
         limits = np.array([request.limit for request in requests], np.int64)
     passes = [
@@ -70,7 +71,7 @@ def rank(
 
 
 def _passes(requests: Sequence[CustomerRequest], offers: int) -> list[slice]:
-    """Cut a batch such that what is held for one pass is bounded, whatever its requests ask for."""
+    """Cut a batch into passes so that the memory of each is bounded, whatever its requests ask for."""
     ids = [len(request.exclude) + len(request.offers or ()) for request in requests]
     requests_max = max(1, PASS_FLAGS_MAX // max(1, offers))
     if len(requests) <= requests_max and sum(ids) <= PASS_IDS_MAX:
@@ -90,7 +91,8 @@ def _rank_pass(requests: Sequence[CustomerRequest], customers: Customers, catalo
     numbers = np.concatenate([pairs.requests for pairs, _ in found])
     rows = np.concatenate([pairs.rows for pairs, _ in found])
     scores = np.concatenate([scores for _, scores in found])
-    order = np.argsort(_small(numbers), kind="stable")  # one request's offers all come from one place, in their order
+    # A request's offers all come from a single part, best first, and a stable sort keeps them so.
+    order = np.argsort(_small(numbers), kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(numbers, minlength=len(requests)))])
     return Ranked(starts, rows[order], scores[order], choices.eligible_counts, choices.taken_counts)
 
@@ -98,7 +100,7 @@ def _rank_pass(requests: Sequence[CustomerRequest], customers: Customers, catalo
 def _candidates(
     choices: EligibleOffers, customers: Customers, catalog: Catalog, limits: Numbers
 ) -> Iterator[Candidates]:
-    """Yield, for some requests at a time, offers among which their best are."""
+    """Yield pairs for some requests at a time; the best offers of each request are among its pairs."""
     yield choices.listed
     if len(catalog) and choices.groups:
         customers32 = customers.astype(np.float32)
@@ -128,6 +130,7 @@ def _best(pairs: Candidates, customers: Customers, catalog: Catalog, limits: Num
     order = np.argsort(-scores, kind="stable")
     order = order[np.argsort(_small(pairs.requests[order]), kind="stable")]
     numbers, sorted_scores = pairs.requests[order], scores[order]
+    # Ties are rare, so only where there are any does the sort take offer ids into account, by row.
     if ((numbers[1:] == numbers[:-1]) & (sorted_scores[1:] == sorted_scores[:-1])).any():
         order = np.lexsort((pairs.rows, -scores, pairs.requests))  # a lower row has the lower id
         sorted_scores = scores[order]
@@ -138,7 +141,7 @@ def _best(pairs: Candidates, customers: Customers, catalog: Catalog, limits: Num
 
 
 def _small(numbers: Numbers) -> NDArray[np.uint16] | Numbers:
-    """Return the same numbers in the type that numpy sorts by radix, where they fit."""
+    """Return the same numbers as 16-bit integers where they fit, since numpy sorts these by radix."""
     return numbers.astype(np.uint16) if numbers.max(initial=0) < 2**16 else numbers
 
 
@@ -146,7 +149,7 @@ Masks = list[tuple[slice, NDArray[np.bool_]]]
 
 
 def _blocks(groups: Sequence[Group], limits: Numbers, offers: int) -> Iterator[tuple[Numbers, Masks]]:
-    """Yield request numbers of like limits whose scores fit the buffer, with the masks of stretches of them."""
+    """Yield blocks of requests of like limits whose scores fit the buffer, with the mask of each stretch of a block."""
     block_max = max(1, SCORES_BYTES_MAX // (4 * offers))
     numbers = np.concatenate([np.empty(0, np.int64), *(group.requests for group in groups)])
     groups_of = np.repeat(np.arange(len(groups)), [len(group.requests) for group in groups])
@@ -160,7 +163,7 @@ def _blocks(groups: Sequence[Group], limits: Numbers, offers: int) -> Iterator[t
 
 
 def _limit_class(limits: Numbers) -> Numbers:
-    """Put limits within a factor of four together, so that one long ranking does not slow the others."""
+    """Put limits within a factor of four together, so that a single long ranking does not slow the others."""
     return np.ceil(np.log2(np.maximum(limits, 16)) / 2).astype(np.int64)
 
 
@@ -174,9 +177,9 @@ def _stretches(groups_of: Numbers, groups: Sequence[Group]) -> Masks:
 
 
 def _scores32(customers: Scores32, catalog: Catalog, masks: Masks, *, limit: int) -> Scores32:
-    """Return scores as (B, g, G): offer j is in group j modulo G; what may not be chosen is -inf."""
+    """Return scores (B, g, G) in G groups of g offers: offer j is in group j modulo G; -inf may not be chosen."""
     offers = len(catalog)
-    # the balance of finding maxima and of parting them, as measured
+    # Larger groups leave fewer maxima to partition, but more offers to scan where a group passes; 1.5 was measured.
     group = int(np.clip(np.sqrt(offers / (1.5 * limit)), 1, GROUP_OFFERS_MAX))
     groups = -(-offers // group)
     scores = np.empty((len(customers), group * groups), np.float32)
@@ -188,6 +191,7 @@ def _scores32(customers: Scores32, catalog: Catalog, masks: Masks, *, limit: int
 
 
 def _ban(scores: Scores32, numbers: Numbers, excluded: Candidates) -> None:
+    """Set the scores of excluded offers to -inf, in place."""
     place_of = np.zeros(int(numbers.max()) + 1, np.int64)
     place_of[numbers] = np.arange(len(numbers))
     inner, columns = np.divmod(excluded.rows, scores.shape[2])
@@ -195,9 +199,9 @@ def _ban(scores: Scores32, numbers: Numbers, excluded: Candidates) -> None:
 
 
 def _near_best(scores: Scores32, numbers: Numbers, limits: Numbers, margins: Scores32) -> Iterator[Candidates]:
-    """Return every offer within the margin of the limit-th best score, scanning only groups whose maximum is."""
+    """Yield every offer within the margin of the limit-th largest maximum; scan only groups whose own maximum is."""
     maxima = scores.max(axis=1)
-    # what may not be chosen is -inf and never passes
+    # The lowest finite number bounds the threshold, so that an offer at -inf, which may not be chosen, never passes.
     thresholds = np.maximum(_nth_largest(maxima, limits) - margins, np.finfo(np.float32).min)
     passing = maxima >= thresholds[:, None]
     for part in _portions(np.count_nonzero(passing, axis=1) * scores.shape[1]):
@@ -205,7 +209,7 @@ def _near_best(scores: Scores32, numbers: Numbers, limits: Numbers, margins: Sco
 
 
 def _portions(sizes: Numbers) -> list[slice]:
-    """Cut rows such that few candidates are held at a time even when all offers score the same; a row is never cut."""
+    """Cut rows so that few candidates are in memory at a time, even when all offers tie; a row is never cut."""
     ends = np.cumsum(sizes)
     if ends[-1] <= CANDIDATES_MAX:
         return [slice(None)]
@@ -221,7 +225,7 @@ def _found(scores: Scores32, passing: NDArray[np.bool_], thresholds: Scores32, n
 
 
 def _nth_largest(maxima: Scores32, limits: Numbers) -> Scores32:
-    """Return for each row (B, p) twice the error bound of a single precision score."""
+    """Return the limit-th largest of each row's maxima (B, G), or -inf where a row has fewer groups than its limit."""
     places = maxima.shape[1] - limits
     wanted = np.unique(places[places >= 0])
     if not len(wanted):
@@ -231,13 +235,13 @@ def _nth_largest(maxima: Scores32, limits: Numbers) -> Scores32:
 
 
 def _margins(customers: Scores32) -> Scores32:
-    """Return for each row (B, p) twice the bound of the error of a single precision score.
+    """Return for each customer (B, p) twice the bound on the error of a single precision score, as (B,).
 
-    Offers' vectors are no longer than 1.
+    Offers' vectors must be no longer than 1.
 
-    The customer's cast, the p products and the p - 1 sums err by at most 2^-24 each, relative to |u||v| (Higham,
-    Accuracy and Stability of Numerical Algorithms, section 3.1). Four more cover the length of v, the subtraction and
-    the higher orders.
+    The cast of the customer's vector u, the p products with an offer's vector v and the p - 1 sums each err by at most
+    2^-24, relative to |u||v| (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). Four more such
+    errors cover the length of v, the subtraction and the higher orders.
     """
     dim = customers.shape[1]
     lengths = np.maximum(np.sqrt(np.einsum("ij,ij->i", customers, customers)), 1.0)

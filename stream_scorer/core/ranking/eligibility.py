@@ -1,8 +1,8 @@
-"""Which offers each request may choose from, and how many each rule took away.
+"""Decides which offers each request may choose from, and counts how many each rule takes away.
 
-An offer that may not be chosen counts under the first rule that takes it, in the order of RULES; eligible and taken
-offers together are the distinct candidates. Whether an offer is valid is judged at the request's event time. No rule
-ever widens a choice.
+An offer that may not be chosen counts under the first rule that takes it away, in the order of RULES; eligible offers
+and those taken away are together the distinct candidates. Whether an offer is valid is judged at the request's event
+time. No rule ever widens a choice.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,22 +21,23 @@ RULES = ("unknown_offer", "inactive", "not_yet_valid", "expired", "excluded", "f
 UNKNOWN, INACTIVE, EARLY, EXPIRED, EXCLUDED, FILTERED = range(len(RULES))
 ELIGIBLE = len(RULES)
 
-NARROW_SHARE = 32  # a choice of at most one offer in so many is listed
+NARROW_SHARE = 32  # a choice of at most 1 / NARROW_SHARE of the catalog is listed by row, not masked
 
 Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Offers of requests, flat: request number and catalog row."""
+    """Pairs of a request, by its number in the batch, and an offer, by its catalog row, as two flat arrays."""
 
     requests: Numbers
     rows: Numbers
 
     def of(self, numbers: Numbers | Sequence[int]) -> "Candidates":
-        """Return the pairs of these requests, in the order asked; the pairs must ascend by request."""
+        """Return the pairs of these requests, in the order of `numbers`; our own pairs must ascend by request."""
         starts = np.searchsorted(self.requests, numbers)
         counts = np.searchsorted(self.requests, numbers, side="right") - starts
+        # The ranges of all requests end to end, without a Python loop over them.
         places = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
         return Candidates(self.requests[places], self.rows[places])
 
@@ -50,7 +51,7 @@ _NO_PAIRS = Candidates(np.empty(0, np.int64), np.empty(0, np.int64))
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Requests that share one mask of the catalog, before their own exclusions; mask None: the whole catalog."""
+    """Requests that share a mask of the catalog, before their own exclusions; a mask of None is the whole catalog."""
 
     requests: Numbers
     mask: Flags | None
@@ -58,9 +59,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class EligibleOffers:
-    """What a batch of B requests may choose from: every request is in a group, or its eligible offers are listed.
+    """What a batch of B requests may choose from: every request is in a group, or its eligible offers are in `listed`.
 
-    `excluded` ascends by request.
+    `excluded` ascends by request; the groups' masks do not reflect it.
     """
 
     groups: list[Group]
@@ -72,7 +73,7 @@ class EligibleOffers:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A batch before judgement; `counts` (B, rules + 1) is filled in, the eligible ones last."""
+    """A batch to be judged; `counts` (B, rules + 1) is filled in place, its last column with the eligible offers."""
 
     requests: Sequence[CustomerRequest]
     catalog: Catalog
@@ -82,7 +83,7 @@ class _Case:
 
 
 def choose(requests: Sequence[CustomerRequest], catalog: Catalog) -> EligibleOffers:
-    """Judge every candidate of every request."""
+    """Decide which candidates of each request are eligible, and count those that each rule takes away."""
     counts = np.zeros((len(requests), ELIGIBLE + 1), np.int64)
     matches = filter_masks([request.filters for request in requests], catalog)
     case = _Case(requests, catalog, matches, _excluded(requests, catalog), counts)
@@ -92,13 +93,14 @@ def choose(requests: Sequence[CustomerRequest], catalog: Catalog) -> EligibleOff
         mask = _judge_whole(case, numbers)
         if mask is None or NARROW_SHARE * np.count_nonzero(mask) > len(catalog):
             groups.append(Group(numbers, mask))
-        else:
+        else:  # to score the whole catalog for a few offers would be waste
             listed.append(_narrow(case, numbers, np.flatnonzero(mask)))
     return EligibleOffers(groups, case.excluded, _joined(listed), counts[:, ELIGIBLE], counts[:, :ELIGIBLE])
 
 
 def _alike(case: _Case) -> list[Numbers]:
-    """Group the requests on the whole catalog that have equal validity times and filters."""
+    """Group the requests on the whole catalog for which the same offers are valid and that have equal filters."""
+    # No offer's validity changes between two bounds, so an event time matters only by the bounds before it.
     bounds_ms = case.catalog.once(_bounds_ms)
     epochs = repeat(0)
     if len(bounds_ms):
@@ -108,6 +110,7 @@ def _alike(case: _Case) -> list[Numbers]:
     alike: dict[tuple[int, int], list[int]] = {}
     for number, (request, epoch, match) in enumerate(zip(case.requests, epochs, case.matches, strict=False)):
         if request.offers is None:
+            # filter_masks gives equal filters the same array, so its identity is enough.
             alike.setdefault((epoch, id(match)), []).append(number)
     return [np.array(numbers, np.int64) for numbers in alike.values()]
 
@@ -126,7 +129,7 @@ def _judge_whole(case: _Case, numbers: Numbers) -> Flags | None:
 
 
 def _judge_excluded(case: _Case, excluded: Candidates, valid: Flags | None, match: Flags | None) -> None:
-    """Count the valid ones among these as excluded, not as filtered, which comes after."""
+    """Count the valid offers among these as excluded, and no longer as filtered, which is the later rule."""
     counts = case.counts
     if valid is not None:
         excluded = excluded.where(valid[excluded.rows])
@@ -136,7 +139,7 @@ def _judge_excluded(case: _Case, excluded: Candidates, valid: Flags | None, matc
 
 
 def _judge_listed(case: _Case) -> Candidates:
-    """Find the first rule that takes each candidate of requests that bring their own; return those that none takes."""
+    """Count the first rule that takes each candidate of requests that list their own; return those that none takes."""
     requests, catalog, counts = case.requests, case.catalog, case.counts
     numbers = [number for number, request in enumerate(requests) if request.offers is not None]
     if not numbers:
@@ -152,6 +155,7 @@ def _judge_listed(case: _Case) -> Candidates:
         EXCLUDED: _is_in(known, case.excluded, len(catalog)),
         FILTERED: ~_matched(known, case.matches),
     }
+    # np.select takes the first test that is true, so the tests stand in the order of RULES.
     rules = np.select(list(tests.values()), list(tests), ELIGIBLE)
     places = known.requests * counts.shape[1] + rules
     counts += np.bincount(places, minlength=counts.size).reshape(counts.shape)
@@ -174,11 +178,12 @@ def _narrow(case: _Case, numbers: Numbers, rows: Numbers) -> Candidates:
 
 
 def _is_in(pairs: Candidates, others: Candidates, offers: int) -> Flags:
+    # A pair becomes a single number, so that np.isin compares pairs.
     return np.isin(pairs.requests * offers + pairs.rows, others.requests * offers + others.rows)
 
 
 def _rows_of(numbers: Sequence[int], offer_ids: Sequence[Sequence[str]], catalog: Catalog) -> Candidates:
-    """Look ids up, each once per request; -1 for an id that the catalog does not know."""
+    """Return the catalog rows of each request's distinct ids, ascending; -1 for each id that the catalog lacks."""
     find = cast("Callable[[str, int], int]", catalog.index.get)
     rows = [sorted(map(find, dict.fromkeys(ids), repeat(-1))) for ids in offer_ids]
     counts = [len(some) for some in rows]
@@ -208,7 +213,7 @@ def _bounds_ms(catalog: Catalog) -> Millis:
 
 
 def _valid_at(catalog: Catalog, time_ms: int) -> tuple[Flags | None, tuple[int, int, int]]:
-    """Mark the offers that are active and valid, None for all; count the inactive, early and expired ones."""
+    """Mark the offers that are active and valid, None where all are; count the inactive, early and expired ones."""
     if not len(catalog.once(_bounds_ms)) and catalog.active.all():
         return None, (0, 0, 0)
     started = catalog.active & (catalog.valid_from_ms <= time_ms)
@@ -218,4 +223,5 @@ def _valid_at(catalog: Catalog, time_ms: int) -> tuple[Flags | None, tuple[int, 
 
 
 def _both(one: Flags | None, other: Flags | None) -> Flags | None:
+    """Combine two masks; None stands for a mask that is true everywhere."""
     return other if one is None else one if other is None else one & other

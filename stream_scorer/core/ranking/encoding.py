@@ -1,7 +1,7 @@
-"""Rankings to bytes: every field in the order of `messages.Ranking`, by joining prepared fragments.
+"""Encodes rankings as JSON by joining prepared fragments, with every field in the order of `messages.Ranking`.
 
-No message is built, since that would cost more than ranking. A test checks that what is written here reads back as a
-`Ranking`.
+No message is built, since that would cost more than the ranking itself. A test checks that what is written here reads
+back as a `Ranking`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from stream_scorer.core.ranking.best_offers import Ranked, Scores
 from stream_scorer.core.releases.catalog import Catalog
 
 _RANKS = [b'%d,"score":' % rank for rank in range(1, LIMIT_MAX + 1)]
-_PARTS = 5  # an offer's: head, rank, score, propensity, features
+_PARTS = 5  # of each offer: head, rank, score, propensity, features
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,7 +37,7 @@ class _RankingStart(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class OfferFeatures:
-    """Which offer features rankings carry; None: all."""
+    """Which of the offers' features rankings carry; `names` None: all of them."""
 
     names: tuple[str, ...] | None = None
 
@@ -58,7 +58,7 @@ ALL_FEATURES = OfferFeatures()
 def encode_rankings(
     requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalog, offer_features: OfferFeatures
 ) -> list[bytes]:
-    """Write one ranking per request."""
+    """Return the JSON of each request's ranking."""
     parts = _offer_parts(ranked, catalog.once(_heads), catalog.once(offer_features))
     starts = ranked.starts.tolist()
     values = []
@@ -67,6 +67,7 @@ def encode_rankings(
         if first == last:
             values.append(b'%b,"offers":[]}' % head[:-1])
         else:
+            # A head closes the offer before it. The first offer has none before, so its head loses these two bytes.
             offers = b"".join(parts[first * _PARTS : last * _PARTS])
             values.append(b"".join((head[:-1], b',"offers":[', offers[2:], b"}]}")))
     return values
@@ -84,9 +85,10 @@ def _request_parts(requests: Sequence[CustomerRequest], ranked: Ranked, catalog:
 
 
 def _offer_parts(ranked: Ranked, heads: list[bytes], features: list[bytes]) -> list[bytes]:
-    """Lay the parts of all offers of all requests side by side."""
+    """Return the parts of all offers of all requests, _PARTS for each, in a single list."""
     rows = ranked.rows.tolist()
     counts: list[int] = np.diff(ranked.starts).tolist()
+    # A slice takes the same part of all offers at once, without a Python loop over them.
     parts = [b',"propensity":1.0,"features":'] * (len(rows) * _PARTS)
     parts[0::_PARTS] = map(heads.__getitem__, rows)
     parts[1::_PARTS] = chain.from_iterable(_RANKS[:count] for count in counts)
@@ -100,9 +102,10 @@ def _offer_parts(ranked: Ranked, heads: list[bytes], features: list[bytes]) -> l
 
 
 def _numbers(values: Scores) -> list[bytes]:
+    """Encode all numbers at once and cut at the commas, instead of calling the encoder for each."""
     return _encode(values.tolist())[1:-1].split(b",") if len(values) else []
 
 
 def _heads(catalog: Catalog) -> list[bytes]:
-    """Return how each offer begins; it ends the one before, so that its features need no copy to be closed."""
+    """Return how each offer begins. It also closes the offer before, so that no features are copied to add a brace."""
     return [b'},{"offer_id":%b,"rank":' % _encode(offer_id) for offer_id in catalog.offer_ids]

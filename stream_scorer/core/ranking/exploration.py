@@ -1,6 +1,6 @@
-"""Rankings that try other offers now and then (epsilon plus softmax), with the probability of each choice.
+"""Draws rankings that try other offers now and then (epsilon plus softmax), with the probability of each choice.
 
-The places are filled one after the other. The offer for a place is drawn from those still left of the request's pool,
+The places are filled from the top down. The offer for a place is drawn from those still left of the request's pool,
 its best `pool` offers: with probability `floor` (epsilon) any of them with equal chance, else by the softmax of their
 scores at `temperature` (the Plackett-Luce model). So an offer's propensity is its probability to come next, given the
 offers above it, and never below floor / pool.
@@ -24,11 +24,11 @@ from stream_scorer.core.releases.catalog import Catalog
 
 Hashes = NDArray[np.uint64]
 
-# the finaliser of SplitMix64 (Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014)
+# Constants of SplitMix64 (Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014).
 _GAMMA, _MIX_1, _MIX_2 = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 _RACE, _ALIKE, _COIN = np.array(
     [0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0], np.uint64
-)  # a stream of hashes each
+)  # the first digits of pi: arbitrary, they give each of the three kinds of draw its own stream of hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Exploration:
 
 
 def explore(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalog, exploration: Exploration) -> Ranked:
-    """Draw each request's ranking from its pool, which `ranked` holds; see `Exploration.pool_sizes`."""
+    """Draw each request's ranking from its pool, which is the best offers that `Exploration.pool_sizes` asked for."""
     widths = exploration.pool_sizes(requests)
     kept = np.minimum([request.limit for request in requests], np.diff(ranked.starts)).astype(np.int64)
     salts = np.array([xxhash.xxh3_64_intdigest(request.request_id.encode()) for request in requests], np.uint64)
@@ -53,7 +53,7 @@ def explore(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalo
     columns, chances = np.zeros(shape, np.int64), np.ones(shape)
     for width in np.unique(
         widths[kept > 0]
-    ).tolist():  # the width decides the order of summation: it must not depend on the batch
+    ).tolist():  # the width decides the order of summation, so it must not depend on the batch
         numbers = np.flatnonzero((widths == width) & (kept > 0))
         pools = _pools(ranked, numbers, width, salts[numbers], catalog.once(_offer_hashes))
         columns[numbers], chances[numbers] = _drawn(*pools, salts[numbers], exploration, places=shape[1])
@@ -66,7 +66,7 @@ def explore(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalo
 
 
 def _pools(ranked: Ranked, numbers: Numbers, width: int, salts: Hashes, offers: Hashes) -> tuple[Scores, Hashes]:
-    """Return scores and hashes of the pools side by side (b, width); where a pool ends before, scores are -inf."""
+    """Return the pools' scores and hashes, each (b, width); where a pool has fewer offers, its scores end in -inf."""
     columns = np.arange(width)
     inside = columns < np.diff(ranked.starts)[numbers, None]
     places = np.where(inside, ranked.starts[numbers, None] + columns, 0)
@@ -77,10 +77,11 @@ def _pools(ranked: Ranked, numbers: Numbers, width: int, salts: Hashes, offers: 
 def _drawn(
     scores: Scores, hashes: Hashes, salts: Hashes, exploration: Exploration, *, places: int
 ) -> tuple[Numbers, Scores]:
-    """Fill the places one after the other; return the columns that were drawn and their chances, (b, places)."""
+    """Fill the places from the top down; return the columns drawn and the probability of each, both (b, places)."""
     temperature, floor = exploration.temperature, exploration.floor
     logits = scores / temperature
-    race = np.log(-np.log(_uniform(hashes + _RACE))) - logits  # inf where nothing is
+    # The race's times as logarithms: the least stays the same, and exp(score / temperature) cannot overflow.
+    race = np.log(-np.log(_uniform(hashes + _RACE))) - logits  # inf where there is no offer
     alike = np.where(np.isfinite(scores), _uniform(hashes + _ALIKE), np.inf)
     by_floor = _uniform(salts[:, None] * _GAMMA + np.arange(1, places + 1, dtype=np.uint64) * _COIN) < floor
     each = np.arange(len(scores))
@@ -88,15 +89,18 @@ def _drawn(
     for place in range(places):
         column = np.where(by_floor[:, place], alike.argmin(axis=1), race.argmin(axis=1))
         columns[:, place] = column
+        # `alike` is finite exactly where an offer is left, so the count of these is the size of the choice.
         chances[:, place] = (1 - floor) * _softmax_at(logits, column) + floor / np.maximum(
             np.isfinite(alike).sum(axis=1), 1
         )
+        # A placed offer leaves all three, so that no later place draws it or counts its score.
         logits[each, column], race[each, column], alike[each, column] = -np.inf, np.inf, np.inf
     return columns, chances
 
 
 def _softmax_at(logits: Scores, column: Numbers) -> Scores:
     """Return the softmax of each row (b, width) at one of its columns; 0 where a row has nothing left."""
+    # Less the largest logit, exp cannot overflow; the lowest finite number in its place keeps an empty row from NaN.
     largest = np.maximum(logits.max(axis=1, keepdims=True), np.finfo(np.float64).min)
     weights = np.exp(logits - largest)
     chances: Scores = weights[np.arange(len(column)), column] / np.maximum(
@@ -106,10 +110,11 @@ def _softmax_at(logits: Scores, column: Numbers) -> Scores:
 
 
 def _uniform(hashes: Hashes) -> Scores:
-    """Return numbers in (0, 1), one for each hash."""
+    """Return a number in (0, 1) for each hash, after SplitMix64's finaliser has mixed its bits."""
     hashes = (hashes ^ (hashes >> np.uint64(30))) * _MIX_1
     hashes = (hashes ^ (hashes >> np.uint64(27))) * _MIX_2
     hashes ^= hashes >> np.uint64(31)
+    # The half keeps 0 and 1 out, so that the logarithms taken of these numbers are finite.
     uniform: Scores = ((hashes >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
     return uniform
 

@@ -1,8 +1,8 @@
 """Filters on offers' attributes: which rows of a catalog they match, and which filters make no sense there.
 
-An offer without the attribute never matches, whatever the operator. On a bag `==` means contains, `!=` contains not,
-`in` has one of. An offer whose value is of another kind than the filter's never matches either; when no offer of the
-catalog has the filter's kind while some have another, the filter is refused.
+An offer without the attribute never matches, whatever the operator. On a bag, `==` means that it contains the value,
+`!=` that it does not, and `in` that it contains any of the values. An offer whose value is of another kind than the
+filter's never matches either. A filter is refused where some offers have the attribute, but none in the filter's kind.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,15 +29,15 @@ from stream_scorer.core.messages import Filter
 from stream_scorer.core.releases.catalog import Catalog, Flags
 from stream_scorer.core.wire.strict_json import Refusal, path_text
 
-_PARSED_AT_ONCE = 10_000
+_PARSED_AT_ONCE = 10_000  # offers: all of a catalog's features in memory would be too many
 
 _encode = msgspec.json.Encoder().encode
 
 
 def filter_masks(expressions: Sequence[Sequence[Filter]], catalog: Catalog) -> list[Flags | None]:
-    """Return for each list of filters the rows (N,) that match all of them; None without filters.
+    """Return for each list of filters a mask of the rows (N,) that match all of them; None for an empty list.
 
-    Equal lists share their mask.
+    Equal lists get the same array, so that callers can group requests by its identity.
     """
     masks: dict[bytes, Flags] = {}
     found: list[Flags | None] = [None] * len(expressions)
@@ -51,7 +51,7 @@ def filter_masks(expressions: Sequence[Sequence[Filter]], catalog: Catalog) -> l
 
 
 def filter_refusal(filters: Sequence[Filter], catalog: Catalog) -> Refusal | None:
-    """Return why the first filter that makes no sense on this catalog is refused."""
+    """Return why the first filter that makes no sense on this catalog is refused; None where all make sense."""
     for place, condition in enumerate(filters):
         column = column_of(catalog, condition.attribute)
         present = column.kinds_present if column else frozenset()
@@ -64,7 +64,7 @@ def filter_refusal(filters: Sequence[Filter], catalog: Catalog) -> Refusal | Non
 
 
 def _comparable(condition: Filter, present: frozenset[int]) -> bool:
-    """Return whether some offer's value can be compared; where no offer has the attribute, whether one's could be."""
+    """Return whether some offer's value can be compared; where no offer has the attribute, whether any could be."""
     needed = kinds_needed(condition.op, condition.value)
     return needed is None or (bool(needed) and not (present and present.isdisjoint(needed)))
 
@@ -87,6 +87,8 @@ def _attributes(catalog: Catalog) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class _ColumnOf:
+    """Makes an attribute's column; a dataclass, so that `Catalog.once` knows equal attributes as the same key."""
+
     attribute: str
 
     def __call__(self, catalog: Catalog) -> AttributeColumn:
@@ -117,5 +119,6 @@ def _column(values: Sequence[Any]) -> AttributeColumn:
 
 def _kind(value: object) -> int:
     if isinstance(value, list):
+        # An empty list may be either. As a bag it contains nothing, which `!=` can match.
         return VECTOR if value and not isinstance(value[0], str) else BAG
     return {float: NUMBER, int: NUMBER, str: TEXT, bool: BOOL, type(None): MISSING}[type(value)]

@@ -1,4 +1,4 @@
-"""The whole flow of a batch, records in and records out."""
+"""The whole flow of a batch, from records in to records out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class RankTopics:
 
 @dataclass(frozen=True, slots=True)
 class RankedBatch:
-    """Every record of the batch is in exactly one output or one dead letter; `counts` says how many are what.
+    """What becomes of a batch: each record is exactly one output or one dead letter; `counts` gives the number of each.
 
     `coverage` counts which features of the user tower the requests state.
     """
@@ -91,7 +91,7 @@ def _filter_refusals(requests: Sequence[CustomerRequest], release: Release) -> d
 def _embed(
     requests: Decoded[CustomerRequest], release: Release
 ) -> tuple[Decoded[CustomerRequest], Customers, FeatureCoverage]:
-    """Turn customers into vectors (B, p), and take out those whose features do not fit the tower."""
+    """Embed customers as vectors (B, p); requests whose features do not fit the tower become dead letters."""
     features = [request.features for request in requests.messages]
     embedded = release.user_tower.embed(features, [request.customer_id for request in requests.messages])
     coverage = coverage_of(release.user_tower.spec, features, embedded.errors)
@@ -113,6 +113,7 @@ def _ranked(
 def _fitting(
     requests: Decoded[CustomerRequest], values: list[bytes], bytes_max: int
 ) -> tuple[Decoded[CustomerRequest], list[bytes]]:
+    """Move requests whose ranking has too many bytes for a record to the dead letters."""
     refusals = {
         number: Refusal(
             "ranking_too_large",
