@@ -1,6 +1,7 @@
 """Inputs of a tower that become columns: numbers, and vectors of fixed length.
 
-Missing is always defined, never NaN. A value of the wrong kind is an error of its row alone, and counts as missing.
+A missing value has an encoding of its own, never NaN. A value of the wrong kind is an error of its row alone, and
+counts as missing.
 """
 
 from collections.abc import Sequence
@@ -21,13 +22,13 @@ _NUMBERS = {float, int, bool, type(None)}
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """(v - mean) * scale, clipped to ±clip; missing is 0, and 1 in a last column if `indicator`.
+    """A number v, encoded as (v - mean) * scale and clipped to ±clip.
 
-    `log` takes sign(v)·log1p|v| first. Between each two neighbours of `knots` a further column says how far the value
-    has come from the lower to the upper one, 0 to 1, so that a linear layer learns a curve of straight pieces
-    (Gorishniy et al. 2022, arXiv:2203.05556); missing is zeros there, too. `reading` says what the values are: numbers,
-    texts of numbers (a number itself is taken as well), or ISO dates, as days since 1970. Values in `sentinels`, such
-    as -999, stand for a missing one.
+    A missing value is 0, and 1 in a last column if `indicator`. `log` takes sign(v)·log1p|v| first. For each two
+    neighbours of `knots`, a further column says how far v has come from the lower to the upper, from 0 to 1, so that a
+    linear layer learns a curve of straight pieces (Gorishniy et al. 2022, arXiv:2203.05556); a missing value is 0 in
+    these columns, too. `reading` says what the values are: numbers, texts of numbers (a number itself is taken as
+    well), or ISO dates, read as days since 1970. Values in `sentinels`, such as -999, stand for a missing value.
     """
 
     name: str
@@ -42,16 +43,16 @@ class Number:
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """How many columns the input has."""
         return 1 + self.pieces + self.indicator
 
     @property
     def pieces(self) -> int:
-        """How many columns lie between knots."""
+        """How many columns the knots add: a column between each two neighbours."""
         return max(0, len(self.knots) - 1)
 
     def columns(self, values: Values, errors: Errors) -> Floats:
-        """Return (B, width)."""
+        """Return the encoded values (B, width), and note the errors of those that do not fit."""
         if self.reading != "plain":
             values = [self._parsed(index, value, errors) for index, value in enumerate(values)]
         elif not _NUMBERS.issuperset(map(type, values)):
@@ -90,7 +91,7 @@ class Number:
 class Vector:
     """A dense vector of fixed length, standardised element by element.
 
-    Missing is zeros, and 1 in a last column if `indicator`.
+    A missing value is all zeros, and 1 in a last column if `indicator`.
     """
 
     name: str
@@ -101,11 +102,11 @@ class Vector:
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """How many columns the input has."""
         return len(self.means) + self.indicator
 
     def columns(self, values: Values, errors: Errors) -> Floats:
-        """Return (B, width)."""
+        """Return the encoded values (B, width), and note the errors of those that do not fit."""
         length = len(self.means)
         good = [index for index, value in enumerate(values) if value is not None]
         if not self._all_fit([values[index] for index in good]):
@@ -120,7 +121,7 @@ class Vector:
         return out
 
     def _all_fit(self, values: Values) -> bool:
-        """Prove it for all at once, which is the usual case."""
+        """Return whether all values fit, which is the usual case and so is checked for all at once."""
         if not {list, tuple}.issuperset(map(type, values)):
             return False
         vectors = cast("Sequence[Sequence[object]]", values)
@@ -153,7 +154,7 @@ def logarithm(raw: Floats) -> Floats:
 def _scaled(raw: Floats, mean: Any, scale: Any, *, log: bool, clip: float | None) -> Floats:
     if log:
         raw = logarithm(raw)
-    with np.errstate(over="ignore"):  # a product beyond a double is clipped below, or held at its end
+    with np.errstate(over="ignore"):  # a product too large for a double is infinite, and clipped below
         scaled = (raw - mean) * scale
     limit = np.finfo(np.float32).max if clip is None else clip
     return cast("Floats", np.clip(scaled, -limit, limit))
@@ -161,7 +162,7 @@ def _scaled(raw: Floats, mean: Any, scale: Any, *, log: bool, clip: float | None
 
 def _between(raw: Floats, knots: Floats) -> Floats:
     """Return (B, knots - 1): how far each value has come from a knot to the next one."""
-    with np.errstate(over="ignore"):  # a distance beyond a double is beyond the knot, too
+    with np.errstate(over="ignore"):  # a distance too large for a double is beyond the knot in any case
         return np.asarray(np.clip((raw[:, None] - knots[:-1]) / np.diff(knots), 0.0, 1.0))
 
 

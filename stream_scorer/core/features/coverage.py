@@ -1,4 +1,4 @@
-"""How far a batch states the features that a model reads: what is missing, unknown to the model, or of another kind."""
+"""Counts how far a batch states the features that a model reads: missing, unknown to the model, of another kind."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,21 +8,21 @@ from typing import Any
 from stream_scorer.core.features.spec import FeatureSpec, RowError, Side
 
 UNKNOWN_NAMES_MAX = 32
-BLIND_SHARE = 0.01  # a feature that fewer rows state is not in the file: a few rows may be hand-made
+BLIND_SHARE = 0.01  # a feature stated by a smaller share is not in the file: a few rows may be hand-made
 CAUTION_SHARE = 0.05
-WARNED_ROWS_MIN = 10  # so many rows show whether a feature is missing as a rule; of fewer it may be those rows' own
+WARNED_ROWS_MIN = 10  # with fewer rows, a missing feature may be peculiar to them and no rule
 _NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureCoverage:
-    """Counts over rows of one side, by name.
+    """Counts over the rows of a side, by the name of the feature.
 
-    A null is missing; a value of another kind is not missing, and cannot be read either.
+    A null counts as missing. A value of another kind than the model reads is not missing, but cannot be read either.
 
-    `read` are the features that the tower reads, without the id. `unknown` are those that it does not read, the most
-    frequent ones: whoever writes requests chooses their names, so that their number is bounded, and `unknown_values`
-    counts them all.
+    `read` are the features that the tower reads, without the id. `unknown` counts the most frequent of those that it
+    does not read: whoever writes requests chooses their names, so their number must be bounded. `unknown_values` counts
+    the values of all of them.
     """
 
     side: Side
@@ -57,10 +57,10 @@ class FeatureCoverage:
 def coverage_of(
     spec: FeatureSpec, features: Sequence[Mapping[str, Any]], errors: Sequence[RowError] = ()
 ) -> FeatureCoverage:
-    """Count over a batch that `spec` has encoded with these errors; rows without an error are not encoded again.
+    """Count over a batch that `spec` has encoded with these errors; only the rows that have errors are encoded again.
 
-    Rows with the same names in the same order are counted at once: one producer writes them all alike, so that a batch
-    costs about a microsecond a row at most.
+    Rows with the same names in the same order are counted at once: a producer writes all of its rows alike, so that a
+    batch costs about a microsecond a row at most.
     """
     stated: Counter[str] = Counter()
     for names, count in Counter(map(tuple, features)).items():
@@ -83,9 +83,9 @@ def coverage_of(
 
 
 def reason_blind(coverage: FeatureCoverage) -> str | None:
-    """Say that a tower would read nothing of these rows but ids.
+    """Return a sentence where a tower would read nothing of these rows but ids.
 
-    None where it reads something, or reads nothing but ids anyway.
+    None where it reads a feature, where it reads nothing but ids in any case, and where there are no rows.
     """
     if not coverage.rows or not coverage.read:
         return None
@@ -97,7 +97,7 @@ def reason_blind(coverage: FeatureCoverage) -> str | None:
 
 
 def cautions_of(coverage: FeatureCoverage) -> list[str]:
-    """Say which features many rows lack, which are of another kind, and which names the model does not read."""
+    """Return sentences on features that many rows lack, that are of another kind, or that the model does not read."""
     rows, side = coverage.rows, coverage.side
     lacking = [
         f"{name!r} ({count / rows:.0%})" for name, count in _ordered(coverage.missing) if count > CAUTION_SHARE * rows

@@ -1,6 +1,7 @@
 """Inputs of a tower that become rows of an embedding table: categories, and bags of strings.
 
-Missing has a row of its own. A value of the wrong kind is an error of its row alone, and counts as missing.
+A missing value has a table row of its own. A value of the wrong kind is an error of its example alone, and counts as
+missing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,20 +21,21 @@ _BAGS = {list, tuple, type(None)}
 
 
 class Slot(NamedTuple):
-    """Rows of the table for one input of a batch."""
+    """The table rows of an input, for all examples of a batch."""
 
     rows: Rows  # of all examples, in order
-    counts: Rows | None  # rows per example; None: one each
+    counts: Rows | None  # rows per example; None: a single row each
 
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """One value: a string, or a bool. With `from_id` the value is the id of the customer or offer.
+    """A value from a vocabulary: a string or a bool, or with `from_id` the id of the customer or offer.
 
-    With `whole` the values are whole numbers that are codes; the vocabulary holds their decimal text.
+    With `whole` the values are whole numbers that serve as codes, and the vocabulary lists their decimal texts.
 
-    Its rows, from `first`: missing, the vocabulary in order, then `buckets` rows which unseen values share: an unseen
-    value is the mean of `hashes` of them. Without buckets an unseen value is a missing one.
+    Its rows of the table begin with that of a missing value. The vocabulary's rows follow in order, and then `buckets`
+    rows that unseen values share: an unseen value is the mean of `hashes` of these. Without buckets an unseen value
+    counts as missing.
     """
 
     name: str
@@ -45,7 +47,7 @@ class Category:
 
     @property
     def height(self) -> int:
-        """Rows of the table."""
+        """How many rows of the table the input has."""
         return 1 + len(self.vocabulary) + self.buckets
 
     @property
@@ -54,14 +56,14 @@ class Category:
         return bool(self.vocabulary) and isinstance(self.vocabulary[0], bool)
 
     def slot(self, values: Values, known: Mapping[object, int], first: int, errors: Errors) -> Slot:
-        """Return the rows of each value."""
+        """Return the table rows of each value; `known` maps values to rows, and `first` is that of a missing value."""
         if self.is_bool:
             values = [_bool_or_none(self.name, index, value, errors) for index, value in enumerate(values)]
         elif self.whole:
             values = [_code_or_none(self.name, index, value, errors) for index, value in enumerate(values)]
         try:
             rows = np.array([known.get(value, -1) for value in values], dtype=np.int64)
-        except TypeError:  # something unhashable among them
+        except TypeError:  # a value is unhashable: all are looked at below, which names the wrong one
             rows = np.full(len(values), -1, dtype=np.int64)
         unseen = np.flatnonzero(rows < 0).tolist()
         if not unseen:
@@ -82,7 +84,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Bag:
-    """A list of strings: the mean over its elements' rows, which are laid out as a category's; empty is missing."""
+    """A list of strings: the mean over its elements' rows, laid out as those of a Category; empty is missing."""
 
     name: str
     vocabulary: tuple[str, ...]
@@ -91,18 +93,18 @@ class Bag:
 
     @property
     def height(self) -> int:
-        """Rows of the table."""
+        """How many rows of the table the input has."""
         return 1 + len(self.vocabulary) + self.buckets
 
     def slot(self, values: Values, known: Mapping[object, int], first: int, errors: Errors) -> Slot:
-        """Return the rows of each bag."""
+        """Return the table rows of each bag; see Category.slot."""
         if not _BAGS.issuperset(map(type, values)):
             values = [_bag_or_none(self.name, index, value, errors) for index, value in enumerate(values)]
         bags = cast("Sequence[Sequence[object] | None]", values)
         missing = [first]
         try:
             lists = [[known.get(element, -1) for element in bag] if bag else missing for bag in bags]
-        except TypeError:
+        except TypeError:  # an element is unhashable: all bags are looked at below
             lists = [[-1] if bag else missing for bag in bags]
         flat = np.array([row for rows in lists for row in rows], dtype=np.int64)
         counts = np.array([len(rows) for rows in lists], dtype=np.int64)
@@ -129,13 +131,13 @@ class Bag:
         rows = [
             (known[element],) if element in known else _hashed(self, first, cast("str", element)) for element in bag
         ]
-        # every element weighs the same, however many rows it has
+        # An unseen element has several rows and a known element has one: repeating that makes all weigh the same.
         most = max(map(len, rows))
         return [row for some in rows for row in (some if len(some) == most else some * most)]
 
 
 def _spliced(rows: Rows, replaced: Mapping[int, tuple[int, ...]]) -> Slot:
-    """Put several rows where one stood."""
+    """Replace the single row of some examples by several."""
     counts = np.ones(len(rows), np.int64)
     for index, several in replaced.items():
         counts[index] = len(several)
@@ -155,6 +157,7 @@ def _hashed(slot: Category | Bag, first: int, value: str) -> tuple[int, ...]:
 
 @lru_cache(maxsize=65_536)
 def _hash_remainders(value: str, buckets: int, hashes: int) -> tuple[int, ...]:
+    # A lone surrogate, which a table may contain, must not stop the hash. Each seed gives an independent bucket.
     data = value.encode("utf-8", "surrogatepass")
     return tuple(xxhash.xxh3_64_intdigest(data, seed) % buckets for seed in range(hashes))
 

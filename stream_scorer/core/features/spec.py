@@ -1,4 +1,4 @@
-"""Turns feature dicts of a side, customers or offers, into arrays: the only way, in training and in serving."""
+"""Encodes the feature dicts of a side, customers or offers, as arrays, by the same code in training and serving."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,10 +19,10 @@ Input = Number | Vector | Category | Bag
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """A batch as arrays: CSR of table rows, example by example and slot by slot, and number columns.
+    """A batch as arrays: its table rows in CSR form, example by example and slot by slot, and its number columns.
 
-    Every slot of every example has at least one row, so `np.add.reduceat` over `starts` meets no empty segment. The
-    rows of `errors` hold missing values where they are wrong.
+    Every slot of every example has at least one table row, so `np.add.reduceat` over `starts` meets no empty segment.
+    An example in `errors` is encoded with missing values in place of its wrong ones.
     """
 
     rows: Rows  # (nnz,)
@@ -41,12 +41,13 @@ class FeatureSpec:
     _firsts: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Lay out the table."""
+        """Lay out the fused table, slot after slot."""
         firsts = np.concatenate([[0], np.cumsum([slot.height for slot in self.slots], dtype=np.int64)]).tolist()
         known: list[dict[object, int]] = []
         for slot, first in zip(self.slots, firsts, strict=False):
             rows: dict[object, int] = {value: first + 1 + index for index, value in enumerate(slot.vocabulary)}
-            known.append(rows if isinstance(slot, Bag) else {None: first} | rows)  # within a bag nothing is null
+            known.append(rows if isinstance(slot, Bag) else {None: first} | rows)  # a bag's elements are never null
+        # A frozen dataclass can set what it derives only in this way.
         object.__setattr__(self, "_firsts", tuple(firsts))
         object.__setattr__(self, "_known", tuple(known))
 
@@ -57,26 +58,26 @@ class FeatureSpec:
 
     @property
     def table_rows(self) -> int:
-        """Height of the fused table."""
+        """The height of the fused table."""
         return self._firsts[-1]
 
     @property
     def first_rows(self) -> tuple[int, ...]:
-        """The first row of each slot, which is the one of a missing value; then the table's height."""
+        """The first row of each slot, which is that of a missing value, and at the end the table's height."""
         return self._firsts
 
     @property
     def numbers(self) -> int:
-        """Width of the number columns."""
+        """How many number columns there are."""
         return sum(one.width for one in self.inputs if isinstance(one, Number | Vector))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The features that are read; an id is none."""
+        """The names of the features that are read; the id is not a feature."""
         return tuple(one.name for one in self.inputs if not (isinstance(one, Category) and one.from_id))
 
     def misfits(self, features: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-        """Count by feature the rows whose value is of another kind; `encode` reports the first one of a row alone."""
+        """Count by feature the rows whose value is of another kind; `encode` reports only the first error of a row."""
         counts = {}
         for one in self.inputs:
             if isinstance(one, Category) and one.from_id:
@@ -93,7 +94,7 @@ class FeatureSpec:
         return counts
 
     def encode(self, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> Inputs:
-        """Turn a batch into arrays, a column at a time."""
+        """Encode a batch as arrays, an input at a time; each row's first error is in `errors`."""
         errors: Errors = {}
         slots: list[Slot] = []
         columns: list[Floats] = []
@@ -117,7 +118,7 @@ class FeatureSpec:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "FeatureSpec":
-        """Raises BadModel for what `to_json` did not write."""
+        """Return the spec that `to_json` wrote; raise BadModel when a field or a kind is missing or unknown."""
         try:
             return FeatureSpec(side=data["side"], inputs=tuple(_input_from_json(one) for one in data["inputs"]))
         except (KeyError, TypeError) as error:
@@ -128,7 +129,7 @@ _KINDS: dict[str, Callable[..., Input]] = {"number": Number, "vector": Vector, "
 _KIND_OF = {made: kind for kind, made in _KINDS.items()}
 
 
-# these were added later: left out where it is the default, so that the ids of models stay what they are
+# Fields that older models lack. They are left out at their defaults, so that the ids of those models do not change.
 _LATER = {"knots": (), "reading": "plain", "sentinels": (), "whole": False}
 
 
@@ -145,7 +146,7 @@ def _input_from_json(data: Mapping[str, Any]) -> Input:
 
 
 def _interleaved(slots: Sequence[Slot], batch: int) -> tuple[Rows, Rows]:
-    """Merge the slots' rows, example by example."""
+    """Merge the slots' rows, example by example; return them and where each slot of each example starts."""
     if all(slot.counts is None for slot in slots):
         rows = np.stack([slot.rows for slot in slots], axis=1).reshape(-1) if slots else np.zeros(0, np.int64)
         return rows, np.arange(batch * len(slots), dtype=np.int64)
@@ -155,6 +156,7 @@ def _interleaved(slots: Sequence[Slot], batch: int) -> tuple[Rows, Rows]:
     starts = ends - counts.reshape(-1)
     rows = np.empty(int(ends[-1]) if batch else 0, np.int64)
     for number, slot in enumerate(slots):
+        # `shift` is how far an example's rows move from their place in the slot to their place in the batch.
         mine = counts[:, number]
         shift = starts.reshape(batch, len(slots))[:, number] - (np.cumsum(mine) - mine)
         rows[np.repeat(shift, mine) + np.arange(len(slot.rows))] = slot.rows

@@ -7,7 +7,7 @@ from stream_scorer.core.features.spec import Bag, Category, Input, Number, Vecto
 
 @dataclass(frozen=True, slots=True)
 class StatedInput:
-    """An input of a tower: `missing` is a share of the rows, `distinct` counts values, None where they are too many."""
+    """An input of a tower; `missing` is a share of the rows, `distinct` counts values, None where they are too many."""
 
     name: str
     kind: str
@@ -16,7 +16,7 @@ class StatedInput:
     encoding: str
 
     def line(self) -> str:
-        """Return a sentence for people."""
+        """Describe the input in a sentence for people."""
         distinct = (
             "many values" if self.distinct is None else f"{self.distinct:,} value{'' if self.distinct == 1 else 's'}"
         )
@@ -62,5 +62,5 @@ def _percent(share: float) -> str:
 
 
 def stated(one: Input, name: str, *, missing: float, distinct: int | None) -> StatedInput:
-    """Describe an input."""
+    """Describe an input, with its share of missing values and its count of distinct values."""
     return StatedInput(name, kind_of_input(one), round(missing, 6), distinct, encoding_of(one))

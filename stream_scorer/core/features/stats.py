@@ -18,18 +18,18 @@ from stream_scorer.errors import UsageError
 _KIND = {float: "number", int: "number", str: "string", bool: "bool"}
 _CLIP = 8.0
 _SKEW_FOR_LOG = 2.0
-_PIECES = 8  # of the curve that a number's effect may take
-_DISTINCT_MAX = 4_096  # of numbers: more are no codes
-_PARSED_ROWS_MAX = 100_000
+_PIECES = 8  # of the piecewise linear curve that a number's effect may take
+_DISTINCT_MAX = 4_096  # distinct numbers; a feature with more of them is not made of codes
+_PARSED_ROWS_MAX = 100_000  # of texts read as numbers: enough for their moments
 
 
 @dataclass(frozen=True, slots=True)
 class SpecOptions:
-    """What to take in, and how far.
+    """Which inputs a spec has, and how large they may be.
 
-    `id_feature` makes the id an input. A value seen in fewer than `count_min` rows (`id_count_min` for ids) is unseen:
-    the hashed buckets learn from it; but where nothing besides the id is known, all ids are kept. `buckets_max` bounds
-    the hashed rows of one input.
+    `id_feature` makes the id an input. A value in fewer than `count_min` rows (`id_count_min` for ids) counts as
+    unseen, so that the hashed buckets learn from it; but where the id is the only input, all ids are kept.
+    `buckets_max` bounds the hashed rows of an input.
     """
 
     id_feature: bool = True
@@ -77,6 +77,7 @@ class _Moments:
     @property
     def scale(self) -> Floats:
         deviation = self.deviation
+        # A deviation that is mere rounding beside the mean counts as none, and the scale is 0.
         return np.where(
             deviation > 1e-12 * np.maximum(np.abs(self.mean), 1e-30), 1.0 / np.maximum(deviation, 1e-300), 0.0
         )
@@ -94,7 +95,7 @@ class _FeatureColumn:
         self.logs: _Moments | None = None
         self.sample = NumberSample()
         self.distinct: Counter[float] | None = Counter()
-        self.odd: Counter[float] = Counter()  # what may stand for a missing value: in no moments until it is known
+        self.odd: Counter[float] = Counter()  # possible sentinels: in no moments until `settle` knows better
 
     def add(self, values: Sequence[object], weights: Sequence[int]) -> None:
         if (one := _kind_of_all(values)) is not None:
@@ -159,7 +160,7 @@ class _FeatureColumn:
         )
 
     def parsed(self, reading: Reading) -> "_FeatureColumn":
-        """Return the column of the numbers that the texts mean, as often as they come, up to a bound."""
+        """Return the column of the numbers that the texts mean, each as often as its text; scaled down past a bound."""
         made, share = _FeatureColumn(), min(1.0, _PARSED_ROWS_MAX / max(sum(self.values.values()), 1))
         numbers = np.array([PARSERS[reading](str(text)) for text in self.values], np.float64)
         counts = np.ceil(share * np.array(list(self.values.values()), np.float64)).astype(np.int64)
@@ -169,7 +170,7 @@ class _FeatureColumn:
         return made
 
     def settle(self, sentinels: Sequence[float]) -> None:
-        """Take into the moments what is no sentinel after all."""
+        """Add to the moments what turns out to be no sentinel."""
         for value in sorted(self.odd.keys() - set(sentinels)):
             self.add_usual(np.full(self.odd.pop(value), value))
 
@@ -186,7 +187,7 @@ def _added(moments: _Moments | None, values: Floats) -> _Moments:
 
 
 class FeatureStats:
-    """Counts and moments of one side's features, added to batch by batch."""
+    """Counts and moments of a side's features, which grow batch by batch."""
 
     def __init__(self, side: Side) -> None:
         self.side: Side = side
@@ -197,7 +198,7 @@ class FeatureStats:
     def add(
         self, features: Sequence[Mapping[str, Any]], ids: Sequence[str], weights: Sequence[int] | None = None
     ) -> None:
-        """Count a batch; `weights` is how many rows each of it stands for."""
+        """Count a batch; `weights` says how many rows each of its entries stands for, None: a single row each."""
         counts = [1] * len(ids) if weights is None else weights
         self.rows += len(ids)
         for one, weight in zip(ids, counts, strict=True):
@@ -208,20 +209,21 @@ class FeatureStats:
 
     @property
     def has_features(self) -> bool:
-        """Whether any feature was met."""
+        """Whether any feature was seen."""
         return bool(self._columns)
 
     @property
     def distinct_ids(self) -> int:
-        """How many customers or offers were met."""
+        """How many customers or offers were seen."""
         return len(self._ids)
 
     def decided(
         self, asked: Mapping[str, ReadAs] | None = None, evidence: Mapping[str, Evidence] | None = None
     ) -> dict[str, Decided]:
-        """Decide how each feature is read, by what is asked (by side and name) and by what labels say of it.
+        """Decide how each feature is read, from what the user asks (by side and name) and what labels say of it.
 
-        Raises UsageError for a feature of mixed kinds, and for what a feature that is named lacks.
+        Raises UsageError when a feature mixes kinds, when `asked` names a feature that does not exist, and when a
+        feature's values cannot be read as asked.
         """
         asked, evidence = asked or {}, evidence or {}
         if unknown := sorted(
@@ -239,9 +241,9 @@ class FeatureStats:
         return decided
 
     def spec(self, options: SpecOptions, decided: Mapping[str, Decided] | None = None) -> FeatureSpec:
-        """Return the spec. Features that never vary are left out.
+        """Return the spec, without features that never vary.
 
-        Raises UsageError for a feature of mixed kinds, or for none at all.
+        Raises UsageError when a feature mixes kinds, when its vectors differ in length, and when no input is left.
         """
         decided = self.decided() if decided is None else decided
         found = (self._input(name, column, decided[name], options) for name, column in sorted(self._columns.items()))
@@ -261,7 +263,7 @@ class FeatureStats:
         return [column.facts(f"{self.side}.{name}", self.rows).line() for name, column in sorted(self._columns.items())]
 
     def stated(self, spec: FeatureSpec) -> tuple[StatedInput, ...]:
-        """Describe the inputs of a spec that was made of these counts."""
+        """Describe the inputs of a spec that was derived from these counts."""
         return tuple(self._stated(one) for one in spec.inputs)
 
     def _stated(self, one: Input) -> StatedInput:
@@ -281,7 +283,7 @@ class FeatureStats:
 
     def _check_kinds(self, name: str, column: _FeatureColumn) -> None:
         kinds = set(column.kinds) - {"null"}
-        if any(kind.startswith("list of") for kind in kinds):
+        if any(kind.startswith("list of") for kind in kinds):  # an empty list may belong to a list of any kind
             kinds.discard("empty list")
         if len(kinds) > 1 or kinds & {"other", "list of mixed kinds", "list of others", "list of bools"}:
             said = ", ".join(f"{kind} ({count})" for kind, count in sorted(column.kinds.items()))
@@ -321,6 +323,7 @@ def _number(name: str, column: _FeatureColumn, *, missing: bool) -> Number | Non
     if raw is None or logs is None or (raw.low == raw.high and not missing):
         return None
     knots = column.sample.knots(_PIECES)
+    # Outliers distort moments, so they serve only where the quartiles coincide.
     if (found := column.sample.scaling()) is not None:
         return Number(name, found.middle, found.scale, indicator=missing, log=found.log, clip=_CLIP, knots=knots)
     log = bool(raw.low >= 0 and raw.skew > _SKEW_FOR_LOG)
@@ -348,18 +351,18 @@ def _category(name: str, column: _FeatureColumn, options: SpecOptions, *, missin
 
 
 def _vocabulary(counts: Counter[str | bool], count_min: int, options: SpecOptions) -> tuple[str | bool, ...]:
-    """The most frequent first, ties by value."""
+    """Return the most frequent values first, ties by value, up to `vocabulary_max`."""
     kept = sorted((-count, value) for value, count in counts.items() if count >= count_min)
     return tuple(value for _, value in kept[: options.vocabulary_max])
 
 
 def _buckets(distinct: int, options: SpecOptions) -> int:
-    """A power of two near a quarter of the distinct values: unseen values share rows, each trained by several."""
+    """Return a power of two near a quarter of the distinct values, so that several unseen values train each row."""
     return int(min(options.buckets_max, max(4, 2 ** round(np.log2(max(distinct, 1) / 4)))))
 
 
 def _kind_of_all(values: Sequence[Any]) -> str | None:
-    """Tell the kind of a column of one kind, which is the usual case; None when it takes a closer look."""
+    """Return the kind that all values share, which is the usual case; None where each value must be looked at."""
     types = set(map(type, values))
     if types <= {float, int}:
         return None if np.isnan(np.array(values, dtype=np.float64)).any() else "number"

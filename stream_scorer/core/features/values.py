@@ -1,4 +1,4 @@
-"""Values of features that do not fit: an error of their row alone, named by the feature and never by the value."""
+"""Feature values that do not fit: each is an error of its row alone, whose message never states the value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Errors = dict[int, RowError]  # the first error of a row counts
 
 
 def refuse(errors: Errors, index: int, code: str, message: str) -> bool:
-    """Note an error of a row, unless it has one; False, for what does not fit."""
+    """Note an error of a row that has none yet; return False, so that a check can refuse in its return."""
     errors.setdefault(index, RowError(index, code, message))
     return False
 
