@@ -1,1 +1,1 @@
-"""Redis or Valkey."""
+"""The store of releases in Redis or Valkey."""

@@ -1,4 +1,4 @@
-"""The Redis (or Valkey) under the store of releases. See StoreAdmin."""
+"""Facts about the Redis or Valkey server in which releases are stored. See StoreAdmin."""
 
 from stream_scorer.adapters.redis.client import CLUSTER, SENTINEL, RedisClient, at_the_edge
 from stream_scorer.errors import ReleaseError
@@ -15,8 +15,9 @@ class RedisAdmin:
 
     @at_the_edge
     def facts(self) -> StoreFacts:
-        """See StoreAdmin. INFO tells all of it, so that no right to CONFIG is needed."""
+        """See StoreAdmin. All of it is in INFO, so that no right to CONFIG is needed."""
         info = self._client.info()
+        # Valkey calls it server_mode, unless it is set to imitate Redis
         mode = info.get("redis_mode", info.get("server_mode"))
         if mode in _UNSUPPORTED:
             raise ReleaseError(_UNSUPPORTED[mode])

@@ -1,8 +1,8 @@
-"""What a release looks like as bytes: a sealed JSON manifest, and safetensors for towers and for chunks of the catalog.
+"""A release as bytes: a sealed JSON manifest, and safetensors for the towers and for chunks of the catalog.
 
-Every blob names its release and every checksum stands in the manifest, so a mixed set cannot be read. Whatever the
-bytes are, reading them gives what was written or a ReleaseError, and takes no more memory than a small multiple of what
-they are.
+Every blob names its release, and the manifest has the checksums of all, so that parts of different releases cannot be
+read as a whole. Whatever the bytes are, reading them returns what was written or raises ReleaseError, and takes no more
+memory than a small multiple of their size.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _REASON_CHARS_MAX = 200
 Read = TypeVar("Read")
 Text = npt.NDArray[np.uint8]
 
-# what reading bytes that are not ours raises: they are foreign, whatever their checksum says
+# what reading foreign bytes may raise; all bytes are foreign, since whoever wrote them can also give a checksum
 _DAMAGE = (
     BadModel,
     SafetensorError,
@@ -49,7 +49,7 @@ _DAMAGE = (
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Turn whatever goes wrong over foreign bytes into a ReleaseError that names `what`."""
+    """Raise ReleaseError, which names `what`, for whatever goes wrong inside the block over foreign bytes."""
     try:
         yield
     except _DAMAGE as error:
@@ -59,9 +59,10 @@ def reading(what: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseManifest:
-    """What a release consists of.
+    """The parts of a release.
 
-    Checksums are sha256, `forced` are the gate's faults that publish was told to overlook.
+    `chunks` and `towers` are SHA-256 checksums, `p` is the length of the vectors, and `forced` are the gate's faults
+    that publish was forced to overlook.
     """
 
     format: int
@@ -77,12 +78,12 @@ class ReleaseManifest:
 
 
 def checksum(blob: bytes) -> str:
-    """Return the sha256 in hex."""
+    """Return the SHA-256 in hex."""
     return hashlib.sha256(blob).hexdigest()
 
 
 def checked(blob: bytes | None, expected: str, what: str) -> bytes:
-    """Return the blob. Raises ReleaseError for one that is absent or altered."""
+    """Return the blob. Raises ReleaseError for a blob that is absent, or whose checksum is not the expected."""
     if blob is None:
         raise ReleaseError(f"{what} is gone")
     if checksum(blob) != expected:
@@ -95,15 +96,16 @@ class _AnyFormat(msgspec.Struct):
 
 
 def encode_manifest(manifest: ReleaseManifest, seals: Seals) -> bytes:
-    """Return sealed JSON with the keys in order."""
+    """Return the manifest as sealed JSON, with the keys in the order of its fields."""
     return seals.close(_owner(manifest.release_id), msgspec.json.encode(manifest))
 
 
 def decode_manifest(release_id: ReleaseId, blob: bytes, seals: Seals) -> ReleaseManifest:
-    """Raises ReleaseError for a manifest that was altered, or is of another format or of another release."""
+    """Return the manifest. Raises ReleaseError if it was altered, or is of another format or another release."""
     what = _owner(release_id)
     if len(blob) > MANIFEST_BYTES_MAX:
         raise ReleaseError(f"{what} has more than {MANIFEST_BYTES_MAX} bytes")
+    # before the seal, so that a manifest of another version is refused as such, and not as damaged
     if (written := decode_json(blob, _AnyFormat, what).format) != FORMAT:
         raise ReleaseError(f"release {release_id} has format {written}, this version reads {FORMAT}: publish again")
     manifest = decode_json(seals.open(what, blob), ReleaseManifest, what)
@@ -119,7 +121,10 @@ def _owner(release_id: str) -> str:
 
 
 def check_sizes(manifest: ReleaseManifest, sizes: Sequence[int], bytes_max: int) -> None:
-    """Refuse what a release would take before it is taken; `sizes` are its values' bytes. Raises ReleaseError."""
+    """Raise ReleaseError, before anything is read, for a release that is too large or is smaller than it claims.
+
+    `sizes` are the bytes of its values.
+    """
     what = f"release {manifest.release_id}"
     if not 0 <= manifest.offers <= CHUNK_OFFERS * len(manifest.chunks) or not 1 <= manifest.p <= DIM_MAX:
         raise ReleaseError(
@@ -127,12 +132,13 @@ def check_sizes(manifest: ReleaseManifest, sizes: Sequence[int], bytes_max: int)
         )
     if (total := sum(sizes)) > bytes_max:
         raise ReleaseError(f"{what} has {total} bytes, more than redis.release_bytes_max, {bytes_max}")
+    # memory for all vectors is taken at once, so a small release must not claim many
     if 4 * manifest.offers * manifest.p > total:
         raise ReleaseError(f"{what} has {total} bytes, too few for {manifest.offers} offers of {manifest.p} numbers")
 
 
 def decode_json(blob: bytes, kind: type[Read], what: str) -> Read:
-    """Raises ReleaseError that names `what`."""
+    """Return the value. Raises ReleaseError, which names `what`, for bytes that are not JSON of this kind."""
     with reading(what):
         return msgspec.json.decode(blob, type=kind)
 
@@ -144,13 +150,13 @@ class _TowerHead:
 
 
 def encode_tower(release_id: ReleaseId, tower: Tower) -> bytes:
-    """Return safetensors: the arrays, and the structure as JSON bytes."""
+    """Return a tower as safetensors: its arrays, and its structure as JSON bytes."""
     head = msgspec.json.encode(_TowerHead(release_id, tower.structure()))
     return save_tensors({"json": as_array(head)} | {f"tower.{name}": array for name, array in tower.tensors().items()})
 
 
 def decode_tower(release_id: ReleaseId, blob: bytes, open_program: OpenProgram | None = None) -> Tower:
-    """See encode_tower. Raises ReleaseError."""
+    """Return the tower. Raises ReleaseError for bytes that make no tower, or that name another release."""
     what = f"a tower of release {release_id}"
     tensors = load_tensors(blob, what)
     with reading(what):
@@ -162,16 +168,16 @@ def decode_tower(release_id: ReleaseId, blob: bytes, open_program: OpenProgram |
 
 
 def load_tensors(blob: bytes, what: str) -> Tensors:
-    """Raises ReleaseError that names `what`."""
+    """Return the arrays. Raises ReleaseError, which names `what`, for bytes that are not safetensors."""
     with reading(what):
         return load(blob)
 
 
 def save_tensors(tensors: Tensors) -> bytes:
-    """Return safetensors; the same tensors give the same bytes."""
+    """Return safetensors; the same arrays always give the same bytes."""
     return bytes(save({name: np.ascontiguousarray(array) for name, array in tensors.items()}))
 
 
 def as_array(text: bytes) -> Text:
-    """Return the bytes as an array, which safetensors can hold."""
+    """Return the bytes as an array, since safetensors stores nothing else."""
     return np.frombuffer(text, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The changes of a release's offers since it was published: the latest of each offer, and a log of who changed."""
+"""The changes of offers since a release was published: the latest of each offer, and a log of which offers changed."""
 
 import hashlib
 import secrets
@@ -22,7 +22,10 @@ _SCAN = 4_096
 
 
 class ChangeLog:
-    """Writes and follows the changes; `kept` entries stay in the log, and no more than `bytes_max` are read at once."""
+    """Writes and follows the changes.
+
+    About `kept` entries stay in the log, and no more than `bytes_max` bytes are read at once.
+    """
 
     def __init__(self, client: RedisClient, keys: ReleaseKeys, seals: Seals, *, kept: int, bytes_max: int) -> None:
         self._client, self._keys, self._seals = client, keys, seals
@@ -35,7 +38,7 @@ class ChangeLog:
         progress, digest = self._read(release_id, ["progress", "progress_sha1"], _PROGRESS_BYTES_MAX)
         if progress is None or progress == b"{}":
             return {}
-        # the script that writes it has no other digest than this at hand; it shows damage, and is no signature
+        # Redis offers a script no other digest than SHA-1; it shows damage here, and is no signature
         if digest != hashlib.sha1(release_id.encode() + progress, usedforsecurity=False).hexdigest().encode():
             raise ReleaseError(f"{what} is not what was written")
         return decode_json(progress, dict[int, int], what)
@@ -60,6 +63,7 @@ class ChangeLog:
             for argument in (change.offer_id, *change.source, encode_change(release_id, change, self._seals))
         ]
         keys = [self._keys.current, *self._keys.optional(release_id)]
+        # the random epoch is used where a log begins: no mark of an earlier log then fits it
         arguments = [release_id, secrets.token_hex(8), self._kept, len(progress), topic_id, *stretches, *stated]
         answer, what = self._change(keys=keys, args=arguments)
         if answer == b"POINTER":
@@ -74,7 +78,7 @@ class ChangeLog:
         self._client.delete(*self._keys.optional(release_id))
 
     def mark(self, release_id: ReleaseId) -> str:
-        """Return where the log ends: the epoch in which it began, and the number of its last entry."""
+        """Return the mark of the log's end: the epoch in which the log began, and the number of its last entry."""
         epoch, seq = self._read(release_id, ["epoch", "seq"], _MARK_BYTES_MAX)
         with reading(_log_of(release_id)):
             return f"{epoch.decode()}:{int(seq)}" if epoch and seq and seq != b"0" else NO_CHANGES
@@ -82,7 +86,7 @@ class ChangeLog:
     def since(self, release_id: ReleaseId, after: str) -> tuple[list[OfferChange], str]:
         """See ReleaseStore.changes.
 
-        The log holds ids, numbered without gaps; what is read of each offer is its latest change.
+        The log lists ids of offers, numbered without gaps; for each of them the latest change is read.
         """
         now = self.mark(release_id)
         if now == after:
@@ -91,6 +95,7 @@ class ChangeLog:
         log = self._keys.of(release_id, "changes")
         check_bytes(self._client, log, self._bytes_max, _log_of(release_id))
         entries = self._client.xrange(log, min=f"({start}-0", count=CHANGES_READ_MAX)
+        # otherwise entries after the mark were trimmed, and their changes would be missed
         follows = bool(entries) and entries[0][0] == b"%d-0" % (start + 1)
         if (epoch not in ("", now_epoch)) or not follows:
             raise ReleaseError(f"release {release_id}: the changes behind {after} are gone")
@@ -102,14 +107,14 @@ class ChangeLog:
         return decode_changes(release_id, sealed, self._seals), f"{now_epoch}:{reached}"
 
     def latest(self, release_id: ReleaseId) -> Sealed:
-        """Read the latest change of each offer that has any; a scan may return an offer twice."""
+        """Return the latest change of each offer that has changed; a scan may repeat an offer, which is harmless."""
         key = self._keys.of(release_id, "changed")
         check_bytes(self._client, key, self._bytes_max, f"the changes of release {release_id}")
         scanned = self._client.hscan_iter(key, match="o:*", count=_SCAN)
         return {field.removeprefix(b"o:"): value for field, value in scanned}
 
     def _read(self, release_id: ReleaseId, fields: Sequence[str | bytes], bytes_max: int) -> list[bytes | None]:
-        """Read fields of `changed`, None for one that is absent. Raises ReleaseError before it reads too much."""
+        """Return fields of `changed`, None for an absent field. If they are too large, it raises ReleaseError."""
         answer, what = self._fields(keys=[self._keys.of(release_id, "changed")], args=[bytes_max, *fields])
         if answer == b"LARGE":
             raise ReleaseError(f"{_log_of(release_id)} cannot be read: {what} bytes, at most {bytes_max} are read")
@@ -121,6 +126,6 @@ def _log_of(release_id: ReleaseId) -> str:
 
 
 def _parts(mark: str) -> tuple[str, int]:
-    """Take a mark apart: the epoch of the log, and the number of its last entry read."""
+    """Return the parts of a mark: the epoch of the log, and the number of the last entry that was read."""
     epoch, _, seq = mark.rpartition(":")
     return epoch, int(seq)

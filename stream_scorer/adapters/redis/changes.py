@@ -1,4 +1,4 @@
-"""An offer's change as sealed JSON, the vector in base64."""
+"""An offer's change as sealed JSON, with the vector in base64."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
 from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.errors import ReleaseError
 
-Sealed = Mapping[bytes, bytes | None]  # offer id -> its change, None for one that is gone
+Sealed = Mapping[bytes, bytes | None]  # offer id -> its change, None for a change that is gone
 
 _encode = msgspec.json.Encoder().encode
 _offers = TypeAdapter(list[Offer | None])
@@ -36,7 +36,7 @@ class _RawOffer(msgspec.Struct, gc=False):
 
 
 class _RawChange(msgspec.Struct, gc=False):
-    """A change of which the features stay JSON, as in a catalog: 100,000 are read in a fraction of a second."""
+    """A change whose features stay JSON, as in a catalog, so that 100,000 are read in a fraction of a second."""
 
     offer_id: OfferId
     offer: _RawOffer | None
@@ -44,12 +44,12 @@ class _RawChange(msgspec.Struct, gc=False):
 
 
 def encode_change(release_id: ReleaseId, change: OfferChange, seals: Seals) -> bytes:
-    """Return sealed JSON; scripts.CHANGE reads `source` in it."""
+    """Return the change as sealed JSON, in which scripts.CHANGE reads `source`."""
     return seals.close(_owner(release_id), _encode(change))
 
 
 def decode_changes(release_id: ReleaseId, sealed: Sealed, seals: Seals) -> list[OfferChange]:
-    """Raises ReleaseError when one is absent, altered, or not a change of its offer."""
+    """Return the changes. Raises ReleaseError for a change that is absent, altered, or stored under another offer."""
     what = _owner(release_id)
     changes = decode_json(_opened(sealed, what, seals), list[_WholeChange], what)
     with reading(what):
@@ -64,7 +64,7 @@ def decode_changes(release_id: ReleaseId, sealed: Sealed, seals: Seals) -> list[
 
 
 def merge_changes(manifest: ReleaseManifest, catalog: Catalog, sealed: Sealed, seals: Seals) -> Catalog:
-    """Return the catalog with all changes of the release in it, at most one an offer. Raises ReleaseError."""
+    """Return the catalog with all changes of the release applied. Raises ReleaseError, as `decode_changes` does."""
     what = _owner(manifest.release_id)
     changes = decode_json(_opened(sealed, what, seals), list[_RawChange], what)
     with reading(what):
@@ -74,7 +74,7 @@ def merge_changes(manifest: ReleaseManifest, catalog: Catalog, sealed: Sealed, s
 
 
 def _changed(manifest: ReleaseManifest, changes: list[_RawChange]) -> Catalog:
-    """Return the changed offers as a catalog of their own."""
+    """Return the changed offers as a catalog of their own. Raises ValueError or BadModel where they are not right."""
     stated = [(change.offer_id, change.offer, change.vector) for change in changes if change.offer is not None]
     if any(len(vector) != 4 * manifest.p for _, _, vector in stated):
         raise ValueError(f"a vector has not {manifest.p} numbers")
@@ -101,7 +101,8 @@ def _owner(release_id: ReleaseId) -> str:
 
 
 def _opened(sealed: Sealed, what: str, seals: Seals) -> bytes:
-    """Return all changes as one JSON list, every seal checked."""
+    """Return all changes as a JSON list. Raises ReleaseError for a change that is gone, or whose seal is not right."""
+    # a list is parsed far faster than its elements one after the other
     values = []
     for value in sealed.values():
         if value is None:
@@ -111,6 +112,6 @@ def _opened(sealed: Sealed, what: str, seals: Seals) -> bytes:
 
 
 def _check_ids(sealed: Sealed, offer_ids: list[OfferId]) -> None:
-    """Refuse a change that lies where that of another offer belongs."""
+    """Raise ValueError for a change that is stored under the id of another offer."""
     if list(sealed) != [offer_id.encode() for offer_id in offer_ids]:
         raise ValueError("it lies at the place of another offer")

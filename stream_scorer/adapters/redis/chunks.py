@@ -1,4 +1,4 @@
-"""A catalog as chunks of safetensors: vectors, flags and times as arrays, ids and features as JSON bytes."""
+"""A catalog as chunks of safetensors: vectors, flags and times are arrays, ids and features are JSON bytes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class _ChunkHead:
 
 
 def encode_chunks(catalog: Catalog) -> Iterator[bytes]:
-    """Yield safetensors of CHUNK_OFFERS offers each, at least one chunk."""
+    """Yield safetensors of CHUNK_OFFERS offers each, fewer in the last; an empty catalog gives an empty chunk."""
     for number, start in enumerate(range(0, max(1, len(catalog)), CHUNK_OFFERS)):
         rows = slice(start, start + CHUNK_OFFERS)
         head = _ChunkHead(catalog.release_id, number, catalog.offer_ids[rows])
@@ -61,10 +61,11 @@ def encode_chunks(catalog: Catalog) -> Iterator[bytes]:
 
 
 def decode_chunks(manifest: ReleaseManifest, blobs: Iterable[bytes | None]) -> Catalog:
-    """Put the chunks together, vectors straight into one matrix; see check_sizes, which comes first.
+    """Return the catalog of the chunks. Memory for all vectors is taken at once, so check_sizes must come first.
 
-    Raises ReleaseError for a chunk that is absent, altered, of another release, or no part of a catalog.
+    Raises ReleaseError for a chunk that is absent, altered, of another release, or not part of a catalog.
     """
+    # vectors are copied straight into their matrix: joining them at the end would take twice the memory
     vectors = np.empty((manifest.offers, manifest.p), np.float32)
     offer_ids: list[OfferId] = []
     chunks: list[Tensors] = []
@@ -75,6 +76,7 @@ def decode_chunks(manifest: ReleaseManifest, blobs: Iterable[bytes | None]) -> C
             head = decode_json(chunk.pop("json").tobytes(), _ChunkHead, what)
             _check_head(manifest, head, number)
             rows = slice(len(offer_ids), len(offer_ids) + len(head.offer_ids))
+            # beyond the manifest's count the slice is too short, and the shapes differ
             vectors[rows] = _column(chunk.pop("vectors"), np.float32, vectors[rows].shape)
             chunks.append(_columns(chunk, len(head.offer_ids)))
         offer_ids += head.offer_ids
@@ -90,7 +92,7 @@ def _check_head(manifest: ReleaseManifest, head: _ChunkHead, number: int) -> Non
 
 
 def _columns(chunk: Tensors, rows: int) -> Tensors:
-    """Return the chunk's columns, each of the kind and length that it must have. Raises ValueError."""
+    """Return the chunk's columns. Raises ValueError for a column of another type or length than it must have."""
     return {
         **{name: _column(chunk[name], kind, (rows,)) for name, kind in _KINDS.items()},
         "features": _column(chunk["features"], np.uint8, chunk["features"].shape[:1]),
@@ -124,7 +126,7 @@ def _joined(
 
 
 def _fragments(chunk: Tensors) -> list[bytes]:
-    """Return the offers' features, each a JSON object of the contract's kinds: they are copied onto rankings."""
+    """Return the offers' features. Raises ValueError for what may not be copied onto rankings: see check_features."""
     text, ends = chunk["features"].tobytes(), chunk["features_end"].tolist()
     if ends != sorted(ends) or [0, *ends][-1] != len(text) or min(ends, default=0) < 0:
         raise ValueError("the ends of the features do not fit their text")

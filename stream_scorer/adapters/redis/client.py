@@ -1,4 +1,4 @@
-"""A Redis client whose waits are bounded, and the one place where its errors become ours."""
+"""A Redis client whose waits are bounded, and the only place where its errors become ours."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -12,15 +12,14 @@ from redis.retry import Retry
 
 from stream_scorer.errors import ReleaseError, TransientError, UsageError
 
-READ_BYTES = (
-    1 << 20
-)  # large replies in few reads: each gives up the interpreter, which a busy loop is slow to give back
+# large, since every read releases the interpreter lock, which a busy thread is slow to give back
+READ_BYTES = 1 << 20
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-# What passes by itself, or once an operator has seen to it: a server that is away, loading, full, failing over, or shut
-# to us.
+# What passes by itself or once an operator acts: a server that is away, loading, full or failing over, or that refuses
+# us access.
 TRANSIENT: tuple[type[Exception], ...] = (
     exceptions.ConnectionError,  # also: authentication, loading, too many clients
     exceptions.TimeoutError,
@@ -46,14 +45,14 @@ SENTINEL = "redis.url must name the server itself, or a name that follows its fa
 
 
 class Script(Protocol):
-    """A Lua script, sent by its digest."""
+    """A Lua script, which is sent by its digest."""
 
     def __call__(self, *, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
-        """Run it."""
+        """Run the script and return its reply."""
 
 
 class RedisClient(Protocol):
-    """The commands used here, with replies as bytes: redis-py types them for every way to decode."""
+    """The commands used here, with replies as bytes. redis-py's own types leave open how replies are decoded."""
 
     def get(self, name: str) -> bytes | None:
         """GET."""
@@ -86,25 +85,25 @@ class RedisClient(Protocol):
         """MEMORY USAGE; None where there is no such key."""
 
     def hscan_iter(self, name: str, match: str, count: int) -> Iterator[tuple[bytes, bytes]]:
-        """HSCAN to its end."""
+        """HSCAN, repeated until the end."""
 
     def xrange(self, name: str, min: str, *, count: int) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
         """XRANGE."""
 
     def register_script(self, script: str) -> Script:
-        """Make a script that is sent by its digest, and loaded where it is not known."""
+        """Return a script that is sent by its digest, and loaded where the server does not know it."""
 
     def ping(self) -> object:
         """PING."""
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
 
 
 def connect(url: str, *, timeout_s: float) -> RedisClient:
-    """Make a client that answers or fails within `timeout_s`: no retries of its own, whose defaults can take a minute.
+    """Return a client that answers or fails within `timeout_s`. It does not retry: the default can take a minute.
 
-    Connects at the first command. Raises UsageError for a URL that names no Redis.
+    It connects at the first command. Raises UsageError for a URL that does not name a Redis server.
     """
     try:
         client = redis.Redis.from_url(
@@ -114,13 +113,13 @@ def connect(url: str, *, timeout_s: float) -> RedisClient:
             socket_read_size=READ_BYTES,
             retry=Retry(NoBackoff(), 0),
         )
-    except ValueError:  # its text may show a part of the password
+    except ValueError:  # from None: its text may show a part of the password
         raise UsageError("redis.url must be redis://, rediss:// or unix://, with a host and a port") from None
     return cast("RedisClient", client)
 
 
 def at_the_edge(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Turn redis-py's errors into TransientError (try again) and ReleaseError (what is stored is not ours to read)."""
+    """Raise redis-py's errors as TransientError, where a retry may help, or as ReleaseError, where it cannot."""
 
     @wraps(method)
     def mapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:

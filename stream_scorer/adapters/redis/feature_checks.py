@@ -1,4 +1,4 @@
-"""Features in the store, JSON that is copied onto rankings: checked for the contract's kinds before they serve."""
+"""Checks stored features for the contract's kinds before they serve: they are copied onto rankings as they are."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ _decode = msgspec.json.Decoder(list[FeatureKinds]).decode
 
 
 def check_features(fragments: Sequence[bytes]) -> None:
-    """Raise ValueError or msgspec's errors unless each fragment is one JSON object of scalars and flat lists.
+    """Raise ValueError or an error of msgspec unless each fragment is a JSON object of scalars and flat lists.
 
-    They are parsed as one list. A fragment that holds two objects, or none, makes the counts differ or the list no
-    JSON.
+    For speed, all fragments are parsed as a single list. A fragment of two objects or of none shows, because the list
+    then has another length, or is not JSON.
     """
     if (objects := len(_decode(b"[" + b",".join(fragments) + b"]"))) != len(fragments):
         raise ValueError(f"{len(fragments)} offers have {objects} objects of features")

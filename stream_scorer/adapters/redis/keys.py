@@ -1,4 +1,4 @@
-"""Where releases lie in Redis: the names of the keys, what may be a release's id in them, and how much may lie there.
+"""Where releases are stored in Redis: the names of the keys, the form of a release's id, and bounds on sizes.
 
 Under the prefix:
 
@@ -35,22 +35,22 @@ class ReleaseKeys:
 
     @property
     def current(self) -> str:
-        """The pointer."""
+        """The key of the pointer, which names the release that serves."""
         return f"{self.prefix}:current"
 
     @property
     def history(self) -> str:
-        """Ids that were current."""
+        """The key of the ids that were current."""
         return f"{self.prefix}:history"
 
     @property
     def stored(self) -> str:
-        """Ids that do not expire."""
+        """The key of the ids that do not expire."""
         return f"{self.prefix}:releases"
 
     @property
     def shared(self) -> list[str]:
-        """What all releases share, in the order in which the scripts take it."""
+        """The keys that all releases share, in the order in which the scripts take them."""
         return [self.current, self.history, self.stored]
 
     def of(self, release_id: ReleaseId, name: str) -> str:
@@ -72,29 +72,30 @@ class ReleaseKeys:
 
 
 def read_pointer(client: RedisClient, keys: ReleaseKeys) -> ReleaseId | None:
-    """Return the id of the release that serves, None before the first. Raises ReleaseError for what is no id."""
+    """Return the id of the release that serves, None before the first. Raises ReleaseError if that is no id."""
     named = pointed_at(client, keys)
     return checked_id(named, "the pointer to the current release") if named else None
 
 
 def pointed_at(client: RedisClient, keys: ReleaseKeys) -> bytes:
-    """Return what the pointer holds, no more of it than shows that it is no id."""
+    """Return what the pointer contains, but no more of it than is enough to see that it is no id."""
+    # GETRANGE includes its end, so an id that is too long comes with a byte too many
     return client.getrange(keys.current, 0, _ID_BYTES_MAX)
 
 
 def checked_id(name: bytes, what: str) -> ReleaseId:
-    """Return a release's id. Raises ReleaseError, which names `what`, for bytes that are none."""
+    """Return a release's id. Raises ReleaseError, which names `what`, for bytes that are no id."""
     if not _ID.fullmatch(name):
         raise ReleaseError(f"{what} is no release id: {name[:_ID_BYTES_MAX]!r}")
     return ReleaseId(name.decode())
 
 
 def check_bytes(client: RedisClient, key: str, bytes_max: int, what: str) -> None:
-    """Refuse a list, set, hash or stream before it is read whole, if it is larger than `bytes_max` in Redis.
+    """Raise ReleaseError for a list, set, hash or stream that takes more than `bytes_max` in Redis.
 
-    Raises ReleaseError.
+    This comes before it is read whole, so that an oversized value never fills the memory.
     """
-    # every element is counted: a sample would miss the one that is large
+    # samples=0 counts every element: an estimate by sampling could miss a single large element
     size = client.memory_usage(key, samples=0) or 0
     if size > bytes_max:
         raise ReleaseError(f"{what} takes {size} bytes in Redis, at most {bytes_max} are read")

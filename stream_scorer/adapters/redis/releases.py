@@ -1,6 +1,6 @@
-"""The store of releases in Redis or Valkey; keys.py says what lies where.
+"""The store of releases in Redis or Valkey; keys.py says what is stored where.
 
-All of it is foreign when it is read: whatever the bytes are, a read gives what was written or raises ReleaseError.
+Anybody may have altered what it reads: whatever the bytes are, a read returns what was written or raises ReleaseError.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,14 +47,14 @@ from stream_scorer.errors import ReleaseError
 
 CHANGES_KEPT = 100_000
 BYTES_MAX = 2**32
-EXPIRY_S = 3_600  # a ranker that is reading an old release has so long to finish
+EXPIRY_S = 3_600  # how long a ranker that is reading an old release has to finish
 _READ_KEYS = 16  # chunks per round trip, so that no reply grows without bound
 
 _log = structlog.get_logger(__name__)
 
 
 class RedisReleases:
-    """See ReleaseStore. `client` is made with bounded waits (client.connect)."""
+    """See ReleaseStore. The waits of `client` must be bounded, as those of client.connect are."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class RedisReleases:
         return sorted(known, key=lambda info: (info.created_ms, info.release_id), reverse=True)
 
     def _info(self, name: bytes, pointer: bytes, history: Sequence[bytes]) -> ReleaseInfo | None:
-        """Describe a stored release, also one that cannot be read; None for one that has expired."""
+        """Return what is known of a stored release, even if it cannot be read; None for a release that has expired."""
         release_id = ReleaseId(name.decode(errors="replace"))
         place = history.index(name) if name in history else None
         try:
@@ -115,9 +115,9 @@ class RedisReleases:
 
     @at_the_edge
     def write(self, release: Release, model: Model) -> None:
-        """See ReleaseStore. The manifest comes first, so that what was begun and not ended can be found, and expires.
+        """See ReleaseStore. The manifest is written first, so that an unfinished release is listed, and expires.
 
-        When a release is written again, changes that cannot be read are let go: refresh then reads the topic again.
+        When a release is written again, changes that cannot be read are dropped: refresh then reads the topic again.
         """
         release_id = release.release_id
         towers = {
@@ -140,7 +140,7 @@ class RedisReleases:
         self._client.set(self._keys.of(release_id, "manifest"), encode_manifest(manifest, self._seals))
         for name, blob in towers.items():
             self._client.set(self._keys.of(release_id, name), blob)
-        # encoded a second time rather than kept: all chunks at once would double the memory of a publish
+        # chunks are encoded a second time rather than kept: all at once would double the memory of a publish
         for key, blob in zip(self._keys.chunks(manifest), encode_chunks(release.catalog), strict=True):
             self._client.set(key, blob)
         self._drop_unreadable(manifest, release.catalog)
@@ -163,10 +163,10 @@ class RedisReleases:
         return Release(release_id, user_tower, catalog, manifest.created_ms, mark, tuple(manifest.forced))
 
     def _changed_since(self, manifest: ReleaseManifest, catalog: Catalog) -> tuple[Catalog, str]:
-        """Return the catalog with all changes so far, and the mark from which to follow.
+        """Return the catalog with all changes so far, and the mark from which to follow the log.
 
-        The mark is read before the changes: a change that comes between the two is applied twice, which is harmless,
-        where the other order would miss it.
+        The mark is read before the changes. A change that comes between the two is then applied twice, which is
+        harmless; in the other order, it would be missed.
         """
         mark = self._log.mark(manifest.release_id)
         if mark == NO_CHANGES:
@@ -224,12 +224,12 @@ class RedisReleases:
         return self._log.since(release_id, after)
 
     def _stored_manifest(self, release_id: ReleaseId) -> ReleaseManifest | None:
-        """Read a manifest, no more of it than shows that it is too large; None where it is absent or empty."""
+        """Return a manifest, None if it is absent or empty. A manifest that is too large is not read to its end."""
         blob = self._client.getrange(self._keys.of(release_id, "manifest"), 0, MANIFEST_BYTES_MAX)
         return decode_manifest(release_id, blob, self._seals) if blob else None
 
     def _manifest(self, release_id: ReleaseId) -> ReleaseManifest:
-        """Read a manifest, and see that the values which it names can be what it says before they are read."""
+        """Return a manifest. Raises ReleaseError if it is absent, or does not fit the sizes of the values it names."""
         manifest = self._stored_manifest(release_id)
         if manifest is None:
             raise ReleaseError(f"release {release_id} has no manifest: it was never written, or has expired")
@@ -242,7 +242,7 @@ class RedisReleases:
         return decode_tower(manifest.release_id, whole, self._open_program)
 
     def _catalog(self, manifest: ReleaseManifest) -> Catalog:
-        """Read the offers as they were written, without the changes since."""
+        """Return the offers as they were published, without the changes since."""
         return decode_chunks(manifest, self._values(self._keys.chunks(manifest)))
 
     def _values(self, keys: Sequence[str]) -> Iterator[bytes | None]:
@@ -252,7 +252,7 @@ class RedisReleases:
     def _verified(self, release_id: ReleaseId) -> list[str]:
         """See ReleaseSwitch."""
         manifest = self._manifest(release_id)
-        towers = {name: self._tower(manifest, name) for name in TOWERS}  # both have to be readable before either serves
+        towers = {name: self._tower(manifest, name) for name in TOWERS}  # both must be readable before it serves
         verify(self._catalog(manifest), towers["item_tower"])
         return self._keys.needed(manifest)
 

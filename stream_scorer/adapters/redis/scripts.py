@@ -1,14 +1,14 @@
-"""What must happen at once in Redis, as Lua: the flip, the expiry of old releases, and an offer's change.
+"""Lua scripts for what must be atomic in Redis: the flip, the expiry of old releases, and changes of offers.
 
-Portable: Redis 6.2 and later, Valkey. Every key a script touches is named in KEYS. A script that may decline answers
-{OK, what} or {why not, what}.
+They run on Redis 6.2 and later, and on Valkey. KEYS names every key that a script touches. A script that may refuse
+answers {'OK', result} or {reason, detail}.
 """
 
-# KEYS: current, history, releases, `needed` keys of the release, then its optional ones
-# ARGV: release id, how many keys are needed, history depth, the release the pointer must name now ("" for any), whether
-#     that one leaves history (1)
-# The pointer moves last: a server that is full, or a key of another kind, fails before. Returns the releases that
-# history no longer names.
+# KEYS: current, history, releases, the `needed` keys of the release, its optional keys
+# ARGV: release id, how many keys are needed, history depth, the release that the pointer must name now ("" for any),
+#     whether that release leaves history (1)
+# The pointer moves last, so that a full server, or a key of another type, makes the script fail before. Returns the
+# stored releases that history no longer names.
 FLIP = """
 local now = redis.call('GET', KEYS[1]) or ''
 if ARGV[4] ~= '' and now ~= ARGV[4] then return {'POINTER', now} end
@@ -32,14 +32,15 @@ end
 return {'OK', old}
 """
 
-# KEYS: any number of strings; returns the bytes of each, 0 for one that is absent
+# KEYS: any number of strings. Returns the bytes of each, 0 for an absent key.
 SIZES = """
 local sizes = {}
 for i, key in ipairs(KEYS) do sizes[i] = redis.call('STRLEN', key) end
 return sizes
 """
 
-# KEYS: a hash; ARGV: the most bytes that are read, fields. Returns the fields' values, or their size if too large
+# KEYS: a hash. ARGV: the most bytes to read, then fields. Returns the fields' values, or their size if it is too large:
+# both in a script, so that no value can grow between the check and the read.
 FIELDS = """
 local bytes = 0
 for i = 2, #ARGV do bytes = bytes + redis.call('HSTRLEN', KEYS[1], ARGV[i]) end
@@ -47,8 +48,8 @@ if bytes > tonumber(ARGV[1]) then return {'LARGE', bytes} end
 return {'OK', redis.call('HMGET', KEYS[1], unpack(ARGV, 2))}
 """
 
-# KEYS: current, history, releases, every key of the release; ARGV: release id, seconds
-# Lets a release expire unless somebody made it current or put it into history meanwhile. Returns 1 if it will.
+# KEYS: current, history, releases, every key of the release. ARGV: release id, seconds
+# Lets a release expire, unless it has become current or entered history meanwhile. Returns 1 if it will expire, else 0.
 EXPIRE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return 0 end
 for _, id in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
@@ -60,12 +61,12 @@ return 1
 """
 
 # KEYS: current, changed, changes
-# ARGV: release id, fresh epoch, length of the log, count of partitions, topic id, (partition, from, to)…,
+# ARGV: release id, a fresh epoch, length of the log, number of partitions, topic id, (partition, from, to)…,
 #     (offer id, partition, offset, value)…
-# `changed` holds, in one key so that all of it is there or none: epoch, seq, progress (JSON: partition -> next offset)
-# with its SHA-1, topic (the id of the topic that progress counts in), and o:<offer id>, the offer's latest change.
-# `changes` is a stream of offer ids whose entry ids are seq-0, so that a reader sees a gap. What cannot be read in them
-# is written anew: a change counts as none, a log that does not take the next number begins again.
+# `changed` is a single key, so that all of it exists or none: epoch, seq, progress (JSON: partition -> next offset)
+# with its SHA-1, topic (the id of the topic whose offsets progress counts), o:<offer id> (the offer's latest change).
+# `changes` is a stream of offer ids whose entry ids are seq-0, so that a reader sees a gap. Damage is written over: a
+# change that cannot be read counts as absent, and a log that refuses the next number begins again.
 CHANGE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'POINTER', redis.call('GET', KEYS[1]) or ''} end
 local stored = redis.call('HGET', KEYS[2], 'progress') or '{}'

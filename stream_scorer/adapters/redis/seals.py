@@ -1,7 +1,7 @@
-"""Seals on JSON values: a digest of each, bound to what it belongs to, so that no change or move goes unnoticed.
+"""Seals on JSON values: a digest of each value and what it belongs to, so that no alteration or move goes unnoticed.
 
-Without a key a seal is a SHA-256 and shows damage. With a key it is an HMAC-SHA-256, and shows whatever somebody
-without the key wrote.
+Without a key, a seal is a SHA-256, which shows damage. With a key, it is an HMAC-SHA-256, which also shows whatever
+somebody without the key wrote.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ class Seals:
         self._kind = b"sha256" if key is None else b"hmac-sha256"
 
     def close(self, owner: str, value: bytes) -> bytes:
-        """Return a JSON object with its seal in it, as its last key.
+        """Return the JSON object with its seal added as the last key.
 
         `owner` says what the value is, and of which release.
         """
@@ -30,8 +30,9 @@ class Seals:
     def open(self, owner: str, value: bytes) -> bytes:
         """Return the JSON object without its seal.
 
-        Raises ReleaseError for one that is not sealed, or not by this key.
+        Raises ReleaseError for a value that is not sealed, or not by this key for this owner, or was altered.
         """
+        # a seal takes fewer than 100 bytes, and the value may be large
         seal = _SEAL.search(value[-100:])
         if seal is None:
             raise ReleaseError(f"{owner} has no seal: it was altered, or an older version wrote it; publish again")

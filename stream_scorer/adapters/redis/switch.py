@@ -1,4 +1,4 @@
-"""The pointer to the release that serves: its flip, forward and back, and what becomes of the releases behind it."""
+"""Flips the pointer to the release that serves, forward and back, and lets old releases expire."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,10 +17,11 @@ _log = structlog.get_logger(__name__)
 
 
 class ReleaseSwitch:
-    """Flips the pointer to releases that were verified, and lets those expire that history no longer names.
+    """Flips the pointer to verified releases, and lets releases expire that history no longer names.
 
-    `verified` returns the keys that a release needs, and raises ReleaseError unless it is whole and its vectors are
-    right. `named` returns the keys that a manifest names, none where the manifest is gone, and checks nothing else.
+    `verified` returns the keys that a release needs, and raises ReleaseError unless the release is whole and its
+    vectors are right. `named` returns the keys that a manifest names, none where the manifest is gone, and checks
+    nothing else.
     """
 
     def __init__(
@@ -35,7 +36,10 @@ class ReleaseSwitch:
         self._switch(release_id, keep=keep, expected="")
 
     def back(self, *, keep: int) -> ReleaseId:
-        """Flip to the release before the current one, if that still is current when the pointer moves."""
+        """Flip to the release before the current, and return its id.
+
+        Raises ReleaseError where there is none, or where another release has become current meanwhile.
+        """
         entries = self._client.lrange(self._keys.history, 0, 1)
         history = [checked_id(name, "the history of releases") for name in entries]
         if len(history) < 2:
@@ -44,7 +48,10 @@ class ReleaseSwitch:
         return history[1]
 
     def _switch(self, release_id: ReleaseId, *, keep: int, expected: str) -> None:
-        """Verify, flip, and let go of what history no longer names; the pointer has not moved when it raises."""
+        """Verify, flip, and let releases expire that history no longer names.
+
+        When it raises, the pointer has not moved, or the error says that this is not known.
+        """
         for key, what in ((self._keys.history, "the history of releases"), (self._keys.stored, "the set of releases")):
             check_bytes(self._client, key, LISTED_BYTES_MAX, what)
         needed = self._verified(release_id)
@@ -63,7 +70,7 @@ class ReleaseSwitch:
         return None
 
     def _settle(self, release_id: ReleaseId, error: Exception) -> None:
-        """See by the pointer whether a flip without an answer has happened: then all is well.
+        """Return if the pointer shows that a flip which got no answer has happened all the same.
 
         Raises TransientError where it has not happened, or where the pointer cannot be read either.
         """
@@ -76,9 +83,9 @@ class ReleaseSwitch:
             raise TransientError(f"redis: {error}; the pointer still names {named or 'none'}") from error
 
     def _let_expire(self, name: bytes) -> None:
-        """Let a release that history no longer names expire.
+        """Let a release expire that history no longer names.
 
-        The pointer has moved, and no failure may hide that: what goes wrong now is logged, not raised.
+        The pointer has moved by now, and no failure here may hide that, so errors are logged and not raised.
         """
         try:
             release_id = checked_id(name, "the id of a stored release")
