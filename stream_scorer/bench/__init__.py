@@ -1,4 +1,4 @@
-"""Measures the ranker, the join and training on a real broker, beside the least that each could cost.
+"""Measures the ranker, the join and training, and beside them the least that such a job could cost.
 
-Processor times of one machine vary from hour to hour: compare only what one run measured.
+Processor times of one machine vary from hour to hour: compare only figures of the same run.
 """

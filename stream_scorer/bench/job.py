@@ -1,4 +1,4 @@
-"""The reference job: eight features a customer, two towers of four embedded categories and a few numbers."""
+"""The reference job: eight features per customer, five per offer, and two towers that embed four categories each."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ OFFER_TEXTS, OFFER_NUMBERS = ("category", "brand", "shape", "colour"), ("price",
 
 
 def model(seed: int = 1) -> Model:
-    """Return towers of random weights: the work is the same as with learned ones."""
+    """Return towers of random weights, which take as much work as trained ones."""
     rng = np.random.default_rng(seed)
     user, item = (
         _tower("customer", CUSTOMER_TEXTS, CUSTOMER_NUMBERS, rng),
@@ -43,7 +43,7 @@ def _layer(width: int, units: int, activation: str, rng: np.random.Generator) ->
 
 
 def offers(count: int, seed: int = 2) -> list[Offer]:
-    """Return a catalog."""
+    """Return a catalog of random offers."""
     rng = np.random.default_rng(seed)
     return [
         Offer(offer_id=OfferId(f"offer-{number}"), features=_features(OFFER_TEXTS, OFFER_NUMBERS, rng))
@@ -52,7 +52,7 @@ def offers(count: int, seed: int = 2) -> list[Offer]:
 
 
 def requests(count: int, seed: int = 3) -> list[bytes]:
-    """Return requests of about 400 bytes; request n is of customer `n`, so that a ranking's key identifies it."""
+    """Return requests of about 400 bytes; request n is of customer n, so that a ranking's key says which it answers."""
     rng = np.random.default_rng(seed)
     kinds = [_features(CUSTOMER_TEXTS, CUSTOMER_NUMBERS, rng) for _ in range(997)]
     return [_request(number, kinds[number % len(kinds)]) for number in range(count)]
@@ -83,7 +83,7 @@ def _features(texts: Sequence[str], numbers: Sequence[str], rng: np.random.Gener
 
 
 def warm_up() -> bytes:
-    """Return a request that is no part of any measurement."""
+    """Return a request that no measurement counts."""
     return _request(0, dict.fromkeys(CUSTOMER_TEXTS, "value 1")).replace(
         b'"customer_id":"0"', b'"customer_id":"warm-up"'
     )

@@ -1,4 +1,4 @@
-"""What a process of ours uses of the machine, measured while it runs and when it ends."""
+"""Measures the processor time and memory of a process that we start."""
 
 import time
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ _KIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the whole process used, all threads."""
+    """What the whole process used, with all its threads."""
 
     processor_s: float
     memory_max_bytes: int
 
 
 def start_bare(module: str, words: Sequence[str], *, log: Path) -> OwnProcess:
-    """Run a module with the settings of its words and of no STREAM_SCORER_ variable."""
+    """Start a module with the settings of its arguments alone: no STREAM_SCORER_ variable reaches it."""
     return OwnProcess(python_command(module, *words), log=log, environment=without_settings())
 
 
 def measured(process: OwnProcess, timeout_s: float) -> Usage:
-    """Wait for its end. Raises TransientError, with the end of its log, when it fails or is not done in time."""
+    """Wait for the process to end. Raises TransientError, with the end of its log, when it fails or takes too long."""
     deadline_s, peak_bytes = time.monotonic() + timeout_s, 0
     while (code := process.poll()) is None:
         peak_bytes = max(peak_bytes, _peak_bytes(process.pid))
@@ -42,7 +42,7 @@ def measured(process: OwnProcess, timeout_s: float) -> Usage:
 
 
 def _peak_bytes(pid: int) -> int:
-    """Return the peak resident memory, 0 where there is no /proc; ru_maxrss would count ours before the fork, too."""
+    """Return the peak resident memory, 0 where there is no /proc; ru_maxrss would include our own from the fork."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -1,4 +1,4 @@
-"""The servers on which everything is measured, a release on them, and workers that run after each other."""
+"""The servers on which everything is measured, a release to serve, and workers that run one after the other."""
 
 import json
 import os
@@ -35,7 +35,7 @@ _RECENT_RANKINGS = 512
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Topics and a group that no other run uses."""
+    """One run of a worker, with topics and a group that no other run uses."""
 
     worker: Worker
     delivery: Delivery
@@ -44,10 +44,10 @@ class Run:
 
 
 class Stand:
-    """Servers for as long as a `with` lasts; runs are numbered, so that none meets what another left."""
+    """Servers that run as long as a `with` block; runs are numbered, so that none reads what another has left."""
 
     def __init__(self, *, offers: int, batch: int, partitions: int, servers: tuple[str, str] | None = None) -> None:
-        """Start servers, unless `servers` names running ones (bootstrap servers, Redis URL)."""
+        """Prepare to start servers, or to use running ones: `servers` gives their bootstrap servers and Redis URL."""
         self._servers = servers
         self._offers, self._batch, self._partitions = offers, batch, partitions
         self._open = ExitStack()
@@ -97,7 +97,7 @@ class Stand:
         )
 
     def new_run(self, worker: Worker, delivery: Delivery, *, given: Mapping[str, str] | None = None) -> Run:
-        """Make topics for one run; `given` names existing topics that it reads, by their role."""
+        """Create the topics of one run; `given` maps a topic's role to an existing topic that the run reads instead."""
         tag = f"{self._stamp}-{next(self._numbers)}"
         names = ("requests", "acceptances", "offers", "rankings", "outcomes", "labels", "dead_letters")
         topics = {**{name: f"{name}-{tag}" for name in names}, **(given or {})}
@@ -111,18 +111,18 @@ class Stand:
         return spec.name not in self.admin.describe([spec.name])
 
     def fill(self, topic: str, values: Sequence[bytes]) -> None:
-        """Send requests under their numbers."""
+        """Send values, each with its number as the key."""
         self.send(topic, (OutputRecord(topic, str(number).encode(), value) for number, value in enumerate(values)))
 
     def send(self, topic: str, records: Iterable[OutputRecord]) -> None:
-        """Send records to a topic."""
+        """Send records to a topic, and wait for their deliveries."""
         feed = KafkaFeed({"bootstrap.servers": self._kafka}, topic)
         for record in records:
             feed.send([record])
         feed.flush()
 
     def start(self, run: Run, *, until_idle_s: float | None, options: Sequence[str] = ()) -> OwnProcess:
-        """Start the run's worker; `options` are more of its command's."""
+        """Start the run's worker; `options` are added to its command."""
         log = run.config.with_suffix(".log")
         if run.worker == "bare":
             return start_bare("stream_scorer.bench.rank.bare", [json.dumps(self._bare(run, until_idle_s))], log=log)

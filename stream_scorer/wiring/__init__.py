@@ -1,1 +1,1 @@
-"""Builds the jobs: with cli, demo and bench the only rooms that see both adapters and services."""
+"""Builds the jobs. Only this package, cli, demo and bench import both adapters and services."""

@@ -1,4 +1,4 @@
-"""Builds `retrain`: labels, offers, the store of releases and the training."""
+"""Builds `retrain` from the labels, the offers, the store of releases and the training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from stream_scorer.wiring.streaming import release_store
 
 @dataclass(frozen=True, slots=True)
 class RetrainPlaces:
-    """Where the labels and the catalog lie, and where the newest model goes."""
+    """Where the labels and the offers are read, and the folder to which each newest model is written."""
 
     labels: str
     offers: Path
@@ -36,9 +36,10 @@ def run_retrain(
     every_s: float | None,
     stopping: Callable[[], bool],
 ) -> Round | None:
-    """Do a round and return how it ended; with `every_s`, do rounds until `stopping` and return None.
+    """Do one round and return how it ended; with `every_s`, do rounds until `stopping` and return None.
 
-    Raises UsageError where a single round cannot begin, or the folder of the model cannot be written.
+    Raises UsageError where the model's folder cannot be written, and, without `every_s`, where labels or offers are
+    missing or cannot be trained on.
     """
     make_room(places.out)
     telemetry = serve_metrics(settings.metrics, SystemClock())

@@ -1,4 +1,4 @@
-"""Builds `serve`: a supervisor, its workers as processes, and the pages that speak for all of them."""
+"""Builds `serve`: a supervisor, its workers as processes, and the health and metrics pages for all of them."""
 
 import socket
 import uuid
@@ -26,9 +26,10 @@ def run_serve(
     stopping: Callable[[], bool],
     until_idle_s: float | None = None,
 ) -> None:
-    """Run workers as processes until `stopping`, and answer for all of them on `metrics.port`.
+    """Run workers as processes until `stopping`, and serve the pages for all of them on `metrics.port`.
 
-    Workers read the file and the variables that we read. Our flags reach them as variables, so that none is lost here.
+    The workers read the same configuration file and variables as this process. Its flags are passed on to them as
+    variables.
     """
     names = [f"rank-{number}" for number in range(rankers)] + [f"join-{number}" for number in range(joiners)]
     instance = settings.loop.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:6]}"

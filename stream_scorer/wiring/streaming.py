@@ -1,4 +1,4 @@
-"""Builds the streaming jobs out of adapters and services, which do not know each other."""
+"""Builds the streaming jobs from adapters and services, which do not import each other."""
 
 import contextlib
 import gc
@@ -54,12 +54,12 @@ ClientConfig = dict[str, str | int | float | bool]
 
 
 def release_store(settings: Settings) -> RedisReleases:
-    """Return the store of releases."""
+    """Return the store of releases on a new connection."""
     return releases_on(connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s), settings)
 
 
 def releases_on(client: RedisClient, settings: Settings) -> RedisReleases:
-    """Return the store of releases on a connection."""
+    """Return the store of releases on an existing connection."""
     redis = settings.redis
     return RedisReleases(
         client,
@@ -71,7 +71,7 @@ def releases_on(client: RedisClient, settings: Settings) -> RedisReleases:
 
 
 def program_opener(settings: Settings) -> OpenProgram:
-    """Return what opens the programs of towers; where the settings deny them, it raises BadModel."""
+    """Return the function that opens towers' programs; where the settings deny programs, it raises BadModel."""
     return open_program if settings.rank.programs == "allow" else _deny_program
 
 
@@ -83,7 +83,10 @@ def _deny_program(data: bytes) -> Program:
 
 
 def open_program(data: bytes) -> Program:
-    """Import torch only for a tower that needs it. Raises BadModel."""
+    """Open a tower's program; torch is imported here, because most rankers need none.
+
+    Raises BadModel when torch is not installed, and for a program that cannot be opened.
+    """
     try:
         from stream_scorer.training.program import open_program as run_by_torch
     except ModuleNotFoundError as error:
@@ -94,7 +97,7 @@ def open_program(data: bytes) -> Program:
 
 
 def member_config(settings: Settings, group: str) -> ClientConfig:
-    """Return how a member of a group connects."""
+    """Return the client settings of a member of a consumer group."""
     kafka = settings.kafka
     config: ClientConfig = {
         **kafka.client_config(),
@@ -106,6 +109,7 @@ def member_config(settings: Settings, group: str) -> ClientConfig:
         config |= {
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": kafka.session_timeout_ms,
+            # several heartbeats may get lost before the session ends
             "heartbeat.interval.ms": max(100, kafka.session_timeout_ms // 5),
         }
     return config
@@ -119,12 +123,12 @@ def record_source(
     mirrored: Sequence[str] = (),
     held: bool = False,
 ) -> KafkaSource:
-    """Return a member of a group; it joins at once."""
+    """Return a source that joins the consumer group at once."""
     return KafkaSource(member_config(settings, group), topics, mirrored=mirrored, held=held)
 
 
 def brokers_ready(settings: Settings, stopping: Callable[[], bool]) -> None:
-    """Wait for the brokers, `START_S` at most. Raises NotReady with their reason, Stopped."""
+    """Wait for the brokers. Raises NotReady, with the reason, after `START_S` at most; Stopped when `stopping` asks."""
     wait_for_brokers(settings.kafka.client_config(), timeout_s=START_S, stopping=stopping)
 
 
@@ -136,9 +140,9 @@ def record_sink(
     counts: Mapping[str, int] | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> TransactionalSink | AtLeastOnceSink:
-    """Return the sink that the delivery mode asks for.
+    """Return the sink for the delivery mode in the settings.
 
-    `counts` fixes the partition counts by which it places records.
+    `counts` fixes, by topic, the number of partitions over which the sink spreads records.
     """
     config: ClientConfig = {
         "message.max.bytes": settings.topics.record_bytes_max,
@@ -157,7 +161,9 @@ def record_sink(
 
 
 def log_reader(settings: Settings, group: str) -> KafkaLog:
-    """Return a reader of stretches of partitions that knows a group's positions."""
+    """Return a reader of partitions and of a group's committed positions."""
+    # Records behind a dead predecessor's open transaction cannot be read until the broker has aborted it, which happens
+    # within this time.
     return KafkaLog(
         {**settings.kafka.client_config(), "group.id": group},
         timeout_s=2 * settings.kafka.transaction_timeout_ms / 1000,
@@ -165,10 +171,10 @@ def log_reader(settings: Settings, group: str) -> KafkaLog:
 
 
 def ring_standing(settings: Settings, *, joins: bool) -> Standing:
-    """Return the shape that the ring works by; with `joins`, the settings of the join are part of it.
+    """Return the ring's shape, as its jobs have agreed on it; with `joins`, the settings of the join are part of it.
 
-    Raises UsageError when the ring's state cannot go on with the topics and settings of now, NotReady when a topic is
-    missing.
+    Raises UsageError when the ring's state cannot go on with the present topics and settings, and NotReady when a topic
+    is missing.
     """
     config = join_config(settings)
     with (
@@ -182,9 +188,9 @@ def ring_standing(settings: Settings, *, joins: bool) -> Standing:
 
 
 def joined_by(settings: Settings) -> tuple[Horizons, tuple[str, ...]]:
-    """Return the horizons that the joiners have written beside their positions, and in phrases how the settings differ.
+    """Return the horizons that joiners have written beside their positions, and phrases that say how settings differ.
 
-    Where they have written none, those of the settings.
+    Where joiners have written none, these are the horizons of the settings, and there are no phrases.
     """
     own = join_config(settings)
     with contextlib.closing(log_reader(settings, settings.join.group)) as reader:
@@ -198,7 +204,8 @@ def joined_by(settings: Settings) -> tuple[Horizons, tuple[str, ...]]:
 def _watching(
     settings: Settings, group: str, job: str, started: RingShape, telemetry: Telemetry
 ) -> Iterator[tuple[RingWatch, RetentionWatch]]:
-    # of short patience, and not waiting for a predecessor's transaction either: it asks between two batches
+    # This reader is asked between two batches, so it must not block the job: its timeout is short, and it does not wait
+    # for a predecessor's open transaction.
     config: ClientConfig = {**settings.kafka.client_config(), "group.id": group}
     reader = KafkaLog(config, timeout_s=_LOOK_TIMEOUT_S, isolation="read_uncommitted")
     topics, clock = settings.topics, SystemClock()
@@ -208,7 +215,7 @@ def _watching(
 
 
 def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
-    """Rank until `stopping`; wait for the first release before joining the group."""
+    """Rank until `stopping`. The group is joined after the first release is there: before, no request can be ranked."""
     telemetry = serve_metrics(settings.metrics, SystemClock())
     topics = settings.topics
     brokers_ready(settings, stopping)
@@ -237,7 +244,7 @@ def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
 
 
 def rank_config(settings: Settings) -> RankConfig:
-    """Return a ranker's part of the settings."""
+    """Return the settings that a ranker needs."""
     topics, features = settings.topics, settings.rank.offer_features
     names = RankTopics(topics.requests, topics.acceptances, topics.rankings, topics.outcomes)
     kept = OfferFeatures(None if features is None else tuple(features))
@@ -259,8 +266,8 @@ def _following(settings: Settings, telemetry: Telemetry) -> Iterator[ReleaseWatc
 
 def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
     """Join until `stopping`."""
-    # a full collection walks every open request: half a second for 200,000; the young generations see all that can be
-    # garbage
+    # A full garbage collection visits every open request, which takes half a second for 200,000 of them. The young
+    # generations see everything that can become garbage, so full collections are all but switched off.
     gc.set_threshold(10_000, 10, 1_000_000)
     telemetry = serve_metrics(settings.metrics, SystemClock())
     group, topics = settings.join.group, settings.topics
@@ -289,7 +296,7 @@ def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
 
 
 def join_config(settings: Settings) -> JoinConfig:
-    """Return a joiner's part of the settings."""
+    """Return the settings that a joiner needs."""
     join, topics = settings.join, settings.topics
     horizons = Horizons(
         join.window_ms, join.late_ms, join.disorder_ms, join.back_ms, join.tick_ms, join.skew_ms, join.idle_slack_ms
@@ -307,7 +314,7 @@ def join_config(settings: Settings) -> JoinConfig:
 def run_refresh(
     settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None
 ) -> dict[str, int]:
-    """Refresh until `stopping`; return what was done, counted by kind."""
+    """Apply changes of offers to the serving release until `stopping`; return what was done, counted by kind."""
     telemetry = serve_metrics(settings.metrics, SystemClock())
     group, topics = settings.refresh.group, settings.topics
     config = RefreshConfig(topics.offers, topics.dead_letters, poll_s=settings.rank.release_poll_s)
@@ -324,8 +331,8 @@ def run_refresh(
 def run_buffer(
     settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None
 ) -> dict[str, int]:
-    """Write labels to files until `stopping`, those in memory last; return what was done, counted by kind."""
-    # pyarrow is imported for this job alone
+    """Write labels to files until `stopping`, then those still in memory; return what was done, counted by kind."""
+    # Only this job imports pyarrow: the others start faster and take less memory without it.
     from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.services.streaming.buffer import Buffer
 
@@ -348,7 +355,7 @@ def run_buffer(
 
 
 def buffer_config(settings: Settings, until_idle_s: float | None) -> "BufferConfig":
-    """Return a buffer's part of the settings; one that ends when idle must write before that time."""
+    """Return the settings that a buffer needs; one that ends when idle must write before it ends."""
     from stream_scorer.services.streaming.buffer import BufferConfig
 
     own = settings.buffer

@@ -1,1 +1,1 @@
-"""What the join costs."""
+"""Measures what the join costs."""

@@ -1,6 +1,6 @@
-"""What the join costs without a broker: processor time, memory of its state, and the time to restore it.
+"""What the join costs without a broker: processor time, the memory of its state, and the time to restore that state.
 
-`at_once` keeps open requests, `at_close` outcomes whose rankings are not due.
+A state that emits `at_once` keeps open requests; one that emits `at_close` keeps outcomes whose rankings are not due.
 """
 
 import gc
@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class JoinPlan:
-    """The sizes of a measurement; `held` counts open requests or waiting outcomes."""
+    """The sizes of a measurement; `held` is how many open requests, or waiting outcomes, the state keeps."""
 
     emit: Emit
     offers: int
@@ -47,7 +47,7 @@ class JoinPlan:
 
 @dataclass(frozen=True, slots=True)
 class JoinTime:
-    """Processor time of `join` alone, windows closing and requests forgotten at the pace at which they come."""
+    """Processor time of `join` alone, while as many windows close and requests are forgotten as come in."""
 
     rankings: int
     ranking_bytes: int
@@ -57,7 +57,7 @@ class JoinTime:
 
 @dataclass(frozen=True, slots=True)
 class HeldMemory:
-    """Growth of resident memory, 0 bytes where there is no /proc."""
+    """How much the resident memory grew for each entry of the state; 0 where there is no /proc."""
 
     held: int
     bytes_per_held: float
@@ -65,7 +65,7 @@ class HeldMemory:
 
 @dataclass(frozen=True, slots=True)
 class RestoreTime:
-    """The time to restore a state from a log, and the longest wait of another thread meanwhile."""
+    """The time to restore a state from a log, and the longest that another thread had to wait meanwhile."""
 
     restored: int
     seconds: float
@@ -73,13 +73,13 @@ class RestoreTime:
 
     @property
     def million_extrapolated_s(self) -> float:
-        """Return what a million would take if each took as long as these."""
+        """Return how long a million entries would take if each took as long as these."""
         return self.seconds / max(self.restored, 1) * MILLION
 
 
 @dataclass(frozen=True, slots=True)
 class JoinCost:
-    """All that is measured of a way to emit."""
+    """All figures of one way to emit."""
 
     emit: Emit
     time: JoinTime
@@ -88,7 +88,7 @@ class JoinCost:
 
 
 def measure_join(*, offers: int, batch: int, rankings: int, held: int, say: Say) -> list[JoinCost]:
-    """Measure both ways to emit, each figure in a fresh process, so that none reuses another's freed memory."""
+    """Measure both ways to emit, each figure in a fresh process: reused memory would hide what a state needs."""
     plans = [JoinPlan(emit, offers, batch, rankings, held) for emit in get_args(Emit)]
     spawn = multiprocessing.get_context("spawn")
     costs = []
@@ -101,13 +101,13 @@ def measure_join(*, offers: int, batch: int, rankings: int, held: int, say: Say)
 
 
 def start_fresh() -> None:
-    """Set this process up as a joiner's is."""
+    """Set this process up like a joiner's."""
     gc.set_threshold(10_000, 10, 1_000_000)  # as wiring.run_join does
     set_up_logging(LogSettings())
 
 
 def join_time(plan: JoinPlan) -> JoinTime:
-    """Join until as many requests are forgotten as come, then measure."""
+    """Join until as many requests are forgotten as come in, then measure."""
     config = config_of(plan.emit)
     job = job_of(plan, config, held=min(STEADY_OPEN, plan.rankings))
     state = new_state(config)
@@ -126,9 +126,10 @@ def join_time(plan: JoinPlan) -> JoinTime:
 
 
 def held_memory(plan: JoinPlan) -> HeldMemory:
-    """Fill a state and see by how much the process grew."""
+    """Fill a state and measure by how much the process grew."""
     config = config_of(plan.emit)
     state, job = new_state(config), job_of(plan, config, held=plan.held)
+    # A first batch is made and thrown away: what making records allocates once must not count as part of the state.
     held_by(job, new_state(config), plan.batch).records()
     before = _resident_bytes()
     given = held_by(job, state, plan.batch)
@@ -138,13 +139,13 @@ def held_memory(plan: JoinPlan) -> HeldMemory:
 
 
 def restore_time(plan: JoinPlan) -> RestoreTime:
-    """Fill a log and a state, and restore the state from the log as the joiner does: in a thread beside the loop's."""
+    """Fill a log and a state, and restore the state from the log as a joiner does: in a thread beside the loop's."""
     config = config_of(plan.emit)
     return timed_restore(_BatchedLog(_filled(plan, config), GROUP), config)
 
 
 def timed_restore(reader: LogReader, config: JoinConfig) -> RestoreTime:
-    """Restore partition 0 in a thread, and look how long another thread waits meanwhile."""
+    """Restore partition 0 in a thread, and measure how long this thread waits for its turns meanwhile."""
     clock = SystemClock()
     gaps_s = []
     with ThreadPoolExecutor(1) as restorer:
@@ -174,7 +175,7 @@ def _filled(plan: JoinPlan, config: JoinConfig) -> MemoryBroker:
 
 
 class _BatchedLog(MemoryLog):
-    """Reads as a log behind a network does, a batch at a time."""
+    """A log in memory that reads in batches, as a log behind a network does."""
 
     def read(self, partition: Partition, start: int, end: int) -> Iterator[list[Record]]:
         """See LogReader.read."""
@@ -183,18 +184,18 @@ class _BatchedLog(MemoryLog):
 
 
 def config_of(emit: Emit) -> JoinConfig:
-    """Return the default settings for a way to emit."""
+    """Return the joiner's default settings for a way to emit."""
     return replace(join_config(Settings.model_validate({})), emit=emit)
 
 
 def new_state(config: JoinConfig) -> State:
-    """Return partition 0 at its beginning."""
+    """Return the empty state of partition 0."""
     kind = PartitionClose if config.emit == "at_close" else PartitionJoin
     return kind(0, config.topics, config.horizons, rankings=0, outcomes=0, labels=0)
 
 
 def job_of(plan: JoinPlan, config: JoinConfig, *, held: int) -> JoinJob:
-    """Return a job at whose pace so many requests are open at a time."""
+    """Return a job whose pace keeps `held` requests open at a time."""
     return JoinJob(config.topics, ranking_kinds(plan.offers), max(1, config.horizons.forget_ms // held))
 
 

@@ -1,4 +1,4 @@
-"""The join's reference job: rankings as the ranker writes them, every tenth accepted three minutes later."""
+"""The join's reference job: rankings as the ranker writes them; every tenth is accepted three minutes later."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ KINDS = 512
 
 @dataclass(frozen=True, slots=True)
 class RankingKind:
-    """A ranking without its ids and its time."""
+    """A ranking's fields, still encoded, and its offers; each use of it gets ids and a time of its own."""
 
     fields: dict[str, msgspec.Raw]
     offer_ids: Sequence[str]
@@ -48,30 +48,31 @@ def _kind(value: bytes) -> RankingKind:
 
 @dataclass(frozen=True, slots=True)
 class JoinJob:
-    """Rankings and acceptances by their number, one ranking every `step_ms`."""
+    """Makes rankings and acceptances by their number, with a ranking every `step_ms`."""
 
     topics: JoinTopics
     kinds: Sequence[RankingKind]
     step_ms: int
 
     def time_ms(self, number: int) -> int:
-        """Return a ranking's time."""
+        """Return the event time of a ranking."""
         return job.START_MS + number * self.step_ms
 
     def acceptances(self, rankings: int) -> int:
-        """Return how many acceptances there are by the time of so many rankings."""
+        """Return how many acceptances have happened by the time of the last of so many rankings."""
         return max(0, (rankings - 1 - ANSWERED_AFTER_MS // self.step_ms) // REQUESTS_PER_ACCEPTANCE + 1)
 
     def ranking(self, number: int) -> Record:
-        """Return a ranking."""
+        """Return the ranking of a number as a record."""
         kind, time_ms = self.kinds[number % len(self.kinds)], self.time_ms(number)
         fields = {"request_id": f"request-{number:09}", "customer_id": str(number), "event_time_ms": time_ms}
-        # the encoder's buffer is larger than what it holds; a client's records are as large as they are
+        # The encoder's buffer is larger than its content, while a Kafka client's records are not. The copy makes the
+        # measured memory comparable.
         value = bytes(memoryview(msgspec.json.encode({**kind.fields, **fields})))
         return Record(self.topics.rankings, 0, number, str(number).encode(), value, time_ms)
 
     def acceptance(self, number: int) -> Record:
-        """Return an acceptance."""
+        """Return the acceptance of a number as a record."""
         ranking = number * REQUESTS_PER_ACCEPTANCE
         ids = self.kinds[ranking % len(self.kinds)].offer_ids
         asked_ms, key = self.time_ms(ranking), str(ranking)
@@ -90,16 +91,16 @@ class JoinJob:
 
 
 class RankingFlow:
-    """Gives a state the records of its partition as event time goes by; no more rankings where it has enough."""
+    """Gives a state the records of its partition in the order of event time; a full state gets no more rankings."""
 
     def __init__(self, job: JoinJob, state: State, batch: int) -> None:
         self._job, self._state, self._batch = job, state, batch
         self._rankings = self._acceptances = self._until = 0
 
     def records(self) -> list[Record]:
-        """Return what the time of one more batch of rankings brings."""
+        """Return the records of one more batch's time."""
         self._until += self._batch
-        # one that was full has more to catch up with
+        # A state that was full is behind event time, so it may get two batches in one call.
         until = self._rankings if self._state.full else min(self._until, self._rankings + 2 * self._batch)
         rankings = [self._job.ranking(number) for number in range(self._rankings, until)]
         answered = self._job.acceptances(self._until)
@@ -109,17 +110,17 @@ class RankingFlow:
 
 
 class OutcomeFlow:
-    """Gives a state acceptances whose rankings it does not get, so that they wait."""
+    """Gives a state only acceptances: without their rankings they stay in it and wait."""
 
     def __init__(self, job: JoinJob, batch: int) -> None:
         self._job, self._batch, self._next = job, batch, 0
 
     def records(self) -> list[Record]:
-        """Return the next batch."""
+        """Return the next batch of acceptances."""
         self._next += self._batch
         return [self._job.acceptance(number) for number in range(self._next - self._batch, self._next)]
 
 
 def held_by(job: JoinJob, state: State, batch: int) -> RankingFlow | OutcomeFlow:
-    """Return records that fill a state with what it holds for long: open requests, or outcomes that wait."""
+    """Return the flow of records that fills a state with its long-lived entries: open requests or waiting outcomes."""
     return RankingFlow(job, state, batch) if isinstance(state, PartitionJoin) else OutcomeFlow(job, batch)

@@ -1,4 +1,4 @@
-"""The time to restore a join's state from a broker, as a joiner's successor does: all of partition 0."""
+"""Measures the time to restore the state of partition 0 from a broker, as the successor of a joiner does."""
 
 import contextlib
 import multiprocessing
@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 def measure_kafka_restore(stand: Stand, *, offers: int, batch: int, held: int, say: Say) -> dict[Emit, RestoreTime]:
-    """Fill topics, and restore from them in a process that has done nothing else; both ways to emit."""
+    """Fill topics and restore from them, for both ways to emit; each restore runs in a fresh process."""
     spawn = multiprocessing.get_context("spawn")
     restored: dict[Emit, RestoreTime] = {}
     for emit in get_args(Emit):
@@ -38,7 +38,7 @@ def measure_kafka_restore(stand: Stand, *, offers: int, batch: int, held: int, s
 
 
 def _fill(settings: Settings, plan: JoinPlan) -> None:
-    """Join until the state is full, write its topics, and commit its positions."""
+    """Join until the state is full, write the topics that it came from, and commit its positions."""
     config = replace(join_config(settings), emit=plan.emit)
     state, job = new_state(config), job_of(plan, config, held=plan.held)
     given, feed, labels = (

@@ -1,4 +1,4 @@
-"""The join's figures as data and as a page."""
+"""The join's figures, as data and as a page for people."""
 
 import os
 import platform
@@ -12,8 +12,8 @@ from stream_scorer.services.streaming.join_restore import Emit
 
 Facts = Mapping[str, str | int]
 
-# of the throw-away prototype that came before this join: labels at once, exactly once, rankings of 10 offers and 1.2
-# kB, held compressed; its restore was of a million over Kafka
+# Figures of the throw-away prototype of this join. It emitted labels at once, exactly once, kept its rankings of 10
+# offers and 1.2 kB compressed, and restored a million of them over Kafka.
 PROTOTYPE = {
     "processor_us_per_ranking": 58.0,
     "bytes_per_held": 1_450.0,
@@ -26,7 +26,7 @@ _SPOKEN = dict(
 
 
 def join_facts(*, offers: int, batch: int, partitions: int, rounds: int, costs: Sequence[JoinCost]) -> Facts:
-    """Return what the figures depend on."""
+    """Return the sizes and the machine on which the figures depend."""
     return {
         "offers": offers,
         "batch_records_max": batch,
@@ -43,7 +43,7 @@ def join_facts(*, offers: int, batch: int, partitions: int, rounds: int, costs: 
 def join_data(
     facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost], restores: Mapping[Emit, RestoreTime]
 ) -> dict[str, Any]:
-    """Return everything; what is extrapolated says so in its name."""
+    """Return all figures as JSON values; the name of an extrapolated one says so."""
     rows = [asdict(cost) for cost in costs]
     for cost, row in zip(costs, rows, strict=True):
         row["restore"]["million_extrapolated_s"] = cost.restore.million_extrapolated_s
@@ -61,7 +61,7 @@ def join_data(
 def to_prototype(
     throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost], restores: Mapping[Emit, RestoreTime]
 ) -> dict[str, float]:
-    """Return figures as ratios to the prototype's, for those that were measured as its were."""
+    """Return the figures that were measured the same way as the prototype's, as ratios to these."""
     figures: dict[str, float] = {}
     for row in throughput:
         if (row.emit, row.delivery) == ("at_once", "exactly_once"):
@@ -77,7 +77,7 @@ def to_prototype(
 def join_page(
     facts: Facts, throughput: Sequence[JoinThroughput], costs: Sequence[JoinCost], restores: Mapping[Emit, RestoreTime]
 ) -> str:
-    """Return the figures for people."""
+    """Return the figures as a page for people."""
     lines = [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items()), ""]
     lines.append(f"{'the command':<24}{'rankings':>12}{'labels':>12}{'µs/ranking':>12}{'MiB':>8}")
     lines += [_throughput_line(row) for row in throughput]

@@ -1,4 +1,4 @@
-"""What the whole `join` command costs on a broker: decoding, joining and Kafka's client, start and idle time off."""
+"""Measures what the `join` command costs on a broker: decoding, joining and Kafka's client, less start and idling."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from stream_scorer.wiring.streaming import join_config
 
 _IDLE_S = 1.0
 _RUN_S_MAX = 180.0
-# of the rankings, so many are open at a time: all but the last of them are labelled in a run
+# So large a share of the rankings is open at a time: a run labels all but the last of them.
 _OPEN_SHARE = 0.05
 
 Say = Callable[[str], None]
@@ -26,7 +26,7 @@ Kind = tuple[Emit, Delivery]
 
 @dataclass(frozen=True, slots=True)
 class JoinThroughput:
-    """Medians over the rounds; processor time is of all threads, less what starting and waiting cost."""
+    """Medians over the rounds, but the largest memory; processor time is of all threads, less starting and waiting."""
 
     emit: Emit
     delivery: Delivery
@@ -39,7 +39,7 @@ class JoinThroughput:
 def measure_join_throughput(
     stand: Stand, deliveries: list[Delivery], *, offers: int, rankings: int, rounds: int, say: Say
 ) -> list[JoinThroughput]:
-    """Run both ways to emit alternately, round by round, each over the same full topics."""
+    """Run both ways to emit alternately, round by round, over the same full topics."""
     full = _filled(stand, offers=offers, rankings=rankings)
     kinds: list[Kind] = [(emit, delivery) for emit in get_args(Emit) for delivery in deliveries]
     idle = {(emit, delivery): _run(stand, stand.new_run("join", delivery), emit) for emit, delivery in kinds}
@@ -55,7 +55,7 @@ def measure_join_throughput(
 
 
 def _filled(stand: Stand, *, offers: int, rankings: int) -> dict[str, str]:
-    """Write the join's two topics; return their names by what they hold."""
+    """Write the join's two input topics, and return their names by their roles."""
     settings = stand.new_run("join", "at_least_once").settings
     config = join_config(settings)
     job = JoinJob(
