@@ -1,4 +1,4 @@
-"""How many labels are of offers that the catalog lacks: ids written in two ways match nowhere, and look like this."""
+"""Counts labels of offers that the catalog lacks: when these are many, the two files write ids differently."""
 
 from collections.abc import Sequence
 
@@ -15,15 +15,15 @@ class CatalogCheck:
     """Counts labels as they are read."""
 
     def __init__(self, offers: Sequence[Offer]) -> None:
-        """Know the catalog."""
+        """Take the ids of the catalog's offers."""
         self._ids = {offer.offer_id for offer in offers}
         self._example = offers[0].offer_id if offers else None
-        self._stranger: str | None = None
+        self._stranger: str | None = None  # the first offer that the catalog lacks, to show in the message
         self.rows = 0
         self.outside = 0
 
     def add(self, offer_ids: Sequence[str], offer_of: Ints) -> None:
-        """Take labels into account: their offers, and which of them each label (n,) is of."""
+        """Count labels, given their distinct offers and which of these each label (n,) is of."""
         labels = np.bincount(offer_of, minlength=len(offer_ids))
         unknown = np.array([offer_id not in self._ids for offer_id in offer_ids], bool) & (labels > 0)
         self.rows += len(offer_of)
@@ -32,7 +32,7 @@ class CatalogCheck:
             self._stranger = offer_ids[int(unknown.argmax())]
 
     def check(self) -> None:
-        """Raise UsageError when more than half of the labels are of other offers."""
+        """Raise UsageError when more than half of the labels are of offers that the catalog lacks."""
         if self.outside > SHARE_MAX * self.rows:
             raise UsageError(
                 f"{self.outside:,} of {self.rows:,} labels are of offers that are not in the catalog, more than half: "

@@ -1,4 +1,4 @@
-"""Labels that state no features of their offers: those of the catalog are the best that is known of them."""
+"""Gives labels that state no features of their offer those of the catalog, the best that is known of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,10 +11,10 @@ from stream_scorer.core.messages import Offer
 
 
 class FilledExamples:
-    """See ExampleSource. Offers without any feature have the catalog's; what a label states stays as it was then."""
+    """See ExampleSource. Offers without any feature get the catalog's; what a label states stays as it is."""
 
     def __init__(self, examples: ExampleSource, offers: Sequence[Offer]) -> None:
-        """Know the catalog; nothing is read yet."""
+        """Take the catalog's features; no example is read yet."""
         self._examples = examples
         self._catalog: Mapping[str, Mapping[str, Any]] = {
             offer.offer_id: offer.features for offer in offers if offer.features

@@ -12,7 +12,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """The distinct (id, features) pairs of one side; many rows share a view."""
+    """The distinct pairs of id and features of a side; many rows share a view."""
 
     ids: Sequence[str]
     features: Sequence[Mapping[str, Any]]
@@ -36,7 +36,7 @@ class ExampleChunk:
     shown: npt.NDArray[np.bool_]  # the customer answered for this offer
 
     def __len__(self) -> int:
-        """Rows."""
+        """How many rows the chunk has."""
         return len(self.accepted)
 
 

@@ -1,4 +1,4 @@
-"""What labels say of a feature alone: whether it separates them, and whether its whole numbers have an order.
+"""Measures what labels say of a single feature: whether it separates them, and whether its numbers have an order.
 
 Both are measured on a bounded sample of rows, with features as they were written and not as a spec reads them.
 """
@@ -18,17 +18,17 @@ Labels = npt.NDArray[np.int8]
 
 ROWS_MAX = 32_768
 CHUNK_ROWS_MAX = 8_192
-LABELS_MIN = 50  # accepted rows, and others, that show whether a feature separates them
+LABELS_MIN = 50  # with fewer accepted rows, or fewer others, labels say nothing of a feature
 _BINS = 64
 _TEXTS_MAX = 256
 _LEVELS_MIN, _LEVELS_MAX = 3, 64
-_CURVED_FROM = 6  # so many levels show a curve's residual; fewer are held against a line
+_CURVED_FROM = 6  # so many levels are compared with a parabola, fewer with a line
 _GROUPINGS_MAX, _GROUPS_MAX = 4, 12
-_STEADY_ROWS = 10.0
+_STEADY_ROWS = 10.0  # a customer or offer of so many rows has half the weight that it could ever have
 
 
 class _SideRows(NamedTuple):
-    """The sampled rows of one side: its views, and which of them each row has."""
+    """The sampled rows of a side: its views, and which view each row has."""
 
     ids: list[str]
     features: list[Mapping[str, Any]]
@@ -39,7 +39,7 @@ class LabelSample:
     """Rows drawn evenly from each chunk, up to a bound."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Begin with an empty sample."""
         self._sides: dict[Side, list[_SideRows]] = {"customer": [], "offer": []}
         self._accepted: list[Labels] = []
         self._rows = 0
@@ -91,9 +91,10 @@ def _evidence(name: str, mine: _SideRows, accepted: Labels, groupings: Sequence[
 
 
 def separation(bins: Ints, accepted: Labels) -> float:
-    """Return the AUC of a feature's value alone: each half of the rows is ordered by the other's rates of acceptance.
+    """Return the AUC of a feature's value alone.
 
-    Ordering by a row's own label would find separation in any feature of many values.
+    Each half of the rows is ordered by the rates of acceptance of the other half: if a row's own label counted, any
+    feature of many values would seem to separate.
     """
     half = np.arange(len(bins)) % 2 == 0
     return float(np.mean([_auc_by_rates(bins, accepted, learned) for learned in (half, ~half)]))
@@ -102,18 +103,20 @@ def separation(bins: Ints, accepted: Labels) -> float:
 def _auc_by_rates(bins: Ints, accepted: Labels, learned: npt.NDArray[np.bool_]) -> float:
     size = int(bins.max()) + 1
     rows = np.bincount(bins[learned], minlength=size)
+    # One row more, at the mean rate, keeps bins of few rows near the mean.
     rates = (np.bincount(bins[learned], accepted[learned], minlength=size) + accepted.mean()) / (rows + 1)
-    _, order = np.unique(rates, return_inverse=True)  # values of one rate are ties
+    _, order = np.unique(rates, return_inverse=True)  # bins of the same rate tie
     judged = order.reshape(-1)[bins[~learned]]
     positives = np.bincount(judged, accepted[~learned])
     negatives = np.bincount(judged) - positives
+    # How many negatives each bin's positives are ordered above, a tie counting half.
     below = np.cumsum(negatives) - negatives / 2
     pairs = positives.sum() * negatives.sum()
     return float((positives * below).sum() / pairs) if pairs else 0.5
 
 
 def _bins(values: Sequence[object]) -> Ints:
-    """Number values: numbers by quantiles, texts and bools each, the rare ones together, lists by their length."""
+    """Return each value's bin: numbers by quantile, lists by length, texts and bools each their own up to a bound."""
     kinds = set(map(type, values)) - {type(None)}
     if kinds and kinds <= {int, float}:
         numbers = np.array(values, np.float64)
@@ -128,7 +131,7 @@ def _bins(values: Sequence[object]) -> Ints:
 
 
 def _whole_numbers(values: Sequence[object]) -> Floats | None:
-    """Return a column's numbers, NaN for null, where they are few whole ones."""
+    """Return a column's numbers, NaN for null, where all are whole and few are distinct; else None."""
     if not set(map(type, values)) <= {int, float, type(None)}:
         return None
     numbers = np.array(values, np.float64)
@@ -138,7 +141,7 @@ def _whole_numbers(values: Sequence[object]) -> Floats | None:
 
 
 def _groupings(other: _SideRows) -> list[Ints]:
-    """Return ways to part the rows by a feature of the other side of few values; the first is all rows together."""
+    """Return groupings of the rows by features of few values of the other side; the first puts all rows together."""
     ways = [np.zeros(len(other.view), np.int64)]
     for name in sorted({name for row in other.features for name in row}):
         values = [row.get(name) for row in other.features]
@@ -148,12 +151,14 @@ def _groupings(other: _SideRows) -> list[Ints]:
 
 
 def _disorder(numbers: Floats, mine: _SideRows, accepted: Labels, groupings: Sequence[Ints]) -> float:
-    """Return by how many standard errors rates of acceptance by level leave a curve over the numbers, at most.
+    """Return by how many standard errors the rates of acceptance by level depart from a curve over the numbers.
 
-    An F test over customers or offers, not over rows: those of one offer are alike for reasons of its own.
+    The largest of the groupings' results counts. Each is an F test over customers or offers, not over rows, since the
+    rows of an offer are alike for reasons of its own.
     """
     known = ~np.isnan(numbers)[mine.view]
     levels, level_of = np.unique(numbers, return_inverse=True)
+    # An entity is an id at a level, so that an offer whose number changes counts once at each of its levels.
     keys = np.unique(
         np.array([f"{one}\0{level}" for one, level in zip(mine.ids, level_of, strict=True)]), return_inverse=True
     )[1]
@@ -168,6 +173,7 @@ def _f_test(entity: Ints, group: Ints, accepted: Labels, level_of: Ints, levels:
     between, within, between_df, within_df = 0.0, 0.0, 0, 0
     entities = len(np.unique(entity))
     fitted = 3 if len(levels) >= _CURVED_FROM else 2
+    # Standardised levels keep the least squares well conditioned.
     powers = np.vander((levels - levels.mean()) / levels.std(), fitted)
     for one in np.unique(group).tolist():
         rows = group == one
@@ -177,6 +183,7 @@ def _f_test(entity: Ints, group: Ints, accepted: Labels, level_of: Ints, levels:
         weights, level = counts / (counts + _STEADY_ROWS), level_of[met]
         heavy = np.bincount(level, weights, minlength=len(levels))
         means = np.bincount(level, weights * rates, minlength=len(levels)) / np.maximum(heavy, 1e-12)
+        # lstsq has no weights of its own, so that each level's equation is scaled by the root of its weight.
         root = np.sqrt(heavy)
         curve = powers @ np.linalg.lstsq(powers * root[:, None], means * root, rcond=None)[0]
         between += float((heavy * (means - curve) ** 2).sum())
@@ -191,6 +198,6 @@ def _f_test(entity: Ints, group: Ints, accepted: Labels, level_of: Ints, levels:
 
 
 def _normal_score(ratio: float, above: int, below: int) -> float:
-    """Turn an F ratio into a standard normal score (Paulson, 1942)."""
+    """Turn an F ratio of `above` and `below` degrees of freedom into a standard normal score (Paulson, 1942)."""
     cube, first, second = ratio ** (1 / 3), 2 / (9 * above), 2 / (9 * below)
     return float(((1 - second) * cube - (1 - first)) / np.sqrt(second * cube**2 + first))

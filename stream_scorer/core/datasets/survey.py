@@ -1,4 +1,4 @@
-"""A look at all labels and the catalog before anything is encoded: what the towers read, and what is odd about it."""
+"""Surveys all labels and the catalog before anything is encoded: what the towers read, and what is odd about it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,12 +27,12 @@ class Survey:
     cautions: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
-        """Return what a model's facts keep."""
+        """Return the entries that a model's facts keep of this survey."""
         return {"inputs": [asdict(one) for one in self.inputs], "cautions": list(self.cautions)}
 
 
 def asked_of(reads: Sequence[str]) -> dict[str, ReadAs]:
-    """Return by feature how it is to be read. Raises UsageError for what is not SIDE.NAME=KIND."""
+    """Return by side and name how features are to be read; raise UsageError when a text is not SIDE.NAME=KIND."""
     asked: dict[str, ReadAs] = {}
     for one in reads:
         place, _, kind = one.rpartition("=")
@@ -58,7 +58,7 @@ class Surveyor:
         self._label_names: set[str] = set()
 
     def add(self, chunk: ExampleChunk) -> None:
-        """Take labels into account; a view counts as often as rows have it."""
+        """Count labels; a view counts once for each row that has it."""
         self._check.add(chunk.offers.ids, chunk.offer)
         self._sample.add(chunk)
         for stats, views, view_of in (
@@ -72,9 +72,10 @@ class Surveyor:
     def specs(
         self, asked: Mapping[str, ReadAs], options: tuple[SpecOptions, SpecOptions], *, rows_filled: int
     ) -> tuple[FeatureSpec, FeatureSpec, Survey]:
-        """Return each side's spec by its options, and what was seen; `rows_filled` labels had the catalog's features.
+        """Return each side's spec by its options, and the survey; `rows_filled` labels got the catalog's features.
 
-        Raises UsageError for data that cannot be learned from, and for a feature that cannot be read as it is asked.
+        Raises UsageError when most labels are of offers outside the catalog, when a side has no input that varies, when
+        a feature mixes kinds, and when a feature cannot be read as asked.
         """
         self._check.check()
         sides = (self.customers, self.offers)

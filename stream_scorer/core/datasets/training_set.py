@@ -27,7 +27,7 @@ class EncodedSide:
     slots: int
 
     def __len__(self) -> int:
-        """Distinct examples."""
+        """How many distinct examples there are."""
         return len(self.numbers)
 
     def inputs(self, chosen: Places) -> Inputs:
@@ -36,7 +36,7 @@ class EncodedSide:
         return Inputs(rows.astype(np.int64), starts[:-1], self.numbers[chosen].astype(np.float64), ())
 
     def segments(self, chosen: Places) -> tuple[Ints32, Places]:
-        """Gather the segments of some examples: rows, and starts with the end behind them."""
+        """Return the segments of some examples: their table rows, and where each starts, with the end as the last."""
         segments = (chosen[:, None] * self.slots + np.arange(self.slots)).reshape(-1)
         first = self.starts[segments]
         counts = self.starts[segments + 1] - first
@@ -50,7 +50,7 @@ class EncodedSide:
 class TrainingSet:
     """Rows of labels as columns (n,), in order of request time.
 
-    `catalog` are the offers to be ranked; `catalog_of` (offers,) says which of them an encoded offer is, -1 for none.
+    `catalog` has the offers to be ranked; `catalog_of` (offers,) says which of them an encoded offer is, -1 for none.
     """
 
     customers: EncodedSide
@@ -72,12 +72,12 @@ class TrainingSet:
     coverages: tuple[FeatureCoverage, FeatureCoverage]  # of the distinct customers and offers of each chunk
 
     def __len__(self) -> int:
-        """Rows."""
+        """How many rows of labels there are."""
         return len(self.accepted)
 
 
 def side_of(spec: FeatureSpec, views: Views) -> tuple[EncodedSide, Inputs]:
-    """Encode the views of one side."""
+    """Encode the views of a side; also return the inputs, which have the errors."""
     inputs = spec.encode(views.features, views.ids)
     starts = np.append(inputs.starts, len(inputs.rows))
     return EncodedSide(inputs.rows.astype(np.int32), starts, inputs.numbers.astype(np.float32), len(spec.slots)), inputs
@@ -86,7 +86,7 @@ def side_of(spec: FeatureSpec, views: Views) -> tuple[EncodedSide, Inputs]:
 def build_training_set(
     source: ExampleSource, catalog: Sequence[Offer], user_spec: FeatureSpec, item_spec: FeatureSpec
 ) -> TrainingSet:
-    """Encode all examples. Raises UsageError when an offer of the catalog cannot be encoded."""
+    """Encode all examples; raise UsageError when an offer of the catalog cannot be encoded, or without examples."""
     ranked = Views([offer.offer_id for offer in catalog], [offer.features for offer in catalog])
     catalog_side, encoded = side_of(item_spec, ranked)
     if encoded.errors:
@@ -107,9 +107,9 @@ class _EncodedSideBuilder:
         self.coverage = FeatureCoverage(spec.side, spec.feature_names)
 
     def add(self, views: Views, marks: Sequence[int] | None = None) -> tuple[Places, Places]:
-        """Return each view's place, -1 where it cannot be encoded, and the new views in order of place.
+        """Return each view's place, -1 where it cannot be encoded, and the new views in the order of their places.
 
-        Views of different marks stay apart even when they encode alike.
+        Views with different `marks` get different places even when they encode alike.
         """
         encoded, inputs = side_of(self.spec, views)
         self.coverage = self.coverage.plus(coverage_of(self.spec, views.features, inputs.errors))
@@ -173,6 +173,7 @@ class _Builder:
         order = np.argsort(np.concatenate([part["request_time_ms"] for part in self.columns]), kind="stable")
         columns: dict[str, npt.NDArray[np.generic]] = {}
         for name in list(self.columns[0]):
+            # The chunks give up a column as it is joined, so that memory never has every column twice.
             columns[name] = np.concatenate([part.pop(name) for part in self.columns])[order]
             if name == "request":
                 columns[name] = np.unique(columns[name], return_inverse=True)[1].reshape(-1).astype(np.int32)
@@ -190,6 +191,7 @@ class _Builder:
 
 def _keys(side: EncodedSide, marks: Sequence[int] | None) -> list[int]:
     """Hash each example's arrays with its mark; equal examples get equal keys."""
+    # The counts tell apart examples with the same rows in other slots. Every element of the arrays has 4 bytes.
     ends = (side.starts[:: side.slots] if side.slots else np.zeros(len(side) + 1, np.int64)).tolist()
     rows, numbers = side.rows.tobytes(), side.numbers.tobytes()
     counts = (np.diff(side.starts).astype(np.int32).reshape(len(side), -1)).tobytes()

@@ -11,8 +11,8 @@ from stream_scorer.core.datasets.training_set import TrainingSet
 class LogTraits:
     """Size and shape of a log.
 
-    `repeats` is the share of acceptances whose customer accepts the same offer more than once in the log, beyond the
-    first time; `density` the share of all pairs of a customer and an offer of the catalog that were ever accepted.
+    `repeats` is the share of acceptances that repeat an acceptance of the same offer by the same customer. `density` is
+    the share of all pairs of a customer and an offer of the catalog that were ever accepted.
     """
 
     rows: int
@@ -22,7 +22,7 @@ class LogTraits:
 
 
 def traits_of(data: TrainingSet) -> LogTraits:
-    """Measure the accepted rows, those of offers outside the catalog left aside."""
+    """Measure the accepted rows, without those of offers outside the catalog."""
     place = data.catalog_of[data.offer].astype(np.int64)
     accepted = (data.accepted == 1) & (place >= 0)
     pairs = data.who[accepted].astype(np.int64) * len(data.catalog) + place[accepted]

@@ -1,6 +1,7 @@
 """How a feature is read, and what its owner should know: texts that are numbers or dates, sentinels, codes, leaks.
 
-What is sure is done, and said; what is not is only said. `train --read SIDE.NAME=KIND` decides otherwise.
+A reading that is sure is applied and reported; an unsure reading is only reported. `train --read SIDE.NAME=KIND`
+overrides both.
 """
 
 import re
@@ -22,7 +23,7 @@ from stream_scorer.errors import UsageError
 ReadAs = Literal["number", "category", "off"]
 READ_AS: tuple[ReadAs, ...] = ("number", "category", "off")
 
-# what people write where a number is missing
+# What people write where a number is missing: -1, -9, rows of nines, and the limits of integer types.
 _NINES = [10.0**digits - 1 for digits in range(2, 10)]
 _LIMITS = [-(2.0**63), -(2.0**31), 2.0**31 - 1, -32_768.0, 32_767.0]
 SENTINELS = np.array([-1.0, -9.0, *_NINES, *(-nines for nines in _NINES), *_LIMITS])
@@ -33,17 +34,21 @@ _CODE_NAME = re.compile(
     r"(?:[_.\- ]?(?:id|code|nr|no|num|number))?$",
     re.IGNORECASE,
 )
-_DISORDER_SURE, _DISORDER_SAID = 4.5, 3.2
-_TEXT_CODES_MAX = 20  # so few whole numbers, written as text, are codes and lose nothing as categories
+_DISORDER_SURE, _DISORDER_SAID = 4.5, 3.2  # standard errors from which numbers are codes, or may be
+_TEXT_CODES_MAX = 20  # so few whole numbers, written as text, lose nothing as categories
 _LEVELS_MIN = 3
-_MOSTLY = 0.9
-_REST_MIN = 10  # values beside a sentinel that show what is usual
+_MOSTLY = 0.9  # share of the texts that parse, from which the owner hears of the others
+_REST_MIN = 10  # values besides the sentinels that are needed to show what is usual
 _SHOWN_MAX = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What labels say of a feature alone: the AUC of its values, and by how many standard errors they lack an order."""
+    """What labels say of a single feature.
+
+    `auc` is how well its values alone separate accepted rows from others. `disorder` is by how many standard errors
+    the rates of acceptance depart from a smooth order of its numbers.
+    """
 
     auc: float = 0.5
     disorder: float = 0.0
@@ -56,8 +61,8 @@ NO_EVIDENCE = Evidence()
 class ColumnFacts:
     """What is known of the values of one feature.
 
-    `texts` and `numbers` count distinct values; None for numbers that are too many. `odd` counts those that may be
-    sentinels, and `low` and `high` bound the others.
+    `texts` and `numbers` count the rows of each distinct value; `numbers` is None where there are too many. `odd`
+    counts the numbers that may be sentinels; `low` and `high` bound the others.
     """
 
     name: str  # with its side: offer.price
@@ -72,6 +77,7 @@ class ColumnFacts:
 
     def line(self) -> str:
         """Describe the feature in words."""
+        # Distinct values are counted for all kinds but lists of numbers.
         counted = self.numbers if self.kind == "number" else self.texts
         distinct = (
             "" if self.kind.startswith("list of n") else f", {len(counted):,} distinct" if counted else ", many values"
@@ -82,7 +88,7 @@ class ColumnFacts:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """How a feature is read, and what is to be said of it; `kind` None: not at all."""
+    """How a feature is read (a `kind` of None: not at all), and cautions for its owner."""
 
     kind: str | None
     reading: Reading = "plain"
@@ -91,7 +97,7 @@ class Decided:
 
 
 def decide(column: ColumnFacts, asked: ReadAs | None, evidence: Evidence) -> Decided:
-    """Decide how a feature is read. Raises UsageError for what is asked of it and cannot be."""
+    """Decide how a feature is read; raise UsageError when its values cannot be read as `asked`."""
     if asked == "off":
         return Decided(None)
     if column.kind == "null":
@@ -179,7 +185,7 @@ def _nearly(column: ColumnFacts, numbers: float, dates: float) -> list[str]:
 
 
 def _parsed_share(texts: Mapping[str, int], parse: Callable[[str], float | None]) -> float:
-    """Return the share of rows whose text parses; 0 where no text is a value."""
+    """Return the share of rows whose text parses, 1 only where every text does; 0 where no text means a value."""
     parsed = {text: parse(text) for text in texts}
     if not any(value is not None and value == value for value in parsed.values()):  # noqa: PLR0124  NaN is a null word
         return 0.0
@@ -239,7 +245,7 @@ def _is_code_name(name: str) -> bool:
 
 
 def _sentinels(column: ColumnFacts) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the values that surely stand for a missing one, and those that may."""
+    """Return the numbers that surely stand for a missing value, and those that may."""
     rest = column.rows - column.missing - sum(column.odd.values())
     if rest < _REST_MIN:
         return (), ()
@@ -250,9 +256,10 @@ def _sentinels(column: ColumnFacts) -> tuple[tuple[float, ...], tuple[float, ...
 
 
 def _is_sentinel(value: float, count: int, column: ColumnFacts) -> bool | None:
-    """Judge a value by its distance from the others; None: it may be one."""
+    """Judge by its distance from the others whether a value is a sentinel; None where it may be."""
     span = column.high - column.low
     if value < 0:
+        # Beside only a few distinct numbers, a small negative may be an ordinary value, such as a code.
         several = column.numbers is None or len(column.numbers.keys() - column.odd.keys()) >= _REST_MIN
         return (column.low >= 0 and (several or value < -_REST_MIN)) or column.low - value > 2 * span > 0
     if value - column.high <= 2 * span or not span:
