@@ -1,1 +1,1 @@
-"""The judge of rankings by held-out acceptances, which `train`, its search and `evaluate` share."""
+"""Judges rankings by held-out acceptances, in the same way for `train`, its search and `evaluate`."""

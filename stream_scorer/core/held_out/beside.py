@@ -1,4 +1,4 @@
-"""A model's figure beside those of the trivial rankings, and in words where it is not above them."""
+"""Compares a model's figure with those of the trivial rankings, and says in words where it is not above them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _Z95 = 1.96
-_PAIRED_MIN = 10  # customers; of fewer nothing is said
+_PAIRED_MIN = 10  # customers; with fewer, differences are mostly noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +23,18 @@ class Trivial:
 
     @property
     def above_model(self) -> bool:
-        """Whether it is better than the model by more than noise."""
+        """Whether it is better than the model by more than noise (95 %)."""
         return self.model_above < -_Z95 * self.standard_error
 
     @property
     def below_model(self) -> bool:
-        """Whether the model is better by more than noise."""
+        """Whether the model is better by more than noise (95 %)."""
         return self.model_above > _Z95 * self.standard_error
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A figure of the model over `customers`, and what the trivial rankings reach on the same."""
+    """A figure of the model over `customers` customers, and those of the trivial rankings over the same."""
 
     figure: str
     customers: int
@@ -43,7 +43,7 @@ class Beside:
     trivial: tuple[Trivial, ...]
 
     def sentences(self, of: str = "") -> Iterator[str]:
-        """Say where the model is below a trivial ranking, or not above it by more than noise."""
+        """Yield a sentence for each trivial ranking, best first, that the model is not above by more than noise."""
         if self.customers < _PAIRED_MIN:
             return
         for one in sorted(self.trivial, key=lambda one: -one.value):
@@ -54,7 +54,7 @@ class Beside:
 
 
 def beside(figure: str, values: Mapping[str, Floats]) -> Beside:
-    """Compare figures per customer (C,), those of `model` with all others, pair by pair."""
+    """Compare the figures per customer (C,) of `model` with those of each other ranking, paired by customer."""
     model = values["model"]
     others = [
         Trivial(name, _mean(other), _mean(model - other), _error(model - other))

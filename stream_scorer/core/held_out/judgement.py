@@ -1,4 +1,4 @@
-"""Judges rankings of the catalog by held-out questions: the model's and the trivial ones, for all and for new ones."""
+"""Judges rankings of the catalog, the model's and the trivial ones, overall and for new customers and offers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Judgement:
     qualities: Mapping[str, Mapping[str, RankingQuality]]
 
     def beside(self, k: int) -> dict[str, Beside]:
-        """Return the nDCG of each group beside the trivial rankings; groups that want nothing are left out."""
+        """Return the nDCG of each group beside the trivial rankings; groups without questions are left out."""
         return {
             group: beside(f"nDCG@{k}", {name: found.ndcg for name, found in each.items()})
             for group, each in self.qualities.items()
@@ -40,7 +40,7 @@ def judge_rankings(
     known_offers: Mask,
     k: int,
 ) -> Judgement:
-    """Rank by the model and by all that costs nothing; `scores_of` gives the model's scores (B, N) of a block."""
+    """Rank by the model and by each trivial ranking; `scores_of` gives the model's scores (B, N) for a block."""
     tops = {name: rank(questions, of, k) for name, of in {"model": scores_of, **trivial.rankings(questions)}.items()}
     wanted = questions.wanted
     of_new = ~known_customers[questions.who][wanted.customer]

@@ -1,8 +1,9 @@
 """Held-out acceptances as questions: which offers of the catalog should come first for this request?
 
 Where customers accept the same offers again and again, every request is a question of its own, and what the customer
-had accepted before stays in the ranking: to know it is what serving asks for. Where they do not, the usual protocol
-holds: one question for all that a customer accepted under the same features, without what was accepted before.
+had accepted before stays in the ranking, since in serving it must be ranked, too. Where they do not, the usual protocol
+applies: a single question for all that a customer accepted under the same features, and offers accepted before are left
+out of the ranking.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,14 +19,14 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 REPEATS_MIN = 0.1
-_SCORES_MAX = 100_000_000  # of one judging, questions times offers; an epoch of as many offers computes far more
+_SCORES_MAX = 100_000_000  # questions times offers; a training epoch over as many offers computes far more
 _QUESTIONS_MAX, _QUESTIONS_MIN = 10_000, 1_000
 _BLOCK_SCORES_MAX = 8_000_000  # in memory at once
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Questions (Q,): each one's encoded customer, with the features of its own request, and whose it is.
+    """Questions (Q,): `view` is the encoded customer with the features of the request, `who` the customer.
 
     `wanted` and `left_out` pair questions with places in the catalog. `repeats` is the share of the held-out
     acceptances (`acceptances`) whose customer had accepted the same offer before; `drawn_from` says of how many
@@ -42,12 +43,12 @@ class Questions:
     drawn_from: int
 
     def __len__(self) -> int:
-        """Questions."""
+        """How many questions there are."""
         return len(self.view)
 
     @property
     def repeating(self) -> bool:
-        """Whether known pairs are ranked, as customers accept them again."""
+        """Whether offers that a customer accepted before stay in the ranking, since customers accept them again."""
         return self.repeats >= REPEATS_MIN
 
     def sample(self, most: int, seed: int) -> "Questions":
@@ -61,7 +62,7 @@ class Questions:
 
 
 def accepted_pairs(data: TrainingSet, rows: Places) -> AcceptedPairs:
-    """Return who accepted what among some rows; offers outside the catalog are left aside."""
+    """Return who accepted what among some rows, without offers outside the catalog."""
     place = data.catalog_of[data.offer[rows]].astype(np.int64)
     kept = (place >= 0) & (data.accepted[rows] == 1)
     return AcceptedPairs.of(data.who[rows[kept]].astype(np.int64), place[kept], catalog=len(data.catalog))
@@ -76,15 +77,16 @@ def ask(
     scores_max: int = _SCORES_MAX,
     seed: int = 0,
 ) -> Questions:
-    """Make questions of the held-out rows; `known` are the acceptances from before.
+    """Make questions of the held-out rows; `known` are the earlier acceptances.
 
-    Offers that may not be ranked are not wanted either. Of very many questions a random sample is asked, so that at
-    most about `scores_max` scores are computed.
+    Offers that may not be ranked (`rankable` False) are not wanted either. Of very many questions a random sample is
+    asked, so that at most about `scores_max` scores are computed.
     """
     catalog = len(data.catalog)
     rankable = np.ones(catalog, bool) if rankable is None else rankable
     place = data.catalog_of[data.offer[rows]].astype(np.int64)
     wanted = (data.accepted[rows] == 1) & (place >= 0)
+    # Only where an offer is in the catalog: a place of -1 would look up the last.
     wanted[wanted] = rankable[place[wanted]]
     rows, place = rows[wanted], place[wanted]
     who, view = data.who[rows].astype(np.int64), data.customer[rows].astype(np.int64)
@@ -103,7 +105,7 @@ def ask(
 
 
 def rank(questions: Questions, scores_of: Callable[[slice], Scores], k: int) -> Places:
-    """Return the first k offers for each question (Q, k); `scores_of` gives fresh scores (B, N) for a block of them."""
+    """Return the best k offers for each question (Q, k); scores (B, N) of a block are overwritten."""
     tops = [
         top_k(_masked(questions, block, scores_of(block)), k) for block in _blocks(questions, len(questions.rankable))
     ]
@@ -117,7 +119,7 @@ def _blocks(questions: Questions, catalog: int) -> Iterator[slice]:
 
 
 def _masked(questions: Questions, block: slice, scores: Scores) -> Scores:
-    """Write -inf over what this ranking may not hold."""
+    """Overwrite with -inf, in place, the scores of what may not be ranked."""
     scores[:, ~questions.rankable] = -np.inf
     low, high = np.searchsorted(questions.left_out.customer, (block.start, block.stop))
     scores[questions.left_out.customer[low:high] - block.start, questions.left_out.offer[low:high]] = -np.inf
@@ -127,7 +129,7 @@ def _masked(questions: Questions, block: slice, scores: Scores) -> Scores:
 def quality(questions: Questions, tops: Places, wanted: AcceptedPairs | None = None) -> RankingQuality:
     """Judge rankings (Q, k): figures per customer (C,), each the mean over the customer's questions.
 
-    A subset of what is wanted, as new offers, judges the questions that want any of it.
+    Where `wanted` is a subset of what is wanted, such as new offers, only questions that want any of it are judged.
     """
     wanted = questions.wanted if wanted is None else wanted
     found = ranking_quality(tops, wanted, catalog=len(questions.rankable))
@@ -136,7 +138,7 @@ def quality(questions: Questions, tops: Places, wanted: AcceptedPairs | None = N
 
 
 def by_customer(values: Floats, who: Places) -> Floats:
-    """Return the mean of values (n, …) of each customer 0..C-1 (C, …): all customers weigh the same."""
+    """Return the mean (C, …) of the values (n, …) of each customer 0..C-1, so that all customers weigh the same."""
     sums = np.zeros((int(who.max(initial=-1)) + 1, *values.shape[1:]))
     np.add.at(sums, who, values)
     counts = np.bincount(who).reshape(-1, *[1] * (values.ndim - 1))

@@ -12,30 +12,31 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class AcceptedPairs:
-    """Customers (m,) and catalog places (m,) that belong together, each pair once, in order."""
+    """Pairs of a customer (m,) and a catalog place (m,), each pair once, in ascending order."""
 
     customer: Places
     offer: Places
 
     @staticmethod
     def of(customer: Places, offer: Places, *, catalog: int) -> "AcceptedPairs":
-        """Sort pairs and leave doubles out."""
+        """Sort pairs and drop duplicates; `catalog` is the number of offers."""
+        # A pair as a single number sorts far faster than a row of two.
         keys = np.unique(customer * catalog + offer)
         return AcceptedPairs(keys // catalog, keys % catalog)
 
     def without(self, other: "AcceptedPairs", *, catalog: int) -> "AcceptedPairs":
-        """Leave out what is in the other."""
+        """Return the pairs that are not in `other`."""
         fresh = ~np.isin(self.customer * catalog + self.offer, other.customer * catalog + other.offer)
         return AcceptedPairs(self.customer[fresh], self.offer[fresh])
 
     def of_customers(self, chosen: Places) -> "AcceptedPairs":
-        """Return the pairs of some customers (C,), by their places in `chosen`."""
+        """Return the pairs of some customers (C,), each customer renumbered to its place in `chosen`."""
         first, end = (np.searchsorted(self.customer, chosen, side=side) for side in ("left", "right"))
         places = runs(first, end - first)
         return AcceptedPairs(np.repeat(np.arange(len(chosen)), end - first), self.offer[places])
 
     def of_offers(self, chosen: npt.NDArray[np.bool_]) -> "AcceptedPairs":
-        """Keep the pairs of some offers; `chosen` is a mask of the catalog."""
+        """Return the pairs of some offers; `chosen` is a mask of the catalog."""
         kept = chosen[self.offer]
         return AcceptedPairs(self.customer[kept], self.offer[kept])
 
@@ -55,13 +56,14 @@ class RankingQuality:
 
 
 def top_k(scores: Scores, k: int) -> Places:
-    """Return the k best columns of each row (C, k), best first, ties by column; -inf is never worse than absent."""
+    """Return the k best columns of each row (C, k), best first, ties by column; columns at -inf come last but count."""
     k = min(k, scores.shape[1])
-    # np.partition of values takes a thirtieth of the time of np.argpartition, so the columns are looked up afterwards
+    # np.partition of the values takes a thirtieth of the time of np.argpartition, so the columns are looked up after.
     least = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k, None]
     chosen = scores > least
     missing = k - chosen.sum(axis=1, keepdims=True)
     equal = scores == least
+    # Where more columns tie for the last places than these can take, the lowest columns get them.
     if (equal.sum(axis=1, keepdims=True) > missing).any():
         equal &= np.cumsum(equal, axis=1, dtype=np.int32) <= missing
     part = np.nonzero(chosen | equal)[1].reshape(len(scores), k)
@@ -72,8 +74,8 @@ def top_k(scores: Scores, k: int) -> Places:
 def ranking_quality(top: Places, relevant: AcceptedPairs, *, catalog: int) -> RankingQuality:
     """Judge rankings (C, k) of customers 0..C-1.
 
-    Recall is hits / relevant; nDCG discounts by 1 / log2(1 + rank) and its ideal holds min(k, relevant) offers, as does
-    the average precision's denominator.
+    Recall is hits / relevant. nDCG discounts by 1 / log2(1 + rank), and its ideal ranking has min(k, relevant) hits;
+    average precision divides by the same number.
     """
     hits, total = _hits(top, relevant, catalog)
     recall, ndcg = _by_depth(hits, total)
@@ -92,7 +94,7 @@ def quality_by_depth(top: Places, relevant: AcceptedPairs, *, catalog: int) -> t
 
 
 def _hits(top: Places, relevant: AcceptedPairs, catalog: int) -> tuple[Floats, Places]:
-    """Return which places (C, k) hold a relevant offer, and how many there are (C,), of customers who have any."""
+    """Return which places (C, k) have a relevant offer, and how many are relevant (C,), for customers who have any."""
     keys = np.arange(len(top))[:, None] * catalog + top
     hits = np.isin(keys, relevant.customer * catalog + relevant.offer).astype(np.float64)
     total = np.bincount(relevant.customer, minlength=len(top))
@@ -107,7 +109,7 @@ def _by_depth(hits: Floats, total: Places) -> tuple[Floats, Floats]:
 
 
 def runs(first: Places, counts: Places) -> Places:
-    """Return first, first + 1, … for `counts` places each, one run after the other."""
+    """Return the runs first, first + 1, …, each of its count of places, end to end."""
     behind = np.cumsum(counts)
     return np.asarray(
         np.repeat(first - behind + counts, counts) + np.arange(behind[-1] if len(behind) else 0), np.int64

@@ -1,4 +1,4 @@
-"""Rankings that cost nothing to make, which a model must beat: popularity, also by context, and customers' habits."""
+"""Trivial rankings, which a model must beat: at random, by popularity, also in a context, and by customers' habits."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ScoresOf = Callable[[slice], Scores]
 
 POPULARITY, RANDOM, OWN = "popularity", "a random order", "the customer's own frequency"
 _CONTEXT = "popularity by {}"
-_COMPARED_MAX = 1_000  # questions by which the best context is chosen
+_COMPARED_MAX = 1_000  # questions on which the best context is chosen
 _CONTEXTS_MAX = 32
 
 
@@ -30,7 +30,7 @@ class Contexts:
 
     @staticmethod
     def of(side: EncodedSide, spec: FeatureSpec) -> "Contexts":
-        """Read them from encoded customers: the table row of a value stands for it."""
+        """Read them from encoded customers: the first table row of a value stands for it."""
         slots = [place for place, slot in enumerate(spec.slots) if isinstance(slot, Category) and not slot.from_id][
             :_CONTEXTS_MAX
         ]
@@ -40,7 +40,7 @@ class Contexts:
 
 @dataclass(frozen=True, slots=True)
 class KnownAcceptances:
-    """Acceptances from before (n,), oldest or newest first alike: by whom, of what, and under which values (n, F)."""
+    """Earlier acceptances (n,), in any order: by whom, of which offer, and under which context values (n, F)."""
 
     who: Places
     offer: Places
@@ -48,7 +48,7 @@ class KnownAcceptances:
 
     @staticmethod
     def of(data: TrainingSet, rows: Places, contexts: Contexts) -> "KnownAcceptances":
-        """Take the accepted ones of some rows, those of offers outside the catalog left aside."""
+        """Take the acceptances among some rows, without those of offers outside the catalog."""
         place = data.catalog_of[data.offer[rows]].astype(np.int64)
         kept = (place >= 0) & (data.accepted[rows] == 1)
         return KnownAcceptances(
@@ -85,24 +85,24 @@ class _Counts:
         pairs = self.key * self.catalog + self.offer
         wanted = np.where(offers < 0, -1, keys * self.catalog + offers)
         place = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
-        there = (pairs[place] == wanted) & (offers >= 0)  # a key of -1 has pairs below zero, too
+        there = (pairs[place] == wanted) & (offers >= 0)  # a key of -1 has negative pairs, too, and may match -1
         found[there] = self.count[place[there]]
         return found
 
 
 class TrivialRankings:
-    """Scores of the trivial rankings, by name. Ties, and what a key knows nothing of, follow popularity."""
+    """Scores of the trivial rankings, by name; ties, and offers never accepted under a key, follow popularity."""
 
     def __init__(self, catalog: int, contexts: Contexts, known: KnownAcceptances) -> None:
-        """Count the known acceptances of a catalog of so many offers."""
+        """Count the known acceptances; `catalog` is the number of offers."""
         self.contexts, self.known, self.catalog = contexts, known, catalog
         self.popularity = np.bincount(known.offer, minlength=catalog).astype(np.float32)
         self.fraction = self.popularity / (
             self.popularity.sum() + 1
-        )  # less than one acceptance, so that it only breaks ties
+        )  # less than an acceptance, so that it only breaks ties
 
     def rankings(self, questions: Questions, *, seed: int = 0) -> dict[str, ScoresOf]:
-        """Return the trivial rankings of some questions; of the contexts that which ranks a sample of them best."""
+        """Return the trivial rankings of some questions, with only the context that ranks a sample of them best."""
         found: dict[str, ScoresOf] = {
             POPULARITY: lambda block: np.tile(self.popularity, (block.stop - block.start, 1)),
             RANDOM: _random(np.random.default_rng(seed), self.catalog),
@@ -111,12 +111,12 @@ class TrivialRankings:
             found[_CONTEXT.format(self.contexts.names[best])] = self._by(
                 self._context(best), self._key(questions, best)
             )
-        if questions.repeating:  # what was accepted before is not ranked otherwise
+        if questions.repeating:  # otherwise offers accepted before are not ranked
             found[OWN] = self._by(self._own(), questions.who)
         return found
 
     def of_rows(self, data: TrainingSet, rows: Places, measure: Callable[[Scores], float]) -> dict[str, Scores]:
-        """Return the trivial scores of some labelled rows (n,), popularity first; `measure` tells the best context."""
+        """Return the trivial scores of some labelled rows (n,), popularity first; `measure` picks the best context."""
         place = data.catalog_of[data.offer[rows]].astype(np.int64)
         ties = np.where(place >= 0, self.fraction[place], np.float32(0))
         found = {POPULARITY: np.where(place >= 0, self.popularity[place], np.float32(0))}
