@@ -10,7 +10,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class WithinAuc:
-    """The mean over customers of each one's AUC (GAUC); `customers` have both labels; None: there are none."""
+    """The mean over customers of each customer's AUC (GAUC), and how many `customers` have both labels.
+
+    `auc` is None without such customers, `standard_error` with fewer than two.
+    """
 
     auc: float | None
     customers: int
@@ -22,7 +25,7 @@ def auc_by_customer(
 ) -> Floats:
     """Return the AUC of each customer that has both labels; ties count a half.
 
-    The probability that an accepted row of a customer scores above another row of theirs (Mann-Whitney).
+    It is the probability that an accepted row of a customer scores above another that is not (Mann-Whitney).
     """
     order = np.lexsort((scores, who))
     customer, score, label = who[order], scores[order], accepted[order].astype(np.float64)
@@ -31,6 +34,7 @@ def auc_by_customer(
     group = np.cumsum(np.append(True, customer[1:] != customer[:-1])) - 1  # (n,)
     tie = np.cumsum(np.append(True, (customer[1:] != customer[:-1]) | (score[1:] != score[:-1]))) - 1
     place = np.arange(len(order), dtype=np.float64)
+    # Tied rows share their mean place, which counts each tied pair a half.
     mean_place = (np.bincount(tie, place) / np.bincount(tie))[tie]
     sizes, positives = np.bincount(group), np.bincount(group, label)
     firsts = np.cumsum(sizes) - sizes

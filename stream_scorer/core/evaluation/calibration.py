@@ -1,4 +1,4 @@
-"""What a score says about the odds of an acceptance: a logistic curve through scores, and its error."""
+"""Measures what a score says about the odds of an acceptance: a logistic curve through scores, and its error."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _RIDGE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Rows of like predictions."""
+    """Rows of like predictions: how many there are, their mean prediction, and the share that was accepted."""
 
     rows: int
     predicted: float
@@ -23,10 +23,13 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Predictions on each half of the customers by the curve of the other half; `error` is the mean gap over bins."""
+    """How good predictions are on each half of the customers by a curve fitted to the other half.
+
+    `error` is the mean gap over bins between the mean prediction and the share that was accepted.
+    """
 
     log_loss: float
-    base_log_loss: float  # of always saying the mean
+    base_log_loss: float  # of always predicting the mean
     error: float
     bins: tuple[Bin, ...]
 
@@ -42,6 +45,7 @@ def logistic_fit(features: Floats, accepted: Floats, counts: Floats | float = 1.
         gradient = features.T @ (counts * (odds - accepted)) + _RIDGE * weights
         curvature = (features * (counts * odds * (1 - odds))[:, None]).T @ features + _RIDGE * np.eye(len(weights))
         step = np.linalg.solve(curvature, gradient)
+        # Where a feature separates the labels, a full step may overshoot: each weight moves by at most 2.
         weights -= np.clip(step, -2.0, 2.0)
         if np.abs(step).max() < 1e-9:
             break
@@ -68,7 +72,7 @@ def calibration(
 
 
 def sigmoid(log_odds: Floats) -> Floats:
-    """Return probabilities."""
+    """Return probabilities; log-odds beyond ±60 count as ±60, so that exp cannot overflow."""
     return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -60, 60))))
 
 

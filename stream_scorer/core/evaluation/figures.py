@@ -17,7 +17,7 @@ GROUPS = ("all", "new_customers", "new_offers")
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A figure of rankings by the model, by popularity and at random, and the model's difference to popularity."""
+    """A figure of rankings by the model, by popularity and at random, and the model's difference from popularity."""
 
     model: Interval
     popularity: Interval
@@ -27,7 +27,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class GroupQuality:
-    """Whole rankings for a group of customers, or by a group of offers; no figures where there are no customers."""
+    """Figures of whole rankings for a group of customers, or of offers; None where the group has no customers."""
 
     customers: int = 0
     recall: Compared | None = None
@@ -46,7 +46,7 @@ class DepthCurve:
 
 @dataclass(frozen=True, slots=True)
 class DepthCurves:
-    """What is drawn by depth."""
+    """The curves over the depth of a ranking that the page draws."""
 
     recall: DepthCurve
     ndcg: DepthCurve
@@ -56,9 +56,9 @@ class DepthCurves:
 class WholeCatalog:
     """Rankings of the whole catalog; `coverage` and `by_depth` by model, popularity and random.
 
-    `questions` are requests, or customers under the same features, of which `drawn_from` are there; `repeats` is the
-    share of the judged acceptances whose customer had accepted the offer before, and `known_ranked` says whether those
-    count. `beside` are the trivial rankings, by group.
+    `questions` counts requests, or customers under the same features, and `drawn_from` how many there are in all.
+    `repeats` is the share of the judged acceptances whose customer had accepted the offer before, and `known_ranked`
+    says whether those count. `beside` compares with the trivial rankings, by group.
     """
 
     customers: int = 0
@@ -81,7 +81,7 @@ class WholeCatalog:
 
 @dataclass(frozen=True, slots=True)
 class GroupAuc:
-    """AUC within customers; no figures where no customer has both labels."""
+    """AUC within customers; figures are None where no customer has both labels."""
 
     customers: int
     model: Interval | None
@@ -125,7 +125,7 @@ class PolicyValue:
     unit: str = "acceptances per ranking"
 
     def to_json(self) -> dict[str, Any]:
-        """Return one flat object."""
+        """Return a flat object, with the figures of the estimate among the others."""
         found = asdict(self)
         return {**found, **found.pop("estimate")}
 
@@ -165,10 +165,10 @@ class Evaluation:
     model: ModelFigures | None
     off_policy: PolicyValue | None
     cautions: tuple[str, ...] = ()
-    incomparable: str | None = None  # why the comparison with popularity says nothing; None: it does
+    incomparable: str | None = None  # why the comparison with popularity says nothing; None: it says something
 
     def to_json(self) -> dict[str, Any]:
-        """Return one object, the model's figures among the others."""
+        """Return a flat object, with the model's figures among the others."""
         found = asdict(self)
         model = found.pop("model") or {}
         return {**model, **found, "off_policy": None if self.off_policy is None else self.off_policy.to_json()}

@@ -14,7 +14,7 @@ _DRAWS_MAX = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate and its 95 % interval; None where there is nothing to estimate from."""
+    """An estimate and its 95 % interval; None stands in its place where there is nothing to estimate from."""
 
     value: float
     low: float
@@ -22,17 +22,20 @@ class Interval:
 
 
 def mean_interval(values: Floats, rng: np.random.Generator) -> Interval | None:
-    """Return the mean of independent values (n,)."""
+    """Return the mean of independent values (n,), and its interval."""
     return bootstrap(values[:, None], lambda sums, count: sums[:, 0] / count, rng)
 
 
 def bootstrap(parts: Floats, estimate: Callable[[Floats, int], Floats], rng: np.random.Generator) -> Interval | None:
-    """Return an estimate that is a function of the sums (r, m) of `parts` (n, m) over units, and of n."""
+    """Return an estimate and its interval, by resampling the units, which are the rows of `parts` (n, m).
+
+    `estimate` gives the estimates (r,) of r resamples from the sums (r, m) of their parts, and from n.
+    """
     count = len(parts)
     if not count:
         return None
     resamples = max(100, min(_RESAMPLES, _DRAWS_MAX // count))
-    # how often each unit is drawn is a multinomial; one resample at a time keeps memory at n
+    # A sum needs only how often each unit is drawn. A single resample at a time keeps memory proportional to n.
     sums = np.stack([np.bincount(rng.integers(0, count, count), minlength=count) @ parts for _ in range(resamples)])
     low, high = np.nanpercentile(estimate(sums, count), [2.5, 97.5])
     return Interval(float(estimate(parts.sum(axis=0)[None, :], count)[0]), float(low), float(high))

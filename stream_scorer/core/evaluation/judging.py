@@ -1,4 +1,4 @@
-"""Separates what is judged from what a model could know, and encodes it."""
+"""Separates the labels to be judged from what a model could know, and encodes them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +19,13 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-# a logged score is a double of the same towers' float32 vectors, kept here as float32
+# A logged score is the float64 product of float32 vectors, and is kept here as float32: so far it may be off.
 _SAME_SCORE = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
 class KnownBefore:
-    """What the model could know: who accepted which offer, and who and what was there at all."""
+    """What the model could know: who accepted which offer, and which customers and offers were there at all."""
 
     accepted: AcceptedPairs
     customers: Mask  # of the judged set's customers
@@ -62,7 +62,7 @@ class JudgedRows:
 class ScoredRows(JudgedRows):
     """Judged rows, the model that is judged by them, and what it could know.
 
-    `closed` are all rows whose window has closed, those that the model may have learned from among them.
+    `closed` are all rows whose window has closed, including those that the model may have learned from.
     """
 
     closed: Places
@@ -72,7 +72,7 @@ class ScoredRows(JudgedRows):
     _scores: list[Floats] = field(default_factory=list, repr=False, compare=False)
 
     def scores(self) -> Floats:
-        """Return the scores of the judged rows, by the features that they carry (n,); made once."""
+        """Return the scores of the judged rows (n,), by the features that they state; they are computed once."""
         if not self._scores:
             self._scores.append(self._scored())
         return self._scores[0]
@@ -97,7 +97,7 @@ class ScoredRows(JudgedRows):
         return float((np.abs(logged - self.scores())[stated] < _SAME_SCORE).mean()) if stated.any() else 0.0
 
     def rankable(self) -> Mask:
-        """Return which offers (N,) a ranking may hold: active, and valid at some time that is judged."""
+        """Return which offers (N,) may be ranked: those that are active, and valid at some time that is judged."""
         times = self.data.request_time_ms[self.rows]
         from_ms, until_ms = (int(times.min()), int(times.max())) if len(times) else (0, 0)
         return np.array([_rankable(offer, from_ms, until_ms) for offer in self.offers], bool)
@@ -119,12 +119,13 @@ def judge(
 ) -> ScoredRows:
     """Encode the labels and separate what is judged from what was seen.
 
-    A request later than every offer nobody answered for is not judged: of those only the answered offers are examples
-    yet. Without `seen`, the labels that are later than all that the model learned from are judged, or else a share of
-    `held_out`, the latest; with `keep_earlier` that share is judged where all labels are later, too, so that the others
-    say what is popular.
+    A request later than the last with an unanswered offer is not judged: its window may be open, and so far only its
+    answered offers are examples. Without `seen`, the labels later than all that the model learned from are judged,
+    or the latest share of `held_out` where the model states no such time. With `keep_earlier`, that share is judged
+    even where all labels are later, so that the others show what is popular.
 
-    Raises UsageError where the model learned from all labels, or where not one can be encoded.
+    Raises UsageError when the model learned from rows as late as all labels, when no label can be encoded, and when
+    `seen` has no examples.
     """
     user_spec = model.user_tower.spec
     data, closed = _read(labels, offers, user_spec, model.item_tower.spec)
@@ -148,7 +149,7 @@ def judge_all(offers: Sequence[Offer], labels: ExampleSource) -> JudgedRows:
 def _read(
     labels: ExampleSource, offers: Sequence[Offer], user_spec: FeatureSpec, item_spec: FeatureSpec
 ) -> tuple[TrainingSet, Places]:
-    """Return the labels, encoded, and those of them whose window has closed."""
+    """Return the encoded labels, and which of them have a closed window; raise UsageError when none can be encoded."""
     closing = _Closing(labels)
     data = build_training_set(closing, offers, user_spec, item_spec)
     if not len(data):
@@ -157,7 +158,7 @@ def _read(
 
 
 class _Closing:
-    """Passes examples on, and notes how late the latest request is whose window has closed."""
+    """Passes examples on, and notes the time of the latest request whose window has closed."""
 
     def __init__(self, source: ExampleSource) -> None:
         self.source, self.assumed_ms = source, -1
@@ -170,15 +171,18 @@ class _Closing:
 
     @property
     def until_ms(self) -> float:
-        """The latest request with an offer that nobody answered for.
+        """The time of the latest request with an unanswered offer.
 
-        Where there is none at all, labels know no windows.
+        It is infinite where there is none, since such labels have no windows.
         """
         return self.assumed_ms if self.assumed_ms >= 0 else np.inf
 
 
 def _boundary_ms(data: TrainingSet, model: Model, share: float, *, keep_earlier: bool) -> int:
-    """Return the time from which rows are judged: after all that the model learned from, else the latest share's."""
+    """Return the time from which rows are judged: after all that the model learned from, or that of the latest share.
+
+    Raises UsageError when no label is later than what the model learned from.
+    """
     times = data.request_time_ms
     latest = int(times[int(len(times) * (1 - share))])
     learned_until = model.facts.get("trained_until_ms")
@@ -219,7 +223,7 @@ def _known_source(data: TrainingSet, source: ExampleSource, offer_ids: Sequence[
 def _known(
     data: TrainingSet, was_there: tuple[Places, Places], acceptances: KnownAcceptances, contexts: Contexts
 ) -> KnownBefore:
-    """Return what rows of customers and offers (-1: not judged), and the acceptances among them, make known."""
+    """Return what earlier rows, by their customers and offers (-1: not judged), and their acceptances make known."""
     customers, offers = np.zeros(len(data.customer_ids), bool), np.zeros(len(data.catalog), bool)
     for seen, place in zip((customers, offers), was_there, strict=True):
         seen[place[place >= 0]] = True

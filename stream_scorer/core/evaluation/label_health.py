@@ -1,4 +1,4 @@
-"""How healthy labels are: how many answers join, how late, of which kind; and when to hold retraining."""
+"""Measures how healthy labels are: how many answers join, how late, of which kind; and when to hold retraining."""
 
 import math
 from collections import Counter
@@ -14,17 +14,17 @@ from stream_scorer.core.verifying.judgements import Judged
 Ints = npt.NDArray[np.integer[Any]]
 
 QUANTILES = (0.5, 0.9, 0.99)
-_PER_OCTAVE = 16  # a quantile is right to 2.2 %
+_PER_OCTAVE = 16  # buckets for each doubling of the delay: a quantile is right to 2.2 %
 
 
 @dataclass(frozen=True, slots=True)
 class LabelHealth:
     """Figures about the labels of a stretch of the topics.
 
-    `joined_share`: answers that count in a label, of all that are settled. `delay_ms`: from request to acceptance, by
-    quantile. `orphans`: answers that count nowhere, by the code of their dead letter. `negatives_per_positive`: among
-    labels that are known. `acceptance_rate`: per release, requests with an accepted offer, of those whose window has
-    closed.
+    `joined_share` is the share of settled answers that count in a label. `delay_ms` has quantiles of the time from
+    request to acceptance. `orphans` counts the answers that count nowhere, by the code of their dead letter.
+    `negatives_per_positive` is over the labels that are known. `acceptance_rate` is, per release, the share of the
+    requests with a closed window that have an accepted offer.
     """
 
     joined_share: float | None
@@ -37,7 +37,7 @@ class LabelHealth:
 
 @dataclass(slots=True)
 class HealthTally:
-    """Adds up LabelHealth, a request at a time, in memory bounded by releases and sizes of delay."""
+    """Adds up LabelHealth request by request; its memory is bounded by the releases and the buckets of delay."""
 
     joined: int = 0
     orphans: Counter[str] = field(default_factory=Counter)
@@ -47,7 +47,7 @@ class HealthTally:
     _accepted: Counter[str] = field(default_factory=Counter)
 
     def add(self, judged: Judged) -> None:
-        """Take in what is known of one request."""
+        """Count what is known of a request."""
         ranking, latest = judged.ranking, judged.latest
         self.joined += judged.joined - judged.waiting
         if ranking is None or latest is None:
@@ -89,7 +89,7 @@ class HealthTally:
 
 
 def _bucket(delay_ms: int) -> int:
-    # an answer may claim to be a little before its request: as good as at once
+    # An answer may state a time a little before its request, such as by a slow clock: that counts as no delay.
     return round(math.log2(max(delay_ms, 0) + 1) * _PER_OCTAVE)
 
 
@@ -105,16 +105,17 @@ class Stretch(NamedTuple):
 
 
 def stretches(request: Ints, accepted: Ints, request_time_ms: Ints, *, length_ms: int) -> list[Stretch]:
-    """Count requests and those with an acceptance, by stretches of time; the last one ends with the newest request.
+    """Count requests and those with an acceptance, by stretches of time; the last ends with the newest request.
 
-    The columns (n,) are those of examples: `request` tells requests apart. Leave out requests whose windows may still
-    be open: of those only the answered offers are examples yet.
+    The columns (n,) are those of examples; equal values of `request` mean the same request. Callers must leave out
+    requests whose windows may still be open: so far only their answered offers are examples.
     """
     if not len(request):
         return []
     _, first, index = np.unique(request, return_index=True, return_inverse=True)
     with_acceptance = np.bincount(index, weights=accepted) > 0  # (requests,)
     times = request_time_ms[first]
+    # Stretches are counted back from the newest request, and reversed into the order of time.
     back = (times.max() - times) // length_ms
     counts = np.bincount(back)[::-1]
     hits = np.bincount(back, weights=with_acceptance)[::-1]
@@ -132,8 +133,8 @@ def reason_to_hold(
     """Return why retraining must be held, None when it need not be.
 
     It is held when acceptances have gone quiet against their own recent rate: fewer than `least_share` of what that
-    rate makes one expect, and so few that chance alone (Poisson) would do it less often than `chance_max`. Too few
-    requests to tell hold it as well.
+    rate leads to expect, and so few that chance alone (Poisson) would do it less often than `chance_max`. Too few new
+    requests hold it as well; too few recent requests do not, since they give no rate to compare with.
     """
     before = Stretch(sum(one.requests for one in recent), sum(one.accepted for one in recent))
     if before.requests < requests_min:
@@ -151,5 +152,6 @@ def reason_to_hold(
 
 def _chance_of_at_most(count: int, expected: float) -> float:
     """Return P(X <= count) of a Poisson variable."""
+    # In logarithms, since powers and factorials of large counts overflow.
     log_terms = (one * math.log(expected) - expected - math.lgamma(one + 1) for one in range(count + 1))
     return min(1.0, sum(map(math.exp, log_terms)))

@@ -37,7 +37,7 @@ _Z95 = 1.96
 def whole_catalog(judged: ScoredRows, k: int, rng: np.random.Generator) -> WholeCatalog:
     """Rank the catalog for the judged acceptances, each with the features of its own request.
 
-    Offers that may not be shown, as they are inactive, are neither ranked nor relevant.
+    Offers that may not be shown, such as inactive offers, are neither ranked nor relevant.
     """
     rankable, known = judged.rankable(), judged.known
     questions = ask(judged.data, known.accepted, judged.rows, rankable=rankable, scores_max=_SCORES_MAX)
@@ -127,7 +127,7 @@ def auc_beside(data: TrainingSet, rows: Places, scores: Floats, trivial: Trivial
 
 
 def by_time(judged: ScoredRows, rng: np.random.Generator) -> tuple[PeriodAuc, ...]:
-    """Return the AUC within customers of periods with as many rows each: does it last?"""
+    """Return the AUC within customers of periods with equally many rows, to show whether it lasts."""
     scores, popularity, times = judged.scores(), judged.popularity, judged.data.request_time_ms[judged.rows]
     periods: list[PeriodAuc] = []
     for part in np.array_split(np.arange(len(scores)), _PERIODS):  # rows are in order of time
@@ -141,6 +141,6 @@ def by_time(judged: ScoredRows, rng: np.random.Generator) -> tuple[PeriodAuc, ..
 
 
 def calibration_of(judged: ScoredRows) -> Calibration | None:
-    """Return what scores say about the odds; None where there are too few labels of either kind."""
+    """Return what scores say about the odds; None where half of the customers have labels of a single kind."""
     counts = judged.data.weight[judged.rows].astype(np.float64)
     return calibration(judged.who % 2 == 0, judged.scores(), judged.accepted.astype(np.float64), counts)

@@ -1,6 +1,6 @@
 """Estimates what a policy would have earned from the log of another policy with known propensities.
 
-A ranking's places are filled one after the other, and a propensity is an offer's probability to come next given those
+A ranking's places are filled from the top down, and a propensity is an offer's probability to come next given those
 above. So the weight of a place is the product of the ratios down to it (reward-interaction IPS: McInerney et al., KDD
 2020, arXiv:2007.12986), and the doubly robust estimate corrects the direct method place by place. For rankings of one
 place these are the textbook estimators (Dudík et al., ICML 2011).
@@ -26,9 +26,9 @@ MEAN_WEIGHT_OFF_MAX = 0.1
 class LoggedPlaces:
     """Rankings as arrays (n, places); absent places have `present` False and count nothing.
 
-    `chance` is the target policy's probability of the logged offer given those above, `predicted` a model's expectation
-    of the reward there, `expected` the same in the mean over the target policy's choice at that place, `imagined` over
-    whole rankings of the target policy.
+    `chance` is the target policy's probability of the logged offer given those above. `predicted` is a model's
+    expectation of the reward of the logged offer, `expected` its mean over the target policy's choice at that place,
+    and `imagined` the same mean in a whole ranking drawn from the target policy.
     """
 
     present: npt.NDArray[np.bool_]
@@ -60,7 +60,7 @@ class OffPolicy:
 
 
 def no_estimate(requests: int, reason: str) -> OffPolicy:
-    """Return that there is none, not even of what was logged."""
+    """Return figures that state nothing but the reason, not even the logged reward."""
     return OffPolicy(requests, None, 0.0, 0.0, 0.0, None, None, None, None, reason)
 
 
@@ -68,6 +68,7 @@ def off_policy(
     log: LoggedPlaces, rng: np.random.Generator, *, ess_min: float = ESS_MIN, weight_max: float = np.inf
 ) -> OffPolicy:
     """Estimate the reward per ranking; weights above `weight_max` are cut to it."""
+    # An absent place has the ratio 1, so that it leaves the product alone.
     ratio = np.where(log.present, log.chance / np.where(log.present, log.propensity, 1.0), 1.0)
     product = np.cumprod(ratio, axis=1)
     weight = np.where(log.present, np.minimum(product, weight_max), 0.0)
@@ -83,6 +84,7 @@ def off_policy(
     reason = _reason(ess, ess_min, len(weight), mean, mean_off)
     if reason is not None:
         return OffPolicy(len(weight), logged, ess, largest, mean, None, None, direct, None, reason)
+    # At each place: the model's expectation, plus the weighted error of its prediction for the logged offer.
     corrected = before * log.expected + weight * (reward - np.where(log.present, log.predicted, 0.0))
     return OffPolicy(
         requests=len(weight),
@@ -99,7 +101,7 @@ def off_policy(
 
 
 def _reason(ess: float, ess_min: float, requests: int, mean: float, mean_off: float) -> str | None:
-    """Say why there is no estimate."""
+    """Return why there is no estimate; None where there is no reason."""
     if ess < ess_min:
         return f"the effective sample size is {ess:,.0f} of {requests:,} rankings, at least {ess_min:,.0f} is needed"
     if mean_off > MEAN_WEIGHT_OFF_MAX:
@@ -122,7 +124,7 @@ def _mean_weight(product: Floats, present: npt.NDArray[np.bool_]) -> tuple[float
 def _self_normalised(
     weight: Floats, reward: Floats, present: npt.NDArray[np.bool_], rng: np.random.Generator
 ) -> Interval | None:
-    """Divide by the mean weight, place by place."""
+    """Return the self-normalised estimate, which divides by the mean weight place by place."""
     places = weight.shape[1]
     parts = np.concatenate([weight * reward, weight, present.astype(np.float64)], axis=1)
 
@@ -138,7 +140,7 @@ def _mean(sums: Floats, count: int) -> Floats:
 
 
 def _effective(weight: Floats, present: npt.NDArray[np.bool_]) -> float:
-    """Return the least effective sample size (Σw)² / Σw² over places that matter: those that most rankings have."""
+    """Return the least effective sample size (Σw)² / Σw² over the places that at least half of the rankings have."""
     squares = (weight**2).sum(axis=0)
     sizes = np.where(squares > 0, weight.sum(axis=0) ** 2 / np.where(squares > 0, squares, 1.0), 0.0)
     common = present.mean(axis=0) >= 0.5

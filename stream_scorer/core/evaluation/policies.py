@@ -1,8 +1,8 @@
 """Target policies for off-policy estimates: the probability of each logged offer given those above it.
 
-A model's policy fills places one after the other, as `core/ranking/exploration.py` does when it serves: from the pool
-of the best offers left, with probability `floor` (epsilon) any with equal chance, else by the softmax of the scores at
-`temperature`; at temperature 0 the best.
+A model's policy fills places from the top down, as `core/ranking/exploration.py` does in serving. It draws from the
+pool of the best offers that are left: with probability `floor` (epsilon) any of them with equal chance, else by the
+softmax of the scores at `temperature`, or the best at temperature 0.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class ModelPolicy:
 
 @dataclass(frozen=True, slots=True)
 class NextOffers:
-    """One place of a batch of rankings: the probability (b, pool) of each offer of the pool to come next."""
+    """The next place of a batch of rankings: the probability (b, pool) of each offer of the pool to fill it."""
 
     offers: Places  # (b, pool) of the catalog
     chances: Floats
@@ -35,14 +35,14 @@ class Pool:
     """The offers of a batch of rankings that are not placed yet."""
 
     def __init__(self, scores: Floats, policy: ModelPolicy) -> None:
-        """Take the best offers of scores (b, N)."""
+        """Take the best offers by scores (b, N); an offer at -inf is never chosen."""
         size = min(policy.pool, scores.shape[1])
         self.offers: Places = np.argsort(-scores, axis=1, kind="stable")[:, :size]
         self.scores: Floats = np.take_along_axis(scores, self.offers, axis=1)
         self.policy = policy
 
     def choices(self) -> NextOffers:
-        """Return who may come next."""
+        """Return which offers may come next, and how probably."""
         left = np.isfinite(self.scores)
         alike = left / np.maximum(left.sum(axis=1, keepdims=True), 1)
         return NextOffers(self.offers, (1 - self.policy.floor) * self._softmax(left) + self.policy.floor * alike)
@@ -58,13 +58,14 @@ class Pool:
         return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300))
 
     def remove(self, placed: Places) -> None:
-        """Take the offers (b,) that were placed out; those that are not in the pool change nothing."""
+        """Take the placed offers (b,) out of the pool; an offer that is not in it changes nothing."""
         self.scores = np.where(self.offers == placed[:, None], -np.inf, self.scores)
 
 
 def drawn(choices: NextOffers, uniform: Floats) -> Places:
     """Draw one offer per ranking (b,), by uniform numbers (b,)."""
     sums = np.cumsum(choices.chances, axis=1)
+    # The sums may end a rounding error off 1: the last scales the draw, and the minimum keeps it inside the pool.
     column = np.minimum((sums < uniform[:, None] * sums[:, -1:]).sum(axis=1), sums.shape[1] - 1)
     return np.asarray(choices.offers[np.arange(len(column)), column])
 

@@ -10,7 +10,7 @@ from stream_scorer.core.evaluation.calibration import logistic_fit, sigmoid
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
-_PRIOR_ROWS = 20.0
+_PRIOR_ROWS = 20.0  # rows at the mean rate that are added to each offer's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class RewardModel:
 
 
 def fit_rewards(scores: Floats, offers: Places, places: Places, accepted: Floats, *, catalog: int) -> RewardModel:
-    """Fit to rows (n,); an offer's log-odds are drawn to the mean, the more the fewer its rows."""
+    """Fit to rows (n,); an offer's log-odds are shrunk towards the mean, the more the fewer rows it has."""
     mean = float(np.clip(accepted.mean(), 1e-6, 1 - 1e-6))
     known = offers >= 0
     shown = np.bincount(offers[known], minlength=catalog)
