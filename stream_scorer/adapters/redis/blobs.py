@@ -83,7 +83,7 @@ def checksum(blob: bytes) -> str:
 
 
 def checked(blob: bytes | None, expected: str, what: str) -> bytes:
-    """Return the blob. Raises ReleaseError for a blob that is absent, or whose checksum is not the expected."""
+    """Return the blob. Raises ReleaseError for a blob that is absent, or whose checksum is another than expected."""
     if blob is None:
         raise ReleaseError(f"{what} is gone")
     if checksum(blob) != expected:

@@ -114,7 +114,7 @@ class ChangeLog:
         return {field.removeprefix(b"o:"): value for field, value in scanned}
 
     def _read(self, release_id: ReleaseId, fields: Sequence[str | bytes], bytes_max: int) -> list[bytes | None]:
-        """Return fields of `changed`, None for an absent field. If they are too large, it raises ReleaseError."""
+        """Return fields of `changed`, None where absent. Raises ReleaseError, and reads none, if they are too large."""
         answer, what = self._fields(keys=[self._keys.of(release_id, "changed")], args=[bytes_max, *fields])
         if answer == b"LARGE":
             raise ReleaseError(f"{_log_of(release_id)} cannot be read: {what} bytes, at most {bytes_max} are read")

@@ -58,6 +58,7 @@ def decode_changes(release_id: ReleaseId, sealed: Sealed, seals: Seals) -> list[
             OfferChange(change.offer_id, offer, change.vector, change.source)
             for change, offer in zip(changes, offers, strict=True)
         ]
+        # a change states its offer's id, and so does the offer in it: either could be wrong
         _check_ids(sealed, [change.offer_id for change in changes])
         _check_ids(sealed, [OfferId(change.offer.offer_id) if change.offer else change.offer_id for change in whole])
     return whole

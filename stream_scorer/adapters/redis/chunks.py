@@ -128,6 +128,7 @@ def _joined(
 def _fragments(chunk: Tensors) -> list[bytes]:
     """Return the offers' features. Raises ValueError for what may not be copied onto rankings: see check_features."""
     text, ends = chunk["features"].tobytes(), chunk["features_end"].tolist()
+    # ends that rise to the text's length leave no fragment that overlaps another or lies outside
     if ends != sorted(ends) or [0, *ends][-1] != len(text) or min(ends, default=0) < 0:
         raise ValueError("the ends of the features do not fit their text")
     fragments = [text[start:end] for start, end in pairwise([0, *ends])]

@@ -101,7 +101,7 @@ class RedisClient(Protocol):
 
 
 def connect(url: str, *, timeout_s: float) -> RedisClient:
-    """Return a client that answers or fails within `timeout_s`. It does not retry: the default can take a minute.
+    """Return a client that answers or fails within `timeout_s`, without retries: the default ones can take a minute.
 
     It connects at the first command. Raises UsageError for a URL that does not name a Redis server.
     """

@@ -84,6 +84,7 @@ class RedisReleases:
     @at_the_edge
     def releases(self) -> list[ReleaseInfo]:
         """See ReleaseStore."""
+        # not read_pointer, so that a damaged pointer cannot hide the list of releases
         pointer = pointed_at(self._client, self._keys)
         check_bytes(self._client, self._keys.history, LISTED_BYTES_MAX, "the history of releases")
         check_bytes(self._client, self._keys.stored, LISTED_BYTES_MAX, "the set of releases")

@@ -39,8 +39,8 @@ for i, key in ipairs(KEYS) do sizes[i] = redis.call('STRLEN', key) end
 return sizes
 """
 
-# KEYS: a hash. ARGV: the most bytes to read, then fields. Returns the fields' values, or their size if it is too large:
-# both in a script, so that no value can grow between the check and the read.
+# KEYS: a hash. ARGV: the most bytes to read, then fields. Returns the fields' values, or their size if it is too large.
+# The check and the read share a script, so that no value can grow in between.
 FIELDS = """
 local bytes = 0
 for i = 2, #ARGV do bytes = bytes + redis.call('HSTRLEN', KEYS[1], ARGV[i]) end

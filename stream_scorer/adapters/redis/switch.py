@@ -44,6 +44,7 @@ class ReleaseSwitch:
         history = [checked_id(name, "the history of releases") for name in entries]
         if len(history) < 2:
             raise ReleaseError("there is no earlier release to roll back to")
+        # only from the release that is current now: two rollbacks at once must not go back two releases
         self._switch(history[1], keep=keep, expected=history[0])
         return history[1]
 
@@ -52,11 +53,13 @@ class ReleaseSwitch:
 
         When it raises, the pointer has not moved, or the error says that this is not known.
         """
+        # the script reads both whole, and Redis serves nobody else meanwhile
         for key, what in ((self._keys.history, "the history of releases"), (self._keys.stored, "the set of releases")):
             check_bytes(self._client, key, LISTED_BYTES_MAX, what)
         needed = self._verified(release_id)
         keys = [*self._keys.shared, *needed, *self._keys.optional(release_id)]
         try:
+            # a rollback takes the release that it leaves out of history: the next rollback must not return to it
             answer, what = self._flip(keys=keys, args=[release_id, len(needed), keep, expected, int(bool(expected))])
         except TRANSIENT as error:
             return self._settle(release_id, error)
@@ -70,7 +73,7 @@ class ReleaseSwitch:
         return None
 
     def _settle(self, release_id: ReleaseId, error: Exception) -> None:
-        """Return if the pointer shows that a flip which got no answer has happened all the same.
+        """Return normally if the pointer shows that a flip without an answer has happened all the same.
 
         Raises TransientError where it has not happened, or where the pointer cannot be read either.
         """

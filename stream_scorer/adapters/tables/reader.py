@@ -75,6 +75,7 @@ class TableFile:
         """Yield the lines of a text file that are not blank, with their numbers, stripped but not parsed."""
         with opened(self.path) as (text, raw):
             size = max(self.path.stat().st_size, 1)
+            # a closed file has no position to ask for
             self._share = lambda: 1.0 if raw.closed else raw.tell() / size
             for number, line in lines_of(self.path, text):
                 if stripped := line.strip():
