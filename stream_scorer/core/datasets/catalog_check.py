@@ -1,4 +1,4 @@
-"""Counts labels of offers that the catalog lacks: when these are many, the two files write ids differently."""
+"""Counts labels of offers that the catalog lacks: when these are many, ids are likely written in two ways."""
 
 from collections.abc import Sequence
 

@@ -18,7 +18,7 @@ Labels = npt.NDArray[np.int8]
 
 ROWS_MAX = 32_768
 CHUNK_ROWS_MAX = 8_192
-LABELS_MIN = 50  # with fewer accepted rows, or fewer others, labels say nothing of a feature
+LABELS_MIN = 50  # with fewer accepted rows, or fewer others, no feature is judged
 _BINS = 64
 _TEXTS_MAX = 256
 _LEVELS_MIN, _LEVELS_MAX = 3, 64

@@ -4,7 +4,7 @@ import numpy as np
 
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
 
-_BY_KNOWN_MIN = 0.95  # share of the held-out acceptances
+_BY_KNOWN_MIN = 0.95  # share of the held-out acceptances by customers known from before
 # The multiplier of Knuth's multiplicative hash (2**32 over the golden ratio), and a multiplier of SplitMix64.
 _SCATTER, _SCATTER_MAX, _MIX = np.uint64(2_654_435_769), np.uint64(2**32), np.uint64(0xBF58476D1CE4E5B9)
 

@@ -75,7 +75,7 @@ class Surveyor:
         """Return each side's spec by its options, and the survey; `rows_filled` labels got the catalog's features.
 
         Raises UsageError when most labels are of offers outside the catalog, when a side has no input that varies, when
-        a feature mixes kinds, and when a feature cannot be read as asked.
+        a feature mixes kinds or lengths of vectors, and when a feature cannot be read as asked.
         """
         self._check.check()
         sides = (self.customers, self.offers)

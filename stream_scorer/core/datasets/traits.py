@@ -11,8 +11,8 @@ from stream_scorer.core.datasets.training_set import TrainingSet
 class LogTraits:
     """Size and shape of a log.
 
-    `repeats` is the share of acceptances that repeat an acceptance of the same offer by the same customer. `density` is
-    the share of all pairs of a customer and an offer of the catalog that were ever accepted.
+    `repeats` is the share of acceptances that repeat an earlier acceptance of the same offer by the same customer.
+    `density` is the share of all pairs of a customer and an offer of the catalog that were ever accepted.
     """
 
     rows: int

@@ -25,7 +25,7 @@ def auc_by_customer(
 ) -> Floats:
     """Return the AUC of each customer that has both labels; ties count a half.
 
-    It is the probability that an accepted row of a customer scores above another that is not (Mann-Whitney).
+    It is the probability that an accepted row of a customer scores above a row of theirs that is not (Mann-Whitney).
     """
     order = np.lexsort((scores, who))
     customer, score, label = who[order], scores[order], accepted[order].astype(np.float64)

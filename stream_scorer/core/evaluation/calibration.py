@@ -45,7 +45,7 @@ def logistic_fit(features: Floats, accepted: Floats, counts: Floats | float = 1.
         gradient = features.T @ (counts * (odds - accepted)) + _RIDGE * weights
         curvature = (features * (counts * odds * (1 - odds))[:, None]).T @ features + _RIDGE * np.eye(len(weights))
         step = np.linalg.solve(curvature, gradient)
-        # Where a feature separates the labels, a full step may overshoot: each weight moves by at most 2.
+        # Where a feature nearly separates the labels, a full step may overshoot: each weight moves by at most 2.
         weights -= np.clip(step, -2.0, 2.0)
         if np.abs(step).max() < 1e-9:
             break

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-# A logged score is the float64 product of float32 vectors, and is kept here as float32: so far it may be off.
+# A logged score is the float64 product of float32 vectors, but it is kept here as float32, and may be off by so much.
 _SAME_SCORE = 1e-5
 
 

@@ -141,6 +141,6 @@ def by_time(judged: ScoredRows, rng: np.random.Generator) -> tuple[PeriodAuc, ..
 
 
 def calibration_of(judged: ScoredRows) -> Calibration | None:
-    """Return what scores say about the odds; None where half of the customers have labels of a single kind."""
+    """Return what scores say about the odds; None where either half of the customers has a single kind of label."""
     counts = judged.data.weight[judged.rows].astype(np.float64)
     return calibration(judged.who % 2 == 0, judged.scores(), judged.accepted.astype(np.float64), counts)

@@ -10,7 +10,7 @@ from stream_scorer.core.features.spec import FeatureSpec, RowError, Side
 UNKNOWN_NAMES_MAX = 32
 BLIND_SHARE = 0.01  # a feature stated by a smaller share is not in the file: a few rows may be hand-made
 CAUTION_SHARE = 0.05
-WARNED_ROWS_MIN = 10  # with fewer rows, a missing feature may be peculiar to them and no rule
+WARNED_ROWS_MIN = 10  # in fewer rows, a missing feature may be peculiar to those rows
 _NAMED_MAX = 5
 
 

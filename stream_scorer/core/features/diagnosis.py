@@ -34,7 +34,7 @@ _CODE_NAME = re.compile(
     r"(?:[_.\- ]?(?:id|code|nr|no|num|number))?$",
     re.IGNORECASE,
 )
-_DISORDER_SURE, _DISORDER_SAID = 4.5, 3.2  # standard errors from which numbers are codes, or may be
+_DISORDER_SURE, _DISORDER_SAID = 4.5, 3.2  # standard errors of disorder from which numbers are codes, or may be
 _TEXT_CODES_MAX = 20  # so few whole numbers, written as text, lose nothing as categories
 _LEVELS_MIN = 3
 _MOSTLY = 0.9  # share of the texts that parse, from which the owner hears of the others

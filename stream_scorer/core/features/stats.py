@@ -95,7 +95,7 @@ class _FeatureColumn:
         self.logs: _Moments | None = None
         self.sample = NumberSample()
         self.distinct: Counter[float] | None = Counter()
-        self.odd: Counter[float] = Counter()  # possible sentinels: in no moments until `settle` knows better
+        self.odd: Counter[float] = Counter()  # possible sentinels: `settle` adds those that are none to the moments
 
     def add(self, values: Sequence[object], weights: Sequence[int]) -> None:
         if (one := _kind_of_all(values)) is not None:
@@ -160,7 +160,7 @@ class _FeatureColumn:
         )
 
     def parsed(self, reading: Reading) -> "_FeatureColumn":
-        """Return the column of the numbers that the texts mean, each as often as its text; scaled down past a bound."""
+        """Return the column of the numbers that the texts mean, each as often as its text, up to a bound."""
         made, share = _FeatureColumn(), min(1.0, _PARSED_ROWS_MAX / max(sum(self.values.values()), 1))
         numbers = np.array([PARSERS[reading](str(text)) for text in self.values], np.float64)
         counts = np.ceil(share * np.array(list(self.values.values()), np.float64)).astype(np.int64)
@@ -323,7 +323,7 @@ def _number(name: str, column: _FeatureColumn, *, missing: bool) -> Number | Non
     if raw is None or logs is None or (raw.low == raw.high and not missing):
         return None
     knots = column.sample.knots(_PIECES)
-    # Outliers distort moments, so they serve only where the quartiles coincide.
+    # Moments, which outliers distort, serve only where the quartiles coincide.
     if (found := column.sample.scaling()) is not None:
         return Number(name, found.middle, found.scale, indicator=missing, log=found.log, clip=_CLIP, knots=knots)
     log = bool(raw.low >= 0 and raw.skew > _SKEW_FOR_LOG)

@@ -43,7 +43,10 @@ class Beside:
     trivial: tuple[Trivial, ...]
 
     def sentences(self, of: str = "") -> Iterator[str]:
-        """Yield a sentence for each trivial ranking, best first, that the model is not above by more than noise."""
+        """Yield a sentence for each trivial ranking, best first, that the model is not above by more than noise.
+
+        Nothing is yielded for too few customers.
+        """
         if self.customers < _PAIRED_MIN:
             return
         for one in sorted(self.trivial, key=lambda one: -one.value):

@@ -105,7 +105,10 @@ def ask(
 
 
 def rank(questions: Questions, scores_of: Callable[[slice], Scores], k: int) -> Places:
-    """Return the best k offers for each question (Q, k); scores (B, N) of a block are overwritten."""
+    """Return the best k offers for each question (Q, k).
+
+    `scores_of` gives the scores (B, N) of a block of questions, in an array of its own, since that is overwritten.
+    """
     tops = [
         top_k(_masked(questions, block, scores_of(block)), k) for block in _blocks(questions, len(questions.rankable))
     ]

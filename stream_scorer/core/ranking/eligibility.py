@@ -34,7 +34,7 @@ class Candidates:
     rows: Numbers
 
     def of(self, numbers: Numbers | Sequence[int]) -> "Candidates":
-        """Return the pairs of these requests, in the order of `numbers`; our own pairs must ascend by request."""
+        """Return the pairs of these requests, in the order of `numbers`; these pairs must ascend by request."""
         starts = np.searchsorted(self.requests, numbers)
         counts = np.searchsorted(self.requests, numbers, side="right") - starts
         # The ranges of all requests end to end, without a Python loop over them.

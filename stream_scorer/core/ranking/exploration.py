@@ -100,7 +100,8 @@ def _drawn(
 
 def _softmax_at(logits: Scores, column: Numbers) -> Scores:
     """Return the softmax of each row (b, width) at one of its columns; 0 where a row has nothing left."""
-    # Less the largest logit, exp cannot overflow; the lowest finite number in its place keeps an empty row from NaN.
+    # Subtracting the largest logit keeps exp from overflowing. Where a row has nothing left it is -inf, and the lowest
+    # finite number takes its place, since -inf less -inf is NaN.
     largest = np.maximum(logits.max(axis=1, keepdims=True), np.finfo(np.float64).min)
     weights = np.exp(logits - largest)
     chances: Scores = weights[np.arange(len(column)), column] / np.maximum(
