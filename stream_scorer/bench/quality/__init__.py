@@ -1,1 +1,1 @@
-"""How good a default training is on worlds whose odds are known, beside references."""
+"""Measures how good a training by default options is, beside references, in simulated worlds whose odds are known."""

@@ -1,4 +1,4 @@
-"""Trains by default options on each world, and judges it beside the world's own odds and the references."""
+"""Trains by default options on each world, and judges the model beside the world's own odds and the references."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,10 @@ _BLOCK = 512
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A figure of a world; `new` is that of new offers, if any, and `missing` says why there is no figure."""
+    """A figure in one world, and the name of what it judges in `by`.
+
+    `new` is the same figure for new offers alone, where the world has some; `missing` says why there is no figure.
+    """
 
     world: str
     by: str
@@ -38,7 +41,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class WorldExamples:
-    """Examples of a world, as a training reads them."""
+    """The examples of a world, as a training reads them."""
 
     part: ExampleChunk
 
@@ -48,7 +51,7 @@ class WorldExamples:
 
 
 def measure_quality(worlds: Sequence[QualityWorld], say: Say) -> list[Measured]:
-    """Measure ours and all references on each world."""
+    """Measure our training and all references on each world."""
     measured: list[Measured] = []
     for world in worlds:
         say(
@@ -79,7 +82,7 @@ def _figure(world: QualityWorld) -> str:
 
 
 def _ours(world: QualityWorld) -> Scores:
-    """Train by default options, and score what is judged."""
+    """Train by default options, and return the scores of what is judged: (T, N) where rankings are, else (T,)."""
     model = train_model(WorldExamples(world.chunk()), world.catalog(), TrainOptions()).model
     asked = world.views(world.judged)
     users = model.user_tower.embed(asked.features, asked.ids).vectors
@@ -91,11 +94,15 @@ def _ours(world: QualityWorld) -> Scores:
 
 
 def judged(world: QualityWorld, scores: Scores) -> tuple[float, float | None]:
-    """Return the figure of scores, (T, N) where rankings are judged, else (T,), and that of new offers alone."""
+    """Return the figure of the scores, and that of new offers alone, None where the world has none.
+
+    Scores are (T, N) where rankings of the catalog are judged, else (T,).
+    """
     rows, catalog = world.judged, len(world.offers)
     if not world.ranks:
         return float(auc_within(rows.customer, scores, rows.accepted).auc or 0.0), None
-    # where customers accept again each row is a question, else a customer's rows are one: their scores are equal
+    # Where customers accept the same offers again, each row is a question of its own. Elsewhere a customer's rows have
+    # equal scores, and together they are one question.
     question = (
         np.arange(len(rows.customer)) if world.repeats else np.unique(rows.customer, return_inverse=True)[1].reshape(-1)
     )

@@ -1,6 +1,6 @@
-"""What others reach on a world: counting, and well-kept libraries where the extra `quality` is installed.
+"""References to judge our training by: simple counts, and well-kept libraries where the extra `quality` is installed.
 
-A reference returns scores as ours are judged by, or None where it does not suit the world.
+A reference returns scores of the same shape as ours, (T, N) or (T,), or None where it does not suit the world.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,8 @@ from stream_scorer.simulation.quality_worlds import QualityWorld, SimulatedRows
 Scores = npt.NDArray[np.floating]
 Reference = Callable[[QualityWorld], "Scores | None"]
 
-# chosen by the judged rows of these worlds, which flatters the references: few numbers suit few acceptances
+# These options were chosen on the judged rows of the same worlds, which flatters the references. With few acceptances,
+# few factors do best.
 _ALS: dict[str, dict[str, float]] = {
     "iALS of 8 numbers": {"factors": 8, "alpha": 1.0, "regularization": 1.0},
     "iALS of 32 numbers": {"factors": 32, "alpha": 10.0, "regularization": 50.0},
@@ -38,20 +39,21 @@ def _library(name: str, package: str) -> Any:
 
 
 def popularity(world: QualityWorld) -> Scores:
-    """Count the acceptances of each offer."""
+    """Score offers by how often they were accepted."""
     counts = np.bincount(world.log.offer, world.log.accepted, minlength=len(world.offers)).astype(np.float32)
     return np.tile(counts, (len(world.judged.customer), 1)) if world.ranks else np.asarray(counts[world.judged.offer])
 
 
 def at_random(world: QualityWorld) -> Scores:
-    """Draw scores."""
+    """Draw the scores at random."""
     return np.random.default_rng(0).random(world.truth.shape, np.float32)
 
 
 def own_frequency(world: QualityWorld) -> Scores | None:
-    """Count how often the customer took each offer; ties follow popularity. None where customers take nothing twice."""
+    """Score offers by how often the customer accepted them; None where customers accept nothing twice."""
     if not world.repeats:
         return None
+    # The popularity term stays below 1, so it only decides between equal counts.
     return _own_counts(world)[world.judged.customer] + popularity(world) / (len(world.log.offer) + 1)
 
 
@@ -62,7 +64,7 @@ def _own_counts(world: QualityWorld) -> Scores:
 
 
 def als(world: QualityWorld, options: Mapping[str, float]) -> Scores | None:
-    """Factorise who took what by implicit's alternating least squares (Hu, Koren and Volinsky 2008)."""
+    """Factorise who accepted what by implicit's alternating least squares (Hu, Koren and Volinsky 2008)."""
     if not world.ranks:
         return None
     factors = _library("implicit.als", "implicit").AlternatingLeastSquares(
@@ -74,7 +76,7 @@ def als(world: QualityWorld, options: Mapping[str, float]) -> Scores | None:
 
 
 def logistic_regression(world: QualityWorld) -> Scores | None:
-    """Fit scikit-learn's logistic regression on features of both sides, numbers scaled and categories one by one."""
+    """Fit scikit-learn's logistic regression on the features of both sides: numbers scaled, categories one-hot."""
     if world.ranks:
         return None
     linear, preparing = _library("sklearn.linear_model", "scikit-learn"), _library("sklearn.pipeline", "scikit-learn")
@@ -94,7 +96,7 @@ def _dicts(world: QualityWorld, rows: SimulatedRows) -> list[dict[str, Any]]:
 
 
 def light_gbm(world: QualityWorld) -> Scores | None:
-    """Fit LightGBM: on features of both sides, or on counts of a hundred candidates where acceptances repeat."""
+    """Fit LightGBM on the features of both sides or, where acceptances repeat, on counts of a hundred candidates."""
     if world.ranks:
         return _over_candidates(world) if world.repeats else None
     lightgbm = _library("lightgbm", "lightgbm")
@@ -108,7 +110,7 @@ def light_gbm(world: QualityWorld) -> Scores | None:
 
 
 def _over_candidates(world: QualityWorld) -> Scores:
-    """Learn on the last fifth of the log from counts of what came before it, and re-rank by counts of the whole log."""
+    """Learn from the log's last fifth, with counts of what came before it; re-rank with counts of the whole log."""
     lightgbm = _library("lightgbm", "lightgbm")
     log, cut = world.log, round(0.8 * len(world.log.customer))
     earlier = SimulatedRows(log.customer[:cut], log.context[:cut], log.offer[:cut], log.accepted[:cut])
@@ -129,7 +131,7 @@ def _over_candidates(world: QualityWorld) -> Scores:
 def _candidates(
     world: QualityWorld, known: SimulatedRows, asked: SimulatedRows
 ) -> tuple[npt.NDArray[np.int64], Scores]:
-    """Return the offers that counting ranks first (T, k), and what was counted of them (T, k, columns)."""
+    """Return the offers that counts rank first (T, k), and these offers' counts (T, k, columns)."""
     shape = len(world.customers), len(world.offers)
     own, popular = np.zeros(shape, np.float32), np.bincount(known.offer, minlength=shape[1]).astype(np.float32)
     np.add.at(own, (known.customer, known.offer), 1)

@@ -1,4 +1,4 @@
-"""Quality's figures as data and as a page."""
+"""The figures of quality, as data and as a page for people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,12 +10,12 @@ Facts = Mapping[str, str | int | float]
 
 
 def quality_data(facts: Facts, measured: Sequence[Measured]) -> dict[str, Any]:
-    """Return everything."""
+    """Return all figures as JSON values."""
     return {"facts": dict(facts), "quality": [asdict(one) for one in measured], "missing": missing_references(measured)}
 
 
 def quality_page(facts: Facts, measured: Sequence[Measured]) -> str:
-    """Return a table for each world, the world's own odds first: nobody can surely do better."""
+    """Return a table for each world, with the world's own odds first: they are the best that can be expected."""
     lines = [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())]
     for world in dict.fromkeys(one.world for one in measured):
         rows = [one for one in measured if one.world == world]
@@ -26,7 +26,7 @@ def quality_page(facts: Facts, measured: Sequence[Measured]) -> str:
 
 
 def missing_references(measured: Sequence[Measured]) -> dict[str, str]:
-    """Return which references have no figures, and why."""
+    """Return the references without figures, and why each has none."""
     return {one.by: one.missing for one in measured if one.missing}
 
 

@@ -1,1 +1,1 @@
-"""The ranker beside a bare loop."""
+"""Measures the ranker beside a bare loop."""

@@ -9,7 +9,7 @@ from stream_scorer.bench.rank.bare_loop import BareLoop
 
 
 def main() -> None:
-    """Run the loop that the argument describes."""
+    """Run the loop that the process's argument describes as JSON."""
     described = json.loads(sys.argv[1])
     stopping = stop_signals(parent=described["parent"])
     values = Path(described["values"]).read_bytes().splitlines()

@@ -1,4 +1,4 @@
-"""The least that a consume-produce loop costs on the client itself, and so any job on these topics."""
+"""The least that a consume-produce loop costs with this Kafka client: no job on these topics can cost less."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,12 +12,12 @@ _POLL_S = 0.2
 
 
 class BareLoop:
-    """Answers each record with the next of `values`, under the record's own key, batch by batch."""
+    """Answers each record with the next of `values`, under the same key, batch by batch."""
 
     def __init__(
         self, consumer: ClientConfig, producer: ClientConfig, *, source: str, target: str, values: Sequence[bytes]
     ) -> None:
-        """Join the group; transactions are used where the producer has a transactional.id."""
+        """Join the group; the loop uses transactions where the producer's settings have a transactional.id."""
         self._producer: Producer = new_producer(producer)
         self._transactional = "transactional.id" in producer
         if self._transactional:
@@ -27,7 +27,7 @@ class BareLoop:
         self._target, self._values, self._place = target, values, 0
 
     def run(self, *, batch_max: int, stopping: Callable[[], bool], until_idle_s: float | None) -> None:
-        """Loop until `stopping`, or until nothing has come for `until_idle_s` after the first record."""
+        """Loop until `stopping` or, after the first record, until nothing has come for `until_idle_s`."""
         quiet_since_s: float | None = None
         while not stopping():
             first = self._consumer.poll(_POLL_S)

@@ -1,4 +1,4 @@
-"""How long it takes from a record of one topic to the record of its key in another, under an even load."""
+"""Measures, under an even load, the time from a record in one topic to the record with the same key in another."""
 
 import time
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ _WAIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Seconds from handing a record to the client until its answer is read, read_committed; NaN without an answer."""
+    """Seconds from handing a record to the client until its answer is read (read_committed); NaN without an answer."""
 
     seconds: npt.NDArray[np.float64]
 
 
 class LatencyProbe:
-    """Sends values, the n-th under the key `n`, and reads the answers, which have the same keys."""
+    """Sends values, the n-th with the key `n`, and reads the answers, which have the same keys."""
 
     def __init__(self, config: ClientConfig, *, source: str, target: str) -> None:
-        """Go to the end of `target`: earlier records are no answers."""
+        """Start reading at the end of `target`: earlier records are no answers."""
         self._producer = new_producer({**config, "linger.ms": 0})
         self._consumer: Consumer = new_consumer({**config, "group.id": f"latency-{target}", "fetch.wait.max.ms": 100})
         partitions = self._consumer.list_topics(target, timeout=_WAIT_S).topics[target].partitions
@@ -35,7 +35,10 @@ class LatencyProbe:
         self._source = source
 
     def until_answered(self, value: bytes) -> None:
-        """Send a value again and again until an answer comes, so that the worker is known to be up."""
+        """Send a value again and again until an answer shows that the worker is up.
+
+        Raises TransientError when there is none within 30 s.
+        """
         deadline_s = time.monotonic() + _WAIT_S
         while time.monotonic() < deadline_s:
             self._producer.produce(self._source, value, b"warm-up")
@@ -45,7 +48,7 @@ class LatencyProbe:
         raise TransientError(f"no answer within {_WAIT_S:g} s")
 
     def measure(self, values: Sequence[bytes], *, rate: float) -> Latencies:
-        """Send all values at an even rate and time the answers."""
+        """Send all values at an even rate, per second, and time the answers; give up after 30 s without any."""
         sent = np.full(len(values), np.nan)
         read = np.full(len(values), np.nan)
         sender = Thread(target=self._send, args=(values, rate, sent), daemon=True)
@@ -66,6 +69,7 @@ class LatencyProbe:
     def _send(self, values: Sequence[bytes], rate: float, sent: npt.NDArray[np.float64]) -> None:
         started_s = time.perf_counter()
         for number, value in enumerate(values):
+            # Times are planned from the start: a late record delays no other, so the rate stays as asked.
             if (early_s := started_s + number / rate - time.perf_counter()) > 0:
                 time.sleep(early_s)
             sent[number] = time.perf_counter()
@@ -74,5 +78,5 @@ class LatencyProbe:
         self._producer.flush(_WAIT_S)
 
     def close(self) -> None:
-        """Close the consumer."""
+        """Close the probe's consumer."""
         self._consumer.close()

@@ -1,4 +1,4 @@
-"""Measures throughput and processor time on a full topic, and latency under an even load."""
+"""Measures throughput and processor time on a full topic, and the latency under an even load."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Medians over the rounds; processor time is of all threads, less what starting and waiting cost."""
+    """Medians over the rounds, but the largest memory; processor time is of all threads, less starting and waiting."""
 
     worker: Worker
     delivery: Delivery
@@ -38,7 +38,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Time from just before a request is handed to the client until its ranking is read, read_committed."""
+    """The time from just before a request is handed to the client until its ranking is read (read_committed)."""
 
     worker: Worker
     delivery: Delivery
@@ -51,7 +51,7 @@ class Latency:
 def measure_throughput(
     stand: Stand, deliveries: list[Delivery], *, events: int, rounds: int, say: Say
 ) -> list[Throughput]:
-    """Run the bare loop and the ranker alternately, round by round, each over the same full topic."""
+    """Run the bare loop and the ranker alternately, round by round, over the same full topic."""
     full = stand.new_run("bare", "at_least_once").settings.topics.requests
     stand.fill(full, job.requests(events))
     kinds = [(worker, delivery) for delivery in deliveries for worker in WORKERS]
@@ -65,7 +65,7 @@ def measure_throughput(
 
 
 def _idle(stand: Stand, worker: Worker, delivery: Delivery) -> Usage:
-    """Run a worker over next to nothing: what starting and waiting cost. It warms the broker up, too."""
+    """Run a worker over next to nothing, which measures what starting and waiting cost, and warms the broker up."""
     run = stand.new_run(worker, delivery)
     stand.fill(run.settings.topics.requests, [job.warm_up()] * 16)
     return measured(stand.start(run, until_idle_s=_IDLE_S), _RUN_S_MAX)
@@ -76,7 +76,8 @@ def _drain(stand: Stand, run: Run, events: int) -> tuple[float, Usage]:
     times_ms = _append_times(run)
     if len(times_ms) != events:
         raise StreamScorerError(f"{run.worker} ({run.delivery}) wrote {len(times_ms)} records, not {events}")
-    # the broker's own time on each record: from the first batch written to the last
+    # The broker stamps each record when it is appended. Records of the first stamp are left out of the rate, because
+    # the work on them was done before it.
     later = int(np.count_nonzero(times_ms > times_ms.min()))
     return later / (max(float(np.ptp(times_ms)), 1.0) / 1000), usage
 
@@ -106,7 +107,7 @@ def _summed_up(kind: tuple[Worker, Delivery], rows: list[tuple[float, Usage]], i
 def measure_latency(
     stand: Stand, deliveries: list[Delivery], *, rate: float, seconds: float, say: Say
 ) -> list[Latency]:
-    """Load each worker evenly; the first fifth of the answers counts as warm-up."""
+    """Load each worker evenly; the first fifth of the answers is warm-up, and not counted."""
     latencies = []
     for delivery in deliveries:
         for worker in WORKERS:

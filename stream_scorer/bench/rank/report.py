@@ -1,4 +1,4 @@
-"""The figures as data and as a page."""
+"""The ranker's figures, as data and as a page for people."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ Facts = Mapping[str, str | int]
 
 
 def facts_of(stand: Stand, *, offers: int, batch: int, partitions: int, rounds: int) -> Facts:
-    """Return what the figures depend on."""
+    """Return the sizes and the machine on which the figures depend."""
     return {
         "offers": offers,
         "batch_records_max": batch,
@@ -29,7 +29,7 @@ def facts_of(stand: Stand, *, offers: int, batch: int, partitions: int, rounds: 
 
 
 def as_data(facts: Facts, throughput: Sequence[Throughput], latency: Sequence[Latency]) -> dict[str, Any]:
-    """Return everything, with each ranker's ratio to the bare loop beside it."""
+    """Return all figures as JSON values, with the ratio of each worker's processor time to the bare loop's."""
     bare = {row.delivery: row for row in throughput if row.worker == "bare"}
     rows = [
         {**asdict(row), "ratio_to_bare": row.processor_us_per_event / bare[row.delivery].processor_us_per_event}
@@ -39,7 +39,7 @@ def as_data(facts: Facts, throughput: Sequence[Throughput], latency: Sequence[La
 
 
 def as_page(facts: Facts, throughput: Sequence[Throughput], latency: Sequence[Latency]) -> str:
-    """Return the figures for people."""
+    """Return the figures as a page for people."""
     data = as_data(facts, throughput, latency)
     lines = [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items()), ""]
     lines.append(f"{'':<24}{'events/s':>12}{'µs/event':>12}{'to bare':>10}{'MiB':>8}")

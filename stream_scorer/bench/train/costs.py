@@ -1,4 +1,4 @@
-"""What the command `train` costs on rows of the simulated shop, beside the plainest loop over the same rows."""
+"""Measures what the command `train` costs on rows of the simulated shop, beside a plain loop over the same rows."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainingCost:
-    """One run of a process, all of it: start, reading and every epoch. `rows_per_s` are of the file, once."""
+    """One whole run of a training process: its start, the reading of the rows, and every epoch."""
 
     trainer: Literal["train", "plain"]
     rows: int
@@ -36,17 +36,20 @@ class TrainingCost:
 
     @property
     def rows_per_s(self) -> float:
-        """Rows of the file by the seconds of the whole run."""
+        """Rows of the files, each counted once, per second of the whole run."""
         return self.rows / self.seconds
 
     @property
     def passes_us_per_row(self) -> float:
-        """Processor time by rows and epochs."""
+        """Processor time per row and epoch."""
         return self.processor_s / (self.rows * self.epochs) * 1e6
 
 
 def measure_training(*, rows: int, say: Say) -> list[TrainingCost]:
-    """Train on a tenth of the rows and on all, and plainly on all: the growth of memory is what a row costs."""
+    """Train on a tenth of the rows, on all, and with the plain loop on all.
+
+    The growth of memory from the first to the second gives the memory that a row costs.
+    """
     costs: list[TrainingCost] = []
     with tempfile.TemporaryDirectory(prefix="stream-scorer-bench-") as made:
         for name, count, options in (("fewer", max(rows // _FEWER, PLACES), ("--epochs", "1")), ("all", rows, ())):
@@ -94,6 +97,6 @@ def _run(module: str, words: Sequence[str], log: Path) -> tuple[float, Usage]:
 
 
 def bytes_per_row(costs: Sequence[TrainingCost]) -> float:
-    """Return what `train` holds for each row more."""
+    """Return how many bytes of memory `train` needs for each additional row."""
     fewer, everything = (cost for cost in costs if cost.trainer == "train")
     return (everything.memory_mib - fewer.memory_mib) * _MIB / max(everything.rows - fewer.rows, 1)

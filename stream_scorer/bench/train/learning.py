@@ -1,4 +1,4 @@
-"""How near training comes to the simulator's true odds as rows come in: towers trained jointly, and apart."""
+"""Measures how near training comes to the simulator's true odds with more and more rows, jointly and tower by tower."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """AUCs within customer on fresh rankings, after training on so many rows."""
+    """AUCs within customers on fresh rankings, after training on `rows` rows."""
 
     rows: int
     popularity: float
@@ -37,12 +37,12 @@ class Point:
     truth: float
 
     def share(self, auc: float) -> float:
-        """Return how far an AUC has come from popularity to the truth."""
+        """Return how far an AUC has come from popularity (0) to the truth (1)."""
         return (auc - self.popularity) / (self.truth - self.popularity)
 
 
 def learn(sizes: Sequence[int] = SIZES, *, requests: int = _JUDGED_REQUESTS, say: Say) -> list[Point]:
-    """Train on more and more rows of one shop, and judge each model by the same `requests` fresh rankings."""
+    """Train on more and more rows of one shop, and judge each model on the same `requests` fresh rankings."""
     world = World.of(1, customers=_CUSTOMERS, offers=_OFFERS, popularity_rate=0.5)
     judged = draw(world, np.random.default_rng(1), requests, places=_PLACES)
     truth = world.odds(np.arange(_CUSTOMERS), np.arange(_OFFERS))
@@ -59,7 +59,7 @@ def learn(sizes: Sequence[int] = SIZES, *, requests: int = _JUDGED_REQUESTS, say
 
 
 def curves_of(points: Sequence[Point]) -> dict[str, list[float]]:
-    """Return the lines of the picture by their names."""
+    """Return the curves of the plot by their names."""
     return {
         "true odds": [point.truth for point in points],
         "joint training": [point.joint for point in points],
@@ -69,7 +69,7 @@ def curves_of(points: Sequence[Point]) -> dict[str, list[float]]:
 
 
 def _scores(world: World, examples: ExampleFiles, objective: Literal["auto", "separate"]) -> Floats:
-    """Train, and return the score of every offer for every customer (C, N)."""
+    """Train, and return the scores of every offer for every customer (C, N)."""
     model: Model = train_model(examples, world.offers(), TrainOptions(objective=objective)).model
     users = model.user_tower.embed(world.customer_features, [customer_id(row) for row in range(_CUSTOMERS)]).vectors
     items = model.item_tower.embed(world.offer_features, [offer_id(row) for row in range(_OFFERS)]).vectors

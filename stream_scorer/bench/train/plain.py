@@ -8,7 +8,7 @@ from stream_scorer.bench.train.simulated_labels import read_columns
 
 
 def main() -> None:
-    """Read all rows and train."""
+    """Read all rows and train on them by the process's arguments."""
     folder, epochs, batch_rows = sys.argv[1:]
     train_plainly(*read_columns(Path(folder)), epochs=int(epochs), batch_rows=int(batch_rows))
 

@@ -1,6 +1,6 @@
-"""The plainest training of two towers, to measure beside, not to serve.
+"""The plainest training of two towers, which serves only as a comparison.
 
-A vector an id, their product, a logistic loss.
+Each id has a vector, a pair's score is their dot product, and the loss is logistic.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def train_plainly(
     epochs: int,
     batch_rows: int,
 ) -> float:
-    """Pass over the rows (n,) and return the mean loss of the last pass."""
+    """Train on the rows (n,), and return the mean loss of the last epoch."""
     torch.set_num_threads(1)
     user, item = nn.Embedding(int(customer.max()) + 1, _DIM), nn.Embedding(int(offer.max()) + 1, _DIM)
     optimiser = torch.optim.Adam([*user.parameters(), *item.parameters()], lr=_LEARNING_RATE)

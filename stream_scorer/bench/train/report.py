@@ -1,4 +1,4 @@
-"""Training's figures as data and as a page."""
+"""The figures of training, as data and as a page for people."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ Facts = Mapping[str, str | int]
 
 
 def training_facts() -> Facts:
-    """Return what the figures depend on."""
+    """Return the sizes and the machine on which the figures depend."""
     return {
         "customers": CUSTOMERS,
         "offers": OFFERS,
@@ -25,7 +25,7 @@ def training_facts() -> Facts:
 
 
 def training_data(facts: Facts, costs: Sequence[TrainingCost], curve: Sequence[Point]) -> dict[str, Any]:
-    """Return everything."""
+    """Return all figures as JSON values."""
     rows = [
         {**asdict(cost), "rows_per_s": cost.rows_per_s, "passes_us_per_row": cost.passes_us_per_row} for cost in costs
     ]
@@ -42,7 +42,7 @@ def _point(point: Point) -> dict[str, Any]:
 
 
 def training_page(facts: Facts, costs: Sequence[TrainingCost], curve: Sequence[Point]) -> str:
-    """Return the figures for people."""
+    """Return the figures as a page for people."""
     lines = [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items()), ""]
     lines.append(f"{'':<10}{'rows':>12}{'epochs':>8}{'rows/s':>10}{'µs/row/epoch':>14}{'MiB':>8}")
     lines += [_cost_line(cost) for cost in costs]

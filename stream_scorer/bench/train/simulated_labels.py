@@ -1,4 +1,4 @@
-"""Labelled rows of the simulated shop in Parquet files, and those files as plain columns again."""
+"""Writes labelled rows of the simulated shop to Parquet files, and reads such files as plain columns."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,10 @@ _REQUEST_EVERY_MS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Requests: customers' rows (B,), offers' rows shown to each at random (B, k), and which were accepted (B, k)."""
+    """B requests: the customer of each (B,), the k offers shown to it at random (B, k), and the answers (B, k).
+
+    Customers and offers are given as their rows in the world.
+    """
 
     customer: Ints
     shown: Ints
@@ -31,7 +34,7 @@ class Draw:
 
 
 def draw(world: World, rng: np.random.Generator, requests: int, *, places: int) -> Draw:
-    """Draw requests, rankings at random and answers, without an object a row."""
+    """Draw requests, random rankings and answers as arrays: an object for each row would take too long."""
     customer = rng.integers(len(world.tastes), size=requests)
     shown = np.argsort(rng.random((requests, len(world.appeals)), np.float32), axis=1)[:, :places]
     odds = world.odds(customer, shown) * examination(places)
@@ -41,7 +44,7 @@ def draw(world: World, rng: np.random.Generator, requests: int, *, places: int) 
 def write_labels(
     world: World, rng: np.random.Generator, folder: Path, *, rows: int, places: int, start_ms: int
 ) -> None:
-    """Write `labels/*.parquet` and `offers.jsonl` into a folder; rows are rounded up to whole requests."""
+    """Write `labels/*.parquet` and `offers.jsonl` into a folder; `rows` is rounded up to whole requests."""
     (folder / "labels").mkdir(parents=True, exist_ok=True)
     (folder / "offers.jsonl").write_bytes(b"".join(encode(offer) + b"\n" for offer in world.offers()))
     requests, part = -(-rows // places), FILE_ROWS // places
@@ -82,9 +85,10 @@ def _table(world: World, rng: np.random.Generator, drawn: Draw, first: int, star
 
 
 def _hexadecimal(rng: np.random.Generator, count: int) -> "pa.Array":
-    """Draw ids as long as those of the join: 32 digits each."""
+    """Draw random ids as long as those that the join writes: 32 hexadecimal digits each."""
     import pyarrow as pa
 
+    # One buffer holds all digits, and the ends divide it into strings: no Python string is made for each row.
     ends = np.arange(count + 1, dtype=np.int32) * 32
     return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(rng.bytes(16 * count).hex().encode()))
 
@@ -96,7 +100,7 @@ def _taken(values: Sequence[str], places: Ints) -> Any:
 
 
 def read_columns(folder: Path) -> tuple[Ints, Ints, npt.NDArray[np.float32]]:
-    """Return customers and offers as numbers from 0, and labels, each (n,): all that a training by ids needs."""
+    """Return customers and offers as numbers from 0, and labels, each (n,): all that a training on ids needs."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(folder, columns=["customer_id", "offer_id", "accepted"])
