@@ -1,4 +1,4 @@
-"""What a feed must do, in memory and on a real Kafka."""
+"""What every feed of records must do, in memory and on a real Kafka broker."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What every store of releases does, in memory and on a real Redis-protocol server alike."""
+"""What every store of releases must do, in memory and on a real Redis-protocol server."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What every sorter must do: in memory, on disk."""
+"""What every sorter must do, in memory and on disk."""
 
 from contextlib import closing
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a source, a sink and a log do, in memory and on a real Kafka."""
+"""What every source, sink and log must do, in memory and on a real Kafka broker."""
 
 import time
 import uuid
@@ -25,7 +25,7 @@ WAIT_S = 60.0
 
 @dataclass
 class Stream:
-    """A source and a sink of one group, and a log beside them."""
+    """Sources, a sink and a log of one consumer group."""
 
     source: Callable[..., Any]
     sink: Any
@@ -86,7 +86,7 @@ def _streams(request: pytest.FixtureRequest, kind: str) -> Iterator[Stream]:
         return sources[-1]
 
     def expire(partition: Partition, oldest: int) -> None:
-        admin = AdminClient(client)  # its futures end with it
+        admin = AdminClient(client)  # kept in a variable, because its futures end when it is collected
         for future in admin.delete_records([TopicPartition(*partition, oldest)], request_timeout=30).values():
             future.result(40)
 
@@ -178,7 +178,7 @@ def test_an_end_comes_after_its_records(stream: Stream) -> None:
     while seen[-2:] != ["record", "end"] and time.monotonic() < deadline_s:
         fetched = source.fetch(records_max=10, wait_s=0.2, linger_s=0)
         seen += ["record" for _ in fetched.records] + ["end" for one in fetched.ended if one.number == 1]
-    # ends may come before it too: until the broker has ended the transaction that wrote the record
+    # An end may also come before the record, as long as the broker has not ended the transaction that wrote it.
     assert seen[-2:] == ["record", "end"]
     assert seen.count("record") == 1
 
@@ -220,7 +220,7 @@ def test_the_lag_counts_no_markers(stream: Stream) -> None:
         source.fetch(records_max=10, wait_s=0.2, linger_s=0)
         seen += [source.lag()[place]] if place in source.lag() else []
     assert seen[-1] == 0
-    assert max(seen) <= 1  # never the whole partition
+    assert max(seen) <= 1  # the transaction's marker at most, never the whole partition
 
 
 def test_readers_behind_retention_resume_at_the_oldest(stream: Stream) -> None:

@@ -1,4 +1,4 @@
-"""What an operator's view of the topics must be, in memory and on a real Kafka."""
+"""What every topic admin must do, in memory and on a real Kafka broker."""
 
 import uuid
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What every training buffer must do: in memory, in a local folder, on a real S3 server."""
+"""What every training buffer must do, in memory, in a local folder and on a real S3 server."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -159,7 +159,7 @@ def test_files_lost_while_writing_are_missed(buffer: TrainingBuffer) -> None:
 
 
 def empty(buffer: TrainingBuffer) -> None:
-    """Take the files away, as somebody who moves the folder does."""
+    """Remove the files behind the buffer's back, as somebody does who moves the folder."""
     if isinstance(buffer, MemoryBuffer):
         buffer.chunks.clear()
     elif isinstance(buffer, ParquetBuffer):

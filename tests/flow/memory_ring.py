@@ -1,4 +1,4 @@
-"""The whole ring in one thread and in memory: the jobs that serve, over ports in memory, on a clock set by hand."""
+"""The whole ring in one thread: the streaming jobs themselves, on ports in memory and on a clock set by hand."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +36,7 @@ BOUNDS = LoopBounds(batch_records_max=200, linger_s=0.0, poll_s=0.005, write_att
 
 
 class BrokerFeed:
-    """A RecordFeed into the memory broker."""
+    """A RecordFeed that writes to the memory broker."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
@@ -52,7 +52,7 @@ class BrokerFeed:
 
 
 class MemoryRing:
-    """Ranker, joiner, buffer and the customers of a world."""
+    """A ranker, a joiner, a buffer, and the customers of a simulated world."""
 
     def __init__(self, world: World, *, seed: int = 0, rate_per_s: float = 100.0) -> None:
         self.clock = HandClock(START_MS)
@@ -68,7 +68,7 @@ class MemoryRing:
         self._loops = [self._rank(), join_loop, self._buffer()]
 
     def serve(self, seconds: float, *, sending: bool = True) -> None:
-        """Let time go on; what is published meanwhile is seen at once."""
+        """Run all jobs for so many seconds of the clock; each step first looks for a new release."""
         until_s = self.clock.monotonic_s() + seconds
         while self.clock.monotonic_s() < until_s:
             self._watch.poll()
@@ -77,11 +77,11 @@ class MemoryRing:
                 loop.run(stopping=_once())
 
     def drain(self) -> None:
-        """Let what is under way arrive, labels of the last window too."""
+        """Send nothing more, and run until everything under way has arrived, the last window's labels included."""
         self.serve((HORIZONS.window_ms + HORIZONS.disorder_ms) / 1000 + 2, sending=False)
 
     def examples(self) -> list[ExampleRow]:
-        """Return what the buffer holds, the latest revision of each example."""
+        """Return the latest revision of each example in the buffer."""
         latest: dict[str, ExampleRow] = {}
         for rows in self.files.read():
             for row in rows:

@@ -1,4 +1,4 @@
-"""Towers of any engine as a model: programs, vectors, and vectors before a tower, evaluated and scored as any other."""
+"""Models of other engines, made of programs, of vectors, or of both: they are evaluated and scored like any other."""
 
 import io
 import json
@@ -123,7 +123,7 @@ def test_customers_vectors_precede_a_models_tower(folder: Path) -> None:
 
 
 def read_both(folder: Path) -> np.ndarray[Any, Any]:
-    """Return the vectors of a customer whose vector was given first, and of one whom the program knows."""
+    """Return the vectors of two customers: the first has a given vector, the second is embedded by the program."""
     from stream_scorer.wiring.streaming import open_program
 
     tower = read_model(folder / "model", open_program=open_program).user_tower

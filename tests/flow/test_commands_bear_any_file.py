@@ -1,4 +1,4 @@
-"""Commands on damaged files: they end with 0, 1 or 2 and a sentence, whatever the bytes are, never with a traceback."""
+"""Commands on damaged files: whatever the bytes are, they end with 0, 1 or 2 and a sentence, never with a traceback."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ def ended(at: float) -> Damage:
 
 
 def odd_value(at: float, depth: float, value: Any) -> Damage:
-    """Put another value somewhere into a JSON document, or into one line of JSON lines."""
+    """Replace one value somewhere in a JSON document, or in one line of JSON lines."""
 
     def damage(data: bytes) -> bytes:
         documents = [data] if data.lstrip()[:2] in (b"{\n", b"{ ") else data.split(b"\n")
@@ -104,7 +104,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outcome(command: str, folder: Path, *more: str, offers: str = "offers.jsonl") -> int:
-    """Run a command on the folder's files, and return the exit code that `main` would give."""
+    """Run a command on the folder's files, and return the exit code with which `main` would end."""
     files = {
         "train": ["--labels", "labels.jsonl", "--offers", offers, "--out", "model"],
         "evaluate": ["--labels", "labels.jsonl", "--offers", offers, "--model", "model", "--report", "page.html"],
@@ -128,7 +128,7 @@ _MADE = ("model", "events")
 
 
 def damaged(whole: Path, file: str, damages: list[Damage]) -> Path:
-    """Copy the folder beside, with one file damaged."""
+    """Copy the folder to one beside it, and damage one of the copied files."""
     copy = whole.parent / "damaged"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(whole, copy)

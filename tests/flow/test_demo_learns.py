@@ -1,4 +1,4 @@
-"""The ring in memory, with the simulated world around it: what customers answer makes the next release better."""
+"""The ring in memory with the simulated world around it: the answers of customers make the next release better."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ OPTIONS = TrainOptions(dim=16, width=8, threads=1)
 
 
 def release(ring: MemoryRing, labels: Path) -> None:
-    """Train on all labels there are and publish, as the commands do."""
+    """Train on all labels so far and publish the model, as the commands do."""
     trained = train_model(ExampleFiles.at(labels), WORLD.offers(), OPTIONS)
     draft = draft_release(trained.model, WORLD.offers(), created_ms=ring.clock.now_ms(), embedded=lambda _: None)
     publish(ring.releases, trained.model, draft, keep=3, force=False)
@@ -33,7 +33,7 @@ def write(path: Path, examples: Iterable[LabelledExample]) -> None:
 
 @pytest.fixture(scope="module")
 def ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemoryRing]:
-    """A ring that has served a first release, and a second one that was trained on what the first one brought in."""
+    """A ring that has served two releases; the second was trained on the answers to the first one's rankings, too."""
     labels, ring = tmp_path_factory.mktemp("labels"), MemoryRing(WORLD)
     write(labels / "history.jsonl", WORLD.log(np.random.default_rng(1), 500, start_ms=START_MS - 86_400_000))
     release(ring, labels)

@@ -1,4 +1,4 @@
-"""What training holds out puts settings in the same order as later rows of the same world do."""
+"""The rows that training holds out put settings in the same order as later rows of the same world do."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,7 @@ USUAL: dict[str, Any] = {"epochs": 8, "dim": 24, "width": 16, "held_out": 0.2}
 
 
 def figures(world: QualityWorld, setting: dict[str, Any]) -> tuple[float, float]:
-    """Return the nDCG@10 that training measures, and that of the rows behind the log."""
+    """Return the nDCG@10 that training measures on held-out rows, and that on the world's rows after the log."""
     model = train_model(WorldExamples(world.chunk()), world.catalog(), TrainOptions(**{**USUAL, **setting})).model
     asked = world.views(world.judged)
     users = model.user_tower.embed(asked.features, asked.ids).vectors
@@ -40,4 +40,4 @@ def test_held_out_and_later_rows_order_alike(make: Callable[[int, float], Qualit
     held_out, later = np.argsort(np.argsort(measured, axis=0), axis=0).T
     moved = float(((held_out - later) ** 2).sum())
     count = len(SETTINGS)
-    assert 1 - 6 * moved / (count * (count**2 - 1)) >= 0.8  # Spearman's rank correlation, which has no ties here
+    assert 1 - 6 * moved / (count * (count**2 - 1)) >= 0.8  # Spearman's rank correlation; there are no ties

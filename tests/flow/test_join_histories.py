@@ -1,4 +1,4 @@
-"""Generated histories through the join, batches cut and the process stopped anywhere, against an oracle."""
+"""Generated histories go through the join, with batches cut and the process stopped anywhere; an oracle judges it."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -31,8 +31,8 @@ START_MS = 1_000
 
 @st.composite
 def histories(draw: st.DrawFn, *, jitter_ms: int = HORIZONS.disorder_ms - 1) -> list[Event]:
-    """Requests and answers, early, late, doubled and unknown, whose times jump back by less than the disorder."""
-    # by all that is allowed, and not at all: records that overtake each other by most
+    """Draw requests and answers, early, late, duplicate and unknown; event time jumps back by `jitter_ms` at most."""
+    # The two extremes come often: records that are delayed by all that is allowed are overtaken by those without delay.
     jitter = st.one_of(st.sampled_from([0, jitter_ms]), st.integers(0, jitter_ms))
     gap = st.one_of(st.integers(0, 30), st.integers(0, 120))
     until_ms = HORIZONS.window_ms + HORIZONS.late_ms + 30
@@ -66,7 +66,7 @@ def histories(draw: st.DrawFn, *, jitter_ms: int = HORIZONS.disorder_ms - 1) -> 
 
 
 class Run:
-    """A joiner of one partition on a memory broker, stopped and restored as told."""
+    """A joiner of one partition on a memory broker, which can be stopped and restored at any step."""
 
     def __init__(self, config: JoinConfig) -> None:
         self.config = config
@@ -204,7 +204,7 @@ def test_customers_sharing_ids_share_no_labels(
 
 @st.composite
 def histories_with_erasure(draw: st.DrawFn) -> tuple[list[Event], list[Event], Event]:
-    """The events of customers c and d, and the erasure of d up to some time, read any time after it."""
+    """Draw the events of customers c and d, and the erasure of d up to some time; it is read at that time or later."""
     to_ms = draw(st.integers(START_MS, START_MS + 1_200))
     erasure = Event("outcomes", to_ms, to_ms + draw(st.integers(0, 1_500)), {"customer_id": "d", "erased_to_ms": to_ms})
     return draw(histories()), [about("d", event) for event in draw(histories())], erasure
@@ -229,7 +229,7 @@ def test_erasure_drops_one_customer_only(
 
 
 def about(customer_id: str, event: Event) -> Event:
-    """Return the event as one of another customer, with request ids of their own."""
+    """Return the same event as another customer's, with request ids that differ from the original's."""
     return replace(
         event,
         value={**event.value, "customer_id": customer_id, "request_id": f"{customer_id}{event.value['request_id']}"},
@@ -248,7 +248,7 @@ def assert_held_no_more(run: Run, erasure: Event) -> None:
 
 
 def held_by(state: PartitionJoin | PartitionClose) -> list[dict[str, Any]]:
-    """Return the messages that a state holds."""
+    """Return the messages that a state still keeps."""
     if isinstance(state, PartitionJoin):
         values = [request.ranking for request in state.open.values()] + [
             one.record.value for one in state._waiting.values()

@@ -1,4 +1,4 @@
-"""What each of two policies earns, by the other's log of a real shop: the Open Bandit Dataset, campaign "men"."""
+"""What each of two policies earns, estimated from the other's log: the Open Bandit Dataset, campaign "men"."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.open_bandit_samples import write_log
 
 
 def campaign(name: str) -> OpenBandit:
-    """Open a log of the data set, by OPEN_BANDIT_DIR or beside the checkout; the data are not ours to ship."""
+    """Open a log of the data set, at OPEN_BANDIT_DIR or beside the checkout: we do not ship data that are not ours."""
     named = os.environ.get("OPEN_BANDIT_DIR")
     folder = (Path(named) if named else Path(__file__).parents[3] / "shared" / "data" / "open-bandit") / name
     if not folder.is_dir():
@@ -42,7 +42,8 @@ def test_the_logging_policy_earns_what_was_logged(tmp_path: Path) -> None:
         assert found[name]["value"] == pytest.approx(0.1), name
 
 
-# measured apart from this code, on the same files: value and interval in percent, effective sample size, largest weight
+# Figures of the same files that other code measured: value and interval in percent, effective sample size, largest
+# weight.
 PUBLISHED: dict[str, dict[str, Any]] = {
     "random-men": {
         "logged": 0.460,
@@ -68,7 +69,7 @@ def test_values_are_those_measured_elsewhere(tmp_path: Path, name: str) -> None:
     policy = (thompson if name == "random-men" else at_random)(log.offers())
     found = estimated(log, policy, tmp_path)
     assert 100 * found["logged"]["value"] == pytest.approx(expected["logged"])
-    assert found["effective_sample_size"] == pytest.approx(expected["ess"], rel=0.02)  # draws of the policy differ
+    assert found["effective_sample_size"] == pytest.approx(expected["ess"], rel=0.02)  # the policy's draws differ
     assert found["largest_weight"] == pytest.approx(expected["weight"], rel=0.01)
     for estimator in ("ips", "snips"):
         value, low, high = (100 * found[estimator][part] for part in ("value", "low", "high"))

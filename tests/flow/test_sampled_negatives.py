@@ -1,4 +1,4 @@
-"""Negatives sampled in the buffer and weighted in training leave what is learned of the odds as it is."""
+"""Sampling negatives in the buffer, and weighting them in training, does not change the odds that are learned."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ OPTIONS = TrainOptions(dim=8, width=4, epochs=10, batch_rows=256, learning_rate=
 
 
 def rankings() -> Iterator[LabelledRanking]:
-    """Show three offers a request; what nobody answered for is a negative when the window has closed."""
+    """Yield rankings of three offers; an offer without an answer is a negative once the window has closed."""
     rng = np.random.default_rng(3)
     for number in range(2_000):
         taste = number % 90 % 3
@@ -49,7 +49,7 @@ def labelled(place: int, rank: int, taste: int, rng: np.random.Generator) -> Lab
 
 
 def learned_from(folder: Path, keep_prob: float) -> tuple[TrainingSet, Fitted]:
-    """Buffer the rankings in files, and train on those."""
+    """Write the rankings to files as the buffer does, and train on them."""
     rows = [row for ranking in rankings() for row in take_apart(ranking, keep_prob=keep_prob)]
     ParquetBuffer.open(str(folder)).write([Chunk(Partition("training-labels", 0), 0, 2_000, rows, keep_prob)])
     source = ExampleFiles.at(folder)
@@ -59,7 +59,7 @@ def learned_from(folder: Path, keep_prob: float) -> tuple[TrainingSet, Fitted]:
 
 
 def odds(data: TrainingSet, done: Fitted) -> dict[bool, float]:
-    """Return the mean odds learned for offers of the customer's own taste and of others, sampled rows weighted."""
+    """Return the mean learned odds, by the rows' weights, of offers of the customer's own taste (True) and of others."""
     with torch.no_grad():
         outputs = done.user.outputs(Batch.of(data.customers, data.customer.astype(np.int64)))
         items = done.item(Batch.of(data.offers, data.offer.astype(np.int64)))

@@ -1,4 +1,4 @@
-"""The commands train and evaluate from files to figures, as a person or a program calls them."""
+"""The commands `train` and `evaluate`, from files to figures, as a person or a program calls them."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is odd about the data is named by `train`: each planted fault, and none where there is none."""
+"""`train` names what is odd about its data: each planted fault, and nothing where there is none."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Rows = list[dict[str, Any]]
 
 
 class Tables:
-    """The offers and labels of a small world, whose rows a fault may change."""
+    """The offers and labels of a small world, into whose rows faults are planted."""
 
     def __init__(self) -> None:
         log = WORLD.log(np.random.default_rng(1), 400, start_ms=1_700_000_000_000, random_share=1.0)
@@ -29,7 +29,7 @@ class Tables:
         self.labels: Rows = [json.loads(encode(example)) for example in log]
 
     def every(self, side: str, change: Callable[[dict[str, Any]], object]) -> None:
-        """Change all features of a side, on labels and in the catalog alike."""
+        """Change all features of a side, both in the labels and in the catalog."""
         for row in self.labels:
             change(row[f"{side}_features"])
         for row in self.offers if side == "offer" else []:
@@ -48,7 +48,7 @@ CATEGORIES = sorted({str(offer.features["category"]) for offer in WORLD.offers()
 
 
 def nothing(tables: Tables) -> None:
-    """Leave all as it is."""
+    """Plant no fault."""
 
 
 def a_price_as_text(tables: Tables) -> None:

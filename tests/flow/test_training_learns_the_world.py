@@ -1,4 +1,4 @@
-"""How near joint training comes to the simulator's true odds, and towers that were trained apart do not."""
+"""Joint training comes near the simulator's true odds; towers that are trained apart do not."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def lesson(log: list[LabelledExample], tmp_path_factory: pytest.TempPathFactory)
 
 
 def share_of_the_way(facts: dict[str, Any], log: Sequence[LabelledExample]) -> float:
-    """Return how far the AUC within customers of the held-out rows has come from popularity to the true odds."""
+    """Return how far the held-out AUC within customers has come from popularity (0) to the true odds (1)."""
     held_out = [example for example in log if example.request_time_ms > facts["trained_until_ms"]]
     who = np.array([customer_row(example.customer_id) for example in held_out])
     odds = WORLD.odds(who, np.array([[offer_row(example.offer_id)] for example in held_out]))[:, 0]

@@ -1,4 +1,4 @@
-"""The checker never ends over what it checks: whatever lies on the topics or in the files, it gives a verdict."""
+"""The checker never crashes: whatever lies on the topics or in the files, it gives a verdict."""
 
 from dataclasses import replace
 from typing import Any
@@ -27,7 +27,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-# the ring as it was: hypothesis goes on with the same ring after a failure
+# The ring before any change. Hypothesis uses the same ring for all examples, so each one restores it first.
 KEPT: dict[int, dict[str, list[Record]]] = {}
 FILES: dict[int, Chunk] = {}
 NESTED = [b"[" * 3_000 + b"]" * 3_000, b'{"a":' * 3_000 + b"1" + b"}" * 3_000, b"[" * 100_000]
@@ -44,7 +44,7 @@ HEADERS = [
 
 @st.composite
 def changes(draw: st.DrawFn, value: dict[str, Any]) -> bytes:
-    """Change, drop or add a field or two of a record, or put anything in its place."""
+    """Draw a damaged record: a few fields changed, dropped or added, or other bytes in its place."""
     if draw(st.integers(0, 4)) == 0:
         return draw(st.binary(max_size=40) | st.sampled_from([b"", b"{}", b"[]", b"null", *NESTED]))
     changed = dict(value)

@@ -1,4 +1,4 @@
-"""The checker finds nothing wrong with what the join makes of generated histories, wherever it is stopped."""
+"""The checker finds no fault in the join's work on generated histories, wherever the join is stopped."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ PARTITIONS = dict.fromkeys(
     [TOPICS.requests, TOPICS.acceptances, TOPICS.rankings, TOPICS.outcomes, TOPICS.labels, TOPICS.dead_letters], 1
 )
 CONFIG = VerifyConfig(TOPICS, PARTITIONS, HORIZONS, exactly_once=True)
-# these histories begin with rankings and outcomes: nobody asked for them
+# The histories begin with rankings and outcomes, without the requests and acceptances behind them.
 UNASKED = {"request_unknown", "acceptance_unknown"}
 
 
@@ -78,7 +78,7 @@ def test_refusing_a_counting_answer_is_wrong(
 
 
 def counts(run: Run, record: Record) -> bool:
-    """Return whether an outcome was not refused and came before event time had gone far."""
+    """Return whether an outcome must count: its request was ranked, it came within the disorder, it was not refused."""
     value = _value(record)
     ranked = {one["request_id"] for one in map(_value, run.broker.topic(TOPICS.rankings))}
     early = record.timestamp_ms <= value["event_time_ms"] + HORIZONS.disorder_ms

@@ -1,4 +1,4 @@
-"""verify over a ring in memory that the jobs themselves filled: it passes, and each planted fault is named."""
+"""`verify` on a ring in memory that the jobs themselves filled: it passes, and it names each planted fault."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ CONFIG = VerifyConfig(TOPICS, COUNTS, HORIZONS, exactly_once=True)
 
 @pytest.fixture(scope="module")
 def filled() -> Iterator[MemoryRing]:
-    """A ring that has ranked, answered, joined and buffered some hundred requests."""
+    """A ring that has ranked, joined and buffered some hundred requests and their answers."""
     ring, made = MemoryRing(WORLD), model(1)
     published = release(made, WORLD.offers())
     ring.releases.write(published, made)
@@ -43,7 +43,7 @@ def filled() -> Iterator[MemoryRing]:
 
 @pytest.fixture
 def ring(filled: MemoryRing) -> Iterator[MemoryRing]:
-    """The same ring, as it was before the last test."""
+    """The same ring; after each test it is put back to its state before."""
     broker, files, releases = filled.broker, filled.files, filled.releases
     before = ({place: list(log) for place, log in broker._logs.items()}, dict(broker.committed), list(files.chunks))
     filled.releases = copy.deepcopy(releases)
@@ -58,7 +58,7 @@ def check(ring: MemoryRing, config: VerifyConfig = CONFIG) -> Report:
 
 
 def place_of(ring: MemoryRing, topic: str) -> Partition:
-    """Return a partition with records."""
+    """Return the first partition of a topic that has records."""
     return next(one for number in range(PARTITIONS) if ring.broker.log(one := Partition(topic, number)))
 
 
