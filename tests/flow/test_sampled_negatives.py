@@ -59,7 +59,7 @@ def learned_from(folder: Path, keep_prob: float) -> tuple[TrainingSet, Fitted]:
 
 
 def odds(data: TrainingSet, done: Fitted) -> dict[bool, float]:
-    """Return the mean learned odds, by the rows' weights, of offers of the customer's own taste (True) and of others."""
+    """Return the mean learned odds, by the rows' weights, for offers of the customer's taste (True) and for others."""
     with torch.no_grad():
         outputs = done.user.outputs(Batch.of(data.customers, data.customer.astype(np.int64)))
         items = done.item(Batch.of(data.offers, data.offer.astype(np.int64)))
