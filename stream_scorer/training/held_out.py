@@ -52,7 +52,7 @@ class HeldOutRanking:
         views = self.questions.view
         if not len(views):
             return np.zeros(0)
-        items = item(Batch.of(self.data.catalog, np.arange(len(self.data.catalog)))).T
+        items = item(Batch.of(self.data.catalog, np.arange(len(self.data.catalog)))).T  # (p, N), for all blocks
 
         def scores_of(block: slice) -> Scores:
             scores: Scores = (user(Batch.of(self.data.customers, views[block])) @ items).cpu().numpy()

@@ -250,8 +250,8 @@ class _Training:
         self.objective = Objective(data, self.user, self.item, self.head, recipe=recipe, learned=self.rows)
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)
         self.ranking = HeldOutRanking(data, rows, held_out)
-        # Shuffling whole requests, or whole customers for the objective `catalog`, keeps their rows in one minibatch,
-        # where each customer is embedded once for all of them.
+        # Shuffling whole requests, or whole customers for the objective `catalog`, keeps their rows together: a
+        # minibatch embeds each customer once for all of them.
         self.group = (data.customer if self.catalog_only else data.request)[self.rows]
         self.epoch_steps = self._epoch_steps()
         self.steps_left = self.steps = recipe.epochs * self.epoch_steps
@@ -269,7 +269,7 @@ class _Training:
             epochs.append(epoch)
             stopped = report(epoch) is True
             least = min(least, epoch.badness)
-            # A later epoch has a lower learning rate, so one that looks worse only within noise is taken as the better.
+            # A later epoch has a lower learning rate: it counts as better even if it looks worse, within noise.
             if not best or not len(self.held_out) or epoch.badness - epoch.held_out_ndcg_error <= least:
                 best, kept = epoch.number, self._state()
             if stopped:
@@ -313,6 +313,7 @@ class _Training:
     @torch.no_grad()
     def _judged(self, epoch: Epoch) -> Epoch:
         rows = self.held_out
+        # The same draws for every epoch: where negatives are sampled, losses still compare.
         rng = np.random.default_rng(self.recipe.seed)
         parts = np.array_split(rows, -(-len(rows) // _HELD_OUT_ROWS))
         losses = [float(self.objective.loss(part, rng, training=False)) * len(part) for part in parts]

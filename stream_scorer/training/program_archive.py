@@ -75,6 +75,7 @@ def _checked(archive: zipfile.ZipFile, size: int) -> Iterator[tuple[str, bytes]]
             f"{ARCHIVE_BYTES_MAX} bytes"
         )
     names = [file.filename.partition("/")[2] for file in files]
+    # A zip reader may ignore case when it looks up a name: which of two such files torch reads would be uncertain.
     if len({name.casefold() for name in names}) < len(names):
         _refuse("two files of one name")
     for name, file in zip(names, files, strict=True):
@@ -100,8 +101,8 @@ def _written(files: Iterator[tuple[str, bytes]]) -> bytes:
 def _checked_json(name: str, content: bytes) -> Json:
     """Return the parsed JSON after checking every key in it.
 
-    It is walked without recursion, because a deep one would exhaust the stack. A repeated key is refused, because
-    another parser might take the other value.
+    It is walked without recursion, as deep JSON would exhaust the stack. A repeated key is refused, because another
+    parser might take the other value.
     """
     if len(content) > JSON_BYTES_MAX:
         _refuse(f"{name} of {len(content)} bytes, at most {JSON_BYTES_MAX}")
@@ -139,7 +140,7 @@ def _check_key(place: str, key: str, value: Json) -> None:
 
 
 def _is_symbol(value: Json) -> bool:
-    """Return whether a size expression needs no evaluation: it is an integer, or the name of one."""
+    """Return whether a size expression is an integer or the name of an integer, which needs no evaluation."""
     return isinstance(value, str) and _SYMBOL.fullmatch(value) is not None
 
 

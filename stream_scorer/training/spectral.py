@@ -88,6 +88,7 @@ class Spectrum:
         transposed = _SparseRows(matrix.offer, matrix.customer, weights, matrix.offers, device)
         columns = min(rank + _OVERSAMPLED, matrix.customers, matrix.offers)
         basis = torch.randn(matrix.offers, columns, generator=torch.Generator().manual_seed(seed)).to(device)
+        # A few more columns than asked for, and several sweeps, make the leading vectors nearly exact.
         for _ in range(_SWEEPS):  # subspace iteration: Halko, Martinsson and Tropp 2011, arXiv:0909.4061, algorithm 4.4
             basis = _orthonormal(transposed(_orthonormal(times(basis))))
         projected = times(basis)
@@ -117,6 +118,7 @@ class Spectrum:
         leading = slice(form.rank)
         customers = F.normalize(self.customers[:, leading] * self.values[leading] ** form.damping, dim=1)
         average = F.normalize(customers.mean(dim=0), dim=0)
+        # A customer without acceptances has no direction of their own and gets the average one.
         customers = torch.where(customers.any(dim=1, keepdim=True), customers, average)
         offers = self.offers[:, leading] * self.accepted[:, None] ** form.appeal
         offers = offers / offers.norm(dim=1).max().clamp(min=1e-12)
@@ -128,9 +130,9 @@ class Spectrum:
 
 
 def best_form(judge: Callable[[VectorForm], float], *, rank_max: int, rank: int | None = None) -> VectorForm:
-    """Return the form for which `judge` gives the most, searching one parameter after the other.
+    """Search the form for which `judge` gives the most, parameter by parameter.
 
-    A given `rank` stays as it is. Another form must be better by more than luck, as the one to start from suits many
+    A given `rank` stays as it is. Another form must be better by more than luck, as the form at the start suits many
     logs.
     """
     ranks = [*(value for value in _RANKS if value < rank_max), rank_max]

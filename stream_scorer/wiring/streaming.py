@@ -226,7 +226,7 @@ def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
         _following(settings, telemetry) as watch,
         _watching(settings, group, "rank", shape, telemetry) as (ring, retention),
     ):
-        if watch.wait_first(stopping) is None:
+        if watch.wait_first(stopping) is None:  # asked to stop before any release came
             return
         sink = record_sink(settings, group, counts=counts, stopping=stopping)
         source = record_source(settings, group, [topics.requests, topics.acceptances])

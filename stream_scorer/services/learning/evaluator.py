@@ -123,6 +123,7 @@ def _evaluation(
         k=k,
         model=figures,
         off_policy=value,
+        # The reason comes first: readers must see it before any figure that it puts in doubt.
         cautions=tuple(cautions) if incomparable is None else (incomparable, *cautions),
         incomparable=incomparable,
     )

@@ -110,6 +110,7 @@ def rows_of(examples: ExampleSource, options: H2oOptions) -> H2oRows:
                 "offer": _codes(chunk.offers, offers)[chunk.offer],
                 "customer_price": np.where(np.isnan(own), offered, own),
                 "offer_price": offered,
+                # In the examples 0 is an unknown rank; H2O must see it as missing, not as a place above the first.
                 "rank": np.where(chunk.rank > 0, chunk.rank, np.nan),
                 "score": chunk.score,
                 "weight": chunk.weight,

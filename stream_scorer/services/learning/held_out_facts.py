@@ -45,6 +45,7 @@ def held_out_facts(model: Model, lesson: Lesson, fitted: Fitted) -> dict[str, ob
 def _scores(data: TrainingSet, rows: Places, towers: Towers) -> Floats:
     """Return the scores of rows (n,), from the features that each row itself states."""
     user_tower, item_tower = towers
+    # Rows that share a customer's or an offer's features share a pass through its tower.
     customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
     offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
     users = user_tower.forward(data.customers.inputs(customers.astype(np.int64)))

@@ -35,6 +35,7 @@ def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, emb
     Raises BadModel when the two towers' vectors differ in length, or when the model's facts cannot be read.
     """
     check_model(model)
+    # In a fixed order the same offers give the same catalog, and thus the same release id.
     ordered = sorted(offers, key=lambda offer: offer.offer_id)
     vectors = np.empty((len(ordered), model.item_tower.dim), np.float32)
     errors: list[RowError] = []

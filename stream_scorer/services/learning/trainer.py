@@ -84,6 +84,7 @@ def finish(
     `tuning` is the search that chose the options: its trials become facts, and its best training, where it has one, is
     not repeated.
     """
+    # Facts of the held-out rows are measured on the exported numpy towers, as these are what will serve.
     data = lesson.data
     fitted = fit(lesson, options, report=report, first=None if tuning is None else tuning.first)
     model = export(fitted, data.customers, data.offers, data.catalog, _facts(lesson, fitted, options))

@@ -13,7 +13,7 @@ _OF_WHOLE_TRIALS = {"dim", "hidden", "learning_rate", "epochs"}
 
 
 def settings_to_try(recipe: Recipe, lesson: Lesson, *, shortened: bool) -> list[tuple[str, Values]]:
-    """Return the options to search, the most effective first: each one's name, and its values in order.
+    """Return the options to search, the most effective first: the name of each, and its values in order.
 
     The values are a function of the recipe of the moment, as most of them lie around its present value.
     """
