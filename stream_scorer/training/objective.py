@@ -27,8 +27,8 @@ _RIVALRY = 0.3  # weight, as negatives, of other offers that the customer accept
 class AcceptanceHead(nn.Module):
     """The log-odds that a shown offer is accepted: scale · cosine + bias, plus a term for the rank and the customer.
 
-    These two terms are dropped in serving. They are here because the towers would otherwise have to explain why first
-    ranks are accepted more often, and why some customers accept more than others.
+    Neither of these two terms depends on the offer, so they cannot change the order of a customer's offers, and serving
+    drops them. Without them the towers would have to explain what depends on the rank or on the customer alone.
     """
 
     def __init__(self, *, dim: int, temperature: float, rate: float) -> None:
