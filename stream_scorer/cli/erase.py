@@ -62,11 +62,17 @@ def erase(
 
 
 def _check_id(customer: str) -> None:
-    from stream_scorer.core.messages import ID_CHARS_MAX
+    from pydantic import TypeAdapter, ValidationError
+
+    from stream_scorer.core.messages import ID_CHARS_MAX, Id
     from stream_scorer.errors import UsageError
 
-    if not customer.isprintable() or not 1 <= len(customer) <= ID_CHARS_MAX:
-        raise UsageError(f"--customer must be 1 to {ID_CHARS_MAX} printable characters, got {customer[:40]!r}")
+    try:
+        TypeAdapter(Id).validate_python(customer)
+    except ValidationError as error:
+        raise UsageError(
+            f"--customer must be 1 to {ID_CHARS_MAX} printable characters, got {customer[:40]!r}"
+        ) from error
 
 
 def _buffer(settings: "Settings") -> "TrainingBuffer":

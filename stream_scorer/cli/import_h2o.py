@@ -38,10 +38,11 @@ def import_h2o(
 
     Towers trained apart share no vector space by themselves: measure with `evaluate` before publishing.
     """
-    from stream_scorer.adapters.files.model_files import write_model
+    from stream_scorer.adapters.files.model_files import make_room, write_model
     from stream_scorer.adapters.files.mojo_files import read_mojo
     from stream_scorer.services.learning.h2o_import import OFFER_COLUMNS, model_of
 
+    make_room(out)
     model = model_of(
         read_mojo(user),
         read_mojo(item),

@@ -46,7 +46,7 @@ def import_towers(
     as_json: Json = False,
 ) -> None:
     """Make a model from programs or vectors made elsewhere, to evaluate, score and publish like any other."""
-    from stream_scorer.adapters.files.model_files import write_model
+    from stream_scorer.adapters.files.model_files import make_room, write_model
     from stream_scorer.errors import UsageError
 
     sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors, similarity)
@@ -61,6 +61,7 @@ def import_towers(
         refuse_given(
             ctx, {"similarity"}, "it is of vectors on both sides: the outputs of a tower are compared by cosine"
         )
+    make_room(out)
     made = model_from(settings_of(ctx, programs_flag(allow_programs)), sources, vector_feature=vector_feature)
     write_model(out, made)
     tell_imported(made, out, as_json)

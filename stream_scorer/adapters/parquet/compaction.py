@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from stream_scorer.adapters.files.folders import Entry, Folder
 from stream_scorer.adapters.parquet.erasure import kept_table, write_kept
-from stream_scorer.adapters.parquet.rows import COLUMNS, MIXED, encode, sampled_in
+from stream_scorer.adapters.parquet.rows import COLUMNS, MIXED, encode, in_our_types, sampled_in
 from stream_scorer.core.buffer.buffer_files import BufferFile, compactable, files_of, in_order, parse, superseded
 from stream_scorer.core.buffer.compaction import CompactionPlan, is_crossed, small_runs, whole_of
 from stream_scorer.core.records import Partition
@@ -101,7 +101,7 @@ def _pairs(group: list[BufferFile]) -> list[list[BufferFile]]:
 
 
 def _replace(folder: Folder, group: Sequence[BufferFile]) -> int:
-    tables = [folder.table(file.path) for file in group]
+    tables = [in_our_types(file.path, folder.table(file.path)) for file in group]
     table, mixed = merged(tables)
     once = _once(table)
     sampled = in_order(one for each in tables for one in sampled_in(each.schema.metadata))

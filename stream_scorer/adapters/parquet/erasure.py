@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stream_scorer.adapters.files.folders import Folder
+from stream_scorer.adapters.parquet.rows import in_our_types
 from stream_scorer.core.buffer.buffer_files import files_of
 from stream_scorer.core.buffer.erasure import Erasures
 
@@ -69,7 +70,7 @@ def erase(folder: Folder, customer_id: str, now_ms: int) -> dict[str, int]:
 
 
 def _rewrite(folder: Folder, path: str) -> int:
-    table = folder.table(path)
+    table = in_our_types(path, folder.table(path))
     left = kept_table(table, read_erasures(folder))
     if left.num_rows < table.num_rows:
         sink = pa.BufferOutputStream()
@@ -85,5 +86,5 @@ def rows_of(folder: Folder, customer_id: str) -> dict[str, int]:
 
 
 def _count(folder: Folder, path: str, customer_id: str) -> int:
-    customers = folder.table(path, ["customer_id"])["customer_id"]
+    customers = in_our_types(path, folder.table(path, ["customer_id"]))["customer_id"]
     return int(pc.sum(pc.equal(customers, customer_id)).as_py() or 0)

@@ -168,13 +168,38 @@ def _kind_of_list(value: Sequence[object]) -> str:
     return "strings" if isinstance(value[0], str) else "numbers"
 
 
+def in_our_types(path: str, table: pa.Table) -> pa.Table:
+    """Return a table of the buffer with its columns in our types, where another tool has written them in its own.
+
+    Times that the tool has typed as such become milliseconds. Raises UsageError, naming the file, the column and its
+    type, for what our types cannot hold.
+    """
+    for place, field in enumerate(table.schema):
+        ours = COLUMNS.get(field.name, field.type)
+        if field.type != ours:
+            try:
+                table = table.set_column(place, field.name, _cast(table.column(place), ours))
+            except pa.ArrowException as error:
+                raise UsageError(
+                    f"{path}: column {field.name!r} is {field.type}, where the training buffer has {ours}: {error}; "
+                    "remove the file or put it right"
+                ) from error
+    return table
+
+
+def _cast(column: pa.ChunkedArray, ours: pa.DataType) -> pa.ChunkedArray:
+    # a cast of a time to an integer counts whatever unit the time has
+    return (column.cast(pa.timestamp("ms")) if pa.types.is_timestamp(column.type) else column).cast(ours)
+
+
 def from_table(path: str, table: pa.Table) -> list[ExampleRow]:
     """Read rows back exactly as they were written, also where a tool has rewritten them in wider types.
 
     Raises UsageError for a table that lacks our columns, or has values that do not fit them.
     """
+    table = in_our_types(path, table)
     try:
-        columns = [table.column(name).cast(COLUMNS[name]).to_pylist() for name in ExampleRow._fields]
+        columns = [table.column(name).to_pylist() for name in ExampleRow._fields]
         for column in _SIDES.values():
             place = ExampleRow._fields.index(column)
             columns[place] = [_decode(text) for text in columns[place]]

@@ -177,10 +177,11 @@ def json_object(text: str) -> dict[str, Any]:
 
 def _json_list(text: str) -> list[object]:
     # wrapped in an object, so that the strict parser of records reads lists, too
-    parsed = json_object(f'{{"list":{text}}}').get("list")
-    if not isinstance(parsed, list):
+    parsed = json_object(f'{{"list":{text}}}')
+    found = parsed.get("list")
+    if len(parsed) > 1 or not isinstance(found, list):  # '[1],"x":2' would be an object of two keys
         raise Misfit("must be a JSON list")
-    return parsed
+    return found
 
 
 _WHOLE_ID: Mapping[str, _Conversion] = {"integer": str, "number": _whole_text, "decimal": _whole_text}

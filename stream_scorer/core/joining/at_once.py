@@ -177,8 +177,10 @@ class PartitionJoin(PartitionState[Waiting]):
         return watermark_ms > time_ms + self._horizons.settle_ms
 
     def _settle(self, waiting: Waiting) -> None:
-        namesakes = self.open.namesakes(waiting.acceptance.request_id)
-        self._reject(waiting.record, reasons.why_unanswerable(waiting.acceptance, namesakes, self._horizons))
+        acceptance = waiting.acceptance
+        own = self.open.get(acceptance.request_id, acceptance.customer_id)
+        namesakes = self.open.namesakes(acceptance.request_id)
+        self._reject(waiting.record, reasons.why_unanswerable(acceptance, own, namesakes, self._horizons))
 
     @staticmethod
     def _record_of(outcome: Waiting) -> Record:

@@ -93,7 +93,7 @@ class OpenRequests:
             return known.get(customer_id)
         return known if known is not None and known.customer_id == customer_id else None
 
-    def namesakes(self, request_id: str) -> list[OpenRequest]:
+    def namesakes(self, request_id: str) -> Collection[OpenRequest]:
         """Return all requests of an id, whosever they are."""
         known = self._by_id.get(request_id)
         return [] if known is None else _all_of(known)
@@ -177,8 +177,8 @@ class OpenRequests:
         self._past_count -= 1
 
 
-def _all_of(known: OpenRequest | _Namesakes) -> list[OpenRequest]:
-    return list(known.values()) if isinstance(known, _Namesakes) else [known]
+def _all_of(known: OpenRequest | _Namesakes) -> Collection[OpenRequest]:
+    return known.values() if isinstance(known, _Namesakes) else [known]
 
 
 class LabelledRequests:

@@ -47,21 +47,23 @@ def outcome_too_late(horizons: Horizons) -> Reason:
     return Reason("outcome_too_late", f"the answer is more than {horizons.usable_ms} ms after its request")
 
 
-def why_unanswerable(acceptance: Acceptance, namesakes: Iterable[OpenRequest], horizons: Horizons) -> Reason:
+def why_unanswerable(
+    acceptance: Acceptance, own: OpenRequest | None, namesakes: Iterable[OpenRequest], horizons: Horizons
+) -> Reason:
     """Return why an answer that has waited for long enough counts nowhere.
 
-    `namesakes` are the requests of its id that are remembered.
+    `own` is the request of its id and customer, `namesakes` are all requests of its id, that are in memory.
 
     A request counts as known only where it is remembered until the answer is settled, by the times of both: what
     happens to be in memory, which a restart or the size of batches may change, makes no difference.
     """
-    settled_ms = acceptance.event_time_ms + horizons.settle_ms
-    requested = {
-        request.customer_id: request.time_ms
-        for request in namesakes
-        if settled_ms <= request.time_ms + horizons.remember_ms
-    }
-    requested_ms = requested.pop(acceptance.customer_id, acceptance.request_time_ms)
+
+    def is_remembered(request: OpenRequest) -> bool:
+        return acceptance.event_time_ms + horizons.settle_ms <= request.time_ms + horizons.remember_ms
+
+    requested_ms = own.time_ms if own is not None and is_remembered(own) else acceptance.request_time_ms
     if requested_ms is not None and acceptance.event_time_ms > requested_ms + horizons.usable_ms:
         return outcome_too_late(horizons)
-    return OF_ANOTHER if requested else UNKNOWN_REQUEST
+    # the first other that is remembered decides: a mailing gives thousands of customers one request id
+    others = (request for request in namesakes if request.customer_id != acceptance.customer_id)
+    return OF_ANOTHER if any(map(is_remembered, others)) else UNKNOWN_REQUEST

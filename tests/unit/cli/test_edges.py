@@ -108,6 +108,8 @@ def test_unreadable_places_give_a_sentence(
 WRITERS = {
     "train": ["train", "--labels", "labels.jsonl", "--offers", "offers.jsonl", "--out", "{}"],
     "retrain": ["retrain", "--labels", "labels.jsonl", "--offers", "offers.jsonl", "--out", "{}"],
+    "import-h2o": ["import-h2o", "--user", "missing", "--item", "missing", "--out", "{}"],
+    "import-towers": ["import-towers", "--offer-vectors", "missing", "--out", "{}"],
     "convert": ["convert", "open-bandit", "empty", "--out", "{}"],
     "buffer": ["buffer", "--folder", "{}"],
     "buffer compact": ["buffer", "--compact", "--folder", "{}"],
@@ -122,6 +124,15 @@ def test_unwritable_places_give_a_sentence(
 ) -> None:
     code, _ = run([word.format(out) for word in words], monkeypatch, capsys)
     assert code in {1, 2}
+
+
+@pytest.mark.parametrize("command", ["import-h2o", "import-towers"])
+def test_imports_try_their_folder_first(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, errors = run([word.format("file/inside") for word in WRITERS[command]], monkeypatch, capsys)
+    assert code == 2
+    assert "file/inside cannot be written" in errors
 
 
 def test_retrain_refuses_missing_labels(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,3 +23,11 @@ def test_an_impossible_id_is_wrong_usage(
 ) -> None:
     assert exit_code_of(monkeypatch, "erase", "--customer", customer, "--no-buffer") == 2
     assert "--customer must be 1 to 256 printable characters" in capsys.readouterr().err
+
+
+def test_an_id_with_joiners_is_possible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined = "\u0915\u094d\u200d\u0937"  # the contract lets words of Indic scripts be ids
+    assert exit_code_of(monkeypatch, "erase", "--customer", joined, "--folder", str(tmp_path / "nowhere")) == 2
+    assert "no training buffer at" in capsys.readouterr().err

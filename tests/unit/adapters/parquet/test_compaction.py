@@ -1,9 +1,12 @@
 """Small files made into large ones, whatever happens meanwhile."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import fs
@@ -13,6 +16,7 @@ from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.adapters.parquet.compaction import Compacted, _replace, compact, compact_step
 from stream_scorer.core.buffer.buffer_files import Chunk, files_of, superseded
 from stream_scorer.core.buffer.compaction import CompactionPlan
+from stream_scorer.errors import UsageError
 from tests.unit.adapters.parquet.test_buffer import Killed, MortalFolder, P, chunk, fill, row
 
 
@@ -196,3 +200,44 @@ def test_a_woken_member_removes_crossing_files() -> None:
     _replace(frozen, files_of(plain.paths())[:4])
     assert requests(plain) == sorted(f"r{offset}" for offset in range(20))
     assert sum(file.compacted for file in files_of(plain.paths())) == 1
+
+
+def rewritten(folder: Folder, column: str, as_type: pa.DataType) -> None:
+    """Write the oldest file anew, as a tool would that types a column in its own way."""
+    path = files_of(folder.paths())[0].path
+    table = folder.table(path)
+    place = table.schema.get_field_index(column)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.set_column(place, column, table.column(place).cast(as_type)), sink)
+    folder.write(path, sink.getvalue().to_pybytes())
+
+
+@pytest.mark.parametrize(
+    ("column", "as_type"),
+    [
+        ("revision", pa.int64()),
+        ("accepted", pa.int32()),
+        ("customer_id", pa.large_string()),
+        ("request_time_ms", pa.timestamp("ms")),
+        ("request_time_ms", pa.timestamp("us", "UTC")),
+    ],
+    ids=str,
+)
+def test_files_of_other_types_are_merged(column: str, as_type: pa.DataType) -> None:
+    folder = filled()
+    before = [one for batch in ParquetBuffer(folder).read() for one in batch]
+    rewritten(folder, column, as_type)
+    compact(folder)
+    assert sorted(one for batch in ParquetBuffer(folder).read() for one in batch) == sorted(before)
+
+
+def test_files_of_unreadable_types_are_named() -> None:
+    folder = filled()
+    path = files_of(folder.paths())[0].path
+    table = folder.table(path)
+    lists = pa.array([[1]] * table.num_rows)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.set_column(table.schema.get_field_index("revision"), "revision", lists), sink)
+    folder.write(path, sink.getvalue().to_pybytes())
+    with pytest.raises(UsageError, match=f"{re.escape(path)}: column .revision. is list<.*int64>, where .* int32"):
+        compact(folder)

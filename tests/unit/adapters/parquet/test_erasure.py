@@ -88,3 +88,17 @@ def test_a_killed_erasure_can_be_repeated(kill: int) -> None:
         folder.effects_left = 10**9
         ParquetBuffer(folder).erase("gone", 10)
     assert requests(folder) == ["r0", "r2"]
+
+
+def test_erasing_reads_customers_of_another_type() -> None:
+    folder = Folder(fs._MockFileSystem(), "labels")
+    buffer = ParquetBuffer(folder)
+    buffer.write([Chunk(P, 0, 4, rows())])
+    path = next(path for path in folder.paths() if path.endswith(".parquet"))
+    table = folder.table(path)
+    place = table.schema.get_field_index("customer_id")
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.set_column(place, "customer_id", table.column(place).cast(pa.binary())), sink)
+    folder.write(path, sink.getvalue().to_pybytes())
+    assert sum(buffer.erase("gone", 10**15).values()) == 2
+    assert "gone" not in str(folder.table(path).to_pylist())

@@ -100,6 +100,7 @@ def test_null_is_null_in_every_kind(kind: Kind) -> None:
         (FEATURES, '{"x": ', "must be a JSON object: the value is not JSON"),
         (FEATURES, "[1]", "must be a JSON object"),
         (VECTOR, ["a"], "must be a number"),
+        (VECTOR, '[1], "x": 2', "must be a JSON list"),
     ],
 )
 def test_a_value_without_a_meaning_is_refused(kind: Kind, value: Any, reason: str) -> None:

@@ -1,5 +1,7 @@
 """Why an answer counts nowhere, with known answers at each comparison."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from stream_scorer.core.joining.known_requests import OpenRequest
@@ -16,8 +18,8 @@ REMEMBERED_MS = HORIZONS.remember_ms - HORIZONS.settle_ms
 def reason(after_ms: int, *customers: str, stated_ms: int | None = None) -> str:
     """Return the code for customer c's answer, so long after requests of its id by these customers."""
     answer = Acceptance("a", "r", "c", "o", True, ASKED_MS + after_ms, stated_ms)
-    namesakes = [OpenRequest("r", customer, ASKED_MS, 0) for customer in customers]
-    return why_unanswerable(answer, namesakes, HORIZONS).code
+    namesakes = {customer: OpenRequest("r", customer, ASKED_MS, 0) for customer in customers}
+    return why_unanswerable(answer, namesakes.get("c"), namesakes.values(), HORIZONS).code
 
 
 @pytest.mark.parametrize(("after_ms", "code"), [(180, "unknown_request"), (181, "outcome_too_late")])
@@ -35,3 +37,16 @@ def test_a_request_counts_while_it_is_remembered(beyond_ms: int, known: bool) ->
 
 def test_an_unknown_request_is_just_unknown() -> None:
     assert reason(0) == "unknown_request"
+
+
+def test_many_namesakes_are_not_all_walked() -> None:
+    walked = []
+
+    def namesakes() -> Iterator[OpenRequest]:
+        for number in range(10_000):
+            walked.append(number)
+            yield OpenRequest("r", f"other {number}", ASKED_MS, 0)
+
+    answer = Acceptance("a", "r", "c", "o", True, ASKED_MS, None)
+    assert why_unanswerable(answer, None, namesakes(), HORIZONS).code == "another_customer"
+    assert len(walked) == 1
