@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
+import structlog
 from confluent_kafka.admin import AdminClient
 
 from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
@@ -67,6 +68,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if config.getoption("no_skips"):
         for each in config.stash[_SKIPS].found:
             terminalreporter.write_line(f"SKIPPED where no test may be: {each}", red=True)
+
+
+@pytest.fixture(autouse=True)
+def _logging_not_set_up() -> None:
+    """Begin as a process does: capture_logs leaves structlog set up, and commands then write where it says."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -103,7 +103,7 @@ def test_the_embedded_broker_makes_topics_freely(embedded: str, spec: TopicSpec)
     state = admin.describe([spec.name])[spec.name]
     assert state.partitions > 0
     assert state.config is None
-    with pytest.raises(NotReady, match="does not tell"):
+    with pytest.raises(NotReady, match="does not know the positions"):
         admin.lag("g", [spec.name])
 
 

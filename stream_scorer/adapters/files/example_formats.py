@@ -258,23 +258,30 @@ def _all_hex(column: "pa.Array") -> bool:
 
 
 def _hex_hashes(column: "pa.Array") -> Hashes:
-    """Read the first 16 digits of each id as a number, all ids at once."""
+    """Return what `_example_hashes` returns, for all ids at once."""
     # Every id has 32 bytes, so Arrow's buffer of texts is a matrix with an id in each row.
     start = 32 * column.offset
-    digits = np.frombuffer(column.buffers()[2], np.uint8, 32 * len(column), start).reshape(-1, 32)[:, :16]
+    digits = np.frombuffer(column.buffers()[2], np.uint8, 32 * len(column), start).reshape(-1, 32)
     # '0' is 0x30 and 'a' is 0x61: the low four bits of a letter are 9 too few, and only letters have bit 6.
     nibbles = (digits & 0xF) + 9 * (digits >> 6)
     packed = (nibbles[:, ::2] << 4 | nibbles[:, 1::2]).astype(np.uint8)
     # The digits are written highest first, hence big-endian. 0 is reserved for rows without an id.
-    return np.maximum(np.ascontiguousarray(packed).view(">u8").reshape(-1).astype(np.uint64), np.uint64(1))
+    halves = np.ascontiguousarray(packed).view(">u8").astype(np.uint64)
+    return np.maximum(halves[:, 0] ^ halves[:, 1] * _MIX, np.uint64(1))
 
 
 def _example_hashes(values: Sequence[str | None]) -> Hashes:
-    """Hash ids. An id that is a hash already keeps its digits, so that text and Parquet files give it the same hash."""
+    """Hash ids, those of 32 digits by folding them, so that text and Parquet files give an id the same hash.
+
+    All digits count: a user's own ids may be numbers that begin with zeros.
+    """
     return np.array(
-        [max(1, int(value[:16], 16)) if value and _HEX.fullmatch(value) else _hash(value) for value in values],
-        np.uint64,
+        [_folded(value) if value and _HEX.fullmatch(value) else _hash(value) for value in values], np.uint64
     )
+
+
+def _folded(digits: str) -> int:
+    return max(1, int(digits[:16], 16) ^ int(digits[16:], 16) * int(_MIX) % 2**64)
 
 
 def _request_of(columns: Columns, customers: Sequence[str], customer_of: Ints, times: Ints) -> Hashes:

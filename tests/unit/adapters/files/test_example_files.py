@@ -95,6 +95,12 @@ def test_only_an_examples_latest_revision_counts(tmp_path: Path, write: Any, nam
     ]
 
 
+@WRITERS
+def test_ids_of_leading_zeros_stay_apart(tmp_path: Path, write: Any, name: str) -> None:
+    write(tmp_path / name, [{**ROW, "example_id": f"{number:032x}"} for number in range(500)])
+    assert len(read_one(tmp_path / name).accepted) == 500
+
+
 def test_revisions_are_compared_over_all_files(tmp_path: Path) -> None:
     write_parquet(tmp_path / "day=2026-11-24" / "b.parquet", [ROW])
     write_parquet(tmp_path / "day=2026-11-23" / "a.parquet", [{**ROW, "revision": 2, "accepted": 1}])
