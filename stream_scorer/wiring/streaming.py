@@ -347,7 +347,11 @@ def run_buffer(
         contextlib.closing(log_reader(settings, group)) as reader,
     ):
         job = Buffer(source, reader, files, buffer_config(settings, until_idle_s), clock=SystemClock())
-        _loop(settings, job, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
+        labels = [settings.topics.labels]
+        retention = RetentionWatch("buffer", reader, labels, clock=SystemClock(), telemetry=telemetry)
+        _loop(settings, job, source, sink, telemetry, look=retention.look).run(
+            stopping=stopping, until_idle_s=until_idle_s
+        )
         if (work := job.finish()) is not None:
             sink.write(work.outputs, work.progress, source)
             job.written(work)

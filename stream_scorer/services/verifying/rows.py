@@ -65,8 +65,17 @@ class RowCheck:
                 # negatives that nobody answered for may have been sampled out; the others are always written
                 self._unwritten[place] += sum(row.exposure == "shown" for row in rows)
 
-    def faults(self) -> Iterator[Fault]:
-        """Yield a fault for each partition whose files end before what the buffer has committed."""
+    def faults(self, beginnings: Mapping[Partition, int]) -> Iterator[Fault]:
+        """Yield a fault for each partition whose files end before what the buffer has committed, or what is kept.
+
+        `beginnings` has the oldest offset that retention has left of each partition.
+        """
+        for place, end in sorted(self.ends.items()):
+            if end is not None and end < (oldest := beginnings.get(place, 0)):
+                what = f"buffered up to {end}, the oldest label kept is {oldest}"
+                yield Fault(
+                    "records_expired_unread", f"{place.topic}[{place.number}]: {what}: no file has those between"
+                )
         for place, count in sorted((+self._unwritten).items()):
             topic, number = place
             up_to = f"buffered up to {self.ends.get(place) or 0} of {self._committed[place]} that the buffer committed"

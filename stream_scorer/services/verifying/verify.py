@@ -117,7 +117,7 @@ def verify(
         history.read(progress, None if rows is None else rows.expect)
         tally = HealthTally()
         faults.add(_judge(config, history, sorters, tally))
-        faults.add(() if rows is None else rows.faults())
+        faults.add(() if rows is None else rows.faults(snapshot.beginnings))
         faults.add(expired_unread(snapshot))
         faults.add(differing_partitions(snapshot))
     scores = check_scores(history.sample, releases, config.offer_features, faults.note)

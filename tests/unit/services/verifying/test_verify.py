@@ -297,6 +297,13 @@ def lose_last_file(ring: Ring) -> None:
     ring.buffer.chunks[0] = replace(ring.buffer.chunks[0], next=2, rows=ring.buffer.chunks[0].rows[:5])
 
 
+def expire_labels(ring: Ring) -> None:
+    """Let retention take labels that no file has."""
+    assert ring.buffer is not None
+    ring.buffer.chunks[0] = replace(ring.buffer.chunks[0], next=1, rows=[])
+    ring.begins["training-labels"] = 3
+
+
 def expire(topic: str, count: int, group: str) -> Plant:
     """Let retention take records of which the reader has committed one only."""
 
@@ -334,6 +341,7 @@ FAULTS: list[tuple[str, Plant]] = [
     ("buffer_file_gone", lose_last_file),
     ("records_expired_unread", expire("customer-requests", 3, "rank")),
     ("records_expired_unread", expire("outcomes", 3, "join")),
+    ("records_expired_unread", expire_labels),
     ("record_unreadable", lambda ring: ring.append("training-labels", b"no label")),
     ("record_unreadable", lambda ring: ring.append("training-labels", b"")),
     ("request_lost", lambda ring: ring.gone.add(("rankings", 0))),
