@@ -101,6 +101,29 @@ def test_ids_of_leading_zeros_stay_apart(tmp_path: Path, write: Any, name: str) 
     assert len(read_one(tmp_path / name).accepted) == 500
 
 
+BOUNDED = [
+    *(("propensity", value) for value in (0.0, -0.2, 35.0)),
+    *(("keep_prob", value) for value in (0.0, 50.0, -1.0)),
+    *(("rank", value) for value in (0, -1, 40_000)),
+    *((name, "") for name in ("request_id", "customer_id", "offer_id", "example_id")),
+]
+
+
+@WRITERS
+@pytest.mark.parametrize(("column", "value"), BOUNDED)
+def test_values_beyond_the_contract_are_named(tmp_path: Path, write: Any, name: str, column: str, value: Any) -> None:
+    write(tmp_path / name, [{**ROW, column: value}])
+    with pytest.raises(UsageError, match=rf"{name}, (line|row) 1: {column}: must be"):
+        read_one(tmp_path / name)
+
+
+@WRITERS
+def test_revisions_may_be_epoch_milliseconds(tmp_path: Path, write: Any, name: str) -> None:
+    later = {**ROW, "revision": 1_764_000_000_001, "accepted": 1}
+    write(tmp_path / name, [later, {**ROW, "revision": 1_764_000_000_000}])
+    assert read_one(tmp_path / name).accepted.tolist() == [1]
+
+
 def test_revisions_are_compared_over_all_files(tmp_path: Path) -> None:
     write_parquet(tmp_path / "day=2026-11-24" / "b.parquet", [ROW])
     write_parquet(tmp_path / "day=2026-11-23" / "a.parquet", [{**ROW, "revision": 2, "accepted": 1}])

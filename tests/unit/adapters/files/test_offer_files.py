@@ -44,6 +44,14 @@ def test_all_cells_decide_a_columns_type(tmp_path: Path, cells: list[str], value
     assert feature(tmp_path, *cells) == values
 
 
+@pytest.mark.parametrize("index", ["", "Unnamed: 0", "__index_level_0__"])
+def test_a_frames_index_is_no_feature(tmp_path: Path, index: str) -> None:
+    assert csv_offers(tmp_path, f"{index},offer_id,x\n0,a,5\n1,b,6\n") == [
+        Offer("a", {"x": 5.0}),
+        Offer("b", {"x": 6.0}),
+    ]
+
+
 def test_an_id_of_digits_stays_text(tmp_path: Path) -> None:
     assert [offer.offer_id for offer in csv_offers(tmp_path, "offer_id,x\n1,2\n02,3\n")] == ["1", "02"]
 
