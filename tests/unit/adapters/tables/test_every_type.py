@@ -70,6 +70,7 @@ ARRAYS: dict[str, tuple[pa.Array, list[Any]]] = {
 REFUSED: dict[str, pa.Array] = {
     "binary": pa.array([b"a", b"b"]),
     "large_binary": pa.array([b"a", b"b"], pa.large_binary()),
+    "binary_view": pa.array([b"a", b"b"], pa.binary_view()),
     "fixed_size_binary": pa.array([b"a", b"b"], pa.binary(1)),
     "dictionary of binary": pa.array([b"a", b"b"]).dictionary_encode(),
     "time": pa.array([time(1, 2)] * 2),

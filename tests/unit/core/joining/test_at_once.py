@@ -213,6 +213,14 @@ def test_erasures_drop_open_requests_and_waiting_outcomes(log: Log) -> None:
     assert codes(log.reach(ASKED_MS + 1_000)) == []
 
 
+def test_a_batch_of_erasures_walks_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    walks: list[set[str]] = []
+    monkeypatch.setattr(log.state, "_drop_erased", walks.append)
+    erasures = [{"customer_id": f"c{number}", "erased_to_ms": ASKED_MS} for number in range(50)]
+    log.state.join([log.append("outcomes", erasure) for erasure in erasures])
+    assert [len(customers) for customers in walks] == [50]
+
+
 FOREIGN = [None, b"", b"{}", b"no JSON", b"[" * 2_000 + b"]" * 2_000, b'{"a":' * 2_000 + b"1" + b"}" * 2_000]
 
 
