@@ -274,9 +274,8 @@ def serve_metrics(settings: MetricsSettings, clock: Clock) -> PrometheusTelemetr
     """
     from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-    registry = (
-        CollectorRegistry()
-    )  # not the library's global one, in which a second job of this process could not register
+    # In the library's global one a second job of this process could not register.
+    registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     health = Health(clock, stalled_after_s=settings.stalled_after_s)

@@ -35,9 +35,8 @@ def demo(
     from stream_scorer.demo.screen import Screen
     from stream_scorer.demo.story import Plan, Story
 
-    signal.signal(
-        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
-    )  # so that what was started is stopped in order
+    # An exit, unlike the signal alone, lets what was started be stopped in order.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     screen = Screen(sys.stderr if as_json else sys.stdout)
     summary = Story(Plan(out=out, seed=seed, seconds=seconds, retrainings=retrainings, kafka=kafka), screen).run()
     if as_json:

@@ -119,9 +119,8 @@ class Screen:
     def _last(self, tally: Tally) -> Table:
         table = Table(title="last rankings", title_justify="left")
         for name in ("customer", "release", "offers, best first (score)", "took one", "ms"):
-            table.add_column(
-                name, no_wrap=not name.startswith("offers")
-            )  # what may wrap is what a narrow terminal cuts
+            # What may wrap is what a narrow terminal cuts
+            table.add_column(name, no_wrap=not name.startswith("offers"))
         for seen in tally.last:
             table.add_row(
                 seen.ranking.customer_id,

@@ -49,9 +49,8 @@ class Lesson:
         Raises UsageError when the objective or the options do not suit the labels.
         """
         if self.earlier is not None:
-            options = replace(
-                options, **shape_of(self.earlier.user_tower), members=1
-            )  # the vectors of an earlier ensemble are already the concatenation of its members'
+            # The vectors of an earlier ensemble are already the concatenation of its members'
+            options = replace(options, **shape_of(self.earlier.user_tower), members=1)
         return options.recipe(traits_of(self.data), ids_alone=self.ids_alone)
 
     @property
@@ -240,9 +239,8 @@ class _Training:
             carry_tower(lesson.earlier.user_tower, self.user)
             carry_tower(lesson.earlier.item_tower, self.item)
             carry_head(lesson.earlier.facts, self.head)
-        if (
-            recipe.history and self.user.direct and lesson.earlier is None
-        ):  # a table that training goes on from holds the history already
+        # A table that training goes on from holds the history already
+        if recipe.history and self.user.direct and lesson.earlier is None:
             self.user.history = AcceptedHistory(
                 Taken.of(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim
             )
@@ -282,9 +280,8 @@ class _Training:
         total = 0.0
         order = self._shuffled()
         self.modules.train()
-        for chosen in np.array_split(
-            order, self.epoch_steps
-        ):  # even parts: a small last minibatch would move the weights as far as a full one
+        # Even parts: a small last minibatch would move the weights as far as a full one
+        for chosen in np.array_split(order, self.epoch_steps):
             loss = self.objective.loss(chosen, self.rng, training=True)
             total += float(loss.detach()) * len(chosen)
             self._step(loss)

@@ -144,9 +144,8 @@ def test_intervals_cover_the_truth_repeatedly(logged: Logged, tmp_path: Path) ->
         log = write(tmp_path / f"{seed}.jsonl", list(explored(logged.old, np.random.default_rng(seed), 3_000)))
         found.append(estimated(replace(logged, labels=log), logged.new, SAME_POLICY))
     for name in ESTIMATORS:
-        assert sum(one[name]["low"] < true < one[name]["high"] for one in found) >= 6, (
-            name
-        )  # 95 % intervals: 7.6 of 8 are expected
+        # 95 % intervals: 7.6 of 8 are expected
+        assert sum(one[name]["low"] < true < one[name]["high"] for one in found) >= 6, name
         values, width = (
             np.array([one[name]["value"] for one in found]),
             np.mean([one[name]["high"] - one[name]["low"] for one in found]),

@@ -54,9 +54,8 @@ def capture(ring: Ring, logs: Path) -> None:
     )
     ring.run("rank", "--until-idle", "1", log=logs / "rank.log")
     ranked = [msgspec.json.decode(record.value or b"") for record in ring.read(ring.topics.rankings)]
-    rankings = sorted(
-        TypeAdapter(list[Ranking]).validate_python(ranked), key=lambda one: one.request_id
-    )  # the answers are drawn in order
+    # The answers are drawn in order
+    rankings = sorted(TypeAdapter(list[Ranking]).validate_python(ranked), key=lambda one: one.request_id)
     ring.send(ring.topics.acceptances, map(encode, WORLD.answers(rng, rankings)))
     for job in ("rank", "join", "buffer"):
         ring.run(job, "--until-idle", "1", log=logs / f"{job}.log")

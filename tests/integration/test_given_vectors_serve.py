@@ -51,9 +51,8 @@ def test_customers_vectors_come_from_three_places(ring: Ring, words: list[str], 
     ring.run(*words, "--customer-vectors", given, log=tmp_path / "publish.log")
     assert ranked(ring, tmp_path, customer_id="ann") == pytest.approx(expected(CUSTOMERS["ann"]))
     made = tmp_path / "model"
-    ring.run(
-        "import-towers", *words[3:], "--similarity", "cosine", "--out", str(made), log=tmp_path / "import.log"
-    )  # whose user tower reads the request's vector
+    # Its user tower reads the request's vector
+    ring.run("import-towers", *words[3:], "--similarity", "cosine", "--out", str(made), log=tmp_path / "import.log")
     ring.run("publish", *words[1:3], "--model", str(made), "--customer-vectors", given, log=tmp_path / "publish.log")
     assert ranked(ring, tmp_path, customer_id="ann", features={"vector": [3.0, 4.0]}) == pytest.approx(
         expected(CUSTOMERS["ann"])

@@ -89,9 +89,8 @@ class MemorySource:
             records += self._broker.log(each)[offset : offset + records_max - len(records)]
         for record in records:
             self._next[Partition(record.topic, record.partition)] = record.offset + 1
-            self._reported_ends.discard(
-                Partition(record.topic, record.partition)
-            )  # behind new records the end is reported again
+            # Behind new records the end is reported again
+            self._reported_ends.discard(Partition(record.topic, record.partition))
         at_end = {each for each, offset in self._next.items() if offset == len(self._broker.log(each))}
         ended = tuple(each for each in self._next if each in at_end - self._reported_ends)
         self._reported_ends = at_end

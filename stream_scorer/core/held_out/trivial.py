@@ -97,9 +97,8 @@ class TrivialRankings:
         """Count the known acceptances; `catalog` is the number of offers."""
         self.contexts, self.known, self.catalog = contexts, known, catalog
         self.popularity = np.bincount(known.offer, minlength=catalog).astype(np.float32)
-        self.fraction = self.popularity / (
-            self.popularity.sum() + 1
-        )  # less than an acceptance, so that it only breaks ties
+        # In all it is less than an acceptance, so that it only breaks ties.
+        self.fraction = self.popularity / (self.popularity.sum() + 1)
 
     def rankings(self, questions: Questions, *, seed: int = 0) -> dict[str, ScoresOf]:
         """Return the trivial rankings of some questions, with only the context that ranks a sample of them best."""

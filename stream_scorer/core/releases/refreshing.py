@@ -73,9 +73,8 @@ def refresh(records: Sequence[Record], held: Fingerprints, item_tower: Tower) ->
     """
     stated, unread = _read(records)  # offers and withdrawals
     # only what differs is embedded, since embedding takes nearly all of the time
-    vectors, unfit, coverage = _embed(
-        [one for one in stated if _differs(one, held)], item_tower
-    )  # source -> (p,) float32
+    # The vectors are (p,) float32, by the record that they come from.
+    vectors, unfit, coverage = _embed([one for one in stated if _differs(one, held)], item_tower)
     lost = {(letter.record.partition, letter.record.offset) for letter in unfit}
     # a record that cannot be embedded must not hide an earlier record of the same offer that can be
     last = {one.offer_id: one for one in stated if one.source not in lost}

@@ -109,9 +109,8 @@ class Loop(Generic[SourceT]):
             return
         written = self._write(work)
         written_s = self._clock.monotonic_s()
-        if (
-            fetched.records or not written
-        ):  # what the clock alone brings about, as windows that close, is no sign that more will come
+        # What the clock alone brings about, as windows that close, is no sign that more will come
+        if fetched.records or not written:
             self._quiet_since_s = written_s
         if written:
             self._telemetry.batch(

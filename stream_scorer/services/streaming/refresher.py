@@ -118,9 +118,8 @@ class Refresher:
         if release_id is None:
             self._enter("waiting for the first release")
             return
-        progress = self._store.progress(
-            release_id
-        )  # before the offers: what comes between is read twice, never left out
+        # It is read before the offers are: what comes between is read twice, never left out.
+        progress = self._store.progress(release_id)
         ends = {number: self._reader.end(Partition(self._config.topic, number)) for number in self._owned}
         topic_id, applied = self._topic_id(), self._store.applied_topic(release_id)
         beyond = [number for number in sorted(self._owned) if progress.get(number, 0) > ends[number]]

@@ -24,9 +24,10 @@ def network_of(model: Any, *, version: str) -> H2oNetwork:
     if params.get("autoencoder"):
         raise BadModel("the model is an autoencoder: it has learned nothing of what is accepted")
     left_out = {_column(params.get(name)) for name in _NOT_INPUTS}
+    # H2O puts categories first, in its own order, and the weights' columns follow that order
     columns = [
         (name, levels) for name, levels in zip(output["names"], output["domains"], strict=True) if name not in left_out
-    ]  # H2O puts categories first, in its own order, and the weights' columns follow that order
+    ]
     hidden = range(len(params["hidden"]))
     return H2oNetwork(
         categories=tuple(H2oCategory(name, tuple(levels)) for name, levels in columns if levels is not None),

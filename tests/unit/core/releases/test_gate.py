@@ -132,9 +132,8 @@ def test_too_few_judges_are_a_caution(made: Model) -> None:
 
 @pytest.mark.parametrize(("mine", "faults"), [(0.46, 0), (0.45, 1)])
 def test_few_customers_judge_what_is_surely_worse(made: Model, good: Release, mine: float, faults: int) -> None:
-    assert (
-        len(faults_of(judged(made, mine, 0.6, 49, error=0.0525), good.catalog, [])) == faults
-    )  # 2 * sqrt(2) * 0.0525 = 0.1485
+    # 2 * sqrt(2) * 0.0525 = 0.1485
+    assert len(faults_of(judged(made, mine, 0.6, 49, error=0.0525), good.catalog, [])) == faults
 
 
 def test_towers_unlike_the_trained_are_refused(made: Model, good: Release) -> None:
