@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stream_scorer.core.towers.model import Model
     from stream_scorer.services.learning.trainer import Trained
     from stream_scorer.services.learning.trials import Trial
-    from stream_scorer.training.joint import Epoch
+    from stream_scorer.training.lesson import Epoch
     from stream_scorer.training.options import TrainOptions
 
 _TAKEN_BY_H2O = {"labels", "from_buffer", "offers", "out", "dim", "epochs", "seed", "threads", "engine", "as_json"}

@@ -17,7 +17,7 @@ from stream_scorer.core.releases.gate import COLLAPSED_COSINE
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower, digest_towers
 from stream_scorer.errors import BadModel
-from stream_scorer.training.joint import Fitted
+from stream_scorer.training.lesson import Fitted
 from stream_scorer.training.modules import Batch, TowerModule
 
 PARITY_MAX = 1e-5

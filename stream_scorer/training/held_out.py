@@ -1,9 +1,8 @@
 """Measures towers on held-out rows while they are trained."""
 
-from typing import Any
-
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
@@ -19,14 +18,19 @@ K = 10
 @torch.no_grad()
 def held_out_auc(data: TrainingSet, rows: Places, user: TowerModule, item: TowerModule) -> float | None:
     """Return the AUC within customers by the cosines of rows (n,); None where no customer has both labels."""
+    outputs, items = _of_rows(data, rows, user, item)
+    cosines = (F.normalize(outputs, dim=1) * items).sum(dim=1).cpu().numpy()
+    return auc_within(data.who[rows], cosines, data.accepted[rows]).auc
+
+
+def _of_rows(data: TrainingSet, rows: Places, user: TowerModule, item: TowerModule) -> tuple[Tensor, Tensor]:
+    """Return the user tower's outputs (n, p) for rows, and their offers' vectors (n, p)."""
+    # Many rows share a customer's features or an offer's: each distinct input runs through its tower once.
     customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
     offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
-    users = user(Batch.of(data.customers, customers.astype(np.int64))).cpu().numpy()
-    items = item(Batch.of(data.offers, offers.astype(np.int64))).cpu().numpy()
-    cosines: np.ndarray[Any, np.dtype[np.float32]] = np.einsum(
-        "np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)]
-    )
-    return auc_within(data.who[rows], cosines, data.accepted[rows]).auc
+    outputs = user.outputs(Batch.of(data.customers, customers.astype(np.int64)))
+    items = item(Batch.of(data.offers, offers.astype(np.int64)))
+    return outputs[torch.from_numpy(customer_of.reshape(-1))], items[torch.from_numpy(offer_of.reshape(-1))]
 
 
 class HeldOutRanking:
@@ -66,11 +70,7 @@ def losses_by_customer(
     data: TrainingSet, rows: Places, user: TowerModule, item: TowerModule, head: AcceptanceHead
 ) -> Floats:
     """Return the mean log loss of each customer's held-out rows (C,), for the objective `shown`."""
-    # Many rows share a customer's features or an offer's: each distinct input runs through its tower once.
-    customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
-    offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
-    outputs = user.outputs(Batch.of(data.customers, customers.astype(np.int64)))[torch.from_numpy(customer_of)]
-    items = item(Batch.of(data.offers, offers.astype(np.int64)))[torch.from_numpy(offer_of)]
+    outputs, items = _of_rows(data, rows, user, item)
     at = outputs.device
     ranks = torch.from_numpy(data.rank[rows].astype(np.int64)).to(at)
     log_odds = head.log_odds((F.normalize(outputs, dim=1) * items).sum(dim=1), outputs, ranks)

@@ -1,116 +1,28 @@
 """Trains both towers together on one objective, so that their vectors share a space."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stream_scorer.core.datasets.splits import split_by_time, split_for_ids, without_some_offers
-from stream_scorer.core.datasets.survey import Survey
-from stream_scorer.core.datasets.training_set import Places, TrainingSet
-from stream_scorer.core.datasets.traits import traits_of
-from stream_scorer.core.features.slots import Category
-from stream_scorer.core.features.spec import FeatureSpec
-from stream_scorer.core.towers.model import Model
-from stream_scorer.core.towers.tower import Tower
+from stream_scorer.core.datasets.training_set import Places
 from stream_scorer.errors import UsageError
+from stream_scorer.training.decomposition import decomposed
 from stream_scorer.training.held_out import HeldOutRanking, held_out_auc
+from stream_scorer.training.lesson import Epoch, Fitted, Lesson, device_of, tower_of
 from stream_scorer.training.modules import AcceptedHistory, Taken, TowerModule
 from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import Recipe, TrainOptions
-from stream_scorer.training.spectral import ADDED, FORMS_MAX, RANK_MAX, AcceptedMatrix, Spectrum, VectorForm, best_form
-from stream_scorer.training.warm_start import carry_head, carry_tower, shape_of
+from stream_scorer.training.spectral import ADDED
+from stream_scorer.training.warm_start import carry_head, carry_tower
 
 _POSITIVES_MIN = 2
 _HELD_OUT_ROWS = 8_192
 ROWS_MIN = 64
 CATALOG_ROWS_MAX = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """What a training learns from: rows, the specs that encoded them, and the earlier model that it starts from."""
-
-    data: TrainingSet
-    user_spec: FeatureSpec
-    item_spec: FeatureSpec
-    earlier: Model | None = None
-    survey: Survey = field(default_factory=Survey)
-    as_new: float = (
-        0.0  # share of the catalog's offers whose rows are not learned from, so that held-out rows judge them as new
-    )
-
-    def recipe(self, options: TrainOptions) -> Recipe:
-        """Complete the options; the labels decide the objective, and an earlier model, if any, decides the shape.
-
-        Raises UsageError when the objective or the options do not suit the labels.
-        """
-        if self.earlier is not None:
-            # The vectors of an earlier ensemble are already the concatenation of its members'
-            options = replace(options, **shape_of(self.earlier.user_tower), members=1)
-        return options.recipe(traits_of(self.data), ids_alone=self.ids_alone)
-
-    @property
-    def ids_alone(self) -> bool:
-        """Whether both towers read a single categorical input, such as an id, and nothing else."""
-        return all(len(spec.slots) == 1 and not spec.numbers for spec in (self.user_spec, self.item_spec))
-
-    def split(self, recipe: Recipe) -> tuple[Places, Places]:
-        """Return the rows to learn from and the rows to hold out."""
-        by_id = any(isinstance(slot, Category) and slot.from_id for slot in self.user_spec.slots)
-        within = recipe.objective == "catalog" and by_id
-        rows, held_out = (split_for_ids if within else split_by_time)(self.data, recipe.held_out)
-        return (without_some_offers(self.data, rows, self.as_new) if self.as_new else rows), held_out
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """How pass `number` of at most `epochs` over the rows went; held-out figures are None where they are not measured.
-
-    `held_out_auc` is the AUC within customers. For the objective `catalog`, `held_out_ndcg` is the nDCG@10 of rankings
-    of the whole catalog, and `held_out_ndcg_error` its standard error.
-    """
-
-    number: int
-    epochs: int
-    loss: float
-    held_out_loss: float | None = None
-    held_out_auc: float | None = None
-    held_out_ndcg: float | None = None
-    held_out_ndcg_error: float = 0.0
-
-    @property
-    def badness(self) -> float:
-        """The figure by which epochs are compared, the smallest being the best; infinite when nothing is held out."""
-        if self.held_out_ndcg is not None:  # the loss would mislead: it rises while the order still improves
-            return -self.held_out_ndcg
-        return float("inf") if self.held_out_loss is None else self.held_out_loss
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """Trained modules with their recipe, all epochs, the number of the `best` epoch, and the rows that were held out.
-
-    Where the modules were trained again on all rows, `measured` are the towers from before that, of one ensemble
-    member: they have not seen the held-out rows, so these can judge them.
-    """
-
-    user: TowerModule
-    item: TowerModule
-    head: AcceptanceHead
-    recipe: Recipe
-    epochs: tuple[Epoch, ...]
-    best: int
-    held_out: Places
-    measured: tuple[Tower, Tower] | None = None
-
-    @property
-    def best_epoch(self) -> Epoch:
-        """The epoch whose weights were kept."""
-        return self.epochs[self.best - 1]
 
 
 def fit(
@@ -139,7 +51,7 @@ def fit(
         )
     rows, held_out = lesson.split(recipe)
     if recipe.spectral:
-        return _decomposed(lesson, recipe, options.dim and options.dim - ADDED, (rows, held_out), report)
+        return decomposed(lesson, recipe, options.dim and options.dim - ADDED, (rows, held_out), report)
     fitted = first or _trained(lesson, recipe, rows, held_out, report, end=recipe.epochs)
     if not recipe.refit or not len(held_out):
         return _with_others(fitted, lambda other: _trained(lesson, other, rows, held_out, report, end=other.epochs))
@@ -148,7 +60,7 @@ def fit(
     def refit(again: Recipe) -> Fitted:
         return _trained(lesson, again, everything, nothing, report, end=fitted.best)
 
-    measured = _tower(fitted.user), _tower(fitted.item)
+    measured = tower_of(fitted.user), tower_of(fitted.item)
     again = _with_others(refit(recipe), refit)
     return replace(fitted, recipe=recipe, user=again.user, item=again.item, head=again.head, measured=measured)
 
@@ -169,50 +81,6 @@ def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
         user = TowerModule.side_by_side([member.user for member in members])
         item = TowerModule.side_by_side([member.item for member in members])
     return replace(first, user=user, item=item)
-
-
-def _decomposed(
-    lesson: Lesson, recipe: Recipe, rank: int | None, split: tuple[Places, Places], report: Callable[[Epoch], object]
-) -> Fitted:
-    """Decompose who accepted what instead of training; each form of vectors that is tried is reported as an epoch.
-
-    Held-out rows decide which form is best. An epoch's `loss` is the share of the matrix that the decomposition leaves
-    out.
-    """
-    rows, held_out = split
-    found = _spectrum(lesson, recipe, rows, rank or RANK_MAX)
-    ranking, forms, epochs = HeldOutRanking(lesson.data, rows, held_out), list[VectorForm](), list[Epoch]()
-
-    def judge(form: VectorForm) -> float:
-        user, item = found.towers(form, lesson.user_spec, lesson.item_spec)
-        ndcg, error = ranking.ndcg(user, item) if len(held_out) else (None, 0.0)
-        epoch = Epoch(len(epochs) + 1, FORMS_MAX, found.left_out, held_out_ndcg=ndcg, held_out_ndcg_error=error)
-        forms.append(form)
-        epochs.append(epoch)
-        report(epoch)
-        return ndcg or 0.0
-
-    form = best_form(judge, rank_max=len(found.values), rank=rank)
-    user, item = found.towers(form, lesson.user_spec, lesson.item_spec)
-    head = AcceptanceHead(dim=form.rank + ADDED, temperature=recipe.temperature, rate=0.5)
-    recipe = replace(recipe, dim=form.rank + ADDED)
-    fitted = Fitted(user, item, head, recipe, tuple(epochs), forms.index(form) + 1, held_out)
-    if not recipe.refit or not len(held_out):
-        return fitted
-    again = _spectrum(lesson, recipe, np.arange(len(lesson.data)), form.rank)
-    user, item = again.towers(form, lesson.user_spec, lesson.item_spec)
-    return replace(fitted, user=user, item=item, measured=(_tower(fitted.user), _tower(fitted.item)))
-
-
-def _spectrum(lesson: Lesson, recipe: Recipe, rows: Places, rank: int) -> Spectrum:
-    heights = {"customers": lesson.user_spec.table_rows, "offers": lesson.item_spec.table_rows}
-    matrix = AcceptedMatrix.of(lesson.data, rows, **heights)
-    return Spectrum(matrix, rank=rank, seed=recipe.seed, device=_device(recipe))
-
-
-def _tower(module: TowerModule) -> Tower:
-    module.cpu().settle()
-    return module.export()
 
 
 def _trained(
@@ -244,7 +112,7 @@ class _Training:
             self.user.history = AcceptedHistory(
                 Taken.of(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim
             )
-        self.modules = nn.ModuleList([self.user, self.item, self.head]).to(_device(recipe))
+        self.modules = nn.ModuleList([self.user, self.item, self.head]).to(device_of(recipe))
         self.objective = Objective(data, self.user, self.item, self.head, recipe=recipe, learned=self.rows)
         self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)
         self.ranking = HeldOutRanking(data, rows, held_out)
@@ -337,11 +205,3 @@ def _towers(lesson: Lesson, recipe: Recipe) -> tuple[TowerModule, TowerModule]:
         for spec in (lesson.user_spec, lesson.item_spec)
     ]
     return made[0], made[1]
-
-
-def _device(recipe: Recipe) -> torch.device:
-    """Return where to train. Raises UsageError when the recipe asks for a GPU and torch sees none."""
-    there = torch.cuda.is_available()
-    if recipe.device == "cuda" and not there:
-        raise UsageError("there is no GPU that torch can use; leave the device out")
-    return torch.device("cuda" if there and recipe.device != "cpu" else "cpu")

@@ -13,11 +13,12 @@ from stream_scorer.adapters.files.example_files import ExampleFiles
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.buffer.examples import take_apart
-from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
+from stream_scorer.core.datasets.training_set import TrainingSet
 from stream_scorer.core.messages import LabelledOffer, LabelledRanking
 from stream_scorer.core.records import Partition
-from stream_scorer.services.learning.trainer import derive_specs
-from stream_scorer.training.joint import Fitted, Lesson, fit
+from stream_scorer.services.learning.trainer import read_lesson
+from stream_scorer.training.joint import fit
+from stream_scorer.training.lesson import Fitted
 from stream_scorer.training.modules import Batch
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import TASTES, snacks
@@ -53,9 +54,8 @@ def learned_from(folder: Path, keep_prob: float) -> tuple[TrainingSet, Fitted]:
     rows = [row for ranking in rankings() for row in take_apart(ranking, keep_prob=keep_prob)]
     ParquetBuffer.open(str(folder)).write([Chunk(Partition("training-labels", 0), 0, 2_000, rows, keep_prob)])
     source = ExampleFiles.at(folder)
-    specs = derive_specs(source, snacks(), OPTIONS)
-    data = build_training_set(source, snacks(), *specs)
-    return data, fit(Lesson(data, *specs), OPTIONS, report=lambda epoch: None)
+    lesson = read_lesson(source, snacks(), OPTIONS)
+    return lesson.data, fit(lesson, OPTIONS, report=lambda epoch: None)
 
 
 def odds(data: TrainingSet, done: Fitted) -> dict[bool, float]:

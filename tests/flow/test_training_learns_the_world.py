@@ -12,7 +12,7 @@ from stream_scorer.core.messages import LabelledExample
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.services.learning.trainer import finish, read_lesson
 from stream_scorer.simulation.world import World, customer_row, offer_row
-from stream_scorer.training.joint import Lesson
+from stream_scorer.training.lesson import Lesson
 from stream_scorer.training.options import TrainOptions
 
 WORLD = World.of(1, customers=300, offers=200, popularity_rate=0.5)

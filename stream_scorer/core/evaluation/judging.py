@@ -13,6 +13,7 @@ from stream_scorer.core.held_out.ranking_quality import AcceptedPairs
 from stream_scorer.core.held_out.trivial import Contexts, KnownAcceptances, TrivialRankings
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
+from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
@@ -58,6 +59,16 @@ class JudgedRows:
         return self.data.catalog_of[self.data.offer[self.rows]].astype(np.int64)
 
 
+def row_scores(data: TrainingSet, rows: Places, user_tower: Tower, item_tower: Tower) -> Floats:
+    """Return the scores of rows (n,), from the features that each row itself states."""
+    # Rows that share a customer's or an offer's features share a pass through its tower.
+    customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
+    offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
+    users = user_tower.forward(data.customers.inputs(customers.astype(np.int64)))
+    items = item_tower.forward(data.offers.inputs(offers.astype(np.int64)))
+    return np.asarray(np.einsum("np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)]))
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredRows(JudgedRows):
     """Judged rows, the model that is judged by them, and what it could know.
@@ -74,15 +85,8 @@ class ScoredRows(JudgedRows):
     def scores(self) -> Floats:
         """Return the scores of the judged rows (n,), by the features that they state; they are computed once."""
         if not self._scores:
-            self._scores.append(self._scored())
+            self._scores.append(row_scores(self.data, self.rows, self.model.user_tower, self.model.item_tower))
         return self._scores[0]
-
-    def _scored(self) -> Floats:
-        customers, customer_of = np.unique(self.data.customer[self.rows], return_inverse=True)
-        offers, offer_of = np.unique(self.data.offer[self.rows], return_inverse=True)
-        users = self.model.user_tower.forward(self.data.customers.inputs(customers.astype(np.int64)))
-        items = self.model.item_tower.forward(self.data.offers.inputs(offers.astype(np.int64)))
-        return np.asarray(np.einsum("np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)]))
 
     @property
     def popularity(self) -> Floats:

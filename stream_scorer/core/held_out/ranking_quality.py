@@ -24,11 +24,6 @@ class AcceptedPairs:
         keys = np.unique(customer * catalog + offer)
         return AcceptedPairs(keys // catalog, keys % catalog)
 
-    def without(self, other: "AcceptedPairs", *, catalog: int) -> "AcceptedPairs":
-        """Return the pairs that are not in `other`."""
-        fresh = ~np.isin(self.customer * catalog + self.offer, other.customer * catalog + other.offer)
-        return AcceptedPairs(self.customer[fresh], self.offer[fresh])
-
     def of_customers(self, chosen: Places) -> "AcceptedPairs":
         """Return the pairs of some customers (C,), each customer renumbered to its place in `chosen`."""
         first, end = (np.searchsorted(self.customer, chosen, side=side) for side in ("left", "right"))

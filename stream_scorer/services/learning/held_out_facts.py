@@ -7,6 +7,7 @@ import numpy as np
 
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.core.evaluation.auc import WithinAuc, auc_within
+from stream_scorer.core.evaluation.judging import row_scores
 from stream_scorer.core.evaluation.model_quality import auc_beside
 from stream_scorer.core.held_out.beside import Beside
 from stream_scorer.core.held_out.judgement import judge_rankings
@@ -15,7 +16,7 @@ from stream_scorer.core.held_out.trivial import Contexts, KnownAcceptances, Triv
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.training.held_out import K
-from stream_scorer.training.joint import Fitted, Lesson
+from stream_scorer.training.lesson import Fitted, Lesson
 
 Towers = tuple[Tower, Tower]
 
@@ -28,7 +29,7 @@ def held_out_facts(model: Model, lesson: Lesson, fitted: Fitted) -> dict[str, ob
     """
     data, rows = lesson.data, fitted.held_out
     towers: Towers = fitted.measured or (model.user_tower, model.item_tower)
-    scores, before = _scores(data, rows, towers), np.ones(len(data), bool)
+    scores, before = row_scores(data, rows, *towers), np.ones(len(data), bool)
     before[rows] = False
     known = np.flatnonzero(before)
     # Offers outside the catalog have no place in it. They are counted, too, each under a number past the catalog's end.
@@ -40,17 +41,6 @@ def held_out_facts(model: Model, lesson: Lesson, fitted: Fitted) -> dict[str, ob
         "popularity_auc": _auc(auc_within(who, accepted[which[rows]], labels)),
         "judged": _judged(lesson, fitted, towers, known, scores) if len(rows) else None,
     }
-
-
-def _scores(data: TrainingSet, rows: Places, towers: Towers) -> Floats:
-    """Return the scores of rows (n,), from the features that each row itself states."""
-    user_tower, item_tower = towers
-    # Rows that share a customer's or an offer's features share a pass through its tower.
-    customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
-    offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
-    users = user_tower.forward(data.customers.inputs(customers.astype(np.int64)))
-    items = item_tower.forward(data.offers.inputs(offers.astype(np.int64)))
-    return np.asarray(np.einsum("np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)]))
 
 
 def _auc(found: WithinAuc) -> dict[str, object]:

@@ -8,7 +8,6 @@ import numpy as np
 from stream_scorer.core.datasets.catalog_fill import FilledExamples
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
-from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.spec_extension import extended
@@ -17,7 +16,8 @@ from stream_scorer.services.learning.held_out_facts import held_out_facts
 from stream_scorer.services.learning.surveying import surveyed
 from stream_scorer.services.learning.trials import Tuning
 from stream_scorer.training.export import export
-from stream_scorer.training.joint import Epoch, Fitted, Lesson, fit
+from stream_scorer.training.joint import fit
+from stream_scorer.training.lesson import Epoch, Fitted, Lesson
 from stream_scorer.training.options import TrainOptions
 
 _NAMED_MAX = 5
@@ -90,13 +90,6 @@ def finish(
     model = export(fitted, data.customers, data.offers, data.catalog, _facts(lesson, fitted, options))
     facts = {**model.facts, **held_out_facts(model, lesson, fitted), **({} if tuning is None else tuning.facts)}
     return Trained(Model(model.model_id, model.user_tower, model.item_tower, facts), fitted.epochs)
-
-
-def derive_specs(
-    examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions
-) -> tuple[FeatureSpec, FeatureSpec]:
-    """Read all examples once and return the specs of the user and the item tower; it raises as surveyed does."""
-    return surveyed(FilledExamples(examples, offers), offers, options)[:2]
 
 
 def _facts(lesson: Lesson, fitted: Fitted, options: TrainOptions) -> dict[str, object]:

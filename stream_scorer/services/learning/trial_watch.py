@@ -1,7 +1,7 @@
 """Watches a trial of the search: measures how long its epochs take, and decides when it should end."""
 
 from stream_scorer.ports import Clock
-from stream_scorer.training.joint import Epoch
+from stream_scorer.training.lesson import Epoch
 
 _WINS_AFTER = 0.4  # of the epochs: a trial that is far behind from then on is given up
 _BEHIND_ERRORS = 3.0

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stream_scorer.core.held_out.questions import Floats
-from stream_scorer.training.joint import Fitted
+from stream_scorer.training.lesson import Fitted
 from stream_scorer.training.options import TrainOptions
 
 Setting = Mapping[str, Any]

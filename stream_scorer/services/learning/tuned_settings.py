@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stream_scorer.training.joint import Lesson
+from stream_scorer.training.lesson import Lesson
 from stream_scorer.training.options import Recipe
 
 Values = Callable[[Recipe], Sequence[Any]]

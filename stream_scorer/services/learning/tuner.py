@@ -16,7 +16,8 @@ from stream_scorer.services.learning.trial_watch import TrialWatch
 from stream_scorer.services.learning.trials import Setting, Trial, Tried, Tuning, setting_text
 from stream_scorer.services.learning.tuned_settings import nearest, settings_to_try
 from stream_scorer.training.held_out import HeldOutRanking, losses_by_customer
-from stream_scorer.training.joint import Epoch, Fitted, Lesson, fit
+from stream_scorer.training.joint import fit
+from stream_scorer.training.lesson import Epoch, Fitted, Lesson
 from stream_scorer.training.options import Recipe, TrainOptions
 
 _HELD_OUT = 0.2

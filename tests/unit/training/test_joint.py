@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from stream_scorer.core.datasets.chunks import Views
-from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
+from stream_scorer.core.datasets.training_set import TrainingSet
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import BadModel, UsageError
-from stream_scorer.services.learning.trainer import derive_specs, read_lesson, train_model
+from stream_scorer.services.learning.trainer import read_lesson, train_model
 from stream_scorer.training.export import PARITY_MAX, check_alive, export, fill_untrained, golden_rows, parity
-from stream_scorer.training.joint import Fitted, Lesson, fit
+from stream_scorer.training.joint import fit
+from stream_scorer.training.lesson import Fitted, Lesson
 from stream_scorer.training.modules import Batch, IdDropout, TowerModule
 from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import TrainOptions
@@ -24,8 +25,8 @@ QUICK = TrainOptions(dim=8, width=4, epochs=4, batch_rows=256, learning_rate=0.0
 
 
 def built(source: Chunks, options: TrainOptions = QUICK) -> tuple[TrainingSet, FeatureSpec, FeatureSpec]:
-    specs = derive_specs(source, snacks(), options)
-    return build_training_set(source, snacks(), *specs), *specs
+    lesson = read_lesson(source, snacks(), options)
+    return lesson.data, lesson.user_spec, lesson.item_spec
 
 
 def fitted(source: Chunks, options: TrainOptions = QUICK) -> tuple[TrainingSet, Fitted]:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from stream_scorer.core.datasets.splits import split_by_time, split_for_ids, split_within_customers, without_some_offers
-from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
-from stream_scorer.services.learning.trainer import derive_specs
+from stream_scorer.core.datasets.training_set import TrainingSet
+from stream_scorer.services.learning.trainer import read_lesson
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, snacks, tastes_meet
 
@@ -15,7 +15,7 @@ from tests.example_samples import Chunks, snacks, tastes_meet
 def built(**columns: Any) -> TrainingSet:
     part = replace(tastes_meet(len(next(iter(columns.values())))).parts[0], **columns)
     source = Chunks((part,))
-    return build_training_set(source, snacks(), *derive_specs(source, snacks(), TrainOptions()))
+    return read_lesson(source, snacks(), TrainOptions()).data
 
 
 def test_the_latest_requests_are_held_out_whole() -> None:

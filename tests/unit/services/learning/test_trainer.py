@@ -9,8 +9,8 @@ import pytest
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import UsageError
-from stream_scorer.services.learning.trainer import derive_specs, train_model
-from stream_scorer.training.joint import Epoch
+from stream_scorer.services.learning.trainer import read_lesson, train_model
+from stream_scorer.training.lesson import Epoch
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, chunk, snacks, tastes_meet
 
@@ -18,8 +18,8 @@ QUICK = TrainOptions(dim=8, width=4, epochs=8, batch_rows=256, learning_rate=0.0
 
 
 def input_names(source: Chunks, offers: list[Offer], options: TrainOptions = QUICK) -> tuple[list[str], list[str]]:
-    user_spec, item_spec = derive_specs(source, offers, options)
-    return [one.name for one in user_spec.inputs], [one.name for one in item_spec.inputs]
+    lesson = read_lesson(source, offers, options)
+    return [one.name for one in lesson.user_spec.inputs], [one.name for one in lesson.item_spec.inputs]
 
 
 def test_offers_of_the_customers_taste_rank_first() -> None:

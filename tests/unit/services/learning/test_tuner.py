@@ -11,7 +11,7 @@ from stream_scorer.core.messages import Offer
 from stream_scorer.services.learning.trainer import finish, read_lesson
 from stream_scorer.services.learning.trials import Trial, Tried, Tuning
 from stream_scorer.services.learning.tuner import tune
-from stream_scorer.training.joint import Lesson
+from stream_scorer.training.lesson import Lesson
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, snacks, tastes_meet
 
