@@ -19,7 +19,7 @@ def test_models_below_are_stated_with_both_figures() -> None:
 
 
 def test_differences_within_noise_are_stated() -> None:
-    (sentence,) = beside("AUC", {"model": GOOD, "popularity": GOOD[::-1]}).sentences()
+    (sentence,) = beside("AUC", {"model": GOOD[::-1] + 0.005, "popularity": GOOD}).sentences()
     assert "is not above, by more than noise, popularity" in sentence
 
 

@@ -48,6 +48,19 @@ def test_habits_are_ranked_by_own_frequency() -> None:
     assert found[OWN] == 1.0 > found[POPULARITY]
 
 
+def test_equal_counts_follow_popularity() -> None:
+    made, questions = trivial(log(habits=True))
+    (first,) = made.rankings(questions)[OWN](slice(0, 1))
+    own = 2 + int(questions.who[0])
+    others = [offer for offer in range(8) if offer != own]
+    assert first[own] >= 10
+    assert (
+        np.argsort(-first[others], kind="stable").tolist()
+        == np.argsort(-made.popularity[others], kind="stable").tolist()
+    )
+    assert first[others].max() < 1
+
+
 def test_without_repeats_own_frequency_says_nothing() -> None:
     made, questions = trivial(log(habits=True), rows=0)
     assert OWN not in made.rankings(questions)

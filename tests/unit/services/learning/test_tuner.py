@@ -95,6 +95,14 @@ def test_default_stays_within_luck() -> None:
     assert found.options.prior == 100.0
 
 
+def test_lucky_steps_leave_the_default(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tried, "beats", lambda self, other, errors: errors < 2.0)
+    found = tuned(lesson, QUICK, 60)
+    assert any(trial.kept for trial in found.trials[1:])
+    assert found.outcome.endswith("none is surely better than the default, which stays")
+    assert found.options == QUICK
+
+
 def test_trials_that_cannot_win_end_early(lesson: Lesson) -> None:
     found = tuned(lesson, replace(QUICK, epochs=5, prior=1.0), 100)
     given_up = [trial for trial in found.trials if trial.ended == "could not win"]
