@@ -3,24 +3,19 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from stream_scorer.core.features.diagnosis import NO_EVIDENCE, SENTINELS, ColumnFacts, Decided, Evidence, ReadAs, decide
-from stream_scorer.core.features.number_sample import NumberSample
-from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Floats, Input, Number, Side, Vector
+from stream_scorer.core.features.diagnosis import NO_EVIDENCE, Decided, Evidence, ReadAs, decide
+from stream_scorer.core.features.feature_column import FeatureColumn
+from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Input, Number, Side, Vector
 from stream_scorer.core.features.stated_inputs import StatedInput, stated
-from stream_scorer.core.features.text_numbers import PARSERS, Reading
 from stream_scorer.errors import UsageError
 
-_KIND = {float: "number", int: "number", str: "string", bool: "bool"}
 _CLIP = 8.0
 _SKEW_FOR_LOG = 2.0
 _PIECES = 8  # of the piecewise linear curve that a number's effect may take
-_DISTINCT_MAX = 4_096  # distinct numbers; a feature with more of them is not made of codes
-_PARSED_ROWS_MAX = 100_000  # of texts read as numbers: enough for their moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,159 +35,13 @@ class SpecOptions:
     hashes: int = 2
 
 
-class _Moments:
-    """Running moments of numbers, shifted by the first value so that far-off means keep their digits."""
-
-    def __init__(self, shift: Floats) -> None:
-        self.shift = shift
-        self.count = 0
-        self.sums = np.zeros((3, *shift.shape))
-        self.low = np.full(shift.shape, np.inf)
-        self.high = np.full(shift.shape, -np.inf)
-
-    def add(self, values: Floats) -> None:
-        off = values - self.shift
-        self.count += len(values)
-        self.sums += np.stack([off.sum(axis=0), (off**2).sum(axis=0), (off**3).sum(axis=0)])
-        self.low = np.minimum(self.low, values.min(axis=0))
-        self.high = np.maximum(self.high, values.max(axis=0))
-
-    @property
-    def mean(self) -> Floats:
-        return np.asarray(self.shift + self.sums[0] / self.count)
-
-    @property
-    def deviation(self) -> Floats:
-        first, second = self.sums[0] / self.count, self.sums[1] / self.count
-        return np.asarray(np.sqrt(np.maximum(second - first**2, 0.0)))
-
-    @property
-    def skew(self) -> float:
-        first, second, third = self.sums / self.count
-        variance = second - first**2
-        if variance <= 0:
-            return 0.0
-        return float((third - 3 * first * second + 2 * first**3) / variance**1.5)
-
-    @property
-    def scale(self) -> Floats:
-        deviation = self.deviation
-        # A deviation that is mere rounding beside the mean counts as none, and the scale is 0.
-        return np.where(
-            deviation > 1e-12 * np.maximum(np.abs(self.mean), 1e-30), 1.0 / np.maximum(deviation, 1e-300), 0.0
-        )
-
-
-class _FeatureColumn:
-    """What is known of one feature."""
-
-    def __init__(self) -> None:
-        self.kinds: Counter[str] = Counter()
-        self.values: Counter[str | bool] = Counter()
-        self.lengths: set[int] = set()
-        self.numbers: _Moments | None = None
-        self.vectors: _Moments | None = None
-        self.logs: _Moments | None = None
-        self.sample = NumberSample()
-        self.distinct: Counter[float] | None = Counter()
-        self.odd: Counter[float] = Counter()  # possible sentinels: `settle` adds those that are none to the moments
-
-    def add(self, values: Sequence[object], weights: Sequence[int]) -> None:
-        if (one := _kind_of_all(values)) is not None:
-            self.kinds[one] += len(values)
-            self._add(one, list(values), list(weights))
-            return
-        kinds = list(map(_kind, values))
-        self.kinds.update(kinds)
-        by_kind: dict[str, list[int]] = {}
-        for index, kind in enumerate(kinds):
-            by_kind.setdefault(kind, []).append(index)
-        for kind, indices in by_kind.items():
-            self._add(kind, [values[index] for index in indices], [weights[index] for index in indices])
-
-    def _add(self, kind: str, values: list[Any], weights: list[int]) -> None:
-        if kind == "number":
-            self._add_numbers(np.array(values, dtype=np.float64))
-        elif kind in ("string", "bool"):
-            for value, weight in zip(values, weights, strict=True):
-                self.values[value] += weight
-        elif kind == "list of strings":
-            for bag, weight in zip(values, weights, strict=True):
-                for element in bag:
-                    self.values[element] += weight
-        elif kind == "list of numbers":
-            self.lengths.update(map(len, values))
-            if len(self.lengths) == 1:
-                self.vectors = _added(self.vectors, np.array(values, dtype=np.float64))
-
-    def _add_numbers(self, values: Floats) -> None:
-        if self.distinct is not None:
-            self.distinct.update(_counted(values))
-            self.distinct = self.distinct if len(self.distinct) <= _DISTINCT_MAX else None
-        odd = np.isin(values, SENTINELS)
-        if odd.any():
-            self.odd.update(_counted(values[odd]))
-            values = values[~odd]
-        if len(values):
-            self.add_usual(values)
-
-    def add_usual(self, values: Floats) -> None:
-        """Add numbers to the moments and to the sample."""
-        self.sample.add(values)
-        self.numbers = _added(self.numbers, values)
-        self.logs = _added(self.logs, np.sign(values) * np.log1p(np.abs(values)))
-
-    def facts(self, name: str, rows: int) -> ColumnFacts:
-        """Return what decides how the feature is read."""
-        kinds = set(self.kinds) - {"null", "empty list"}
-        stated = sum(self.kinds.values()) - self.kinds["null"] - self.kinds["empty list"]
-        low, high = (0.0, 0.0) if self.numbers is None else (float(self.numbers.low), float(self.numbers.high))
-        return ColumnFacts(
-            name,
-            next(iter(kinds), "null"),
-            rows,
-            rows - stated,
-            {value: count for value, count in self.values.items() if isinstance(value, str)} or self.values,  # type: ignore[arg-type]
-            self.distinct,
-            self.odd,
-            low,
-            high,
-        )
-
-    def parsed(self, reading: Reading) -> "_FeatureColumn":
-        """Return the column of the numbers that the texts mean, each as often as its text, up to a bound."""
-        made, share = _FeatureColumn(), min(1.0, _PARSED_ROWS_MAX / max(sum(self.values.values()), 1))
-        numbers = np.array([PARSERS[reading](str(text)) for text in self.values], np.float64)
-        counts = np.ceil(share * np.array(list(self.values.values()), np.float64)).astype(np.int64)
-        known = ~np.isnan(numbers)
-        made.kinds = Counter({"number": self.kinds["string"], "null": self.kinds["null"] + int((~known).sum())})
-        made._add_numbers(np.repeat(numbers[known], counts[known]))
-        return made
-
-    def settle(self, sentinels: Sequence[float]) -> None:
-        """Add to the moments what turns out to be no sentinel."""
-        for value in sorted(self.odd.keys() - set(sentinels)):
-            self.add_usual(np.full(self.odd.pop(value), value))
-
-
-def _counted(values: Floats) -> dict[float, int]:
-    distinct, counts = np.unique(values, return_counts=True)
-    return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
-
-
-def _added(moments: _Moments | None, values: Floats) -> _Moments:
-    moments = moments or _Moments(np.array(values[0]))
-    moments.add(values)
-    return moments
-
-
 class FeatureStats:
     """Counts and moments of a side's features, which grow batch by batch."""
 
     def __init__(self, side: Side) -> None:
         self.side: Side = side
         self.rows = 0
-        self._columns: dict[str, _FeatureColumn] = {}
+        self._columns: dict[str, FeatureColumn] = {}
         self._ids: Counter[str | bool] = Counter()
 
     def add(
@@ -205,7 +54,7 @@ class FeatureStats:
             self._ids[one] += weight
         names = {name for row in features for name in row}
         for name in sorted(names):
-            self._columns.setdefault(name, _FeatureColumn()).add([row.get(name) for row in features], counts)
+            self._columns.setdefault(name, FeatureColumn()).add([row.get(name) for row in features], counts)
 
     @property
     def has_features(self) -> bool:
@@ -281,7 +130,7 @@ class FeatureStats:
             one, f"{self.side}.{one.name}", missing=(facts.missing + odd) / max(self.rows, 1), distinct=distinct
         )
 
-    def _check_kinds(self, name: str, column: _FeatureColumn) -> None:
+    def _check_kinds(self, name: str, column: FeatureColumn) -> None:
         kinds = set(column.kinds) - {"null"}
         if any(kind.startswith("list of") for kind in kinds):  # an empty list may belong to a list of any kind
             kinds.discard("empty list")
@@ -289,7 +138,7 @@ class FeatureStats:
             said = ", ".join(f"{kind} ({count})" for kind, count in sorted(column.kinds.items()))
             raise UsageError(f"feature {name!r} of {self.side}s must be of one kind that features have, got {said}")
 
-    def _input(self, name: str, column: _FeatureColumn, decided: Decided, options: SpecOptions) -> Input | None:
+    def _input(self, name: str, column: FeatureColumn, decided: Decided, options: SpecOptions) -> Input | None:
         missing = sum(column.kinds.values()) < self.rows or column.kinds["null"] > 0 or column.kinds["empty list"] > 0
         match decided.kind:
             case "number":
@@ -309,7 +158,7 @@ class FeatureStats:
                 return self._vector(name, column, missing=missing)
         return None
 
-    def _vector(self, name: str, column: _FeatureColumn, *, missing: bool) -> Vector:
+    def _vector(self, name: str, column: FeatureColumn, *, missing: bool) -> Vector:
         if len(column.lengths) > 1 or column.vectors is None:
             raise UsageError(
                 f"feature {name!r} of {self.side}s must be a vector of one length, got {sorted(column.lengths)[:5]}"
@@ -318,7 +167,7 @@ class FeatureStats:
         return Vector(name, tuple(means.tolist()), tuple(scales.tolist()), indicator=missing, clip=_CLIP)
 
 
-def _number(name: str, column: _FeatureColumn, *, missing: bool) -> Number | None:
+def _number(name: str, column: FeatureColumn, *, missing: bool) -> Number | None:
     raw, logs = column.numbers, column.logs
     if raw is None or logs is None or (raw.low == raw.high and not missing):
         return None
@@ -331,13 +180,13 @@ def _number(name: str, column: _FeatureColumn, *, missing: bool) -> Number | Non
     return Number(name, float(chosen.mean), float(chosen.scale), indicator=missing, log=log, clip=_CLIP, knots=knots)
 
 
-def _codes(name: str, column: _FeatureColumn, options: SpecOptions) -> Category:
+def _codes(name: str, column: FeatureColumn, options: SpecOptions) -> Category:
     counts: Counter[str | bool] = Counter({str(int(value)): count for value, count in (column.distinct or {}).items()})
     vocabulary = _vocabulary(counts, options.count_min, options)
     return Category(name, vocabulary, _buckets(len(counts), options), options.hashes, whole=True)
 
 
-def _category(name: str, column: _FeatureColumn, options: SpecOptions, *, missing: bool) -> Category | None:
+def _category(name: str, column: FeatureColumn, options: SpecOptions, *, missing: bool) -> Category | None:
     if len(column.values) < 2 and not missing:
         return None
     if "bool" in column.kinds:
@@ -359,29 +208,3 @@ def _vocabulary(counts: Counter[str | bool], count_min: int, options: SpecOption
 def _buckets(distinct: int, options: SpecOptions) -> int:
     """Return a power of two near a quarter of the distinct values, so that several unseen values train each row."""
     return int(min(options.buckets_max, max(4, 2 ** round(np.log2(max(distinct, 1) / 4)))))
-
-
-def _kind_of_all(values: Sequence[Any]) -> str | None:
-    """Return the kind that all values share, which is the usual case; None where each value must be looked at."""
-    types = set(map(type, values))
-    if types <= {float, int}:
-        return None if np.isnan(np.array(values, dtype=np.float64)).any() else "number"
-    if len(types) > 1 or not types:
-        return None
-    if types <= {str, bool}:
-        return _KIND[types.pop()]
-    if types != {list} or not all(values):
-        return None
-    elements = set(map(type, chain.from_iterable(values)))
-    return "list of strings" if elements == {str} else "list of numbers" if elements <= {float, int} else None
-
-
-def _kind(value: object) -> str:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return "null"
-    if isinstance(value, list | tuple):
-        if not value:
-            return "empty list"
-        kinds = {_KIND.get(type(element), "other") for element in value}
-        return f"list of {kinds.pop()}s" if len(kinds) == 1 else "list of mixed kinds"
-    return _KIND.get(type(value), "other")
