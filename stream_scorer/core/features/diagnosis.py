@@ -75,12 +75,17 @@ class ColumnFacts:
     low: float = 0.0
     high: float = 0.0
 
+    @property
+    def distinct(self) -> int | None:
+        """How many distinct values there are; None for too many numbers, and for lists of numbers."""
+        counted = self.numbers if self.kind == "number" else self.texts
+        return len(counted) if counted else None
+
     def line(self) -> str:
         """Describe the feature in words."""
-        # Distinct values are counted for all kinds but lists of numbers.
-        counted = self.numbers if self.kind == "number" else self.texts
+        count = self.distinct
         distinct = (
-            "" if self.kind.startswith("list of n") else f", {len(counted):,} distinct" if counted else ", many values"
+            "" if self.kind == "list of numbers" else ", many values" if count is None else f", {count:,} distinct"
         )
         missing = f", {100 * self.missing / max(self.rows, 1):.3g} % missing" if self.missing else ""
         return f"{self.name}: {self.kind}{distinct}{missing}"

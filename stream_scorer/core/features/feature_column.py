@@ -127,10 +127,10 @@ class FeatureColumn:
         low, high = (0.0, 0.0) if self.numbers is None else (float(self.numbers.low), float(self.numbers.high))
         return ColumnFacts(
             name,
-            next(iter(kinds), "null"),
+            min(kinds, default="null"),  # several kinds are refused elsewhere
             rows,
             rows - stated,
-            {value: count for value, count in self.values.items() if isinstance(value, str)} or self.values,  # type: ignore[arg-type]
+            self.values,  # type: ignore[arg-type]  # bools, where the kind is bool
             self.distinct,
             self.odd,
             low,

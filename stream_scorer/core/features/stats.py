@@ -121,14 +121,8 @@ class FeatureStats:
         column = self._columns[one.name]
         facts = column.facts(one.name, self.rows)
         odd = sum(column.odd[value] for value in one.sentinels) if isinstance(one, Number) else 0
-        distinct = (
-            (None if column.distinct is None else len(column.distinct))
-            if facts.kind == "number"
-            else len(column.values) or None
-        )
-        return stated(
-            one, f"{self.side}.{one.name}", missing=(facts.missing + odd) / max(self.rows, 1), distinct=distinct
-        )
+        missing = (facts.missing + odd) / max(self.rows, 1)
+        return stated(one, f"{self.side}.{one.name}", missing=missing, distinct=facts.distinct)
 
     def _check_kinds(self, name: str, column: FeatureColumn) -> None:
         kinds = set(column.kinds) - {"null"}

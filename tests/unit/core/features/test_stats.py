@@ -178,3 +178,9 @@ def test_codes_are_categories_of_whole_numbers() -> None:
     one = spec_of([{"genre_code": number % 5} for number in range(50)]).inputs[0]
     assert isinstance(one, Category)
     assert (one.whole, sorted(map(str, one.vocabulary))) == (True, ["0", "1", "2", "3", "4"])
+
+
+def test_a_mixed_feature_is_described_alike_in_each_process() -> None:
+    stats = FeatureStats("offer")
+    stats.add([{"x": "a"}, {"x": 1.0}, {"x": True}, {"x": ["a"]}], ["1", "2", "3", "4"])
+    assert stats.column_lines() == ["offer.x: bool, 2 distinct"]
