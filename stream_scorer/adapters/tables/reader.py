@@ -49,11 +49,10 @@ class TableFile:
         if not path.is_file():
             raise UsageError(f"no file at {path}: expected a table of {layout.rows}")
         readers = {"jsonl": self._jsonl, "csv": self._csv, "parquet": self._parquet}
-        self._raises = True
         self.format: Format = format or format_of(path, layout.rows)
         self.unit: Literal["line", "row"] = "row" if self.format == "parquet" else "line"
         self.path, self._layout = path, layout
-        self._read: Callable[[], Iterator[tuple[int, Message | UsageError]]] = readers[self.format]
+        self._read: Callable[[bool], Iterator[tuple[int, Message | UsageError]]] = readers[self.format]
         self._share: Callable[[], float] = lambda: 0.0
 
     def rows(self) -> Iterator[tuple[int, Message]]:
@@ -61,15 +60,14 @@ class TableFile:
 
         Raises UsageError, with file, row, column and value, for the first row that has no conversion.
         """
-        return ((number, row) for number, row in self._read() if not isinstance(row, UsageError))
+        return ((number, row) for number, row in self._read(True) if not isinstance(row, UsageError))
 
     def rows_or_refusals(self) -> Iterator[tuple[int, Message | UsageError]]:
         """Yield each row with its number, or the error that refuses it: all bad rows are known, not only the first.
 
         Raises UsageError for whatever spoils the whole file: a quote that is never closed, a column that is missing.
         """
-        self._raises = False
-        return self._read()
+        return self._read(False)
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield the lines of a text file that are not blank, with their numbers, stripped but not parsed."""
@@ -85,14 +83,14 @@ class TableFile:
         """Return the share of the file that has been read, 0 to 1."""
         return self._share()
 
-    def _jsonl(self) -> Iterator[tuple[int, Message | UsageError]]:
+    def _jsonl(self, raises: bool) -> Iterator[tuple[int, Message | UsageError]]:
         sides = tuple(f"{side}." for side in self._layout.sides)
         unknown = UnknownFields(self.path, self._layout)
         for number, line in self.lines():
             try:
                 yield number, self._line(number, line, sides, unknown)
             except UsageError as refusal:
-                if self._raises:
+                if raises:
                     raise
                 yield number, refusal
         unknown.say()
@@ -120,16 +118,16 @@ class TableFile:
         except Misfit as misfit:
             raise Place(self.path, name, [number], self.unit).refusal(0, value, str(misfit)) from None
 
-    def _csv(self) -> Iterator[tuple[int, Message | UsageError]]:
-        plan, types = self._looked_over()
+    def _csv(self, raises: bool) -> Iterator[tuple[int, Message | UsageError]]:
+        plan, types = self._looked_over(raises)
         with opened(self.path) as (text, raw):
             size = max(self.path.stat().st_size, 1)
             self._share = lambda: 1.0 if raw.closed else raw.tell() / size
             header, rows = read_csv(self.path, text)
             for lines, chunk in _chunks(rows):
-                yield from self._messages(plan, lines, _cells(header, chunk, types, plan))
+                yield from self._messages(plan, lines, _cells(header, chunk, types, plan), raises)
 
-    def _looked_over(self) -> tuple[ReadingPlan, CellTypes]:
+    def _looked_over(self, raises: bool) -> tuple[ReadingPlan, CellTypes]:
         """Read the whole file before any row is used: to infer its types, and to use no part of a broken file."""
         with opened(self.path) as (text, _):
             header, rows = read_csv(self.path, text)
@@ -139,11 +137,11 @@ class TableFile:
             for lines, chunk in _chunks(rows):
                 for row in chunk:
                     types.look(header, row)
-                if self._raises:
+                if raises:
                     self._check(own, lines, _cells(header, chunk, types, plan))
         return plan, types
 
-    def _parquet(self) -> Iterator[tuple[int, Message | UsageError]]:
+    def _parquet(self, raises: bool) -> Iterator[tuple[int, Message | UsageError]]:
         file = opened_parquet(self.path)
         plan = plan_of(self.path, file.schema_arrow.names, self._layout)
         kinds = plan.kinds()
@@ -154,23 +152,25 @@ class TableFile:
         for batch in batches(self.path, file, list(kinds), CHUNK_ROWS):
             numbers = range(done + 1, done + batch.num_rows + 1)
             values = {name: plain_values(self.path, name, batch.column(name)) for name in kinds}
-            for number, message in self._messages(plan, numbers, values):
+            for number, message in self._messages(plan, numbers, values, raises):
                 done = number  # before the yield: `share` is asked while the caller works on this row
                 yield number, message
 
     def _messages(
-        self, plan: ReadingPlan, numbers: Sequence[int], values: Mapping[str, Sequence[object]]
+        self, plan: ReadingPlan, numbers: Sequence[int], values: Mapping[str, Sequence[object]], raises: bool
     ) -> Iterator[tuple[int, Message | UsageError]]:
         try:
             columns = self._check(plan.kinds(), numbers, values)
         except UsageError as refusal:
-            if self._raises:
+            if raises:
                 raise
             if len(numbers) == 1:
                 yield numbers[0], refusal
                 return
             for index, number in enumerate(numbers):  # a row of the chunk is bad: try each by itself
-                yield from self._messages(plan, [number], {name: [column[index]] for name, column in values.items()})
+                yield from self._messages(
+                    plan, [number], {name: [column[index]] for name, column in values.items()}, raises
+                )
             return
         for index, number in enumerate(numbers):
             yield number, plan.message({name: column[index] for name, column in columns.items()})
