@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,15 +85,15 @@ def _offers(files: list[Path]) -> "Iterator[Offer | UsageError]":
     from stream_scorer.adapters.files.offer_files import offers_or_refusals
 
     every = [offers_or_refusals(file) for file in files]
-    return (offer for rows in every for _, offer in rows)
+    return chain.from_iterable(every)
 
 
-def _requests(files: list[Path]) -> "Iterator[tuple[int, bytes | UsageError]]":
+def _requests(files: list[Path]) -> "Iterator[tuple[int, bytes] | UsageError]":
     from stream_scorer.adapters.files.event_files import EventFile
     from stream_scorer.adapters.tables.layouts import REQUESTS
 
     every = [EventFile(file, layout=REQUESTS) for file in files]
-    return (row for events in every for row in events.values_or_refusals())
+    return chain.from_iterable(events.values_or_refusals() for events in every)
 
 
 @contextmanager

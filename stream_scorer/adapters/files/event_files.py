@@ -40,8 +40,8 @@ class EventFile:
             self._times.look(event.event_time_ms)
             yield event
 
-    def values_or_refusals(self) -> Iterator[tuple[int, bytes | UsageError]]:
-        """Yield each row's number, with its bytes as a record or with the reason why it cannot become a record.
+    def values_or_refusals(self) -> Iterator[tuple[int, bytes] | UsageError]:
+        """Yield for each row its number and its bytes as a record, or the reason why it cannot become a record.
 
         Raises UsageError for a file that is not a table.
         """
@@ -49,9 +49,9 @@ class EventFile:
             yield from self._looked_at()
             return
         for number, row in self._table.rows_or_refusals():
-            yield number, row if isinstance(row, UsageError) else self._event((number, row)).value or b""
+            yield row if isinstance(row, UsageError) else (number, _encode(row))
 
-    def _looked_at(self) -> Iterator[tuple[int, bytes | UsageError]]:
+    def _looked_at(self) -> Iterator[tuple[int, bytes]]:
         """Yield lines as they are, for their decoder names their faults; caution about fields that nothing reads."""
         names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
         unknown = UnknownFields(self._table.path, self._layout)

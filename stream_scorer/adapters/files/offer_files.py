@@ -1,6 +1,6 @@
 """A catalog, and a policy over its offers, from users' tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,53 +25,43 @@ def read_offers(path: Path) -> list[Offer]:
     offer or repeats an id.
     """
     table = TableFile(path, OFFERS)
-    numbered = [(number, _offer(path, f"{table.unit} {number}", row)) for number, row in table.rows()]
-    if not numbered:
+    offers = []
+    for offer in _each(table, table.rows()):
+        if isinstance(offer, UsageError):
+            raise offer
+        offers.append(offer)
+    if not offers:
         raise UsageError(f"{path} has no offers")
-    rows: dict[str, int] = {}
-    for number, offer in numbered:
-        if (first := rows.setdefault(offer.offer_id, number)) != number:
-            raise UsageError(
-                f"{path}, {table.unit} {number}: offer {offer.offer_id!r} is there twice, first in {table.unit} {first}"
-            )
-    return [offer for _, offer in numbered]
+    return offers
 
 
-def _offer(path: Path, place: str, row: Message) -> Offer:
+def offers_or_refusals(path: Path) -> Iterator[Offer | UsageError]:
+    """Yield for each row its offer, or the reason why it is not an offer.
+
+    Raises UsageError at once for a file that does not exist or has no known format, and while rows are read for a file
+    that is not a table.
+    """
+    table = TableFile(path, OFFERS)
+    return _each(table, table.rows_or_refusals())
+
+
+def _each(table: TableFile, rows: Iterable[tuple[int, Message | UsageError]]) -> Iterator[Offer | UsageError]:
+    first: dict[str, int] = {}
+    for number, row in rows:
+        place = f"{table.path}, {table.unit} {number}"
+        offer = row if isinstance(row, UsageError) else _offer(place, row)
+        if isinstance(offer, Offer) and (earlier := first.setdefault(offer.offer_id, number)) != number:
+            offer = UsageError(f"{place}: offer {offer.offer_id!r} is there twice, first in {table.unit} {earlier}")
+        yield offer
+
+
+def _offer(place: str, row: Message) -> Offer | UsageError:
     try:
         return _OFFER.validate_python(row)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         got = "" if first["type"] == "missing" else f", got {shown(first['input'])}"
-        raise UsageError(f"{path}, {place}: {refusal_of(error, row).message}{got}") from error
-
-
-def offers_or_refusals(path: Path) -> Iterator[tuple[int, Offer | UsageError]]:
-    """Yield each row's number, with its offer or with the reason why it is not an offer.
-
-    Raises UsageError at once for a file that does not exist or has no known format, and while rows are read for a file
-    that is not a table.
-    """
-    return _judged_rows(path, TableFile(path, OFFERS))
-
-
-def _judged_rows(path: Path, table: TableFile) -> Iterator[tuple[int, Offer | UsageError]]:
-    rows: dict[str, int] = {}
-    for number, row in table.rows_or_refusals():
-        place = f"{table.unit} {number}"
-        offer = row if isinstance(row, UsageError) else _offer_or_refusal(path, place, row)
-        if isinstance(offer, Offer) and (first := rows.setdefault(offer.offer_id, number)) != number:
-            twice = f"{path}, {place}: offer {offer.offer_id!r} is there twice, first in {table.unit} {first}"
-            yield number, UsageError(twice)
-        else:
-            yield number, offer
-
-
-def _offer_or_refusal(path: Path, place: str, row: Message) -> Offer | UsageError:
-    try:
-        return _offer(path, place, row)
-    except UsageError as refusal:
-        return refusal
+        return UsageError(f"{place}: {refusal_of(error, row).message}{got}")
 
 
 class _Choice(msgspec.Struct):

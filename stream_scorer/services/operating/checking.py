@@ -100,12 +100,11 @@ class FileCheck:
         self.say("offers", "fault", *_first(wrong, "offers that the model cannot read"))
         self._cover("offers", coverage_of(item_spec, features, errors))
 
-    def take_requests(self, rows: Iterable[tuple[int, bytes | UsageError]]) -> None:
+    def take_requests(self, rows: Iterable[tuple[int, bytes] | UsageError]) -> None:
         """Check requests as a ranker would read them, by the features of the model or else of the labels."""
         check = RequestCheck(self._specs[0] if self._specs else None, self._offers, self._customers)
         refused: list[str] = []
-        every = ((number, value) if isinstance(value, bytes) else value for number, value in _numbered(rows))
-        good = _good(every, refused)
+        good = _good(_to_the_end(rows), refused)
         while batch := list(islice(good, _BATCH)):
             check.add([value for _, value in batch], [number for number, _ in batch])
         self.say("requests", "ok", check.sentence())
@@ -167,17 +166,13 @@ class _OverheardLabels:
         return said
 
 
-def _numbered(rows: Iterable[tuple[int, bytes | UsageError]]) -> Iterator[tuple[int, bytes | UsageError]]:
-    return ((0, row) if isinstance(row, UsageError) else row for row in _to_the_end(rows))
-
-
 def _offers_of(examples: ExampleSource) -> list[Offer]:
     """Return the offers of labels, where no catalog is given to hold them to."""
     ids = dict.fromkeys(offer for chunk in examples.chunks() for offer in chunk.offers.ids)
     return [Offer(offer_id=offer_id, features={}) for offer_id in ids]
 
 
-def _to_the_end(rows: Iterable[Good]) -> Iterator[Good | UsageError]:
+def _to_the_end(rows: Iterable[Good | UsageError]) -> Iterator[Good | UsageError]:
     """Yield rows, and in the end why there are no more of them, where that is a fault of the file."""
     try:
         yield from rows

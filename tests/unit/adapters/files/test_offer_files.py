@@ -149,7 +149,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path, name: str, header: b
 
 
 def test_a_torn_gzip_is_refused(tmp_path: Path) -> None:
-    whole = gzip.compress(b'{"offer_id": "a", "features": {}}\n' * 100)
+    whole = gzip.compress(b"".join(b'{"offer_id": "%d", "features": {}}\n' % row for row in range(100)))
     (tmp_path / "offers.jsonl.gz").write_bytes(whole[:-9])
     with pytest.raises(UsageError, match="is not a whole gzip file"):
         read_offers(tmp_path / "offers.jsonl.gz")
