@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_scorer.core.features.spec import FeatureSpec, Number, RowError
-from stream_scorer.core.messages import CustomerRequest, Offer, OfferId, ReleaseId
+from stream_scorer.core.messages import CustomerRequest, Filter, Offer, OfferId, ReleaseId
+from stream_scorer.core.ranking.filters import filter_masks
 from stream_scorer.core.ranking.pipeline import RankTopics
 from stream_scorer.core.records import Record
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
@@ -17,6 +18,15 @@ from stream_scorer.core.towers.tower import Embedded
 
 TOPICS = RankTopics("customer-requests", "acceptances", "rankings", "outcomes")
 TIME_MS = 1_700_000_000_000
+# Attributes of several kinds, and some that offers lack, or have as null or in another kind.
+UNEVEN_OFFERS: dict[str, dict[str, Any]] = {
+    "a": {"price": 5.0, "brand": "acme", "new": True, "tags": ["x", "y"], "vector": [1.0]},
+    "b": {"price": 10.0, "brand": "bolt", "new": False, "tags": []},
+    "c": {"price": -1.0, "brand": "", "tags": ["y"]},
+    "d": {},
+    "e": {"price": None, "brand": None},
+    "f": {"price": "five", "brand": 1.0},
+}
 
 
 def unit_vectors(rows: int, dim: int, seed: int = 0) -> NDArray[np.float64]:
@@ -49,6 +59,20 @@ def catalog_of(vectors: NDArray[np.floating[Any]], offers: Sequence[Offer] | Non
         valid_from_ms=np.full(rows, ALWAYS_MS),
         valid_until_ms=np.full(rows, NEVER_MS),
     )
+
+
+def catalog_with(features: Mapping[str, dict[str, Any]]) -> Catalog:
+    """Return a catalog of offers with these features, by id."""
+    return catalog_of(
+        np.zeros((len(features), 1)), [offer(offer_id, features=named) for offer_id, named in features.items()]
+    )
+
+
+def matching(catalog: Catalog, *filters: Filter) -> str:
+    """Return the ids of the offers that match all filters, end to end."""
+    (mask,) = filter_masks([filters], catalog)
+    assert mask is not None
+    return "".join(catalog.offer_ids[row] for row in np.flatnonzero(mask))
 
 
 def request(number: int = 0, **fields: Any) -> CustomerRequest:

@@ -3,37 +3,13 @@
 import operator
 from typing import Any, get_args
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.core.filter_operators import OPERATORS, FilterOp
 from stream_scorer.core.messages import Filter
-from stream_scorer.core.ranking.filters import filter_masks
-from stream_scorer.core.releases.catalog import Catalog
-from tests.ranking_worlds import catalog_of, offer
-
-OFFERS: dict[str, dict[str, Any]] = {
-    "a": {"price": 5.0, "brand": "acme", "new": True, "tags": ["x", "y"], "vector": [1.0]},
-    "b": {"price": 10.0, "brand": "bolt", "new": False, "tags": []},
-    "c": {"price": -1.0, "brand": "", "tags": ["y"]},
-    "d": {},
-    "e": {"price": None, "brand": None},
-    "f": {"price": "five", "brand": 1.0},
-}
-
-
-def catalog_with(features: dict[str, dict[str, Any]]) -> Catalog:
-    return catalog_of(
-        np.zeros((len(features), 1)), [offer(offer_id, features=named) for offer_id, named in features.items()]
-    )
-
-
-def matching(catalog: Catalog, *filters: Filter) -> str:
-    (mask,) = filter_masks([filters], catalog)
-    assert mask is not None
-    return "".join(catalog.offer_ids[row] for row in np.flatnonzero(mask))
+from tests.ranking_worlds import UNEVEN_OFFERS, catalog_with, matching
 
 
 @pytest.mark.parametrize(
@@ -66,7 +42,7 @@ def matching(catalog: Catalog, *filters: Filter) -> str:
     ],
 )
 def test_an_operator_matches_these_offers(attribute: str, op: Any, value: Any, expected: str) -> None:
-    assert matching(catalog_with(OFFERS), Filter(attribute, op, value)) == expected
+    assert matching(catalog_with(UNEVEN_OFFERS), Filter(attribute, op, value)) == expected
 
 
 def test_every_operator_has_its_line() -> None:

@@ -1,42 +1,19 @@
 from typing import Any
 
-import numpy as np
 import pytest
 
 from stream_scorer.core.messages import Filter
 from stream_scorer.core.ranking.filters import column_of, filter_masks, filter_refusal
-from stream_scorer.core.releases.catalog import Catalog
-from tests.ranking_worlds import catalog_of, offer
-
-OFFERS: dict[str, dict[str, Any]] = {
-    "a": {"price": 5.0, "brand": "acme", "new": True, "tags": ["x", "y"], "vector": [1.0]},
-    "b": {"price": 10.0, "brand": "bolt", "new": False, "tags": []},
-    "c": {"price": -1.0, "brand": "", "tags": ["y"]},
-    "d": {},
-    "e": {"price": None, "brand": None},
-    "f": {"price": "five", "brand": 1.0},
-}
-
-
-def catalog_with(features: dict[str, dict[str, Any]]) -> Catalog:
-    return catalog_of(
-        np.zeros((len(features), 1)), [offer(offer_id, features=named) for offer_id, named in features.items()]
-    )
-
-
-def matching(catalog: Catalog, *filters: Filter) -> str:
-    (mask,) = filter_masks([filters], catalog)
-    assert mask is not None
-    return "".join(catalog.offer_ids[row] for row in np.flatnonzero(mask))
+from tests.ranking_worlds import UNEVEN_OFFERS, catalog_with, matching
 
 
 def test_all_filters_must_match() -> None:
-    assert matching(catalog_with(OFFERS), Filter("price", ">", 0.0), Filter("brand", "!=", "acme")) == "b"
+    assert matching(catalog_with(UNEVEN_OFFERS), Filter("price", ">", 0.0), Filter("brand", "!=", "acme")) == "b"
 
 
 def test_equal_filters_share_a_mask() -> None:
     filters = [Filter("price", ">", 0.0)]
-    first, second, third = filter_masks([filters, [], list(filters)], catalog_with(OFFERS))
+    first, second, third = filter_masks([filters, [], list(filters)], catalog_with(UNEVEN_OFFERS))
     assert first is third
     assert second is None
 
@@ -56,7 +33,7 @@ def test_equal_filters_share_a_mask() -> None:
     ],
 )
 def test_incomparable_kinds_are_refused(attribute: str, op: Any, value: Any, message: str) -> None:
-    refusal = filter_refusal([Filter("price", "<", 5.0), Filter(attribute, op, value)], catalog_with(OFFERS))
+    refusal = filter_refusal([Filter("price", "<", 5.0), Filter(attribute, op, value)], catalog_with(UNEVEN_OFFERS))
     assert refusal is not None
     assert (refusal.code, refusal.message) == ("filter_kind_mismatch", message)
 
@@ -66,11 +43,11 @@ def test_incomparable_kinds_are_refused(attribute: str, op: Any, value: Any, mes
     [Filter("price", "==", "x"), Filter("nothing", "==", "x"), Filter("new", "in", []), Filter("tags", "==", "z")],
 )
 def test_one_comparable_offer_is_enough(condition: Filter) -> None:
-    assert filter_refusal([condition], catalog_with(OFFERS)) is None
+    assert filter_refusal([condition], catalog_with(UNEVEN_OFFERS)) is None
 
 
 def test_unknown_attributes_take_no_memory() -> None:
-    catalog = catalog_with(OFFERS)
+    catalog = catalog_with(UNEVEN_OFFERS)
     column_of(catalog, "made up")
     kept = len(catalog.derived)
     assert [column_of(catalog, f"made up {number}") for number in range(9)] == [None] * 9
