@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from stream_scorer.adapters.files.label_lines import COLUMNS, json_lines
+from stream_scorer.adapters.files.label_lines import COLUMNS, UNREAD, json_lines
 from stream_scorer.adapters.tables.arrow_columns import batches, check_type, opened_parquet, plain_values
 from stream_scorer.adapters.tables.columns import ArrowColumn, Column, ListColumn
 from stream_scorer.adapters.tables.features import features_of
@@ -43,7 +43,6 @@ Columns = Mapping[str, Column]
 _HEX = re.compile("[0-9a-f]{32}")
 # 2**64 divided by the golden ratio, the multiplier of Fibonacci hashing (Knuth, TAOCP 3, 6.4).
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_UNREAD = {"cause", "release_id", "label_time_ms"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +188,7 @@ def parquet_revisions(file: Path) -> Iterator[tuple[Hashes, Ints]]:
 
 def _open(file: Path) -> tuple["pa.parquet.ParquetFile", ReadingPlan]:
     reader = opened_parquet(file)
-    names = [name for name in reader.schema_arrow.names if name not in _UNREAD]
+    names = [name for name in reader.schema_arrow.names if name not in UNREAD]
     plan = plan_of(file, names, LABELS)
     for name, kind in plan.kinds().items():
         check_type(file, name, kind, reader.schema_arrow.field(name).type)

@@ -18,31 +18,13 @@ Listed = Mapping[str, list[Any]]  # the same, with features as the bytes of thei
 
 _ABSENT = msgspec.Raw(b"null")
 _OBJECT = ord("{")
-_UNREAD = {"cause", "release_id", "label_time_ms"}
+UNREAD = {"cause", "release_id", "label_time_ms"}  # columns that labels may have, but nothing reads
 
-
-class _Row(msgspec.Struct, gc=False):  # rows hold no cycles, so the garbage collector need not visit millions of them
-    """A row of JSON lines, with its values as they are."""
-
-    customer_id: Any = None
-    offer_id: Any = None
-    accepted: Any = None
-    example_id: Any = None
-    revision: Any = None
-    request_id: Any = None
-    customer_features: msgspec.Raw = _ABSENT
-    offer_features: msgspec.Raw = _ABSENT
-    rank: Any = None
-    score: Any = None
-    propensity: Any = None
-    keep_prob: Any = None
-    request_time_ms: Any = None
-    exposure: Any = None
-    cause: Any = None  # this field and those after it are known, but nothing reads them
-    release_id: Any = None
-    label_time_ms: Any = None
-
-
+_Row = msgspec.defstruct(
+    "_Row",
+    [*((name, Any, None) for name in LABELS.own), *((side, msgspec.Raw, _ABSENT) for side in LABELS.sides)],
+    gc=False,  # rows hold no cycles, so the garbage collector need not visit millions of them
+)
 _decode_row = msgspec.json.Decoder(_Row).decode
 _decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 COLUMNS = _Row.__struct_fields__
@@ -65,7 +47,7 @@ def json_lines(file: Path, rows_max: int) -> Iterator[tuple[list[int], Listed]]:
     unknown.say()
 
 
-def _columns(rows: Sequence[_Row]) -> Columns:
+def _columns(rows: Sequence[msgspec.Struct]) -> Columns:
     return dict(zip(COLUMNS, zip(*map(msgspec.structs.astuple, rows), strict=True), strict=True))
 
 
@@ -76,7 +58,7 @@ def _check_each(file: Path, numbers: Sequence[int], lines: Sequence[bytes]) -> N
             strict_object(file, number, line)
 
 
-def _row(file: Path, number: int, line: bytes) -> _Row:
+def _row(file: Path, number: int, line: bytes) -> msgspec.Struct:
     if b"_features." in line:  # the struct knows no columns of single features, such as offer_features.price
         return _nested(file, number, line)
     try:
@@ -99,7 +81,7 @@ def _name_each_key_once(lines: Sequence[bytes], columns: Columns) -> bool:
     return b"".join(lines).count(b":") == own + sum(map(len, sides)) + in_features
 
 
-def _nested(file: Path, number: int, line: bytes) -> _Row:
+def _nested(file: Path, number: int, line: bytes) -> msgspec.Struct:
     """Read a row that may have single features as columns, such as customer_features.age."""
     row = strict_object(file, number, line)
     own = {name: row[name] for name in COLUMNS if name in row}
@@ -116,7 +98,7 @@ def _listed(columns: Columns) -> dict[str, list[Any]]:
     return {
         name: list(map(_text_of, map(bytes, column))) if name in LABELS.sides else list(column)
         for name, column in columns.items()
-        if name not in _UNREAD
+        if name not in UNREAD
     }
 
 
