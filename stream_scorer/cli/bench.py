@@ -158,10 +158,7 @@ def _say(what: str) -> None:
 def _deliveries(delivery: str | None) -> "list[Delivery]":
     from typing import get_args
 
-    from stream_scorer.errors import UsageError
     from stream_scorer.settings import Delivery
 
     known = list(get_args(Delivery))
-    if delivery is not None and delivery not in known:
-        raise UsageError(f"--delivery must be one of {', '.join(known)}, got {delivery}")
-    return known if delivery is None else [delivery]  # type: ignore[list-item]
+    return known if delivery is None else [one_of("delivery", delivery, known)]  # type: ignore[list-item]
