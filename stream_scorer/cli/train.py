@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream_scorer.cli.options import FromBuffer, Json, labelled, one_of, refuse_given
+from stream_scorer.cli.options import FromBuffer, Json, labelled, one_of, refuse_all_but, refuse_given
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -129,32 +129,21 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a user tower and an item tower on labelled examples."""
-    from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.model_files import make_room, write_model
-    from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.training.options import TrainOptions
 
     clock = SystemClock()
     _one_of("engine", engine, ("torch", "h2o"))
     if engine == "h2o":
-        ignored = {option.name or "" for option in ctx.command.params} - _TAKEN_BY_H2O
-        refuse_given(ctx, ignored, "--engine h2o takes --dim, --epochs, --seed and --threads alone")
+        refuse_all_but(ctx, _TAKEN_BY_H2O, "--engine h2o takes --dim, --epochs, --seed and --threads alone")
     elif not tune:
         refuse_given(ctx, {"tune_seconds"}, "it belongs to --tune")
     place = labelled(ctx, labels, from_buffer)
     make_room(out)
     start_s = clock.monotonic_s()
     if engine == "h2o":
-        from stream_scorer.services.learning.h2o_trainer import train_h2o
-        from stream_scorer.training.h2o.options import H2oOptions
-
-        signal.signal(signal.SIGTERM, _end)  # by an exception, so that the JVM ends with us
-        h2o_options = H2oOptions(
-            dim=32 if dim is None else dim, epochs=5 if epochs is None else epochs, seed=seed, threads=threads or 1
-        )
-        with examples_at(place) as examples:
-            model = train_h2o(examples, read_offers(offers), h2o_options)
+        model = _trained_in_h2o(place, offers, dim=dim, epochs=epochs, seed=seed, threads=threads)
         write_model(out, model)
         _tell(model, (), out, clock.monotonic_s() - start_s, as_json)
         return
@@ -202,14 +191,30 @@ def _trained(
         lesson = read_lesson(examples, read_offers(offers), options, earlier=known)
         for caution in lesson.survey.cautions:
             say(caution)
-        # what the reader of tables left out is part of what was read
         check_history(lesson, options)
+        # what the reader of tables left out is part of what was read
         survey = replace(lesson.survey, cautions=(*said, *lesson.survey.cautions))
         lesson = replace(lesson, survey=survey)
         if tune_s is None:
             return finish(lesson, options, report=report)
         tuning = search(lesson, options, seconds=tune_s, clock=SystemClock(), report=tried)
         return finish(lesson, tuning.options, tuning=tuning, report=report)
+
+
+def _trained_in_h2o(
+    place: str, offers: Path, *, dim: int | None, epochs: int | None, seed: int, threads: int
+) -> "Model":
+    from stream_scorer.adapters.files.example_places import examples_at
+    from stream_scorer.adapters.files.offer_files import read_offers
+    from stream_scorer.services.learning.h2o_trainer import train_h2o
+    from stream_scorer.training.h2o.options import H2oOptions
+
+    signal.signal(signal.SIGTERM, _end)  # by an exception, so that the JVM ends with us
+    options = H2oOptions(
+        dim=32 if dim is None else dim, epochs=5 if epochs is None else epochs, seed=seed, threads=threads or 1
+    )
+    with examples_at(place) as examples:
+        return train_h2o(examples, read_offers(offers), options)
 
 
 def _end(number: int, frame: "FrameType | None") -> None:
@@ -227,15 +232,17 @@ def _shown() -> "Iterator[tuple[Callable[[Trial], None], Callable[[Epoch], None]
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from stream_scorer.cli.training_lines import epoch_line, trial_line
+
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None, said="")
 
         def tried(trial: "Trial") -> None:
-            bar.update(task, description="tuning", said=_trial_line(asdict(trial)))
+            bar.update(task, description="tuning", said=trial_line(asdict(trial)))
 
         def report(epoch: "Epoch") -> None:
-            bar.update(task, description="training", total=epoch.epochs, completed=epoch.number, said=_said(epoch))
+            bar.update(task, description="training", total=epoch.epochs, completed=epoch.number, said=epoch_line(epoch))
 
         def say(caution: str) -> None:
             bar.console.print(f"caution: {caution}", markup=False, highlight=False, soft_wrap=True)
@@ -243,23 +250,10 @@ def _shown() -> "Iterator[tuple[Callable[[Trial], None], Callable[[Epoch], None]
         yield tried, report, say
 
 
-def _trial_line(trial: dict[str, Any]) -> str:
-    from stream_scorer.services.learning.trials import setting_text
-
-    figure = f"{trial['figure']} {abs(trial['badness']):.4f}"
-    ended = f"{trial['epochs']} epochs, {trial['seconds']:.1f} s, {trial['ended']}"
-    return f"{setting_text(trial['setting']) or 'as given'}: {figure} ({ended}){', kept' if trial['kept'] else ''}"
-
-
-def _said(epoch: "Epoch") -> str:
-    held_out = "" if epoch.held_out_loss is None else f"  held out {epoch.held_out_loss:.4f}"
-    auc = "" if epoch.held_out_auc is None else f"  AUC {epoch.held_out_auc:.3f}"
-    ndcg = "" if epoch.held_out_ndcg is None else f"  nDCG@10 {epoch.held_out_ndcg:.4f}"
-    return f"loss {epoch.loss:.4f}{held_out}{auc}{ndcg}"
-
-
 def _tell(model: "Model", epochs: "Sequence[Epoch]", out: Path, seconds: float, as_json: bool) -> None:
     import json
+
+    from stream_scorer.cli.training_lines import fact_lines
 
     facts: dict[str, Any] = dict(model.facts)
     for caution in (facts.get("judged") or {}).get("cautions", ()):
@@ -278,46 +272,6 @@ def _tell(model: "Model", epochs: "Sequence[Epoch]", out: Path, seconds: float, 
             )
         )
         return
-    for line in (*_inputs(facts), *_summary(facts)):
+    for line in fact_lines(facts):
         print(line)
     print(f"model {model.model_id} in {out}, {seconds:.1f} s")
-
-
-def _judged(judged: dict[str, Any]) -> "Iterator[str]":
-    from stream_scorer.cli.judged import asked_line, beside_lines
-
-    if judged["among"] == "catalog":
-        yield f"judged among the whole catalog: {asked_line(judged)}"
-    yield from (f"  {line}" for line in beside_lines(judged))
-
-
-def _inputs(facts: dict[str, Any]) -> "Iterator[str]":
-    from stream_scorer.core.features.stated_inputs import StatedInput
-
-    for stated in facts.get("inputs", ()):
-        yield f"reads {StatedInput(**stated).line()}"
-
-
-def _summary(facts: dict[str, Any]) -> "Iterator[str]":
-    ours, popular = facts["held_out_auc"], facts["popularity_auc"]
-    yield (
-        f"{facts['rows']:,} rows, {facts['positives']:,} accepted, {facts['customers']:,} customers, "
-        f"{facts['catalog_offers']:,} offers"
-    )
-    if facts["refused_rows"]:
-        yield f"{facts['refused_rows']:,} rows left out: their features do not fit"
-    if outside := facts.get("rows_outside_catalog"):
-        yield f"{outside:,} rows are of offers that are not in the catalog"
-    yield f"objective {facts['objective']}, epoch {facts['best_epoch']:g} of {facts['epochs']} kept"
-    if facts["held_out_loss"] is not None:
-        yield f"held out: {facts['held_out_rows']:,} rows, loss {facts['held_out_loss']:.4f}"
-    if judged := facts.get("judged"):
-        yield from _judged(judged)
-    if tuning := facts.get("tuning"):
-        yield f"tuned for {tuning['seconds']:.1f} s: {tuning['outcome']}"
-        yield from (f"  {_trial_line(trial)}" for trial in facts["tuned"])
-    if (members := facts.get("options", {}).get("members", 1)) > 1:
-        yield f"{members} towers side by side; the nDCG held out is that of one of them"
-    if ours["within_customer"] is not None:
-        error = f" ± {1.96 * ours['standard_error']:.3f}" if ours["standard_error"] is not None else ""
-        yield f"AUC within customer {ours['within_customer']:.3f}{error}, popularity {popular['within_customer']:.3f}"

@@ -1,0 +1,70 @@
+"""What a training says, in lines: trials and epochs as they end, then what the towers read and how they were judged."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from stream_scorer.cli.judged import asked_line, beside_lines
+
+if TYPE_CHECKING:
+    from stream_scorer.training.joint import Epoch
+
+
+def trial_line(trial: Mapping[str, Any]) -> str:
+    """Describe a trial of the search for settings."""
+    from stream_scorer.services.learning.trials import setting_text
+
+    figure = f"{trial['figure']} {abs(trial['badness']):.4f}"
+    ended = f"{trial['epochs']} epochs, {trial['seconds']:.1f} s, {trial['ended']}"
+    return f"{setting_text(trial['setting']) or 'as given'}: {figure} ({ended}){', kept' if trial['kept'] else ''}"
+
+
+def epoch_line(epoch: "Epoch") -> str:
+    """Describe an epoch by its loss, and by what it reaches on the rows held out."""
+    held_out = "" if epoch.held_out_loss is None else f"  held out {epoch.held_out_loss:.4f}"
+    auc = "" if epoch.held_out_auc is None else f"  AUC {epoch.held_out_auc:.3f}"
+    ndcg = "" if epoch.held_out_ndcg is None else f"  nDCG@10 {epoch.held_out_ndcg:.4f}"
+    return f"loss {epoch.loss:.4f}{held_out}{auc}{ndcg}"
+
+
+def fact_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Describe a model by its facts."""
+    yield from _inputs(facts)
+    yield from _summary(facts)
+
+
+def _inputs(facts: Mapping[str, Any]) -> Iterator[str]:
+    from stream_scorer.core.features.stated_inputs import StatedInput
+
+    for stated in facts.get("inputs", ()):
+        yield f"reads {StatedInput(**stated).line()}"
+
+
+def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
+    ours, popular = facts["held_out_auc"], facts["popularity_auc"]
+    yield (
+        f"{facts['rows']:,} rows, {facts['positives']:,} accepted, {facts['customers']:,} customers, "
+        f"{facts['catalog_offers']:,} offers"
+    )
+    if facts["refused_rows"]:
+        yield f"{facts['refused_rows']:,} rows left out: their features do not fit"
+    if outside := facts.get("rows_outside_catalog"):
+        yield f"{outside:,} rows are of offers that are not in the catalog"
+    yield f"objective {facts['objective']}, epoch {facts['best_epoch']:g} of {facts['epochs']} kept"
+    if facts["held_out_loss"] is not None:
+        yield f"held out: {facts['held_out_rows']:,} rows, loss {facts['held_out_loss']:.4f}"
+    if judged := facts.get("judged"):
+        yield from _judged(judged)
+    if tuning := facts.get("tuning"):
+        yield f"tuned for {tuning['seconds']:.1f} s: {tuning['outcome']}"
+        yield from (f"  {trial_line(trial)}" for trial in facts["tuned"])
+    if (members := facts.get("options", {}).get("members", 1)) > 1:
+        yield f"{members} towers side by side; the nDCG held out is that of one of them"
+    if ours["within_customer"] is not None:
+        error = f" ± {1.96 * ours['standard_error']:.3f}" if ours["standard_error"] is not None else ""
+        yield f"AUC within customer {ours['within_customer']:.3f}{error}, popularity {popular['within_customer']:.3f}"
+
+
+def _judged(judged: Mapping[str, Any]) -> Iterator[str]:
+    if judged["among"] == "catalog":
+        yield f"judged among the whole catalog: {asked_line(judged)}"
+    yield from (f"  {line}" for line in beside_lines(judged))
