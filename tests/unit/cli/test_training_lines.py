@@ -23,7 +23,7 @@ FACTS: dict[str, Any] = {
 }
 
 
-def test_a_model_is_described_by_its_facts() -> None:
+def test_models_are_described_by_their_facts() -> None:
     assert list(fact_lines(FACTS)) == [
         "reads offer.price: number, 8 values, 25 % missing; standardised",
         "1,200 rows, 400 accepted, 30 customers, 8 offers",
@@ -33,7 +33,7 @@ def test_a_model_is_described_by_its_facts() -> None:
     ]
 
 
-def test_rows_that_were_left_out_are_counted() -> None:
+def test_rows_left_out_are_counted() -> None:
     lines = list(fact_lines({**FACTS, "refused_rows": 7, "rows_outside_catalog": 1_000}))
     assert lines[2:4] == [
         "7 rows left out: their features do not fit",
@@ -41,7 +41,7 @@ def test_rows_that_were_left_out_are_counted() -> None:
     ]
 
 
-def test_a_trial_is_described_by_its_setting_and_its_end() -> None:
+def test_trials_are_described_by_their_end() -> None:
     trial = {
         "setting": {},
         "figure": "loss",

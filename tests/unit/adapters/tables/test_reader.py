@@ -15,7 +15,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_rows_are_refused_also_after_a_reading_that_lists_refusals(tmp_path: Path, name: str) -> None:
+def test_listed_refusals_spoil_no_later_reading(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text(TABLES[name])
     table = TableFile(path, OFFERS)

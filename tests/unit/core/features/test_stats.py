@@ -180,7 +180,21 @@ def test_codes_are_categories_of_whole_numbers() -> None:
     assert (one.whole, sorted(map(str, one.vocabulary))) == (True, ["0", "1", "2", "3", "4"])
 
 
-def test_a_mixed_feature_is_described_alike_in_each_process() -> None:
+def test_mixed_features_are_described_alike() -> None:
     stats = FeatureStats("offer")
     stats.add([{"x": "a"}, {"x": 1.0}, {"x": True}, {"x": ["a"]}], ["1", "2", "3", "4"])
     assert stats.column_lines() == ["offer.x: bool, 2 distinct"]
+
+
+def test_numbers_in_text_weigh_by_their_rows() -> None:
+    prices = ["1.5"] * 60 + ["2.5"] * 20 + ["4.5"] * 20
+    of_text, of_numbers = (spec_of([{"x": kind(price)} for price in prices]).inputs[0] for kind in (str, float))
+    assert isinstance(of_text, Number)
+    assert replace(of_text, reading="plain") == of_numbers
+
+
+def test_sentinels_count_as_missing_where_stated() -> None:
+    stats = FeatureStats("offer")
+    stats.add([{"x": float(number)} for number in range(15)] + [{"x": -999.0}] * 5, [str(row) for row in range(20)])
+    (stated,) = stats.stated(stats.spec(FEATURES_ONLY))
+    assert (stated.name, stated.missing, stated.distinct) == ("offer.x", 0.25, 16)
