@@ -28,14 +28,17 @@ def start_bare(module: str, words: Sequence[str], *, log: Path) -> OwnProcess:
 
 
 def measured(process: OwnProcess, timeout_s: float) -> Usage:
-    """Wait for the process to end. Raises TransientError, with the end of its log, when it fails or takes too long."""
+    """Wait for the process to end, and end it when the waiting is interrupted.
+
+    Raises TransientError, with the end of its log, when it fails or takes too long.
+    """
     deadline_s, peak_bytes = time.monotonic() + timeout_s, 0
-    while (code := process.poll()) is None:
-        peak_bytes = max(peak_bytes, _peak_bytes(process.pid))
-        if time.monotonic() > deadline_s:
-            process.kill()
-            raise TransientError(f"not done in {timeout_s:g} s: {process.last_output()}")
-        time.sleep(_LOOK_EVERY_S)
+    with process:
+        while (code := process.poll()) is None:
+            peak_bytes = max(peak_bytes, _peak_bytes(process.pid))
+            if time.monotonic() > deadline_s:
+                raise TransientError(f"not done in {timeout_s:g} s: {process.last_output()}")
+            time.sleep(_LOOK_EVERY_S)
     if code:
         raise TransientError(f"ended with {code}: {process.last_output()}")
     return Usage(process.processor_s, peak_bytes)

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from stream_scorer.adapters.local.own_process import OwnProcess
 from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.bench.join.kafka_restore import measure_kafka_restore
 from stream_scorer.bench.join.throughput import measure_join_throughput
+from stream_scorer.bench.measured_process import measured
 from stream_scorer.bench.rank.measures import measure_latency, measure_throughput
 from stream_scorer.bench.stand import Stand
+from stream_scorer.errors import TransientError
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +44,10 @@ def test_the_joiner_is_measured_both_ways(stand: Stand) -> None:
 def test_open_requests_are_restored_from_a_broker(stand: Stand) -> None:
     found = measure_kafka_restore(stand, offers=20, batch=100, held=300, say=lambda what: None)
     assert {emit: 300 <= one.restored < 400 for emit, one in found.items()} == {"at_once": True, "at_close": True}
+
+
+def test_no_process_outlives_its_measuring() -> None:
+    process = OwnProcess(["sleep", "600"])
+    with pytest.raises(TransientError, match=r"not done in 0 s"):
+        measured(process, 0)
+    assert not process.running()
