@@ -27,6 +27,7 @@ from stream_scorer.errors import BadModel, ReleaseError
 FORMAT = 2
 CHUNK_OFFERS = 4_096
 MANIFEST_BYTES_MAX = 2**26
+TOWERS = ("user_tower", "item_tower")
 _REASON_CHARS_MAX = 200
 
 Read = TypeVar("Read")
@@ -111,7 +112,7 @@ def decode_manifest(release_id: ReleaseId, blob: bytes, seals: Seals) -> Release
     manifest = decode_json(seals.open(what, blob), ReleaseManifest, what)
     if manifest.release_id != release_id:
         raise ReleaseError(f"{what} names {manifest.release_id}")
-    if manifest.towers.keys() != {"user_tower", "item_tower"}:
+    if manifest.towers.keys() != set(TOWERS):
         raise ReleaseError(f"{what} must name a user tower and an item tower, and no more")
     return manifest
 

@@ -16,12 +16,11 @@ Under the prefix:
 import re
 from dataclasses import dataclass
 
-from stream_scorer.adapters.redis.blobs import ReleaseManifest
+from stream_scorer.adapters.redis.blobs import TOWERS, ReleaseManifest
 from stream_scorer.adapters.redis.client import RedisClient
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.errors import ReleaseError
 
-TOWERS = ("user_tower", "item_tower")
 LISTED_BYTES_MAX = 2**24  # of the history and of the set of stored ids: 100,000 ids take less
 _ID_BYTES_MAX = 100
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,100}")

@@ -10,6 +10,7 @@ import structlog
 from stream_scorer.adapters.redis.blobs import (
     FORMAT,
     MANIFEST_BYTES_MAX,
+    TOWERS,
     ReleaseManifest,
     check_sizes,
     checked,
@@ -25,7 +26,6 @@ from stream_scorer.adapters.redis.chunks import decode_chunks, encode_chunks
 from stream_scorer.adapters.redis.client import RedisClient, at_the_edge
 from stream_scorer.adapters.redis.keys import (
     LISTED_BYTES_MAX,
-    TOWERS,
     ReleaseKeys,
     check_bytes,
     checked_id,
