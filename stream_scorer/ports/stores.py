@@ -70,9 +70,8 @@ class ReleaseStore(Protocol):
         """Apply offers' changes to the current release, and its progress in the topic of this id.
 
         `progress`: partition -> (from, to). Of an offer only a later offset of the partition replaces what is stored.
-        Returns how many were applied. Raises
-        ReleaseError, and applies nothing, when the pointer names another release or when the store is not as far as
-        `from` (it has lost what it knew).
+        Returns how many were applied. Raises ReleaseError, and applies nothing, when the pointer names another release,
+        when the store is not as far as `from` (it has lost what it knew), or when it counts in another topic.
         """
 
     def forget_changes(self, release_id: ReleaseId) -> None:
