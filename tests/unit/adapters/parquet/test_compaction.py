@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from pyarrow import fs
 from stream_scorer.adapters.files.folders import Folder
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.adapters.parquet.compaction import Compacted, _replace, compact, compact_step
+from stream_scorer.adapters.parquet.rows import COLUMNS
 from stream_scorer.core.buffer.buffer_files import Chunk, files_of, superseded
 from stream_scorer.core.buffer.compaction import CompactionPlan
 from stream_scorer.errors import UsageError
@@ -202,13 +204,12 @@ def test_a_woken_member_removes_crossing_files() -> None:
     assert sum(file.compacted for file in files_of(plain.paths())) == 1
 
 
-def rewritten(folder: Folder, column: str, as_type: pa.DataType) -> None:
-    """Write the oldest file anew, as a tool would that types a column in its own way."""
-    path = files_of(folder.paths())[0].path
+def rewrite(folder: Folder, path: str, column: str, retyped: Callable[[pa.ChunkedArray], Any]) -> None:
+    """Write a file anew, as a tool would that types a column in its own way."""
     table = folder.table(path)
     place = table.schema.get_field_index(column)
     sink = pa.BufferOutputStream()
-    pq.write_table(table.set_column(place, column, table.column(place).cast(as_type)), sink)
+    pq.write_table(table.set_column(place, column, retyped(table.column(place))), sink)
     folder.write(path, sink.getvalue().to_pybytes())
 
 
@@ -226,7 +227,9 @@ def rewritten(folder: Folder, column: str, as_type: pa.DataType) -> None:
 def test_files_of_other_types_are_merged(column: str, as_type: pa.DataType) -> None:
     folder = filled()
     before = [one for batch in ParquetBuffer(folder).read() for one in batch]
-    rewritten(folder, column, as_type)
+    second_day = next(file for file in files_of(folder.paths()) if file.day != "1970-01-01")
+    ours = pa.timestamp("ms") if pa.types.is_timestamp(as_type) else COLUMNS[column]
+    rewrite(folder, second_day.path, column, lambda values: values.cast(ours).cast(as_type))
     compact(folder)
     assert sorted(one for batch in ParquetBuffer(folder).read() for one in batch) == sorted(before)
 
@@ -234,10 +237,6 @@ def test_files_of_other_types_are_merged(column: str, as_type: pa.DataType) -> N
 def test_files_of_unreadable_types_are_named() -> None:
     folder = filled()
     path = files_of(folder.paths())[0].path
-    table = folder.table(path)
-    lists = pa.array([[1]] * table.num_rows)
-    sink = pa.BufferOutputStream()
-    pq.write_table(table.set_column(table.schema.get_field_index("revision"), "revision", lists), sink)
-    folder.write(path, sink.getvalue().to_pybytes())
+    rewrite(folder, path, "revision", lambda values: pa.array([[1]] * len(values)))
     with pytest.raises(UsageError, match=f"{re.escape(path)}: column .revision. is list<.*int64>, where .* int32"):
         compact(folder)

@@ -15,6 +15,7 @@ from stream_scorer.adapters.parquet.erasure import PATH, read_erasures
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.buffer.examples import ExampleRow
 from tests.unit.adapters.parquet.test_buffer import Killed, MortalFolder, P, row
+from tests.unit.adapters.parquet.test_compaction import rewrite
 
 
 def theirs(offset: int) -> ExampleRow:
@@ -95,10 +96,6 @@ def test_erasing_reads_customers_of_another_type() -> None:
     buffer = ParquetBuffer(folder)
     buffer.write([Chunk(P, 0, 4, rows())])
     path = next(path for path in folder.paths() if path.endswith(".parquet"))
-    table = folder.table(path)
-    place = table.schema.get_field_index("customer_id")
-    sink = pa.BufferOutputStream()
-    pq.write_table(table.set_column(place, "customer_id", table.column(place).cast(pa.binary())), sink)
-    folder.write(path, sink.getvalue().to_pybytes())
+    rewrite(folder, path, "customer_id", lambda values: values.cast(pa.binary()))
     assert sum(buffer.erase("gone", 10**15).values()) == 2
     assert "gone" not in str(folder.table(path).to_pylist())
