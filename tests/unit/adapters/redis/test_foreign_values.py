@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load
@@ -25,6 +26,7 @@ from stream_scorer.adapters.redis.blobs import (
 from stream_scorer.adapters.redis.changes import decode_changes, encode_change, merge_changes
 from stream_scorer.adapters.redis.chunks import decode_chunks, encode_chunks
 from stream_scorer.adapters.redis.seals import Seals
+from stream_scorer.core.messages import OfferId
 from stream_scorer.errors import ReleaseError
 from tests.foreign_bytes import damaged, edited
 from tests.release_samples import change, model, offer, release
@@ -128,9 +130,9 @@ def test_any_tower_array_is_read_or_refused(name: str, array: Any) -> None:
     embeds(with_array(TOWER, {name: array}))
 
 
-def read_chunk(value: bytes) -> None:
+def read_chunk(value: bytes) -> object:
     manifest = replace(MANIFEST, chunks=[checksum(value)])
-    bounded(lambda: decode_chunks(manifest, [value]), len(value))
+    return bounded(lambda: decode_chunks(manifest, [value]), len(value))
 
 
 @EXAMPLES
@@ -158,6 +160,21 @@ def test_any_chunk_features_are_read_or_refused(text: bytes) -> None:
     read_chunk(with_array(CHUNK, {"features": as_array(text + b"{}{}"), "features_end": ends}))
 
 
+@pytest.mark.parametrize(
+    ("text", "ends", "whole"),
+    [
+        (b"{}{}{}", [2, 4, 6], True),
+        (b"[]{}{}", [2, 4, 6], False),
+        (b"{}{}{}", [-4, 4, 6], False),
+        (b"{}{}{}", [2, 4, 7], False),
+        (b"{}{}{}{}", [2, 4, 6], False),
+    ],
+)
+def test_each_offer_has_an_object(text: bytes, ends: list[int], whole: bool) -> None:
+    value = with_array(CHUNK, {"features": as_array(text), "features_end": np.array(ends)})
+    assert (read_chunk(value) is not None) == whole
+
+
 CHANGE_OWNER = f"a change of release {ID}"
 changed = st.one_of(
     damaged(CHANGE), edited(unsealed(CHANGE_OWNER, CHANGE)).map(lambda text: sealed(CHANGE_OWNER, text))
@@ -170,6 +187,12 @@ def test_any_change_is_followed_or_refused(value: bytes) -> None:
     followed: Any = bounded(lambda: decode_changes(ID, {b"offer-1": value}, SEALS), len(value))
     if followed is not None:
         assert [each.offer_id for each in followed] == ["offer-1"]
+
+
+def test_a_change_of_two_offers_is_refused() -> None:
+    mixed = replace(change(MODEL, offer(1), 3), offer_id=OfferId("offer-2"))
+    with pytest.raises(ReleaseError, match="the place of another offer"):
+        decode_changes(ID, {b"offer-2": encode_change(ID, mixed, SEALS)}, SEALS)
 
 
 @EXAMPLES
