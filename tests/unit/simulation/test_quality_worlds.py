@@ -42,6 +42,15 @@ def test_the_worlds_odds_say_what_is_accepted(make: Callable[[int, float], Quali
         assert world.truth[accepted].mean() > world.truth[~accepted].mean() + 0.5
 
 
+@pytest.mark.parametrize("make", WORLDS)
+def test_only_habits_make_customers_accept_again(make: Callable[[int, float], QualityWorld]) -> None:
+    world = make(1, 0.1)
+    if world.ranks:
+        pairs = [rows.customer * len(world.offers) + rows.offer for rows in (world.log, world.judged)]
+        distinct = np.unique(np.concatenate(pairs))
+        assert (len(distinct) < sum(map(len, pairs))) == world.repeats
+
+
 def test_customers_with_habits_repeat_themselves() -> None:
     world = contexts_and_repeats(0, 0.2)
     pairs = world.log.customer * len(world.offers) + world.log.offer
