@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.core.buffer.buffer_files import Chunk
 from stream_scorer.core.records import OutputRecord, Record
-from tests.unit.services.verifying.test_verify import CONFIG, START_MS, TOPICS, Ring, ring
+from tests.verify_ring import CONFIG, START_MS, TOPICS, Ring, ring
 
 __all__ = ["ring"]
 

@@ -13,7 +13,7 @@ from stream_scorer.errors import TransientError
 from stream_scorer.services.operating.erase import send_erasure, wait_until_read
 from stream_scorer.services.operating.whereabouts import OpenTrace
 from tests.unit.services.operating.test_whereabouts import find, ring
-from tests.unit.services.verifying.test_verify import START_MS, TOPICS, Ring
+from tests.verify_ring import START_MS, TOPICS, Ring
 
 __all__ = ["ring"]  # the fixture
 

@@ -6,7 +6,7 @@ from stream_scorer.adapters.memory.buffer import MemoryBuffer
 from stream_scorer.adapters.memory.stream import MemoryLog
 from stream_scorer.ports import TopicState
 from stream_scorer.services.operating.whereabouts import Ground, OpenTrace, Whereabouts, locate
-from tests.unit.services.verifying.test_verify import HORIZONS, PARTITIONS, START_MS, TOPICS, Ring
+from tests.verify_ring import HORIZONS, PARTITIONS, START_MS, TOPICS, Ring
 
 DAY_MS = 86_400_000
 STATES = {name: TopicState(1, 1, {"retention.ms": str(7 * DAY_MS), "segment.ms": str(DAY_MS)}) for name in PARTITIONS}
