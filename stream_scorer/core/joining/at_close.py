@@ -13,13 +13,12 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from sys import maxsize
 
 from stream_scorer.core.joining import reasons
 from stream_scorer.core.joining.event_time import NO_TIME
-from stream_scorer.core.joining.join_state import ClosePoint, JoinTopics
+from stream_scorer.core.joining.join_state import ClosePoint
 from stream_scorer.core.joining.known_requests import LabelledRequests
-from stream_scorer.core.joining.labelling import NO_ANSWERS, Answers, Horizons, labels_of
+from stream_scorer.core.joining.labelling import NO_ANSWERS, Answers, labels_of
 from stream_scorer.core.joining.partition_state import PartitionState, request_key
 from stream_scorer.core.joining.reasons import Reason
 from stream_scorer.core.messages import Acceptance
@@ -36,26 +35,11 @@ class PartitionClose(PartitionState[Record]):
     Outcomes wait undecoded: few are looked at before their ranking is due.
     """
 
-    def __init__(
-        self,
-        number: int,
-        topics: JoinTopics,
-        horizons: Horizons,
-        *,
-        rankings: int,
-        outcomes: int,
-        labels: int,
-        label_bytes_max: int = maxsize,
-    ) -> None:
-        """See PartitionState."""
-        super().__init__(
-            number, topics, horizons,
-            rankings=rankings, outcomes=outcomes, labels=labels, label_bytes_max=label_bytes_max,
-        )  # fmt: skip
+    def _begin(self) -> None:
         self.watermark_ms = NO_TIME
         self._outcome_appended_ms = NO_TIME
         self._ahead: deque[tuple[Record, RankingHead | str]] = deque()
-        self._labelled = LabelledRequests(horizons.disorder_ms)
+        self._labelled = LabelledRequests(self._horizons.disorder_ms)
         # written without its positions before a restart (at least once): id and customer -> offset of the label
         self._emitted_before: dict[tuple[str, str], int] = {}
 

@@ -18,15 +18,15 @@ What is owed is what differs from what was emitted, one revision a request and b
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from sys import intern, maxsize
+from sys import intern
 
 import lz4.block
 
 from stream_scorer.core.joining import reasons
 from stream_scorer.core.joining.event_time import EventTime
-from stream_scorer.core.joining.join_state import JoinTopics, RestorePoint, Waiting
+from stream_scorer.core.joining.join_state import RestorePoint, Waiting
 from stream_scorer.core.joining.known_requests import OpenRequest, OpenRequests
-from stream_scorer.core.joining.labelling import NO_ANSWERS, Horizons
+from stream_scorer.core.joining.labelling import NO_ANSWERS
 from stream_scorer.core.joining.partition_state import PartitionState, request_key
 from stream_scorer.core.joining.reasons import Reason
 from stream_scorer.core.joining.written_labels import EmittedLabels
@@ -38,25 +38,10 @@ from stream_scorer.core.wire.own_topics import RankingHead, read_ranking_head
 class PartitionJoin(PartitionState[Waiting]):
     """The state of one partition that labels a request as soon as it is answered; see the module."""
 
-    def __init__(
-        self,
-        number: int,
-        topics: JoinTopics,
-        horizons: Horizons,
-        *,
-        rankings: int,
-        outcomes: int,
-        labels: int,
-        label_bytes_max: int = maxsize,
-    ) -> None:
-        """See PartitionState."""
-        super().__init__(
-            number, topics, horizons,
-            rankings=rankings, outcomes=outcomes, labels=labels, label_bytes_max=label_bytes_max,
-        )  # fmt: skip
-        self.open = OpenRequests(horizons)
-        self._emitted = EmittedLabels(self._writer, horizons)
-        self._time = EventTime(horizons)
+    def _begin(self) -> None:
+        self.open = OpenRequests(self._horizons)
+        self._emitted = EmittedLabels(self._writer, self._horizons)
+        self._time = EventTime(self._horizons)
         self._rereading = False  # from `resume_at` to `settle_restored`
 
     def _start_batch(self) -> None:

@@ -62,7 +62,12 @@ class PartitionState(ABC, Generic[OutcomeT]):
         self._erased = ErasedCustomers()
         self._outcomes_reach = Reach()
         self._writer = LabelWriter(topics, number, labels)
+        self._begin()
         self._start_batch()
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Start with nothing of what only this way to join keeps."""
 
     def _start_batch(self) -> None:
         """Forget what the last batch caused: it was returned, or was written before a restart."""
