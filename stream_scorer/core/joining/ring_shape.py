@@ -47,8 +47,11 @@ def take_apart(metadata: str) -> tuple[str, RingShape | None]:
     """
     if not metadata.startswith("{"):
         return metadata, None
-    version, written = _version(metadata), json.loads(metadata)
-    if version != VERSION:
+    try:
+        written = json.loads(metadata)
+    except RecursionError as error:
+        raise ValueError("the metadata of a committed offset is nested too deeply") from error
+    if (version := written.get("version")) != VERSION:
         msg = f"the metadata of a committed offset must be of version {VERSION}, got {version!r}"
         raise ValueError(msg)
     try:
@@ -58,13 +61,6 @@ def take_apart(metadata: str) -> tuple[str, RingShape | None]:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the metadata of a committed offset cannot be read: {metadata[:100]!r}") from error
     return "" if point is None else json.dumps(point, separators=(",", ":")), read
-
-
-def _version(metadata: str) -> object:
-    try:
-        return json.loads(metadata).get("version")
-    except RecursionError as error:
-        raise ValueError("the metadata of a committed offset is nested too deeply") from error
 
 
 def differences(written: RingShape, now: RingShape) -> tuple[str, ...]:
