@@ -144,12 +144,13 @@ class PartitionClose(PartitionState[Record]):
             self._reject(record, reasons.REUSED)
 
     def _write(self, record: Record, head: RankingHead) -> None:
+        was_written = self._emitted_before.pop((head.request_id, head.customer_id), None) is not None
         if self._erased.cover(head.customer_id, head.event_time_ms):
             self._counts["requests_erased"] += 1
             return
         # taken even where nothing is written: what became of the answers is counted either way
         answers = self._answers(head)
-        if self._emitted_before.pop((head.request_id, head.customer_id), None) is not None or not head.offers:
+        if was_written or not head.offers:
             return
         closes_ms = head.event_time_ms + self._horizons.window_ms
         labels = labels_of(answers, len(head.offers), closes_ms, closed=True)

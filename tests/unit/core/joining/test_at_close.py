@@ -196,3 +196,16 @@ def test_an_erasure_covers_requests_until_its_time(log: Log, to_ms: int, erased:
     log.state.join([log.rank(ASKED_MS), log.append("outcomes", {"customer_id": "c", "erased_to_ms": to_ms})])
     joined = log.reach(DUE_MS + 1)
     assert (joined.counts["requests_erased"], len(joined.labels)) == (erased, 1 - erased)
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_labels_written_without_positions_are_not_doubled(log: Log, erased: bool) -> None:
+    value = {**ranking("r", "c", ASKED_MS), "revision": 1, "final": True, "request_time_ms": ASKED_MS}
+    label = {"accepted": 0, "cause": "window_closed", "label_time_ms": ASKED_MS + HORIZONS.window_ms}
+    value["offers"] = [{**offer, **label} for offer in value["offers"]]
+    log.state.reread_labels([log.append("training-labels", value)])
+    log.state.join([log.rank(ASKED_MS)])
+    if erased:
+        log.state.join([log.append("outcomes", {"customer_id": "c", "erased_to_ms": ASKED_MS})])
+    assert (log.state.labels_read_back, log.reach(DUE_MS + 1).labels) == (1, [])
+    assert log.state.labels_read_back == 0
