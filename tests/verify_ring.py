@@ -35,16 +35,11 @@ START_MS = 1_000
 
 
 class GappyLog(MemoryLog):
-    """A reader that does not see some offsets, such as those of aborted or control records, or before a beginning."""
+    """A reader that does not see some offsets, such as those of aborted or control records."""
 
-    def __init__(
-        self, broker: MemoryBroker, group: str, unseen: set[tuple[str, int]], begins: Mapping[str, int]
-    ) -> None:
+    def __init__(self, broker: MemoryBroker, group: str, unseen: set[tuple[str, int]]) -> None:
         super().__init__(broker, group)
-        self._unseen, self._begins = unseen, begins
-
-    def beginning(self, partition: Partition) -> int:
-        return self._begins.get(partition.topic, 0)
+        self._unseen = unseen
 
     def read(self, partition: Partition, start: int, end: int) -> Iterator[list[Record]]:
         for records in super().read(partition, start, end):
@@ -60,7 +55,6 @@ class Ring:
         self.buffer: MemoryBuffer | None = None
         self.aborted: set[tuple[str, int]] = set()
         self.gone: set[tuple[str, int]] = set()
-        self.begins: dict[str, int] = {}
         self.releases: MemoryReleases | None = None
 
     def append(self, topic: str, value: bytes | Mapping[str, Any]) -> Record:
@@ -133,9 +127,9 @@ class Ring:
     def verify(self, config: VerifyConfig = CONFIG) -> Report:
         careful = self.aborted | self.gone
         readers = Readers(
-            GappyLog(self.broker, "rank", careful, self.begins),
-            GappyLog(self.broker, "join", careful, self.begins),
-            GappyLog(self.broker, "none", self.gone, self.begins),
+            GappyLog(self.broker, "rank", careful),
+            GappyLog(self.broker, "join", careful),
+            GappyLog(self.broker, "none", self.gone),
             MemoryLog(self.broker, "buffer"),
         )
         return verify(readers, self.buffer, MemorySorter, config, releases=self.releases)

@@ -110,14 +110,14 @@ def expire_labels(ring: Ring) -> None:
     """Let retention take labels that no file has."""
     assert ring.buffer is not None
     ring.buffer.chunks[0] = replace(ring.buffer.chunks[0], next=1, rows=[])
-    ring.begins["training-labels"] = 3
+    ring.broker.oldest[Partition("training-labels", 0)] = 3
 
 
 def expire(topic: str, count: int, group: str) -> Plant:
     """Let retention take records of which the reader has committed one only."""
 
     def plant(ring: Ring) -> None:
-        ring.begins[topic] = count
+        ring.broker.oldest[Partition(topic, 0)] = count
         ring.broker.committed[group, Partition(topic, 0)] = Position(1)
 
     return plant
