@@ -18,7 +18,7 @@ from stream_scorer.core.verifying.scores import RankingSample
 from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.ports import Sorter
 from stream_scorer.services.verifying.letters import DeadLetters
-from stream_scorer.services.verifying.reading import Readers, Snapshot, with_aborted
+from stream_scorer.services.verifying.reading import Readers, Snapshot, order_of, place_of, with_aborted
 
 PENDING_MAX = 10_000
 PROGRESS_EVERY = 1_000
@@ -120,7 +120,9 @@ class History:
             self.unsettled[record.topic] += 1
         dead = self.letters.of(record)
         if dead and aborted:
-            self._note(Fault("dead_letter_of_aborted", f"{_place(record)} was aborted, yet a dead letter is about it"))
+            self._note(
+                Fault("dead_letter_of_aborted", f"{place_of(record)} was aborted, yet a dead letter is about it")
+            )
         elif dead:
             self._judge_refusal(record, dead)
         return Fate(settled, dead, aborted)
@@ -128,7 +130,7 @@ class History:
     def _judge_refusal(self, record: Record, code: str) -> None:
         readable = code in UNREADABLE | AMBIGUOUS and is_readable(record, self._kinds[record.topic])
         if readable and code in UNREADABLE:
-            self._note(Fault("dead_letter_wrong", f"{_place(record)} was refused as {code}, yet it can be read"))
+            self._note(Fault("dead_letter_wrong", f"{place_of(record)} was refused as {code}, yet it can be read"))
         elif readable or code in BY_STATE or code not in KNOWN:
             self.refused_unjudged[code] += 1
 
@@ -145,7 +147,9 @@ class History:
         if not fate.aborted:
             self.compared[record.topic] += asked is not None and not fate.dead
             seen = Input(record.partition, record.offset, record.timestamp_ms, fate.settled, fate.dead, asked)
-            self._sorters.put(sorter, key or f"a record that cannot be read\0\0{_place(record)}", _order(record), seen)
+            self._sorters.put(
+                sorter, key or f"a record that cannot be read\0\0{place_of(record)}", order_of(record), seen
+            )
 
     def _take_ranking(self, record: Record, fate: Fate) -> None:
         known = history.ranked(record, fate, self._times(record))
@@ -155,7 +159,7 @@ class History:
         key, ranked = known
         request_id = key.split("\0", 1)[0]
         given = Output(record.partition, record.offset, fate.aborted, history.reply(record))
-        self._sorters.put(self._sorters.requests, request_id, _order(record), given)
+        self._sorters.put(self._sorters.requests, request_id, order_of(record), given)
         if not fate.aborted and not fate.dead:
             self.sample.add(request_id, record.value or b"")
         self._sorters.put(self._sorters.labels, f"{key}\0{record.partition}", record.offset, ranked)
@@ -167,7 +171,7 @@ class History:
             return
         key, answer = known
         given = Output(record.partition, record.offset, fate.aborted, history.claim(record))
-        self._sorters.put(self._sorters.acceptances, pair_key, _order(record), given)
+        self._sorters.put(self._sorters.acceptances, pair_key, order_of(record), given)
         self._sorters.put(self._sorters.labels, f"{key}\0{record.partition}", record.offset, answer)
 
     def _take_erasure(self, record: Record, fate: Fate) -> None:
@@ -190,16 +194,8 @@ class History:
         due = fate.settled or record.topic == self._topics.labels
         if due and not fate.dead and not fate.aborted:
             self._note(
-                Fault("record_unreadable", f"{_place(record)} is no message of its topic, and has no dead letter")
+                Fault("record_unreadable", f"{place_of(record)} is no message of its topic, and has no dead letter")
             )
 
     def _times(self, record: Record) -> PartitionTimes:
         return self.times.setdefault(record.partition, PartitionTimes(self._horizons))
-
-
-def _place(record: Record) -> str:
-    return f"{record.topic}[{record.partition}]@{record.offset}"
-
-
-def _order(record: Record) -> int:
-    return record.partition << 40 | record.offset

@@ -10,7 +10,7 @@ import xxhash
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.core.verifying.judgements import Fault
 from stream_scorer.ports import Sorter
-from stream_scorer.services.verifying.reading import Snapshot
+from stream_scorer.services.verifying.reading import Snapshot, order_of, place_of
 
 
 class _Letter(msgspec.Struct, frozen=True, array_like=True):
@@ -59,7 +59,7 @@ class DeadLetters:
 
     def _row(self, record: Record) -> tuple[str, int, bytes] | None:
         headers = {name: value.decode(errors="replace") for name, value in record.headers}
-        place = f"{record.topic}[{record.partition}]@{record.offset}"
+        place = place_of(record)
         try:
             key = _source_key(headers["source.topic"], int(headers["source.partition"]), int(headers["source.offset"]))
         except (KeyError, ValueError):
@@ -69,7 +69,7 @@ class DeadLetters:
         self.codes[headers["source.topic"], code] += 1
         truncated = not headers.keys().isdisjoint(("key.truncated", "value.truncated"))
         digest = _digest_of_digests(record, headers) if truncated else _digest(record)
-        return key, record.partition << 40 | record.offset, _pack(_Letter(place, code, digest, truncated))
+        return key, order_of(record), _pack(_Letter(place, code, digest, truncated))
 
     def rewind(self) -> None:
         """Start the pass: `of` may be called from now on."""
@@ -115,7 +115,7 @@ class DeadLetters:
         return "there is no record at this offset"
 
     def _check(self, record: Record, letters: Sequence[_Letter]) -> None:
-        about = f"{record.topic}[{record.partition}]@{record.offset}"
+        about = place_of(record)
         if len(letters) > 1:
             self._note(Fault("dead_letter_doubled", f"{about}: {', '.join(letter.place for letter in letters[:4])}"))
         if any(letter.digest != _expected(record, letter) for letter in letters):

@@ -141,3 +141,13 @@ def with_aborted(readers: Readers, place: Partition, snapshot: Snapshot) -> Iter
             yield record, not stands
             if stands:
                 following = next(committed, None)
+
+
+def place_of(record: Record) -> str:
+    """Return where a record lies, as faults name it."""
+    return f"{record.topic}[{record.partition}]@{record.offset}"
+
+
+def order_of(record: Record) -> int:
+    """Return a number by which records of a topic are sorted: by partition, then by offset."""
+    return record.partition << 40 | record.offset
