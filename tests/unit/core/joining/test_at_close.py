@@ -207,5 +207,18 @@ def test_labels_written_without_positions_are_not_doubled(log: Log, erased: bool
     log.state.join([log.rank(ASKED_MS)])
     if erased:
         log.state.join([log.append("outcomes", {"customer_id": "c", "erased_to_ms": ASKED_MS})])
-    assert (log.state.labels_read_back, log.reach(DUE_MS + 1).labels) == (1, [])
-    assert log.state.labels_read_back == 0
+    log.state.written_to(5)
+    assert (log.state.labels_read_back, labels_from(log)) == (1, 0)
+    assert log.reach(DUE_MS + 1).labels == []
+    assert (log.state.labels_read_back, labels_from(log)) == (0, 5)
+
+
+def labels_from(log: Log) -> int:
+    """Return the offset of the labels from which a restore would read."""
+    return ClosePoint.from_text(log.state.progress()[Partition("rankings", 0)].metadata).labels
+
+
+def test_an_answer_to_another_time_waits_on(log: Log) -> None:
+    log.state.join([log.rank(ASKED_MS), log.answer(ASKED_MS + 50, asked_ms=ASKED_MS + 50)])
+    joined = log.reach(DUE_MS + 1)
+    assert (labels(joined), codes(joined), log.state.waiting) == ([("c", [0, 0, 0])], [], 2)

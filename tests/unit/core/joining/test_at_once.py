@@ -274,11 +274,59 @@ def test_an_answer_read_late_settles_at_once(log: Log, passed_ms: int, code: lis
     assert codes(log.state.join([log.answer(ASKED_MS)])) == code
 
 
-def test_restored_labels_are_not_taken_back(log: Log) -> None:
-    value = {**ranking("r", "c", ASKED_MS), "revision": 1, "final": False, "request_time_ms": ASKED_MS}
+def test_an_erasure_outlives_a_restart(log: Log) -> None:
+    log.state.join([log.append("outcomes", {"customer_id": "c", "erased_to_ms": ASKED_MS})])
+    log.restart()
+    assert log.state.join([log.rank(ASKED_MS)]).counts["requests_erased"] == 1
+
+
+def test_a_restore_leaves_settled_answers_out(log: Log) -> None:
+    log.state.join([log.answer(ASKED_MS)])
+    assert codes(log.reach(ASKED_MS + HORIZONS.settle_ms + 1)) == ["unknown_request"]
+    log.state.join([log.rank(ASKED_MS)])
+    log.restart()
+    assert labels(log.reach(ASKED_MS + HORIZONS.window_ms + 1)) == [[0, 0, 0]]
+
+
+def test_an_answer_too_late_for_its_ranking_waits_on(log: Log) -> None:
+    late_ms = ASKED_MS + HORIZONS.usable_ms + 1
+    log.state.join([log.answer(late_ms)])
+    assert log.state.join([log.rank(ASKED_MS)]).labels == []
+    assert codes(log.reach(late_ms + HORIZONS.settle_ms + 1)) == ["outcome_too_late"]
+
+
+def labelled(log: Log, revision: int, *, final: bool = False) -> Record:
+    """Write labels of the request, all accepted."""
     label = {"accepted": 1, "cause": "accepted", "label_time_ms": ASKED_MS}
-    value["offers"] = [{**offer, **label} for offer in value["offers"]]
-    log.state.reread_labels([log.append("training-labels", value)])
+    value = {**ranking("r", "c", ASKED_MS), "revision": revision, "final": final, "request_time_ms": ASKED_MS}
+    return log.append("training-labels", {**value, "offers": [{**offer, **label} for offer in value["offers"]]})
+
+
+@pytest.mark.parametrize("final", [False, True])
+def test_restored_labels_are_not_taken_back(log: Log, final: bool) -> None:
+    log.state.reread_labels([labelled(log, 1, final=final)])
     assert log.state.join([log.rank(ASKED_MS)]).labels == []
     joined = log.state.join([log.answer(ASKED_MS + 1, offer_id="o0")])
     assert labels(joined) == [[1, 1, 1]]
+    assert msgspec.json.decode(joined.labels[0].value or b"")["final"] == final
+
+
+def test_the_newest_revision_read_back_counts(log: Log) -> None:
+    log.state.reread_labels([labelled(log, revision) for revision in (1, 2, 1)])
+    joined = log.state.join([log.rank(ASKED_MS), log.answer(ASKED_MS + 1)])
+    assert [msgspec.json.decode(one.value or b"")["revision"] for one in joined.labels] == [3]
+
+
+def test_unclaimed_labels_go_when_rankings_are_read(log: Log) -> None:
+    log.state.reread_labels([labelled(log, 1)])
+    log.state.join([], ended=["outcomes"])
+    assert log.state.labels_read_back == 1
+    log.state.join([], ended=["rankings"])
+    assert log.state.labels_read_back == 0
+
+
+def test_a_restore_reads_first_revisions_again(log: Log) -> None:
+    log.state.join([log.rank(ASKED_MS), log.answer(ASKED_MS)])
+    log.state.written_to(5)
+    position = log.state.progress()[Partition("rankings", 0)]
+    assert RestorePoint.from_text(position.metadata).labels == 0
