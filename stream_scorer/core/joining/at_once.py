@@ -268,7 +268,6 @@ class PartitionJoin(PartitionState[Waiting]):
         self._rereading = False
         answered = [request for request in self.open.values() if request.answers]
         left_out = sum(self._emitted.leave_out_unowed(request, self._time.closing_ms) for request in answered)
-        self._settle_all()
         self._start_batch()
         self._forget()
         return left_out
