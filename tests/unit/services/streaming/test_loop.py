@@ -5,6 +5,7 @@ from concurrent.futures import wait
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
@@ -102,11 +103,13 @@ def test_closing_windows_keep_no_idle_joiner_running() -> None:
     assert world.clock.now_ms() < START_MS + 135_000
 
 
-@pytest.mark.parametrize("lost", [False, True])
-def test_aborted_batches_are_written_again_once(lost: bool) -> None:
+@pytest.mark.parametrize(("lost", "attempts"), [(False, [1, 2, 1, 2, 1]), (True, [1, 1, 1, 1, 1])])
+def test_aborted_batches_are_written_again_once(lost: bool, attempts: list[int]) -> None:
     world = World()
     world.sink.aborts_next = [BatchAborted("no luck", membership_lost=lost)] * 5
-    world.run()
+    with capture_logs() as logs:
+        world.run()
+    assert [line["attempt"] for line in logs if line["event"] == "batch_aborted"] == attempts
     assert world.labelled() == EVERY_REQUEST
 
 

@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySource
 from stream_scorer.core.records import OutputRecord, Partition, Position
-from stream_scorer.services.streaming.ring_check import MARKERS_MAX, RetentionWatch
+from stream_scorer.errors import TransientError
+from stream_scorer.services.streaming.ring_check import ASK_EVERY_S, LOOK_EVERY_S, MARKERS_MAX, RetentionWatch
 from tests.doubles import SilentTelemetry
 
 INPUT, OURS = Partition("customer-requests", 0), Partition("rankings", 0)
@@ -26,9 +27,8 @@ class Worker:
             self.broker.committed["g", one] = Position(2)
         self.source = MemorySource(self.broker, "g", [INPUT.topic, OURS.topic])
         self.telemetry = SilentTelemetry()
-        self.watch = RetentionWatch(
-            "rank", MemoryLog(self.broker, "g"), [OURS.topic], clock=self.broker.clock, telemetry=self.telemetry
-        )
+        self.log = MemoryLog(self.broker, "g")
+        self.watch = RetentionWatch("rank", self.log, [OURS.topic], clock=self.broker.clock, telemetry=self.telemetry)
 
     def read(self, records_max: int = 1_000) -> list[MutableMapping[str, Any]]:
         """Fetch once, a second after the last time, and return what was logged."""
@@ -78,3 +78,19 @@ def test_a_group_without_positions_misses_nothing() -> None:
     worker.broker.committed.clear()
     worker.broker.oldest[INPUT] = 50
     assert worker.read() == []
+
+
+def test_an_absent_broker_is_asked_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, asked = Worker(), list[Partition]()
+
+    def beginning(partition: Partition) -> int:
+        asked.append(partition)
+        raise TransientError("no broker answers")
+
+    monkeypatch.setattr(worker.log, "beginning", beginning)
+    for _ in range(int(LOOK_EVERY_S)):
+        worker.read()
+    assert len(asked) == 1
+    worker.broker.clock.sleep(ASK_EVERY_S)
+    worker.read()
+    assert len(asked) == 2
