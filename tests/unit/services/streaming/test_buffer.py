@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.buffer import MemoryBuffer
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
@@ -26,27 +28,11 @@ CONFIG = BufferConfig(DEAD, file_rows_max=1_000, held_bytes_max=10**6, flush_s=1
 BAD = b"no label"
 
 
-class HandClock:
-    """A clock that moves when it is told, or when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def now_ms(self) -> int:
-        return int(self.seconds * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-
-
 class World:
     """One broker with a partition of labels, one buffer, and members that come and go."""
 
     def __init__(self, config: BufferConfig = CONFIG, files: TrainingBuffer | None = None) -> None:
-        self.config, self.clock = config, HandClock()
+        self.config, self.clock = config, HandClock(1_000_000)
         self.broker = MemoryBroker(1, self.clock)
         self.buffer = MemoryBuffer()
         self.files = files or self.buffer
@@ -66,7 +52,7 @@ class World:
 
     def step(self, *, seconds: float = 0.0, write: bool = True) -> Work | None:
         """Fetch once and write what is due; without `write` the process is killed before."""
-        self.clock.seconds += seconds
+        self.clock.sleep(seconds)
         work = self.job.process(self.source.fetch(records_max=100, wait_s=0.0, linger_s=0.0))
         if work is not None and write:
             self.sink.write(work.outputs, work.progress, self.source)
@@ -174,8 +160,20 @@ def test_offsets_ahead_of_files_lose_nothing() -> None:
     world = World()
     world.label("r1", BAD)
     world.broker.committed[GROUP, P] = Position(2)
-    world.run()
+    assert [work.progress[P] for _ in range(4) if (work := world.step(seconds=10)) is not None] == [Position(2)] * 2
     assert (world.rows, world.dead) == (["r1"], [])
+
+
+@pytest.mark.parametrize(("oldest", "logged"), [(1, []), (2, [(1, 2)])])
+def test_labels_expired_before_files_are_logged(oldest: int, logged: list[tuple[int, int]]) -> None:
+    world = World()
+    world.label("r1", "r2", "r3")
+    world.buffer.write([Chunk(P, 0, 1, [])])
+    world.broker.oldest[P] = oldest
+    with capture_logs() as logs:
+        world.step()
+    lines = [line for line in logs if line["event"] == "labels_expired_unread"]
+    assert [(line["first"], line["next"]) for line in lines] == logged
 
 
 def test_a_revoked_partitions_rows_are_forgotten() -> None:
