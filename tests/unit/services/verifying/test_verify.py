@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from stream_scorer.core.records import Partition, Position
+from stream_scorer.services.verifying.verify import Report
 from tests.verify_ring import CONFIG, START_MS, TOPICS, Ring, acceptance, ranking, ring
 
 __all__ = ["ring"]
@@ -97,3 +99,27 @@ def test_truncated_letters_are_judged_by_digest(digest: bytes | None, faults: se
         ring.log(TOPICS.dead_letters).append(replace(letter, headers=list(headers.items())))
     ring.settle()
     assert set(ring.verify().faults) == faults
+
+
+@pytest.mark.parametrize(("topic", "group", "markers"), [("rankings", "join", 1), ("customer-requests", "rank", 0)])
+def test_only_markers_may_expire_unread(ring: Ring, topic: str, group: str, markers: int) -> None:
+    place = Partition(topic, 0)
+    for gone in (0, markers, markers + 1):
+        ring.broker.committed[group, place] = Position(1)
+        ring.broker.oldest[place] = 1 + gone
+        assert ("records_expired_unread" in ring.verify().faults) == (gone > markers)
+
+
+def not_checked(report: Report) -> dict[str, int]:
+    return {reason: count for check in report.checks for reason, count in check.not_checked.items()}
+
+
+def test_another_programs_metadata_is_no_clock(ring: Ring) -> None:
+    ring.broker.committed["join", Partition("rankings", 0)] = Position(3, "another program's")
+    assert not_checked(ring.verify())["partitions whose watermark no joiner has committed"] == 1
+
+
+def test_letters_about_expired_records_go_unchecked(ring: Ring) -> None:
+    ring.broker.oldest[Partition("acceptances", 0)] = 6
+    reason = "about records that are gone, or of topics that are not checked"
+    assert (not_checked(ring.verify())[reason], reason in not_checked(Ring().verify())) == (1, False)
