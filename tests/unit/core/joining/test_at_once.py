@@ -288,7 +288,7 @@ def test_a_restore_leaves_settled_answers_out(log: Log) -> None:
     assert labels(log.reach(ASKED_MS + HORIZONS.window_ms + 1)) == [[0, 0, 0]]
 
 
-def test_an_answer_too_late_for_its_ranking_waits_on(log: Log) -> None:
+def test_an_answer_beyond_lateness_waits_on(log: Log) -> None:
     late_ms = ASKED_MS + HORIZONS.usable_ms + 1
     log.state.join([log.answer(late_ms)])
     assert log.state.join([log.rank(ASKED_MS)]).labels == []

@@ -67,7 +67,7 @@ def count(work: Work | None) -> int:
     return 0 if work is None else len(work.outputs)
 
 
-def test_the_clock_closes_no_window_before_unread_outcomes() -> None:
+def test_unread_outcomes_keep_windows_open() -> None:
     with closing(World()) as world:
         world.source.more = True
         assert [count(world.step()) for _ in range(6)] == [0] * 6
@@ -84,7 +84,7 @@ def test_a_state_of_other_settings_is_refused() -> None:
             world.step()
 
 
-def test_a_drained_partition_commits_that_nothing_is_open() -> None:
+def test_a_drained_partition_commits_its_drain() -> None:
     with closing(World()) as world:
         for _ in range(4):
             world.step()
@@ -92,7 +92,7 @@ def test_a_drained_partition_commits_that_nothing_is_open() -> None:
         assert any(not work.records and not work.outputs for work in works)
 
 
-def test_a_join_at_the_close_reads_few_rankings_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_rankings_are_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(at_close, "BUFFERED_MAX", 4)
     with closing(World("at_close")) as world:
         for number in range(30):

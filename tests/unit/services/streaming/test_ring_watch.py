@@ -105,11 +105,11 @@ def test_joiners_count_before_rankers(world: World) -> None:
     assert world.stands().shape.partitions == 3
 
 
-def test_a_new_ring_takes_its_topics_as_they_are(world: World) -> None:
+def test_a_new_ring_takes_its_topics_shape(world: World) -> None:
     assert world.stands() == Standing(world.shape(), TopicShape(4))
 
 
-def test_joiners_settings_bind_and_rankers_topics_do_not(world: World) -> None:
+def test_only_joiners_state_binds_a_ring(world: World) -> None:
     world.write("rank", "acceptances", RingShape(2, {"rankings": "gone"}))
     assert world.stands().shape.partitions == 4
     world.write("join", "rankings", replace(world.shape(), emit="at_close"))
