@@ -55,5 +55,24 @@ def test_appeal_is_no_sign_of_codes() -> None:
 
 
 def test_few_labels_show_nothing() -> None:
-    levels = np.arange(10) % 2
-    assert evidence_of(levels, levels == 1, 10) == Evidence()
+    levels = np.arange(80) // 2 % 2  # so that both halves of the rows have both levels
+    assert evidence_of(levels, levels == 1, 80) == Evidence()
+    levels = np.arange(120) // 2 % 2
+    assert evidence_of(levels, levels == 1, 120).auc == 1.0
+
+
+def test_disorder_within_a_segment_is_seen() -> None:
+    levels, rates = np.arange(200) % 8, np.array([0.1, 0.5, 0.2, 0.6, 0.1, 0.5, 0.2, 0.6])
+    offers = Views([f"o{one}" for one in range(200)], [{"x": level} for level in levels.tolist()])
+    customers = Views(["a", "b"], [{"segment": "a"}, {"segment": "b"}])
+    row = np.arange(20_000)
+    segment, offer = row // 200 % 2, row % 200
+    # What one segment likes the other leaves, so that together they show nothing.
+    accepted = drawn(np.where(segment == 0, rates[levels[offer]], 0.7 - rates[levels[offer]]), len(row))
+    sample = LabelSample()
+    sample.add(
+        chunk(
+            customers, offers, list(zip(segment.tolist(), offer.tolist(), accepted.astype(int).tolist(), strict=True))
+        )
+    )
+    assert sample.evidence("offer")["x"].disorder > 6

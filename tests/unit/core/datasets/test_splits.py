@@ -93,6 +93,13 @@ def test_some_offers_are_held_out_as_new() -> None:
     assert all((data.catalog_of[data.offer[row]] in kept) == (row in set(rows.tolist())) for row in range(0, 2_000, 50))
 
 
+def test_offers_outside_the_catalog_stay() -> None:
+    data = built(request_time_ms=np.arange(3_000), accepted=np.ones(3_000, np.int8))
+    data.catalog_of[0] = -1
+    kept = without_some_offers(data, np.arange(3_000), 0.4)
+    assert np.count_nonzero(data.offer[kept] == 0) == np.count_nonzero(data.offer == 0) > 0
+
+
 def test_last_acceptances_are_never_held_out() -> None:
     accepted = np.zeros(100, np.int8)
     accepted[-5:] = 1
