@@ -101,6 +101,21 @@ def test_bad_labels_are_shown_row_by_row() -> None:
     ]
 
 
+def test_labels_without_times_are_counted() -> None:
+    untimed = [{name: value for name, value in label.items() if name != "request_time_ms"} for label in LABELS[:10]]
+    write(labels=[*untimed, *LABELS[10:]])
+    assert [caution.partition(" have")[0] for caution in sentences(checked(), "caution")] == ["labels: 10 of 90 labels"]
+
+
+def test_what_offers_show_is_said_once() -> None:
+    alike = {"kind": "snack"}
+    write(
+        offers=[{**offer, "features": {**offer["features"], **alike}} for offer in OFFERS],
+        labels=[{**label, "offer_features": {**label["offer_features"], **alike}} for label in LABELS],
+    )
+    assert sentences(checked(), "caution") == ["offers: offer.kind is always 'snack': left out"]
+
+
 def test_ids_that_meet_nowhere_are_a_fault() -> None:
     write(labels=[{**label, "offer_id": label["offer_id"].upper()} for label in LABELS])
     assert any(
@@ -120,9 +135,11 @@ def test_requests_of_another_kind_are_a_fault() -> None:
 
 def test_requests_lacking_model_features_are_faults() -> None:
     write(requests=[{**request, "features": {"Age": 30}} for request in REQUESTS])
+    found = checked()
     assert "requests: 0 of 1 features that the model reads are in the file (age); the file has Age" in sentences(
-        checked(), "fault"
+        found, "fault"
     )
+    assert sentences(found, "caution") == []  # the fault says it all
 
 
 def test_seconds_and_unread_fields_are_cautioned_about() -> None:

@@ -84,6 +84,12 @@ def test_an_array_may_not_claim_any_shape(tmp_path: Path) -> None:
         read_vectors(tmp_path / "a.npz", "offer_id")
 
 
+def test_small_files_pack_as_they_like() -> None:
+    unpacked.check_unpacked("a.gz", 1, unpacked.SMALL_BYTES, times_max=300)
+    with pytest.raises(UsageError, match="unpacks to"):
+        unpacked.check_unpacked("a.gz", 1, unpacked.SMALL_BYTES + 1, times_max=300)
+
+
 def test_rows_are_chunked_by_count() -> None:
     rows = [(number, b"x" * 10) for number in range(10)]
     chunks = list(lines.chunked(rows, 4, len))

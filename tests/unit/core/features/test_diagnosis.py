@@ -84,7 +84,7 @@ def test_a_value_far_off_stands_for_missing(value: float) -> None:
         ({float(step): 5 for step in range(-20, 40)}, {-1.0: 5}),  # a temperature
         ({0.0: 50, 1.0: 50}, {-1.0: 50}),  # a mood
         ({20.0 + step: 5 for step in range(150)}, {99.0: 5}),
-        ({2.5 + step: 1 for step in range(9)}, {-1.0: 3}),  # too few others to show what is usual
+        ({2.5 + step: 1 for step in range(9)}, {-999.0: 3}),  # too few others to show what is usual
     ],
 )
 def test_values_among_the_others_are_numbers(numbers: Mapping[float, int], odd: Mapping[float, int]) -> None:
@@ -92,7 +92,7 @@ def test_values_among_the_others_are_numbers(numbers: Mapping[float, int], odd: 
 
 
 def test_far_negatives_beside_few_levels_are_sentinels() -> None:
-    assert of_numbers({0.0: 50, 1.0: 50}, {-999.0: 5}).sentinels == (-999.0,)
+    assert of_numbers({0.0: 50, 600.0: 50}, {-999.0: 5}).sentinels == (-999.0,)
 
 
 def test_sentinels_are_no_levels_of_codes() -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from stream_scorer.adapters.memory.buffer import MemoryBuffer
 from stream_scorer.adapters.memory.stream import MemoryLog
+from stream_scorer.core.joining.join_state import ClosePoint
+from stream_scorer.core.records import Partition, Position
 from stream_scorer.ports import TopicState
 from stream_scorer.services.operating.whereabouts import Ground, OpenTrace, Whereabouts, locate
 from tests.verify_ring import HORIZONS, PARTITIONS, START_MS, TOPICS, Ring
@@ -50,6 +52,20 @@ def test_records_go_with_their_segment(ring: Ring) -> None:
 def test_open_requests_have_an_end(ring: Ring) -> None:
     assert find(ring, "c").open_requests == OpenTrace(1, START_MS + HORIZONS.forget_ms)
     ring.settle(later_ms=10_000)
+    assert find(ring, "c").open_requests == OpenTrace(0, None)
+
+
+def test_an_erasure_counts_once_it_is_read(ring: Ring) -> None:
+    ring.append(TOPICS.outcomes, {"customer_id": "c", "erased_to_ms": START_MS})
+    assert find(ring, "c").open_requests.count == 1
+    ring.settle(later_ms=0)
+    assert find(ring, "c").open_requests == OpenTrace(0, None)
+
+
+def test_at_close_no_request_stays_open(ring: Ring) -> None:
+    point = ClosePoint(watermark_ms=START_MS, labelled_ms=0, rankings=1, outcomes=1, labels=0)
+    ring.broker.committed["join", Partition(TOPICS.rankings, 0)] = Position(1, point.to_text())
+    ring.broker.committed["join", Partition(TOPICS.outcomes, 0)] = Position(1, point.to_text())
     assert find(ring, "c").open_requests == OpenTrace(0, None)
 
 
