@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from stream_scorer.cli.judged import asked_line, beside_lines
 
 if TYPE_CHECKING:
-    from stream_scorer.training.joint import Epoch
+    from stream_scorer.training.lesson import Epoch
 
 
 def trial_line(trial: Mapping[str, Any]) -> str:
