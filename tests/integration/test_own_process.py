@@ -1,5 +1,6 @@
 """Processes of ours: they end when we want, when we end, and never outlive their bounds."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stream_scorer.adapters.local import own_process
 from stream_scorer.adapters.local.own_process import OwnProcess
 from tests.waiting import wait_for
 
@@ -71,6 +73,33 @@ def test_only_the_last_run_is_quoted(tmp_path: Path) -> None:
         process = started(tmp_path, "echo", text, watched=True)
         process.wait(30)
     assert (process.last_output(), process.last_output(3)) == ("second", "ond")
+
+
+def sleeping(seconds: str) -> list[int]:
+    """Return the ids of the processes that sleep for so long."""
+    return [each.pid for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", seconds]]
+
+
+def test_an_owner_gone_deaf_leaves_nothing() -> None:
+    unheard, answer = os.pipe()
+    os.close(unheard)
+    words = [sys.executable, "-I", own_process.__file__, str(os.getpid()), "", "sleep", "601.5"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=answer) as watcher:
+        wait_for(lambda: sleeping("601.5") or watcher.poll() is not None, "the process")
+        watcher.communicate(timeout=30)
+    os.close(answer)
+    assert sleeping("601.5") == []
+
+
+def test_an_interrupted_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(process: OwnProcess) -> int:
+        wait_for(lambda: sleeping("602.5"), "the process")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(OwnProcess, "_watched_pid", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        started(tmp_path, "sleep", "602.5", watched=True)
+    assert sleeping("602.5") == []
 
 
 def test_a_killed_owner_leaves_nothing(tmp_path: Path) -> None:

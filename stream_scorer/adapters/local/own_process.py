@@ -55,7 +55,12 @@ class OwnProcess:
                 env=environment,
                 start_new_session=True,
             )
-        self.pid = self._watched_pid() if watched else self._process.pid
+        try:
+            self.pid = self._watched_pid() if watched else self._process.pid
+        except BaseException:  # an interruption, too: nobody has this process yet, so nobody else could end it
+            self._close()
+            self.wait(2 * GRACE_S)
+            raise
 
     def _watched_pid(self) -> int:
         """Return the id of the process behind the watcher, which is its first line, and its last."""
@@ -64,7 +69,7 @@ class OwnProcess:
             line = answer.readline()
         if not line:
             self._close()
-            self.wait(GRACE_S)
+            self.wait(GRACE_S)  # so that the watcher's last words are in the log
             raise OSError(f"{self.command[0]} could not be started: {self.last_output()}")
         return int(line)
 
@@ -126,8 +131,9 @@ class OwnProcess:
         return self._log.read_bytes()[self._from :].decode(errors="replace").strip()[-characters:]
 
     def _close(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def __enter__(self) -> Self:
         return self
@@ -151,7 +157,10 @@ def _watch(parent: int, folder: str, command: Sequence[str]) -> int:
         process = OwnProcess(command)
     except OSError as error:
         sys.exit(str(error))
-    os.write(answer, f"{process.pid}\n".encode())
+    with contextlib.suppress(
+        BrokenPipeError
+    ):  # our parent was interrupted while it waited: below it is seen to be gone
+        os.write(answer, f"{process.pid}\n".encode())
     os.close(answer)
     orphaned = False
     while process.running() and not orphaned:
