@@ -85,7 +85,7 @@ def test_an_owner_gone_deaf_leaves_nothing() -> None:
     os.close(unheard)
     words = [sys.executable, "-I", own_process.__file__, str(os.getpid()), "", "sleep", "601.5"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=answer) as watcher:
-        wait_for(lambda: sleeping("601.5") or watcher.poll() is not None, "the process")
+        wait_for(lambda: bool(sleeping("601.5")) or watcher.poll() is not None, "the process")
         watcher.communicate(timeout=30)
     os.close(answer)
     assert sleeping("601.5") == []
@@ -93,7 +93,7 @@ def test_an_owner_gone_deaf_leaves_nothing() -> None:
 
 def test_an_interrupted_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def interrupted(process: OwnProcess) -> int:
-        wait_for(lambda: sleeping("602.5"), "the process")
+        wait_for(lambda: bool(sleeping("602.5")), "the process")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(OwnProcess, "_watched_pid", interrupted)

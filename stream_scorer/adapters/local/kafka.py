@@ -82,7 +82,7 @@ class LocalKafka(LocalServer):
         return f"127.0.0.1:{self.port}"
 
     def _prepare(self, folder: Path) -> None:
-        (controller_port,) = free_ports(1)
+        controller_port = next(port for port in free_ports(2) if port != self.port)
         placed = {
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
             "listeners": f"PLAINTEXT://{self.bootstrap_servers},CONTROLLER://127.0.0.1:{controller_port}",
