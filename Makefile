@@ -27,7 +27,7 @@ up: $(VENV)/demo.stamp ## start a real Kafka and Valkey to play with; Ctrl-C sto
 	$(BIN)/stream-scorer up $(ARGS)
 
 test: $(VENV)/dev.stamp ## run every test, on a real Kafka and Valkey (ARGS="-k name"); any skip is a failure
-	$(BIN)/pytest --no-skips --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest --no-skips --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/dev.stamp ## lint, formatting, types, layers, schemas in step
 	$(BIN)/ruff check --quiet
