@@ -1,5 +1,6 @@
 """Foreign bytes on every topic that a job reads: each job goes on, each such record is one dead letter."""
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,18 @@ HOSTILE: dict[str, tuple[bytes | None, bytes | None, list[tuple[str, str | bytes
 
 
 def send_hostile(ring: Ring, topic: str) -> int:
-    """Send what no honest client of ours does, compressed, so that the broker takes it; return how many records."""
+    """Send what no honest client of ours does, compressed, so that the broker takes it; return how many records.
+
+    All but the first are of 1970. A broker drops a segment whose records are all older than the topic's retention, so
+    one of today goes before them.
+    """
     config = {"bootstrap.servers": ring.kafka, "compression.type": "gzip", "message.max.bytes": 10_000_000}
     producer, failed = Producer(config), []
     records = [one for one in HOSTILE.values() if one[0] or topic != ring.topics.offers]  # compacted: a key is a must
-    for key, value, headers in records:
+    for number, (key, value, headers) in enumerate(records):
+        sent_ms = 1 if number else int(time.time() * 1000)
         producer.produce(
-            topic, value, key, 1, headers=headers, timestamp=1, on_delivery=lambda error, _: failed.append(error)
+            topic, value, key, 1, headers=headers, timestamp=sent_ms, on_delivery=lambda error, _: failed.append(error)
         )
     assert producer.flush(30) == 0
     assert not any(failed)
