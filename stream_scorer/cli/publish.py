@@ -139,9 +139,9 @@ def _judged_draft(store: "ReleaseStore", made: "Model", offers: Path, labels: st
     from stream_scorer.services.learning.publisher import held_against
 
     stated = read_offers(offers)
-    made = made if labels is None else _judged(made, stated, labels)
+    made, doubts = (made, []) if labels is None else _judged(made, stated, labels)
     draft = _drafted(made, stated)
-    cautions = [*cautions_of(draft.coverage), *validity_cautions(stated, draft.release.created_ms)]
+    cautions = [*doubts, *cautions_of(draft.coverage), *validity_cautions(stated, draft.release.created_ms)]
     if (caution := caution_of(made.facts)) is not None:
         cautions.append(f"{caution} (--labels)")
     for sentence in cautions:
@@ -186,14 +186,16 @@ def _list(store: "ReleaseStore", *, as_json: bool) -> None:
     print_releases(stored, as_json=as_json)
 
 
-def _judged(model: "Model", offers: "list[Offer]", labels: str) -> "Model":
+def _judged(model: "Model", offers: "list[Offer]", labels: str) -> "tuple[Model, list[str]]":
+    """Return the model with the figures of these labels, and what puts them in doubt."""
     from dataclasses import replace
 
     from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.services.learning.evaluator import quality_facts
 
     with examples_at(labels) as examples:
-        return replace(model, facts={**model.facts, **quality_facts(model, offers, examples, held_out=_HELD_OUT)})
+        facts, cautions = quality_facts(model, offers, examples, held_out=_HELD_OUT)
+    return replace(model, facts={**model.facts, **facts}), cautions
 
 
 def _drafted(model: "Model", offers: "list[Offer]") -> "Draft":

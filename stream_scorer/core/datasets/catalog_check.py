@@ -31,6 +31,12 @@ class CatalogCheck:
         if self._stranger is None and unknown.any():
             self._stranger = offer_ids[int(unknown.argmax())]
 
+    def cautions(self) -> list[str]:
+        """Return a sentence where labels are of offers that the catalog lacks."""
+        if not self.outside:
+            return []
+        return [f"{self.outside:,} of {self.rows:,} labels are of offers that are not in the catalog"]
+
     def check(self) -> None:
         """Raise UsageError when more than half of the labels are of offers that the catalog lacks."""
         if self.outside > SHARE_MAX * self.rows:

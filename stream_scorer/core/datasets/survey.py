@@ -88,9 +88,7 @@ class Surveyor:
         return user_spec, item_spec, Survey(inputs, (*cautions, *self._of_labels(rows_filled)))
 
     def _of_labels(self, rows_filled: int) -> list[str]:
-        said = []
-        if outside := self._check.outside:
-            said.append(f"{outside:,} of {self._check.rows:,} labels are of offers that are not in the catalog")
+        said = self._check.cautions()
         if rows_filled:
             said.append(
                 f"{rows_filled:,} of {self._check.rows:,} labels state no features of their offer: those "

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from stream_scorer.core.datasets.catalog_check import CatalogCheck
 from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set, side_of
 from stream_scorer.core.features.spec import FeatureSpec
@@ -42,6 +43,7 @@ class JudgedRows:
     data: TrainingSet
     rows: Places
     offers: Sequence[Offer]
+    check: CatalogCheck  # of all labels that were read, those that are not judged among them
 
     @property
     def who(self) -> npt.NDArray[np.int32]:
@@ -128,11 +130,11 @@ def judge(
     or the latest share of `held_out` where the model states no such time. With `keep_earlier`, that share is judged
     even where all labels are later, so that the others show what is popular.
 
-    Raises UsageError when the model learned from rows as late as all labels, when no label can be encoded, and when
-    `seen` has no examples.
+    Raises UsageError when the model learned from rows as late as all labels, when no label can be encoded, when most
+    labels are of offers that the catalog lacks, and when `seen` has no examples.
     """
     user_spec = model.user_tower.spec
-    data, closed = _read(labels, offers, user_spec, model.item_tower.spec)
+    data, closed, check = _read(labels, offers, user_spec, model.item_tower.spec)
     rows = closed
     if seen is None:
         judged_from_ms = _boundary_ms(data, model, held_out, keep_earlier=keep_earlier)
@@ -141,35 +143,40 @@ def judge(
     else:
         known = _known_source(data, seen, [offer.offer_id for offer in offers], user_spec)
     vectors = model.item_tower.forward(data.catalog.inputs(np.arange(len(data.catalog))))
-    return ScoredRows(data, rows, offers, closed, known, vectors, model)
+    return ScoredRows(data, rows, offers, check, closed, known, vectors, model)
 
 
 def judge_all(offers: Sequence[Offer], labels: ExampleSource) -> JudgedRows:
     """Take all labels whose window has closed, for a policy that knows nothing but offers: no features are encoded."""
-    data, closed = _read(labels, offers, FeatureSpec("customer", ()), FeatureSpec("offer", ()))
-    return JudgedRows(data, closed, offers)
+    data, closed, check = _read(labels, offers, FeatureSpec("customer", ()), FeatureSpec("offer", ()))
+    return JudgedRows(data, closed, offers, check)
 
 
 def _read(
     labels: ExampleSource, offers: Sequence[Offer], user_spec: FeatureSpec, item_spec: FeatureSpec
-) -> tuple[TrainingSet, Places]:
-    """Return the encoded labels, and which of them have a closed window; raise UsageError when none can be encoded."""
-    closing = _Closing(labels)
+) -> tuple[TrainingSet, Places, CatalogCheck]:
+    """Return the encoded labels, which of them have a closed window, and how many the catalog knows.
+
+    Raises UsageError when none can be encoded, and when most are of offers that the catalog lacks.
+    """
+    closing = _Closing(labels, CatalogCheck(offers))
     data = build_training_set(closing, offers, user_spec, item_spec)
     if not len(data):
         raise UsageError(f"none of {data.refused:,} labels can be judged: their features do not fit the model")
-    return data, np.flatnonzero(data.request_time_ms <= closing.until_ms)
+    closing.check.check()
+    return data, np.flatnonzero(data.request_time_ms <= closing.until_ms), closing.check
 
 
 class _Closing:
-    """Passes examples on, and notes the time of the latest request whose window has closed."""
+    """Passes examples on, notes the latest request whose window has closed, and counts offers that are unknown."""
 
-    def __init__(self, source: ExampleSource) -> None:
-        self.source, self.assumed_ms = source, -1
+    def __init__(self, source: ExampleSource, check: CatalogCheck) -> None:
+        self.source, self.check, self.assumed_ms = source, check, -1
 
     def chunks(self) -> Iterator[ExampleChunk]:
         """See ExampleSource."""
         for chunk in self.source.chunks():
+            self.check.add(chunk.offers.ids, chunk.offer)
             self.assumed_ms = max(self.assumed_ms, int(chunk.request_time_ms[~chunk.shown].max(initial=-1)))
             yield chunk
 

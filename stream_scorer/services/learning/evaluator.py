@@ -67,7 +67,7 @@ def evaluate_model(
     rng = np.random.default_rng(options.seed)
     figures = _figures(judged, options.k, rng)
     by_model = isinstance(options.off_policy.policy, ModelPolicy)
-    logged = judged if by_model else JudgedRows(judged.data, judged.closed, offers)
+    logged = judged if by_model else JudgedRows(judged.data, judged.closed, offers, judged.check)
     value = _value(logged, options.off_policy, rng)
     cautions = [sentence for coverage in figures.features for sentence in cautions_of(coverage)]
     return _evaluation(judged, options.k, figures, value, [*_below(figures), *cautions])
@@ -114,6 +114,7 @@ def _evaluation(
     judged: JudgedRows, k: int, figures: ModelFigures | None, value: PolicyValue | None, cautions: Sequence[str]
 ) -> Evaluation:
     incomparable = None if figures is None else reason_incomparable(figures)
+    cautions = [*judged.check.cautions(), *cautions]
     return Evaluation(
         rows=len(judged.rows),
         accepted=int(judged.accepted.sum()),
@@ -150,8 +151,8 @@ def reason_incomparable(figures: ModelFigures) -> str | None:
 
 def quality_facts(
     model: Model, offers: Sequence[Offer], labels: ExampleSource, *, held_out: float
-) -> dict[str, object]:
-    """Return the facts by which the gate compares a model with popularity.
+) -> tuple[dict[str, object], list[str]]:
+    """Return the facts by which the gate compares a model with popularity, and what puts them in doubt.
 
     The `labels` must be ones that the model has not learned from; their latest `held_out` share judges it.
     """
@@ -161,4 +162,4 @@ def quality_facts(
     for name, scores in found.items():
         auc = auc_within(judged.who, scores, judged.accepted)
         facts[name] = {"within_customer": auc.auc, "customers": auc.customers, "standard_error": auc.standard_error}
-    return facts
+    return facts, judged.check.cautions()

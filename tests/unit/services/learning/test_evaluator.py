@@ -11,7 +11,13 @@ from stream_scorer.core.evaluation.judging import judge
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import UsageError
-from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model, evaluate_table
+from stream_scorer.services.learning.evaluator import (
+    EvaluateOptions,
+    OffPolicyOptions,
+    evaluate_model,
+    evaluate_table,
+    quality_facts,
+)
 from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, snacks, tastes_meet
@@ -77,6 +83,32 @@ def test_models_below_trivial_rankings_are_named(model: Model) -> None:
     cautions = report_of(turned, tastes_meet(1_000, seed=5), tastes_meet(500, seed=6))["cautions"]
     assert any(caution.startswith("the model is below popularity: nDCG@4") for caution in cautions)
     assert any(caution.startswith("the model is below the customer's own frequency: AUC") for caution in cautions)
+
+
+def relabelled(*, offers_known: int) -> Chunks:
+    """Return labels of which those offers keep their names that come first, and the others get foreign ones."""
+    part = tastes_meet(1_000, seed=5).parts[0]
+    ids = [one if place < offers_known else f"{one}.0" for place, one in enumerate(part.offers.ids)]
+    return Chunks((replace(part, offers=Views(ids, part.offers.features)),))
+
+
+def test_labels_outside_the_catalog_are_counted(model: Model) -> None:
+    offers = len(tastes_meet(1_000, seed=5).parts[0].offers.ids)
+    labels = relabelled(offers_known=offers - 1)
+    cautions = report_of(model, labels, tastes_meet(50, seed=6))["cautions"]
+    outside = int((labels.parts[0].offer == offers - 1).sum())
+    sentence = f"{outside:,} of 1,000 labels are of offers that are not in the catalog"
+    assert sentence in cautions
+    unlearned = replace(model, facts={})
+    assert quality_facts(unlearned, snacks(), labels, held_out=0.2)[1] == [sentence]
+
+
+def test_mostly_foreign_labels_are_refused(model: Model) -> None:
+    labels = relabelled(offers_known=1)
+    with pytest.raises(UsageError, match="not in the catalog, more than half"):
+        report_of(model, labels, tastes_meet(50, seed=6))
+    with pytest.raises(UsageError, match="write ids in both files alike"):
+        evaluate_table(snacks(), labels, OPTIONS)
 
 
 def test_train_and_evaluate_judge_alike() -> None:
