@@ -12,7 +12,7 @@ from stream_scorer.cli.options import check_writable, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.core.records import DeadLetter
-    from stream_scorer.core.releases.release import Release
+    from stream_scorer.services.operating.loaded_release import LoadedRelease
     from stream_scorer.settings import Settings
 
 
@@ -45,27 +45,23 @@ def score(
     from stream_scorer.cli.progress import progress_of
     from stream_scorer.cli.refusals import Refusals
     from stream_scorer.core.features.coverage import FeatureCoverage, cautions_of
-    from stream_scorer.core.ranking.encoding import OfferFeatures
-    from stream_scorer.services.operating.scoring import score as rank_all
-    from stream_scorer.topic_plan import ranking_bytes_max
 
     settings = settings_of(ctx)
     check_writable(out, "--out")
     check_writable(dead_letters, "--dead-letters")
     events = EventFile(requests, layout=REQUESTS)
-    held = _release(settings, model, offers, release)
-    names = settings.rank.offer_features
-    kept = OfferFeatures(None if names is None else tuple(names))
+    loaded = _loaded(settings, model, offers, release)
+    for sentence in loaded.cautions:
+        print(f"caution: {sentence}", file=sys.stderr)
     ranked = refused = 0
-    coverage = FeatureCoverage("customer", held.user_tower.spec.feature_names)
+    coverage = FeatureCoverage("customer", loaded.release.user_tower.spec.feature_names)
     refusals = Refusals()
     with (
         _writing(out, sys.stdout) as rankings,
         _writing(dead_letters, sys.stderr) as letters,
         progress_of("ranked", events.share) as say,
     ):
-        values = (event.value for event in events)
-        for scored in rank_all(values, held, offer_features=kept, ranking_bytes_max=ranking_bytes_max(settings)):
+        for scored in loaded.rank_values(event.value for event in events):
             rankings.write(b"".join(ranking + b"\n" for ranking in scored.rankings))
             fresh = refusals.fresh(scored.dead_letters)
             letters.write(b"".join(map(_line, fresh if dead_letters is None else scored.dead_letters)))
@@ -76,49 +72,20 @@ def score(
         print(f"caution: {sentence}", file=sys.stderr)
     for sentence in refusals.sentences() if dead_letters is None else ():
         print(sentence, file=sys.stderr)
-    print(f"{ranked:,} ranked by {held.release_id}, {refused:,} refused", file=sys.stderr)
+    print(f"{ranked:,} ranked by {loaded.release_id}, {refused:,} refused", file=sys.stderr)
     if refused:
         raise typer.Exit(1)
 
 
-def _release(settings: "Settings", model: Path | None, offers: Path | None, release: str | None) -> "Release":
+def _loaded(settings: "Settings", model: Path | None, offers: Path | None, release: str | None) -> "LoadedRelease":
     from stream_scorer.errors import UsageError
+    from stream_scorer.wiring.library import release_of_model, stored_release
 
     if release is not None and model is None and offers is None:
-        return _stored(settings, release)
+        return stored_release(settings, release)
     if release is None and model is not None and offers is not None:
-        return _made(settings, model, offers)
+        return release_of_model(settings, model, offers)
     raise UsageError("score needs either --model DIR and --offers PATH, or --release ID (or --release current)")
-
-
-def _stored(settings: "Settings", name: str) -> "Release":
-    from stream_scorer.core.messages import ReleaseId
-    from stream_scorer.errors import ReleaseError
-    from stream_scorer.wiring.streaming import release_store
-
-    store = release_store(settings)
-    release_id = store.current() if name == "current" else ReleaseId(name)
-    if release_id is None:
-        raise ReleaseError("there is no release yet; stream-scorer publish makes one")
-    return store.load(release_id)
-
-
-def _made(settings: "Settings", model: Path, offers: Path) -> "Release":
-    from stream_scorer.adapters.files.offer_files import read_offers
-    from stream_scorer.adapters.local.clock import SystemClock
-    from stream_scorer.cli.tower_sources import stored_model
-    from stream_scorer.core.features.coverage import cautions_of
-    from stream_scorer.services.learning.publisher import draft_release
-
-    draft = draft_release(
-        stored_model(settings, model),
-        read_offers(offers),
-        created_ms=SystemClock().now_ms(),
-        embedded=lambda done: None,
-    )
-    for fault in [*draft.faults, *cautions_of(draft.coverage)]:
-        print(f"caution: {fault}", file=sys.stderr)
-    return draft.release
 
 
 @contextmanager

@@ -19,3 +19,20 @@ print(*(each for each in {HEAVY} if each in sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == []
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    code = "import sys; before = set(sys.modules); import stream_scorer; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = {each.split(".")[0] for each in done.stdout.split()}
+    assert loaded - sys.stdlib_module_names == {"stream_scorer"}
+
+
+def test_a_loaded_release_needs_no_torch() -> None:
+    code = f"""
+import sys
+from stream_scorer import LoadedRelease, load_release
+print(*(each for each in {HEAVY} if each in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == []
