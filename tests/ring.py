@@ -128,7 +128,7 @@ class Ring:
                 for record in batch
             ]
 
-    def wait_until_read(self, group: str, topics: Sequence[str], *, timeout_s: float = 60) -> None:
+    def wait_until_read(self, group: str, topics: Sequence[str], *, timeout_s: float = 120) -> None:
         """Wait until no committed record of these topics lies ahead of a group; markers and what was aborted may."""
         wait_for(
             lambda: not self._ahead(f"{group}-{self.tag}", topics),

@@ -48,7 +48,7 @@ def _read(broker: EmbeddedBroker, count: int) -> list[bytes | None]:
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
     }
-    consumer = Consumer({**options, "session.timeout.ms": 1500, "heartbeat.interval.ms": 300})
+    consumer = Consumer({**options, "session.timeout.ms": 6000, "heartbeat.interval.ms": 500})
     consumer.subscribe(["offers"])
     records = consumer.consume(count, timeout=60)
     consumer.commit(message=records[-1], asynchronous=False)

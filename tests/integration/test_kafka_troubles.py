@@ -33,6 +33,7 @@ from tests.release_samples import model, offer
 from tests.ring import Ring, request
 from tests.waiting import wait_for
 
+ENDS_S = 60  # on a busy machine, too; without the check it would wait for ever
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
 GUARDED = {
     "listener.security.protocol.map": "PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
@@ -121,7 +122,7 @@ def test_what_cannot_heal_ends_a_worker(
 ) -> None:
     started_s = time.monotonic()
     done = run("rank", "--delivery", delivery, **variables(guarded.bootstrap_servers, client))
-    assert (done.returncode, time.monotonic() - started_s < 20) == (1, True)
+    assert (done.returncode, time.monotonic() - started_s < ENDS_S) == (1, True)
     assert reason in done.stderr.splitlines()[-1]
 
 
@@ -136,7 +137,7 @@ def test_a_waiting_worker_can_be_stopped(number: signal.Signals, tmp_path: Path)
     with ranker(f"127.0.0.1:{port}", tmp_path / "rank.log") as process:
         assert "Connection refused" in awaited(process)
         process.signal(number)
-        assert process.wait(2) == 0
+        assert process.wait(30) == 0  # the brokers stay away for ever
 
 
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])

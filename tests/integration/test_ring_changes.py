@@ -170,7 +170,7 @@ def test_new_request_partitions_are_read_soon(ring: Ring, tmp_path: Path) -> Non
     for number in range(ASKED, 2 * ASKED):
         producer.produce(ring.topics.requests, msgspec.json.encode(request(number)), partition=4 + number % 8)
     assert producer.flush(30) == 0
-    wait_for(lambda: len(ring.read(ring.topics.rankings)) == 2 * ASKED, "rankings of the new partitions", within_s=40)
+    wait_for(lambda: len(ring.read(ring.topics.rankings)) == 2 * ASKED, "rankings of the new partitions")
 
 
 def test_a_recreated_offers_topic_is_applied(ring: Ring, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_one_hot_request_costs_no_more() -> None:
             waiting.take_next()
         return process_time() - started_s
 
-    assert settle_all("hot") < 5 * settle_all("r{}") + 0.1
+    assert settle_all("hot") < 10 * settle_all("r{}") + 1.0  # quadratic would be some thousand times
 
 
 def test_a_restore_begins_where_state_begins() -> None:

@@ -50,10 +50,10 @@ def test_closing_waits_for_no_broker(hangs: bool) -> None:
     log = AwayLog(hangs=hangs)
     restorer = Restorer(lambda: log, CONFIG)
     restorer.submit(0)
-    assert log.asked.wait(10)
+    assert log.asked.wait(60)
     started_s = monotonic()
     restorer.close()
-    assert monotonic() - started_s < CLOSE_S + 1
+    assert monotonic() - started_s < CLOSE_S + 20  # on a busy machine, too; what hangs does so for 60 s
     log.let_go.set()
 
 
