@@ -1,8 +1,12 @@
 """What goes in and out of a batch: undecoded records, outputs, dead letters, and how far a batch has read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
+
+_place_of = attrgetter("topic", "partition")
+_offset_of = attrgetter("offset")
 
 
 class Partition(NamedTuple):
@@ -66,10 +70,14 @@ class Position:
 Progress = Mapping[Partition, Position]
 
 
+def partitions_of(records: Iterable[Record]) -> set[Partition]:
+    """Return the partitions that the records are from."""
+    # A Partition equals the plain tuple that attrgetter makes, so only the few different ones are built in Python.
+    return {Partition(*place) for place in set(map(_place_of, records))}
+
+
 def progress_of(records: Sequence[Record]) -> dict[Partition, Position]:
     """Return, for every partition in the batch, the position just after its last record."""
-    newest: dict[Partition, int] = {}
-    for record in records:
-        partition = Partition(record.topic, record.partition)
-        newest[partition] = max(newest.get(partition, -1), record.offset)
-    return {partition: Position(offset + 1) for partition, offset in newest.items()}
+    rising = sorted(records, key=_offset_of)
+    newest = dict(zip(map(_place_of, rising), map(_offset_of, rising), strict=True))  # the last of a partition stays
+    return {Partition(*place): Position(offset + 1) for place, offset in newest.items()}

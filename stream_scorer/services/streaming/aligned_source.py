@@ -9,7 +9,7 @@ from math import inf
 from typing import Generic, TypeVar
 
 from stream_scorer.core.ranking.alignment import InStep
-from stream_scorer.core.records import OutputRecord, Partition, Progress, Record
+from stream_scorer.core.records import OutputRecord, Partition, Progress, Record, partitions_of
 from stream_scorer.ports import Clock, Fetched, RecordSink, RecordSource
 
 MemberT = TypeVar("MemberT", bound=RecordSource)
@@ -29,13 +29,14 @@ class AlignedSource(Generic[MemberT]):
         self._owned: set[Partition] = set()
         self._at_end: set[Partition] = set()
         self._ended_later: dict[Partition, None] = {}
-        self._looked_s = -inf
+        self._nobody_behind_s = -inf
 
     def fetch(self, *, records_max: int, wait_s: float, linger_s: float) -> Fetched:
         """See RecordSource.fetch; an end is handed on behind the records that wait."""
         patience_s = min(wait_s, WAITING_POLL_S) if self._order else wait_s
         fetched = self.source.fetch(records_max=records_max, wait_s=patience_s, linger_s=linger_s)
-        self._forget(fetched.assignment.dropped)
+        if fetched.assignment.dropped:
+            self._forget(fetched.assignment.dropped)
         self._owned.difference_update(fetched.assignment.dropped)
         self._owned.update(fetched.assignment.gained)
         self._note_ends(fetched)
@@ -45,8 +46,7 @@ class AlignedSource(Generic[MemberT]):
         return replace(fetched, records=records, ended=ended)
 
     def _note_ends(self, fetched: Fetched) -> None:
-        for record in fetched.records:
-            partition = Partition(record.topic, record.partition)
+        for partition in partitions_of(fetched.records):
             self._at_end.discard(partition)
             self._ended_later.pop(partition, None)
         self._at_end.update(fetched.ended)
@@ -54,11 +54,12 @@ class AlignedSource(Generic[MemberT]):
 
     def _aligned(self, fetched: Fetched, records_max: int) -> list[Record]:
         now_s = self._clock.monotonic_s()
-        if not (self._order or fetched.assignment.gained or now_s - self._looked_s >= LOOK_EVERY_S):
+        if not (self._order or fetched.assignment.gained or now_s - self._nobody_behind_s >= LOOK_EVERY_S):
             return fetched.records  # nobody was behind a moment ago
-        self._looked_s = now_s
+        behind = self._behind()
+        self._nobody_behind_s = -inf if behind else now_s
         self._order.add(fetched.records, now_s)
-        return self._order.take(self._behind(), records_max=records_max, now_s=now_s)
+        return self._order.take(behind, records_max=records_max, now_s=now_s)
 
     def _behind(self) -> list[Partition]:
         """Return the partitions with a backlog, or of which nothing has come yet."""
@@ -70,7 +71,7 @@ class AlignedSource(Generic[MemberT]):
 
         What comes next may be a backlog.
         """
-        self._looked_s = -inf
+        self._nobody_behind_s = -inf
         self._order.drop(partitions)
         self._at_end.difference_update(partitions)
         for one in partitions:

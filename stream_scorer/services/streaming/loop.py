@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
-from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Progress, Record
+from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Progress, Record, partitions_of
 from stream_scorer.errors import BatchAborted, FatalStreamError
 from stream_scorer.ports import BatchReport, Clock, Fetched, RecordSink, RecordSource, Telemetry
 
@@ -123,11 +123,11 @@ class Loop(Generic[SourceT]):
             self._telemetry.polled(self._job.name, self._source.lag())
 
     def _report(self, work: Work, stages_s: dict[str, float]) -> BatchReport:
-        oldest_ms = min((record.timestamp_ms for record in work.records), default=None)
+        oldest_ms = min([record.timestamp_ms for record in work.records], default=None)
         return BatchReport(
             self._job.name,
-            consumed=Counter(record.topic for record in work.records),
-            produced=Counter(output.topic for output in work.outputs),
+            consumed=Counter([record.topic for record in work.records]),
+            produced=Counter([output.topic for output in work.outputs]),
             dead_letters=Counter((letter.record.topic, letter.code) for letter in work.dead_letters),
             stages_s=stages_s,
             oldest_s=None if oldest_ms is None else max(0.0, (self._clock.now_ms() - oldest_ms) / 1000),
@@ -148,7 +148,7 @@ class Loop(Generic[SourceT]):
                 dropped=len(changed.dropped),
                 held=len(self._held),
             )
-        self._ended -= {Partition(record.topic, record.partition) for record in fetched.records}
+        self._ended -= partitions_of(fetched.records)
         self._ended = (self._ended | set(fetched.ended)) & self._held
 
     def _idle_for(self, until_idle_s: float | None) -> bool:
