@@ -3,6 +3,8 @@
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import HistogramMetricFamily
 
 RELEASES_MAX = 50
+_NOTHING_READ: Mapping[Partition, int] = MappingProxyType({})
 
 # the buckets of OpenTelemetry's messaging conventions
 _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
@@ -60,7 +63,8 @@ class PrometheusTelemetry:
         from stream_scorer import __version__
 
         self._health = health
-        self._lags: dict[str, set[Partition]] = {}
+        self._caught_up_ms: dict[tuple[str, Partition], int] = {}
+        self._clock = clock
         self._release: ReleaseId | None = None
         self._read: dict[str, tuple[str, ...]] = {}
         self._created_ms = 0
@@ -75,36 +79,45 @@ class PrometheusTelemetry:
             return Histogram(f"stream_scorer_{name}", text, labels, registry=registry, buckets=buckets)
 
         Info("stream_scorer_build", "The version that runs", registry=registry).info({"version": __version__})
-        self._consumed = counter("records_consumed_total", "Records read, in batches that were written", "job", "topic")
-        self._produced = counter("records_produced_total", "Records written", "job", "topic")
+        self._consumed = counter(
+            "records_consumed_total", "Records read, in batches that were written", "ring_job", "topic"
+        )
+        self._produced = counter("records_produced_total", "Records written", "ring_job", "topic")
         self._dead = counter(
             "dead_letters_total",
             "Records that can never be processed, by source topic and reason",
-            "job",
+            "ring_job",
             "topic",
             "code",
         )
-        self._batch = histogram("batch_records", "Records of a batch", _RECORDS, "job")
+        self._batch = histogram("batch_records", "Records of a batch", _RECORDS, "ring_job")
         self._stage = histogram(
-            "stage_seconds", "Time of a batch in one stage; `write` ends with the commit", _SECONDS, "job", "stage"
+            "stage_seconds", "Time of a batch in one stage; `write` ends with the commit", _SECONDS, "ring_job", "stage"
         )
         self._oldest = histogram(
-            "end_to_end_seconds", "Age of a batch's oldest record when its outputs were written", _SECONDS, "job"
+            "end_to_end_seconds", "Age of a batch's oldest record when its outputs were written", _SECONDS, "ring_job"
         )
         self._aborted = counter(
-            "batches_aborted_total", "Batches of which nothing was written, to be read again", "job"
+            "batches_aborted_total", "Batches of which nothing was written, to be read again", "ring_job"
         )
         self._expired = counter(
             "records_expired_unread_total",
             "Records, at most, that retention took before the job had read them",
-            "job",
+            "ring_job",
             "topic",
             "partition",
         )
-        self._rebalances = counter("rebalances_total", "Changes of the assigned partitions", "job")
-        self._partitions = gauge("partitions", "Assigned partitions", "job")
+        self._rebalances = counter("rebalances_total", "Changes of the assigned partitions", "ring_job")
+        self._partitions = gauge("partitions", "Assigned partitions", "ring_job")
         self._lag = gauge(
-            "lag_records", "Offsets between the position and the end of a partition", "job", "topic", "partition"
+            "lag_records", "Offsets between the position and the end of a partition", "ring_job", "topic", "partition"
+        )
+        self._lag_s = gauge(
+            "lag_seconds",
+            "Age, at most, of the oldest record of a partition that is not read; none before its first record is read",
+            "ring_job",
+            "topic",
+            "partition",
         )
         self._held = gauge(
             "release_info",
@@ -155,13 +168,27 @@ class PrometheusTelemetry:
         if report.oldest_s is not None:
             self._oldest.labels(report.job).observe(report.oldest_s)
 
-    def polled(self, job: str, lag: Mapping[Partition, int]) -> None:
+    def polled(self, job: str, lag: Mapping[Partition, int], read_ms: Mapping[Partition, int] = _NOTHING_READ) -> None:
         """See Telemetry."""
+        now_ms = self._clock.now_ms()
         for partition, behind in lag.items():
-            self._lag.labels(job, partition.topic, str(partition.number)).set(behind)
-        for partition in self._lags.get(job, set()) - lag.keys():
-            self._lag.remove(job, partition.topic, str(partition.number))
-        self._lags[job] = set(lag)
+            place = (job, partition.topic, str(partition.number))
+            self._lag.labels(*place).set(behind)
+            if behind == 0:
+                self._caught_up_ms[job, partition] = now_ms
+            if (known_ms := self._all_read_ms(job, partition, read_ms)) is not None:
+                self._lag_s.labels(*place).set(max(0, now_ms - known_ms) / 1000)
+
+    def _all_read_ms(self, job: str, partition: Partition, read_ms: Mapping[Partition, int]) -> int | None:
+        """Return a time up to which all records of a partition are read, None where none is known.
+
+        Records arrive in the order of their times, all but: what is unread is younger than the last one that was read.
+        It also came after nothing was unread, or else the first record after a quiet hour would be an hour's lag.
+        """
+        known = [
+            each for each in (read_ms.get(partition), self._caught_up_ms.get((job, partition))) if each is not None
+        ]
+        return max(known, default=None)
 
     def aborted(self, job: str) -> None:
         """See Telemetry."""
@@ -171,9 +198,17 @@ class PrometheusTelemetry:
         """See Telemetry."""
         self._health.fetched(job, fetched)
         changed = fetched.assignment
+        for partition in changed.dropped:
+            self._forget_lag(job, partition)
         if changed.gained or changed.dropped:
             self._rebalances.labels(job).inc()
             self._partitions.labels(job).inc(len(changed.gained) - len(changed.dropped))
+
+    def _forget_lag(self, job: str, partition: Partition) -> None:
+        self._caught_up_ms.pop((job, partition), None)
+        for gauge in (self._lag, self._lag_s):
+            with suppress(KeyError):  # none was known yet
+                gauge.remove(job, partition.topic, str(partition.number))
 
     def expired_unread(self, job: str, partition: Partition, records_max: int) -> None:
         """See Telemetry."""

@@ -17,13 +17,15 @@ class SilentTelemetry:
         self.reports: list[BatchReport] = []
         self.coverages: list[FeatureCoverage] = []
         self.expired: Counter[Partition] = Counter()
+        self.lag: dict[Partition, int] = {}
 
     def batch(self, report: BatchReport) -> None:
         """See Telemetry."""
         self.reports.append(report)
 
-    def polled(self, job: str, lag: Mapping[Partition, int]) -> None:
+    def polled(self, job: str, lag: Mapping[Partition, int], read_ms: Mapping[Partition, int] | None = None) -> None:
         """See Telemetry."""
+        self.lag.update(lag)
 
     def aborted(self, job: str) -> None:
         """See Telemetry."""

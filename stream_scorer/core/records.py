@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 _place_of = attrgetter("topic", "partition")
 _offset_of = attrgetter("offset")
+_time_of = attrgetter("timestamp_ms")
 
 
 class Partition(NamedTuple):
@@ -74,6 +75,12 @@ def partitions_of(records: Iterable[Record]) -> set[Partition]:
     """Return the partitions that the records are from."""
     # A Partition equals the plain tuple that attrgetter makes, so only the few different ones are built in Python.
     return {Partition(*place) for place in set(map(_place_of, records))}
+
+
+def last_times_of(records: Sequence[Record]) -> dict[Partition, int]:
+    """Return, for every partition in the batch, the timestamp of its last record in milliseconds."""
+    times = dict(zip(map(_place_of, records), map(_time_of, records), strict=True))  # the last of a partition stays
+    return {Partition(*place): time_ms for place, time_ms in times.items()}
 
 
 def progress_of(records: Sequence[Record]) -> dict[Partition, Position]:

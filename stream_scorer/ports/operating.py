@@ -32,8 +32,11 @@ class Telemetry(Protocol):
     def batch(self, report: BatchReport) -> None:
         """Count a batch that was written."""
 
-    def polled(self, job: str, lag: Mapping[Partition, int]) -> None:
-        """Note that the job is alive, and how far each of its partitions is behind."""
+    def polled(self, job: str, lag: Mapping[Partition, int], read_ms: Mapping[Partition, int] = ...) -> None:
+        """Note how many records partitions are behind, and the time of the last record read of each.
+
+        Both may lack partitions of which nothing is known yet; what is noted stands until the partition is dropped.
+        """
 
     def aborted(self, job: str) -> None:
         """Count a batch of which nothing was written."""

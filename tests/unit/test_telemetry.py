@@ -47,32 +47,54 @@ def test_a_batch_counts_by_job(telemetry: PrometheusTelemetry, registry: Collect
     telemetry.batch(REPORT)
     telemetry.batch(REPORT)
     value = registry.get_sample_value
-    assert value("stream_scorer_records_consumed_total", {"job": "rank", "topic": "requests"}) == 10
-    assert value("stream_scorer_records_produced_total", {"job": "rank", "topic": "rankings"}) == 8
-    assert value("stream_scorer_dead_letters_total", {"job": "rank", "topic": "requests", "code": "not_json"}) == 2
-    assert value("stream_scorer_batch_records_sum", {"job": "rank"}) == 10
-    assert value("stream_scorer_stage_seconds_count", {"job": "rank", "stage": "write"}) == 2
-    assert value("stream_scorer_end_to_end_seconds_bucket", {"job": "rank", "le": "0.5"}) == 2
+    assert value("stream_scorer_records_consumed_total", {"ring_job": "rank", "topic": "requests"}) == 10
+    assert value("stream_scorer_records_produced_total", {"ring_job": "rank", "topic": "rankings"}) == 8
+    assert value("stream_scorer_dead_letters_total", {"ring_job": "rank", "topic": "requests", "code": "not_json"}) == 2
+    assert value("stream_scorer_batch_records_sum", {"ring_job": "rank"}) == 10
+    assert value("stream_scorer_stage_seconds_count", {"ring_job": "rank", "stage": "write"}) == 2
+    assert value("stream_scorer_end_to_end_seconds_bucket", {"ring_job": "rank", "le": "0.5"}) == 2
+
+
+FIRST, SECOND = Partition("requests", 0), Partition("requests", 1)
+
+
+def lags(registry: CollectorRegistry, unit: str) -> list[float | None]:
+    places = ({"ring_job": "rank", "topic": "requests", "partition": number} for number in "01")
+    return [registry.get_sample_value(f"stream_scorer_lag_{unit}", place) for place in places]
 
 
 def test_a_dropped_partition_has_no_lag(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
-    telemetry.polled("rank", {Partition("requests", 0): 7, Partition("requests", 1): 9})
-    telemetry.polled("rank", {Partition("requests", 1): 3})
-    assert (
-        registry.get_sample_value("stream_scorer_lag_records", {"job": "rank", "topic": "requests", "partition": "1"})
-        == 3
-    )
-    assert (
-        registry.get_sample_value("stream_scorer_lag_records", {"job": "rank", "topic": "requests", "partition": "0"})
-        is None
-    )
+    telemetry.polled("rank", {FIRST: 7, SECOND: 9}, {FIRST: 990_000})
+    telemetry.fetched("rank", Fetched([], Assignment(dropped=(FIRST, SECOND))))
+    telemetry.polled("rank", {SECOND: 3})
+    assert (lags(registry, "records"), lags(registry, "seconds")) == ([None, 3], [None, None])
+
+
+def test_a_lag_stands_until_another_is_known(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    telemetry.polled("rank", {FIRST: 7})
+    telemetry.polled("rank", {})
+    assert (lags(registry, "records"), lags(registry, "seconds")) == ([7, None], [None, None])
+
+
+def test_lag_seconds_begin_with_the_last_record(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    telemetry.polled("rank", {FIRST: 7, SECOND: 0}, {FIRST: 940_000, SECOND: 940_000})
+    assert lags(registry, "seconds") == [60, 0]
+
+
+def test_a_quiet_hour_is_no_lag(telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: HandClock) -> None:
+    telemetry.polled("rank", {FIRST: 0}, {FIRST: 1_000_000})
+    clock.set(4_600_000)
+    telemetry.polled("rank", {FIRST: 0}, {FIRST: 1_000_000})
+    clock.set(4_601_000)
+    telemetry.polled("rank", {FIRST: 5}, {FIRST: 1_000_000})
+    assert lags(registry, "seconds")[0] == 1
 
 
 def test_partitions_held_follow_the_rebalances(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
     telemetry.fetched("rank", Fetched([], Assignment(gained=(Partition("requests", 0), Partition("requests", 1)))))
     telemetry.fetched("rank", Fetched([], Assignment(dropped=(Partition("requests", 0),))))
-    assert registry.get_sample_value("stream_scorer_partitions", {"job": "rank"}) == 1
-    assert registry.get_sample_value("stream_scorer_rebalances_total", {"job": "rank"}) == 2
+    assert registry.get_sample_value("stream_scorer_partitions", {"ring_job": "rank"}) == 1
+    assert registry.get_sample_value("stream_scorer_rebalances_total", {"ring_job": "rank"}) == 2
 
 
 def test_the_current_release_alone_is_named(

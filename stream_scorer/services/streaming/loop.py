@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
-from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Progress, Record, partitions_of
+from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Progress, Record, last_times_of
 from stream_scorer.errors import BatchAborted, FatalStreamError
 from stream_scorer.ports import BatchReport, Clock, Fetched, RecordSink, RecordSource, Telemetry
 
@@ -81,6 +81,7 @@ class Loop(Generic[SourceT]):
         self._bounds, self._clock, self._telemetry, self._look = bounds, clock, telemetry, look
         self._held: set[Partition] = set()
         self._ended: set[Partition] = set()
+        self._read_ms: dict[Partition, int] = {}
         self._quiet_since_s = clock.monotonic_s()
         self._aborts_in_a_row = 0
         self._lag_read_s = 0.0
@@ -120,7 +121,7 @@ class Loop(Generic[SourceT]):
     def _report_lag(self, now_s: float) -> None:
         if now_s - self._lag_read_s >= LAG_EVERY_S:
             self._lag_read_s = now_s
-            self._telemetry.polled(self._job.name, self._source.lag())
+            self._telemetry.polled(self._job.name, self._source.lag(), self._read_ms)
 
     def _report(self, work: Work, stages_s: dict[str, float]) -> BatchReport:
         oldest_ms = min([record.timestamp_ms for record in work.records], default=None)
@@ -148,7 +149,11 @@ class Loop(Generic[SourceT]):
                 dropped=len(changed.dropped),
                 held=len(self._held),
             )
-        self._ended -= partitions_of(fetched.records)
+        for dropped in changed.dropped:
+            self._read_ms.pop(dropped, None)
+        read_ms = last_times_of(fetched.records)
+        self._read_ms |= read_ms
+        self._ended -= read_ms.keys()
         self._ended = (self._ended | set(fetched.ended)) & self._held
 
     def _idle_for(self, until_idle_s: float | None) -> bool:

@@ -12,7 +12,7 @@ import structlog
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.ring_shape import RingShape, differences, take_apart
 from stream_scorer.core.ranking.pipeline import RankTopics
-from stream_scorer.core.records import Partition, Record, TopicShape
+from stream_scorer.core.records import Partition, Position, Record, TopicShape
 from stream_scorer.errors import FatalStreamError, NotReady, TransientError, UsageError
 from stream_scorer.ports import Clock, Fetched, LogReader, Telemetry
 
@@ -200,10 +200,15 @@ class RetentionWatch:
         for partition, position in committed.items():
             if position is not None:
                 self._compare(partition, position.offset, None)
+            self._telemetry.polled(self._job, {partition: self._behind(partition, position)})
             del self._gained[partition]
         for partition, (first, end) in list(self._gaps.items()):
             self._compare(partition, first, end)
             del self._gaps[partition]
+
+    def _behind(self, partition: Partition, position: Position | None) -> int:
+        start = self._reader.beginning(partition) if position is None else position.offset
+        return max(0, self._reader.end(partition) - start)
 
     def _compare(self, partition: Partition, position: int, end: int | None) -> None:
         oldest = self._reader.beginning(partition)

@@ -80,6 +80,14 @@ def test_a_group_without_positions_misses_nothing() -> None:
     assert worker.read() == []
 
 
+def test_lag_is_known_as_a_partition_arrives() -> None:
+    worker = Worker()
+    del worker.broker.committed["g", OURS]
+    worker.broker.oldest[OURS] = 30
+    worker.watch.look(worker.source.fetch(records_max=1, wait_s=0, linger_s=0))
+    assert worker.telemetry.lag == {INPUT: 98, OURS: 70}
+
+
 def test_an_absent_broker_is_asked_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     worker, asked = Worker(), list[Partition]()
 

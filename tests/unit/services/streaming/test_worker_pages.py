@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from stream_scorer.services.streaming.worker_pages import Answer, WorkerPages
 
-RANK = '# TYPE stream_scorer_lag_records gauge\nstream_scorer_lag_records{job="rank"} 3.0\n'
+RANK = '# TYPE stream_scorer_lag_records gauge\nstream_scorer_lag_records{ring_job="rank"} 3.0\n'
 JOIN = '# TYPE stream_scorer_labels_total counter\nstream_scorer_labels_total{cause="accepted"} 5.0\n'
 
 
@@ -30,8 +30,8 @@ def test_all_workers_metrics_show_their_names() -> None:
     registry = CollectorRegistry()
     registry.register(pages({("rank-0", "/metrics"): (200, RANK), ("join-0", "/metrics"): (200, RANK + JOIN)}))
     shown = generate_latest(registry).decode()
-    assert 'stream_scorer_lag_records{job="rank",worker="rank-0"} 3.0' in shown
-    assert 'stream_scorer_lag_records{job="rank",worker="join-0"} 3.0' in shown
+    assert 'stream_scorer_lag_records{ring_job="rank",worker="rank-0"} 3.0' in shown
+    assert 'stream_scorer_lag_records{ring_job="rank",worker="join-0"} 3.0' in shown
     assert 'stream_scorer_labels_total{cause="accepted",worker="join-0"} 5.0' in shown
     assert shown.count("# TYPE stream_scorer_lag_records gauge") == 1
 
