@@ -21,7 +21,7 @@ from stream_scorer.core.messages import (
     Offer,
 )
 from stream_scorer.core.records import DeadLetter, Record
-from stream_scorer.core.wire.fast_decoding import read_acceptance, read_labels, read_request
+from stream_scorer.core.wire.fast_decoding import read_acceptance, read_labels, read_offer, read_request
 from stream_scorer.core.wire.strict_json import Path, Refusal, loads_strict, path_text
 
 __all__ = ["Decoded", "Refusal", "decode_all", "encode", "loads_strict", "refusal_of"]
@@ -32,6 +32,7 @@ _WRITTEN_BY_USERS = {CustomerRequest, Acceptance, Offer}  # our own records were
 _READ_PLAIN: dict[Any, Callable[[bytes], Any]] = {
     CustomerRequest: read_request,
     Acceptance: read_acceptance,
+    Offer: read_offer,
     LabelledRanking: read_labels,
 }
 _FEATURES = ("features", "customer_features", "offer_features")

@@ -1,144 +1,154 @@
-"""The short way to read a request, an acceptance or labels of the usual shape: by the compiled parser alone.
+"""Reads good records by the compiled parser alone, whatever is in them; the strict way is for those that are refused.
 
-It returns None for anything that it cannot prove to be good; the strict way then reads that and names the fault.
-Whatever it returns equals what the strict way returns, which a test holds.
+The parser checks types and bounds (`shapes.py`). What it lets pass is ruled out here: a key twice, NUL, ids that are
+not printable, long names and lists of mixed kinds. A reader returns None for whatever it cannot prove to be good; the
+strict way then reads that and names the fault. What a reader returns equals what the strict way returns, which a test
+holds.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET
+from pydantic import TypeAdapter, ValidationError
 
-from stream_scorer.core import messages as contract
-from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledOffer, LabelledRanking
+from stream_scorer.core.filter_operators import OPERATORS
+from stream_scorer.core.messages import (
+    BAG_MAX,
+    FEATURE_NAME_CHARS_MAX,
+    LIMIT_DEFAULT,
+    RECORD_BYTES_MAX,
+    Acceptance,
+    CustomerRequest,
+    Filter,
+    Id,
+    LabelledOffer,
+    LabelledRanking,
+    Offer,
+)
+from stream_scorer.core.wire.shapes import (
+    AcceptanceShape,
+    AllFeatures,
+    FilterShape,
+    LabelledOfferShape,
+    LabelledRankingShape,
+    OfferShape,
+    PlainFeatures,
+    RequestShape,
+    any_object,
+)
 from stream_scorer.core.wire.strict_json import may_hold_nul
 
-Message = TypeVar("Message")
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NAMES_KEPT_MAX = 4_096
+_ESCAPED_COLON = b"\\u003"  # and a few other characters; the strict way reads those
 
-_BEYOND = 2.0**63  # integers are read as floats here: one beyond an int64 is at least this large
-
-_Id = Annotated[str, Meta(min_length=1, max_length=contract.ID_CHARS_MAX)]
-_TimeMs = Annotated[int, Meta(ge=0, le=contract.TIME_MS_MAX)]
-_Text = Annotated[str, Meta(max_length=contract.STRING_CHARS_MAX)]
-_Name = Annotated[str, Meta(min_length=1, max_length=contract.FEATURE_NAME_CHARS_MAX)]
-_List = Annotated[list[float | _Text], Meta(max_length=contract.BAG_MAX)]
-_Features = Annotated[dict[_Name, float | _Text | bool | _List | None], Meta(max_length=contract.FEATURE_NAMES_MAX)]
-_Ids = Annotated[list[_Id], Meta(max_length=contract.OFFERS_MAX)]
-
-
-class _Request(msgspec.Struct, forbid_unknown_fields=True):
-    request_id: _Id
-    customer_id: _Id
-    event_time_ms: _TimeMs
-    features: _Features
-    offers: _Ids | UnsetType | None = UNSET
-    exclude: _Ids | UnsetType = UNSET
-    limit: Annotated[int, Meta(ge=1, le=contract.LIMIT_MAX)] | UnsetType = UNSET
-
-
-class _Answer(msgspec.Struct, forbid_unknown_fields=True):
-    acceptance_id: _Id
-    request_id: _Id
-    customer_id: _Id
-    offer_id: _Id
-    accepted: bool
-    event_time_ms: _TimeMs
-    request_time_ms: _TimeMs | UnsetType | None = UNSET
-
-
-class _LabelledFields(msgspec.Struct, forbid_unknown_fields=True):
-    offer_id: _Id
-    rank: Annotated[int, Meta(ge=1, le=contract.LIMIT_MAX)]
-    score: float
-    propensity: Annotated[float, Meta(gt=0, le=1)]
-    features: _Features
-    accepted: Literal[0, 1] | None
-    cause: Literal["accepted", "declined", "window_closed", "late_acceptance"] | None
-    label_time_ms: _TimeMs | None
-
-
-class _Labels(msgspec.Struct, forbid_unknown_fields=True):
-    request_id: _Id
-    revision: Annotated[int, Meta(ge=1, le=contract.REVISION_MAX)]
-    final: bool
-    customer_id: _Id
-    request_time_ms: _TimeMs
-    release_id: _Id
-    features: _Features
-    offers: Annotated[list[_LabelledFields], Meta(max_length=contract.LIMIT_MAX)]
-
-
-_parse_request = msgspec.json.Decoder(_Request).decode
-_parse_answer = msgspec.json.Decoder(_Answer).decode
-_parse_labels = msgspec.json.Decoder(_Labels).decode
+_parse_request = msgspec.json.Decoder(RequestShape[PlainFeatures]).decode
+_parse_any_request = msgspec.json.Decoder(RequestShape[AllFeatures]).decode
+_parse_acceptance = msgspec.json.Decoder(AcceptanceShape).decode
+_parse_offer = msgspec.json.Decoder(OfferShape[PlainFeatures]).decode
+_parse_any_offer = msgspec.json.Decoder(OfferShape[AllFeatures]).decode
+_parse_labels = msgspec.json.Decoder(LabelledRankingShape[PlainFeatures]).decode
+_parse_any_labels = msgspec.json.Decoder(LabelledRankingShape[AllFeatures]).decode
+_write = msgspec.json.Encoder().encode
+_good_names: set[str] = set()
 
 
 def read_request(raw: bytes) -> CustomerRequest | None:
-    """Read a request without filters, or return None.
+    """Read a request, or return None.
 
-    Unknown fields are refused here, so the number of keys is known. If the text has just as many colons, then no key
-    came twice, and no string has a colon in it, which could hide a key that did.
+    Each microsecond here is one of every request's, so what is cheap for plain requests stands here, not in functions.
     """
     try:
-        read = _parse_request(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        read: Any = _parse_request(raw)
+    except _UNREADABLE:
+        if (read := _with_vectors(raw, _parse_any_request)) is None:
+            return None
+    features, ids, keys = read.features, read.request_id + read.customer_id, 4 + len(read.features)
+    if (limit := read.limit) is UNSET:
+        limit = LIMIT_DEFAULT
+    else:
+        keys += 1
+    if (offers := read.offers) is UNSET:
+        offers = None
+    else:
+        keys, ids = keys + 1, ids + "".join(offers or ())
+    if (exclude := read.exclude) is UNSET:
+        exclude = []
+    else:
+        keys, ids = keys + 1, ids + "".join(exclude)
+    if (filters := read.filters) is UNSET:
+        filters = []
+    else:
+        keys, filters = keys + 1 + 3 * len(filters), _filters_of(filters)
+    if not (
+        ((raw.count(b":") == keys and b"\\" not in raw) or _is_sound(raw, keys, read))
+        and (ids.isprintable() or _match_pattern([read.request_id, read.customer_id, *(offers or ()), *exclude]))
+        and (_good_names.issuperset(features) or _are_new_names(features))
+        and filters is not None
+        and len(raw) <= RECORD_BYTES_MAX
+    ):
         return None
-    offers = None if read.offers is UNSET else read.offers
-    exclude = [] if read.exclude is UNSET else read.exclude
-    keys = 4 + len(read.features) + (read.offers is not UNSET) + (read.exclude is not UNSET) + (read.limit is not UNSET)
-    if raw.count(b":") != keys or may_hold_nul(raw) or len(raw) > contract.RECORD_BYTES_MAX:
-        return None
-    if not (read.request_id.isprintable() and read.customer_id.isprintable()):
-        return None
-    if not (_are_plain(read.features) and _are_printable(offers or ()) and _are_printable(exclude)):
-        return None
-    limit = contract.LIMIT_DEFAULT if read.limit is UNSET else read.limit
-    return _make_request(
-        read.request_id, read.customer_id, read.event_time_ms, read.features, offers, exclude, [], limit
-    )
+    message = _Request(read.request_id, read.customer_id, read.event_time_ms, features, offers, exclude, filters, limit)
+    message.__class__ = CustomerRequest
+    return message  # type: ignore[no-any-return]
 
 
 def read_acceptance(raw: bytes) -> Acceptance | None:
-    """Read an acceptance, or return None; see `read_request`."""
+    """Read an acceptance, or return None."""
     try:
-        read = _parse_answer(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        read = _parse_acceptance(raw)
+    except _UNREADABLE:
         return None
     ids = (read.acceptance_id, read.request_id, read.customer_id, read.offer_id)
-    if (
-        raw.count(b":") != 6 + (read.request_time_ms is not UNSET)
-        or not _are_printable(ids)
-        or len(raw) > contract.RECORD_BYTES_MAX
+    unset = read.request_time_ms is UNSET
+    if not (_is_sound(raw, 7 - unset, read) and _are_ids(ids) and len(raw) <= RECORD_BYTES_MAX):
+        return None
+    message = _Acceptance(*ids, read.accepted, read.event_time_ms, None if unset else read.request_time_ms)
+    message.__class__ = Acceptance
+    return message  # type: ignore[no-any-return]
+
+
+def read_offer(raw: bytes) -> Offer | None:
+    """Read an offer, or return None."""
+    try:
+        read: Any = _parse_offer(raw)
+    except _UNREADABLE:
+        if (read := _with_vectors(raw, _parse_any_offer)) is None:
+            return None
+    given = [None if value is UNSET else value for value in (read.valid_from_ms, read.valid_until_ms)]
+    unset = (read.active is UNSET) + (read.valid_from_ms is UNSET) + (read.valid_until_ms is UNSET)
+    if not (
+        _is_sound(raw, 5 - unset + len(read.features), read)
+        and _are_ids((read.offer_id,))
+        and _are_names(read.features)
+        and len(raw) <= RECORD_BYTES_MAX
     ):
         return None
-    request_time_ms = None if read.request_time_ms is UNSET else read.request_time_ms
-    return _make_acceptance(*ids, read.accepted, read.event_time_ms, request_time_ms)
+    message = _Offer(read.offer_id, read.features, read.active is UNSET or read.active, *given)
+    message.__class__ = Offer
+    return message  # type: ignore[no-any-return]
 
 
 def read_labels(raw: bytes) -> LabelledRanking | None:
-    """Read a labelled ranking, or return None; see `read_request`."""
+    """Read a labelled ranking, or return None; it is our own record, and of any size."""
     try:
-        read = _parse_labels(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    keys = 8 + len(read.features) + sum(8 + len(offer.features) for offer in read.offers)
-    if raw.count(b":") != keys or may_hold_nul(raw):
-        return None
-    if not _are_printable(
-        (read.request_id, read.customer_id, read.release_id, *(offer.offer_id for offer in read.offers))
-    ):
-        return None
+        read: Any = _parse_labels(raw)
+    except _UNREADABLE:
+        if (read := _with_vectors(raw, _parse_any_labels)) is None:
+            return None
+    sides = _features_of(read)
     if not (
-        _are_plain(read.features)
-        and all(_are_plain(offer.features) and abs(offer.score) < _BEYOND for offer in read.offers)
+        _is_sound(raw, 8 * len(sides) + sum(map(len, sides)), read)
+        and _are_ids((read.request_id, read.customer_id, read.release_id, *[offer.offer_id for offer in read.offers]))
+        and all(map(_are_names, sides))
     ):
         return None
-    offers = [
-        _make_labelled(*(getattr(offer, name) for name in _LabelledFields.__struct_fields__)) for offer in read.offers
-    ]
-    return _make_labels(
+    offers = list(map(_labelled_offer_of, read.offers))
+    message = _LabelledRanking(
         read.request_id,
         read.revision,
         read.final,
@@ -148,45 +158,137 @@ def read_labels(raw: bytes) -> LabelledRanking | None:
         read.features,
         offers,
     )
+    message.__class__ = LabelledRanking
+    return message  # type: ignore[no-any-return]
 
 
-def _are_printable(texts: Iterable[str]) -> bool:
-    """Return whether all are printable to Python; then they match the contract's pattern as well."""
-    return all(map(str.isprintable, texts))
+def _with_vectors(raw: bytes, parse: Callable[[bytes], Any]) -> Any:
+    """Return what is read by a shape that allows lists of numbers, or None; then lists must be looked at, too."""
+    try:
+        read = parse(raw)
+    except _UNREADABLE:
+        return None
+    lists = [value for features in _features_of(read) for value in features.values() if type(value) is list]
+    return read if all(map(_is_of_one_kind, lists)) else None
 
 
-def _are_plain(features: dict[str, Any]) -> bool:
-    """Return whether no list mixes texts and numbers, and no number could have been an integer beyond an int64."""
-    for value in features.values():
-        kind = type(value)
-        if kind is float:
-            if not -_BEYOND < value < _BEYOND:
-                return False
-        elif kind is list and value:
-            kinds = set(map(type, value))
-            if len(kinds) > 1 or (kinds == {float} and not (min(value) > -_BEYOND and max(value) < _BEYOND)):
-                return False
+def _features_of(read: Any) -> list[dict[str, Any]]:
+    """Return the features of a message, and of its offers if it has any."""
+    offers = read.offers if isinstance(read, LabelledRankingShape) else ()
+    return [read.features, *[offer.features for offer in offers]]
+
+
+def _is_of_one_kind(values: list[Any]) -> bool:
+    """Return whether a list has numbers only, or texts only and not too many; `sum` and `join` fail on any other."""
+    try:
+        if values and type(values[0]) is str:
+            "".join(values)
+            return len(values) <= BAG_MAX
+        sum(values)
+    except TypeError:
+        return False
     return True
 
 
-def _maker(message_type: type[Message]) -> Callable[..., Message]:
-    """Return what makes a message of values that are known to be good, in the order of its fields.
+def _is_sound(raw: bytes, keys: int, read: Any) -> bool:
+    """Return whether the text has no key twice, no NUL, and nothing in unknown fields that is refused.
 
-    A frozen class sets its fields slowly, each through `object.__setattr__`. So an open twin with the same slots is
-    filled, and is then given the message's class.
+    `keys` is the number of keys that were read. If the text has just as many colons, then no key came twice, no string
+    has a colon in it, which could hide a key that did, and there is no unknown field.
     """
-    names = [field.name for field in dataclasses.fields(message_type)]  # type: ignore[arg-type]
-    open_twin: Any = dataclasses.make_dataclass("OpenTwin", names, slots=True)
-
-    def make(*values: object) -> Message:
-        message: Message = open_twin(*values)
-        message.__class__ = message_type
-        return message
-
-    return make
+    if may_hold_nul(raw):
+        return False
+    colons = raw.count(b":")
+    return colons == keys or _is_sound_with_colons(raw, colons, read)
 
 
-_make_request = _maker(CustomerRequest)
-_make_acceptance = _maker(Acceptance)
-_make_labelled = _maker(LabelledOffer)
-_make_labels = _maker(LabelledRanking)
+def _is_sound_with_colons(raw: bytes, colons: int, read: Any) -> bool:
+    """See `_is_sound`, for a text with colons in its strings, or with unknown fields.
+
+    What was read is written again. That has a colon for each key that was read, and those of the strings that were
+    read; so any key or string that was dropped is a colon less. Only an escaped colon would upset the count.
+    """
+    if _ESCAPED_COLON in raw:
+        return False
+    if _write(read).count(b":") == colons:
+        return True
+    try:
+        everything = any_object().decode(raw)
+    except _UNREADABLE:
+        return False
+    return _write(everything).count(b":") == colons
+
+
+def _are_ids(texts: Sequence[str]) -> bool:
+    """Return whether all are printable: surely if they are to Python, and else if the contract's pattern allows them.
+
+    Python refuses a few that the pattern allows, such as the joiners that Persian needs, or a no-break space.
+    """
+    return "".join(texts).isprintable() or _match_pattern(texts)
+
+
+def _match_pattern(texts: Sequence[str]) -> bool:
+    try:
+        _ids().validate_python(list(texts))
+    except ValidationError:
+        return False
+    return True
+
+
+@cache
+def _ids() -> TypeAdapter[list[str]]:
+    return TypeAdapter(list[Id])
+
+
+def _are_names(features: dict[str, Any]) -> bool:
+    """Return whether the names of features are of allowed lengths."""
+    return _good_names.issuperset(features) or _are_new_names(features)
+
+
+def _are_new_names(features: dict[str, Any]) -> bool:
+    """Look at each name, and remember them: names are few, and come again and again."""
+    if not all(0 < len(name) <= FEATURE_NAME_CHARS_MAX for name in features):
+        return False
+    if len(_good_names) > _NAMES_KEPT_MAX:
+        _good_names.clear()
+    _good_names.update(features)
+    return True
+
+
+def _filters_of(shapes: list[FilterShape]) -> list[Filter] | None:
+    """Return the filters, or None when one of them has a value that its operator does not take."""
+    return list(map(_filter_of, shapes)) if all(map(_is_filter, shapes)) else None
+
+
+def _is_filter(shape: FilterShape) -> bool:
+    value, takes_list = shape.value, OPERATORS[shape.op].takes_list
+    return takes_list and _is_of_one_kind(value) if isinstance(value, list) else not takes_list
+
+
+def _filter_of(shape: FilterShape) -> Filter:
+    made = _Filter(shape.attribute, shape.op, shape.value)
+    made.__class__ = Filter
+    return made  # type: ignore[no-any-return]
+
+
+def _labelled_offer_of(shape: LabelledOfferShape[Any]) -> LabelledOffer:
+    made = _LabelledOffer(*[getattr(shape, name) for name in LabelledOfferShape.__struct_fields__])
+    made.__class__ = LabelledOffer
+    return made  # type: ignore[no-any-return]
+
+
+def _open_twin(message_type: type) -> Any:
+    """Return a class with the same slots as a message, whose objects can be made a message by setting their class.
+
+    A frozen class sets its fields slowly, each through `object.__setattr__`, and pydantic would validate them again.
+    """
+    names = [field.name for field in dataclasses.fields(message_type)]
+    return dataclasses.make_dataclass("OpenTwin", names, slots=True)
+
+
+_Request = _open_twin(CustomerRequest)
+_Filter = _open_twin(Filter)
+_Acceptance = _open_twin(Acceptance)
+_Offer = _open_twin(Offer)
+_LabelledRanking = _open_twin(LabelledRanking)
+_LabelledOffer = _open_twin(LabelledOffer)
