@@ -45,6 +45,11 @@ _HEADERS_IF_TRUNCATED = {
     "key.length": "the same of the key",
     "key.sha256": "the same of the key",
 }
+_HEADERS_IF_SO = {
+    "source.headers.dropped": "how many of the record's own headers a letter had no room for, a decimal number",
+    "resend.attempt": "how often the record has been sent, from 2 on, a decimal number",
+    "resend.from": "the dead letter that the record was sent again from: topic[partition]@offset",
+}
 
 
 def documents() -> dict[str, str]:
@@ -127,7 +132,7 @@ def _message(name: str) -> dict[str, Any]:
 
 
 def _special_messages() -> dict[str, Any]:
-    described = {**_HEADERS, **_HEADERS_IF_TRUNCATED}
+    described = {**_HEADERS, **_HEADERS_IF_TRUNCATED, **_HEADERS_IF_SO}
     headers = {name: {"type": "string", "description": about} for name, about in described.items()}
     return {
         "offer-tombstone": {
@@ -138,7 +143,8 @@ def _special_messages() -> dict[str, Any]:
         },
         "dead-letter": {
             "name": "dead-letter",
-            "summary": "The source's key and value, untouched unless very large, with the reason in headers.",
+            "summary": "The source's key and value, untouched unless very large, with the reason in headers; "
+            "the record's own headers follow.",
             "contentType": "application/octet-stream",
             "headers": {"type": "object", "properties": headers, "required": list(_HEADERS)},
             "payload": {},

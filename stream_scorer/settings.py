@@ -214,6 +214,17 @@ class RefreshSettings(Section):
     """Consumer group of the refreshers."""
 
 
+class DeadLetterSettings(Section):
+    """Dead letters: their headers, and how the records in them are sent again."""
+
+    headers: Literal["ours", "connect", "spring"] = "ours"
+    """Which headers dead letters have beside ours: those of Kafka Connect, those of Spring Kafka, or none."""
+    group: Annotated[str, Field(min_length=1, max_length=100)] = "stream-scorer-resend"
+    """How the consumer groups of `dead-letters resend` begin: each source topic and code has one of its own."""
+    attempts_max: Annotated[int, Field(ge=2, le=1_000)] = 5
+    """How often a record is tried in all; `dead-letters resend` leaves one that has failed so often where it is."""
+
+
 class MetricsSettings(Section):
     """Prometheus metrics and health over HTTP."""
 
@@ -250,6 +261,7 @@ class Settings(BaseSettings):
     serve: ServeSettings = ServeSettings()
     buffer: BufferSettings = BufferSettings()
     refresh: RefreshSettings = RefreshSettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

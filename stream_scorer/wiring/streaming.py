@@ -132,6 +132,15 @@ def brokers_ready(settings: Settings, stopping: Callable[[], bool]) -> None:
     wait_for_brokers(settings.kafka.client_config(), timeout_s=START_S, stopping=stopping)
 
 
+def producer_config(settings: Settings) -> ClientConfig:
+    """Return the client settings of whatever writes to the ring's topics."""
+    return {
+        "message.max.bytes": settings.topics.record_bytes_max,
+        "compression.type": settings.kafka.compression,
+        **settings.kafka.client_config(),
+    }
+
+
 def record_sink(
     settings: Settings,
     group: str,
@@ -144,12 +153,7 @@ def record_sink(
 
     `counts` fixes, by topic, the number of partitions over which the sink spreads records.
     """
-    config: ClientConfig = {
-        "message.max.bytes": settings.topics.record_bytes_max,
-        "compression.type": settings.kafka.compression,
-        **settings.kafka.client_config(),
-    }
-    timeout_s = settings.kafka.transaction_timeout_ms / 1000
+    config, timeout_s = producer_config(settings), settings.kafka.transaction_timeout_ms / 1000
     if settings.loop.delivery == "at_least_once":
         return AtLeastOnceSink(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts or {})
     instance = settings.loop.instance or uuid.uuid4().hex[:12]
@@ -250,7 +254,14 @@ def rank_config(settings: Settings) -> RankConfig:
     kept = OfferFeatures(None if features is None else tuple(features))
     wanted = settings.rank.exploration
     exploration = Exploration(wanted.temperature, wanted.floor, wanted.pool) if wanted.temperature else None
-    return RankConfig(names, topics.dead_letters, kept, ranking_bytes_max(settings), exploration)
+    return RankConfig(
+        names,
+        topics.dead_letters,
+        kept,
+        ranking_bytes_max(settings),
+        exploration,
+        letter_headers=settings.dead_letters.headers,
+    )
 
 
 @contextlib.contextmanager
@@ -308,6 +319,7 @@ def join_config(settings: Settings) -> JoinConfig:
         join.open_requests_max,
         join.emit,
         label_bytes_max=topics.record_bytes_max,
+        letter_headers=settings.dead_letters.headers,
     )
 
 
@@ -317,7 +329,9 @@ def run_refresh(
     """Apply changes of offers to the serving release until `stopping`; return what was done, counted by kind."""
     telemetry = serve_metrics(settings.metrics, SystemClock())
     group, topics = settings.refresh.group, settings.topics
-    config = RefreshConfig(topics.offers, topics.dead_letters, poll_s=settings.rank.release_poll_s)
+    config = RefreshConfig(
+        topics.offers, topics.dead_letters, settings.rank.release_poll_s, settings.dead_letters.headers
+    )
     brokers_ready(settings, stopping)
     sink = record_sink(settings, group, stopping=stopping)
     source = record_source(settings, group, [topics.offers], held=True)
@@ -366,7 +380,13 @@ def buffer_config(settings: Settings, until_idle_s: float | None) -> "BufferConf
     flush_s = own.flush_s if until_idle_s is None else min(own.flush_s, until_idle_s)
     plan = CompactionPlan(own.compact_files_min, int(own.replaced_kept_s * 1000))
     return BufferConfig(
-        settings.topics.dead_letters, own.file_rows_max, own.held_bytes_max, flush_s, own.keep_prob, plan
+        settings.topics.dead_letters,
+        own.file_rows_max,
+        own.held_bytes_max,
+        flush_s,
+        own.keep_prob,
+        plan,
+        settings.dead_letters.headers,
     )
 
 

@@ -98,7 +98,8 @@ def _accepted() -> Iterator[None]:
 
 
 def record_of(message: Message) -> Record:
-    """Return a message without an error as a record."""
+    """Return a message without an error as a record; a header without a value gets an empty one."""
+    headers = message.headers()
     return Record(
         message.topic(),  # type: ignore[arg-type]  # known of every message without an error, as are the next two
         message.partition(),  # type: ignore[arg-type]
@@ -106,7 +107,7 @@ def record_of(message: Message) -> Record:
         message.key(),
         message.value(),
         message.timestamp()[1],
-        message.headers() or (),  # type: ignore[arg-type]
+        [(name, value or b"") for name, value in headers] if headers else (),  # type: ignore[misc, str-unpack]
     )
 
 

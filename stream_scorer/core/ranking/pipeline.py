@@ -16,6 +16,7 @@ from stream_scorer.core.records import DeadLetter, OutputRecord, Record
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.wire.codec import Decoded, decode_all, encode
+from stream_scorer.core.wire.letter_headers import Headers, attempt_headers
 from stream_scorer.core.wire.strict_json import Refusal
 
 Message = TypeVar("Message")
@@ -66,7 +67,10 @@ def rank_batch(
     rankings = [
         _output(topics.rankings, message, value) for message, value in zip(requests.messages, values, strict=True)
     ]
-    outcomes = [_output(topics.outcomes, message, encode(message)) for message in acceptances.messages]
+    outcomes = [
+        _output(topics.outcomes, message, encode(message), attempt_headers(record.headers))
+        for record, message in zip(acceptances.records, acceptances.messages, strict=True)
+    ]
     dead_letters = requests.dead_letters + acceptances.dead_letters
     counts = {"rankings": len(rankings), "outcomes": len(outcomes), "dead_letters": len(dead_letters)}
     return RankedBatch(rankings + outcomes, dead_letters, counts, coverage)
@@ -76,8 +80,8 @@ def _from(records: Sequence[Record], topic: str) -> list[Record]:
     return [record for record in records if record.topic == topic]
 
 
-def _output(topic: str, message: CustomerRequest | Acceptance, value: bytes) -> OutputRecord:
-    return OutputRecord(topic, message.customer_id.encode(), value)
+def _output(topic: str, message: CustomerRequest | Acceptance, value: bytes, headers: Headers = ()) -> OutputRecord:
+    return OutputRecord(topic, message.customer_id.encode(), value, headers)
 
 
 def _filter_refusals(requests: Sequence[CustomerRequest], release: Release) -> dict[int, Refusal]:

@@ -20,6 +20,7 @@ from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.records import DeadLetter, Partition, Position, Record
 from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.core.wire.dead_letters import dead_letter_record
+from stream_scorer.core.wire.letter_headers import HeaderStyle
 from stream_scorer.errors import TransientError, UsageError
 from stream_scorer.ports import Clock, Fetched, LogReader, RecordSource, TrainingBuffer
 from stream_scorer.services.streaming.loop import Work
@@ -40,6 +41,7 @@ class BufferConfig:
     flush_s: float
     keep_prob: float
     compaction: CompactionPlan = field(default_factory=CompactionPlan)
+    letter_headers: HeaderStyle = "ours"
 
 
 @dataclass(slots=True)
@@ -258,7 +260,9 @@ class Buffer:
         progress = {partition: Position(max(one.next, one.dead_from)) for partition, one in held.items()}
         for one in held.values():
             one.dead, one.seen, one.since_s, one.value_bytes = [], [], None, 0
-        outputs = [dead_letter_record(letter, self._config.dead_letters) for letter in dead]
+        outputs = [
+            dead_letter_record(letter, self._config.dead_letters, self._config.letter_headers) for letter in dead
+        ]
         return Work(seen, outputs, dead, progress)
 
 

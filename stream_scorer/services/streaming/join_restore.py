@@ -25,6 +25,7 @@ from stream_scorer.core.joining.join_state import ClosePoint, JoinTopics, Restor
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.joining.ring_shape import RingShape, differences, take_apart
 from stream_scorer.core.records import Partition, Position, Record
+from stream_scorer.core.wire.letter_headers import HeaderStyle
 from stream_scorer.errors import Stopped, TransientError, UsageError
 from stream_scorer.ports import LogReader
 
@@ -53,6 +54,7 @@ class JoinConfig:
     shape: RingShape | None = None
     """What is written beside the positions, and compared with what was written; None: neither is done."""
     label_bytes_max: int = maxsize
+    letter_headers: HeaderStyle = "ours"
 
 
 @dataclass(frozen=True, slots=True)

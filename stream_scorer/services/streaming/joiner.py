@@ -102,7 +102,9 @@ class Joiner:
         self._tell = lambda: self._telemetry.labels(
             tally, self._fates(counts, dead), sum(state.held for state in self._states.values())
         )
-        outputs += [dead_letter_record(letter, self._config.dead_letters) for letter in dead]
+        outputs += [
+            dead_letter_record(letter, self._config.dead_letters, self._config.letter_headers) for letter in dead
+        ]
         return Work([record for number in numbers for record in records.get(number, [])], outputs, dead, progress)
 
     def _beside(self, progress: dict[Partition, Position]) -> dict[Partition, Position]:

@@ -13,6 +13,7 @@ from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import progress_of
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.wire.dead_letters import dead_letter_record
+from stream_scorer.core.wire.letter_headers import HeaderStyle
 from stream_scorer.ports import Fetched, Telemetry
 from stream_scorer.services.streaming.loop import Work
 
@@ -37,6 +38,7 @@ class RankConfig:
     exploration: Exploration | None = None
     beside_positions: str = ""
     """Metadata of the committed positions: the shape of the ring by which rankings and outcomes are routed."""
+    letter_headers: HeaderStyle = "ours"
 
 
 class Ranker:
@@ -79,7 +81,9 @@ class Ranker:
             exploration=config.exploration,
         )
         self._batch = ranked.coverage if ranked.coverage.rows else None
-        dead = [dead_letter_record(letter, config.dead_letters) for letter in ranked.dead_letters]
+        dead = [
+            dead_letter_record(letter, config.dead_letters, config.letter_headers) for letter in ranked.dead_letters
+        ]
         progress = {
             partition: replace(position, metadata=config.beside_positions)
             for partition, position in progress_of(fetched.records).items()

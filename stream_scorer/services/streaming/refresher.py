@@ -18,6 +18,7 @@ from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.releases.refreshing import fingerprint_of, fingerprints_of, refresh
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.core.wire.dead_letters import dead_letter_record
+from stream_scorer.core.wire.letter_headers import HeaderStyle
 from stream_scorer.errors import ReleaseError, TransientError
 from stream_scorer.ports import Clock, Fetched, LogReader, RecordSource, ReleaseStore
 from stream_scorer.services.streaming.loop import Work
@@ -36,6 +37,7 @@ class RefreshConfig:
     topic: str
     dead_letters: str
     poll_s: float
+    letter_headers: HeaderStyle = "ours"
 
 
 @dataclass(slots=True)
@@ -207,7 +209,10 @@ class Refresher:
             for number, end in ends.items()
         }
         return Work(
-            records, [dead_letter_record(letter, self._config.dead_letters) for letter in letters], letters, progress
+            records,
+            [dead_letter_record(letter, self._config.dead_letters, self._config.letter_headers) for letter in letters],
+            letters,
+            progress,
         )
 
     def _look(self, followed: _Followed) -> None:

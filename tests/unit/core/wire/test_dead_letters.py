@@ -2,15 +2,21 @@
 
 from hashlib import sha256
 
+import pytest
+
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
 from stream_scorer.core.wire.dead_letters import HEAD_BYTES, KEY_BYTES_MAX, VALUE_BYTES_MAX, dead_letter_record
+from stream_scorer.core.wire.letter_headers import CARRIED_BYTES_MAX, HeaderStyle
 
 KAFKA_DEFAULT_BYTES_MAX = 1_048_588
 
 
-def letter_of(key: bytes | None, value: bytes | None, *, message: str = "why") -> OutputRecord:
-    record = Record("t" * 249, 3, 2**62, key, value, 1_700_000_000_000, [("h", b"x" * 3_000_000)])
-    return dead_letter_record(DeadLetter(record, "record_too_large", message), "dead-letters")
+def letter_of(
+    key: bytes | None, value: bytes | None, *, message: str = "why", style: HeaderStyle = "ours"
+) -> OutputRecord:
+    own = [("h", b"x" * 3_000_000), ("own", b"x" * (CARRIED_BYTES_MAX - 3))]
+    record = Record("t" * 249, 3, 2**62, key, value, 1_700_000_000_000, own)
+    return dead_letter_record(DeadLetter(record, "record_too_large", message), "dead-letters", style)
 
 
 def size_of(letter: OutputRecord) -> int:
@@ -49,7 +55,9 @@ def test_a_large_key_leaves_head_and_digest() -> None:
     assert "value.truncated" not in headers
 
 
-def test_the_largest_untouched_fits_kafkas_default() -> None:
-    letter = letter_of(b"k" * KEY_BYTES_MAX, b"v" * VALUE_BYTES_MAX, message="é" * 5_000)
+@pytest.mark.parametrize("style", ["ours", "connect", "spring"])
+def test_the_largest_untouched_fits_kafkas_default(style: HeaderStyle) -> None:
+    letter = letter_of(b"k" * KEY_BYTES_MAX, b"v" * VALUE_BYTES_MAX, message="\U0001f600" * 5_000, style=style)
     assert "value.truncated" not in dict(letter.headers)
+    assert dict(letter.headers)["source.headers.dropped"] == b"1"
     assert size_of(letter) + 1_000 < KAFKA_DEFAULT_BYTES_MAX
