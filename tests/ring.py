@@ -63,6 +63,7 @@ class Ring:
             "STREAM_SCORER_JOIN__GROUP": f"join-{self.tag}",
             "STREAM_SCORER_REFRESH__GROUP": f"refresh-{self.tag}",
             "STREAM_SCORER_BUFFER__GROUP": f"buffer-{self.tag}",
+            "STREAM_SCORER_DEAD_LETTERS__GROUP": f"resend-{self.tag}",
             **names,
             **self.options,
         }

@@ -38,6 +38,7 @@ COMMANDS = {
     "convert": "Convert a public log (the Open Bandit Dataset) to events.",
     "topics": "Create the topics that are missing, and compare the others.",
     "verify": "Check that nothing on the topics is lost or doubled.",
+    "dead-letters": "List, show and send again what could not be processed.",
     "doctor": "Find what is wrong with brokers, topics, Redis and settings.",
     "erase": "Show where a customer's data lies, and remove it.",
     "bench": "Measure ranking, joining or training.",
@@ -97,17 +98,20 @@ def _module_of(name: str) -> str:
     return f"{__name__}.{name.replace('-', '_')}"
 
 
-def _load(name: str) -> Callable[..., None]:
-    function: Callable[..., None] = getattr(importlib.import_module(_module_of(name)), name.replace("-", "_"))
-    return function
+def _typer_of(name: str) -> typer.Typer:
+    loaded = getattr(importlib.import_module(_module_of(name)), name.replace("-", "_"))
+    if isinstance(loaded, typer.Typer):  # a command that has commands of its own
+        return loaded
+    command = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+    command.command(name)(loaded)
+    return command
 
 
 def _forwarder(name: str) -> Callable[..., None]:
     # the outer command passes its arguments on, so that neither --help nor another command imports this one;
     # the global options are accepted after the command's name as well
     def forward(ctx: typer.Context, *, config: Config = None, log_level: LogLevel = None) -> None:
-        command = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-        command.command(name)(_load(name))
+        command = _typer_of(name)
         obj = {"config": _at_home(config) or ctx.obj["config"], "log_level": log_level or ctx.obj["log_level"]}
         _check_global(obj)
         arguments = [_TILDE.sub(lambda match: f"{match[1]}{Path.home()}", each) for each in ctx.args]

@@ -31,6 +31,7 @@ def doctor(
     from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.adapters.redis.admin import RedisAdmin
     from stream_scorer.adapters.redis.client import connect
+    from stream_scorer.services.letters.doctor_letters import letter_findings
     from stream_scorer.services.operating.doctor import examine
     from stream_scorer.services.operating.doctor_ring import RingState, ring_findings
     from stream_scorer.wiring.streaming import log_reader, releases_on, ring_standing
@@ -50,7 +51,13 @@ def doctor(
         )
         now_ms = SystemClock().now_ms()
         found = examine(
-            admin, RedisAdmin(redis), releases, expected_of(settings), now_ms=now_ms, ring=lambda: ring_findings(ring)
+            admin,
+            RedisAdmin(redis),
+            releases,
+            expected_of(settings),
+            now_ms=now_ms,
+            ring=lambda: ring_findings(ring),
+            letters=lambda: letter_findings(reader, settings.topics.dead_letters, now_ms=now_ms),
         )
     _tell([*_cautions(settings), *found], as_json)
 

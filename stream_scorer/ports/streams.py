@@ -78,11 +78,11 @@ class RecordSource(Protocol):
         """Leave the group."""
 
 
-SourceT = TypeVar("SourceT", bound=RecordSource, contravariant=True)
+SourceT = TypeVar("SourceT", bound="RecordSource | LogReader", contravariant=True)
 
 
 class RecordSink(Protocol[SourceT]):
-    """Writes outputs together with the progress of a source.
+    """Writes outputs together with the progress of a source; or of a reader, whose group has no members.
 
     Made before its source joins: it ends what a predecessor left open.
     """

@@ -49,6 +49,10 @@ class KafkaLog:
             positions[Partition(place.topic, place.partition)] = position
         return positions
 
+    def group_metadata(self) -> object:
+        """Return what a transactional producer needs to commit offsets for the group, which must have no members."""
+        return self._consumer.consumer_group_metadata()
+
     def topics(self, names: Sequence[str]) -> dict[str, TopicShape]:
         """See LogReader.topics."""
         with transient("asking about topics"):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
+from typing import Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition, murmur2
 
@@ -20,6 +21,13 @@ _START_GRACE_S = 30.0  # on top of the time that a predecessor's transaction may
 _ANSWER_GRACE_S = 5.0  # the client's own time-out comes first, where it keeps to it
 _NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 _ANY = -1  # leaves the choice to the client's partitioner
+
+
+class HasGroup(Protocol):
+    """Whose progress a transaction can carry."""
+
+    def group_metadata(self) -> object:
+        """Return what a transactional producer needs to commit offsets for the group."""
 
 
 class _Outputs:
@@ -125,7 +133,7 @@ class TransactionalSink:
             msg = f"the brokers did not let a transactional producer start: {kafka_error(error).str()}"
             raise NotReady(msg) from error
 
-    def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: KafkaSource) -> None:
+    def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: HasGroup) -> None:
         """See RecordSink.write."""
         offsets = [
             TopicPartition(*partition, position.offset, position.metadata) for partition, position in progress.items()
@@ -143,7 +151,7 @@ class TransactionalSink:
             self._abort()
             raise
 
-    def _send_offsets(self, offsets: list[TopicPartition], source: KafkaSource) -> None:
+    def _send_offsets(self, offsets: list[TopicPartition], source: HasGroup) -> None:
         def send() -> None:
             self._producer.send_offsets_to_transaction(offsets, source.group_metadata(), self._timeout_s)
 

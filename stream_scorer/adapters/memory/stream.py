@@ -20,6 +20,8 @@ class MemoryBroker:
     committed: dict[tuple[str, Partition], Position] = field(default_factory=dict)
     made: Counter[str] = field(default_factory=Counter)
     """How often each topic was made anew."""
+    missing: set[str] = field(default_factory=set)
+    """Topics that do not exist, or that a reader may not see."""
     oldest: dict[Partition, int] = field(default_factory=dict)
     """The offset of the oldest record that is kept, where retention has taken some."""
     _logs: dict[Partition, list[Record]] = field(default_factory=dict)
@@ -134,7 +136,7 @@ class MemorySink:
         self._ends: dict[Partition, int] = {}
         self.aborts_next: list[BatchAborted] = []
 
-    def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: MemorySource) -> None:
+    def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: "MemorySource | MemoryLog") -> None:
         """See RecordSink.write."""
         if self.aborts_next:
             raise self.aborts_next.pop(0)
@@ -158,15 +160,19 @@ class MemoryLog:
     """See LogReader."""
 
     def __init__(self, broker: MemoryBroker, group: str) -> None:
-        self._broker, self._group = broker, group
+        self._broker, self.group = broker, group
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
         """See LogReader.committed."""
-        return {each: self._broker.committed.get((self._group, each)) for each in partitions}
+        return {each: self._broker.committed.get((self.group, each)) for each in partitions}
 
     def topics(self, names: Sequence[str]) -> dict[str, TopicShape]:
-        """See LogReader.topics: here every topic exists."""
-        return {name: TopicShape(self._broker.partitions, f"{name}-{self._broker.made[name]}") for name in names}
+        """See LogReader.topics: here every topic exists that is not listed as missing."""
+        return {
+            name: TopicShape(self._broker.partitions, f"{name}-{self._broker.made[name]}")
+            for name in names
+            if name not in self._broker.missing
+        }
 
     def beginning(self, partition: Partition) -> int:
         """See LogReader.beginning."""

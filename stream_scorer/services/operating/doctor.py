@@ -51,6 +51,7 @@ def examine(
     *,
     now_ms: int,
     ring: Callable[[], Iterable[Finding]] = tuple,
+    letters: Callable[[], Iterable[Finding]] = tuple,
 ) -> list[Finding]:
     """Return all findings. What cannot be examined is a fault and never ends the examination.
 
@@ -64,6 +65,7 @@ def examine(
         findings += [finding for group in expected.groups for finding in _group(admin, group, expected)]
         if not any(finding.check == "partitions" for finding in findings):
             findings += ring()
+        findings += _guarded_softly("dead letters", letters)
     stored = list(_guarded("redis", lambda: _server(server), "start Redis or Valkey, or set redis.url"))
     if stored[0].state != "fault":
         stored += _guarded(
@@ -169,8 +171,13 @@ def _group(admin: TopicAdmin, group: str, expected: Expected) -> Iterator[Findin
         else:
             yield Finding(group, "ok", says)
 
-    for finding in _guarded(group, look, ""):
-        yield finding if finding.state != "fault" else Finding(group, "warning", finding.says)
+    yield from _guarded_softly(group, look)
+
+
+def _guarded_softly(check: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Yield what a look yields; an expected error ends it as a warning, for what is only informative."""
+    for finding in _guarded(check, look, ""):
+        yield finding if finding.state != "fault" else Finding(check, "warning", finding.says)
 
 
 def _server(server: StoreAdmin) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from stream_scorer.ports import Sorter
 from stream_scorer.services.verifying.reading import Snapshot, order_of, place_of
 
 
-class _Letter(msgspec.Struct, frozen=True, array_like=True):
+class _JudgedLetter(msgspec.Struct, frozen=True, array_like=True):
     place: str
     code: str
     digest: int
@@ -21,7 +21,7 @@ class _Letter(msgspec.Struct, frozen=True, array_like=True):
 
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(_Letter).decode
+_unpack = msgspec.msgpack.Decoder(_JudgedLetter).decode
 
 
 def _source_key(topic: str, partition: int, offset: int) -> str:
@@ -39,7 +39,7 @@ def _digest_of_digests(record: Record, headers: Mapping[str, str]) -> int:
     return xxhash.xxh3_64_intdigest("".join(stated).encode()) >> 1
 
 
-def _expected(record: Record, letter: _Letter) -> int:
+def _expected(record: Record, letter: _JudgedLetter) -> int:
     return _digest_of_digests(record, {}) if letter.truncated else _digest(record)
 
 
@@ -69,7 +69,7 @@ class DeadLetters:
         self.codes[headers["source.topic"], code] += 1
         truncated = not headers.keys().isdisjoint(("key.truncated", "value.truncated"))
         digest = _digest_of_digests(record, headers) if truncated else _digest(record)
-        return key, order_of(record), _pack(_Letter(place, code, digest, truncated))
+        return key, order_of(record), _pack(_JudgedLetter(place, code, digest, truncated))
 
     def rewind(self) -> None:
         """Start the pass: `of` may be called from now on."""
@@ -114,7 +114,7 @@ class DeadLetters:
             return None
         return "there is no record at this offset"
 
-    def _check(self, record: Record, letters: Sequence[_Letter]) -> None:
+    def _check(self, record: Record, letters: Sequence[_JudgedLetter]) -> None:
         about = place_of(record)
         if len(letters) > 1:
             self._note(Fault("dead_letter_doubled", f"{about}: {', '.join(letter.place for letter in letters[:4])}"))

@@ -151,6 +151,7 @@ NEEDED = {
     "replay": ["request.jsonl", "--topic", "t"],
     "convert": ["open-bandit", "empty", "--out", "model"],
     "erase": ["--customer", "c"],
+    "dead-letters": ["list"],
 }
 TOML = {
     "not TOML": "loop",

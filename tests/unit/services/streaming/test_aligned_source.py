@@ -57,7 +57,7 @@ def test_a_rewind_leaves_nothing_behind() -> None:
 
 def test_progress_is_that_of_the_member_below() -> None:
     world = World()
-    source, sink = world.source(), AlignedSink(MemorySink(world.broker))
+    source, sink = world.source(), AlignedSink[MemorySource](MemorySink(world.broker))
     records = fetch(source, 60)
     sink.write([], progress_of(records), source)
     assert world.broker.committed["g", ONE].offset == BACKLOG
