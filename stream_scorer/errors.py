@@ -6,7 +6,10 @@ StreamScorerError
 ├── ReleaseError            a release in the store that is absent, incomplete or not what its manifest says
 ├── Stopped                 asked to stop before the work began: exit code 0
 ├── NotReady                something needed is not there yet (a broker, a topic, a first release)
+├── NotDelivered            the brokers did not take a record that a program sent: sending it again may help
+├── RequestRefused          a request became a dead letter, with its code
 ├── TransientError          trouble outside that may pass: retried with a bound
+│   └── NoRanking           no ranking came in time: the request may still be answered
 └── StreamError             the transactional stream
     ├── BatchAborted        outputs and offsets of this batch were not written: rewind, read again
     └── FatalStreamError    the outcome is unknown or we were fenced: end the process, the successor settles it
@@ -42,6 +45,27 @@ class NotReady(StreamScorerError):
 
 class TransientError(StreamScorerError):
     """Trouble outside that may pass; whoever raises it has retried, with a bound."""
+
+
+class NoRanking(TransientError):
+    """No ranking of a request came in time; the request stays on its topic, and may still be answered."""
+
+
+class NotDelivered(StreamScorerError):
+    """The brokers did not take a record that a program sent; it may have arrived where no answer came."""
+
+
+class RequestRefused(StreamScorerError):
+    """The ranker refused a request: `code` is that of its dead letter."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Say why."""
+        super().__init__(code, message)
+        self.code = code
+
+    def __str__(self) -> str:
+        """Return the reason and the code."""
+        return f"{self.args[1]} ({self.code})"
 
 
 class StreamError(StreamScorerError):

@@ -3,6 +3,7 @@
 Every port has a real adapter and a memory twin, held by one contract suite.
 """
 
+from stream_scorer.ports.exchange import Exchange, RecordTail
 from stream_scorer.ports.operating import (
     BatchReport,
     StoreAdmin,
@@ -30,11 +31,13 @@ __all__ = [
     "BatchReport",
     "Clock",
     "Event",
+    "Exchange",
     "Fetched",
     "LogReader",
     "RecordFeed",
     "RecordSink",
     "RecordSource",
+    "RecordTail",
     "ReleaseStore",
     "Sorter",
     "SourceT",

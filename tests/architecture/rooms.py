@@ -13,7 +13,20 @@ PACKAGE = Path(__file__).parents[2] / "stream_scorer"
 DOCUMENT = PACKAGE.parent / "ARCHITECTURE.md"
 PICTURE = re.compile(r"(?<=<!-- rooms -->\n```\n).*?(?=```\n<!-- /rooms -->)", re.DOTALL)
 # rooms of one height stand in this order, so that the picture reads from the core to the commands
-ORDER = ["errors", "core", "ports", "simulation", "training", "adapters", "services", "wiring", "bench", "demo", "cli"]
+ORDER = [
+    "errors",
+    "core",
+    "ports",
+    "simulation",
+    "training",
+    "adapters",
+    "services",
+    "wiring",
+    "client",
+    "bench",
+    "demo",
+    "cli",
+]
 
 
 def room_of(module: Path) -> str:

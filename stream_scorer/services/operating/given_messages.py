@@ -13,7 +13,7 @@ from stream_scorer.errors import UsageError
 Given = TypeVar("Given", CustomerRequest, Acceptance, Offer)
 
 
-def fields_of(given: Given | Mapping[str, Any]) -> dict[str, Any]:
+def fields_of(given: object) -> dict[str, Any]:
     """Return a message's fields, or those of a mapping that stands for it. Raises UsageError for anything else."""
     if isinstance(given, Mapping):
         return dict(given)

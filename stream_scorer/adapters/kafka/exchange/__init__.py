@@ -1,0 +1,1 @@
+"""Kafka for programs that send requests and wait for their rankings."""

@@ -1,0 +1,63 @@
+"""The client for asyncio."""
+
+import asyncio
+
+from stream_scorer.client.session import SentMessage, Session
+from stream_scorer.core.messages import CustomerRequest, Ranking
+from stream_scorer.errors import NoRanking, NotDelivered
+
+_GRACE_S = 5.0  # the brokers' client gives a record up by itself, with a reason
+
+
+class AsyncClient:
+    """See Client: the same methods as coroutines, for any number of tasks of a loop; `connect_async` makes one.
+
+    A task that is cancelled while it waits leaves nothing behind; what it had sent stays sent.
+    """
+
+    def __init__(self, session: Session, *, timeout_s: float) -> None:
+        """Use a session, which its owner closes."""
+        self._session, self._timeout_s = session, timeout_s
+
+    async def send(self, *messages: SentMessage) -> None:
+        """See Client.send."""
+        # in a thread, since the client waits where its queue is full
+        futures = await asyncio.to_thread(self._session.post, messages)
+        waiting = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+        try:
+            async with asyncio.timeout(self._timeout_s + _GRACE_S):
+                ends = await waiting
+        except TimeoutError:
+            raise NotDelivered(f"no answer within {self._timeout_s + _GRACE_S:g} s") from None
+        failed = [each for each in ends if isinstance(each, BaseException)]
+        if failed:
+            raise NotDelivered(f"{len(failed)} of {len(futures)} records were not delivered: {failed[0]}")
+
+    async def submit(self, request: CustomerRequest) -> None:
+        """See Client.submit."""
+        await asyncio.to_thread(self._session.expect, request)
+        try:
+            await self.send(request)
+        except BaseException:
+            self._session.expected.forget(request.request_id)
+            raise
+
+    async def ranking(self, request_id: str, *, timeout_s: float | None = None) -> Ranking:
+        """See Client.ranking."""
+        wait_s = self._timeout_s if timeout_s is None else timeout_s
+        future = self._session.expected.future_of(request_id)
+        try:
+            async with asyncio.timeout(wait_s):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise NoRanking(f"no ranking of request {request_id!r} came within {wait_s:g} s") from None
+        finally:
+            self._session.expected.forget(request_id)
+
+    async def rank(self, request: CustomerRequest, *, timeout_s: float | None = None) -> Ranking:
+        """See Client.rank."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        await self.submit(request)
+        left_s = (self._timeout_s if timeout_s is None else timeout_s) - (loop.time() - started_s)
+        return await self.ranking(request.request_id, timeout_s=max(0.0, left_s))

@@ -1,0 +1,70 @@
+"""What every exchange must do, in memory and on a real Kafka broker."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from stream_scorer.adapters.kafka.exchange.delivery import KafkaExchange
+from stream_scorer.adapters.memory.exchange import MemoryExchange
+from stream_scorer.core.records import OutputRecord, Record
+from stream_scorer.errors import NotDelivered, UsageError
+from stream_scorer.ports import Exchange, RecordTail
+from stream_scorer.topic_settings import TopicSettings
+from tests.waiting import wait_for
+
+TOO_LARGE = b"x" * 3_000_000
+LONG_S = 60.0
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def exchange(request: pytest.FixtureRequest, topics: TopicSettings, kafka: str) -> Iterator[Exchange]:
+    made: Exchange
+    if request.param == "memory":
+        made = MemoryExchange(refuse=lambda record: "too large" if record.value == TOO_LARGE else None)
+    else:
+        made = KafkaExchange({"bootstrap.servers": kafka}, [topics.requests], timeout_s=LONG_S)
+    yield made
+    made.close()
+
+
+def read(tail: RecordTail, count: int) -> list[Record]:
+    records: list[Record] = []
+
+    def enough() -> bool:
+        records.extend(tail.fetch(wait_s=0.1))
+        return len(records) >= count
+
+    wait_for(enough, f"{count} records", every_s=0)
+    return records
+
+
+def test_a_tail_has_what_follows_it(exchange: Exchange, topics: TopicSettings) -> None:
+    exchange.send(OutputRecord(topics.rankings, b"k", b"before")).result(LONG_S)
+    with closing(exchange.tail([topics.rankings, topics.dead_letters])) as tail:
+        written = [
+            OutputRecord(topics.rankings, b"k", b"1"),
+            OutputRecord(topics.dead_letters, b"k", b"2", [("error.code", b"c")]),
+        ]
+        for future in [exchange.send(each) for each in written]:
+            future.result(LONG_S)
+        records = read(tail, 2)
+    assert {(each.topic, each.value, tuple(each.headers)) for each in records} == {
+        (topics.rankings, b"1", ()),
+        (topics.dead_letters, b"2", (("error.code", b"c"),)),
+    }
+
+
+def test_a_record_too_large_is_not_delivered(exchange: Exchange, topics: TopicSettings) -> None:
+    with pytest.raises(NotDelivered, match="large"):
+        exchange.send(OutputRecord(topics.requests, b"k", TOO_LARGE)).result(LONG_S)
+
+
+def test_missing_topics_are_named_at_once(kafka: str, topics: TopicSettings) -> None:
+    with pytest.raises(UsageError, match="topic no-such-topic"):
+        KafkaExchange({"bootstrap.servers": kafka}, [topics.requests, "no-such-topic"], timeout_s=LONG_S)
+    with (
+        closing(KafkaExchange({"bootstrap.servers": kafka}, [topics.requests], timeout_s=LONG_S)) as made,
+        pytest.raises(UsageError, match="there is no topic no-such-topic"),
+    ):
+        made.tail(["no-such-topic"])
