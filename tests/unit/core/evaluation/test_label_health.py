@@ -1,7 +1,6 @@
 """Figures about labels, and when retraining is held."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,7 +52,8 @@ def test_delay_quantiles_are_right_within_few_percent(delays: list[int]) -> None
     for delay in delays:
         tally.add(judged(((1, "accepted", 1_000 + delay),)))
     exact = sorted(delays)[max(0, -(-len(delays) // 2) - 1)]
-    assert tally.health().delay_ms["p50"] == pytest.approx(exact, rel=0.023, abs=1)
+    # Half a bucket is 2.2 % of the delay, counted from 1 ms; whole milliseconds add half of one.
+    assert abs(tally.health().delay_ms["p50"] - exact) <= 0.022 * (exact + 1) + 0.5
 
 
 def test_stretches_count_requests_and_end_with_newest() -> None:
