@@ -12,8 +12,17 @@ LOCKED_FOR := python_full_version < '3.15' and ((platform_machine == 'aarch64' a
 (platform_machine == 'x86_64' and sys_platform == 'linux') or sys_platform == 'darwin')
 UNMARKED := sed "s/ ; $(LOCKED_FOR) / /"
 
+CHART := deploy/helm/stream-scorer
+HELM := build/chart/bin/helm
+KUBERNETES := v1.34.1
+KEDA := v2.18.0
+EVERYTHING := --kube-version $(KUBERNETES) --values $(CHART)/ci/everything-values.yaml
+# the Prometheus operator's own kinds have no schema that the Go module proxy would give
+KUBECONFORM := build/chart/bin/kubeconform -strict -summary -skip PodMonitor,PrometheusRule \
+	-schema-location 'build/chart/schemas/{{ .ResourceKind }}{{ .KindSuffix }}.json'
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt bench chaos h2o schemas rooms lock clean
+.PHONY: help setup demo up test check fmt bench chaos h2o schemas chart rooms lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,8 +59,23 @@ h2o: $(VENV)/dev.stamp ## hold towers trained in H2O to what H2O itself gives, a
 	$(BIN)/pytest -m h2o --no-skips --junitxml build/h2o.xml $(ARGS)
 	$(BIN)/python -m tests.h2o_table build/h2o.xml > build/h2o-parity.md && mv build/h2o-parity.md docs/
 
-schemas: $(VENV)/dev.stamp ## write schemas/ anew from the messages and settings
+schemas: $(VENV)/dev.stamp ## write schemas/, and that of the chart's values, anew from the messages and settings
 	$(BIN)/python -m stream_scorer.schemas schemas
+	$(BIN)/python -m tests.chart_files values
+
+chart: $(VENV)/dev.stamp ## lint, render and check the Helm chart with the real tools (needs Go; PROMTOOL=path checks the alerts, too)
+	GOBIN=$(CURDIR)/build/chart/bin go install helm.sh/helm/v3/cmd/helm@v3.19.0
+	GOBIN=$(CURDIR)/build/chart/bin go install github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
+	go mod download k8s.io/kubernetes@$(KUBERNETES) github.com/kedacore/keda/v2@$(KEDA)
+	$(HELM) lint $(CHART) --strict $(EVERYTHING)
+	$(HELM) template ring $(CHART) $(EVERYTHING) --set monitoring.dashboard=false,monitoring.prometheusRule=false \
+		| $(BIN)/python -m tests.chart_files rendered
+	$(BIN)/python -m tests.chart_files kubernetes build/chart/schemas \
+		"$$(go env GOMODCACHE)/k8s.io/kubernetes@$(KUBERNETES)/api/openapi-spec/swagger.json" \
+		"$$(go env GOMODCACHE)/github.com/kedacore/keda/v2@$(KEDA)/config/crd/bases/keda.sh_scaledobjects.yaml"
+	$(HELM) template ring $(CHART) $(EVERYTHING) | $(KUBECONFORM)
+	$(HELM) template ring $(CHART) --kube-version $(KUBERNETES) --set buffer.folder=s3://bucket/labels | $(KUBECONFORM)
+	$(if $(PROMTOOL),$(PROMTOOL) check rules $(CHART)/monitoring/alerts.yaml && $(PROMTOOL) test rules tests/alerts.yaml)
 
 rooms: $(VENV)/dev.stamp ## draw anew in ARCHITECTURE.md which rooms import which
 	$(BIN)/python -m tests.architecture.rooms

@@ -1,0 +1,108 @@
+"""Alerts and dashboard ask for metrics and labels that the jobs serve."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from stream_scorer.adapters.local.clock import HandClock
+from stream_scorer.core.features.coverage import FeatureCoverage
+from stream_scorer.core.joining.written_labels import LabelTally
+from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.records import Partition
+from stream_scorer.health import Health
+from stream_scorer.ports import Assignment, BatchReport, Fetched
+from stream_scorer.services.streaming.worker_pages import WorkerPages
+from stream_scorer.telemetry import PrometheusTelemetry
+from tests.chart_files import CHART
+
+OF_PROMETHEUS = {"instance", "namespace"}  # labels of the target, which Prometheus gives
+WORDS = {"sum", "max", "count", "rate", "increase", "changes", "histogram_quantile", "label_values"}
+WORDS |= {"by", "on", "and", "unless", "group_left"}
+PLACE = Partition("requests", 0)
+
+
+class Nobody:
+    """See Workers."""
+
+    def ask(self, name: str, path: str) -> None:
+        """Give no answer."""
+
+    def age_s(self, name: str) -> float:
+        """Return the same age always."""
+        return 0.0
+
+
+def served() -> dict[str, set[str]]:
+    """Return the labels of every metric that jobs serve, after each of their figures was given once."""
+    registry, clock = CollectorRegistry(), HandClock(0)
+    telemetry = PrometheusTelemetry(registry, health=Health(clock, stalled_after_s=1), clock=clock)
+    registry.register(WorkerPages(["rank-0"], Nobody(), stalled_after_s=1))
+    ProcessCollector(registry=registry)
+    one = {"requests": 1}
+    telemetry.batch(BatchReport("rank", one, one, {("requests", "not_json"): 1}, {"write": 1.0}, 1.0))
+    telemetry.polled("rank", {PLACE: 1}, {PLACE: 0})
+    telemetry.aborted("rank")
+    telemetry.fetched("rank", Fetched([], Assignment(gained=(PLACE,))))
+    telemetry.expired_unread("rank", PLACE, 1)
+    telemetry.release(ReleaseId("r"), 0, forced=False)
+    telemetry.features(FeatureCoverage("customer", ("age",), 1))
+    telemetry.retrained("held")
+    telemetry.labels(LabelTally(Counter(accepted=1), closed=Counter(r=1), accepted=Counter(r=1)), {"joined": 1}, 1)
+    labels: dict[str, set[str]] = {}
+    for family in registry.collect():
+        for sample in family.samples:
+            labels.setdefault(sample.name, set()).update(sample.labels)
+    return labels
+
+
+def alerts() -> Iterator[str]:
+    for group in yaml.safe_load((CHART / "monitoring" / "alerts.yaml").read_text())["groups"]:
+        yield from (rule["expr"] for rule in group["rules"])
+
+
+def panels() -> Iterator[str]:
+    dashboard = json.loads((CHART / "monitoring" / "dashboard.json").read_text())
+    yield from (target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ()))
+    yield from (each["definition"] for each in dashboard["templating"]["list"] if "definition" in each)
+
+
+QUERIES = [*alerts(), *panels()]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_query_asks_for_what_is_served(query: str) -> None:
+    labels = served()
+    bare = re.sub(r'"[^"]*"|\[[^\]]*\]', "", query)
+    names = set(re.findall(r"\b[a-z]\w+", bare)) - WORDS
+    metrics = {name for name in names if name.startswith(("stream_scorer_", "process_"))}
+    assert metrics
+    assert metrics <= labels.keys()
+    assert names - metrics <= set.union(OF_PROMETHEUS, *(labels[each] for each in metrics))
+
+
+@pytest.mark.parametrize("alert", ["summary", "action"])
+def test_every_alert_says_what_to_do(alert: str) -> None:
+    [group] = yaml.safe_load((CHART / "monitoring" / "alerts.yaml").read_text())["groups"]
+    assert all(rule["annotations"][alert] and rule["labels"]["severity"] for rule in group["rules"])
+
+
+def test_the_labels_of_alerts_exist() -> None:
+    [group] = yaml.safe_load((CHART / "monitoring" / "alerts.yaml").read_text())["groups"]
+    known = set.union(OF_PROMETHEUS, *served().values())
+    for rule in group["rules"]:
+        assert set(re.findall(r"\$labels\.(\w+)", json.dumps(rule["annotations"]))) <= known
+
+
+def test_panels_of_the_dashboard_do_not_overlap() -> None:
+    dashboard = json.loads((CHART / "monitoring" / "dashboard.json").read_text())
+    places = [panel["gridPos"] for panel in dashboard["panels"]]
+    cells = [
+        (x, y) for at in places for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(places)
