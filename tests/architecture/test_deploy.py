@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
-JOBS = {name: service for name, service in SERVICES.items() if service["image"] == "stream-scorer"}
+JOBS = {name: service for name, service in SERVICES.items() if service["image"].startswith("stream-scorer")}
 
 
 def commands_of(service: dict[str, Any]) -> str:
@@ -49,7 +49,24 @@ def test_compose_services_wait_for_existing_ones(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_volume_is_declared(name: str) -> None:
-    assert {each.split(":")[0] for each in SERVICES[name].get("volumes", [])} <= set(COMPOSE["volumes"])
+    mounted = [each for each in SERVICES[name].get("volumes", []) if isinstance(each, str)]
+    assert {each.split(":")[0] for each in mounted} <= set(COMPOSE["volumes"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_has_bounds(name: str) -> None:
+    assert SERVICES[name]["deploy"]["resources"]["limits"]["memory"]
+    assert SERVICES[name]["logging"]["options"].keys() == {"max-size", "max-file"}
+
+
+def test_health_checks_start_no_java() -> None:
+    assert not [name for name, each in SERVICES.items() if ".sh" in str(each.get("healthcheck"))]
+
+
+def test_the_ring_learns_from_its_buffer() -> None:
+    words = SERVICES["retrain"]["command"]
+    assert words[words.index("--labels") + 1] in SERVICES["buffer"]["command"]
+    assert set(SERVICES["buffer"]["volumes"]) <= {str(each) for each in SERVICES["retrain"]["volumes"]}
 
 
 def test_the_variables_given_are_settings() -> None:
