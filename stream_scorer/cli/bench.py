@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _USES = {
     "rank": {"delivery", "offers", "events", "rounds", "rate", "seconds", "batch", "partitions"},
     "join": {"delivery", "offers", "events", "rounds", "batch", "partitions", "held"},
+    "decode": set(),
     "train": {"rows", "plot"},
     "quality": {"scale", "seed"},
 }
@@ -23,7 +24,7 @@ _USES = {
 def bench(
     ctx: typer.Context,
     *,
-    what: Annotated[str, typer.Option(help="rank, join, train or quality.")] = "rank",
+    what: Annotated[str, typer.Option(help="rank, decode, join, train or quality.")] = "rank",
     delivery: Annotated[
         str | None, typer.Option(show_default="both", help="exactly_once or at_least_once; see loop.delivery.")
     ] = None,
@@ -57,8 +58,9 @@ def bench(
 ) -> None:
     """Measure a ranker beside a bare loop with records of equal size, a joiner, training, or how good its defaults are.
 
-    It starts a Kafka and a Valkey of its own. `--what quality` trains on five simulated worlds, beside what the worlds'
-    own odds and other libraries reach (extra `quality`).
+    It starts a Kafka and a Valkey of its own. `--what decode` takes seconds: what reading costs, one kind of record
+    after the other. `--what quality` trains on five simulated worlds, beside what the worlds' own odds and other
+    libraries reach (extra `quality`).
     """
     one_of("what", what, tuple(_USES))
     refuse_all_but(ctx, {"what", "as_json", *_USES[what]}, f"--what {what} measures something else")
@@ -72,6 +74,9 @@ def bench(
             "held": held,
         }
         _bench_join(delivery, **sizes, as_json=as_json)
+        return
+    if what == "decode":
+        _bench_decode(as_json=as_json)
         return
     if what == "quality":
         _bench_quality(scale, seed, as_json=as_json)
@@ -92,6 +97,16 @@ def bench(
         latency = measure_latency(stand, deliveries, rate=rate, seconds=seconds, say=_say)
         facts = facts_of(stand, offers=offers, batch=batch, partitions=partitions, rounds=rounds)
     print(json.dumps(as_data(facts, throughput, latency), indent=2) if as_json else as_page(facts, throughput, latency))
+
+
+def _bench_decode(*, as_json: bool) -> None:
+    import json
+
+    from stream_scorer.bench.rank.decoding import decoding_data, decoding_page, measure_decoding
+    from stream_scorer.bench.rank.report import machine_facts
+
+    facts, costs = machine_facts(), measure_decoding()
+    print(json.dumps(decoding_data(facts, costs), indent=2) if as_json else decoding_page(facts, costs))
 
 
 def _bench_join(

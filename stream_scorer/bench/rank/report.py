@@ -22,10 +22,13 @@ def facts_of(stand: Stand, *, offers: int, batch: int, partitions: int, rounds: 
         "rounds": rounds,
         "request_bytes": len(job.requests(1)[0]),
         "ranking_bytes": stand.ranking_bytes,
-        "cores": os.cpu_count() or 0,
-        "machine": platform.machine(),
-        "python": platform.python_version(),
+        **machine_facts(),
     }
+
+
+def machine_facts() -> Facts:
+    """Return what figures depend on whatever is measured."""
+    return {"cores": os.cpu_count() or 0, "machine": platform.machine(), "python": platform.python_version()}
 
 
 def as_data(facts: Facts, throughput: Sequence[Throughput], latency: Sequence[Latency]) -> dict[str, Any]:

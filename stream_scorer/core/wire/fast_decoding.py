@@ -53,6 +53,7 @@ _parse_offer = msgspec.json.Decoder(OfferShape[PlainFeatures]).decode
 _parse_any_offer = msgspec.json.Decoder(OfferShape[AllFeatures]).decode
 _parse_labels = msgspec.json.Decoder(LabelledRankingShape[PlainFeatures]).decode
 _parse_any_labels = msgspec.json.Decoder(LabelledRankingShape[AllFeatures]).decode
+_parse_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _write = msgspec.json.Encoder().encode
 _good_names: set[str] = set()
 
@@ -103,11 +104,18 @@ def read_acceptance(raw: bytes) -> Acceptance | None:
         read = _parse_acceptance(raw)
     except _UNREADABLE:
         return None
+    if (request_time_ms := read.request_time_ms) is UNSET:
+        request_time_ms, keys = None, 6
+    else:
+        keys = 7
     ids = (read.acceptance_id, read.request_id, read.customer_id, read.offer_id)
-    unset = read.request_time_ms is UNSET
-    if not (_is_sound(raw, 7 - unset, read) and _are_ids(ids) and len(raw) <= RECORD_BYTES_MAX):
+    if not (
+        ((raw.count(b":") == keys and b"\\" not in raw) or _is_sound(raw, keys, read))
+        and _are_ids(ids)
+        and len(raw) <= RECORD_BYTES_MAX
+    ):
         return None
-    message = _Acceptance(*ids, read.accepted, read.event_time_ms, None if unset else read.request_time_ms)
+    message = _Acceptance(*ids, read.accepted, read.event_time_ms, request_time_ms)
     message.__class__ = Acceptance
     return message  # type: ignore[no-any-return]
 
@@ -199,10 +207,10 @@ def _is_sound(raw: bytes, keys: int, read: Any) -> bool:
     if may_hold_nul(raw):
         return False
     colons = raw.count(b":")
-    return colons == keys or _is_sound_with_colons(raw, colons, read)
+    return colons == keys or _are_colons_accounted_for(raw, colons, keys, read)
 
 
-def _is_sound_with_colons(raw: bytes, colons: int, read: Any) -> bool:
+def _are_colons_accounted_for(raw: bytes, colons: int, keys: int, read: Any) -> bool:
     """See `_is_sound`, for a text with colons in its strings, or with unknown fields.
 
     What was read is written again. That has a colon for each key that was read, and those of the strings that were
@@ -210,13 +218,21 @@ def _is_sound_with_colons(raw: bytes, colons: int, read: Any) -> bool:
     """
     if _ESCAPED_COLON in raw:
         return False
-    if _write(read).count(b":") == colons:
+    # Without unknown fields there are hardly more colons behind quotes than keys, whatever the strings have in them.
+    if raw.count(b'":') <= keys and _write(read).count(b":") == colons:
         return True
     try:
-        everything = any_object().decode(raw)
+        unknown = _parse_fields(raw)
+        for name in read.__struct_fields__:
+            unknown.pop(name, None)
+        more = _write(any_object().decode(_write(unknown))).count(b":")
+        return (
+            keys + more == colons
+            or _write(read).count(b":") + more == colons
+            or _write(any_object().decode(raw)).count(b":") == colons
+        )
     except _UNREADABLE:
         return False
-    return _write(everything).count(b":") == colons
 
 
 def _are_ids(texts: Sequence[str]) -> bool:

@@ -112,7 +112,7 @@ class LabelledRankingShape(_Shape, Generic[FeaturesShape]):
 @cache
 def any_object() -> msgspec.json.Decoder[dict[str, Any]]:
     """Return what parses any JSON object whose nesting and integers are within the bounds."""
-    scalar: Any = str | Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)] | float | bool | None
+    scalar = str | Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)] | float | bool | None
     value: Any = scalar
     for _ in range(contract.NESTING_MAX - 1):
         value = dict[str, value] | list[value] | scalar
