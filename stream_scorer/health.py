@@ -6,6 +6,7 @@
 | a ranker that waits for a first release, Redis away     | 200       | 200    | 503     |
 | no broker answers, or it refuses the password           | 200       | 200    | 503     |
 | a member of its group, with partitions or none          | 200       | 200    | 200     |
+| a joiner rebuilds the state of a partition              | 200       | 200    | 503     |
 | the store of releases away, a release in memory         | 200       | 200    | 200     |
 | the loop has not come round for `stalled_after_s`       | 200       | 503    | 503     |
 """
@@ -50,6 +51,7 @@ class _JobState:
     rounds: bool = True
     member: bool = False
     partitions: int = 0
+    restoring: int = 0
     trouble: str = ""
     trouble_s: float = 0.0
 
@@ -77,6 +79,11 @@ class Health:
             state.trouble, state.trouble_s = fetched.troubles[-1], now_s
         elif fetched.records or fetched.ended or fetched.assignment.gained:
             state.trouble = ""
+
+    def restoring(self, job: str, partitions: int) -> None:
+        """Note for how many partitions a job rebuilds its state: a rollout should wait until none is left."""
+        if job in self._jobs:
+            self._jobs[job].restoring = partitions
 
     def watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
         """Take functions that return the state of the store of releases, and for how long it has confirmed nothing."""
@@ -112,7 +119,9 @@ class Health:
     def _fault(self, job: str, state: _JobState) -> str:
         if state.trouble and self._clock.monotonic_s() - state.trouble_s <= TROUBLE_S:
             return f"{job}: {state.trouble}"
-        return "" if state.member else f"{job} is not a member of its consumer group"
+        if not state.member:
+            return f"{job} is not a member of its consumer group"
+        return f"{job} rebuilds the state of {state.restoring} partitions" if state.restoring else ""
 
     def _facts(self) -> Iterator[str]:
         for job, state in self._jobs.items():

@@ -204,6 +204,10 @@ class PrometheusTelemetry:
             self._rebalances.labels(job).inc()
             self._partitions.labels(job).inc(len(changed.gained) - len(changed.dropped))
 
+    def restoring(self, job: str, partitions: int) -> None:
+        """See Telemetry."""
+        self._health.restoring(job, partitions)
+
     def _forget_lag(self, job: str, partition: Partition) -> None:
         self._caught_up_ms.pop((job, partition), None)
         for gauge in (self._lag, self._lag_s):

@@ -16,6 +16,7 @@ class SilentTelemetry:
     def __init__(self) -> None:
         self.reports: list[BatchReport] = []
         self.coverages: list[FeatureCoverage] = []
+        self.restores: list[int] = []
         self.expired: Counter[Partition] = Counter()
         self.lag: dict[Partition, int] = {}
 
@@ -32,6 +33,10 @@ class SilentTelemetry:
 
     def fetched(self, job: str, fetched: Fetched) -> None:
         """See Telemetry."""
+
+    def restoring(self, job: str, partitions: int) -> None:
+        """See Telemetry."""
+        self.restores.append(partitions)
 
     def expired_unread(self, job: str, partition: Partition, records_max: int) -> None:
         """See Telemetry."""

@@ -44,6 +44,9 @@ class Telemetry(Protocol):
     def fetched(self, job: str, fetched: Fetched) -> None:
         """Note a round of the job's loop: that it goes on, what was assigned and revoked, and the brokers' troubles."""
 
+    def restoring(self, job: str, partitions: int) -> None:
+        """Note for how many of its partitions the job still rebuilds its state; until none is left it is not ready."""
+
     def expired_unread(self, job: str, partition: Partition, records_max: int) -> None:
         """Count records, so many at most, that retention took before the job had read them."""
 

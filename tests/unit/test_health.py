@@ -71,6 +71,16 @@ def without_partitions(health: Health, clock: HandClock) -> None:
     health.fetched("join", Fetched([]))
 
 
+def restoring(health: Health, clock: HandClock) -> None:
+    health.fetched("join", GAINED)
+    health.restoring("join", 1)
+
+
+def restored(health: Health, clock: HandClock) -> None:
+    restoring(health, clock)
+    health.restoring("join", 0)
+
+
 def serving(health: Health, clock: HandClock) -> None:
     health.watched(lambda: "following", lambda: 0.2)
     health.release("r-1")
@@ -114,6 +124,8 @@ def training_for_hours(health: Health, clock: HandClock) -> None:
         (not_a_member, (200, 200, 503), "join is not a member of its consumer group"),
         (with_partitions, (200, 200, 200), "join: 1 partitions"),
         (without_partitions, (200, 200, 200), "join: 0 partitions"),
+        (restoring, (200, 200, 503), "join rebuilds the state of 1 partitions"),
+        (restored, (200, 200, 200), "join: 1 partitions"),
         (serving, (200, 200, 200), "release r-1, following, confirmed 0.2 s ago"),
         (serving_without_redis, (200, 200, 200), "release r-1, store away, confirmed 700.0 s ago"),
         (broker_lost, (200, 200, 503), AWAY),

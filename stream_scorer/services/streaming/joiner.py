@@ -191,6 +191,7 @@ class Joiner:
             state = self._restoring.pop(number).result()
             self._states[number] = state
             self._source.start(state.reading())
+        self._telemetry.restoring(self.name, len(self._restoring))
 
     def close(self) -> None:
         """Stop restoring."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import wait
 from contextlib import closing
 from dataclasses import replace
+from threading import Event
 
 import msgspec
 import pytest
@@ -36,6 +37,19 @@ class BusySource(MemorySource):
         return not self.more and super().still_at_end(partitions)
 
 
+class GatedLog(MemoryLog):
+    """A reader that answers only while its gate is open."""
+
+    def __init__(self, broker: MemoryBroker, group: str) -> None:
+        super().__init__(broker, group)
+        self.gate = Event()
+        self.gate.set()
+
+    def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
+        self.gate.wait(60)
+        return super().committed(partitions)
+
+
 class World:
     """A partition with one ranking, and a joiner that has it."""
 
@@ -44,10 +58,10 @@ class World:
         config = JoinConfig(TopicSettings(), "dead-letters", HORIZONS, held_max=100, emit=emit, shape=self.shape)
         self.broker = MemoryBroker(1, HandClock(ASKED_MS))
         self.rank("r")
+        self.log, self.telemetry = GatedLog(self.broker, "g"), SilentTelemetry()
         self.source = BusySource(self.broker, "g", ["rankings", "outcomes"], held=True)
         self.joiner = Joiner(
-            self.source, dict, lambda: MemoryLog(self.broker, "g"), config,
-            clock=self.broker.clock, telemetry=SilentTelemetry(),
+            self.source, dict, lambda: self.log, config, clock=self.broker.clock, telemetry=self.telemetry,
         )  # fmt: skip
 
     def rank(self, request: str) -> None:
@@ -102,3 +116,13 @@ def test_few_rankings_are_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
         assert RANKINGS not in world.source.lag()
         world.step(60_000)
         assert world.source.lag()[RANKINGS] == 21
+
+
+def test_a_restore_is_reported_until_done() -> None:
+    with closing(World()) as world:
+        world.log.gate.clear()
+        world.joiner.process(world.source.fetch(records_max=10, wait_s=0, linger_s=0))
+        assert world.telemetry.restores == [1]
+        world.log.gate.set()
+        world.step()
+        assert world.telemetry.restores == [1, 0]
