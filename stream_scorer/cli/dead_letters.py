@@ -137,7 +137,7 @@ def resend_letters(
     choice, stopping = _choice(settings, code, topic, since, None), stop_signals()
     done = _resend(settings, choice, letters_max, dry_run=dry_run, stopping=stopping)
     lines = [json.dumps(resent_json(done, dry_run=dry_run))] if as_json else resent_lines(done, dry_run=dry_run)
-    _print(lines, resent_remarks(done))
+    _print(lines, resent_remarks(done, dry_run=dry_run))
     if stopping():
         raise typer.Exit(INTERRUPTED)
     if done.fault:

@@ -144,7 +144,7 @@ def _rest(kind: "KindResent") -> str:
     return f"; {', '.join(parts)}" if parts else ""
 
 
-def resent_remarks(done: "Resent") -> Iterator[str]:
+def resent_remarks(done: "Resent", *, dry_run: bool = False) -> Iterator[str]:
     """Yield why letters were not sent again, and what was lost of those that were."""
     from stream_scorer.services.letters.resending import reasons_of
 
@@ -153,7 +153,7 @@ def resent_remarks(done: "Resent") -> Iterator[str]:
     if lost := sum(kind.lost_headers for kind in done.kinds):
         yield f"{lost:,} of them lack some of their own headers, for which a letter had no room"
     if left := sum(kind.left for kind in done.kinds):
-        yield f"--max was reached: {left:,} letters are left; run it again for them"
+        yield f"--max was reached: {left:,} letters {'would be left' if dry_run else 'are left; run it again for them'}"
     if done.foreign:
         yield f"{done.foreign:,} records on the topic are no dead letters of ours, and stay"
     if done.fault:

@@ -123,3 +123,19 @@ def test_letters_about_expired_records_go_unchecked(ring: Ring) -> None:
     ring.broker.oldest[Partition("acceptances", 0)] = 6
     reason = "about records that are gone, or of topics that are not checked"
     assert (not_checked(ring.verify())[reason], reason in not_checked(Ring().verify())) == (1, False)
+
+
+def test_records_sent_again_are_no_doubles(ring: Ring) -> None:
+    refused = ring.append(
+        TOPICS.requests,
+        {"request_id": "r5", "customer_id": "c", "event_time_ms": START_MS + 5, "features": {"age": 3}},
+    )
+    ring.refuse(refused, "feature_kind")
+    ring.append(TOPICS.requests, refused.value or b"")
+    ring.append(TOPICS.rankings, ranking("r5", START_MS + 5))
+    (orphan,) = [record for record in ring.log(TOPICS.outcomes) if b'"r9"' in (record.value or b"")]
+    ring.append(TOPICS.acceptances, orphan.value or b"")
+    ring.append(TOPICS.outcomes, orphan.value or b"")
+    ring.settle()
+    ring.fill()
+    assert ring.verify().faults == {}
