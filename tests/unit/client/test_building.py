@@ -44,6 +44,6 @@ def test_an_acceptance_names_its_request() -> None:
     assert made.request_time_ms == 7
 
 
-def test_an_offer_that_was_not_shown_is_refused() -> None:
+def test_an_offer_not_shown_is_refused() -> None:
     with pytest.raises(UsageError, match="offer 'soup' is not among the 1 of request 'q'"):
         new_acceptance(RANKING, "soup")
