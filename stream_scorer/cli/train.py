@@ -82,6 +82,16 @@ def train(
             help="Let a customer's id begin at the mean of the offers accepted; for customers known by ids alone.",
         ),
     ] = False,
+    accepted_before: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=200,
+            show_default="none",
+            help="Read the offers that the customer accepted before, at most so many of the latest. The log gives "
+            "them; served requests state them as the feature accepted_before.",
+        ),
+    ] = None,
     refit: Annotated[
         bool | None,
         typer.Option(
@@ -156,6 +166,7 @@ def train(
         prior=prior,
         temperature=temperature,
         history=history,
+        accepted_before=accepted_before or 0,
         refit=True if tune and refit is None else refit,
         members=members,
         held_out=held_out,

@@ -88,6 +88,7 @@ class QualityWorld:
             propensity=unknown,
             weight=np.ones(count),
             request_time_ms=np.arange(count, dtype=np.int64) * _EVERY_MS,
+            label_time_ms=np.arange(count, dtype=np.int64) * _EVERY_MS,
             shown=np.ones(count, np.bool_),
         )
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from stream_scorer.core.datasets.accepted_before import ACCEPTED_BEFORE_MAX
 from stream_scorer.core.datasets.traits import LogTraits
 from stream_scorer.errors import UsageError
 
@@ -31,6 +32,9 @@ class TrainOptions:
     It needs the objective `catalog` and towers that read an id alone; `auto` decomposes where few pairs of a customer
     and an offer were accepted, unless options of steps along a gradient are given.
 
+    With `accepted_before`, each request has the offers that its customer had accepted before, at most so many of the
+    latest, as the feature of this name; the log itself gives them where labels do not state them.
+
     `members` is the size of an ensemble whose members are trained from different seeds. Their vectors are concatenated,
     so that the cosine is the mean of theirs. Only towers of ids alone can have more than 1; their vectors become
     `members * dim` long.
@@ -50,6 +54,7 @@ class TrainOptions:
     catalog_weight: float = 0.0
     temperature: float | None = None
     history: bool = False
+    accepted_before: int = 0
     refit: bool | None = None
     members: int = 1
     spectral: Switch = "auto"
@@ -200,6 +205,7 @@ _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("held_out", 0.0, 0.5),
     ("catalog_weight", 0.0, 100.0),
     ("members", 1, 64),
+    ("accepted_before", 0, ACCEPTED_BEFORE_MAX),
     ("temperature", 0.001, 100.0),
     ("seed", 0, 2**63 - 1),
     ("threads", 0, 1_024),

@@ -64,6 +64,7 @@ class RawChunk:
     propensity: npt.NDArray[np.float64]
     weight: npt.NDArray[np.float64]
     request_time_ms: Ints
+    label_time_ms: Ints
     shown: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -92,6 +93,7 @@ class RawChunk:
             propensity=self.propensity,
             weight=self.weight,
             request_time_ms=self.request_time_ms,
+            label_time_ms=self.label_time_ms,
             shown=self.shown,
         )
 
@@ -217,6 +219,7 @@ def _chunk(place: Place, columns: Columns) -> RawChunk:
         propensity=checked_numbers(columns, "propensity", count),
         weight=_weights(checked_numbers(columns, "keep_prob", count)),
         request_time_ms=times,
+        label_time_ms=checked_integers(columns, "label_time_ms", count),
         shown=_shown(columns, count),
     )
 

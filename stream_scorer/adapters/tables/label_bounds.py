@@ -16,6 +16,7 @@ _ABSENT = -(2**63)  # stands for null: no integer of the contract is negative
 # by column: its kind, what null becomes, and the least and the greatest value
 _INTEGERS = {
     "request_time_ms": (TIME_MS, 0, 0, TIME_MS_MAX),
+    "label_time_ms": (TIME_MS, 0, 0, TIME_MS_MAX),
     "rank": (INTEGER, 0, 1, LIMIT_MAX),
     "revision": (INTEGER, 1, 1, 2**63 - 1),
 }

@@ -33,6 +33,7 @@ class ExampleChunk:
     propensity: npt.NDArray[np.float64]  # NaN: unknown
     weight: npt.NDArray[np.float64]  # how many rows it stands for: 1 / keep_prob of a sampled negative
     request_time_ms: Ints
+    label_time_ms: Ints  # when the label was known; 0: unknown
     shown: npt.NDArray[np.bool_]  # the customer answered for this offer
 
     def __len__(self) -> int:

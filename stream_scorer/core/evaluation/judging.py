@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from stream_scorer.core.datasets.accepted_before import AcceptedBefore, accepted_before_stated
 from stream_scorer.core.datasets.catalog_check import CatalogCheck
 from stream_scorer.core.datasets.chunks import ExampleChunk, ExampleSource
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set, side_of
@@ -133,6 +134,8 @@ def judge(
     Raises UsageError when the model learned from rows as late as all labels, when no label can be encoded, when most
     labels are of offers that the catalog lacks, and when `seen` has no examples.
     """
+    if most := accepted_before_stated(model.facts):
+        labels = AcceptedBefore(labels, most, seen)  # what serving would have stated, where a label does not
     user_spec = model.user_tower.spec
     data, closed, check = _read(labels, offers, user_spec, model.item_tower.spec)
     rows = closed

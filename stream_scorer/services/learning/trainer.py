@@ -1,13 +1,15 @@
 """Trains a model from labelled examples: derives the specs, encodes the rows, trains the towers, states the facts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from stream_scorer.core.datasets.accepted_before import ACCEPTED_BEFORE, AcceptedBefore, accepted_before_stated
 from stream_scorer.core.datasets.catalog_fill import FilledExamples
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
+from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.spec_extension import extended
@@ -50,15 +52,44 @@ def train_model(
 def read_lesson(
     examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions, *, earlier: Model | None = None
 ) -> Lesson:
-    """Derive the specs from the data, extending those of an earlier model, and encode all examples by them."""
-    filled = FilledExamples(examples, offers)
+    """Derive the specs from the data, extending those of an earlier model, and encode all examples by them.
+
+    Raises UsageError for data that the towers cannot read, and where `accepted_before` finds no earlier acceptance.
+    """
+    before = _with_accepted_before(examples, options, earlier)
+    filled = FilledExamples(examples if before is None else before, offers)
     user_spec, item_spec, survey = surveyed(filled, offers, options)
+    if before is not None:
+        survey = replace(survey, cautions=(*survey.cautions, *_filled_from_log(before, user_spec)))
     if earlier is not None:
         user_spec, item_spec = (
             extended(earlier.user_tower.spec, user_spec),
             extended(earlier.item_tower.spec, item_spec),
         )
     return Lesson(build_training_set(filled, offers, user_spec, item_spec), user_spec, item_spec, earlier, survey)
+
+
+def _with_accepted_before(
+    examples: ExampleSource, options: TrainOptions, earlier: Model | None
+) -> AcceptedBefore | None:
+    # A training that goes on from a model which reads the feature reads it, too: it would be missing everywhere.
+    most = _accepted_before(options, earlier)
+    return AcceptedBefore(examples, most) if most else None
+
+
+def _accepted_before(options: TrainOptions, earlier: Model | None) -> int:
+    return options.accepted_before or (0 if earlier is None else accepted_before_stated(earlier.facts))
+
+
+def _filled_from_log(before: AcceptedBefore, spec: FeatureSpec) -> list[str]:
+    """Say how many labels got the feature from the log. Raises UsageError where no label has it in any way."""
+    if ACCEPTED_BEFORE not in spec.feature_names:
+        raise UsageError(
+            "--accepted-before would do nothing: no label has an earlier acceptance of its customer; labels need "
+            "request_time_ms, and customers who come again"
+        )
+    said = f"{before.rows_filled:,} labels got {ACCEPTED_BEFORE!r} from the log: served requests have to state it"
+    return [said] if before.rows_filled else []
 
 
 def check_history(lesson: Lesson, options: TrainOptions) -> None:
@@ -98,7 +129,11 @@ def _facts(lesson: Lesson, fitted: Fitted, options: TrainOptions) -> dict[str, o
         "engine": "torch",
         "earlier_model_id": None if lesson.earlier is None else lesson.earlier.model_id,
         "objective": fitted.recipe.objective,
-        "options": {**asdict(fitted.recipe), "reads": list(options.reads)},
+        "options": {
+            **asdict(fitted.recipe),
+            "reads": list(options.reads),
+            ACCEPTED_BEFORE: _accepted_before(options, lesson.earlier),
+        },
         **lesson.survey.facts(),
         "rows": len(data),
         "positives": int(data.accepted.sum()),

@@ -274,3 +274,14 @@ def test_samples_too_small_are_refused(model: Model) -> None:
 def test_the_same_seed_gives_the_same_report(model: Model) -> None:
     labels, seen = uniform_log(2_000), tastes_meet(50, seed=6)
     assert report_of(model, labels, seen) == report_of(model, labels, seen)
+
+
+def test_judged_labels_get_accepted_before() -> None:
+    options = TrainOptions(dim=8, width=4, epochs=1, accepted_before=5)
+    learned = train_model(tastes_meet(600), snacks(), options).model
+    later = tastes_meet(100, seed=5).parts[0]
+    labels = Chunks((replace(later, request_time_ms=later.request_time_ms + 10**6),))
+    judged = judge(learned, snacks(), labels, tastes_meet(600), held_out=0.2)
+    customers = judged.data.coverages[0]
+    assert customers.read == ("accepted_before", "age", "likes")
+    assert customers.missing.get("accepted_before", 0) < customers.rows / 10

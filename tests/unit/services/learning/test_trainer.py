@@ -74,3 +74,23 @@ def test_a_feature_of_mixed_kinds_is_refused() -> None:
             [Offer(offer_id="x", features={})],
             QUICK,
         )
+
+
+def test_accepted_before_becomes_an_input() -> None:
+    asked = replace(QUICK, accepted_before=5)
+    assert input_names(tastes_meet(200), snacks(), asked)[0] == ["accepted_before", "age", "likes"]
+
+
+def test_going_on_keeps_reading_accepted_before() -> None:
+    earlier = train_model(tastes_meet(400), snacks(), replace(QUICK, epochs=1, accepted_before=5)).model
+    again = read_lesson(tastes_meet(400), snacks(), QUICK, earlier=earlier)
+    assert "accepted_before" in again.user_spec.feature_names
+    assert "400" not in " ".join(again.survey.cautions)  # a customer's first request has nothing before it
+    assert any("served requests have to state it" in caution for caution in again.survey.cautions)
+
+
+def test_logs_without_times_have_nothing_before() -> None:
+    part = tastes_meet(200).parts[0]
+    timeless = Chunks((replace(part, request_time_ms=np.zeros(len(part), np.int64)),))
+    with pytest.raises(UsageError, match="no label has an earlier acceptance"):
+        read_lesson(timeless, snacks(), replace(QUICK, accepted_before=5))
