@@ -242,7 +242,7 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The lowest level that is logged."""
     format: Literal["auto", "console", "json"] = "auto"
-    """json: JSON lines; console: text for people; auto: text where stderr is a terminal."""
+    """json: nothing but JSON lines; console: text for people; auto: text where stderr is a terminal."""
 
 
 class Settings(BaseSettings):

@@ -75,6 +75,11 @@ def load_settings(flags: Mapping[str, object], *, file: Path | None = None) -> L
     return Loaded(settings, {name: _origin_of(name, origins) for name in setting_names()}, variables.passed_over)
 
 
+def asks_for_json() -> bool:
+    """Return whether a variable asks for logs in JSON, also where other settings are wrong."""
+    return EnvSettingsSource(Settings).env_vars.get(f"{_PREFIX}log__format") == "json"
+
+
 def as_variables(values: Mapping[str, object]) -> dict[str, str]:
     """Return the variables that give these settings, which are by dotted name."""
     return {

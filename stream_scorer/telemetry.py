@@ -1,14 +1,11 @@
-"""Logging, and the metrics of Prometheus by name."""
+"""The metrics of Prometheus by name."""
 
-import logging
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
-import structlog
 
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.written_labels import LabelTally
@@ -16,7 +13,7 @@ from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
 from stream_scorer.health import Health, serve_pages
 from stream_scorer.ports import BatchReport, Clock, Fetched
-from stream_scorer.settings import LogSettings, MetricsSettings
+from stream_scorer.settings import MetricsSettings
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -30,28 +27,6 @@ _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5
 # one second to a day, of event time
 _DELAYS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
 _RECORDS = (1, 4, 16, 64, 128, 256, 512, 1024, 4096, 16384)
-
-
-def set_up_logging(settings: LogSettings) -> None:
-    """Log events with fields to stderr: as JSON lines, or as text for people when stderr is a terminal."""
-    console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
-    renderer = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        if console
-        else structlog.processors.JSONRenderer()
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
-        # looked up at each line: whoever uses us as a library may replace it
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
 
 
 class PrometheusTelemetry:

@@ -109,7 +109,7 @@ def _without_remarks(node: Any) -> Any:
         return {
             key: _without_remarks(each)
             for key, each in node.items()
-            if key not in {"title", "default", "writeOnly", "format"} or isinstance(each, dict)
+            if key not in {"title", "description", "default", "writeOnly", "format"} or isinstance(each, dict)
         }
     return [_without_remarks(each) for each in node] if isinstance(node, list) else node
 

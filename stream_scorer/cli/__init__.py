@@ -124,8 +124,8 @@ def _check_global(given: dict[str, Any]) -> None:
     """Set up logging. Raises UsageError for a wrong settings file or level, whether the command reads them or not."""
     if given["config"] is None and given["log_level"] is None:
         return
+    from stream_scorer.logs import set_up_logging
     from stream_scorer.settings_sources import load_settings
-    from stream_scorer.telemetry import set_up_logging
 
     flags = {} if given["log_level"] is None else {"log.level": given["log_level"]}
     set_up_logging(load_settings(flags, file=given["config"]).settings.log)
@@ -174,5 +174,22 @@ def main() -> None:
 
 
 def _leave(sentence: str, code: int) -> None:
-    print(f"stream-scorer: {sentence}", file=sys.stderr)
+    from stream_scorer.logs import every_line_is_json, log_end
+
+    if every_line_is_json() or _settings_ask_for_json():
+        log_end(sentence, code)
+    else:
+        print(f"stream-scorer: {sentence}", file=sys.stderr)
     sys.exit(code)
+
+
+def _settings_ask_for_json() -> bool:
+    """Set up JSON lines where the settings cannot be read, but for the variable that asks for them."""
+    from stream_scorer.logs import set_up_logging
+    from stream_scorer.settings import LogSettings
+    from stream_scorer.settings_sources import asks_for_json
+
+    if not asks_for_json():
+        return False
+    set_up_logging(LogSettings(format="json"))
+    return True

@@ -129,8 +129,11 @@ def settings_of(ctx: typer.Context, flags: Mapping[str, object] | None = None) -
 
     Flags go before variables, variables before the file. Raises UsageError for an unknown or invalid setting.
     """
-    from stream_scorer.telemetry import set_up_logging
+    import socket
+
+    from stream_scorer.logs import set_up_logging
 
     settings = loaded_settings(ctx, flags).settings
-    set_up_logging(settings.log)
+    command = ctx.command_path.split()[-1]
+    set_up_logging(settings.log, instance=settings.loop.instance or f"{command}@{socket.gethostname()}")
     return settings

@@ -1,11 +1,8 @@
-"""Figures by their names, and logs."""
+"""Figures by their names."""
 
-import io
-import json
 from collections import Counter
 
 import pytest
-import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
 from stream_scorer.adapters.local.clock import HandClock
@@ -15,8 +12,7 @@ from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
 from stream_scorer.health import Health
 from stream_scorer.ports import Assignment, BatchReport, Fetched
-from stream_scorer.settings import LogSettings
-from stream_scorer.telemetry import RELEASES_MAX, PrometheusTelemetry, set_up_logging
+from stream_scorer.telemetry import RELEASES_MAX, PrometheusTelemetry
 
 REPORT = BatchReport(
     "rank",
@@ -137,28 +133,6 @@ def test_old_releases_leave_the_page(telemetry: PrometheusTelemetry, registry: C
 
 def test_the_version_is_among_the_metrics(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
     assert "stream_scorer_build_info{version=" in generate_latest(registry).decode()
-
-
-def test_logs_are_json_without_a_terminal(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    set_up_logging(LogSettings(level="warning", format="auto"))
-    try:
-        structlog.get_logger().info("unheard")
-        structlog.get_logger().warning("batch_aborted", records=3)
-    finally:
-        structlog.reset_defaults()
-    said = json.loads(capsys.readouterr().err)
-    assert (said["event"], said["level"], said["records"]) == ("batch_aborted", "warning", 3)
-
-
-def test_logs_follow_the_present_stderr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    with io.StringIO() as closed_soon, monkeypatch.context() as patch:
-        patch.setattr("sys.stderr", closed_soon)
-        set_up_logging(LogSettings())
-    structlog.get_logger().warning("later")
-    structlog.reset_defaults()
-    assert json.loads(capsys.readouterr().err)["event"] == "later"
 
 
 def test_features_count_by_state(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:

@@ -18,11 +18,11 @@ from stream_scorer.bench.join.job import ANSWERED_AFTER_MS, JoinJob, RankingFlow
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.records import Partition, Record
+from stream_scorer.logs import set_up_logging
 from stream_scorer.ports import LogReader
 from stream_scorer.services.streaming.join_restore import Emit, JoinConfig, restore
 from stream_scorer.services.streaming.joiner import State
 from stream_scorer.settings import LogSettings, Settings
-from stream_scorer.telemetry import set_up_logging
 from stream_scorer.wiring.streaming import join_config
 
 GROUP = "bench"
