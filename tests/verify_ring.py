@@ -1,11 +1,11 @@
 """Topics and files in memory that `verify` finds right, and the means to falsify them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.buffer import MemoryBuffer

@@ -80,7 +80,7 @@ def test_any_topics_have_a_verdict(ring: Ring, data: st.DataObject) -> None:
             for header in data.draw(st.lists(st.sampled_from(HEADERS), max_size=7))
         )
         if data.draw(st.booleans()):
-            log[at] = replace(log[at], value=raw, headers=headers or log[at].headers)
+            log[at] = msgspec.structs.replace(log[at], value=raw, headers=headers or log[at].headers)
         else:
             ring.broker.append(
                 OutputRecord(name, data.draw(st.none() | st.binary(max_size=3)), raw, headers, partition=0)

@@ -1,11 +1,11 @@
 """The checker finds no fault in the join's work on generated histories, wherever the join is stopped."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from stream_scorer.adapters.memory.sorter import MemorySorter
 from stream_scorer.adapters.memory.stream import MemoryLog

@@ -66,7 +66,7 @@ def rewrite(ring: MemoryRing, topic: str, change: Callable[[dict[str, Any]], obj
     log = ring.broker.log(place_of(ring, topic))
     value = msgspec.json.decode(log[0].value or b"")
     change(value)
-    log[0] = replace(log[0], value=msgspec.json.encode(value))
+    log[0] = msgspec.structs.replace(log[0], value=msgspec.json.encode(value))
 
 
 def test_the_jobs_work_passes_every_named_check(ring: MemoryRing) -> None:

@@ -12,7 +12,8 @@ customer. Rankings and outcomes of an erased customer are read over.
 from collections import deque
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from stream_scorer.core.joining import reasons
 from stream_scorer.core.joining.event_time import NO_TIME

@@ -7,10 +7,11 @@ in the files exactly once whatever is killed when, and the committed offsets are
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import structlog
+from msgspec.structs import replace
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from stream_scorer.core.buffer.buffer_files import Chunk

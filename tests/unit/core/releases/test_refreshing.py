@@ -36,6 +36,6 @@ WHOLE = record(1)
 )
 @settings(max_examples=100)
 def test_records_are_changes_or_dead_letters(key: bytes | None, value: bytes | None) -> None:
-    made = refresh([replace(WHOLE, key=key, value=value)], {OfferId("offer-1"): 0}, tower("offer", 1))
+    made = refresh([msgspec.structs.replace(WHOLE, key=key, value=value)], {OfferId("offer-1"): 0}, tower("offer", 1))
     assert len(made.changes) + len(made.dead_letters) <= 1
     assert all(change.offer is None or len(change.vector) == 4 * DIM for change in made.changes)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from stream_scorer.adapters.memory.buffer import MemoryBuffer
 from stream_scorer.core.records import Partition, Position, Record
@@ -169,7 +170,7 @@ FAULTS: list[tuple[str, Plant]] = [
     ("dead_letter_doubled", lambda ring: ring.refuse(ring.log("acceptances")[5])),
     (
         "dead_letter_altered",
-        lambda ring: ring.log("dead-letters").append(replace(ring.log("dead-letters").pop(), value=b"other")),
+        lambda ring: ring.log("dead-letters").append(structs.replace(ring.log("dead-letters").pop(), value=b"other")),
     ),
     ("dead_letter_of_aborted", without("acceptances", 5)),
     ("dead_letter_unknown", lambda ring: ring.gone.add(("acceptances", 5))),

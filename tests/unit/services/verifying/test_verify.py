@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from stream_scorer.core.records import Partition, Position
 from stream_scorer.services.verifying.verify import Report
@@ -96,7 +97,7 @@ def test_truncated_letters_are_judged_by_digest(digest: bytes | None, faults: se
     if digest is not None:
         letter = ring.log(TOPICS.dead_letters).pop()
         headers = {**dict(letter.headers), "value.sha256": digest}
-        ring.log(TOPICS.dead_letters).append(replace(letter, headers=list(headers.items())))
+        ring.log(TOPICS.dead_letters).append(structs.replace(letter, headers=list(headers.items())))
     ring.settle()
     assert set(ring.verify().faults) == faults
 
