@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -85,8 +86,14 @@ def last_times_of(records: Sequence[Record]) -> dict[Partition, int]:
     return {Partition(*place): time_ms for place, time_ms in times.items()}
 
 
+def offsets_of(records: Iterable[Record]) -> dict[Partition, list[int]]:
+    """Return the offsets of each partition's records, in their order."""
+    offsets: dict[Partition, list[int]] = {}
+    for place, run in groupby(records, key=_place_of):
+        offsets.setdefault(place, []).extend(map(_offset_of, run))
+    return {Partition(*place): several for place, several in offsets.items()}
+
+
 def progress_of(records: Sequence[Record]) -> dict[Partition, Position]:
     """Return, for every partition in the batch, the position just after its last record."""
-    rising = sorted(records, key=_offset_of)
-    newest = dict(zip(map(_place_of, rising), map(_offset_of, rising), strict=True))  # the last of a partition stays
-    return {Partition(*place): Position(offset + 1) for place, offset in newest.items()}
+    return {partition: Position(max(offsets) + 1) for partition, offsets in offsets_of(records).items()}

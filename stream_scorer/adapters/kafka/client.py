@@ -12,6 +12,7 @@ from stream_scorer.core.records import Record
 from stream_scorer.errors import FatalStreamError, TransientError, UsageError
 
 ClientConfig = Mapping[str, str | int | float | bool]
+Report = Callable[[KafkaError | None, Message], None]
 
 CONSUMER: dict[str, str | int | float | bool] = {
     "enable.auto.commit": False,
@@ -75,10 +76,16 @@ def new_consumer(
         return Consumer({**CONSUMER, **config, **callbacks}, logger=client_log or ClientLog())
 
 
-def new_producer(config: ClientConfig, client_log: ClientLog | None = None) -> Producer:
-    """Make a producer; `config` goes before our defaults. Raises UsageError for what librdkafka refuses."""
+def new_producer(
+    config: ClientConfig, client_log: ClientLog | None = None, *, report: Report | None = None
+) -> Producer:
+    """Make a producer; `config` goes before our defaults. Raises UsageError for what librdkafka refuses.
+
+    `report` is called, while the producer is polled or flushed, with deliveries that no callback of their own reports.
+    """
+    callbacks = {} if report is None else {"on_delivery": report}
     with _accepted():
-        return Producer({**PRODUCER, **config}, logger=client_log or ClientLog())
+        return Producer({**PRODUCER, **config, **callbacks}, logger=client_log or ClientLog())
 
 
 def new_admin(config: ClientConfig, client_log: ClientLog) -> AdminClient:

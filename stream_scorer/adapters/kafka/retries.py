@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from stream_scorer.adapters.kafka.client import kafka_error
+from stream_scorer.adapters.kafka.client import Report, kafka_error
 from stream_scorer.core.records import OutputRecord
 
-Report = Callable[[KafkaError | None, Message], None]
 _FULL_WAIT_S = 0.05
 
 
@@ -44,18 +43,19 @@ def polling(producer: Producer) -> Callable[[float], None]:
     return poll
 
 
-def produce(producer: Producer, output: OutputRecord, partition: int, report: Report, *, for_s: float) -> None:
+def produce(producer: Producer, output: OutputRecord, partition: int, report: Report | None, *, for_s: float) -> None:
     """Hand a record to the client; while its queue is full, take reports of deliveries, which make room.
 
     Raises BufferError when the queue stays full for `for_s`, KafkaException for a record that is refused at once.
     """
-    headers: list[tuple[str, str | bytes | None]] | None = list(output.headers) or None
-    hand_over = partial(
-        producer.produce, output.topic, output.value, output.key, partition, on_delivery=report, headers=headers
-    )
+    headers: list[tuple[str, str | bytes | None]] | None = list(output.headers) if output.headers else None
     try:
-        hand_over()  # nearly always enough, and a retrier costs more than the call
+        # nearly always enough, and a retrier costs more than the call; so would callbacks as keywords
+        producer.produce(output.topic, output.value, output.key, partition, report, headers=headers)
     except BufferError:
+        hand_over = partial(
+            producer.produce, output.topic, output.value, output.key, partition, report, headers=headers
+        )
         Retrying(
             retry=retry_if_exception_type(BufferError),
             stop=stop_after_delay(for_s),

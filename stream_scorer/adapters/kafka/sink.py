@@ -8,9 +8,9 @@ from typing import Protocol
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition, murmur2
 
 from stream_scorer.adapters.kafka.bounded import within
-from stream_scorer.adapters.kafka.client import NEVER_HEALS, ClientConfig, kafka_error, new_producer
+from stream_scorer.adapters.kafka.client import NEVER_HEALS, ClientConfig, Report, kafka_error, new_producer
 from stream_scorer.adapters.kafka.reach import SLICE_S
-from stream_scorer.adapters.kafka.retries import Report, polling, produce, retrying
+from stream_scorer.adapters.kafka.retries import polling, produce, retrying
 from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.core.records import OutputRecord, Partition, Progress
 from stream_scorer.errors import BatchAborted, FatalStreamError, NotReady, Stopped, TransientError
@@ -37,7 +37,7 @@ class _Outputs:
         self, config: ClientConfig, *, timeout_s: float, note_ends: bool, counts: Mapping[str, int] = _NO_COUNTS
     ) -> None:
         # success reports cost half a microsecond a record: only where their offsets are needed
-        self.producer = new_producer({**config, "delivery.report.only.error": not note_ends})
+        self.producer = new_producer({**config, "delivery.report.only.error": not note_ends}, report=self._note_failure)
         self._timeout_s, self._note_ends, self._counts = timeout_s, note_ends, counts
         self._failed: list[tuple[str, KafkaError]] = []
         self.ends: dict[Partition, int] = {}
@@ -50,9 +50,9 @@ class _Outputs:
         )
         noted = set(last.values())
         for place, output in enumerate(outputs):
-            self._queue(output, self._note if place in noted else self._note_failure)
+            self._queue(output, self._note if place in noted else None)
 
-    def _queue(self, output: OutputRecord, on_delivery: Report) -> None:
+    def _queue(self, output: OutputRecord, on_delivery: Report | None) -> None:
         try:
             produce(self.producer, output, self._partition(output), on_delivery, for_s=self._timeout_s)
         except BufferError:

@@ -131,21 +131,26 @@ class KafkaSource:
     def _sort_out(self, messages: Sequence[Message]) -> tuple[list[Record], tuple[Partition, ...]]:
         records: list[Record] = []
         ended: dict[Partition, None] = {}
+        following: dict[Partition, int] = {}
         for message in messages:
-            error, topic, number = message.error(), message.topic(), message.partition()
+            error = message.error()
+            # equal to its Partition, and made in a tenth of the time
+            place: Partition = (message.topic(), message.partition())  # type: ignore[assignment]
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 self._troubles.append(_passing(error))
-                continue
-            if topic is None or number is None or (partition := Partition(topic, number)) not in self._started:
+            elif place not in self._started:
                 continue  # its partition was revoked or paused between poll() and consume()
-            if error is not None:
+            elif error is not None:
+                partition = Partition(*place)
                 ended[partition] = None
                 # behind the markers that end transactions, which are never handed over
-                self._ends[partition] = self._next[partition] = message.offset() or 0
+                self._ends[partition] = following[partition] = message.offset() or 0
             else:
-                records.append(record_of(message))
-                ended.pop(partition, None)
-                self._next[partition] = records[-1].offset + 1
+                record = record_of(message)
+                records.append(record)
+                ended.pop(place, None)
+                following[place] = record.offset + 1
+        self._next |= {Partition(*place): offset for place, offset in following.items()}
         return records, tuple(ended)
 
     # -- positions

@@ -6,13 +6,14 @@ the oldest records kept, with how far workers have read.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import structlog
 
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.ring_shape import RingShape, differences, take_apart
 from stream_scorer.core.ranking.pipeline import RankTopics
-from stream_scorer.core.records import Partition, Position, Record, TopicShape
+from stream_scorer.core.records import Partition, Position, Record, TopicShape, offsets_of
 from stream_scorer.errors import FatalStreamError, NotReady, TransientError, UsageError
 from stream_scorer.ports import Clock, Fetched, LogReader, Telemetry
 
@@ -186,14 +187,15 @@ class RetentionWatch:
                 self._asked_s = now_s + LOOK_EVERY_S  # each question holds the loop up for as long as nobody answers
 
     def _follow(self, records: Iterable[Record]) -> None:
-        for record in records:
-            partition = Partition(record.topic, record.partition)
-            expected = self._next.get(partition, record.offset)
-            if record.offset > expected:
+        for partition, offsets in offsets_of(records).items():
+            expected = self._next.get(partition, offsets[0])
+            self._next[partition] = offsets[-1] + 1
+            if offsets[0] <= expected and offsets[-1] - offsets[0] < len(offsets):
+                continue  # nothing is missing, as nearly always
+            for offset, after in pairwise([expected - 1, *offsets]):
                 first, end = self._gaps.get(partition, (0, 0))
-                if record.offset - expected > end - first:
-                    self._gaps[partition] = (expected, record.offset)
-            self._next[partition] = record.offset + 1
+                if after - offset - 1 > end - first:
+                    self._gaps[partition] = (offset + 1, after)
 
     def _ask(self) -> None:
         committed = self._reader.committed(list(self._gained)) if self._gained else {}
