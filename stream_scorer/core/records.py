@@ -88,7 +88,7 @@ def last_times_of(records: Sequence[Record]) -> dict[Partition, int]:
 
 def offsets_of(records: Iterable[Record]) -> dict[Partition, list[int]]:
     """Return the offsets of each partition's records, in their order."""
-    offsets: dict[Partition, list[int]] = {}
+    offsets: dict[tuple[str, int], list[int]] = {}
     for place, run in groupby(records, key=_place_of):
         offsets.setdefault(place, []).extend(map(_offset_of, run))
     return {Partition(*place): several for place, several in offsets.items()}

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_scorer.core.messages import LIMIT_MAX, CustomerRequest
 from stream_scorer.core.ranking.best_offers import Ranked, Scores
@@ -19,7 +20,10 @@ from stream_scorer.core.releases.catalog import Catalog
 _RANKS = [b'%d,"score":' % rank for rank in range(1, LIMIT_MAX + 1)]
 _PARTS = 5  # of each offer: head, rank, score, propensity, features
 
-_encode = msgspec.json.Encoder().encode
+_NOTHING: dict[str, int] = {}
+_encode, _encode_lines = msgspec.json.Encoder().encode, msgspec.json.Encoder().encode_lines
+
+Fragments = NDArray[np.object_]  # of bytes: an array takes many of its objects at once, sooner than a list does
 
 
 class _RankingStart(msgspec.Struct):
@@ -41,15 +45,16 @@ class OfferFeatures:
 
     names: tuple[str, ...] | None = None
 
-    def __call__(self, catalog: Catalog) -> list[bytes]:
+    def __call__(self, catalog: Catalog) -> Fragments:
         """Return each offer's features as a JSON object; use with `Catalog.once`."""
         if self.names is None:
-            return catalog.fragments
+            return np.array(catalog.fragments, object)
         decode = msgspec.json.decode
-        return [
+        named = [
             _encode({name: value for name, value in decode(text).items() if name in self.names})
             for text in catalog.fragments
         ]
+        return np.array(named, object)
 
 
 ALL_FEATURES = OfferFeatures()
@@ -60,44 +65,53 @@ def encode_rankings(
 ) -> list[bytes]:
     """Return the JSON of each request's ranking."""
     parts = _offer_parts(ranked, catalog.once(_heads), catalog.once(offer_features))
-    starts = ranked.starts.tolist()
+    ends = (_PARTS * ranked.starts).tolist()
     values = []
-    for number, head in enumerate(_request_parts(requests, ranked, catalog)):
-        first, last = starts[number], starts[number + 1]
+    for start, first, last in zip(_request_parts(requests, ranked, catalog), ends[:-1], ends[1:], strict=True):
         if first == last:
-            values.append(b'%b,"offers":[]}' % head[:-1])
+            values.append(b'%b,"offers":[]}' % start[:-1])
         else:
+            offers = parts[first:last]
             # A head closes the offer before it. The first offer has none before, so its head loses these two bytes.
-            offers = b"".join(parts[first * _PARTS : last * _PARTS])
-            values.append(b"".join((head[:-1], b',"offers":[', offers[2:], b"}]}")))
+            offers[0] = b'%b,"offers":[%b' % (start[:-1], offers[0][2:])
+            offers.append(b"}]}")
+            values.append(b"".join(offers))
     return values
 
 
 def _request_parts(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalog) -> list[bytes]:
-    heads = []
-    took = ranked.taken_counts.sum(axis=1).tolist()
-    for number, (request, eligible) in enumerate(zip(requests, ranked.eligible_counts.tolist(), strict=True)):
-        status = "ranked" if eligible else "nothing_eligible"
-        excluded = ranked.excluded(number) if took[number] else {}
-        ids = (request.request_id, request.customer_id, request.event_time_ms, catalog.release_id)
-        heads.append(_encode(_RankingStart(*ids, status, eligible, excluded, request.features)))
-    return heads
+    release_id, took = catalog.release_id, ranked.taken_counts.sum(axis=1).tolist()
+    starts = [
+        _RankingStart(
+            request.request_id,
+            request.customer_id,
+            request.event_time_ms,
+            release_id,
+            "ranked" if eligible else "nothing_eligible",
+            eligible,
+            ranked.excluded(number) if took[number] else _NOTHING,
+            request.features,
+        )
+        for number, (request, eligible) in enumerate(zip(requests, ranked.eligible_counts.tolist(), strict=True))
+    ]
+    # All are encoded at once, a line each: the encoder escapes line breaks in texts, so that a line ends nowhere else.
+    return _encode_lines(starts).split(b"\n")[:-1]
 
 
-def _offer_parts(ranked: Ranked, heads: list[bytes], features: list[bytes]) -> list[bytes]:
+def _offer_parts(ranked: Ranked, heads: Fragments, features: Fragments) -> list[bytes]:
     """Return the parts of all offers of all requests, _PARTS for each, in a single list."""
-    rows = ranked.rows.tolist()
+    rows = ranked.rows
     counts: list[int] = np.diff(ranked.starts).tolist()
     # A slice takes the same part of all offers at once, without a Python loop over them.
     parts = [b',"propensity":1.0,"features":'] * (len(rows) * _PARTS)
-    parts[0::_PARTS] = map(heads.__getitem__, rows)
+    parts[0::_PARTS] = heads.take(rows).tolist()
     parts[1::_PARTS] = chain.from_iterable(_RANKS[:count] for count in counts)
     parts[2::_PARTS] = _numbers(ranked.scores)
     if ranked.propensities is not None:
         parts[3::_PARTS] = [
             b',"propensity":%b,"features":' % propensity for propensity in _numbers(ranked.propensities)
         ]
-    parts[4::_PARTS] = map(features.__getitem__, rows)
+    parts[4::_PARTS] = features.take(rows).tolist()
     return parts
 
 
@@ -106,6 +120,6 @@ def _numbers(values: Scores) -> list[bytes]:
     return _encode(values.tolist())[1:-1].split(b",") if len(values) else []
 
 
-def _heads(catalog: Catalog) -> list[bytes]:
+def _heads(catalog: Catalog) -> Fragments:
     """Return how each offer begins. It also closes the offer before, so that no features are copied to add a brace."""
-    return [b'},{"offer_id":%b,"rank":' % _encode(offer_id) for offer_id in catalog.offer_ids]
+    return np.array([b'},{"offer_id":%b,"rank":' % _encode(offer_id) for offer_id in catalog.offer_ids], object)
