@@ -2,6 +2,7 @@
 
 StreamScorerError
 ├── UsageError              wrong command, flag, file or setting: exit code 2
+│   └── OtherShape          a training cannot go on from an earlier model: its towers have other sizes
 ├── BadModel                a model or release that must not serve: says what is wrong and by how much
 ├── ReleaseError            a release in the store that is absent, incomplete or not what its manifest says
 ├── Stopped                 asked to stop before the work began: exit code 0
@@ -25,6 +26,10 @@ class StreamScorerError(Exception):
 
 class UsageError(StreamScorerError):
     """A wrong command, flag, file or setting: whoever runs the command can correct it."""
+
+
+class OtherShape(UsageError):
+    """A training cannot go on from an earlier model, whose towers have other widths or layers."""
 
 
 class BadModel(StreamScorerError):

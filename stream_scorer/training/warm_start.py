@@ -9,7 +9,7 @@ from torch import nn
 
 from stream_scorer.core.towers.spec_extension import carried_columns, carried_table
 from stream_scorer.core.towers.tower import Tower
-from stream_scorer.errors import UsageError
+from stream_scorer.errors import OtherShape
 from stream_scorer.training.modules import TowerModule
 from stream_scorer.training.objective import AcceptanceHead
 
@@ -26,14 +26,14 @@ def shape_of(earlier: Tower) -> dict[str, Any]:
 def carry_tower(earlier: Tower, module: TowerModule) -> None:
     """Copy what the earlier tower has learned into the module.
 
-    Raises UsageError when their widths or layers differ, or when the earlier tower does not concatenate its inputs.
+    Raises OtherShape when their widths or layers differ, or when the earlier tower does not concatenate its inputs.
     """
     units = [layer.units for layer in earlier.layers] or [earlier.dim]
     wanted = [cast("nn.Linear", layer).out_features for layer in module.layers] or [module.table.shape[1]]
     width = earlier.table.shape[1]
     if units != wanted or width != module.table.shape[1] or earlier.combine != "concat":
         shape = f"layers of {wanted} over width {module.table.shape[1]}"
-        raise UsageError(
+        raise OtherShape(
             f"a training goes on from towers of its own shape, {shape}; got layers of {units} over width {width}"
         )
     with torch.no_grad():

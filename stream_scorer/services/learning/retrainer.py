@@ -12,7 +12,7 @@ from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.evaluation.label_health import Stretch, reason_to_hold, stretches
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
-from stream_scorer.errors import BadModel, ReleaseError, TransientError, UsageError
+from stream_scorer.errors import BadModel, OtherShape, ReleaseError, TransientError, UsageError
 from stream_scorer.ports import Clock, ReleaseStore
 from stream_scorer.services.learning.publisher import draft_release, held_against, publish
 from stream_scorer.training.options import TrainOptions
@@ -133,7 +133,7 @@ class Retrainer:
             {} if serving is None else serving.facts, seed=self._config.seed, threads=self._config.threads
         )
         earlier = serving if serving is not None and _warm_starts(serving) < self._config.warm_starts_max else None
-        model = self._train(examples, offers, options, earlier)
+        earlier, model = self._trained_on(examples, offers, options, earlier)
         # The earlier model has learned from rows that this training holds out: figures on these would flatter it.
         if earlier is not None and _until_ms(model) < _until_ms(earlier):
             log.info(
@@ -142,6 +142,17 @@ class Retrainer:
             )
             earlier, model = None, self._train(examples, offers, options, None)
         return replace(model, facts={**model.facts, WARM_STARTS: 0 if earlier is None else _warm_starts(earlier) + 1})
+
+    def _trained_on(
+        self, examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions, earlier: Model | None
+    ) -> tuple[Model | None, Model]:
+        """Return the model that the training could start from, if any, and what it made."""
+        try:
+            return earlier, self._train(examples, offers, options, earlier)
+        except OtherShape as error:
+            # Sizes that nobody chose follow the rows, which grow: the first model is small, and later ones are not.
+            log.info("training begins from nothing: the towers that serve have other sizes", reason=str(error))
+            return None, self._train(examples, offers, options, None)
 
     def _serving(self) -> Model | None:
         """Return the serving model if torch trained it; None also where it cannot be read, so that training goes on."""

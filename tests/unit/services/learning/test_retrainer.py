@@ -13,7 +13,7 @@ from stream_scorer.core.evaluation.label_health import Stretch
 from stream_scorer.core.messages import Offer, ReleaseId
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.model import Model
-from stream_scorer.errors import BadModel, ReleaseError, UsageError
+from stream_scorer.errors import BadModel, OtherShape, ReleaseError, UsageError
 from stream_scorer.services.learning.retrainer import (
     RetrainConfig,
     Retrainer,
@@ -161,6 +161,19 @@ def test_warm_start_never_knows_judged_rows() -> None:
     one.once()
     assert training.earlier == [None, written[0].model_id, None]
     assert (written[1].model_id, written[1].facts["earlier_model_id"]) == (model(3).model_id, None)
+
+
+def test_other_sizes_begin_from_nothing() -> None:
+    store, training, written = MemoryReleases(), Training(), list[Model]()
+
+    def train(source: ExampleSource, offers: Sequence[Offer], options: TrainOptions, earlier: Model | None) -> Model:
+        if earlier is not None:
+            raise OtherShape("layers of [32] over width 32; got layers of [32] over width 16")
+        return training(source, offers, options, earlier)
+
+    one = retrainer(store, Examples(1_080), train, written=written)
+    assert [one.once().outcome, one.once().outcome] == ["published", "published"]
+    assert [each.facts["warm_starts"] for each in written] == [0, 0]
 
 
 def test_warm_start_refuses_other_engines() -> None:
