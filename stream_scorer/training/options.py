@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from stream_scorer.core.datasets.accepted_before import ACCEPTED_BEFORE_MAX
-from stream_scorer.core.datasets.traits import LogTraits
+from stream_scorer.core.datasets.traits import REPEATS_MIN, LogTraits
 from stream_scorer.errors import UsageError
 
 Objective = Literal["auto", "shown", "catalog", "separate"]
@@ -171,7 +171,6 @@ _CATALOG = Recipe(
 )
 # Where customers accept the same offers again and again, most of what can be learned is who accepted what.
 _REPEATED = replace(_CATALOG, temperature=0.1, width=64, id_spread=1.0, epoch_steps_min=20)
-_REPEATS_MIN = 0.2
 # Customers who share few offers with each other need sharper choices.
 _SPARSE = replace(_CATALOG, temperature=0.1)
 _DENSITY_MIN = 0.01
@@ -216,4 +215,4 @@ _NOTHING_GIVEN = TrainOptions()
 def _among_catalog(log: LogTraits, *, ids_alone: bool) -> Recipe:
     if ids_alone:
         return _SPARSE if log.density < _DENSITY_MIN else _CATALOG
-    return _REPEATED if log.repeats >= _REPEATS_MIN else _CATALOG
+    return _REPEATED if log.repeats >= REPEATS_MIN else _CATALOG

@@ -9,6 +9,7 @@ import numpy as np
 from stream_scorer.core.datasets.catalog_check import CatalogCheck
 from stream_scorer.core.datasets.chunks import ExampleChunk
 from stream_scorer.core.datasets.label_evidence import LabelSample
+from stream_scorer.core.datasets.traits import RepeatCount
 from stream_scorer.core.features.diagnosis import READ_AS, ReadAs
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.features.stated_inputs import StatedInput
@@ -52,7 +53,7 @@ class Surveyor:
         """Count the catalog."""
         self.customers, self.offers = FeatureStats("customer"), FeatureStats("offer")
         self.offers.add([offer.features for offer in offers], [offer.offer_id for offer in offers])
-        self.accepted = 0
+        self.acceptances = RepeatCount()
         self._check, self._sample = CatalogCheck(offers), LabelSample()
         self._catalog_names = {name for offer in offers for name in offer.features}
         self._label_names: set[str] = set()
@@ -67,7 +68,7 @@ class Surveyor:
         ):
             stats.add(views.features, views.ids, np.bincount(view_of, minlength=len(views.ids)).tolist())
         self._label_names.update(*chunk.offers.features)
-        self.accepted += int(chunk.accepted.sum())
+        self.acceptances.add(chunk)
 
     def specs(
         self, asked: Mapping[str, ReadAs], options: tuple[SpecOptions, SpecOptions], *, rows_filled: int

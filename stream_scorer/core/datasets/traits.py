@@ -1,10 +1,16 @@
 """Measures what a log of labelled rows looks like, as far as the defaults of a training depend on it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+import xxhash
 
+from stream_scorer.core.datasets.chunks import ExampleChunk
 from stream_scorer.core.datasets.training_set import TrainingSet
+
+REPEATS_MIN = 0.2  # from this share on, most of what can be learned is who accepts what
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +39,38 @@ def traits_of(data: TrainingSet) -> LogTraits:
         repeats=1 - distinct / len(pairs) if len(pairs) else 0.0,
         density=distinct / possible if possible else 0.0,
     )
+
+
+class RepeatCount:
+    """Counts acceptances, and how many of them are the first of their pair of a customer and an offer."""
+
+    def __init__(self) -> None:
+        """Begin with nothing counted."""
+        self.rows = self.accepted = 0
+        self._pairs: list[npt.NDArray[np.uint64]] = []
+
+    def add(self, chunk: ExampleChunk) -> None:
+        """Count the accepted rows of a chunk; each takes 8 bytes."""
+        rows = np.flatnonzero(chunk.accepted == 1)
+        self.rows += len(chunk)
+        self.accepted += len(rows)
+        # Two seeds: with one, a customer and an offer of the same id would cancel each other out.
+        customers, offers = _hashes(chunk.customers.ids, 0), _hashes(chunk.offers.ids, 1)
+        self._pairs.append(customers[chunk.customer[rows]] ^ offers[chunk.offer[rows]])
+
+    @property
+    def repeats(self) -> float:
+        """The share of acceptances that repeat an earlier one of the same pair; 0 where there are none."""
+        if not self.accepted:
+            return 0.0
+        self._pairs = [np.concatenate(self._pairs)]
+        return 1 - len(np.unique(self._pairs[0])) / self.accepted
+
+    @property
+    def shows_habits(self) -> bool:
+        """Whether the log has acceptances alone, and many of them are repeats."""
+        return self.accepted == self.rows and self.repeats >= REPEATS_MIN
+
+
+def _hashes(ids: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
+    return np.array([xxhash.xxh3_64_intdigest(one.encode("utf-8", "surrogatepass"), seed) for one in ids], np.uint64)

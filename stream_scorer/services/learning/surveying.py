@@ -11,8 +11,9 @@ from stream_scorer.errors import UsageError
 from stream_scorer.training.options import TrainOptions
 
 # With so many acceptances each, on average, ids add more signal than noise. Offers need fewer, as an offer's
-# acceptances come from many customers.
+# acceptances come from many customers, and so do customers who accept the same offers again: a few tell their habits.
 _ACCEPTED_PER_CUSTOMER = 30
+_ACCEPTED_PER_CUSTOMER_OF_HABIT = 5
 _ACCEPTED_PER_OFFER = 5
 
 
@@ -30,8 +31,9 @@ def surveyed(
     customers, items = seen.customers, seen.offers
     if not customers.distinct_ids:
         raise UsageError("there are no labelled examples to train on")
-    accepted = seen.accepted
-    by_customer = _wanted(options.customer_id, customers, accepted >= _ACCEPTED_PER_CUSTOMER * customers.distinct_ids)
+    accepted = seen.acceptances.accepted
+    enough = _ACCEPTED_PER_CUSTOMER_OF_HABIT if seen.acceptances.shows_habits else _ACCEPTED_PER_CUSTOMER
+    by_customer = _wanted(options.customer_id, customers, accepted >= enough * customers.distinct_ids)
     by_offer = _wanted(options.offer_id, items, accepted >= _ACCEPTED_PER_OFFER * items.distinct_ids)
     wanted = (SpecOptions(id_feature=by_customer), SpecOptions(id_feature=by_offer))
     return seen.specs(asked, wanted, rows_filled=examples.rows_filled)

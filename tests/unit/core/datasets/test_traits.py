@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.datasets.chunks import Views
-from stream_scorer.core.datasets.traits import LogTraits, traits_of
+from stream_scorer.core.datasets.traits import LogTraits, RepeatCount, traits_of
 from stream_scorer.core.messages import Offer
 from stream_scorer.services.learning.trainer import read_lesson
 from stream_scorer.training.options import TrainOptions
@@ -32,3 +32,13 @@ def test_only_accepted_catalog_rows_are_pairs() -> None:
     assert (found.rows, found.everything_accepted, found.repeats) == (4, False, 0.0)
     assert found.density == pytest.approx(1 / 8)
     assert np.isfinite([found.repeats, found.density]).all()
+
+
+def test_repeats_are_counted_over_chunks() -> None:
+    count = RepeatCount()
+    assert count.repeats == 0.0
+    for _ in range(2):
+        count.add(chunk(Views(["a", "b"], [{}] * 2), Views(["a", "b"], [{}] * 2), [(0, 0, 1), (1, 1, 1), (0, 1, 0)]))
+    assert (count.rows, count.accepted) == (6, 4)
+    assert count.repeats == pytest.approx(1 / 2)
+    assert not count.shows_habits  # one row was refused

@@ -56,6 +56,12 @@ def test_frequent_or_lone_ids_are_inputs() -> None:
     assert input_names(bare, [Offer(offer_id="x", features={})]) == (["customer_id"], ["offer_id"])
 
 
+def test_few_repeats_make_customer_ids_inputs() -> None:
+    part = tastes_meet(300, only_accepted=True).parts[0]
+    again = Chunks((part,) * 6)  # some ten acceptances a customer, nearly all of them repeats
+    assert input_names(again, snacks())[0] == ["customer_id", "age", "likes"]
+
+
 def test_id_switches_decide_over_the_log() -> None:
     options = replace(QUICK, customer_id="off", offer_id="off")
     assert input_names(tastes_meet(9_000), snacks(), options) == (["age", "likes"], ["price", "taste"])
