@@ -110,7 +110,7 @@ class TopicSettings(Section):
             "Records that can never be processed.",
             "dead-letter",
             "the source's",
-            sent_by=("rank", "join", "refresh"),
+            sent_by=("rank", "join", "refresh", "buffer"),
             retention="labels_retention_ms",
         ),
     ] = "dead-letters"

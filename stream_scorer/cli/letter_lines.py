@@ -15,9 +15,11 @@ _WHY_SKIPPED = {
     "tried_out": "have failed as often as dead_letters.attempts_max allows, or state no readable attempt",
     "superseded": "are older statements of offers than what their owner has sent since",
     "older": "are older than --since",
-    "no_target": "are about a topic that only jobs of ours write: send again the requests or answers they came from",
+    "unknown_code": "have a code that none of our jobs writes",
+    "no_target": "are about a topic that no user of this ring writes to: send again the events they came from",
 }
 _FIRST_COLUMN = 24
+_COUNTS_SHOWN = 100
 
 
 def survey_json(seen: "LetterSurvey") -> dict[str, Any]:
@@ -38,7 +40,7 @@ def survey_lines(seen: "LetterSurvey", topic: str) -> Iterator[str]:
         yield f"no such dead letters on {topic}"
     else:
         yield f"{'code':<{_FIRST_COLUMN}} {'about':<20} {'letters':>9}  {'oldest':<20}  newest"
-    for each in seen.most_first():
+    for each in seen.most_first()[:_COUNTS_SHOWN]:
         yield (
             f"{_plain(each.code):<{_FIRST_COLUMN}} {_plain(each.topic):<20} {each.count:>9,}  "
             f"{shown_time(each.oldest_ms)}  {shown_time(each.newest_ms)}"
@@ -56,6 +58,8 @@ def survey_lines(seen: "LetterSurvey", topic: str) -> Iterator[str]:
 
 def survey_remarks(seen: "LetterSurvey") -> Iterator[str]:
     """Yield what the counts leave out."""
+    if (more := len(seen.counts) - _COUNTS_SHOWN) > 0:
+        yield f"{more:,} further pairs of code and topic are not shown; --json has all"
     if seen.foreign:
         yield f"{seen.foreign:,} records are no dead letters of ours: they lack error.code or source.* headers"
     if seen.unread:

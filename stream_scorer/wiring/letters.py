@@ -16,7 +16,8 @@ def resend_rules(settings: Settings, letters_max: int) -> ResendRules:
     An outcome goes to acceptances, from which rank writes it again: `verify` counts each outcome by an acceptance.
     """
     topics = settings.topics
-    targets = {topic: topic for topic in (topics.requests, topics.acceptances, topics.offers)}
+    # offers before the requests that are ranked by them, requests before the answers to them
+    targets = {topic: topic for topic in (topics.offers, topics.requests, topics.acceptances)}
     targets[topics.outcomes] = topics.acceptances
     return ResendRules(topics.dead_letters, targets, topics.offers, settings.dead_letters.attempts_max, letters_max)
 

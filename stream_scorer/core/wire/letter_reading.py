@@ -7,6 +7,7 @@ from stream_scorer.core.records import OutputRecord, Partition, Record
 from stream_scorer.core.wire.letter_headers import ATTEMPT, HEADERS_DROPPED, RESENT_FROM, own_headers
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # what Kafka allows for a topic, and more than any code of ours needs
 _ATTEMPT_MAX = 1_000_000
 
 
@@ -38,8 +39,8 @@ def read_letter(record: Record) -> Letter | None:
     headers = {name: value.decode(errors="replace") for name, value in record.headers}
     numbers = [_number(headers.get(f"source.{name}", "")) for name in ("partition", "offset", "timestamp")]
     partition, offset, timestamp_ms = numbers
-    topic, code = headers.get("source.topic"), headers.get("error.code")
-    if not topic or not code or partition is None or offset is None:
+    topic, code = headers.get("source.topic", ""), headers.get("error.code", "")
+    if partition is None or offset is None or not (_is_name(topic) and _is_name(code)):
         return None
     return Letter(
         record,
@@ -52,6 +53,10 @@ def read_letter(record: Record) -> Letter | None:
         not headers.keys().isdisjoint(("key.truncated", "value.truncated")),
         HEADERS_DROPPED in headers,
     )
+
+
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
 
 
 def _number(text: str) -> int | None:

@@ -7,7 +7,7 @@ from stream_scorer.ports import LogReader
 from stream_scorer.services.letters.survey import LetterChoice, survey
 from stream_scorer.services.operating.doctor import Finding
 
-READ_MAX = 20_000
+READ_MAX = 5_000
 _CODES_SHOWN = 5
 _DAY_MS = 86_400_000
 

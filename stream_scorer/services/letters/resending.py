@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 import xxhash
 
 from stream_scorer.core.records import OutputRecord, Partition, Position, Record
+from stream_scorer.core.wire.letter_codes import CODES
 from stream_scorer.core.wire.letter_reading import Letter, read_letter, sent_again
 from stream_scorer.errors import StreamScorerError
 from stream_scorer.ports import LogReader, RecordSink
@@ -36,14 +37,16 @@ TRIED_OUT = "tried_out"
 SUPERSEDED = "superseded"
 OLDER = "older"
 NO_TARGET = "no_target"
+UNKNOWN_CODE = "unknown_code"
 
 
 @dataclass(frozen=True, slots=True)
 class ResendRules:
     """What may be sent where.
 
-    `targets` names for a source topic the one to which its records go again; letters about other topics stay. Of
-    `offers` only the newest statement of each offer goes: an older one would undo what its owner has sent since.
+    `targets` names for a source topic the one to which its records go again; topics are taken in this order, and
+    letters about other topics stay. Of `offers` only the newest statement of each offer goes: an older one would undo
+    what its owner has sent since.
     """
 
     letters: str
@@ -120,7 +123,7 @@ def resend(
     """
     stretches = {each: (reader.beginning(each), reader.end(each)) for each in partitions_of(reader, rules.letters)}
     done = Resent()
-    kinds, newest_offers = _look_over(letters_in(reader, stretches, progress), choice, rules.offers, done)
+    kinds, newest_offers = _look_over(letters_in(reader, stretches, progress), choice, rules, done)
     if any(topic == rules.offers for topic, _ in kinds):
         _note_offers(reader, rules.offers, newest_offers)
     plan = _ResendPlan(
@@ -135,7 +138,10 @@ def resend(
         if stopping() or done.fault:
             break
         done.kinds.append(KindResent(*kind))
-        if kind[0] in rules.targets:
+        if kind[1] not in CODES:
+            # anybody may write any code: groups are made for ours alone
+            done.kinds[-1].skipped[UNKNOWN_CODE] = count
+        elif kind[0] in rules.targets:
             _resend_kind(open_kind, done, plan, stopping)
         else:
             done.kinds[-1].skipped[NO_TARGET] = count
@@ -143,9 +149,12 @@ def resend(
 
 
 def _look_over(
-    letters: Iterable[Letter | None], choice: LetterChoice, offers: str, done: Resent
+    letters: Iterable[Letter | None], choice: LetterChoice, rules: ResendRules, done: Resent
 ) -> tuple[dict[Kind, int], dict[int, tuple[int, int]]]:
-    """Return how many letters each kind has that is meant, and the newest statement of each offer among letters."""
+    """Return how many letters each kind has that is meant, and the newest statement of each offer among letters.
+
+    Kinds come in the order of `rules.targets`: requests before the answers to them.
+    """
     counts: Counter[Kind] = Counter()
     newest: dict[int, tuple[int, int]] = {}
     for letter in letters:
@@ -154,9 +163,14 @@ def _look_over(
             continue
         if choice.takes_kind(letter):
             counts[letter.source.topic, letter.code] += 1
-        if letter.source.topic == offers:
+        if letter.source.topic == rules.offers:
             _note(newest, letter.record.key, (letter.timestamp_ms, letter.offset))
-    return dict(sorted(counts.items())), newest
+    return {kind: counts[kind] for kind in sorted(counts, key=lambda kind: _order(kind, rules.targets))}, newest
+
+
+def _order(kind: Kind, targets: Iterable[str]) -> tuple[int, Kind]:
+    topics = list(targets)
+    return (topics.index(kind[0]) if kind[0] in topics else len(topics)), kind
 
 
 def _targets(kinds: Iterable[Kind], rules: ResendRules) -> set[str]:

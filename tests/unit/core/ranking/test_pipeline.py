@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,12 @@ def test_an_acceptance_becomes_a_canonical_outcome() -> None:
     assert output == OutputRecord(
         "outcomes", b"c", encode(Acceptance("a", "r", "c", "o", accepted=False, event_time_ms=5))
     )
+
+
+def test_an_outcome_keeps_the_attempts_number() -> None:
+    again = replace(acceptance_of(1), headers=[("resend.attempt", b"2"), ("traceparent", b"00-1")])
+    (output,) = run([again]).outputs
+    assert list(output.headers) == [("resend.attempt", b"2")]
 
 
 def test_a_bad_acceptance_is_a_dead_letter() -> None:

@@ -12,7 +12,7 @@ from stream_scorer.services.letters.survey import LetterChoice
 
 LETTERS, REQUESTS, OFFERS, OUTCOMES, ACCEPTANCES = "dead-letters", "requests", "offers", "outcomes", "acceptances"
 EVERY = LetterChoice()
-TARGETS = {REQUESTS: REQUESTS, OFFERS: OFFERS, OUTCOMES: ACCEPTANCES}
+TARGETS = {OFFERS: OFFERS, REQUESTS: REQUESTS, OUTCOMES: ACCEPTANCES}
 
 
 class LetterTopic:

@@ -97,6 +97,12 @@ def test_foreign_records_stay(topic: LetterTopic) -> None:
     assert (done.sent, done.foreign, done.kinds) == (0, 2, [])
 
 
+def test_unknown_codes_make_no_group(topic: LetterTopic) -> None:
+    topic.refuse("made_up")
+    done = topic.resend()
+    assert (done.sent, done.kinds[0].skipped) == (0, {"unknown_code": 1})
+
+
 def test_topics_of_our_own_stay(topic: LetterTopic) -> None:
     topic.refuse("bad_ranking", topic="rankings")
     done = topic.resend()
@@ -107,6 +113,14 @@ def test_outcomes_go_by_way_of_acceptances(topic: LetterTopic) -> None:
     topic.refuse("unknown_request", topic=OUTCOMES)
     assert topic.resend().sent == 1
     assert (len(topic.resent(ACCEPTANCES)), len(topic.resent(OUTCOMES))) == (1, 0)
+
+
+def test_requests_go_before_their_answers(topic: LetterTopic) -> None:
+    topic.refuse("unknown_request", topic=OUTCOMES)
+    topic.refuse("feature_kind")
+    topic.refuse("offer_key", topic=OFFERS)
+    topic.refuse("bad_ranking", topic="rankings")
+    assert [kind.topic for kind in topic.resend().kinds] == [OFFERS, REQUESTS, OUTCOMES, "rankings"]
 
 
 def test_older_letters_are_passed_over(topic: LetterTopic) -> None:

@@ -62,3 +62,11 @@ def test_few_requests_or_half_missing_warn_nothing() -> None:
     whole: dict[str, Any] = {"price": 1.0, "colour": "red"}
     assert rank([{}] * (WARNED_ROWS_MIN - 1))[1] == []
     assert rank([{"colour": "red"}, whole] * WARNED_ROWS_MIN)[1] == []
+
+
+def test_letters_have_the_headers_asked_for() -> None:
+    config = RankConfig(TOPICS, "dead-letters", ALL_FEATURES, 10_000, letter_headers="connect")
+    ranker = Ranker(RELEASES, lambda: None, config, telemetry=SilentTelemetry())
+    work = ranker.process(Fetched([record_of(b"{", offset=0)]))
+    assert work is not None
+    assert "__connect.errors.topic" in dict(work.outputs[0].headers)
