@@ -1,8 +1,8 @@
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.messages import Acceptance, Filter, Ranking
@@ -71,7 +71,7 @@ def test_an_acceptance_becomes_a_canonical_outcome() -> None:
 
 
 def test_an_outcome_keeps_the_attempts_number() -> None:
-    again = replace(acceptance_of(1), headers=[("resend.attempt", b"2"), ("traceparent", b"00-1")])
+    again = structs.replace(acceptance_of(1), headers=[("resend.attempt", b"2"), ("traceparent", b"00-1")])
     (output,) = run([again]).outputs
     assert list(output.headers) == [("resend.attempt", b"2")]
 
