@@ -20,6 +20,7 @@ from stream_scorer.adapters.local.kafka import LocalKafka
 from stream_scorer.adapters.local.own_process import OwnProcess
 from stream_scorer.adapters.local.valkey import LocalValkey
 from stream_scorer.bench import job
+from stream_scorer.bench.kinds import Load
 from stream_scorer.bench.measured_process import start_bare
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.ports import TopicSpec
@@ -30,7 +31,7 @@ from stream_scorer.topic_plan import topic_specs
 from stream_scorer.wiring.streaming import member_config, release_store
 
 Worker = Literal["bare", "rank", "join"]
-_RECENT_RANKINGS = 512
+_RECENT_ANSWERS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,11 @@ class Run:
 class Stand:
     """Servers that run as long as a `with` block; runs are numbered, so that none reads what another has left."""
 
-    def __init__(self, *, offers: int, batch: int, partitions: int, servers: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, *, offers: int, batch: int, partitions: int, mix: bool = False, servers: tuple[str, str] | None = None
+    ) -> None:
         """Prepare to start servers, or to use running ones: `servers` gives their bootstrap servers and Redis URL."""
+        self.load = Load(is_mixed=mix)
         self._servers = servers
         self._offers, self._batch, self._partitions = offers, batch, partitions
         self._open = ExitStack()
@@ -78,13 +82,15 @@ class Stand:
         )
         settings = self._settings({})
         publish(release_store(settings), job.model(), draft, keep=1, force=False)
+        requests, acceptances = self.load.records(_RECENT_ANSWERS)
         ranked = [
             ranking
-            for scored in score(job.requests(_RECENT_RANKINGS), draft.release, ranking_bytes_max=1_000_000)
+            for scored in score(requests, draft.release, ranking_bytes_max=1_000_000)
             for ranking in scored.rankings
         ]
         self.ranking_bytes = sum(map(len, ranked)) // len(ranked)
-        (self.folder / "rankings").write_bytes(b"\n".join(ranked))
+        # An outcome is about as long as the acceptance that it validates.
+        (self.folder / "answers").write_bytes(b"\n".join([*ranked, *acceptances]))
 
     def _settings(self, topics: dict[str, str]) -> Settings:
         return Settings.model_validate(
@@ -137,9 +143,9 @@ class Stand:
         return {
             "consumer": member_config(settings, tag),
             "producer": {**producer, **(exactly if run.delivery == "exactly_once" else {"enable.idempotence": True})},
-            "source": settings.topics.requests,
+            "sources": [settings.topics.requests, settings.topics.acceptances],
             "target": settings.topics.rankings,
-            "values": str(self.folder / "rankings"),
+            "values": str(self.folder / "answers"),
             "batch": self._batch,
             "until_idle_s": until_idle_s,
             "parent": os.getpid(),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 _USES = {
-    "rank": {"delivery", "offers", "events", "rounds", "rate", "seconds", "batch", "partitions"},
+    "rank": {"delivery", "offers", "events", "rounds", "rate", "seconds", "batch", "partitions", "mix"},
     "join": {"delivery", "offers", "events", "rounds", "batch", "partitions", "held"},
     "decode": set(),
     "train": {"rows", "plot"},
@@ -39,6 +39,10 @@ def bench(
     seconds: Annotated[float, typer.Option(min=1, max=600, help="Seconds of a latency run.")] = 10,
     batch: Annotated[int, typer.Option(min=1, max=100_000, help="Records of a batch, at most.")] = 512,
     partitions: Annotated[int, typer.Option(min=1, max=1_000, help="Partitions of each topic.")] = 8,
+    mix: Annotated[
+        bool,
+        typer.Option("--mix", help="With rank: records of all kinds (see --what decode), a fifth of them acceptances."),
+    ] = False,
     held: Annotated[
         int,
         typer.Option(
@@ -92,7 +96,7 @@ def bench(
     from stream_scorer.bench.stand import Stand
 
     deliveries = _deliveries(delivery)
-    with Stand(offers=offers, batch=batch, partitions=partitions) as stand:
+    with Stand(offers=offers, batch=batch, partitions=partitions, mix=mix) as stand:
         throughput = measure_throughput(stand, deliveries, events=events, rounds=rounds, say=_say)
         latency = measure_latency(stand, deliveries, rate=rate, seconds=seconds, say=_say)
         facts = facts_of(stand, offers=offers, batch=batch, partitions=partitions, rounds=rounds)

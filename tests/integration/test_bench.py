@@ -16,7 +16,7 @@ from stream_scorer.errors import TransientError
 
 @pytest.fixture(scope="module")
 def stand(kafka: str, valkey: LocalValkey) -> Iterator[Stand]:
-    with Stand(offers=20, batch=100, partitions=2, servers=(kafka, valkey.url)) as stand:
+    with Stand(offers=20, batch=100, partitions=2, mix=True, servers=(kafka, valkey.url)) as stand:
         yield stand
 
 

@@ -16,7 +16,7 @@ def main() -> None:
     loop = BareLoop(
         described["consumer"],
         described["producer"],
-        source=described["source"],
+        sources=described["sources"],
         target=described["target"],
         values=values,
     )

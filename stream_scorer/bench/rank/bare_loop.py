@@ -15,7 +15,13 @@ class BareLoop:
     """Answers each record with the next of `values`, under the same key, batch by batch."""
 
     def __init__(
-        self, consumer: ClientConfig, producer: ClientConfig, *, source: str, target: str, values: Sequence[bytes]
+        self,
+        consumer: ClientConfig,
+        producer: ClientConfig,
+        *,
+        sources: list[str],
+        target: str,
+        values: Sequence[bytes],
     ) -> None:
         """Join the group; the loop uses transactions where the producer's settings have a transactional.id."""
         self._producer: Producer = new_producer(producer)
@@ -23,7 +29,7 @@ class BareLoop:
         if self._transactional:
             self._producer.init_transactions(_TIMEOUT_S)
         self._consumer: Consumer = new_consumer(consumer)
-        self._consumer.subscribe([source])
+        self._consumer.subscribe(sources)
         self._target, self._values, self._place = target, values, 0
 
     def run(self, *, batch_max: int, stopping: Callable[[], bool], until_idle_s: float | None) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from stream_scorer.bench.rank.kinds import ACCEPTANCES, KINDS, PLAIN, records_of
+from stream_scorer.bench.kinds import ACCEPTANCES, KINDS, PLAIN, records_of
 from stream_scorer.core.messages import Acceptance, CustomerRequest
 from stream_scorer.core.records import Record
 from stream_scorer.core.wire.codec import decode_all

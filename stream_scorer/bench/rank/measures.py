@@ -52,15 +52,18 @@ def measure_throughput(
     stand: Stand, deliveries: list[Delivery], *, events: int, rounds: int, say: Say
 ) -> list[Throughput]:
     """Run the bare loop and the ranker alternately, round by round, over the same full topic."""
-    full = stand.new_run("bare", "at_least_once").settings.topics.requests
-    stand.fill(full, job.requests(events))
+    full = stand.new_run("bare", "at_least_once").settings.topics
+    requests, acceptances = stand.load.records(events)
+    stand.fill(full.requests, requests)
+    stand.fill(full.acceptances, acceptances)
+    given = {"requests": full.requests, "acceptances": full.acceptances}
     kinds = [(worker, delivery) for delivery in deliveries for worker in WORKERS]
     idle = {kind: _idle(stand, *kind) for kind in kinds}
     rows: dict[tuple[Worker, Delivery], list[tuple[float, Usage]]] = {kind: [] for kind in kinds}
     for number in range(rounds):
         for kind in kinds:
             say(f"throughput, round {number + 1} of {rounds}: {kind[0]}, {kind[1]}")
-            rows[kind].append(_drain(stand, stand.new_run(*kind, given={"requests": full}), events))
+            rows[kind].append(_drain(stand, stand.new_run(*kind, given=given), events))
     return [_summed_up(kind, rows[kind], idle[kind], events) for kind in kinds]
 
 
@@ -85,7 +88,9 @@ def _drain(stand: Stand, run: Run, events: int) -> tuple[float, Usage]:
 def _append_times(run: Run) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
     topics = run.settings.topics
     log = KafkaLog({**run.settings.kafka.client_config(), "group.id": "bench-reader"}, timeout_s=30)
-    partitions = [Partition(topics.rankings, number) for number in range(topics.partitions)]
+    partitions = [
+        Partition(topic, number) for topic in (topics.rankings, topics.outcomes) for number in range(topics.partitions)
+    ]
     try:
         read = [
             record.timestamp_ms
@@ -121,7 +126,7 @@ def _latency(stand: Stand, run: Run, rate: float, seconds: float) -> Latency:
     worker = stand.start(run, until_idle_s=None)
     probe = LatencyProbe(run.settings.kafka.client_config(), source=topics.requests, target=topics.rankings)
     probe.until_answered(job.warm_up())
-    taken = probe.measure(job.requests(int(rate * seconds)), rate=rate).seconds
+    taken = probe.measure(stand.load.requests(int(rate * seconds)), rate=rate).seconds
     probe.close()
     worker.terminate()
     measured(worker, _END_S_MAX)

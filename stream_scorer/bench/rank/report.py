@@ -6,21 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from stream_scorer.bench import job
 from stream_scorer.bench.rank.measures import Latency, Throughput
 from stream_scorer.bench.stand import Stand
+
+_SAMPLE = 1_000
 
 Facts = Mapping[str, str | int]
 
 
 def facts_of(stand: Stand, *, offers: int, batch: int, partitions: int, rounds: int) -> Facts:
     """Return the sizes and the machine on which the figures depend."""
+    requests = stand.load.requests(_SAMPLE)
     return {
         "offers": offers,
         "batch_records_max": batch,
         "partitions": partitions,
         "rounds": rounds,
-        "request_bytes": len(job.requests(1)[0]),
+        "records": "mixed" if stand.load.is_mixed else "plain",
+        "request_bytes": sum(map(len, requests)) // len(requests),
         "ranking_bytes": stand.ranking_bytes,
         **machine_facts(),
     }

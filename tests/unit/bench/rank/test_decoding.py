@@ -1,7 +1,7 @@
 """The table of what reading costs."""
 
+from stream_scorer.bench.kinds import KINDS
 from stream_scorer.bench.rank.decoding import DecodingCost, decoding_data, decoding_page, measure_decoding
-from stream_scorer.bench.rank.kinds import KINDS
 
 
 def test_every_kind_has_a_row() -> None:

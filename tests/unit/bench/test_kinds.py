@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stream_scorer.bench.rank.kinds import ACCEPTANCES, KINDS, Load, records_of
+from stream_scorer.bench.kinds import ACCEPTANCES, KINDS, Load, records_of
 from stream_scorer.core.wire.fast_decoding import read_acceptance, read_request
 
 
