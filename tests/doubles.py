@@ -19,6 +19,7 @@ class SilentTelemetry:
         self.restores: list[int] = []
         self.expired: Counter[Partition] = Counter()
         self.lag: dict[Partition, int] = {}
+        self.read_ms: dict[Partition, int] = {}
 
     def batch(self, report: BatchReport) -> None:
         """See Telemetry."""
@@ -27,6 +28,7 @@ class SilentTelemetry:
     def polled(self, job: str, lag: Mapping[Partition, int], read_ms: Mapping[Partition, int] | None = None) -> None:
         """See Telemetry."""
         self.lag.update(lag)
+        self.read_ms.update(read_ms or {})
 
     def aborted(self, job: str) -> None:
         """See Telemetry."""

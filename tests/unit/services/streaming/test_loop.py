@@ -52,20 +52,20 @@ class World:
             self.broker.append(OutputRecord("rankings", key, ranking(number)))
             self.broker.append(OutputRecord("outcomes", key, msgspec.json.encode(acceptance(number, "o"))))
         self.sink = MemorySink(self.broker)
+        self.telemetry = SilentTelemetry()
 
     def run(self, stopping: Callable[[], bool] = lambda: False, *, held_max: int = 100, emit: Emit = "at_once") -> None:
         source = MemorySource(self.broker, "g", ["rankings", "outcomes"], held=True)
         config = JoinConfig(TOPICS, "dead-letters", HORIZONS, held_max=held_max, emit=emit)
-        telemetry = SilentTelemetry()
         joiner = Joiner(
             source,
             self.sink.end_offsets,
             lambda: MemoryLog(self.broker, "g"),
             config,
             clock=self.clock,
-            telemetry=telemetry,
+            telemetry=self.telemetry,
         )
-        loop = Loop(joiner, source, self.sink, bounds=BOUNDS, clock=self.clock, telemetry=telemetry)
+        loop = Loop(joiner, source, self.sink, bounds=BOUNDS, clock=self.clock, telemetry=self.telemetry)
 
         def stopped() -> bool:
             wait(joiner._restoring.values(), 60)  # else the clock, which is not the restore's, goes on meanwhile
@@ -85,6 +85,14 @@ class World:
 
 
 EVERY_REQUEST = sorted(f"q-{number}" for number in range(10))
+
+
+def test_lag_comes_with_times_of_records() -> None:
+    world = World()
+    world.run()
+    places = {Partition(topic, number) for topic in ("rankings", "outcomes") for number in (0, 1)}
+    assert world.telemetry.read_ms == dict.fromkeys(places, START_MS + 1_000)
+    assert world.telemetry.lag == dict.fromkeys(places, 0)
 
 
 def test_every_acceptance_becomes_a_label() -> None:
