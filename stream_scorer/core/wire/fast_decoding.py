@@ -40,7 +40,7 @@ from stream_scorer.core.wire.shapes import (
     RequestShape,
     any_object,
 )
-from stream_scorer.core.wire.strict_json import may_hold_nul
+from stream_scorer.core.wire.strict_json import BACKSLASH, may_hold_nul
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NAMES_KEPT_MAX = 4_096
@@ -56,6 +56,7 @@ _parse_any_labels = msgspec.json.Decoder(LabelledRankingShape[AllFeatures]).deco
 _parse_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _write = msgspec.json.Encoder().encode
 _good_names: set[str] = set()
+_new: Any = object.__new__
 
 
 def read_request(raw: bytes) -> CustomerRequest | None:
@@ -86,14 +87,19 @@ def read_request(raw: bytes) -> CustomerRequest | None:
     else:
         keys, filters = keys + 1 + 3 * len(filters), _filters_of(filters)
     if not (
-        ((raw.count(b":") == keys and b"\\" not in raw) or _is_sound(raw, keys, read))
+        ((raw.count(b":") == keys and BACKSLASH not in raw) or _is_sound(raw, keys, read))
         and (ids.isprintable() or _match_pattern([read.request_id, read.customer_id, *(offers or ()), *exclude]))
         and (_good_names.issuperset(features) or _are_new_names(features))
         and filters is not None
         and len(raw) <= RECORD_BYTES_MAX
     ):
         return None
-    message = _Request(read.request_id, read.customer_id, read.event_time_ms, features, offers, exclude, filters, limit)
+    # Setting the fields one by one saves the call of `__init__`.
+    message = _new(_Request)
+    message.request_id, message.customer_id = read.request_id, read.customer_id
+    message.event_time_ms, message.features = read.event_time_ms, features
+    message.offers, message.exclude = offers, exclude
+    message.filters, message.limit = filters, limit
     message.__class__ = CustomerRequest
     return message  # type: ignore[no-any-return]
 
@@ -110,7 +116,7 @@ def read_acceptance(raw: bytes) -> Acceptance | None:
         keys = 7
     ids = (read.acceptance_id, read.request_id, read.customer_id, read.offer_id)
     if not (
-        ((raw.count(b":") == keys and b"\\" not in raw) or _is_sound(raw, keys, read))
+        ((raw.count(b":") == keys and BACKSLASH not in raw) or _is_sound(raw, keys, read))
         and _are_ids(ids)
         and len(raw) <= RECORD_BYTES_MAX
     ):
@@ -216,7 +222,7 @@ def _are_colons_accounted_for(raw: bytes, colons: int, keys: int, read: Any) -> 
     What was read is written again. That has a colon for each key that was read, and those of the strings that were
     read; so any key or string that was dropped is a colon less. Only an escaped colon would upset the count.
     """
-    if _ESCAPED_COLON in raw:
+    if BACKSLASH in raw and _ESCAPED_COLON in raw:
         return False
     # Without unknown fields there are hardly more colons behind quotes than keys, whatever the strings have in them.
     if raw.count(b'":') <= keys and _write(read).count(b":") == colons:
