@@ -22,7 +22,7 @@ KUBECONFORM := build/chart/bin/kubeconform -strict -summary -skip PodMonitor,Pro
 	-schema-location 'build/chart/schemas/{{ .ResourceKind }}{{ .KindSuffix }}.json'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt bench chaos h2o schemas chart rooms lock clean
+.PHONY: help setup demo up test check fmt bench chaos h2o schemas chart rooms lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -85,6 +85,20 @@ lock: ## write requirements/*.txt anew, at the newest versions
 	$(LOCK) --upgrade --extra dev pyproject.toml requirements/build.in | $(UNMARKED) > requirements/dev.txt
 	for each in demo train parquet; do \
 		$(LOCK) --extra $$each -c requirements/dev.txt pyproject.toml requirements/build.in | $(UNMARKED) > requirements/$$each.txt; done
+	$(LOCK) -c requirements/dev.txt requirements/release.in requirements/build.in | $(UNMARKED) > requirements/release.txt
+
+release: VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' stream_scorer/__init__.py)
+release: $(VENV)/dev.stamp requirements/release.txt ## build what is released into dist/, check it, list what is in it; uploads nothing
+	@test -z "$$(git status --porcelain)" || { echo "the tree has changes that are not committed"; exit 1; }
+	@test "$$(git tag --points-at HEAD --list 'v$(VERSION)')" || { echo "no tag v$(VERSION) at this commit: git tag v$(VERSION)"; exit 1; }
+	rm -rf dist && $(PYTHON) -m venv build/release
+	build/release/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/release.txt
+	build/release/bin/python -m build --no-isolation --outdir dist
+	build/release/bin/twine check --strict dist/*
+	$(BIN)/pytest --quiet tests/architecture/test_package.py
+	build/release/bin/cyclonedx-py requirements requirements/parquet.txt --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/stream-scorer-$(VERSION).cdx.json
+	@echo "dist/ is ready. To upload it: build/release/bin/twine upload dist/*.whl dist/*.tar.gz"
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

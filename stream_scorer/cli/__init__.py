@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from stream_scorer.errors import Stopped, StreamScorerError, UsageError
 
@@ -66,7 +67,6 @@ LogLevel = Annotated[str | None, typer.Option(show_default="log.level: info", he
 app = typer.Typer(
     name="stream-scorer",
     rich_markup_mode=None,
-    add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
 )
@@ -74,9 +74,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from stream_scorer import __version__
+        from stream_scorer.cli.versions import versions
 
-        print(__version__)
+        print(*(f"{name} {version}" for name, version in versions()), sep="\n")
         raise typer.Exit
 
 
@@ -87,7 +87,13 @@ def _stream_scorer(
     config: Config = None,
     log_level: LogLevel = None,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print our version and those of the libraries below.",
+        ),
     ] = False,
 ) -> None:
     """Rank offers for customers as events arrive, and capture what they accept."""
@@ -105,6 +111,17 @@ def _typer_of(name: str) -> typer.Typer:
     command = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
     command.command(name)(loaded)
     return command
+
+
+class _Forwarding(TyperCommand):
+    """A command of the outer application, which knows the inner one's options only when a shell asks for them."""
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return what may follow on the command line, the inner command's options included."""
+        name = self.name or ""
+        inner = typer.main.get_command(_typer_of(name))
+        within = typer.Context(inner, parent=ctx, info_name=name)
+        return [*super().shell_complete(ctx, incomplete), *inner.shell_complete(within, incomplete)]
 
 
 def _forwarder(name: str) -> Callable[..., None]:
@@ -139,7 +156,8 @@ def _register() -> None:
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
     for name, line in COMMANDS.items():
         if importlib.util.find_spec(_module_of(name)) is not None:
-            app.command(name, help=line, add_help_option=False, context_settings=passed_on)(_forwarder(name))
+            outer = app.command(name, cls=_Forwarding, help=line, add_help_option=False, context_settings=passed_on)
+            outer(_forwarder(name))
 
 
 _register()

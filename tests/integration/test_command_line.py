@@ -36,7 +36,11 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_version_is_the_packages() -> None:
-    assert run("--version").stdout == f"{stream_scorer.__version__}\n"
+    first, *libraries = run("--version").stdout.splitlines()
+    assert first == f"stream-scorer {stream_scorer.__version__}"
+    assert {"python", "confluent-kafka", "librdkafka", "redis", "numpy", "pyarrow"} <= {
+        each.split()[0] for each in libraries
+    }
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NoReturn
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition, libversion
 from confluent_kafka.admin import AdminClient
 
 from stream_scorer.adapters.kafka.client_log import ClientLog
@@ -145,3 +145,8 @@ def transient(doing: str) -> Iterator[None]:
         yield
     except KafkaException as error:
         raise_error(doing, kafka_error(error))
+
+
+def librdkafka_version() -> str:
+    """Return the version of the C library inside the Python client, which has one of its own."""
+    return libversion()[0]
