@@ -10,11 +10,11 @@ from stream_scorer.core.messages import Offer
 from stream_scorer.errors import UsageError
 from stream_scorer.training.options import TrainOptions
 
-# With so many acceptances each, on average, ids add more signal than noise. Offers need fewer, as an offer's
-# acceptances come from many customers, and so do customers who accept the same offers again: a few tell their habits.
-_ACCEPTED_PER_CUSTOMER = 30
-_ACCEPTED_PER_CUSTOMER_OF_HABIT = 5
-_ACCEPTED_PER_OFFER = 5
+# With so many acceptances each, on average, the ids of customers and of offers add more signal than noise. Offers need
+# fewer, as an offer's acceptances come from many customers. Both need fewer where customers accept the same offers
+# again: a few acceptances tell a habit, and features cannot tell which offer of a kind it is.
+_ACCEPTED_EACH = (30, 5)
+_ACCEPTED_EACH_BY_HABIT = (5, 1)
 
 
 def surveyed(
@@ -32,9 +32,12 @@ def surveyed(
     if not customers.distinct_ids:
         raise UsageError("there are no labelled examples to train on")
     accepted = seen.acceptances.accepted
-    enough = _ACCEPTED_PER_CUSTOMER_OF_HABIT if seen.acceptances.shows_habits else _ACCEPTED_PER_CUSTOMER
-    by_customer = _wanted(options.customer_id, customers, accepted >= enough * customers.distinct_ids)
-    by_offer = _wanted(options.offer_id, items, accepted >= _ACCEPTED_PER_OFFER * items.distinct_ids)
+    of_customer, of_offer = _ACCEPTED_EACH_BY_HABIT if seen.acceptances.shows_habits else _ACCEPTED_EACH
+    # Beside an id that knows all of a customer's acceptances, those of before would tell which ones are over: training
+    # would learn to avoid them.
+    often = not options.accepted_before and accepted >= of_customer * customers.distinct_ids
+    by_customer = _wanted(options.customer_id, customers, often)
+    by_offer = _wanted(options.offer_id, items, accepted >= of_offer * items.distinct_ids)
     wanted = (SpecOptions(id_feature=by_customer), SpecOptions(id_feature=by_offer))
     return seen.specs(asked, wanted, rows_filled=examples.rows_filled)
 

@@ -60,6 +60,15 @@ def test_few_repeats_make_customer_ids_inputs() -> None:
     part = tastes_meet(300, only_accepted=True).parts[0]
     again = Chunks((part,) * 6)  # some ten acceptances a customer, nearly all of them repeats
     assert input_names(again, snacks())[0] == ["customer_id", "age", "likes"]
+    asked = replace(QUICK, accepted_before=5)
+    assert input_names(again, snacks(), asked)[0] == ["accepted_before", "age", "likes"]  # in place of the id
+
+
+def test_few_repeats_make_offer_ids_inputs() -> None:
+    pair = chunk(Views(["a", "b"], [{}, {}]), Views(["x", "y"], [{"k": 1.0}, {"k": 2.0}]), [(0, 0, 1), (1, 1, 1)])
+    catalog = [Offer(offer_id=name, features={"k": float(at)}) for at, name in enumerate("xyzabcdefg")]
+    assert input_names(Chunks((pair,) * 8), catalog)[1] == ["offer_id", "k"]
+    assert input_names(Chunks((pair,)), catalog)[1] == ["k"]
 
 
 def test_id_switches_decide_over_the_log() -> None:
