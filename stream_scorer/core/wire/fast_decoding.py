@@ -44,6 +44,7 @@ from stream_scorer.core.wire.strict_json import BACKSLASH, may_hold_nul
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NAMES_KEPT_MAX = 4_096
+_DELETE = 0x7F
 _ESCAPED_COLON = b"\\u003"  # and a few other characters; the strict way reads those
 
 _parse_request = msgspec.json.Decoder(RequestShape[PlainFeatures]).decode
@@ -69,7 +70,7 @@ def read_request(raw: bytes) -> CustomerRequest | None:
     except _UNREADABLE:
         if (read := _with_vectors(raw, _parse_any_request)) is None:
             return None
-    features, ids, keys = read.features, read.request_id + read.customer_id, 4 + len(read.features)
+    features, keys = read.features, 4 + len(read.features)
     if (limit := read.limit) is UNSET:
         limit = LIMIT_DEFAULT
     else:
@@ -77,18 +78,18 @@ def read_request(raw: bytes) -> CustomerRequest | None:
     if (offers := read.offers) is UNSET:
         offers = None
     else:
-        keys, ids = keys + 1, ids + "".join(offers or ())
+        keys += 1
     if (exclude := read.exclude) is UNSET:
         exclude = []
     else:
-        keys, ids = keys + 1, ids + "".join(exclude)
+        keys += 1
     if (filters := read.filters) is UNSET:
         filters = []
     else:
         keys, filters = keys + 1 + 3 * len(filters), _filters_of(filters)
     if not (
         ((raw.count(b":") == keys and BACKSLASH not in raw) or _is_sound(raw, keys, read))
-        and (ids.isprintable() or _match_pattern([read.request_id, read.customer_id, *(offers or ()), *exclude]))
+        and (_is_printable(raw) or _are_ids([read.request_id, read.customer_id, *(offers or ()), *exclude]))
         and (_good_names.issuperset(features) or _are_new_names(features))
         and filters is not None
         and len(raw) <= RECORD_BYTES_MAX
@@ -117,7 +118,7 @@ def read_acceptance(raw: bytes) -> Acceptance | None:
     ids = (read.acceptance_id, read.request_id, read.customer_id, read.offer_id)
     if not (
         ((raw.count(b":") == keys and BACKSLASH not in raw) or _is_sound(raw, keys, read))
-        and _are_ids(ids)
+        and (_is_printable(raw) or _are_ids(ids))
         and len(raw) <= RECORD_BYTES_MAX
     ):
         return None
@@ -137,7 +138,7 @@ def read_offer(raw: bytes) -> Offer | None:
     unset = (read.active is UNSET) + (read.valid_from_ms is UNSET) + (read.valid_until_ms is UNSET)
     if not (
         _is_sound(raw, 5 - unset + len(read.features), read)
-        and _are_ids((read.offer_id,))
+        and (_is_printable(raw) or _are_ids((read.offer_id,)))
         and _are_names(read.features)
         and len(raw) <= RECORD_BYTES_MAX
     ):
@@ -157,7 +158,12 @@ def read_labels(raw: bytes) -> LabelledRanking | None:
     sides = _features_of(read)
     if not (
         _is_sound(raw, 8 * len(sides) + sum(map(len, sides)), read)
-        and _are_ids((read.request_id, read.customer_id, read.release_id, *[offer.offer_id for offer in read.offers]))
+        and (
+            _is_printable(raw)
+            or _are_ids(
+                (read.request_id, read.customer_id, read.release_id, *[offer.offer_id for offer in read.offers])
+            )
+        )
         and all(map(_are_names, sides))
     ):
         return None
@@ -239,6 +245,14 @@ def _are_colons_accounted_for(raw: bytes, colons: int, keys: int, read: Any) -> 
         )
     except _UNREADABLE:
         return False
+
+
+def _is_printable(raw: bytes) -> bool:
+    """Return whether every text in this JSON is surely printable, without a look at its characters one by one.
+
+    In JSON, control characters must be escaped; the only other ASCII character that is not printable is DEL.
+    """
+    return raw.isascii() and BACKSLASH not in raw and _DELETE not in raw
 
 
 def _are_ids(texts: Sequence[str]) -> bool:
