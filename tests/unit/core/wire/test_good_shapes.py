@@ -158,3 +158,9 @@ def test_an_escaped_colon_hides_no_key(colon: str) -> None:
     features = f'{{"a":1,"a":2,"text":"{colon}"}}'
     raw = f'{{"request_id":"r","customer_id":"c","event_time_ms":1,"features":{features}}}'.encode()
     assert read_request(raw) is None
+
+
+def test_an_unescaped_delete_spoils_an_id() -> None:
+    raw = b'{"request_id":"r\x7f","customer_id":"c","event_time_ms":1,"features":{}}'
+    assert read_request(raw) is None
+    assert read_request(raw.replace(b"\x7f", b"")) is not None
