@@ -49,8 +49,7 @@ class Operator:
 
 def matches(column: AttributeColumn, op: FilterOp, value: Any) -> Flags:
     """Mark the rows (N,) that match; a row that lacks the attribute, or has it in another kind, never does."""
-    comparable: Flags = np.isin(column.kinds, kinds_needed(op, value) or ())
-    return comparable & OPERATORS[op].compare(column, value)
+    return _among(column.kinds, kinds_needed(op, value) or (), len(KIND_NAMES)) & OPERATORS[op].compare(column, value)
 
 
 def kinds_needed(op: FilterOp, value: Any) -> tuple[int, ...] | None:
@@ -72,12 +71,23 @@ def _any_of(column: AttributeColumn, values: Sequence[Any]) -> Flags:
     """Mark the rows whose value is among `values`, or whose bag has any of them; all values are of the same kind."""
     # Bools stand in `numbers` as 0 and 1, so numbers and bools take the same path.
     if not values or not isinstance(values[0], str):
-        return np.isin(column.numbers, values)
+        return column.numbers == values[0] if len(values) == 1 else np.isin(column.numbers, values)
     # A text outside the vocabulary is no offer's, so it can match nothing.
     codes = [column.vocabulary[value] for value in values if value in column.vocabulary]
-    equal: Flags = np.isin(column.codes, codes)
-    equal[column.bag_rows[np.isin(column.bag_codes, codes)]] = True
+    equal = _among(column.codes, codes, len(column.vocabulary))
+    equal[column.bag_rows[_among(column.bag_codes, codes, len(column.vocabulary))]] = True
     return equal
+
+
+def _among(numbers: NDArray[Any], chosen: Sequence[int], count: int) -> Flags:
+    """Mark which of these numbers, each -1 or below `count`, are among the chosen.
+
+    A look into a table: `np.isin` sorts or offsets first, which takes five times as long for a thousand offers.
+    """
+    table = np.zeros(count + 1, bool)  # -1 takes the last place, which is nobody's
+    table[list(chosen)] = True
+    flags: Flags = table[numbers]
+    return flags
 
 
 def _ordered(compare: Callable[[Any, Any], Any]) -> Operator:
