@@ -27,6 +27,7 @@ from stream_scorer.services.operating.topics import create_topics
 from stream_scorer.settings import Settings
 from stream_scorer.topic_plan import topic_specs
 from stream_scorer.topic_settings import TopicSettings
+from stream_scorer.wiring.streaming import record_sink
 from tests.commands import run
 from tests.conftest import local_kafka
 from tests.release_samples import model, offer
@@ -174,3 +175,18 @@ def test_a_second_instance_ends_the_elder(ring: Ring, tmp_path: Path) -> None:
     assert elder.wait(60) == 1
     assert "same group.instance.id" in (tmp_path / "elder.log").read_text().splitlines()[-1]
     assert younger.poll() is None
+
+
+def test_a_successor_settles_what_was_open(ring: Ring) -> None:
+    ring.options["STREAM_SCORER_LOOP__INSTANCE"] = "ring-rankers-0"
+    ring.options["STREAM_SCORER_KAFKA__TRANSACTION_TIMEOUT_MS"] = "600000"  # by itself it would end far too late
+    settings, topic = ring.settings(), ring.topics.rankings
+    predecessor = record_sink(settings, settings.rank.group)
+    predecessor._producer.begin_transaction()
+    predecessor._producer.produce(topic, b"open", partition=0)
+    assert predecessor._producer.flush(60) == 0
+    bystander = ring.producer()
+    bystander.produce(topic, b"behind it", partition=0)
+    assert bystander.flush(60) == 0
+    record_sink(settings, settings.rank.group)
+    assert [record.value for record in ring.read(topic)] == [b"behind it"]
