@@ -93,14 +93,17 @@ def bench(
 
     from stream_scorer.bench.rank.measures import measure_latency, measure_throughput
     from stream_scorer.bench.rank.report import as_data, as_page, facts_of
+    from stream_scorer.bench.rank.stages import measure_stages
     from stream_scorer.bench.stand import Stand
 
     deliveries = _deliveries(delivery)
     with Stand(offers=offers, batch=batch, partitions=partitions, mix=mix) as stand:
         throughput = measure_throughput(stand, deliveries, events=events, rounds=rounds, say=_say)
+        stages = measure_stages(stand, deliveries, events=events, say=_say)
         latency = measure_latency(stand, deliveries, rate=rate, seconds=seconds, say=_say)
         facts = facts_of(stand, offers=offers, batch=batch, partitions=partitions, rounds=rounds)
-    print(json.dumps(as_data(facts, throughput, latency), indent=2) if as_json else as_page(facts, throughput, latency))
+    figures = facts, throughput, latency, stages
+    print(json.dumps(as_data(*figures), indent=2) if as_json else as_page(*figures))
 
 
 def _bench_decode(*, as_json: bool) -> None:

@@ -96,4 +96,6 @@ def offsets_of(records: Iterable[Record]) -> dict[Partition, list[int]]:
 
 def progress_of(records: Sequence[Record]) -> dict[Partition, Position]:
     """Return, for every partition in the batch, the position just after its last record."""
-    return {partition: Position(max(offsets) + 1) for partition, offsets in offsets_of(records).items()}
+    rising = sorted(records, key=_offset_of)
+    newest = dict(zip(map(_place_of, rising), map(_offset_of, rising), strict=True))  # the last of a partition stays
+    return {Partition(*place): Position(offset + 1) for place, offset in newest.items()}

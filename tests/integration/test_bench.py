@@ -10,6 +10,8 @@ from stream_scorer.bench.join.kafka_restore import measure_kafka_restore
 from stream_scorer.bench.join.throughput import measure_join_throughput
 from stream_scorer.bench.measured_process import measured
 from stream_scorer.bench.rank.measures import measure_latency, measure_throughput
+from stream_scorer.bench.rank.stage_clock import STAGES
+from stream_scorer.bench.rank.stages import measure_stages
 from stream_scorer.bench.stand import Stand
 from stream_scorer.errors import TransientError
 
@@ -27,6 +29,12 @@ def test_throughput_counts_every_event_of_both_workers(stand: Stand) -> None:
         ("rank", "exactly_once", 1_500),
     ]
     assert all(row.events_per_s > 0 and row.memory_mib > 10 for row in rows)
+
+
+def test_the_stages_of_a_ranker_are_measured(stand: Stand) -> None:
+    (found,) = measure_stages(stand, ["exactly_once"], events=1_500, say=lambda what: None)
+    assert tuple(found.us_per_event) == STAGES
+    assert all(found.us_per_event[stage] > 0 for stage in ("read", "decode", "rank", "encode", "commit"))
 
 
 def test_latency_counts_requests_after_the_warm_up(stand: Stand) -> None:

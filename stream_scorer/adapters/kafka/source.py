@@ -148,8 +148,9 @@ class KafkaSource:
             else:
                 record = record_of(message)
                 records.append(record)
-                ended.pop(place, None)
                 following[place] = record.offset + 1
+                if ended:
+                    ended.pop(place, None)
         self._next |= {Partition(*place): offset for place, offset in following.items()}
         return records, tuple(ended)
 

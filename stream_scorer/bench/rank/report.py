@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from stream_scorer.bench.rank.measures import Latency, Throughput
+from stream_scorer.bench.rank.stages import StageTimes, stages_page
 from stream_scorer.bench.stand import Stand
 
 _SAMPLE = 1_000
@@ -34,17 +35,26 @@ def machine_facts() -> Facts:
     return {"cores": os.cpu_count() or 0, "machine": platform.machine(), "python": platform.python_version()}
 
 
-def as_data(facts: Facts, throughput: Sequence[Throughput], latency: Sequence[Latency]) -> dict[str, Any]:
+def as_data(
+    facts: Facts, throughput: Sequence[Throughput], latency: Sequence[Latency], stages: Sequence[StageTimes] = ()
+) -> dict[str, Any]:
     """Return all figures as JSON values, with the ratio of each worker's processor time to the bare loop's."""
     bare = {row.delivery: row for row in throughput if row.worker == "bare"}
     rows = [
         {**asdict(row), "ratio_to_bare": row.processor_us_per_event / bare[row.delivery].processor_us_per_event}
         for row in throughput
     ]
-    return {"facts": dict(facts), "throughput": rows, "latency": [asdict(row) for row in latency]}
+    return {
+        "facts": dict(facts),
+        "throughput": rows,
+        "latency": [asdict(row) for row in latency],
+        "stages": [asdict(row) for row in stages],
+    }
 
 
-def as_page(facts: Facts, throughput: Sequence[Throughput], latency: Sequence[Latency]) -> str:
+def as_page(
+    facts: Facts, throughput: Sequence[Throughput], latency: Sequence[Latency], stages: Sequence[StageTimes] = ()
+) -> str:
     """Return the figures as a page for people."""
     data = as_data(facts, throughput, latency)
     lines = [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items()), ""]
@@ -59,4 +69,6 @@ def as_page(facts: Facts, throughput: Sequence[Throughput], latency: Sequence[La
         f"{f'{row.worker}, {row.delivery}':<24}{row.rate:>12,.0f}{row.p50_ms:>12.1f}{row.p99_ms:>10.1f}"
         for row in latency
     ]
+    if stages:
+        lines += ["", stages_page(stages)]
     return "\n".join(lines)
