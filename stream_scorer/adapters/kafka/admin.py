@@ -24,7 +24,11 @@ _NO_COORDINATOR_YET = {
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError._TIMED_OUT,
 }
+# The first question to a broker that is making its coordinators may stay without an answer, while the next gets
+# its own at once: rather than one long wait there are several short ones.
+_ANSWER_S_MAX = 5.0
 _GRACE_S = 5.0  # the client's own time-out comes first, with a reason
 
 
@@ -133,8 +137,9 @@ class KafkaTopicAdmin:
             raise NotReady(f"the brokers did not answer: {kafka_error(error).str()}") from error
 
     def _members(self, group: str) -> int:
-        described = self._client.describe_consumer_groups([group], request_timeout=self._timeout_s)[group]
-        return len(described.result(self._timeout_s + _GRACE_S).members)
+        timeout_s = min(self._timeout_s / 2, _ANSWER_S_MAX)
+        described = self._client.describe_consumer_groups([group], request_timeout=timeout_s)[group]
+        return len(described.result(timeout_s + _GRACE_S).members)
 
     def grow(self, names: Sequence[str], partitions: int) -> None:
         """See TopicAdmin."""
