@@ -88,7 +88,7 @@ def read_request(raw: bytes) -> CustomerRequest | None:
     else:
         keys, filters = keys + 1 + 3 * len(filters), _filters_of(filters)
     if not (
-        ((raw.count(b":") == keys and BACKSLASH not in raw) or _is_sound(raw, keys, read))
+        (((colons := raw.count(b":")) == keys and BACKSLASH not in raw) or _is_sound(raw, colons, keys, read))
         and (_is_printable(raw) or _are_ids([read.request_id, read.customer_id, *(offers or ()), *exclude]))
         and (_good_names.issuperset(features) or _are_new_names(features))
         and filters is not None
@@ -117,7 +117,7 @@ def read_acceptance(raw: bytes) -> Acceptance | None:
         keys = 7
     ids = (read.acceptance_id, read.request_id, read.customer_id, read.offer_id)
     if not (
-        ((raw.count(b":") == keys and BACKSLASH not in raw) or _is_sound(raw, keys, read))
+        (((colons := raw.count(b":")) == keys and BACKSLASH not in raw) or _is_sound(raw, colons, keys, read))
         and (_is_printable(raw) or _are_ids(ids))
         and len(raw) <= RECORD_BYTES_MAX
     ):
@@ -137,7 +137,7 @@ def read_offer(raw: bytes) -> Offer | None:
     given = [None if value is UNSET else value for value in (read.valid_from_ms, read.valid_until_ms)]
     unset = (read.active is UNSET) + (read.valid_from_ms is UNSET) + (read.valid_until_ms is UNSET)
     if not (
-        _is_sound(raw, 5 - unset + len(read.features), read)
+        _is_sound(raw, raw.count(b":"), 5 - unset + len(read.features), read)
         and (_is_printable(raw) or _are_ids((read.offer_id,)))
         and _are_names(read.features)
         and len(raw) <= RECORD_BYTES_MAX
@@ -157,7 +157,7 @@ def read_labels(raw: bytes) -> LabelledRanking | None:
             return None
     sides = _features_of(read)
     if not (
-        _is_sound(raw, 8 * len(sides) + sum(map(len, sides)), read)
+        _is_sound(raw, raw.count(b":"), 8 * len(sides) + sum(map(len, sides)), read)
         and (
             _is_printable(raw)
             or _are_ids(
@@ -210,28 +210,19 @@ def _is_of_one_kind(values: list[Any]) -> bool:
     return True
 
 
-def _is_sound(raw: bytes, keys: int, read: Any) -> bool:
+def _is_sound(raw: bytes, colons: int, keys: int, read: Any) -> bool:
     """Return whether the text has no key twice, no NUL, and nothing in unknown fields that is refused.
 
     `keys` is the number of keys that were read. If the text has just as many colons, then no key came twice, no string
     has a colon in it, which could hide a key that did, and there is no unknown field.
+
+    Otherwise what was read is written again. That has a colon for each key that was read, and those of the strings that
+    were read; so any key or string that was dropped is a colon less. Only an escaped colon would upset the count.
     """
-    if may_hold_nul(raw):
-        return False
-    colons = raw.count(b":")
-    return colons == keys or _are_colons_accounted_for(raw, colons, keys, read)
-
-
-def _are_colons_accounted_for(raw: bytes, colons: int, keys: int, read: Any) -> bool:
-    """See `_is_sound`, for a text with colons in its strings, or with unknown fields.
-
-    What was read is written again. That has a colon for each key that was read, and those of the strings that were
-    read; so any key or string that was dropped is a colon less. Only an escaped colon would upset the count.
-    """
-    if BACKSLASH in raw and _ESCAPED_COLON in raw:
+    if BACKSLASH in raw and (may_hold_nul(raw) or (colons != keys and _ESCAPED_COLON in raw)):
         return False
     # Without unknown fields there are hardly more colons behind quotes than keys, whatever the strings have in them.
-    if raw.count(b'":') <= keys and _write(read).count(b":") == colons:
+    if colons == keys or (raw.count(b'":') <= keys and _write(read).count(b":") == colons):
         return True
     try:
         unknown = _parse_fields(raw)
