@@ -95,7 +95,9 @@ def train(
     refit: Annotated[
         bool | None,
         typer.Option(
-            "--refit/--no-refit", show_default="with --tune, or a decomposition", help="Train on all rows at the end."
+            "--refit/--no-refit",
+            show_default="with --tune, repeats, or a decomposition",
+            help="Train on all rows at the end.",
         ),
     ] = None,
     tune: Annotated[

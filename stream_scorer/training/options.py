@@ -26,7 +26,8 @@ class TrainOptions:
 
     The learning rate falls linearly to zero over all epochs. The latest `held_out` share of the rows decides which
     epoch is the best, and the training stops `patience` epochs after it. With `refit` the towers are then trained
-    again, on all rows, up to that epoch; a decomposition, which is cheap to repeat, does so unless `refit` is False.
+    again, on all rows, up to that epoch. Where acceptances repeat, and the latest tell most of the next, and after a
+    decomposition, which is cheap to repeat, this is done unless `refit` is False.
 
     `spectral` takes the vectors of ids from a singular value decomposition of who accepted what, without an optimiser.
     It needs the objective `catalog` and towers that read an id alone; `auto` decomposes where few pairs of a customer
@@ -91,7 +92,7 @@ class TrainOptions:
         return Recipe(
             objective="catalog" if catalog else "separate" if self.objective == "separate" else "shown",
             dim=suits.dim if self.dim is None else self.dim,
-            epochs=min(suits.epochs, max(_EPOCHS_MIN, _VISITS // log.rows)) if self.epochs is None else self.epochs,
+            epochs=_epochs(suits, log) if self.epochs is None else self.epochs,
             learning_rate=suits.learning_rate if self.learning_rate is None else self.learning_rate,
             prior=suits.prior if self.prior is None else self.prior,
             id_dropout=suits.id_dropout if self.id_dropout is None else self.id_dropout,
@@ -99,10 +100,10 @@ class TrainOptions:
             temperature=suits.temperature if self.temperature is None else self.temperature,
             width=suits.width if self.width is None else self.width,
             id_spread=suits.id_spread,
-            epoch_steps_min=suits.epoch_steps_min,
+            epoch_steps_min=suits.epoch_steps_min if self.epochs else _epoch_steps_min(suits, log),
             catalog_weight=1.0 if catalog else self.catalog_weight,
             spectral=spectral,
-            refit=spectral if self.refit is None else self.refit,
+            refit=(spectral or suits.refit) if self.refit is None else self.refit,
             **{name: getattr(self, name) for name in _SAME},
         )
 
@@ -170,13 +171,17 @@ _CATALOG = Recipe(
     epoch_steps_min=5,
 )
 # Where customers accept the same offers again and again, most of what can be learned is who accepted what.
-_REPEATED = replace(_CATALOG, temperature=0.1, width=64, id_spread=1.0, epoch_steps_min=20)
+_REPEATED = replace(_CATALOG, temperature=0.1, width=64, id_spread=1.0, epoch_steps_min=20, refit=True)
 # Customers who share few offers with each other need sharper choices.
 _SPARSE = replace(_CATALOG, temperature=0.1)
 _DENSITY_MIN = 0.01
 # With many rows fewer epochs are enough: the default bounds how many rows all epochs visit together.
 _VISITS = 40_000_000
 _EPOCHS_MIN = 2
+# A refit takes the time of a second training. With many rows of many offers fewer epochs, of as many steps in all, give
+# it back: the default bounds how many rows times offers all epochs compute.
+_CHOICES = 3_000_000_000
+_REFITTED_EPOCHS_MIN = 8
 _SPECTRAL_DIM_MIN = 3  # one singular vector, and the two numbers that keep the order of dot products
 # Options that only make sense for steps along a gradient: whoever gives one of them does not want a decomposition.
 _OF_STEPS = (
@@ -216,3 +221,14 @@ def _among_catalog(log: LogTraits, *, ids_alone: bool) -> Recipe:
     if ids_alone:
         return _SPARSE if log.density < _DENSITY_MIN else _CATALOG
     return _REPEATED if log.repeats >= REPEATS_MIN else _CATALOG
+
+
+def _epochs(suits: Recipe, log: LogTraits) -> int:
+    epochs = min(suits.epochs, max(_EPOCHS_MIN, _VISITS // log.rows))
+    if not suits.refit:
+        return epochs
+    return min(epochs, max(_REFITTED_EPOCHS_MIN, _CHOICES // (log.rows * log.offers)))
+
+
+def _epoch_steps_min(suits: Recipe, log: LogTraits) -> int:
+    return -(-suits.epoch_steps_min * suits.epochs // _epochs(suits, log)) if suits.refit else suits.epoch_steps_min

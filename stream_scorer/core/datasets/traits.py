@@ -25,6 +25,7 @@ class LogTraits:
     everything_accepted: bool
     repeats: float
     density: float
+    offers: int = 1  # of the catalog
 
 
 def traits_of(data: TrainingSet) -> LogTraits:
@@ -38,6 +39,7 @@ def traits_of(data: TrainingSet) -> LogTraits:
         everything_accepted=bool(data.accepted.all()),
         repeats=1 - distinct / len(pairs) if len(pairs) else 0.0,
         density=distinct / possible if possible else 0.0,
+        offers=len(data.catalog),
     )
 
 

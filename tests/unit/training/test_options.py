@@ -1,5 +1,6 @@
 """Which defaults a log gets: by what was refused, by repeats, and by how densely ids meet."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -23,6 +24,15 @@ def test_acceptances_alone_are_learned_among_the_catalog() -> None:
 def test_repeats_give_wide_ids_full_spread() -> None:
     recipe = TrainOptions().recipe(REPEATED, ids_alone=False)
     assert (recipe.width, recipe.id_spread, recipe.temperature) == (64, 1.0, 0.1)
+
+
+def test_repeats_are_refitted_in_as_many_steps() -> None:
+    small, large = (
+        TrainOptions().recipe(replace(REPEATED, rows=rows, offers=4_000), ids_alone=False) for rows in (10_000, 80_000)
+    )
+    assert (small.refit, small.epochs, small.epoch_steps_min) == (True, 40, 20)
+    assert (large.refit, large.epochs, large.epoch_steps_min) == (True, 9, 89)
+    assert not TrainOptions(refit=False).recipe(REPEATED, ids_alone=False).refit
 
 
 def test_without_repeats_features_speak_before_ids_do() -> None:

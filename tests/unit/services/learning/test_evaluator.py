@@ -114,7 +114,7 @@ def test_mostly_foreign_labels_are_refused(model: Model) -> None:
 def test_train_and_evaluate_judge_alike() -> None:
     labels = tastes_meet(1_500, seed=3, only_accepted=True)
     trained = train_model(
-        labels, snacks(), TrainOptions(dim=8, width=4, epochs=3, learning_rate=0.02, customer_id="off")
+        labels, snacks(), TrainOptions(dim=8, width=4, epochs=3, learning_rate=0.02, customer_id="off", refit=False)
     )
     judged: Any = trained.model.facts["judged"]
     found = report_of(trained.model, labels, None, replace(OPTIONS, k=10))["whole_catalog"]
