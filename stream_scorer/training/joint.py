@@ -13,7 +13,7 @@ from stream_scorer.errors import UsageError
 from stream_scorer.training.decomposition import decomposed
 from stream_scorer.training.held_out import HeldOutRanking, held_out_auc
 from stream_scorer.training.lesson import Epoch, Fitted, Lesson, device_of, tower_of
-from stream_scorer.training.modules import AcceptedHistory, Taken, TowerModule
+from stream_scorer.training.modules import AcceptedHistory, Taken, TowerModule, tied_bag
 from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import Recipe, TrainOptions
 from stream_scorer.training.spectral import ADDED
@@ -107,6 +107,8 @@ class _Training:
             carry_tower(lesson.earlier.user_tower, self.user)
             carry_tower(lesson.earlier.item_tower, self.item)
             carry_head(lesson.earlier.facts, self.head)
+        elif recipe.objective != "separate":
+            self.user.tied = tied_bag(self.user, self.item)
         # A table that training goes on from holds the history already
         if recipe.history and self.user.direct and lesson.earlier is None:
             self.user.history = AcceptedHistory(

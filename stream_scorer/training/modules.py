@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stream_scorer.core.datasets.accepted_before import ACCEPTED_BEFORE
 from stream_scorer.core.datasets.training_set import EncodedSide, Places, TrainingSet
-from stream_scorer.core.features.slots import Category, hashed_rows
+from stream_scorer.core.features.slots import Bag, Category, hashed_rows
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.held_out.ranking_quality import AcceptedPairs
 from stream_scorer.core.towers.tower import Layer, Tower
@@ -20,6 +21,7 @@ from stream_scorer.core.towers.tower import Layer, Tower
 HISTORY_SPREAD = 0.05
 DIRECT_SPREAD = 0.05
 _HISTORY_KEPT = 0.7
+_GAIN = 3.0  # how far the mean of the accepted offers reaches at first, beside the other inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class TowerModule(nn.Module):
         self.reads_features = self.slots > 1 or spec.numbers > 0
         self.direct = self.slots == 1 and not spec.numbers and not hidden and not rectified
         self.history: AcceptedHistory | None = None
+        self.tied: TiedBag | None = None
         width = dim if self.direct else width
         spread = torch.tensor(DIRECT_SPREAD) if self.direct else width**-0.5 * _spread(spec, id_spread)
         self.table = nn.Parameter(torch.randn(spec.table_rows, width) * spread)
@@ -168,21 +171,30 @@ class TowerModule(nn.Module):
         hidden = torch.cat([self._looked_up(batch), batch.numbers], dim=1) if self.slots else batch.numbers
         for layer in self.layers[:-1]:
             hidden = F.relu(layer(hidden))
+        if self.tied is not None:
+            only = cast("nn.Linear", self.layers[0])
+            return F.linear(hidden, self.tied.weight(only.weight), only.bias)
         last: Tensor = self.layers[-1](hidden)
         return F.relu(last) if self.rectified else last
 
     def _looked_up(self, batch: Batch) -> Tensor:
         """Return the slots' embeddings, concatenated: (B, slots * width)."""
         if self.history is None:
-            found = F.embedding_bag(batch.rows, self.table, batch.starts, mode="mean")
+            table = self.table if self.tied is None else self.tied.table(self.table)
+            found = F.embedding_bag(batch.rows, table, batch.starts, mode="mean")
         else:
             rows = self.table[batch.rows] + self.history(batch.rows.cpu().numpy())
             found = F.embedding_bag(torch.arange(len(rows), device=rows.device), rows, batch.starts, mode="mean")
         return found.reshape(len(batch.numbers), -1)
 
     def settle(self) -> None:
-        """Add the history and the bias of a tower without layers to its table, which is all that it exports."""
+        """Write what other modules hold of this tower into its own weights, which are all that it exports."""
         with torch.no_grad():
+            if self.tied is not None:
+                only = cast("nn.Linear", self.layers[0])
+                self.table.copy_(self.tied.table(self.table))
+                only.weight.copy_(self.tied.weight(only.weight))
+                self.tied = None
             if self.history is not None:
                 self.history.eval()
                 self.table.add_(self.history(np.arange(self.spec.table_rows)))
@@ -222,6 +234,52 @@ class TowerModule(nn.Module):
         return Tower(
             spec=self.spec, table=self.table.detach().cpu().numpy().astype(np.float32), combine="concat", layers=layers
         )
+
+
+class TiedBag(nn.Module):
+    """The table rows and the weights of a bag in the user tower, as the item tower has them for the offers' ids.
+
+    With rows of its own, a bag is a fingerprint by which training knows its customers again, and nothing of it carries
+    over to others. With the offers' rows, an accepted offer points to itself from the start (as in Kabbur et al. 2013,
+    doi:10.1145/2487575.2487589, whose two tables are one here).
+    """
+
+    shared: Tensor
+    row: Tensor
+
+    def __init__(self, user: TowerModule, item: TowerModule, bag: int, ids: int) -> None:
+        """Tie slot `bag` of the user tower to slot `ids` of the item tower; neither has hidden layers."""
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(_GAIN))
+        self._item = (item,)  # in a tuple: as a submodule, the item tower would be trained and saved twice
+        width = user.table.shape[1]
+        self._columns, self._item_columns = (slice(slot * width, (slot + 1) * width) for slot in (bag, ids))
+        row = np.full(user.spec.table_rows, -1, np.int64)
+        places = {value: place for place, value in enumerate(item.spec.slots[ids].vocabulary)}
+        first, first_item = user.spec.first_rows[bag] + 1, item.spec.first_rows[ids] + 1
+        for place, offer in enumerate(user.spec.slots[bag].vocabulary):
+            if offer in places:
+                row[first + place] = first_item + places[offer]
+        self.register_buffer("shared", torch.from_numpy(row >= 0)[:, None], persistent=False)
+        self.register_buffer("row", torch.from_numpy(np.maximum(row, 0)), persistent=False)
+
+    def table(self, table: Tensor) -> Tensor:
+        """Return the user tower's table (rows, width), in which known offers of the bag have the item tower's rows."""
+        return torch.where(self.shared, self._item[0].table.to(table.device)[self.row], table)
+
+    def weight(self, weight: Tensor) -> Tensor:
+        """Return the user tower's weights (p, inputs), in which the bag has the item tower's, times the gain."""
+        offers = cast("nn.Linear", self._item[0].layers[0]).weight.to(weight.device)[:, self._item_columns]
+        return torch.cat([weight[:, : self._columns.start], self.gain * offers, weight[:, self._columns.stop :]], dim=1)
+
+
+def tied_bag(user: TowerModule, item: TowerModule) -> TiedBag | None:
+    """Return the tie of the bag `accepted_before` to the offers' ids, None where towers lack one, or differ in form."""
+    if len(user.layers) != 1 or len(item.layers) != 1:
+        return None
+    bags = [at for at, one in enumerate(user.spec.slots) if isinstance(one, Bag) and one.name == ACCEPTED_BEFORE]
+    ids = [at for at, one in enumerate(item.spec.slots) if isinstance(one, Category) and one.from_id]
+    return TiedBag(user, item, bags[0], ids[0]) if bags and ids else None
 
 
 def _spread(spec: FeatureSpec, id_spread: float) -> Tensor:
