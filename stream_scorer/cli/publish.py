@@ -134,7 +134,7 @@ def _judged_draft(store: "ReleaseStore", made: "Model", offers: Path, labels: st
     """Return the release with the gate's faults, and the model with the figures by which it was judged."""
     from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.core.features.coverage import cautions_of
-    from stream_scorer.core.releases.gate import caution_of
+    from stream_scorer.core.releases.gate import cautions_of_facts
     from stream_scorer.core.releases.validity import validity_cautions
     from stream_scorer.services.learning.publisher import held_against
 
@@ -142,9 +142,7 @@ def _judged_draft(store: "ReleaseStore", made: "Model", offers: Path, labels: st
     made, doubts = (made, []) if labels is None else _judged(made, stated, labels)
     draft = _drafted(made, stated)
     cautions = [*doubts, *cautions_of(draft.coverage), *validity_cautions(stated, draft.release.created_ms)]
-    if (caution := caution_of(made.facts)) is not None:
-        cautions.append(f"{caution} (--labels)")
-    for sentence in cautions:
+    for sentence in (*cautions, *cautions_of_facts(made.facts)):
         print(f"caution: {sentence}", file=sys.stderr)
     return held_against(draft, store), made
 

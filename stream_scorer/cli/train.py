@@ -62,7 +62,10 @@ def train(
     ] = None,
     prior: Annotated[
         float | None,
-        typer.Option(show_default="10; 0 among the catalog", help="L2 penalty on weights, as a number of rows."),
+        typer.Option(
+            show_default="10; 0 among the catalog; chosen by folds where acceptances are few",
+            help="L2 penalty on weights, as a number of rows.",
+        ),
     ] = None,
     temperature: Annotated[
         float | None,
@@ -267,9 +270,10 @@ def _tell(model: "Model", epochs: "Sequence[Epoch]", out: Path, seconds: float, 
     import json
 
     from stream_scorer.cli.training_lines import fact_lines
+    from stream_scorer.core.releases.gate import alike_cautions
 
     facts: dict[str, Any] = dict(model.facts)
-    for caution in (facts.get("judged") or {}).get("cautions", ()):
+    for caution in (*alike_cautions(facts), *(facts.get("judged") or {}).get("cautions", ())):
         print(f"caution: {caution}", file=sys.stderr)
     if as_json:
         history = [asdict(epoch) for epoch in epochs]

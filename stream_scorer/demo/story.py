@@ -102,7 +102,8 @@ class Story:
     def _release(self, ring: Ring, number: int, until: Until) -> bool:
         """Train and publish, unless the gate refuses; traffic goes on meanwhile."""
         model = str(self._plan.out / "models" / str(number))
-        # one thread: the ring needs the cores as well, and so small a model gains nothing from a second
+        # One thread: the ring needs the cores as well, and so small a model gains nothing from a second. A penalty is
+        # given, since the folds that would choose it take most of the time.
         trained = self._command(
             ring,
             until,
@@ -115,6 +116,8 @@ class Story:
             model,
             "--threads",
             "1",
+            "--prior",
+            "10",
         )
         for line in trained.last_output().splitlines():
             self._screen.say(line)

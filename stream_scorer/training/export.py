@@ -12,6 +12,7 @@ import torch
 
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.datasets.training_set import EncodedSide, side_of
+from stream_scorer.core.evaluation.agreement import Vectors, agreement
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.releases.gate import COLLAPSED_COSINE
 from stream_scorer.core.towers.model import Model
@@ -22,15 +23,18 @@ from stream_scorer.training.modules import Batch, TowerModule
 
 PARITY_MAX = 1e-5
 _GOLDEN = 16
-_REMEDY = "more rows with both labels, features that vary, or another --objective or --temperature may help"
+_SAMPLE = 1_000
+REMEDY = "more rows with both labels, features that vary, or another --objective or --temperature may help"
 
 
 def export(
     fitted: Fitted, customers: EncodedSide, offers: EncodedSide, catalog: EncodedSide, facts: Mapping[str, object]
 ) -> Model:
-    """Return the model with its `facts`, to which the largest difference between numpy and torch is added.
+    """Return the model with its `facts`, to which two are added.
 
-    Raises BadModel when that difference is above PARITY_MAX, or when a tower is dead or has collapsed.
+    `parity_max_difference` is the largest difference between numpy and torch, `order_agreement` how far the model ranks
+    alike for all customers. Raises BadModel when the difference is above PARITY_MAX, when a tower is dead, or when the
+    offers' vectors have collapsed.
     """
     fitted.user.cpu()
     fitted.item.cpu()
@@ -48,10 +52,11 @@ def export(
             raise BadModel(
                 f"the {name} differs from torch by {difference:.2g} on golden rows, at most {PARITY_MAX} is allowed"
             )
-    check_alive("user_tower", user_tower, customers)
-    check_alive("item_tower", item_tower, catalog)
-    model_id = digest_towers(user_tower, item_tower)
-    return Model(model_id, user_tower, item_tower, {**facts, "parity_max_difference": max(differences.values())})
+    users = sample_vectors("user_tower", user_tower, customers)
+    items = sample_vectors("item_tower", item_tower, catalog)
+    check_apart(items)
+    measured = {"parity_max_difference": max(differences.values()), "order_agreement": agreement(users, items)}
+    return Model(digest_towers(user_tower, item_tower), user_tower, item_tower, {**facts, **measured})
 
 
 def fill_untrained(module: TowerModule, seen: Sequence[EncodedSide]) -> None:
@@ -97,19 +102,23 @@ def parity(module: TowerModule, tower: Tower, golden: EncodedSide) -> float:
     return float(np.abs(tower.forward(golden.inputs(everything)) - ours).max())
 
 
-def check_alive(name: str, tower: Tower, side: EncodedSide) -> None:
-    """Raise BadModel when some of a tower's vectors are not finite or are zero, or when all are nearly alike."""
-    chosen = np.unique(np.linspace(0, len(side) - 1, 1_000).astype(np.int64))
+def sample_vectors(name: str, tower: Tower, side: EncodedSide) -> Vectors:
+    """Return the vectors of at most 1,000 of a side's examples. Raises BadModel where some are not finite or zero."""
+    chosen = np.unique(np.linspace(0, len(side) - 1, _SAMPLE).astype(np.int64))
     vectors = tower.forward(side.inputs(chosen))
     if not np.isfinite(vectors).all():
         raise BadModel(f"the {name} gives vectors that are not finite")
     if dead := int((~vectors.any(axis=1)).sum()):
         raise BadModel(f"the {name} is dead: {dead} of {len(vectors)} vectors are zero")
+    return vectors
+
+
+def check_apart(offers: Vectors) -> None:
+    """Raise BadModel when all of the offers' vectors are nearly alike, so that no order could be trusted."""
     # The length of the mean of unit vectors is their mean cosine with its direction: no pair needs to be computed.
-    cosine = float(np.linalg.norm(vectors.mean(axis=0)))
-    if len(vectors) > 1 and cosine > COLLAPSED_COSINE:
+    cosine = float(np.linalg.norm(offers.mean(axis=0)))
+    if len(offers) > 1 and cosine > COLLAPSED_COSINE:
         raise BadModel(
-            f"the {name} has collapsed: its vectors' mean has length {cosine:.6f}, at most "
-            f"{COLLAPSED_COSINE} is allowed;"
-            f" {_REMEDY}"
+            f"the item_tower has collapsed: its vectors' mean has length {cosine:.6f}, at most "
+            f"{COLLAPSED_COSINE} is allowed; {REMEDY}"
         )

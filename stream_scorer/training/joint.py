@@ -23,6 +23,12 @@ _POSITIVES_MIN = 2
 _HELD_OUT_ROWS = 8_192
 ROWS_MIN = 64
 CATALOG_ROWS_MAX = 65_536
+# The weaker one is the default: it lets in what depends on both sides. The stronger one keeps noise out of an offer's
+# appeal, which helps a little in most logs and harms much where tastes are strong.
+PENALTIES = (10.0, 30.0)
+FOLDS = 3  # of two, each half alone is so small that the stronger penalty wins where the weaker is right
+_ACCEPTED_MIN = 60  # twenty a fold; with fewer the choice would be luck
+_ROWS_MAX = 4_000  # the choice makes a training five times as long, which is seconds for so many rows
 
 
 def fit(
@@ -63,6 +69,34 @@ def fit(
     measured = tower_of(fitted.user), tower_of(fitted.item)
     again = _with_others(refit(recipe), refit)
     return replace(fitted, recipe=recipe, user=again.user, item=again.item, head=again.head, measured=measured)
+
+
+def with_penalty(lesson: Lesson, options: TrainOptions) -> TrainOptions:
+    """Return the options with the penalty that loses least on folds it has not learned from.
+
+    They stay as they are where acceptances are many, where the choice would be luck, and where a penalty is given.
+    """
+    recipe = lesson.recipe(options)
+    accepted, rows = int(lesson.data.accepted.sum()), len(lesson.data)
+    if options.prior is not None or recipe.chooses_epoch or accepted < _ACCEPTED_MIN or rows > _ROWS_MAX:
+        return options
+    return replace(options, prior=min(PENALTIES, key=lambda prior: _loss(lesson, replace(recipe, prior=prior))))
+
+
+def _loss(lesson: Lesson, recipe: Recipe) -> float:
+    """Return the sum of the losses of all folds. The rows that judge the model at last are in none of them."""
+    rows, _ = lesson.split(recipe)
+    # The number of a request is a hash, so folds are drawn at random, and no request is split between two.
+    fold = lesson.data.request[rows] % FOLDS
+    parts = [(rows[fold != number], rows[fold == number]) for number in range(FOLDS)]
+    return float(np.sum([held_out_loss(lesson, recipe, *part) * len(part[1]) for part in parts if len(part[1])]))
+
+
+def held_out_loss(lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places) -> float:
+    """Train on some rows for all epochs, and return the mean loss of others."""
+    done = _trained(lesson, replace(recipe, chooses_epoch=False), rows, held_out, lambda epoch: None, end=recipe.epochs)
+    loss = done.epochs[-1].held_out_loss
+    return float("inf") if loss is None else loss
 
 
 def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
@@ -132,13 +166,14 @@ class _Training:
     def run(self, report: Callable[[Epoch], object], end: int) -> Fitted:
         epochs: list[Epoch] = []
         best, least, kept = 0, float("inf"), self._state()
+        judges = self.recipe.chooses_epoch and bool(len(self.held_out))
         while len(epochs) < end and (not best or len(epochs) - best < self.recipe.patience):
             epoch = self._epoch(len(epochs) + 1)
             epochs.append(epoch)
             stopped = report(epoch) is True
             least = min(least, epoch.badness)
             # A later epoch has a lower learning rate: it counts as better even if it looks worse, within noise.
-            if not best or not len(self.held_out) or epoch.badness - epoch.held_out_ndcg_error <= least:
+            if not best or not judges or epoch.badness - epoch.held_out_ndcg_error <= least:
                 best, kept = epoch.number, self._state()
             if stopped:
                 break
@@ -206,4 +241,7 @@ def _towers(lesson: Lesson, recipe: Recipe) -> tuple[TowerModule, TowerModule]:
         )
         for spec in (lesson.user_spec, lesson.item_spec)
     ]
+    if recipe.additive_start:
+        for module in made:
+            module.begin_additive()
     return made[0], made[1]

@@ -39,7 +39,7 @@ class Lesson:
         if self.earlier is not None:
             # The vectors of an earlier ensemble are already the concatenation of its members'
             options = replace(options, **shape_of(self.earlier.user_tower), members=1)
-        return options.recipe(traits_of(self.data), ids_alone=self.ids_alone)
+        return options.recipe(traits_of(self.data), ids_alone=self.ids_alone, goes_on=self.earlier is not None)
 
     @property
     def ids_alone(self) -> bool:

@@ -20,6 +20,8 @@ from stream_scorer.core.towers.tower import Layer, Tower
 
 HISTORY_SPREAD = 0.05
 DIRECT_SPREAD = 0.05
+ADDITIVE_SPREAD = 0.1
+APPEAL, CONSTANT = 0, 1  # the dimensions that `begin_additive` sets apart
 _HISTORY_KEPT = 0.7
 _GAIN = 3.0  # how far the mean of the accepted offers reaches at first, beside the other inputs
 
@@ -159,6 +161,36 @@ class TowerModule(nn.Module):
         self.layers = nn.ModuleList(linear)
         self.bias = nn.Parameter(torch.zeros(dim), requires_grad=self.direct)
 
+    def begin_additive(self) -> None:
+        """Begin near a logistic regression on the offer's inputs: an offer's own appeal, the same for everyone.
+
+        Dimension 0 holds the appeal: the customer's part of it is 1 and stays so, the offer's is a sum over its inputs.
+        In dimension 1 every offer begins at 1. Vectors of one dimension have no room for this and begin as they are.
+        """
+        if self.bias.shape[0] <= CONSTANT:
+            return
+        weight, bias, axis = self._last()
+        with torch.no_grad():
+            if not self.direct:  # tables without layers begin as small as that anyhow
+                # What depends on both sides must earn its place against the L2 penalty.
+                weight.mul_(ADDITIVE_SPREAD)
+                bias.zero_()
+            # Beside a constant 1 a small appeal hardly changes a vector's length, so the cosine is in proportion to it.
+            weight.select(axis, CONSTANT).zero_()
+            bias[APPEAL if self.spec.side == "customer" else CONSTANT] = 1.0
+            if self.spec.side == "customer":
+                weight.select(axis, APPEAL).zero_()
+        if self.spec.side == "customer":
+            _keep(weight, axis, APPEAL)
+            _keep(bias, 0, APPEAL)
+
+    def _last(self) -> tuple[Tensor, Tensor, int]:
+        """Return the weight and the bias that make the outputs, and which of the weight's axes runs over them."""
+        if self.direct:
+            return self.table, self.bias, 1
+        last = cast("nn.Linear", self.layers[-1])
+        return last.weight, last.bias, 0
+
     def forward(self, batch: Batch) -> Tensor:
         """Return unit vectors (B, p)."""
         return F.normalize(self.outputs(batch), dim=1)
@@ -289,6 +321,15 @@ def _spread(spec: FeatureSpec, id_spread: float) -> Tensor:
         if isinstance(slot, Category) and slot.from_id:
             spread[first : first + slot.height] = id_spread
     return spread
+
+
+def _keep(weight: Tensor, axis: int, place: int) -> None:
+    """Keep the optimiser from changing one row or column of a weight."""
+
+    def without(gradient: Tensor) -> Tensor:
+        return gradient.index_fill(axis, torch.tensor([place], device=gradient.device), 0.0)
+
+    weight.register_hook(without)  # type: ignore[no-untyped-call]
 
 
 def _array(tensor: Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":

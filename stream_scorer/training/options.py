@@ -25,7 +25,8 @@ class TrainOptions:
     added to the embedding of the customer's id.
 
     The learning rate falls linearly to zero over all epochs. The latest `held_out` share of the rows decides which
-    epoch is the best, and the training stops `patience` epochs after it. With `refit` the towers are then trained
+    epoch is the best, and the training stops `patience` epochs after it; where few rows are accepted, they would choose
+    by luck, and the last epoch is kept unless `patience` or `epochs` is given. With `refit` the towers are then trained
     again, on all rows, up to that epoch. Where acceptances repeat, and the latest tell most of the next, and after a
     decomposition, which is cheap to repeat, this is done unless `refit` is False.
 
@@ -73,8 +74,10 @@ class TrainOptions:
             if value is not None and not low <= value <= high:
                 raise UsageError(f"{name} must be between {low} and {high}, got {value}")
 
-    def recipe(self, log: LogTraits, *, ids_alone: bool) -> "Recipe":
+    def recipe(self, log: LogTraits, *, ids_alone: bool, goes_on: bool = False) -> "Recipe":
         """Complete the options by the objective's defaults and by what the log looks like.
+
+        `goes_on` is a training that starts from an earlier model.
 
         Raises UsageError when `shown` or `separate` is asked for and every row is accepted, and when `spectral` is "on"
         where it cannot be.
@@ -87,7 +90,9 @@ class TrainOptions:
             )
             raise UsageError(reason)
         catalog = self.objective == "catalog" or (self.objective == "auto" and log.everything_accepted)
-        suits = _among_catalog(log, ids_alone=ids_alone) if catalog else _SHOWN
+        additive = not (self.hidden or goes_on or self.objective == "separate")
+        shown = _SHOWN_FEW if additive and log.accepted < _FEW_MAX else _SHOWN
+        suits = _among_catalog(log, ids_alone=ids_alone) if catalog else shown
         spectral = self._decomposes(log, possible=catalog and ids_alone)
         return Recipe(
             objective="catalog" if catalog else "separate" if self.objective == "separate" else "shown",
@@ -101,6 +106,8 @@ class TrainOptions:
             width=suits.width if self.width is None else self.width,
             id_spread=suits.id_spread,
             epoch_steps_min=suits.epoch_steps_min if self.epochs else _epoch_steps_min(suits, log),
+            additive_start=suits.additive_start,
+            chooses_epoch=suits.chooses_epoch or self.patience is not None or self.epochs is not None,
             catalog_weight=1.0 if catalog else self.catalog_weight,
             spectral=spectral,
             refit=(spectral or suits.refit) if self.refit is None else self.refit,
@@ -125,10 +132,12 @@ class TrainOptions:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """TrainOptions with every field decided, and two that only the log decides.
+    """TrainOptions with every field decided, and some that only the log decides.
 
     `id_spread` is the initial spread of ids' embeddings, relative to that of features, where towers read both. An epoch
-    has at least `epoch_steps_min` steps where there are enough rows for them.
+    has at least `epoch_steps_min` steps where there are enough rows for them. With `additive_start` the towers begin at
+    an offer's own appeal (`TowerModule.begin_additive`). Without `chooses_epoch` the last epoch is kept, whatever the
+    held-out rows say.
     """
 
     objective: Literal["shown", "catalog", "separate"]
@@ -141,6 +150,8 @@ class Recipe:
     catalog_weight: float = 0.0
     id_spread: float = 0.05
     epoch_steps_min: int = 60
+    additive_start: bool = False
+    chooses_epoch: bool = True
     width: int = 16
     hidden: tuple[int, ...] = ()
     batch_rows: int = 2_048
@@ -157,6 +168,11 @@ class Recipe:
 
 # These defaults were measured on the simulator (shown) and on simulated logs of acceptances alone (catalog).
 _SHOWN = Recipe("shown", dim=32, epochs=16, learning_rate=0.004, prior=10.0, patience=6, temperature=0.1)
+# These are for few acceptances. There the held-out tenth would choose the epoch by luck, and the random weights of the
+# start would stay as noise. So all epochs are trained, from an offer's own appeal outwards, and the L2 penalty alone
+# decides how much is learned.
+_SHOWN_FEW = replace(_SHOWN, additive_start=True, chooses_epoch=False)
+_FEW_MAX = 1_000
 # An epoch of the objective `catalog` has few steps, each with all acceptances of some customers. Ids begin near zero,
 # so that an id with few examples adds little to what its features say.
 _CATALOG = Recipe(

@@ -17,7 +17,7 @@ from stream_scorer.training.options import TrainOptions
 from tests.flow.memory_ring import START_MS, MemoryRing
 
 WORLD = World.of(4, customers=400, offers=60)
-OPTIONS = TrainOptions(dim=16, width=8, threads=1)
+OPTIONS = TrainOptions(dim=16, width=8, prior=10.0, threads=1)
 
 
 def release(ring: MemoryRing, labels: Path) -> None:

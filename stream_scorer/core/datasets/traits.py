@@ -17,11 +17,13 @@ REPEATS_MIN = 0.2  # from this share on, most of what can be learned is who acce
 class LogTraits:
     """Size and shape of a log.
 
-    `repeats` is the share of acceptances that repeat an earlier acceptance of the same offer by the same customer.
-    `density` is the share of all pairs of a customer and an offer of the catalog that were ever accepted.
+    `accepted` counts the accepted rows. `repeats` is the share of acceptances that repeat an earlier acceptance of the
+    same offer by the same customer. `density` is the share of all pairs of a customer and an offer of the catalog that
+    were ever accepted.
     """
 
     rows: int
+    accepted: int
     everything_accepted: bool
     repeats: float
     density: float
@@ -36,6 +38,7 @@ def traits_of(data: TrainingSet) -> LogTraits:
     distinct, possible = len(np.unique(pairs)), len(np.unique(data.who)) * len(data.catalog)
     return LogTraits(
         rows=len(data),
+        accepted=int(data.accepted.sum()),
         everything_accepted=bool(data.accepted.all()),
         repeats=1 - distinct / len(pairs) if len(pairs) else 0.0,
         density=distinct / possible if possible else 0.0,

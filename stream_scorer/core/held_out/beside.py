@@ -42,6 +42,12 @@ class Beside:
     standard_error: float
     trivial: tuple[Trivial, ...]
 
+    @property
+    def better(self) -> list[Trivial]:
+        """The trivial rankings that are above the model by more than noise, best first; none for too few customers."""
+        above = [one for one in self.trivial if one.above_model] if self.customers >= _PAIRED_MIN else []
+        return sorted(above, key=lambda one: -one.value)
+
     def sentences(self, of: str = "") -> Iterator[str]:
         """Yield a sentence for each trivial ranking, best first, that the model is not above by more than noise.
 

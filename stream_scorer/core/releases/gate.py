@@ -23,7 +23,10 @@ GOLDEN_MAX = 1e-9
 JUDGED_CUSTOMERS_MIN = 50  # with fewer, the standard error is above 0.05, and luck would decide
 MISSING_SHARE_MAX = 0.5
 SURE_ERRORS = 2.0  # with fewer customers, only a difference of so many standard errors counts
-COLLAPSED_COSINE = 0.9999  # mean cosine of an offer with the offers' mean direction
+# Mean cosine of an offer with the offers' mean direction. Where training learned from few acceptances, offers differ
+# little beside what they share, and 0.9999 can be right.
+COLLAPSED_COSINE = 0.99999
+AGREEMENT_ALIKE = 0.9999  # correlation of scores; of a hundred pairs of offers, about one stands in another order
 _NAMED_MAX = 3
 
 
@@ -175,15 +178,35 @@ def _quality_faults(facts: Mapping[str, Any]) -> list[str]:
     return [f"held-out AUC within customer is {mine:.4f}, not above popularity's {its:.4f} ({customers} customers)"]
 
 
-def caution_of(facts: Mapping[str, Any]) -> str | None:
-    """Return why the comparison with popularity means little; None where there were customers enough."""
+def cautions_of_facts(facts: Mapping[str, Any]) -> list[str]:
+    """Return what to know before this model serves, though it is no fault."""
+    return [*alike_cautions(facts), *_comparison_cautions(facts)]
+
+
+def alike_cautions(facts: Mapping[str, Any]) -> list[str]:
+    """Return a caution where the model ranks alike for all customers, as its facts state; else an empty list.
+
+    With few acceptances this may be the best model there is.
+    """
+    agreement = facts.get("order_agreement")
+    if not isinstance(agreement, float) or agreement < AGREEMENT_ALIKE:
+        return []
+    caution = (
+        "the model ranks alike for all customers: it has learned which offers are liked, but not who likes them; more "
+        "accepted rows, customer features that vary, or a smaller --prior may change that"
+    )
+    return [caution]
+
+
+def _comparison_cautions(facts: Mapping[str, Any]) -> list[str]:
     customers = figures_of(facts).customers or 0
     if customers >= JUDGED_CUSTOMERS_MIN:
-        return None
-    return (
+        return []
+    caution = (
         f"hardly compared with popularity: {customers} customers have accepted and other held-out rows, "
-        f"{JUDGED_CUSTOMERS_MIN} are needed"
+        f"{JUDGED_CUSTOMERS_MIN} are needed (--labels)"
     )
+    return [caution]
 
 
 def _error_of(*judged: Mapping[str, Any]) -> float:

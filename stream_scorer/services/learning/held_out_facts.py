@@ -88,7 +88,12 @@ def _among_catalog(
 
 
 def _said(beside: dict[str, Beside]) -> dict[str, object]:
-    return {"beside": {group: asdict(each) for group, each in beside.items()}, "cautions": list(_cautions(beside))}
+    better = [one.name for one in beside["all"].better] if "all" in beside else []
+    return {
+        "beside": {group: asdict(each) for group, each in beside.items()},
+        "better": better,
+        "cautions": list(_cautions(beside)),
+    }
 
 
 def _cautions(beside: dict[str, Beside]) -> Iterator[str]:

@@ -11,6 +11,7 @@ import structlog
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.evaluation.label_health import Stretch, reason_to_hold, stretches
 from stream_scorer.core.messages import Offer
+from stream_scorer.core.releases.gate import alike_cautions
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import BadModel, OtherShape, ReleaseError, TransientError, UsageError
 from stream_scorer.ports import Clock, ReleaseStore
@@ -123,6 +124,8 @@ class Retrainer:
         if draft.faults:
             reason = f"{'; '.join(draft.faults)}; {self._store.current() or 'no release'} serves on"
             return Round("refused", reason, model.model_id, None, earlier)
+        for caution in alike_cautions(model.facts):
+            log.warning("model_ranks_alike", reason=caution, model_id=model.model_id)
         release = publish(self._store, model, draft, keep=self._config.keep, force=False)
         return Round("published", None, model.model_id, release.release_id, earlier)
 
@@ -175,6 +178,8 @@ def options_like(facts: Mapping[str, object], *, seed: int, threads: int) -> Tra
     if stated.get("spectral"):  # a decomposition takes no steps: the other options had no effect
         return TrainOptions(objective="catalog", held_out=stated["held_out"], **always)
     known = {one.name for one in fields(TrainOptions)} - {"refit", "device", "spectral"}
+    if stated.get("chooses_epoch") is False:  # so neither was given; once given, few rows would choose the epoch
+        known -= {"patience", "epochs"}
     same: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in stated.items() if name in known
     }

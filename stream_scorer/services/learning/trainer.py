@@ -1,7 +1,8 @@
 """Trains a model from labelled examples: derives the specs, encodes the rows, trains the towers, states the facts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,14 +12,15 @@ from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.datasets.training_set import TrainingSet, build_training_set
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.messages import Offer
+from stream_scorer.core.releases.gate import alike_cautions
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.spec_extension import extended
-from stream_scorer.errors import UsageError
+from stream_scorer.errors import BadModel, UsageError
 from stream_scorer.services.learning.held_out_facts import held_out_facts
 from stream_scorer.services.learning.surveying import surveyed
 from stream_scorer.services.learning.trials import Tuning
-from stream_scorer.training.export import export
-from stream_scorer.training.joint import fit
+from stream_scorer.training.export import REMEDY, export
+from stream_scorer.training.joint import fit, with_penalty
 from stream_scorer.training.lesson import Epoch, Fitted, Lesson
 from stream_scorer.training.options import TrainOptions
 
@@ -117,10 +119,22 @@ def finish(
     """
     # Facts of the held-out rows are measured on the exported numpy towers, as these are what will serve.
     data = lesson.data
+    options = with_penalty(lesson, options) if tuning is None else options  # a search has chosen it already
     fitted = fit(lesson, options, report=report, first=None if tuning is None else tuning.first)
     model = export(fitted, data.customers, data.offers, data.catalog, _facts(lesson, fitted, options))
     facts = {**model.facts, **held_out_facts(model, lesson, fitted), **({} if tuning is None else tuning.facts)}
+    refuse_worse_alike(facts)
     return Trained(Model(model.model_id, model.user_tower, model.item_tower, facts), fitted.epochs)
+
+
+def refuse_worse_alike(facts: Mapping[str, Any]) -> None:
+    """Raise BadModel for a model that ranks alike for all customers where a trivial ranking is surely better."""
+    better = (facts.get("judged") or {}).get("better", ())
+    if better and alike_cautions(facts):
+        raise BadModel(
+            f"the user_tower has collapsed: the model ranks alike for all customers, and {better[0]} ranks better; "
+            f"{REMEDY}"
+        )
 
 
 def _facts(lesson: Lesson, fitted: Fitted, options: TrainOptions) -> dict[str, object]:

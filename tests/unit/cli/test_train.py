@@ -23,7 +23,7 @@ def stated_defaults(option: str) -> list[float]:
 
 
 def recipe(*, everything_accepted: bool, repeats: float = 0.0) -> Recipe:
-    log = LogTraits(ROWS, everything_accepted=everything_accepted, repeats=repeats, density=0.1)
+    log = LogTraits(ROWS, accepted=ROWS, everything_accepted=everything_accepted, repeats=repeats, density=0.1)
     return TrainOptions().recipe(log, ids_alone=False)
 
 

@@ -13,7 +13,15 @@ from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import BadModel, UsageError
 from stream_scorer.services.learning.trainer import read_lesson, train_model
-from stream_scorer.training.export import PARITY_MAX, check_alive, export, fill_untrained, golden_rows, parity
+from stream_scorer.training.export import (
+    PARITY_MAX,
+    check_apart,
+    export,
+    fill_untrained,
+    golden_rows,
+    parity,
+    sample_vectors,
+)
 from stream_scorer.training.joint import fit
 from stream_scorer.training.lesson import Fitted, Lesson
 from stream_scorer.training.modules import Batch, IdDropout, TowerModule
@@ -109,8 +117,8 @@ def test_refitting_learns_from_held_out_rows_too() -> None:
 ID_ALONE = replace(QUICK, customer_id="on", offer_id="on", objective="catalog", epochs=30)
 
 
-def ids_alone() -> Chunks:
-    part = tastes_meet(6_000, only_accepted=True).parts[0]
+def ids_alone(rows: int = 6_000, *, only_accepted: bool = True) -> Chunks:
+    part = tastes_meet(rows, only_accepted=only_accepted).parts[0]
     customers, offers = (Views(views.ids, [{}] * len(views.ids)) for views in (part.customers, part.offers))
     return Chunks((replace(part, customers=customers, offers=offers),))
 
@@ -243,7 +251,7 @@ def test_dead_and_collapsed_towers_are_refused(bias: float, reason: str) -> None
         for name, weight in module.layers.named_parameters():
             weight.fill_(bias if name.endswith("bias") else 0.0)
     with pytest.raises(BadModel, match=reason):
-        check_alive("user_tower", module.export(), data.customers)
+        check_apart(sample_vectors("item_tower", module.export(), data.customers))
 
 
 @pytest.mark.parametrize(("spread", "refused"), [(0.035, False), (0.001, True)])
@@ -255,7 +263,46 @@ def test_collapsed_towers_are_refused_with_advice(spread: float, refused: bool) 
         for name, weight in module.layers.named_parameters():
             weight.fill_(1.0) if name.endswith("bias") else weight.normal_(std=spread)
     with pytest.raises(BadModel, match=r"more rows .* may help") if refused else nullcontext():
-        check_alive("user_tower", module.export(), data.customers)
+        check_apart(sample_vectors("item_tower", module.export(), data.customers))
+
+
+def additive(dim: int, *specs: FeatureSpec) -> list[TowerModule]:
+    made = [TowerModule(spec, width=4, hidden=(), dim=dim) for spec in specs]
+    for module in made:
+        module.begin_additive()
+    return made
+
+
+def test_additive_start_ranks_by_appeal() -> None:
+    _, user_spec, item_spec = built(tastes_meet(300))
+    user, item = (module.export() for module in additive(8, user_spec, item_spec))
+    customers = user.outputs(user.spec.encode([{"likes": "sweet", "age": 3.0}, {}], ["", ""]))
+    offers = item.outputs(item.spec.encode([offer.features for offer in snacks()], [""] * 12))
+    assert customers[:, 0].tolist() == [1.0, 1.0]
+    assert offers[:, 1].tolist() == [1.0] * 12
+    assert len(set(offers[:, 0].tolist())) == 12
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_customers_part_of_the_appeal_stays(direct: bool) -> None:
+    source = ids_alone(300, only_accepted=False) if direct else tastes_meet(300)
+    data, done = fitted(source, replace(QUICK, epochs=2))
+    outputs = done.user.outputs(Batch.of(data.customers, np.arange(len(data.customers))))
+    assert (done.user.direct, done.recipe.additive_start) == (direct, True)
+    assert torch.equal(outputs[:, 0], torch.ones(len(data.customers)))
+    assert float(outputs[:, 2].detach().std()) > 0
+
+
+def test_vectors_of_one_number_begin_as_ever() -> None:
+    _, user_spec, _ = built(tastes_meet(300))
+    (module,) = additive(1, user_spec)
+    assert float(module.export().layers[-1].bias[0]) != 1.0
+
+
+def test_few_acceptances_choose_no_epoch() -> None:
+    _, few = fitted(tastes_meet(100), replace(QUICK, epochs=None))
+    _, given = fitted(tastes_meet(100), replace(QUICK, epochs=None, patience=1))
+    assert (few.best, few.recipe.chooses_epoch, given.recipe.chooses_epoch) == (16, False, True)
 
 
 def test_unused_rows_become_the_used_rows_mean() -> None:

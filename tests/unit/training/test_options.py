@@ -10,10 +10,10 @@ from stream_scorer.errors import UsageError
 from stream_scorer.settings import JoinSettings
 from stream_scorer.training.options import TrainOptions
 
-ACCEPTED = LogTraits(rows=10_000, everything_accepted=True, repeats=0.0, density=0.05)
-SHOWN = LogTraits(rows=10_000, everything_accepted=False, repeats=0.0, density=0.05)
-REPEATED = LogTraits(rows=10_000, everything_accepted=True, repeats=0.2, density=0.05)
-SPARSE = LogTraits(rows=10_000, everything_accepted=True, repeats=0.0, density=0.009)
+ACCEPTED = LogTraits(rows=10_000, accepted=4_000, everything_accepted=True, repeats=0.0, density=0.05)
+SHOWN = LogTraits(rows=10_000, accepted=4_000, everything_accepted=False, repeats=0.0, density=0.05)
+REPEATED = LogTraits(rows=10_000, accepted=4_000, everything_accepted=True, repeats=0.2, density=0.05)
+SPARSE = LogTraits(rows=10_000, accepted=4_000, everything_accepted=True, repeats=0.0, density=0.009)
 
 
 def test_acceptances_alone_are_learned_among_the_catalog() -> None:
@@ -33,6 +33,17 @@ def test_repeats_are_refitted_in_as_many_steps() -> None:
     assert (small.refit, small.epochs, small.epoch_steps_min) == (True, 40, 20)
     assert (large.refit, large.epochs, large.epoch_steps_min) == (True, 9, 89)
     assert not TrainOptions(refit=False).recipe(REPEATED, ids_alone=False).refit
+
+
+def test_few_acceptances_begin_at_the_appeal() -> None:
+    few = replace(SHOWN, accepted=999)
+    recipe = TrainOptions().recipe(few, ids_alone=False)
+    assert (recipe.additive_start, recipe.chooses_epoch) == (True, False)
+    assert not TrainOptions().recipe(few, ids_alone=False, goes_on=True).additive_start
+    assert not TrainOptions(hidden=(8,)).recipe(few, ids_alone=False).additive_start
+    assert not TrainOptions(objective="separate").recipe(few, ids_alone=False).additive_start
+    assert not TrainOptions().recipe(SHOWN, ids_alone=False).additive_start
+    assert TrainOptions(epochs=3).recipe(few, ids_alone=False).chooses_epoch
 
 
 def test_without_repeats_features_speak_before_ids_do() -> None:

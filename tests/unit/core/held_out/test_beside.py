@@ -30,3 +30,9 @@ def test_the_best_trivial_ranking_comes_first() -> None:
 
 def test_few_customers_say_nothing() -> None:
     assert list(beside("AUC", {"model": POOR[:9], "popularity": GOOD[:9]}).sentences()) == []
+
+
+def test_surely_better_rankings_are_listed_best_first() -> None:
+    found = beside("AUC", {"model": POOR, "a random order": POOR, "habits": POOR + 0.1, "popularity": GOOD})
+    assert [one.name for one in found.better] == ["popularity", "habits"]
+    assert beside("AUC", {"model": POOR[:9], "popularity": GOOD[:9]}).better == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.features.spec import RowError
-from stream_scorer.core.releases.gate import caution_of, check_model, faults_of, verify
+from stream_scorer.core.releases.gate import cautions_of_facts, check_model, faults_of, verify
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Layer, Tower
@@ -125,9 +125,17 @@ def test_better_or_unjudged_models_pass(
 
 
 def test_too_few_judges_are_a_caution(made: Model) -> None:
-    assert caution_of(judged(made, 0.7, 0.6, 50).facts) is None
-    assert "hardly compared with popularity: 49 customers" in (caution_of(judged(made, 0.7, 0.6, 49).facts) or "")
-    assert "0 customers" in (caution_of(made.facts) or "")
+    assert cautions_of_facts(judged(made, 0.7, 0.6, 50).facts) == []
+    assert "hardly compared with popularity: 49 customers" in cautions_of_facts(judged(made, 0.7, 0.6, 49).facts)[0]
+    assert "0 customers" in cautions_of_facts(made.facts)[0]
+
+
+def test_one_order_for_all_is_a_caution(made: Model) -> None:
+    facts = judged(made, 0.7, 0.6).facts
+    (caution,) = cautions_of_facts({**facts, "order_agreement": 0.9999})
+    assert caution.startswith("the model ranks alike for all customers")
+    assert cautions_of_facts({**facts, "order_agreement": 0.9998}) == []
+    assert cautions_of_facts({**facts, "order_agreement": "much"}) == []
 
 
 @pytest.mark.parametrize(("mine", "faults"), [(0.46, 0), (0.45, 1)])
@@ -154,4 +162,4 @@ def test_towers_unlike_the_trained_are_refused(made: Model, good: Release) -> No
 def test_facts_of_another_form_are_refused(made: Model, good: Release, facts: dict[str, object]) -> None:
     with pytest.raises(BadModel, match="facts cannot be read"):
         faults_of(replace(made, facts=facts), good.catalog, [])
-    assert caution_of(facts) is not None
+    assert cautions_of_facts(facts)

@@ -133,7 +133,7 @@ def test_failures_leave_the_old_release_serving(away: bool) -> None:
 
 def test_a_schedule_outlives_labels_without_negatives() -> None:
     rounds: list[Round] = []
-    log = LogTraits(rows=9, everything_accepted=True, repeats=0.0, density=0.1)
+    log = LogTraits(rows=9, accepted=9, everything_accepted=True, repeats=0.0, density=0.1)
 
     def train(*_: object) -> Model:
         raise AssertionError(TrainOptions(objective="shown").recipe(log, ids_alone=False))
@@ -190,6 +190,14 @@ def test_serving_models_options_stand() -> None:
     one.once()
     like_it = TrainOptions(dim=8, hidden=(4,), refit=False, spectral="off")
     assert [options for options, _ in training.told] == [TrainOptions(refit=False), like_it]
+
+
+def test_last_epochs_are_kept_again() -> None:
+    facts = {"options": {"epochs": 16, "patience": 6, "prior": 30.0, "chooses_epoch": False}}
+    again = options_like(facts, seed=7, threads=1)
+    assert (again.epochs, again.patience, again.prior) == (None, None, 30.0)
+    facts["options"]["chooses_epoch"] = True
+    assert options_like(facts, seed=7, threads=1).epochs == 16
 
 
 def test_a_decomposed_model_is_decomposed_again() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
-from stream_scorer.errors import UsageError
-from stream_scorer.services.learning.trainer import read_lesson, train_model
+from stream_scorer.errors import BadModel, UsageError
+from stream_scorer.services.learning.trainer import read_lesson, refuse_worse_alike, train_model
 from stream_scorer.training.lesson import Epoch
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, chunk, snacks, tastes_meet
@@ -109,3 +109,18 @@ def test_logs_without_times_have_nothing_before() -> None:
     timeless = Chunks((replace(part, request_time_ms=np.zeros(len(part), np.int64)),))
     with pytest.raises(UsageError, match="no label has an earlier acceptance"):
         read_lesson(timeless, snacks(), replace(QUICK, accepted_before=5))
+
+
+def test_one_order_needs_a_good_judgement() -> None:
+    refuse_worse_alike({"order_agreement": 1.0, "judged": {"better": []}})
+    refuse_worse_alike({"order_agreement": 0.9, "judged": {"better": ["popularity"]}})
+    refuse_worse_alike({"order_agreement": 1.0, "judged": None})
+    with pytest.raises(BadModel, match="ranks alike for all customers, and popularity ranks better; more rows"):
+        refuse_worse_alike({"order_agreement": 1.0, "judged": {"better": ["popularity"]}})
+
+
+def test_lone_appeal_makes_a_model() -> None:
+    part = tastes_meet(400).parts[0]
+    everyone = Views(["everyone"] * 60, [{}] * 60)
+    model = train_model(Chunks((replace(part, customers=everyone),)), snacks(), replace(QUICK, epochs=1)).model
+    assert model.facts["order_agreement"] == pytest.approx(1.0)
