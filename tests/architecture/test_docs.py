@@ -61,3 +61,9 @@ def test_every_path_a_document_names_exists() -> None:
     assert {
         path for path in named if not any((folder / path).exists() for folder in (ROOT, ROOT / "stream_scorer"))
     } == set()
+
+
+def test_each_decision_has_its_own_number() -> None:
+    pages = sorted((ROOT / "docs/adr").glob("*.md"))
+    assert [page.name[:4] for page in pages] == [f"{number:04d}" for number in range(1, len(pages) + 1)]
+    assert [page.name for page in pages if not page.read_text().startswith(f"# {page.name[:4]}: ")] == []
