@@ -49,7 +49,7 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"{facts['refused_rows']:,} rows left out: their features do not fit"
     if outside := facts.get("rows_outside_catalog"):
         yield f"{outside:,} rows are of offers that are not in the catalog"
-    yield f"objective {facts['objective']}, epoch {facts['best_epoch']:g} of {facts['epochs']} kept"
+    yield f"objective {facts['objective']}, {_kept(facts)}"
     if facts["held_out_loss"] is not None:
         yield f"held out: {facts['held_out_rows']:,} rows, loss {facts['held_out_loss']:.4f}"
     if judged := facts.get("judged"):
@@ -62,6 +62,13 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
     if ours["within_customer"] is not None:
         error = f" ± {1.96 * ours['standard_error']:.3f}" if ours["standard_error"] is not None else ""
         yield f"AUC within customer {ours['within_customer']:.3f}{error}, popularity {popular['within_customer']:.3f}"
+
+
+def _kept(facts: Mapping[str, Any]) -> str:
+    """Say which epoch was kept or, of a decomposition, which has none, which of the forms of vectors tried."""
+    if facts.get("options", {}).get("spectral"):
+        return f"decomposed, form {facts['best_epoch']} of {facts['epochs']} tried kept"
+    return f"epoch {facts['best_epoch']:g} of {facts['epochs']} kept"
 
 
 def _judged(judged: Mapping[str, Any]) -> Iterator[str]:

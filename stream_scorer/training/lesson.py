@@ -1,13 +1,14 @@
 """What a training is given, and what it returns, whichever way it learns."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 
 from stream_scorer.core.datasets.splits import split_by_time, split_for_ids, without_some_offers
 from stream_scorer.core.datasets.survey import Survey
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
-from stream_scorer.core.datasets.traits import traits_of
+from stream_scorer.core.datasets.traits import LogTraits, traits_of
 from stream_scorer.core.features.slots import Category
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.towers.model import Model
@@ -19,9 +20,12 @@ from stream_scorer.training.options import Recipe, TrainOptions
 from stream_scorer.training.warm_start import shape_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lesson:
-    """What a training learns from: rows, the specs that encoded them, and the earlier model that it starts from."""
+    """What a training learns from: rows, the specs that encoded them, and the earlier model that it starts from.
+
+    A search trains on one lesson many times, so what follows from the rows is worked out once.
+    """
 
     data: TrainingSet
     user_spec: FeatureSpec
@@ -30,6 +34,7 @@ class Lesson:
     survey: Survey = field(default_factory=Survey)
     # Share of the catalog's offers whose rows are not learned from, so that held-out rows judge them as new.
     as_new: float = 0.0
+    _splits: dict[tuple[bool, float], tuple[Places, Places]] = field(default_factory=dict, init=False, repr=False)
 
     def recipe(self, options: TrainOptions) -> Recipe:
         """Complete the options; the labels decide the objective, and an earlier model, if any, decides the shape.
@@ -39,7 +44,12 @@ class Lesson:
         if self.earlier is not None:
             # The vectors of an earlier ensemble are already the concatenation of its members'
             options = replace(options, **shape_of(self.earlier.user_tower), members=1)
-        return options.recipe(traits_of(self.data), ids_alone=self.ids_alone, goes_on=self.earlier is not None)
+        return options.recipe(self.traits, ids_alone=self.ids_alone, goes_on=self.earlier is not None)
+
+    @cached_property
+    def traits(self) -> LogTraits:
+        """Size and shape of the log."""
+        return traits_of(self.data)
 
     @property
     def ids_alone(self) -> bool:
@@ -50,7 +60,12 @@ class Lesson:
         """Return the rows to learn from and the rows to hold out."""
         by_id = any(isinstance(slot, Category) and slot.from_id for slot in self.user_spec.slots)
         within = recipe.objective == "catalog" and by_id
-        rows, held_out = (split_for_ids if within else split_by_time)(self.data, recipe.held_out)
+        if (key := (within, recipe.held_out)) not in self._splits:
+            self._splits[key] = self._split(*key)
+        return self._splits[key]
+
+    def _split(self, within: bool, share: float) -> tuple[Places, Places]:
+        rows, held_out = (split_for_ids if within else split_by_time)(self.data, share)
         return (without_some_offers(self.data, rows, self.as_new) if self.as_new else rows), held_out
 
 

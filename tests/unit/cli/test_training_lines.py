@@ -33,6 +33,10 @@ def test_models_are_described_by_their_facts() -> None:
     ]
 
 
+def test_decompositions_have_forms_and_no_epochs() -> None:
+    assert "objective shown, decomposed, form 3 of 5 tried kept" in fact_lines({**FACTS, "options": {"spectral": True}})
+
+
 def test_rows_left_out_are_counted() -> None:
     lines = list(fact_lines({**FACTS, "refused_rows": 7, "rows_outside_catalog": 1_000}))
     assert lines[2:4] == [
