@@ -139,6 +139,21 @@ def raise_error(doing: str, error: KafkaError) -> NoReturn:
 
 
 @contextmanager
+def fatal_as_such() -> Iterator[None]:
+    """Raise a producer's fatal error as KafkaException, whatever its callbacks made of it.
+
+    confluent-kafka raises it while it still calls back for the records that failed, and whatever a callback calls then
+    fails with SystemError, which would hide the reason.
+    """
+    try:
+        yield
+    except SystemError as error:
+        if isinstance(error.__cause__, KafkaException):
+            raise error.__cause__ from None
+        raise
+
+
+@contextmanager
 def transient(doing: str) -> Iterator[None]:
     """Turn trouble of brokers or network while `doing` into TransientError, what cannot heal into FatalStreamError."""
     try:

@@ -8,7 +8,14 @@ from typing import Protocol
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition, murmur2
 
 from stream_scorer.adapters.kafka.bounded import within
-from stream_scorer.adapters.kafka.client import NEVER_HEALS, ClientConfig, Report, kafka_error, new_producer
+from stream_scorer.adapters.kafka.client import (
+    NEVER_HEALS,
+    ClientConfig,
+    Report,
+    fatal_as_such,
+    kafka_error,
+    new_producer,
+)
 from stream_scorer.adapters.kafka.reach import SLICE_S
 from stream_scorer.adapters.kafka.retries import polling, produce, retrying
 from stream_scorer.adapters.kafka.source import KafkaSource
@@ -79,6 +86,11 @@ class _Outputs:
         if error is not None and error.code() not in _PURGED:
             self._failed.append((message.topic() or "", error))
 
+    def close(self) -> None:
+        """Wait for what is queued. A fatal error has ended the last writing already, or nothing was to be written."""
+        with suppress(KafkaException), fatal_as_such():
+            self.producer.flush(self._timeout_s)
+
     def failed(self) -> str | None:
         """Return the first failure since `queue`."""
         return _refusal(*self._failed[0]) if self._failed else None
@@ -139,12 +151,13 @@ class TransactionalSink:
             TopicPartition(*partition, position.offset, position.metadata) for partition, position in progress.items()
         ]
         try:
-            self._producer.begin_transaction()
-            self._outputs.queue(outputs)
-            self._send_offsets(offsets, source)
-            # -1: what is left of the transaction's own time; other values may leave the client out of step with the
-            # broker
-            self._retried(self._producer.commit_transaction, -1)
+            with fatal_as_such():
+                self._producer.begin_transaction()
+                self._outputs.queue(outputs)
+                self._send_offsets(offsets, source)
+                # -1: what is left of the transaction's own time; other values may leave the client out of step with the
+                # broker
+                self._retried(self._producer.commit_transaction, -1)
         except KafkaException as error:
             self._give_up(kafka_error(error), outputs)
         except BatchAborted:
@@ -172,7 +185,8 @@ class TransactionalSink:
 
     def _abort(self) -> None:
         try:
-            self._retried(self._producer.abort_transaction, self._timeout_s)
+            with fatal_as_such():
+                self._retried(self._producer.abort_transaction, self._timeout_s)
         except KafkaException as error:
             msg = f"the transaction could not be aborted: {kafka_error(error).str()}"
             raise FatalStreamError(msg) from error
@@ -183,7 +197,7 @@ class TransactionalSink:
 
     def close(self) -> None:
         """See RecordSink.close."""
-        self._producer.flush(self._timeout_s)
+        self._outputs.close()
 
 
 class AtLeastOnceSink:
@@ -201,8 +215,9 @@ class AtLeastOnceSink:
     def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: KafkaSource) -> None:
         """See RecordSink.write."""
         try:
-            self._outputs.queue(outputs)
-            left = self._producer.flush(self._timeout_s)
+            with fatal_as_such():
+                self._outputs.queue(outputs)
+                left = self._producer.flush(self._timeout_s)
         except KafkaException as error:
             msg = f"writing: {kafka_error(error).str()}"
             raise FatalStreamError(msg) from error
@@ -224,5 +239,4 @@ class AtLeastOnceSink:
 
     def close(self) -> None:
         """See RecordSink.close."""
-        with suppress(KafkaException):
-            self._producer.flush(self._timeout_s)
+        self._outputs.close()

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from structlog.testing import capture_logs
 
 from stream_scorer.adapters.kafka.bounded import within
-from stream_scorer.adapters.kafka.client import new_consumer, new_producer, refused, transient
+from stream_scorer.adapters.kafka.client import fatal_as_such, new_consumer, new_producer, refused, transient
 from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.errors import FatalStreamError, TransientError, UsageError
 
@@ -88,3 +88,11 @@ def test_repeated_lines_of_the_client_pass_once() -> None:
             client_log.log(30, "%s [%s] %s", "FAIL", "rdkafka#producer-1", line)
     assert [(event["event"], event["log_level"]) for event in events] == [("kafka_client", "warning")]
     assert client_log.reason == "b:1/bootstrap: Connect failed: Connection refused (after 14ms in state CONNECT)"
+
+
+def test_a_fatal_error_hides_behind_no_callback() -> None:
+    fatal = KafkaException(KafkaError(KafkaError._FENCED, "fenced", True))
+    with pytest.raises(KafkaException, match="fenced"), fatal_as_such():
+        raise SystemError("a callback's call returned a result with an exception set") from fatal
+    with pytest.raises(SystemError, match="ours"), fatal_as_such():
+        raise SystemError("ours")
