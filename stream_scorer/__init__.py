@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from stream_scorer.services.operating.loaded_release import LoadedRelease
-    from stream_scorer.wiring.library import load_release
+    from stream_scorer.wiring.loading import load_release
 
 __version__ = "0.1.0"
 
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "load_release": "stream_scorer.wiring.library",
+    "load_release": "stream_scorer.wiring.loading",
     "LoadedRelease": "stream_scorer.services.operating.loaded_release",
     **dict.fromkeys(
         ("Acceptance", "CustomerRequest", "Filter", "Offer", "RankedOffer", "Ranking"), "stream_scorer.core.messages"

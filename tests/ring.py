@@ -25,7 +25,7 @@ from stream_scorer.errors import TransientError
 from stream_scorer.services.learning.publisher import draft_release, publish
 from stream_scorer.settings import Settings
 from stream_scorer.topic_settings import TopicSettings
-from stream_scorer.wiring.streaming import release_store
+from stream_scorer.wiring.stores import release_store
 from tests.commands import Done, run
 from tests.waiting import wait_for
 

@@ -28,7 +28,8 @@ from stream_scorer.services.learning.publisher import draft_release, publish
 from stream_scorer.services.operating.scoring import score
 from stream_scorer.settings import Delivery, LocalSettings, Settings
 from stream_scorer.topic_plan import topic_specs
-from stream_scorer.wiring.streaming import member_config, release_store
+from stream_scorer.wiring.brokers import member_config
+from stream_scorer.wiring.stores import release_store
 
 Worker = Literal["bare", "rank", "join"]
 _RECENT_ANSWERS = 512

@@ -64,7 +64,7 @@ def list_letters(
     from stream_scorer.cli.letter_lines import survey_json, survey_lines, survey_remarks
     from stream_scorer.cli.progress import progress_over
     from stream_scorer.services.letters.survey import survey
-    from stream_scorer.wiring.streaming import log_reader
+    from stream_scorer.wiring.brokers import log_reader
 
     settings = settings_of(ctx)
     choice = _choice(settings, code, topic, since, until)
@@ -93,7 +93,7 @@ def show_letter(
 
     from stream_scorer.cli.letter_lines import letter_lines
     from stream_scorer.services.letters.survey import letter_at
-    from stream_scorer.wiring.streaming import log_reader
+    from stream_scorer.wiring.brokers import log_reader
 
     settings = settings_of(ctx)
     partition, offset = _placed(place, settings.topics.dead_letters)
@@ -151,8 +151,8 @@ def _resend(
 
     from stream_scorer.cli.progress import progress_over
     from stream_scorer.services.letters.resending import resend
+    from stream_scorer.wiring.brokers import log_reader
     from stream_scorer.wiring.letters import resend_door, resend_rules
-    from stream_scorer.wiring.streaming import log_reader
 
     rules = resend_rules(settings, letters_max)
     with closing(log_reader(settings, settings.dead_letters.group)) as reader, progress_over("letters") as progress:

@@ -34,7 +34,9 @@ def doctor(
     from stream_scorer.services.letters.doctor_letters import letter_findings
     from stream_scorer.services.operating.doctor import examine
     from stream_scorer.services.operating.doctor_ring import RingState, ring_findings
-    from stream_scorer.wiring.streaming import log_reader, releases_on, ring_standing
+    from stream_scorer.wiring.brokers import log_reader
+    from stream_scorer.wiring.stores import releases_on
+    from stream_scorer.wiring.streaming import ring_standing
 
     settings = settings_of(ctx)
     redis = connect(settings.redis.url.get_secret_value(), timeout_s=timeout)

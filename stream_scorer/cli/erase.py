@@ -99,7 +99,7 @@ def _drop_held(customer: str, newest_event_ms: int, settings: "Settings", *, wai
     from stream_scorer.core.records import Partition
     from stream_scorer.errors import UsageError
     from stream_scorer.services.operating.erase import send_erasure, wait_until_read
-    from stream_scorer.wiring.streaming import log_reader
+    from stream_scorer.wiring.brokers import log_reader
 
     clock, client, topic = SystemClock(), settings.kafka.client_config(), settings.topics.outcomes
     # an event time far in the future would keep the erasure for ever: the watermark would never pass it
@@ -122,7 +122,8 @@ def _locate(customer: str, settings: "Settings", buffer: "TrainingBuffer | None"
     from stream_scorer.cli.progress import progress_over
     from stream_scorer.services.operating.whereabouts import Ground, locate
     from stream_scorer.services.verifying.reading import VerifyTopics
-    from stream_scorer.wiring.streaming import join_config, log_reader
+    from stream_scorer.wiring.brokers import log_reader
+    from stream_scorer.wiring.streaming import join_config
 
     own = settings.topics
     topics = VerifyTopics(own.requests, own.acceptances, own.rankings, own.outcomes, own.labels, own.dead_letters)

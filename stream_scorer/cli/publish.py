@@ -77,7 +77,7 @@ def publish(
 
     The gate refuses a release that would rank worse than popularity or without its features.
     """
-    from stream_scorer.wiring.streaming import release_store
+    from stream_scorer.wiring.stores import release_store
 
     sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors)
     switches = rollback or to is not None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def releases(ctx: typer.Context, *, as_json: Json = False) -> None:
     """List the stored releases, newest first: state, date, offers, model, and the figures that the gate judged."""
-    from stream_scorer.wiring.streaming import release_store
+    from stream_scorer.wiring.stores import release_store
 
     print_releases(release_store(settings_of(ctx)).releases(), as_json=as_json)
 

@@ -79,7 +79,7 @@ def score(
 
 def _loaded(settings: "Settings", model: Path | None, offers: Path | None, release: str | None) -> "LoadedRelease":
     from stream_scorer.errors import UsageError
-    from stream_scorer.wiring.library import release_of_model, stored_release
+    from stream_scorer.wiring.loading import release_of_model, stored_release
 
     if release is not None and model is None and offers is None:
         return stored_release(settings, release)

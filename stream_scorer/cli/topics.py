@@ -77,7 +77,8 @@ def _adopt(settings: "Settings", *, grow_to: int | None, drop_open: bool, as_jso
 
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.services.streaming.adoption import RingGroup, adopt
-    from stream_scorer.wiring.streaming import join_config, log_reader, rank_config
+    from stream_scorer.wiring.brokers import log_reader
+    from stream_scorer.wiring.streaming import join_config, rank_config
 
     names, config = rank_config(settings).topics, join_config(settings)
     admin = KafkaTopicAdmin(settings.kafka.client_config())

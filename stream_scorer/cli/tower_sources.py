@@ -120,7 +120,7 @@ def _user(settings: "Settings", sources: TowerSources, model: "Model | None", di
 def stored_model(settings: "Settings", folder: Path) -> "Model":
     """Read a model's folder. Raises BadModel for towers that are programs while rank.programs is `deny`."""
     from stream_scorer.adapters.files.model_files import read_model
-    from stream_scorer.wiring.streaming import program_opener
+    from stream_scorer.wiring.stores import program_opener
 
     return read_model(folder, open_program=program_opener(settings))
 
@@ -133,7 +133,7 @@ def _vectors(path: Path, id_column: str) -> "GivenVectors":
 
 def _program(settings: "Settings", path: Path, side: "Side") -> "Tower":
     from stream_scorer.errors import UsageError
-    from stream_scorer.wiring.streaming import program_opener
+    from stream_scorer.wiring.stores import program_opener
 
     if not path.is_file():
         raise UsageError(f"{path} is not a file: a program is a .pt2 archive of torch.export")

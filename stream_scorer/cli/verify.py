@@ -30,7 +30,8 @@ def verify(
     from stream_scorer.adapters.files.sqlite_sorter import SqliteSorter
     from stream_scorer.cli.progress import progress_over
     from stream_scorer.services.verifying.verify import verify as check
-    from stream_scorer.wiring.streaming import joined_by, release_store
+    from stream_scorer.wiring.stores import release_store
+    from stream_scorer.wiring.streaming import joined_by
 
     if topics_only:
         refuse_given(ctx, {"folder"}, "--topics-only leaves the training buffer out")
@@ -78,7 +79,7 @@ def _config(settings: "Settings", horizons: "Horizons", examples: int) -> "Verif
 def _readers(settings: "Settings") -> "Readers":
     from stream_scorer.adapters.kafka.log import KafkaLog
     from stream_scorer.services.verifying.reading import Readers
-    from stream_scorer.wiring.streaming import log_reader
+    from stream_scorer.wiring.brokers import log_reader
 
     timeout_s = 2 * settings.kafka.transaction_timeout_ms / 1000
     config = {**settings.kafka.client_config(), "group.id": settings.join.group}

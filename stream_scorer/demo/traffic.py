@@ -17,7 +17,7 @@ from stream_scorer.demo.ring import STEP_S, Ring
 from stream_scorer.demo.screen import Moment, Screen
 from stream_scorer.demo.tally import RECENT_S, Tally
 from stream_scorer.simulation.world import World
-from stream_scorer.wiring.streaming import member_config
+from stream_scorer.wiring.brokers import member_config
 
 START_S_MAX = 60.0
 DRAIN_S_MAX = 30.0

@@ -2,27 +2,19 @@
 
 import contextlib
 import gc
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stream_scorer.adapters.kafka.log import KafkaLog
-from stream_scorer.adapters.kafka.reach import wait_for_brokers
-from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
-from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.adapters.local.allocator import keep_freed_memory
 from stream_scorer.adapters.local.clock import SystemClock
-from stream_scorer.adapters.redis.client import RedisClient, connect
-from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.buffer.compaction import CompactionPlan
 from stream_scorer.core.joining.labelling import Horizons
 from stream_scorer.core.joining.ring_shape import RingShape, horizons_changed
 from stream_scorer.core.ranking.encoding import OfferFeatures
 from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics
-from stream_scorer.core.towers.program_tower import OpenProgram, Program
-from stream_scorer.errors import BadModel
 from stream_scorer.ports import Fetched, RecordSink, Telemetry
 from stream_scorer.services.streaming.aligned_source import AlignedSink, AlignedSource
 from stream_scorer.services.streaming.join_restore import JoinConfig
@@ -42,136 +34,13 @@ from stream_scorer.services.streaming.ring_check import (
 from stream_scorer.settings import Settings
 from stream_scorer.telemetry import serve_metrics
 from stream_scorer.topic_plan import ranking_bytes_max
+from stream_scorer.wiring.brokers import ClientConfig, brokers_ready, log_reader, record_sink, record_source
+from stream_scorer.wiring.stores import release_store
 
 if TYPE_CHECKING:
     from stream_scorer.services.streaming.buffer import BufferConfig
 
 _LOOK_TIMEOUT_S = 2.0
-
-START_S = 60.0
-
-ClientConfig = dict[str, str | int | float | bool]
-
-
-def release_store(settings: Settings) -> RedisReleases:
-    """Return the store of releases on a new connection."""
-    return releases_on(connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s), settings)
-
-
-def releases_on(client: RedisClient, settings: Settings) -> RedisReleases:
-    """Return the store of releases on an existing connection."""
-    redis = settings.redis
-    return RedisReleases(
-        client,
-        prefix=redis.prefix,
-        bytes_max=redis.release_bytes_max,
-        signing_key=None if redis.signing_key is None else redis.signing_key.get_secret_value().encode(),
-        open_program=program_opener(settings),
-    )
-
-
-def program_opener(settings: Settings) -> OpenProgram:
-    """Return the function that opens towers' programs; where the settings deny programs, it raises BadModel."""
-    return open_program if settings.rank.programs == "allow" else _deny_program
-
-
-def _deny_program(data: bytes) -> Program:
-    raise BadModel(
-        f'it is a program of torch.export ({len(data)} bytes), and rank.programs is "deny": set it to "allow" '
-        "where you trust everybody who can write models and the store of releases"
-    )
-
-
-def open_program(data: bytes) -> Program:
-    """Open a tower's program; torch is imported here, because most rankers need none.
-
-    Raises BadModel when torch is not installed, and for a program that cannot be opened.
-    """
-    try:
-        from stream_scorer.training.program import open_program as run_by_torch
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise BadModel("it is a program of torch.export: pip install '.[train]'") from error
-    return run_by_torch(data)
-
-
-def member_config(settings: Settings, group: str) -> ClientConfig:
-    """Return the client settings of a member of a consumer group."""
-    kafka = settings.kafka
-    config: ClientConfig = {
-        **kafka.client_config(),
-        "group.id": group,
-        "group.protocol": kafka.group_protocol,
-        "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
-    }
-    if kafka.group_protocol == "classic":
-        config |= {
-            "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": kafka.session_timeout_ms,
-            # several heartbeats may get lost before the session ends
-            "heartbeat.interval.ms": max(100, kafka.session_timeout_ms // 5),
-        }
-    return config
-
-
-def record_source(
-    settings: Settings,
-    group: str,
-    topics: Sequence[str],
-    *,
-    mirrored: Sequence[str] = (),
-    held: bool = False,
-) -> KafkaSource:
-    """Return a source that joins the consumer group at once."""
-    return KafkaSource(member_config(settings, group), topics, mirrored=mirrored, held=held)
-
-
-def brokers_ready(settings: Settings, stopping: Callable[[], bool]) -> None:
-    """Wait for the brokers. Raises NotReady, with the reason, after `START_S` at most; Stopped when `stopping` asks."""
-    wait_for_brokers(settings.kafka.client_config(), timeout_s=START_S, stopping=stopping)
-
-
-def producer_config(settings: Settings) -> ClientConfig:
-    """Return the client settings of whatever writes to the ring's topics."""
-    return {
-        "message.max.bytes": settings.topics.record_bytes_max,
-        "compression.type": settings.kafka.compression,
-        **settings.kafka.client_config(),
-    }
-
-
-def record_sink(
-    settings: Settings,
-    group: str,
-    *,
-    note_ends: bool = False,
-    counts: Mapping[str, int] | None = None,
-    stopping: Callable[[], bool] = lambda: False,
-) -> TransactionalSink | AtLeastOnceSink:
-    """Return the sink for the delivery mode in the settings.
-
-    `counts` fixes, by topic, the number of partitions over which the sink spreads records.
-    """
-    config, timeout_s = producer_config(settings), settings.kafka.transaction_timeout_ms / 1000
-    if settings.loop.delivery == "at_least_once":
-        return AtLeastOnceSink(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts or {})
-    instance = settings.loop.instance or uuid.uuid4().hex[:12]
-    config |= {
-        "transactional.id": f"{group}-{instance}",
-        "transaction.timeout.ms": settings.kafka.transaction_timeout_ms,
-    }
-    return TransactionalSink(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts or {}, stopping=stopping)
-
-
-def log_reader(settings: Settings, group: str) -> KafkaLog:
-    """Return a reader of partitions and of a group's committed positions."""
-    # Records behind a dead predecessor's open transaction cannot be read until the broker has aborted it, which happens
-    # within this time.
-    return KafkaLog(
-        {**settings.kafka.client_config(), "group.id": group},
-        timeout_s=2 * settings.kafka.transaction_timeout_ms / 1000,
-    )
 
 
 def ring_standing(settings: Settings, *, joins: bool) -> Standing:

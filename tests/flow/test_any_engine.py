@@ -124,7 +124,7 @@ def test_customers_vectors_precede_a_models_tower(folder: Path) -> None:
 
 def read_both(folder: Path) -> np.ndarray[Any, Any]:
     """Return the vectors of two customers: the first has a given vector, the second is embedded by the program."""
-    from stream_scorer.wiring.streaming import open_program
+    from stream_scorer.wiring.stores import open_program
 
     tower = read_model(folder / "model", open_program=open_program).user_tower
     return np.asarray(tower.embed([{}, {}], [customer_id(3), customer_id(70)]).vectors)

@@ -17,7 +17,7 @@ from stream_scorer.cli import app
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.errors import StreamScorerError
 from stream_scorer.simulation.world import World
-from stream_scorer.wiring import streaming as wiring
+from stream_scorer.wiring import stores
 from tests.open_bandit_samples import write_log
 
 WORLD = World.of(3, customers=30, offers=10, popularity_rate=0.5)
@@ -172,7 +172,7 @@ def test_score_bears_any_file(whole: Path, file: str, damages: list[Damage]) -> 
 @bounded(60)
 @given(file=st.sampled_from(["offers.jsonl", "offers.csv", "model/manifest.json"]), damages=FEW)
 def test_publish_bears_any_file(whole: Path, file: str, damages: list[Damage], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "release_store", lambda settings: MemoryReleases())
+    monkeypatch.setattr(stores, "release_store", lambda settings: MemoryReleases())
     offers = file if file.startswith("offers") else "offers.jsonl"
     assert outcome("publish", damaged(whole, file, damages), offers=offers) in (0, 1, 2)
 

@@ -27,7 +27,7 @@ from stream_scorer.services.operating.topics import create_topics
 from stream_scorer.settings import Settings
 from stream_scorer.topic_plan import topic_specs
 from stream_scorer.topic_settings import TopicSettings
-from stream_scorer.wiring.streaming import record_sink
+from stream_scorer.wiring.brokers import record_sink
 from tests.commands import run
 from tests.conftest import local_kafka
 from tests.release_samples import model, offer

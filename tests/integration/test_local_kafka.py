@@ -19,7 +19,8 @@ from stream_scorer.errors import NotReady
 from stream_scorer.ports import Fetched, TopicSpec
 from stream_scorer.services.streaming.join_restore import CLOSE_S, Restorer
 from stream_scorer.settings import KafkaSettings, LocalSettings, Settings
-from stream_scorer.wiring.streaming import join_config, member_config
+from stream_scorer.wiring.brokers import member_config
+from stream_scorer.wiring.streaming import join_config
 from tests.waiting import wait_for
 
 PLACES = LocalSettings()

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from stream_scorer.wiring.streaming import release_store
+from stream_scorer.wiring.stores import release_store
 from tests.release_samples import model, offer
 from tests.ring import START_MS, Ring, acceptance, request, values
 from tests.waiting import wait_for

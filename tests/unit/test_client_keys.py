@@ -8,7 +8,7 @@ from stream_scorer.client_keys import _SETTINGS, fault_of_keys
 from stream_scorer.errors import UsageError
 from stream_scorer.settings import Settings
 from stream_scorer.settings_sources import load_settings
-from stream_scorer.wiring.streaming import member_config
+from stream_scorer.wiring.brokers import member_config
 
 USEFUL = [
     "security.protocol",

@@ -102,7 +102,7 @@ def measure_join(*, offers: int, batch: int, rankings: int, held: int, say: Say)
 
 def start_fresh() -> None:
     """Set this process up like a joiner's."""
-    gc.set_threshold(10_000, 10, 1_000_000)  # as wiring.run_join does
+    gc.set_threshold(10_000, 10, 1_000_000)  # as run_join does
     set_up_logging(LogSettings())
 
 

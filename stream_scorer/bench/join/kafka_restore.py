@@ -15,7 +15,8 @@ from stream_scorer.core.records import OutputRecord, Partition, Position, Record
 from stream_scorer.errors import StreamScorerError
 from stream_scorer.services.streaming.join_restore import Emit, JoinConfig
 from stream_scorer.settings import Settings
-from stream_scorer.wiring.streaming import join_config, log_reader, record_source
+from stream_scorer.wiring.brokers import log_reader, record_source
+from stream_scorer.wiring.streaming import join_config
 
 _JOIN_S_MAX = 60.0
 _POLL_S = 0.5

@@ -20,7 +20,7 @@ from stream_scorer.services.operating.loaded_release import LoadedRelease
 from stream_scorer.settings import Settings
 from stream_scorer.settings_sources import load_settings
 from stream_scorer.topic_plan import ranking_bytes_max
-from stream_scorer.wiring.streaming import program_opener, releases_on
+from stream_scorer.wiring.stores import program_opener, releases_on
 
 Offers = str | Path | Sequence[Offer | Mapping[str, Any]]
 CURRENT = "current"

@@ -1,0 +1,50 @@
+"""Opens the store of releases, and decides whether towers may be programs."""
+
+from stream_scorer.adapters.redis.client import RedisClient, connect
+from stream_scorer.adapters.redis.releases import RedisReleases
+from stream_scorer.core.towers.program_tower import OpenProgram, Program
+from stream_scorer.errors import BadModel
+from stream_scorer.settings import Settings
+
+
+def release_store(settings: Settings) -> RedisReleases:
+    """Return the store of releases on a new connection."""
+    return releases_on(connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s), settings)
+
+
+def releases_on(client: RedisClient, settings: Settings) -> RedisReleases:
+    """Return the store of releases on an existing connection."""
+    redis = settings.redis
+    return RedisReleases(
+        client,
+        prefix=redis.prefix,
+        bytes_max=redis.release_bytes_max,
+        signing_key=None if redis.signing_key is None else redis.signing_key.get_secret_value().encode(),
+        open_program=program_opener(settings),
+    )
+
+
+def program_opener(settings: Settings) -> OpenProgram:
+    """Return the function that opens towers' programs; where the settings deny programs, it raises BadModel."""
+    return open_program if settings.rank.programs == "allow" else _deny_program
+
+
+def _deny_program(data: bytes) -> Program:
+    raise BadModel(
+        f'it is a program of torch.export ({len(data)} bytes), and rank.programs is "deny": set it to "allow" '
+        "where you trust everybody who can write models and the store of releases"
+    )
+
+
+def open_program(data: bytes) -> Program:
+    """Open a tower's program; torch is imported here, because most rankers need none.
+
+    Raises BadModel when torch is not installed, and for a program that cannot be opened.
+    """
+    try:
+        from stream_scorer.training.program import open_program as run_by_torch
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise BadModel("it is a program of torch.export: pip install '.[train]'") from error
+    return run_by_torch(data)
