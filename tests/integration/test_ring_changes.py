@@ -100,7 +100,7 @@ def test_only_a_drained_ring_grows(ring: Ring, tmp_path: Path) -> None:
     code, said = refusal(ring, "topics", "--grow", "8", log=tmp_path / "refused")
     assert code == 2
     assert "open or unread" in said
-    ring.run("join", "--until-idle", "15", log=tmp_path / "join.log")
+    ring.run("join", "--until-idle", "8", log=tmp_path / "join.log")
     ring.run("topics", "--grow", "8", log=tmp_path / "grown")
     assert "goes on with 8 partitions" in (tmp_path / "grown").read_text()
     # after the quiet that has drained the ring, as events of now would be
