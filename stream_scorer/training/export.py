@@ -19,7 +19,8 @@ from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower, digest_towers
 from stream_scorer.errors import BadModel
 from stream_scorer.training.lesson import Fitted
-from stream_scorer.training.modules import Batch, TowerModule
+from stream_scorer.training.towers.batches import Batch
+from stream_scorer.training.towers.tower_module import TowerModule
 
 PARITY_MAX = 1e-5
 _GOLDEN = 16

@@ -9,8 +9,9 @@ from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.held_out.questions import Floats, accepted_pairs, ask, by_customer, quality, rank
 from stream_scorer.core.held_out.ranking_quality import Scores
-from stream_scorer.training.modules import Batch, TowerModule
 from stream_scorer.training.objective import AcceptanceHead
+from stream_scorer.training.towers.batches import Batch
+from stream_scorer.training.towers.tower_module import TowerModule
 
 K = 10
 

@@ -13,22 +13,18 @@ from stream_scorer.errors import UsageError
 from stream_scorer.training.decomposition import decomposed
 from stream_scorer.training.held_out import HeldOutRanking, held_out_auc
 from stream_scorer.training.lesson import Epoch, Fitted, Lesson, device_of, tower_of
-from stream_scorer.training.modules import AcceptedHistory, Taken, TowerModule, tied_bag
 from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import Recipe, TrainOptions
 from stream_scorer.training.spectral import ADDED
+from stream_scorer.training.towers.history import AcceptedHistory, Taken
+from stream_scorer.training.towers.tied_bag import tied_bag
+from stream_scorer.training.towers.tower_module import TowerModule
 from stream_scorer.training.warm_start import carry_head, carry_tower
 
 _POSITIVES_MIN = 2
 _HELD_OUT_ROWS = 8_192
 ROWS_MIN = 64
 CATALOG_ROWS_MAX = 65_536
-# The weaker one is the default: it lets in what depends on both sides. The stronger one keeps noise out of an offer's
-# appeal, which helps a little in most logs and harms much where tastes are strong.
-PENALTIES = (10.0, 30.0)
-FOLDS = 3  # of two, each half alone is so small that the stronger penalty wins where the weaker is right
-_ACCEPTED_MIN = 60  # twenty a fold; with fewer the choice would be luck
-_ROWS_MAX = 4_000  # the choice makes a training five times as long, which is seconds for so many rows
 
 
 def fit(
@@ -58,45 +54,17 @@ def fit(
     rows, held_out = lesson.split(recipe)
     if recipe.spectral:
         return decomposed(lesson, recipe, options.dim and options.dim - ADDED, (rows, held_out), report)
-    fitted = first or _trained(lesson, recipe, rows, held_out, report, end=recipe.epochs)
+    fitted = first or trained(lesson, recipe, rows, held_out, report, end=recipe.epochs)
     if not recipe.refit or not len(held_out):
-        return _with_others(fitted, lambda other: _trained(lesson, other, rows, held_out, report, end=other.epochs))
+        return _with_others(fitted, lambda other: trained(lesson, other, rows, held_out, report, end=other.epochs))
     everything, nothing = np.arange(len(lesson.data)), held_out[:0]
 
     def refit(again: Recipe) -> Fitted:
-        return _trained(lesson, again, everything, nothing, report, end=fitted.best)
+        return trained(lesson, again, everything, nothing, report, end=fitted.best)
 
     measured = tower_of(fitted.user), tower_of(fitted.item)
     again = _with_others(refit(recipe), refit)
     return replace(fitted, recipe=recipe, user=again.user, item=again.item, head=again.head, measured=measured)
-
-
-def with_penalty(lesson: Lesson, options: TrainOptions) -> TrainOptions:
-    """Return the options with the penalty that loses least on folds it has not learned from.
-
-    They stay as they are where acceptances are many, where the choice would be luck, and where a penalty is given.
-    """
-    recipe = lesson.recipe(options)
-    accepted, rows = int(lesson.data.accepted.sum()), len(lesson.data)
-    if options.prior is not None or recipe.chooses_epoch or accepted < _ACCEPTED_MIN or rows > _ROWS_MAX:
-        return options
-    return replace(options, prior=min(PENALTIES, key=lambda prior: _loss(lesson, replace(recipe, prior=prior))))
-
-
-def _loss(lesson: Lesson, recipe: Recipe) -> float:
-    """Return the sum of the losses of all folds. The rows that judge the model at last are in none of them."""
-    rows, _ = lesson.split(recipe)
-    # The number of a request is a hash, so folds are drawn at random, and no request is split between two.
-    fold = lesson.data.request[rows] % FOLDS
-    parts = [(rows[fold != number], rows[fold == number]) for number in range(FOLDS)]
-    return float(np.sum([held_out_loss(lesson, recipe, *part) * len(part[1]) for part in parts if len(part[1])]))
-
-
-def held_out_loss(lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places) -> float:
-    """Train on some rows for all epochs, and return the mean loss of others."""
-    done = _trained(lesson, replace(recipe, chooses_epoch=False), rows, held_out, lambda epoch: None, end=recipe.epochs)
-    loss = done.epochs[-1].held_out_loss
-    return float("inf") if loss is None else loss
 
 
 def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
@@ -117,9 +85,10 @@ def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
     return replace(first, user=user, item=item)
 
 
-def _trained(
+def trained(
     lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places, report: Callable[[Epoch], object], *, end: int
 ) -> Fitted:
+    """Train one pair of towers on some rows for at most `end` epochs; the caller's random numbers stay as they are."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return _Training(lesson, recipe, rows, held_out).run(report, end)

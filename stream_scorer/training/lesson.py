@@ -14,9 +14,9 @@ from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError
-from stream_scorer.training.modules import TowerModule
 from stream_scorer.training.objective import AcceptanceHead
 from stream_scorer.training.options import Recipe, TrainOptions
+from stream_scorer.training.towers.tower_module import TowerModule
 from stream_scorer.training.warm_start import shape_of
 
 

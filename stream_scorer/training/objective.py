@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
-from stream_scorer.training.modules import Batch, IdDropout, TowerModule
 from stream_scorer.training.options import Recipe
+from stream_scorer.training.towers.batches import Batch, IdDropout
+from stream_scorer.training.towers.tower_module import TowerModule
 
 RANKS_MAX = 64
 FULL_CATALOG_MAX = 10_000

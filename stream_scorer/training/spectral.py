@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from stream_scorer.core.datasets.training_set import EncodedSide, Places, TrainingSet
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.held_out.ranking_quality import AcceptedPairs
-from stream_scorer.training.modules import TowerModule
+from stream_scorer.training.towers.tower_module import TowerModule
 
 RANK_MAX = 512
 ADDED = 2  # numbers that a vector has besides those of the singular vectors

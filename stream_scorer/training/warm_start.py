@@ -10,8 +10,8 @@ from torch import nn
 from stream_scorer.core.towers.spec_extension import carried_columns, carried_table
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import OtherShape
-from stream_scorer.training.modules import TowerModule
 from stream_scorer.training.objective import AcceptanceHead
+from stream_scorer.training.towers.tower_module import TowerModule
 
 
 def shape_of(earlier: Tower) -> dict[str, Any]:

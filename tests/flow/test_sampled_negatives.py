@@ -19,8 +19,8 @@ from stream_scorer.core.records import Partition
 from stream_scorer.services.learning.trainer import read_lesson
 from stream_scorer.training.joint import fit
 from stream_scorer.training.lesson import Fitted
-from stream_scorer.training.modules import Batch
 from stream_scorer.training.options import TrainOptions
+from stream_scorer.training.towers.batches import Batch
 from tests.example_samples import TASTES, snacks
 
 ODDS = {True: 0.6, False: 0.05}  # of an offer of the customer's own taste, and of another

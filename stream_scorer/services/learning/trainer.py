@@ -20,9 +20,10 @@ from stream_scorer.services.learning.held_out_facts import held_out_facts
 from stream_scorer.services.learning.surveying import surveyed
 from stream_scorer.services.learning.trials import Tuning
 from stream_scorer.training.export import REMEDY, export
-from stream_scorer.training.joint import fit, with_penalty
+from stream_scorer.training.joint import fit
 from stream_scorer.training.lesson import Epoch, Fitted, Lesson
 from stream_scorer.training.options import TrainOptions
+from stream_scorer.training.penalty import with_penalty
 
 _NAMED_MAX = 5
 

@@ -16,9 +16,10 @@ from stream_scorer.services.learning.trial_watch import TrialWatch
 from stream_scorer.services.learning.trials import Setting, Trial, Tried, Tuning, setting_text
 from stream_scorer.services.learning.tuned_settings import nearest, settings_to_try
 from stream_scorer.training.held_out import HeldOutRanking, losses_by_customer
-from stream_scorer.training.joint import FOLDS, PENALTIES, fit, with_penalty
+from stream_scorer.training.joint import fit
 from stream_scorer.training.lesson import Epoch, Fitted, Lesson
 from stream_scorer.training.options import Recipe, TrainOptions
+from stream_scorer.training.penalty import PENALTY_TRAININGS, with_penalty
 
 _HELD_OUT = 0.2
 _STEP_ERRORS = 1.0  # a step of the search needs a paired difference of so many standard errors
@@ -29,7 +30,6 @@ _EPOCHS_MIN = 3
 _SHORTENED_MIN = 0.12  # of the epochs
 _ALL_ROWS = 1.1 / (1 - _HELD_OUT)  # a training on all rows takes so many times as long as a trial, 10 % of it reserve
 _MEMBERS = 4
-_PENALTY_TRAININGS = len(PENALTIES) * (FOLDS - 1)  # in whole trainings: a fold's has the rows of the others
 _INSTANT_S = 1e-9
 _NEW_OFFERS_MIN, _NEW_OFFERS_MAX = 0.02, 0.5
 
@@ -78,7 +78,7 @@ class _OptionSearch:
         takes = f"one training takes about {self._after_s():,.0f} s"
         if self._after_s() > self._left_s():
             return self._as_given(f"{takes}, more than what is left of the {self.seconds:g} s given")
-        if self._left_s() > (_PENALTY_TRAININGS + 1) * self._after_s():  # as the training without a search would do
+        if self._left_s() > (PENALTY_TRAININGS + 1) * self._after_s():  # as the training without a search would do
             self.given = with_penalty(self.lesson, self.given)
         self._shorten()
         if self.share < _SHORTENED_MIN or self._try({}) is None:

@@ -24,9 +24,10 @@ from stream_scorer.training.export import (
 )
 from stream_scorer.training.joint import fit
 from stream_scorer.training.lesson import Fitted, Lesson
-from stream_scorer.training.modules import Batch, IdDropout, TowerModule
 from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import TrainOptions
+from stream_scorer.training.towers.batches import Batch, IdDropout
+from stream_scorer.training.towers.tower_module import TowerModule
 from tests.example_samples import Chunks, snacks, tastes_meet
 
 QUICK = TrainOptions(dim=8, width=4, epochs=4, batch_rows=256, learning_rate=0.02, customer_id="on", offer_id="on")

@@ -7,10 +7,10 @@ import pytest
 
 from stream_scorer.core.datasets.training_set import Places
 from stream_scorer.services.learning.trainer import read_lesson
-from stream_scorer.training import joint
-from stream_scorer.training.joint import held_out_loss, with_penalty
+from stream_scorer.training import penalty
 from stream_scorer.training.lesson import Lesson
 from stream_scorer.training.options import Recipe, TrainOptions
+from stream_scorer.training.penalty import held_out_loss, with_penalty
 from tests.example_samples import snacks, tastes_meet
 
 QUICK = TrainOptions(dim=8, width=4, batch_rows=256, learning_rate=0.02)
@@ -25,7 +25,7 @@ def test_the_least_loss_chooses_the_penalty(least: float, monkeypatch: pytest.Mo
         tried.append((recipe.prior, len(held_out)))
         return abs(recipe.prior - least)
 
-    monkeypatch.setattr(joint, "held_out_loss", loss)
+    monkeypatch.setattr(penalty, "held_out_loss", loss)
     assert with_penalty(read_lesson(tastes_meet(600), snacks(), QUICK), QUICK).prior == least
     assert sum(rows for prior, rows in tried if prior == least) == 540
 
@@ -52,5 +52,5 @@ def test_given_epochs_spare_the_choice() -> None:
 
 
 def test_penalties_of_many_rows_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joint, "_ROWS_MAX", 399)
+    monkeypatch.setattr(penalty, "_ROWS_MAX", 399)
     assert with_penalty(read_lesson(tastes_meet(400), snacks(), QUICK), QUICK) is QUICK

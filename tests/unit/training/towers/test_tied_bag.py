@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Number
-from stream_scorer.training.modules import TowerModule, tied_bag
+from stream_scorer.training.towers.tied_bag import tied_bag
+from stream_scorer.training.towers.tower_module import TowerModule
 
 BAG = Bag("accepted_before", ("a", "b", "gone"), buckets=4)
 USER = FeatureSpec("customer", (Category("day", ("mon", "tue")), BAG))
