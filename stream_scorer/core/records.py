@@ -74,10 +74,10 @@ class Position:
 Progress = Mapping[Partition, Position]
 
 
-def partitions_of(records: Iterable[Record]) -> set[Partition]:
-    """Return the partitions that the records are from."""
+def partitions_of(records: Iterable[Record]) -> list[Partition]:
+    """Return the partitions that the records are from, each once, in the order of their first records."""
     # A Partition equals the plain tuple that attrgetter makes, so only the few different ones are built in Python.
-    return {Partition(*place) for place in set(map(_place_of, records))}
+    return [Partition(*place) for place in dict.fromkeys(map(_place_of, records))]
 
 
 def last_times_of(records: Sequence[Record]) -> dict[Partition, int]:

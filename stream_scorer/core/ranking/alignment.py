@@ -2,7 +2,8 @@
 
 A client returns a backlog partition by partition. Ranked in that order, event times would jump back by as much as the
 backlog is long, and the join would take answers for late that were not. So the records of a partition wait while
-another partition, with a backlog of its own, has not been read as far. Within a partition the order stays.
+another partition, with a backlog of its own, has not been read as far. Within a partition the order stays; at equal
+times, the partition that was read first comes first.
 """
 
 import re

@@ -26,7 +26,7 @@ def test_offsets_are_grouped_in_their_order() -> None:
 
 def test_each_partition_is_listed_once() -> None:
     found = partitions_of(MIXED)
-    assert found == {Partition("a", 0), Partition("a", 1), Partition("b", 0)}
+    assert found == [Partition("a", 0), Partition("a", 1), Partition("b", 0)]
     assert {type(partition) for partition in found} == {Partition}
 
 

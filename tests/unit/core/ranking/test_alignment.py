@@ -74,6 +74,12 @@ def test_times_jumping_back_keep_the_order() -> None:
     assert times(order.take([], records_max=9, now_s=0.0)) == [5, 30, 10, 20, 40]
 
 
+def test_partitions_read_first_precede_at_equal_times() -> None:
+    order, numbers = InStep(), [5, 2, 7, 0, 6, 1, 4, 3]
+    order.add([record for number in numbers for record in records(Partition("t", number), 10)], 0.0)
+    assert [record.partition for record in order.take([], records_max=9, now_s=0.0)] == numbers
+
+
 def test_odd_event_times_count_as_written() -> None:
     order = in_step()
     order.add([Record("t", 1, 0, None, b"[]", 30), Record("t", 1, 1, None, b'{"event_time_ms": 99}', 40)], 0.0)
