@@ -1,12 +1,13 @@
 """Sends records and reports on each. See Exchange."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from threading import Event, Thread
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_producer
+from stream_scorer.adapters.kafka.client import ClientConfig, fatal_as_such, kafka_error, new_producer
 from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.adapters.kafka.exchange.tail import KafkaTail
 from stream_scorer.adapters.kafka.reach import metadata_of
@@ -51,7 +52,12 @@ class KafkaExchange:
 
     def _poll(self) -> None:
         while not self._closed.is_set():
-            self._producer.poll(_POLL_S)
+            self._let_report(self._producer.poll, _POLL_S)
+
+    def _let_report(self, wait: Callable[[float], int], for_s: float) -> None:
+        # a fatal error is raised once: the polls after it report that each record in the queue has failed
+        with suppress(KafkaException), fatal_as_such():
+            wait(for_s)
 
     def send(self, record: OutputRecord) -> "Future[None]":
         """See Exchange.send. While the client's queue is full it waits, at most for the time-out."""
@@ -82,6 +88,6 @@ class KafkaExchange:
     def close(self) -> None:
         """See Exchange.close. Ends, since each record is given up at the time-out."""
         if not self._closed.is_set():
-            self._producer.flush(self._timeout_s + _GRACE_S)
+            self._let_report(self._producer.flush, self._timeout_s + _GRACE_S)
             self._closed.set()
             self._polling.join(_GRACE_S)
