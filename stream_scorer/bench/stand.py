@@ -117,6 +117,14 @@ class Stand:
     def _is_missing(self, spec: TopicSpec) -> bool:
         return spec.name not in self.admin.describe([spec.name])
 
+    def full_topics(self, events: int) -> dict[str, str]:
+        """Fill topics of requests and acceptances with the load, and return them for runs to read; see `new_run`."""
+        topics = self.new_run("bare", "at_least_once").settings.topics
+        given = {"requests": topics.requests, "acceptances": topics.acceptances}
+        for topic, values in zip(given.values(), self.load.records(events), strict=True):
+            self.fill(topic, values)
+        return given
+
     def fill(self, topic: str, values: Sequence[bytes]) -> None:
         """Send values, each with its number as the key."""
         self.send(topic, (OutputRecord(topic, str(number).encode(), value) for number, value in enumerate(values)))

@@ -52,11 +52,7 @@ def measure_throughput(
     stand: Stand, deliveries: list[Delivery], *, events: int, rounds: int, say: Say
 ) -> list[Throughput]:
     """Run the bare loop and the ranker alternately, round by round, over the same full topic."""
-    full = stand.new_run("bare", "at_least_once").settings.topics
-    requests, acceptances = stand.load.records(events)
-    stand.fill(full.requests, requests)
-    stand.fill(full.acceptances, acceptances)
-    given = {"requests": full.requests, "acceptances": full.acceptances}
+    given = stand.full_topics(events)
     kinds = [(worker, delivery) for delivery in deliveries for worker in WORKERS]
     idle = {kind: _idle(stand, *kind) for kind in kinds}
     rows: dict[tuple[Worker, Delivery], list[tuple[float, Usage]]] = {kind: [] for kind in kinds}

@@ -26,11 +26,7 @@ def measure_stages(
     stand: Stand, deliveries: Sequence[Delivery], *, events: int, say: Callable[[str], None]
 ) -> list[StageTimes]:
     """Let a watched ranker work off a full topic, in each mode."""
-    full = stand.new_run("rank", "at_least_once").settings.topics
-    requests, acceptances = stand.load.records(events)
-    stand.fill(full.requests, requests)
-    stand.fill(full.acceptances, acceptances)
-    given = {"requests": full.requests, "acceptances": full.acceptances}
+    given = stand.full_topics(events)
     measured_stages = []
     for delivery in deliveries:
         say(f"stages of the ranker, {delivery}")
