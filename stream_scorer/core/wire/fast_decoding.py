@@ -1,30 +1,24 @@
 """Reads good records by the compiled parser alone, whatever is in them; the strict way is for those that are refused.
 
-The parser checks types and bounds (`shapes.py`). What it lets pass is ruled out here: a key twice, NUL, ids that are
-not printable, long names and lists of mixed kinds. A reader returns None for whatever it cannot prove to be good; the
-strict way then reads that and names the fault. What a reader returns equals what the strict way returns, which a test
-holds.
+The parser checks types and bounds (`shapes.py`), and `soundness.py` rules out what types let pass. A reader returns
+None for whatever is not proven good; the strict way then reads that and names the fault. What a reader returns equals
+what the strict way returns, which a test holds.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
-from pydantic import TypeAdapter, ValidationError
 
 from stream_scorer.core.filter_operators import OPERATORS
 from stream_scorer.core.messages import (
-    BAG_MAX,
-    FEATURE_NAME_CHARS_MAX,
     LIMIT_DEFAULT,
     RECORD_BYTES_MAX,
     Acceptance,
     CustomerRequest,
     Filter,
-    Id,
     LabelledOffer,
     LabelledRanking,
     Offer,
@@ -38,14 +32,9 @@ from stream_scorer.core.wire.shapes import (
     OfferShape,
     PlainFeatures,
     RequestShape,
-    any_object,
 )
-from stream_scorer.core.wire.strict_json import BACKSLASH, may_hold_nul
-
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_NAMES_KEPT_MAX = 4_096
-_DELETE = 0x7F
-_ESCAPED_COLON = b"\\u003"  # and a few other characters; the strict way reads those
+from stream_scorer.core.wire.soundness import UNREADABLE, are_ids, are_names, is_of_one_kind, is_printable, is_sound
+from stream_scorer.core.wire.strict_json import BACKSLASH
 
 _parse_request = msgspec.json.Decoder(RequestShape[PlainFeatures]).decode
 _parse_any_request = msgspec.json.Decoder(RequestShape[AllFeatures]).decode
@@ -54,9 +43,6 @@ _parse_offer = msgspec.json.Decoder(OfferShape[PlainFeatures]).decode
 _parse_any_offer = msgspec.json.Decoder(OfferShape[AllFeatures]).decode
 _parse_labels = msgspec.json.Decoder(LabelledRankingShape[PlainFeatures]).decode
 _parse_any_labels = msgspec.json.Decoder(LabelledRankingShape[AllFeatures]).decode
-_parse_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_write = msgspec.json.Encoder().encode
-_good_names: set[str] = set()
 _new: Any = object.__new__
 
 
@@ -67,7 +53,7 @@ def read_request(raw: bytes) -> CustomerRequest | None:
     """
     try:
         read: Any = _parse_request(raw)
-    except _UNREADABLE:
+    except UNREADABLE:
         if (read := _with_vectors(raw, _parse_any_request)) is None:
             return None
     features, keys = read.features, 4 + len(read.features)
@@ -88,9 +74,9 @@ def read_request(raw: bytes) -> CustomerRequest | None:
     else:
         keys, filters = keys + 1 + 3 * len(filters), _filters_of(filters)
     if not (
-        (((colons := raw.count(b":")) == keys and BACKSLASH not in raw) or _is_sound(raw, colons, keys, read))
-        and (_is_printable(raw) or _are_ids([read.request_id, read.customer_id, *(offers or ()), *exclude]))
-        and (_good_names.issuperset(features) or _are_new_names(features))
+        (((colons := raw.count(b":")) == keys and BACKSLASH not in raw) or is_sound(raw, colons, keys, read))
+        and (is_printable(raw) or are_ids([read.request_id, read.customer_id, *(offers or ()), *exclude]))
+        and are_names(features)
         and filters is not None
         and len(raw) <= RECORD_BYTES_MAX
     ):
@@ -109,7 +95,7 @@ def read_acceptance(raw: bytes) -> Acceptance | None:
     """Read an acceptance, or return None."""
     try:
         read = _parse_acceptance(raw)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     if (request_time_ms := read.request_time_ms) is UNSET:
         request_time_ms, keys = None, 6
@@ -117,8 +103,8 @@ def read_acceptance(raw: bytes) -> Acceptance | None:
         keys = 7
     ids = (read.acceptance_id, read.request_id, read.customer_id, read.offer_id)
     if not (
-        (((colons := raw.count(b":")) == keys and BACKSLASH not in raw) or _is_sound(raw, colons, keys, read))
-        and (_is_printable(raw) or _are_ids(ids))
+        (((colons := raw.count(b":")) == keys and BACKSLASH not in raw) or is_sound(raw, colons, keys, read))
+        and (is_printable(raw) or are_ids(ids))
         and len(raw) <= RECORD_BYTES_MAX
     ):
         return None
@@ -131,15 +117,15 @@ def read_offer(raw: bytes) -> Offer | None:
     """Read an offer, or return None."""
     try:
         read: Any = _parse_offer(raw)
-    except _UNREADABLE:
+    except UNREADABLE:
         if (read := _with_vectors(raw, _parse_any_offer)) is None:
             return None
     given = [None if value is UNSET else value for value in (read.valid_from_ms, read.valid_until_ms)]
     unset = (read.active is UNSET) + (read.valid_from_ms is UNSET) + (read.valid_until_ms is UNSET)
     if not (
-        _is_sound(raw, raw.count(b":"), 5 - unset + len(read.features), read)
-        and (_is_printable(raw) or _are_ids((read.offer_id,)))
-        and _are_names(read.features)
+        is_sound(raw, raw.count(b":"), 5 - unset + len(read.features), read)
+        and (is_printable(raw) or are_ids((read.offer_id,)))
+        and are_names(read.features)
         and len(raw) <= RECORD_BYTES_MAX
     ):
         return None
@@ -152,19 +138,17 @@ def read_labels(raw: bytes) -> LabelledRanking | None:
     """Read a labelled ranking, or return None; it is our own record, and of any size."""
     try:
         read: Any = _parse_labels(raw)
-    except _UNREADABLE:
+    except UNREADABLE:
         if (read := _with_vectors(raw, _parse_any_labels)) is None:
             return None
     sides = _features_of(read)
     if not (
-        _is_sound(raw, raw.count(b":"), 8 * len(sides) + sum(map(len, sides)), read)
+        is_sound(raw, raw.count(b":"), 8 * len(sides) + sum(map(len, sides)), read)
         and (
-            _is_printable(raw)
-            or _are_ids(
-                (read.request_id, read.customer_id, read.release_id, *[offer.offer_id for offer in read.offers])
-            )
+            is_printable(raw)
+            or are_ids((read.request_id, read.customer_id, read.release_id, *[offer.offer_id for offer in read.offers]))
         )
-        and all(map(_are_names, sides))
+        and all(map(are_names, sides))
     ):
         return None
     offers = list(map(_labelled_offer_of, read.offers))
@@ -186,100 +170,16 @@ def _with_vectors(raw: bytes, parse: Callable[[bytes], Any]) -> Any:
     """Return what is read by a shape that allows lists of numbers, or None; then lists must be looked at, too."""
     try:
         read = parse(raw)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     lists = [value for features in _features_of(read) for value in features.values() if type(value) is list]
-    return read if all(map(_is_of_one_kind, lists)) else None
+    return read if all(map(is_of_one_kind, lists)) else None
 
 
 def _features_of(read: Any) -> list[dict[str, Any]]:
     """Return the features of a message, and of its offers if it has any."""
     offers = read.offers if isinstance(read, LabelledRankingShape) else ()
     return [read.features, *[offer.features for offer in offers]]
-
-
-def _is_of_one_kind(values: list[Any]) -> bool:
-    """Return whether a list has numbers only, or texts only and not too many; `sum` and `join` fail on any other."""
-    try:
-        if values and type(values[0]) is str:
-            "".join(values)
-            return len(values) <= BAG_MAX
-        sum(values)
-    except TypeError:
-        return False
-    return True
-
-
-def _is_sound(raw: bytes, colons: int, keys: int, read: Any) -> bool:
-    """Return whether the text has no key twice, no NUL, and nothing in unknown fields that is refused.
-
-    `keys` is the number of keys that were read. If the text has just as many colons, then no key came twice, no string
-    has a colon in it, which could hide a key that did, and there is no unknown field.
-
-    Otherwise what was read is written again. That has a colon for each key that was read, and those of the strings that
-    were read; so any key or string that was dropped is a colon less. Only an escaped colon would upset the count.
-    """
-    if BACKSLASH in raw and (may_hold_nul(raw) or (colons != keys and _ESCAPED_COLON in raw)):
-        return False
-    # Without unknown fields there are hardly more colons behind quotes than keys, whatever the strings have in them.
-    if colons == keys or (raw.count(b'":') <= keys and _write(read).count(b":") == colons):
-        return True
-    try:
-        unknown = _parse_fields(raw)
-        for name in read.__struct_fields__:
-            unknown.pop(name, None)
-        more = _write(any_object().decode(_write(unknown))).count(b":")
-        return (
-            keys + more == colons
-            or _write(read).count(b":") + more == colons
-            or _write(any_object().decode(raw)).count(b":") == colons
-        )
-    except _UNREADABLE:
-        return False
-
-
-def _is_printable(raw: bytes) -> bool:
-    """Return whether every text in this JSON is surely printable, without a look at its characters one by one.
-
-    In JSON, control characters must be escaped; the only other ASCII character that is not printable is DEL.
-    """
-    return raw.isascii() and BACKSLASH not in raw and _DELETE not in raw
-
-
-def _are_ids(texts: Sequence[str]) -> bool:
-    """Return whether all are printable: surely if they are to Python, and else if the contract's pattern allows them.
-
-    Python refuses a few that the pattern allows, such as the joiners that Persian needs, or a no-break space.
-    """
-    return "".join(texts).isprintable() or _match_pattern(texts)
-
-
-def _match_pattern(texts: Sequence[str]) -> bool:
-    try:
-        _ids().validate_python(list(texts))
-    except ValidationError:
-        return False
-    return True
-
-
-@cache
-def _ids() -> TypeAdapter[list[str]]:
-    return TypeAdapter(list[Id])
-
-
-def _are_names(features: dict[str, Any]) -> bool:
-    """Return whether the names of features are of allowed lengths."""
-    return _good_names.issuperset(features) or _are_new_names(features)
-
-
-def _are_new_names(features: dict[str, Any]) -> bool:
-    """Look at each name, and remember them: names are few, and come again and again."""
-    if not all(0 < len(name) <= FEATURE_NAME_CHARS_MAX for name in features):
-        return False
-    if len(_good_names) > _NAMES_KEPT_MAX:
-        _good_names.clear()
-    _good_names.update(features)
-    return True
 
 
 def _filters_of(shapes: list[FilterShape]) -> list[Filter] | None:
@@ -289,7 +189,7 @@ def _filters_of(shapes: list[FilterShape]) -> list[Filter] | None:
 
 def _is_filter(shape: FilterShape) -> bool:
     value, takes_list = shape.value, OPERATORS[shape.op].takes_list
-    return takes_list and _is_of_one_kind(value) if isinstance(value, list) else not takes_list
+    return takes_list and is_of_one_kind(value) if isinstance(value, list) else not takes_list
 
 
 def _filter_of(shape: FilterShape) -> Filter:

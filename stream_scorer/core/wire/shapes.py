@@ -1,7 +1,7 @@
 """The contract's messages as the compiled parser can check them: the same fields, types and bounds, as structs.
 
 An unknown field is skipped, as the contract says. UNSET stands for a field that is not there, so that the keys of the
-text can be counted. What types cannot say (printable ids, lists of one kind) is checked in `fast_decoding.py`.
+text can be counted. What types cannot say (printable ids, lists of one kind) is checked in `soundness.py`.
 
 Messages with features are read by one of two shapes. That of `PlainFeatures` has bags only, which are surely of one
 kind, and so reads most messages with no look at their lists. That of `AllFeatures` takes vectors, too.
