@@ -11,7 +11,7 @@ from stream_scorer.training import penalty
 from stream_scorer.training.lesson import Lesson
 from stream_scorer.training.options import Recipe, TrainOptions
 from stream_scorer.training.penalty import held_out_loss, with_penalty
-from tests.example_samples import snacks, tastes_meet
+from tests.example_samples import Chunks, snacks, tastes_meet
 
 QUICK = TrainOptions(dim=8, width=4, batch_rows=256, learning_rate=0.02)
 
@@ -21,13 +21,26 @@ def test_the_least_loss_chooses_the_penalty(least: float, monkeypatch: pytest.Mo
     tried: list[tuple[float, int]] = []
 
     def loss(lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places) -> float:
-        assert not set(lesson.data.request[rows].tolist()) & set(lesson.data.request[held_out].tolist())
         tried.append((recipe.prior, len(held_out)))
         return abs(recipe.prior - least)
 
     monkeypatch.setattr(penalty, "held_out_loss", loss)
     assert with_penalty(read_lesson(tastes_meet(600), snacks(), QUICK), QUICK).prior == least
     assert sum(rows for prior, rows in tried if prior == least) == 540
+
+
+def test_folds_split_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = tastes_meet(600).parts[0]
+    paired = replace(part, request=part.request // 2, request_time_ms=part.request_time_ms // 2)
+    shared: list[set[int]] = []
+
+    def loss(lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places) -> float:
+        shared.append(set(lesson.data.request[rows].tolist()) & set(lesson.data.request[held_out].tolist()))
+        return 0.0
+
+    monkeypatch.setattr(penalty, "held_out_loss", loss)
+    with_penalty(read_lesson(Chunks((paired,)), snacks(), QUICK), QUICK)
+    assert shared == [set()] * 6
 
 
 def test_a_given_penalty_stays() -> None:

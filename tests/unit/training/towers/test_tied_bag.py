@@ -5,7 +5,10 @@ from typing import cast
 import numpy as np
 import torch
 
+from stream_scorer.core.datasets.chunks import Views
+from stream_scorer.core.datasets.training_set import side_of
 from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Number
+from stream_scorer.training.towers.batches import Batch
 from stream_scorer.training.towers.tied_bag import tied_bag
 from stream_scorer.training.towers.tower_module import TowerModule
 
@@ -33,13 +36,24 @@ def test_accepted_offers_point_to_themselves_untrained() -> None:
 def test_settled_towers_give_what_tied_ones_did() -> None:
     user, item = towers()
     user.tied = tied_bag(user, item)
-    assert user.tied is not None
-    only = cast("torch.nn.Linear", user.layers[0])
-    tied = user.tied.table(user.table).detach().clone(), user.tied.weight(only.weight).detach().clone()
+    examples, _ = side_of(
+        USER, Views(["x"] * 3, [{"accepted_before": ["a", "gone"], "day": "tue"}, {}, {"day": "mon"}])
+    )
+    batch = Batch.of(examples, np.arange(3))
+    tied = user(batch).detach()
     user.settle()
     assert user.tied is None
-    assert torch.equal(user.table.detach(), tied[0])
-    assert torch.equal(only.weight.detach(), tied[1])
+    assert torch.equal(user(batch).detach(), tied)
+
+
+def test_the_gain_weighs_the_bag_alone() -> None:
+    user, item = towers()
+    tie = tied_bag(user, item)
+    assert tie is not None
+    own, offers = (cast("torch.nn.Linear", module.layers[0]).weight for module in (user, item))
+    tie.gain.data.fill_(2.0)
+    assert torch.equal(tie.weight(own)[:, 16:], 2.0 * offers[:, :16])
+    assert torch.equal(tie.weight(own)[:, :16], own[:, :16])
 
 
 def test_unknown_offers_keep_rows_of_their_own() -> None:
