@@ -7,7 +7,7 @@ import numpy as np
 
 from stream_scorer.core.datasets.training_set import Places
 from stream_scorer.training.held_out import HeldOutRanking
-from stream_scorer.training.lesson import Epoch, Fitted, Lesson, device_of, tower_of
+from stream_scorer.training.lesson import Epoch, Fitted, Lesson, device_of, limit_threads, tower_of
 from stream_scorer.training.objective import AcceptanceHead
 from stream_scorer.training.options import Recipe
 from stream_scorer.training.spectral import ADDED, FORMS_MAX, RANK_MAX, AcceptedMatrix, Spectrum, VectorForm, best_form
@@ -21,6 +21,7 @@ def decomposed(
     Held-out rows decide which form is best. An epoch's `loss` is the share of the matrix that the decomposition leaves
     out.
     """
+    limit_threads(recipe)
     rows, held_out = split
     found = _spectrum(lesson, recipe, rows, rank or RANK_MAX)
     ranking, forms, epochs = HeldOutRanking(lesson.data, rows, held_out), list[VectorForm](), list[Epoch]()

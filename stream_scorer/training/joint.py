@@ -12,7 +12,7 @@ from stream_scorer.core.datasets.training_set import Places
 from stream_scorer.errors import UsageError
 from stream_scorer.training.decomposition import decomposed
 from stream_scorer.training.held_out import HeldOutRanking, held_out_auc
-from stream_scorer.training.lesson import Epoch, Fitted, Lesson, device_of, tower_of
+from stream_scorer.training.lesson import Epoch, Fitted, Lesson, device_of, limit_threads, tower_of
 from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import Recipe, TrainOptions
 from stream_scorer.training.spectral import ADDED
@@ -45,8 +45,6 @@ def fit(
             f"training needs at least {_POSITIVES_MIN} accepted rows, got {positives} among {len(lesson.data)}"
         )
     recipe = lesson.recipe(options)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
     if recipe.members > 1 and not (lesson.ids_alone and not recipe.hidden):
         raise UsageError(
             f"members must be 1 where towers read more than an id or have hidden layers, got {recipe.members}"
@@ -89,6 +87,7 @@ def trained(
     lesson: Lesson, recipe: Recipe, rows: Places, held_out: Places, report: Callable[[Epoch], object], *, end: int
 ) -> Fitted:
     """Train one pair of towers on some rows for at most `end` epochs; the caller's random numbers stay as they are."""
+    limit_threads(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return _Training(lesson, recipe, rows, held_out).run(report, end)

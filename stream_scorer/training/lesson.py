@@ -128,3 +128,9 @@ def device_of(recipe: Recipe) -> torch.device:
     if recipe.device == "cuda" and not there:
         raise UsageError("there is no GPU that torch can use; leave the device out")
     return torch.device("cuda" if there and recipe.device != "cpu" else "cpu")
+
+
+def limit_threads(recipe: Recipe) -> None:
+    """Give torch the recipe's number of threads; 0 lets it decide."""
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from stream_scorer.core.datasets.training_set import Places
 from stream_scorer.services.learning.trainer import read_lesson
@@ -67,3 +68,14 @@ def test_given_epochs_spare_the_choice() -> None:
 def test_penalties_of_many_rows_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(penalty, "_ROWS_MAX", 399)
     assert with_penalty(read_lesson(tastes_meet(400), snacks(), QUICK), QUICK) is QUICK
+
+
+def test_folds_are_trained_on_given_threads() -> None:
+    lesson = read_lesson(tastes_meet(100), snacks(), QUICK)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        held_out_loss(lesson, replace(lesson.recipe(QUICK), epochs=1), np.arange(70), np.arange(70, 100))
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
