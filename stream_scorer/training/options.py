@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from stream_scorer.core.datasets.accepted_before import ACCEPTED_BEFORE_MAX
-from stream_scorer.core.datasets.traits import REPEATS_MIN, LogTraits
+from stream_scorer.core.datasets.traits import HABITS_MIN, LogTraits
 from stream_scorer.errors import UsageError
 
 Objective = Literal["auto", "shown", "catalog", "separate"]
@@ -236,7 +236,7 @@ _NOTHING_GIVEN = TrainOptions()
 def _among_catalog(log: LogTraits, *, ids_alone: bool) -> Recipe:
     if ids_alone:
         return _SPARSE if log.density < _DENSITY_MIN else _CATALOG
-    return _REPEATED if log.repeats >= REPEATS_MIN else _CATALOG
+    return _REPEATED if log.repeats >= HABITS_MIN else _CATALOG
 
 
 def _epochs(suits: Recipe, log: LogTraits) -> int:

@@ -10,7 +10,7 @@ import xxhash
 from stream_scorer.core.datasets.chunks import ExampleChunk
 from stream_scorer.core.datasets.training_set import TrainingSet
 
-REPEATS_MIN = 0.2  # from this share on, most of what can be learned is who accepts what
+HABITS_MIN = 0.2  # from this share of repeats on, most of what can be learned is who accepts what
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class RepeatCount:
     @property
     def shows_habits(self) -> bool:
         """Whether the log has acceptances alone, and many of them are repeats."""
-        return self.accepted == self.rows and self.repeats >= REPEATS_MIN
+        return self.accepted == self.rows and self.repeats >= HABITS_MIN
 
 
 def _hashes(ids: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
