@@ -61,7 +61,7 @@ class _AcceptanceLog:
     customers: Mapping[str, int]
     offers: Sequence[str]
     times: Ints  # the distinct times, in order
-    key: Ints  # customer * (number of times + 1) + place of the time
+    key: Ints  # customer * number of times + place of the time
     offer: npt.NDArray[np.int32]
 
     @staticmethod
@@ -79,14 +79,14 @@ class _AcceptanceLog:
         nothing = np.zeros(0, np.int64)
         who, which, known_ms = (np.concatenate(column) for column in zip((nothing,) * 3, *parts, strict=True))
         times, place = np.unique(known_ms, return_inverse=True)
-        key = who * (len(times) + 1) + place.reshape(-1)
+        key = who * len(times) + place.reshape(-1)
         order = np.argsort(key, kind="stable")
         return _AcceptanceLog(customers, list(offers), times, key[order], which[order].astype(np.int32))
 
     def before(self, chunk: ExampleChunk) -> tuple[Ints, Ints]:
         """Return where the acceptances begin and end (n,) that were known strictly before each row's request."""
         who = np.array([self.customers.get(one, -1) for one in chunk.customers.ids], np.int64)[chunk.customer]
-        first = who * (len(self.times) + 1)
+        first = who * len(self.times)
         end = first + np.searchsorted(self.times, chunk.request_time_ms)
         return np.searchsorted(self.key, first), np.searchsorted(self.key, end)
 

@@ -49,6 +49,7 @@ def test_requests_of_one_moment_see_nothing() -> None:
 
 def test_refused_and_others_offers_never_count() -> None:
     assert bags([(0, 0, 0), (1, 1, 1), (0, 0, 1), (1, 0, 1)]) == [None, None, None, ["b"]]
+    assert bags([(1, 0, 1), (0, 1, 0)]) == [None, None]  # later than all that was accepted by the other
 
 
 def test_repeats_stay_and_the_latest_are_kept() -> None:
