@@ -1,6 +1,6 @@
 """Separates the labels to be judged from what a model could know, and encodes them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -203,9 +203,11 @@ def _boundary_ms(data: TrainingSet, model: Model, share: float, *, keep_earlier:
     if not isinstance(learned_until, int):
         return latest
     if learned_until >= times[-1]:
+        options = model.facts.get("options")
+        refitted = isinstance(options, Mapping) and options.get("refit")
         raise UsageError(
-            f"the model learned from rows up to {learned_until} ms, and no label is later; judge it by "
-            "others, and give --seen"
+            f"the model learned from rows up to {learned_until} ms, and no label is later: judge it by later labels"
+            + (", or train it with --no-refit, which does not learn from the latest" if refitted else "")
         )
     return latest if keep_earlier and learned_until < times[0] else learned_until + 1
 

@@ -195,8 +195,10 @@ def test_labels_that_all_misfit_are_refused(model: Model) -> None:
 def test_training_labels_cannot_judge_the_model() -> None:
     options = TrainOptions(dim=8, width=4, epochs=2, batch_rows=256, learning_rate=0.02, refit=True)
     refitted = train_model(tastes_meet(600), snacks(), options).model
-    with pytest.raises(UsageError, match="no label is later"):
+    with pytest.raises(UsageError, match="no label is later: judge it by later labels, or train it with --no-refit"):
         report_of(refitted, tastes_meet(600))
+    with pytest.raises(UsageError, match=r"judge it by later labels$"):
+        report_of(replace(refitted, facts={"trained_until_ms": 10**15}), tastes_meet(600))
 
 
 def test_new_customers_and_offers_are_judged_apart(model: Model) -> None:
