@@ -30,6 +30,7 @@ class TiedBag(nn.Module):
         """Tie slot `bag` of the user tower to slot `ids` of the item tower; neither has hidden layers."""
         super().__init__()
         self.gain = nn.Parameter(torch.tensor(_GAIN))
+        self._fixed = user.fixed
         self._item = (item,)  # in a tuple: as a submodule, the item tower would be trained and saved twice
         width = user.table.shape[1]
         self._columns, self._item_columns = (slice(slot * width, (slot + 1) * width) for slot in (bag, ids))
@@ -47,8 +48,13 @@ class TiedBag(nn.Module):
         return torch.where(self.shared, self._item[0].table.to(table.device)[self.row], table)
 
     def weight(self, weight: Tensor) -> Tensor:
-        """Return the user tower's weights (p, inputs), in which the bag has the item tower's, times the gain."""
+        """Return the user tower's weights (p, inputs), in which the bag has the item tower's, times the gain.
+
+        An output that is fixed gets nothing from the bag.
+        """
         offers = cast("nn.Linear", self._item[0].layers[0]).weight.to(weight.device)[:, self._item_columns]
+        if self._fixed is not None:
+            offers = offers.index_fill(0, torch.tensor([self._fixed], device=offers.device), 0.0)
         return torch.cat([weight[:, : self._columns.start], self.gain * offers, weight[:, self._columns.stop :]], dim=1)
 
 

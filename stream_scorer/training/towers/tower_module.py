@@ -46,6 +46,7 @@ class TowerModule(nn.Module):
         self.direct = self.slots == 1 and not spec.numbers and not hidden and not rectified
         self.history: AcceptedHistory | None = None
         self.tied: TiedBag | None = None
+        self.fixed: int | None = None  # the output that training leaves at 1
         width = dim if self.direct else width
         spread = torch.tensor(DIRECT_SPREAD) if self.direct else width**-0.5 * _spread(spec, id_spread)
         self.table = nn.Parameter(torch.randn(spec.table_rows, width) * spread)
@@ -74,6 +75,7 @@ class TowerModule(nn.Module):
             if self.spec.side == "customer":
                 weight.select(axis, APPEAL).zero_()
         if self.spec.side == "customer":
+            self.fixed = APPEAL
             _keep(weight, axis, APPEAL)
             _keep(bias, 0, APPEAL)
 

@@ -56,6 +56,18 @@ def test_the_gain_weighs_the_bag_alone() -> None:
     assert torch.equal(tie.weight(own)[:, :16], own[:, :16])
 
 
+def test_the_bag_leaves_a_fixed_output() -> None:
+    user, item = towers()
+    for module in (user, item):
+        module.begin_additive()
+    user.tied = tied_bag(user, item)
+    with torch.no_grad():
+        cast("torch.nn.Linear", item.layers[0]).weight.fill_(1.0)
+    examples, _ = side_of(USER, Views(["x"], [{"accepted_before": ["a", "b"]}]))
+    outputs = user.outputs(Batch.of(examples, np.arange(1))).detach()[0]
+    assert (float(outputs[0]), abs(float(outputs[2])) > 0.1) == (1.0, True)
+
+
 def test_unknown_offers_keep_rows_of_their_own() -> None:
     user, item = towers()
     before = user.table.detach().clone()
