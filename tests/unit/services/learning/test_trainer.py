@@ -9,6 +9,7 @@ import pytest
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import BadModel, UsageError
+from stream_scorer.services.learning import trainer
 from stream_scorer.services.learning.trainer import read_lesson, refuse_worse_alike, train_model
 from stream_scorer.training.lesson import Epoch
 from stream_scorer.training.options import TrainOptions
@@ -119,8 +120,23 @@ def test_one_order_needs_a_good_judgement() -> None:
         refuse_worse_alike({"order_agreement": 1.0, "judged": {"better": ["popularity"]}})
 
 
+def lone_appeal() -> Chunks:
+    return Chunks((replace(tastes_meet(400).parts[0], customers=Views(["everyone"] * 60, [{}] * 60)),))
+
+
 def test_lone_appeal_makes_a_model() -> None:
-    part = tastes_meet(400).parts[0]
-    everyone = Views(["everyone"] * 60, [{}] * 60)
-    model = train_model(Chunks((replace(part, customers=everyone),)), snacks(), replace(QUICK, epochs=1)).model
+    model = train_model(lone_appeal(), snacks(), replace(QUICK, epochs=1)).model
     assert model.facts["order_agreement"] == pytest.approx(1.0)
+
+
+def test_lone_appeal_below_popularity_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "held_out_facts", lambda *_: {"judged": {"better": ["popularity"]}})
+    with pytest.raises(BadModel, match="popularity ranks better"):
+        train_model(lone_appeal(), snacks(), replace(QUICK, epochs=1))
+
+
+def test_facts_name_what_ranks_surely_better() -> None:
+    untaught = replace(QUICK, epochs=1, learning_rate=1e-7, held_out=0.3)
+    judged: Any = train_model(tastes_meet(1_500), snacks(), untaught).model.facts["judged"]
+    assert "popularity by likes" in judged["better"]
+    assert "a random order" not in judged["better"]
