@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.core.ranking.alignment import HELD_RECORDS_MAX, SILENT_S, InStep
+from stream_scorer.core.ranking.alignment import HELD_BYTES_MAX, HELD_RECORDS_MAX, SILENT_S, InStep
 from stream_scorer.core.records import Partition, Record
 
 ONE, TWO = Partition("t", 1), Partition("t", 2)
@@ -65,6 +65,28 @@ def test_what_is_held_is_bounded() -> None:
     order.add(records(ONE, *range(HELD_RECORDS_MAX)), 0.0)
     assert len(order.take([TWO], records_max=100, now_s=0.0)) == 100
     assert order.take([TWO], records_max=100, now_s=0.0) == []
+
+
+def large(count: int) -> list[Record]:
+    """Return records that have as many bytes together as may wait."""
+    value = b'{"event_time_ms": 10}' + bytes(HELD_BYTES_MAX // count)
+    return [Record("t", 1, offset, None, value, 1_000_000) for offset in range(count)]
+
+
+def test_bytes_that_wait_are_bounded() -> None:
+    order = in_step()
+    order.add(large(4), 0.0)
+    assert len(order.take([TWO], records_max=1, now_s=0.0)) == 1
+    assert order.take([TWO], records_max=1, now_s=0.0) == []
+
+
+def test_bytes_of_a_dropped_partition_are_free() -> None:
+    order = in_step()
+    order.add(large(4), 0.0)
+    order.drop([ONE])
+    assert not order
+    order.add(records(ONE, 10), 0.0)
+    assert order.take([TWO], records_max=9, now_s=0.0) == []
 
 
 def test_times_jumping_back_keep_the_order() -> None:
