@@ -48,6 +48,12 @@ def test_waiting_records_are_lag_before_ends() -> None:
     assert sorted(ended) == [ONE, TWO]
 
 
+def test_first_records_wait_for_silent_partitions() -> None:
+    source = World().source()
+    assert source.fetch(records_max=0, wait_s=0, linger_s=0).records == []  # assigned, and nothing has come yet
+    assert source.fetch(records_max=50, wait_s=0, linger_s=0).records == []
+
+
 def test_a_rewind_leaves_nothing_behind() -> None:
     source = World().source()
     fetch(source, 20)
