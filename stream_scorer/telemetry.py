@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import HistogramMetricFamily
 
 RELEASES_MAX = 50
-_NOTHING_READ: Mapping[Partition, int] = MappingProxyType({})
 
 # the buckets of OpenTelemetry's messaging conventions
 _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
@@ -143,7 +141,7 @@ class PrometheusTelemetry:
         if report.oldest_s is not None:
             self._oldest.labels(report.job).observe(report.oldest_s)
 
-    def polled(self, job: str, lag: Mapping[Partition, int], read_ms: Mapping[Partition, int] = _NOTHING_READ) -> None:
+    def polled(self, job: str, lag: Mapping[Partition, int], read_ms: Mapping[Partition, int]) -> None:
         """See Telemetry."""
         now_ms = self._clock.now_ms()
         for partition, behind in lag.items():
@@ -160,10 +158,8 @@ class PrometheusTelemetry:
         Records arrive in the order of their times, all but: what is unread is younger than the last one that was read.
         It also came after nothing was unread, or else the first record after a quiet hour would be an hour's lag.
         """
-        known = [
-            each for each in (read_ms.get(partition), self._caught_up_ms.get((job, partition))) if each is not None
-        ]
-        return max(known, default=None)
+        times_ms = (read_ms.get(partition), self._caught_up_ms.get((job, partition)))
+        return max((each for each in times_ms if each is not None), default=None)
 
     def aborted(self, job: str) -> None:
         """See Telemetry."""

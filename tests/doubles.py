@@ -25,10 +25,10 @@ class SilentTelemetry:
         """See Telemetry."""
         self.reports.append(report)
 
-    def polled(self, job: str, lag: Mapping[Partition, int], read_ms: Mapping[Partition, int] | None = None) -> None:
+    def polled(self, job: str, lag: Mapping[Partition, int], read_ms: Mapping[Partition, int]) -> None:
         """See Telemetry."""
         self.lag.update(lag)
-        self.read_ms.update(read_ms or {})
+        self.read_ms.update(read_ms)
 
     def aborted(self, job: str) -> None:
         """See Telemetry."""

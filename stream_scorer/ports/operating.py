@@ -32,7 +32,7 @@ class Telemetry(Protocol):
     def batch(self, report: BatchReport) -> None:
         """Count a batch that was written."""
 
-    def polled(self, job: str, lag: Mapping[Partition, int], read_ms: Mapping[Partition, int] = ...) -> None:
+    def polled(self, job: str, lag: Mapping[Partition, int], read_ms: Mapping[Partition, int]) -> None:
         """Note how many records partitions are behind, and the time of the last record read of each.
 
         Both may lack partitions of which nothing is known yet; what is noted stands until the partition is dropped.

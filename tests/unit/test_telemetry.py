@@ -62,13 +62,20 @@ def lags(registry: CollectorRegistry, unit: str) -> list[float | None]:
 def test_a_dropped_partition_has_no_lag(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
     telemetry.polled("rank", {FIRST: 7, SECOND: 9}, {FIRST: 990_000})
     telemetry.fetched("rank", Fetched([], Assignment(dropped=(FIRST, SECOND))))
-    telemetry.polled("rank", {SECOND: 3})
+    telemetry.polled("rank", {SECOND: 3}, {})
     assert (lags(registry, "records"), lags(registry, "seconds")) == ([None, 3], [None, None])
 
 
+def test_a_partition_comes_back_without_its_past(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
+    telemetry.polled("rank", {FIRST: 0}, {})
+    telemetry.fetched("rank", Fetched([], Assignment(dropped=(FIRST,))))
+    telemetry.polled("rank", {FIRST: 7}, {})
+    assert (lags(registry, "records")[0], lags(registry, "seconds")[0]) == (7, None)
+
+
 def test_a_lag_stands_until_another_is_known(telemetry: PrometheusTelemetry, registry: CollectorRegistry) -> None:
-    telemetry.polled("rank", {FIRST: 7})
-    telemetry.polled("rank", {})
+    telemetry.polled("rank", {FIRST: 7}, {})
+    telemetry.polled("rank", {}, {})
     assert (lags(registry, "records"), lags(registry, "seconds")) == ([7, None], [None, None])
 
 
@@ -91,6 +98,14 @@ def test_partitions_held_follow_the_rebalances(telemetry: PrometheusTelemetry, r
     telemetry.fetched("rank", Fetched([], Assignment(dropped=(Partition("requests", 0),))))
     assert registry.get_sample_value("stream_scorer_partitions", {"ring_job": "rank"}) == 1
     assert registry.get_sample_value("stream_scorer_rebalances_total", {"ring_job": "rank"}) == 2
+
+
+def test_a_restore_reaches_the_health_pages(registry: CollectorRegistry, clock: HandClock) -> None:
+    health = Health(clock, stalled_after_s=60)
+    telemetry = PrometheusTelemetry(registry, health=health, clock=clock)
+    telemetry.fetched("join", Fetched([], Assignment(gained=(FIRST,))))
+    telemetry.restoring("join", 1)
+    assert health.readyz() == (False, "not ready: join rebuilds the state of 1 partitions")
 
 
 def test_the_current_release_alone_is_named(

@@ -202,7 +202,7 @@ class RetentionWatch:
         for partition, position in committed.items():
             if position is not None:
                 self._compare(partition, position.offset, None)
-            self._telemetry.polled(self._job, {partition: self._behind(partition, position)})
+            self._telemetry.polled(self._job, {partition: self._behind(partition, position)}, {})
             del self._gained[partition]
         for partition, (first, end) in list(self._gaps.items()):
             self._compare(partition, first, end)
