@@ -16,6 +16,7 @@ from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
 from stream_scorer.health import Health
 from stream_scorer.ports import Assignment, BatchReport, Fetched
+from stream_scorer.services.streaming.joiner import FATES
 from stream_scorer.services.streaming.worker_pages import WorkerPages
 from stream_scorer.telemetry import PrometheusTelemetry
 from tests.chart_files import CHART
@@ -37,8 +38,8 @@ class Nobody:
         return 0.0
 
 
-def served() -> dict[str, set[str]]:
-    """Return the labels of every metric that jobs serve, after each of their figures was given once."""
+def served() -> dict[str, dict[str, set[str]]]:
+    """Return every metric that jobs serve, its labels and their values, after each of their figures was given once."""
     registry, clock = CollectorRegistry(), HandClock(0)
     telemetry = PrometheusTelemetry(registry, health=Health(clock, stalled_after_s=1), clock=clock)
     registry.register(WorkerPages(["rank-0"], Nobody(), stalled_after_s=1))
@@ -49,14 +50,18 @@ def served() -> dict[str, set[str]]:
     telemetry.aborted("rank")
     telemetry.fetched("rank", Fetched([], Assignment(gained=(PLACE,))))
     telemetry.expired_unread("rank", PLACE, 1)
-    telemetry.release(ReleaseId("r"), 0, forced=False)
+    telemetry.release(ReleaseId("r"), 0, forced=True)
     telemetry.features(FeatureCoverage("customer", ("age",), 1))
     telemetry.retrained("held")
-    telemetry.labels(LabelTally(Counter(accepted=1), closed=Counter(r=1), accepted=Counter(r=1)), {"joined": 1}, 1)
-    labels: dict[str, set[str]] = {}
+    telemetry.labels(
+        LabelTally(Counter(accepted=1), closed=Counter(r=1), accepted=Counter(r=1)), Counter(FATES.values()), 1
+    )
+    labels: dict[str, dict[str, set[str]]] = {}
     for family in registry.collect():
         for sample in family.samples:
-            labels.setdefault(sample.name, set()).update(sample.labels)
+            values = labels.setdefault(sample.name, {})
+            for label, value in sample.labels.items():
+                values.setdefault(label, set()).add(value)
     return labels
 
 
@@ -72,6 +77,7 @@ def panels() -> Iterator[str]:
 
 
 QUERIES = [*alerts(), *panels()]
+MATCHER = re.compile(r'(\w+)[=!][=~]?"([^"$]*)"')  # without variables of the dashboard
 
 
 @pytest.mark.parametrize("query", QUERIES)
@@ -83,6 +89,12 @@ def test_a_query_asks_for_what_is_served(query: str) -> None:
     assert metrics
     assert metrics <= labels.keys()
     assert names - metrics <= set.union(OF_PROMETHEUS, *(labels[each] for each in metrics))
+
+
+@pytest.mark.parametrize("query", [each for each in QUERIES if MATCHER.search(each)])
+def test_a_query_asks_for_values_that_occur(query: str) -> None:
+    values = {(label, each) for labels in served().values() for label in labels for each in labels[label]}
+    assert {(label, each) for label, asked in MATCHER.findall(query) for each in asked.split("|")} <= values
 
 
 @pytest.mark.parametrize("alert", ["summary", "action"])
