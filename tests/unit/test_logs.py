@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,6 +67,12 @@ def test_lines_of_librdkafka_name_the_worker(capsys: Captured) -> None:
     assert (line["instance"], line["reason"]) == ("ring-rankers-0", "connection refused")
 
 
+def test_text_for_people_names_no_worker(capsys: Captured) -> None:
+    set_up_logging(LogSettings(format="console"), instance="ring-rankers-0")
+    structlog.get_logger().warning("restored")
+    assert "ring-rankers-0" not in capsys.readouterr().err
+
+
 def test_only_wholly_json_takes_in_libraries(capsys: Captured) -> None:
     set_up_logging(LogSettings(format="auto"))
     assert not every_line_is_json()
@@ -79,6 +86,21 @@ def test_only_wholly_json_takes_in_libraries(capsys: Captured) -> None:
         "slow disk",
         "w",
     )
+
+
+def test_levels_between_count_as_the_lower(capsys: Captured) -> None:
+    set_up_logging(LogSettings(format="json"))
+    logging.getLogger("pyarrow").log(logging.WARNING + 5, "slow disk")
+    [line] = lines(capsys)
+    assert line["level"] == "warning"
+
+
+def test_a_warning_is_a_line_too(capsys: Captured) -> None:
+    set_up_logging(LogSettings(format="json"))
+    warnings.showwarning("soon gone", DeprecationWarning, "module.py", 1)
+    [line] = lines(capsys)
+    assert line["logger"] == "py.warnings"
+    assert "soon gone" in line["reason"]
 
 
 def test_a_crash_is_a_single_line(capsys: Captured) -> None:
