@@ -1,11 +1,13 @@
 """A flag that would do nothing is refused by name."""
 
+import inspect
 import sys
 from pathlib import Path
 
 import pytest
 
 from stream_scorer import cli
+from stream_scorer.cli import bench
 
 TORCH_ALONE = [
     ("--width", "8"), ("--batch-rows", "9"), ("--learning-rate", "0.1"), ("--prior", "1"), ("--temperature", "1"),
@@ -30,6 +32,11 @@ def test_h2o_refuses_options_of_torch(
     words = ["train", "--engine", "h2o", "--labels", "l", "--offers", "o", "--out", str(out), *flag]
     assert f"{flag[0]} would do nothing: --engine h2o takes" in refused(words, monkeypatch, capsys)
     assert not out.exists()
+
+
+def test_every_flag_of_bench_measures_something() -> None:
+    flags = inspect.signature(bench.bench).parameters.keys() - {"ctx", "what", "as_json"}
+    assert flags == set.union(*bench._USES.values())
 
 
 TRAIN = ["train", "--labels", "l", "--offers", "o", "--out", "m"]
