@@ -1,11 +1,13 @@
 """What every exchange must do, in memory and on a real Kafka broker."""
 
+import ctypes
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
 from stream_scorer.adapters.kafka.exchange.delivery import KafkaExchange
+from stream_scorer.adapters.local.embedded import EmbeddedBroker
 from stream_scorer.adapters.memory.exchange import MemoryExchange
 from stream_scorer.core.records import OutputRecord, Record
 from stream_scorer.errors import NotDelivered, UsageError
@@ -68,3 +70,24 @@ def test_missing_topics_are_named_at_once(kafka: str, topics: TopicSettings) -> 
         pytest.raises(UsageError, match="there is no topic no-such-topic"),
     ):
         made.tail(["no-such-topic"])
+
+
+def test_a_fatal_error_fails_each_record() -> None:
+    with EmbeddedBroker({"t": 1}) as broker:
+        _refuse_producers(broker)
+        with closing(KafkaExchange({"bootstrap.servers": broker.bootstrap_servers}, ["t"], timeout_s=LONG_S)) as made:
+            wait_for(lambda: "Failed to acquire idempotence PID" in _refusal(made), "the client's own reason")
+
+
+def _refusal(exchange: Exchange) -> str:
+    with pytest.raises(NotDelivered) as raised:
+        exchange.send(OutputRecord("t", b"k", b"v")).result(LONG_S)
+    return str(raised.value)
+
+
+def _refuse_producers(broker: EmbeddedBroker) -> None:
+    """Answer the next idempotent producer as a broker does on which its user lacks the right to be one."""
+    init_producer_id, cluster_authorization_failed = 22, 31
+    refuse = broker._library.rd_kafka_mock_push_request_errors_array
+    refuse.argtypes = [ctypes.c_void_p, ctypes.c_int16, ctypes.c_size_t, ctypes.POINTER(ctypes.c_int)]
+    refuse(broker._cluster, init_producer_id, 1, (ctypes.c_int * 1)(cluster_authorization_failed))

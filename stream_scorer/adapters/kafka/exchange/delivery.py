@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from threading import Event, Thread
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -46,6 +45,7 @@ class KafkaExchange:
             if listed.error is not None:
                 raise UsageError(f"topic {topic}: {listed.error.str()}; `stream-scorer topics` makes those of the ring")
         self._closed = Event()
+        self._fatal: str | None = None
         # reports come only while somebody polls, and a coroutine that awaits one cannot
         self._polling = Thread(target=self._poll, name="kafka-deliveries", daemon=True)
         self._polling.start()
@@ -55,9 +55,16 @@ class KafkaExchange:
             self._let_report(self._producer.poll, _POLL_S)
 
     def _let_report(self, wait: Callable[[float], int], for_s: float) -> None:
-        # a fatal error is raised once: the polls after it report that each record in the queue has failed
-        with suppress(KafkaException), fatal_as_such():
-            wait(for_s)
+        try:
+            with fatal_as_such():
+                wait(for_s)
+        except KafkaException as error:
+            # fatal, and raised once: the polls after it report that each record in the queue has failed
+            self._fatal = kafka_error(error).str()
+
+    def _undelivered(self, topic: str, error: KafkaError) -> NotDelivered:
+        # of what a fatal error stops, the client says no more than that it failed, or was purged
+        return NotDelivered(f"to {topic}: {self._fatal or error.str()}")
 
     def send(self, record: OutputRecord) -> "Future[None]":
         """See Exchange.send. While the client's queue is full it waits, at most for the time-out."""
@@ -71,14 +78,14 @@ class KafkaExchange:
             if error is None:
                 future.set_result(None)
             else:
-                future.set_exception(NotDelivered(f"to {record.topic}: {error.str()}"))
+                future.set_exception(self._undelivered(record.topic, error))
 
         try:
             produce(self._producer, record, -1, report, for_s=self._timeout_s)
         except BufferError:
             raise NotDelivered(f"to {record.topic}: the queue stayed full for {self._timeout_s:g} s") from None
         except KafkaException as error:  # refused before it is sent, as is a record that is too large
-            raise NotDelivered(f"to {record.topic}: {kafka_error(error).str()}") from None
+            raise self._undelivered(record.topic, kafka_error(error)) from None
         return future
 
     def tail(self, topics: Sequence[str]) -> KafkaTail:
