@@ -1,12 +1,11 @@
 """The client for asyncio."""
 
 import asyncio
+from contextlib import suppress
 
-from stream_scorer.client.session import SentMessage, Session
+from stream_scorer.client.session import DELIVERY_GRACE_S, SentMessage, Session, check_delivered
 from stream_scorer.core.messages import CustomerRequest, Ranking
-from stream_scorer.errors import NoRanking, NotDelivered
-
-_GRACE_S = 5.0  # the brokers' client gives a record up by itself, with a reason
+from stream_scorer.errors import NoRanking
 
 
 class AsyncClient:
@@ -21,17 +20,13 @@ class AsyncClient:
 
     async def send(self, *messages: SentMessage) -> None:
         """See Client.send."""
+        wait_s = self._timeout_s + DELIVERY_GRACE_S
         # in a thread, since the client waits where its queue is full
         futures = await asyncio.to_thread(self._session.post, messages)
-        waiting = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
-        try:
-            async with asyncio.timeout(self._timeout_s + _GRACE_S):
-                ends = await waiting
-        except TimeoutError:
-            raise NotDelivered(f"no answer within {self._timeout_s + _GRACE_S:g} s") from None
-        failed = [each for each in ends if isinstance(each, BaseException)]
-        if failed:
-            raise NotDelivered(f"{len(failed)} of {len(futures)} records were not delivered: {failed[0]}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+        check_delivered(futures, waited_s=wait_s)
 
     async def submit(self, request: CustomerRequest) -> None:
         """See Client.submit."""

@@ -1,15 +1,13 @@
 """The client for threads."""
 
-from concurrent.futures import Future
+from concurrent.futures import wait
 from types import TracebackType
 from typing import Self
 
-from stream_scorer.client.session import SentMessage, Session
+from stream_scorer.client.session import DELIVERY_GRACE_S, SentMessage, Session, check_delivered
 from stream_scorer.core.messages import CustomerRequest, Ranking
-from stream_scorer.errors import NoRanking, NotDelivered
+from stream_scorer.errors import NoRanking
 from stream_scorer.ports import Clock
-
-_GRACE_S = 5.0  # the brokers' client gives a record up by itself, with a reason
 
 
 class Client:
@@ -28,7 +26,10 @@ class Client:
 
         Raises UsageError, before any is sent, for a message that the ranker would refuse, and NotDelivered.
         """
-        _delivered(self._session.post(messages), self._timeout_s + _GRACE_S)
+        wait_s = self._timeout_s + DELIVERY_GRACE_S
+        futures = self._session.post(messages)
+        wait(futures, wait_s)
+        check_delivered(futures, waited_s=wait_s)
 
     def submit(self, request: CustomerRequest) -> None:
         """Send a request whose ranking `ranking` takes later.
@@ -77,16 +78,3 @@ class Client:
     ) -> None:
         """Close the client."""
         self.close()
-
-
-def _delivered(futures: "list[Future[None]]", timeout_s: float) -> None:
-    failed = []
-    for future in futures:
-        try:
-            future.result(timeout_s)
-        except TimeoutError:
-            failed.append(f"no answer within {timeout_s:g} s")
-        except NotDelivered as error:
-            failed.append(str(error))
-    if failed:
-        raise NotDelivered(f"{len(failed)} of {len(futures)} records were not delivered: {failed[0]}")

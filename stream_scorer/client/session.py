@@ -8,12 +8,14 @@ from threading import Event, Lock, Thread
 from stream_scorer.client.expected import ExpectedRankings
 from stream_scorer.core.messages import Acceptance, CustomerRequest
 from stream_scorer.core.records import OutputRecord
-from stream_scorer.errors import NotReady, StreamScorerError, UsageError
+from stream_scorer.errors import NotDelivered, NotReady, StreamScorerError, UsageError
 from stream_scorer.ports import Exchange, RecordTail
 from stream_scorer.services.operating.given_messages import checked
 from stream_scorer.topic_settings import TopicSettings
 
 SentMessage = CustomerRequest | Acceptance
+
+DELIVERY_GRACE_S = 5.0  # the brokers' client gives a record up by itself, with a reason
 _FETCH_S = 0.1
 _END_S = 5.0
 _CLOSED = "the client is closed"
@@ -78,3 +80,17 @@ class Session:
         self.expected.fail(_CLOSED)
         if self._reading is not None:
             self._reading.join(_END_S)
+
+
+def check_delivered(futures: "Sequence[Future[None]]", *, waited_s: float) -> None:
+    """Raise NotDelivered, with the first reason, unless each record was delivered by now."""
+    failed = [reason for each in futures if (reason := _failure(each, waited_s)) is not None]
+    if failed:
+        raise NotDelivered(f"{len(failed)} of {len(futures)} records were not delivered: {failed[0]}")
+
+
+def _failure(future: "Future[None]", waited_s: float) -> str | None:
+    if future.cancelled() or not future.done():
+        return f"no answer within {waited_s:g} s"
+    error = future.exception()
+    return None if error is None else str(error)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.adapters.memory.exchange import MemoryExchange
 from stream_scorer.client import AsyncClient, Client, new_acceptance, new_request
-from stream_scorer.client.session import Session
+from stream_scorer.client.session import Session, check_delivered
 from stream_scorer.core.messages import CustomerRequest, Ranking
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import Record
@@ -113,6 +114,15 @@ def test_what_is_not_delivered_is_raised() -> None:
             made.rank(REQUEST)
         with pytest.raises(UsageError, match="no ranking of request 'q-1' is awaited"):
             made.ranking(REQUEST.request_id)
+
+
+def test_records_without_an_answer_count() -> None:
+    delivered, refused, silent = Future[None](), Future[None](), Future[None]()
+    delivered.set_result(None)
+    refused.set_exception(NotDelivered("too large"))
+    check_delivered([delivered], waited_s=7)
+    with pytest.raises(NotDelivered, match="2 of 3 records were not delivered: no answer within 7 s"):
+        check_delivered([delivered, silent, refused], waited_s=7)
 
 
 def test_a_bad_message_is_not_sent() -> None:
