@@ -213,7 +213,6 @@ class _KindResend(Generic[ReaderT]):
         self._outputs: list[OutputRecord] = []
         self._bytes = 0
         self._seen: dict[Partition, Position] = {}
-        self._pending = 0
 
     def run(self, stopping: Callable[[], bool]) -> None:
         for partition, start in self._starts().items():
@@ -244,7 +243,7 @@ class _KindResend(Generic[ReaderT]):
         if letter is None or (letter.source.topic, letter.code) != (self._done.topic, self._done.code):
             return
         reason = self._obstacle(letter)
-        if reason is None and self._done.sent + self._pending >= self._room:
+        if reason is None and self._done.sent + len(self._outputs) >= self._room:
             # from here on nothing is passed over, so that the next resend begins with this letter
             self._done.left += 1
         if self._done.left:
@@ -277,7 +276,6 @@ class _KindResend(Generic[ReaderT]):
         self._outputs.append(sent_again(letter, target, partition=self._partition(letter, target)))
         self._bytes += len(letter.record.value or b"") + len(letter.record.key or b"")
         self._done.lost_headers += letter.lost_headers
-        self._pending += 1
 
     def _partition(self, letter: Letter, target: str) -> int | None:
         """Return the partition that the producer had chosen: an offer's statements must stay in order."""
@@ -290,8 +288,8 @@ class _KindResend(Generic[ReaderT]):
     def _write(self) -> None:
         if self._door.sink is not None and self._seen:
             self._door.sink.write(self._outputs, self._seen, self._door.reader)
-        self._done.sent += self._pending
-        self._outputs, self._seen, self._bytes, self._pending = [], {}, 0, 0
+        self._done.sent += len(self._outputs)
+        self._outputs, self._seen, self._bytes = [], {}, 0
 
 
 def reasons_of(kinds: Sequence[KindResent]) -> Counter[str]:
