@@ -16,13 +16,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-import xxhash
-
 from stream_scorer.core.records import OutputRecord, Partition, Position, Record
 from stream_scorer.core.wire.letter_codes import CODES
 from stream_scorer.core.wire.letter_reading import Letter, read_letter, sent_again
 from stream_scorer.errors import StreamScorerError
 from stream_scorer.ports import LogReader, RecordSink
+from stream_scorer.services.letters.newest_offers import NewestOffers
 from stream_scorer.services.letters.survey import LetterChoice, Progress, letters_in, partitions_of
 
 ReaderT = TypeVar("ReaderT", bound=LogReader)
@@ -105,7 +104,7 @@ class _ResendPlan:
     ends: Mapping[Partition, int]
     topic_id: str
     partition_counts: Mapping[str, int]
-    newest_offers: Mapping[int, tuple[int, int]]
+    newest_offers: NewestOffers
 
 
 def resend(
@@ -125,7 +124,7 @@ def resend(
     done = Resent()
     kinds, newest_offers = _look_over(letters_in(reader, stretches, progress), choice, rules, done)
     if any(topic == rules.offers for topic, _ in kinds):
-        _note_offers(reader, rules.offers, newest_offers)
+        newest_offers.read(reader, rules.offers)
     plan = _ResendPlan(
         choice,
         rules,
@@ -150,13 +149,13 @@ def resend(
 
 def _look_over(
     letters: Iterable[Letter | None], choice: LetterChoice, rules: ResendRules, done: Resent
-) -> tuple[dict[Kind, int], dict[int, tuple[int, int]]]:
+) -> tuple[dict[Kind, int], NewestOffers]:
     """Return how many letters each kind has that is meant, and the newest statement of each offer among letters.
 
     Kinds come in the order of `rules.targets`: requests before the answers to them.
     """
     counts: Counter[Kind] = Counter()
-    newest: dict[int, tuple[int, int]] = {}
+    newest = NewestOffers()
     for letter in letters:
         if letter is None:
             done.foreign += 1
@@ -164,7 +163,7 @@ def _look_over(
         if choice.takes_kind(letter):
             counts[letter.source.topic, letter.code] += 1
         if letter.source.topic == rules.offers:
-            _note(newest, letter.record.key, (letter.timestamp_ms, letter.offset))
+            newest.add(letter)
     return {kind: counts[kind] for kind in sorted(counts, key=lambda kind: _order(kind, rules.targets))}, newest
 
 
@@ -185,23 +184,6 @@ def _resend_kind(open_kind: Open[ReaderT], done: Resent, plan: _ResendPlan, stop
             _KindResend(door, one, plan, room).run(stopping)
     except StreamScorerError as error:
         done.fault = str(error)  # what was sent until now is still to be reported
-
-
-def _note_offers(reader: LogReader, topic: str, newest: dict[int, tuple[int, int]]) -> None:
-    """Note what the topic of offers says now of the offers that letters are about."""
-    for partition in partitions_of(reader, topic):
-        for batch in reader.read(partition, reader.beginning(partition), reader.end(partition)):
-            for record in batch:
-                if _key(record.key) in newest:
-                    _note(newest, record.key, (record.timestamp_ms, record.offset))
-
-
-def _note(newest: dict[int, tuple[int, int]], key: bytes | None, stated: tuple[int, int]) -> None:
-    newest[_key(key)] = max(stated, newest.get(_key(key), stated))
-
-
-def _key(key: bytes | None) -> int:
-    return xxhash.xxh3_64_intdigest(key or b"")
 
 
 class _KindResend(Generic[ReaderT]):
@@ -263,13 +245,9 @@ class _KindResend(Generic[ReaderT]):
             return SHORTENED
         if letter.attempt is None or letter.attempt >= self._plan.rules.attempts_max:
             return TRIED_OUT
-        if letter.source.topic == self._plan.rules.offers and self._is_superseded(letter):
+        if letter.source.topic == self._plan.rules.offers and self._plan.newest_offers.supersede(letter):
             return SUPERSEDED
         return None
-
-    def _is_superseded(self, letter: Letter) -> bool:
-        stated = (letter.timestamp_ms, letter.offset)
-        return self._plan.newest_offers.get(_key(letter.record.key), stated) > stated
 
     def _queue(self, letter: Letter) -> None:
         target = self._plan.rules.targets[letter.source.topic]

@@ -44,6 +44,15 @@ def test_what_is_not_read_is_said(topic: LetterTopic, monkeypatch: pytest.Monkey
     assert finding_of(topic) == ("warning", "at least 2 in the last day: 2 feature_kind")
 
 
+def test_older_letters_unread_are_no_matter(topic: LetterTopic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_letters, "READ_MAX", 4)
+    for _ in range(5):
+        topic.refuse()
+    topic.clock.sleep(DAY_S + 1)
+    topic.refuse()
+    assert finding_of(topic) == ("warning", "1 in the last day: 1 feature_kind")
+
+
 def test_a_missing_topic_is_no_finding(topic: LetterTopic) -> None:
     topic.broker.missing.add(LETTERS)
     assert list(letter_findings(topic.reader(), LETTERS, now_ms=0)) == []

@@ -1,8 +1,11 @@
 """Dead letters sent again: each once, by code, within bounds, and never over a newer statement."""
 
+from collections.abc import Sequence
+
 import pytest
 
-from stream_scorer.core.records import OutputRecord, Partition, Position
+from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
+from stream_scorer.core.records import OutputRecord, Partition, Position, Progress
 from stream_scorer.core.wire.dead_letters import VALUE_BYTES_MAX
 from stream_scorer.errors import BatchAborted, UsageError
 from stream_scorer.services.letters import resending
@@ -35,6 +38,15 @@ def test_what_is_sent_again_is_the_record(topic: LetterTopic) -> None:
     assert dict(again.headers) == {"traceparent": b"00-1", "resend.attempt": b"2", "resend.from": place}
 
 
+def test_a_record_keeps_its_partition(topic: LetterTopic) -> None:
+    for number in (0, 1):
+        topic.broker.append(OutputRecord(REQUESTS, b"k", b"%d" % number, partition=number))
+    for record in topic.of(REQUESTS, b"k"):
+        topic.refuse_record(record)
+    topic.resend()
+    assert sorted((record.partition, record.value) for record in topic.resent()) == [(0, b"0"), (1, b"1")]
+
+
 def test_other_codes_stay_for_later(topic: LetterTopic) -> None:
     topic.refuse("feature_kind")
     topic.refuse("not_json")
@@ -58,6 +70,35 @@ def test_the_bound_leaves_the_rest(topic: LetterTopic, monkeypatch: pytest.Monke
     assert (done.sent, done.kinds[0].left) == (5, 2)
     assert topic.resend(letters_max=5).sent == 2
     assert len(topic.resent()) == 7
+
+
+class SinkOfBatches(MemorySink):
+    """See MemorySink; keeps how many records each batch had."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        super().__init__(broker)
+        self.counts: list[int] = []
+
+    def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: MemorySource | MemoryLog) -> None:
+        super().write(outputs, progress, source)
+        self.counts.append(len(outputs))
+
+
+def test_large_records_end_a_batch(topic: LetterTopic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resending, "BATCH_BYTES_MAX", 6)
+    topic.sink = sink = SinkOfBatches(topic.broker)
+    for _ in range(3):
+        topic.refuse(value=b"{}", key=b"k")
+    topic.resend()
+    assert sink.counts == [2, 1]
+
+
+def test_what_was_looked_at_is_committed() -> None:
+    topic = LetterTopic(partitions=1)
+    topic.refuse("feature_kind")
+    topic.refuse("not_json")
+    topic.resend(FEATURES)
+    assert topic.broker.committed[f"{REQUESTS}-feature_kind", Partition(LETTERS, 0)].offset == 2
 
 
 def test_the_bound_is_for_all_kinds(topic: LetterTopic) -> None:
