@@ -171,7 +171,7 @@ def _choice(
 ) -> "LetterChoice":
     """Return which letters are meant. Raises UsageError for a code, topic or time that cannot be."""
     from stream_scorer.adapters.local.clock import SystemClock
-    from stream_scorer.cli.letter_times import time_of
+    from stream_scorer.cli.times import time_of
     from stream_scorer.core.wire.letter_codes import CODES
     from stream_scorer.services.letters.survey import LetterChoice
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from stream_scorer.cli.letter_times import shown_time
+from stream_scorer.cli.times import shown_time
 
 if TYPE_CHECKING:
     from stream_scorer.core.wire.letter_reading import Letter

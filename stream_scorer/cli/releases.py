@@ -23,6 +23,8 @@ def print_releases(stored: "Sequence[ReleaseInfo]", *, as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
+    from stream_scorer.cli.times import shown_time
+
     if as_json:
         print(json.dumps([asdict(release) for release in stored]))
         return
@@ -32,7 +34,7 @@ def print_releases(stored: "Sequence[ReleaseInfo]", *, as_json: bool) -> None:
             continue
         figures = _figures(release.figures)
         print(
-            f"{release.release_id}  {_state(release):<8}  {_when(release.created_ms)}  {release.offers:>9,} offers"
+            f"{release.release_id}  {_state(release):<8}  {shown_time(release.created_ms)}  {release.offers:>9,} offers"
             f"  model {release.model_id}{figures}"
         )
         for fault in release.forced:
@@ -44,15 +46,6 @@ def _state(release: "ReleaseInfo") -> str:
     if release.current:
         return "current"
     return {None: "unused", 1: "before"}.get(release.place, "kept")
-
-
-def _when(created_ms: int) -> str:
-    from datetime import UTC, datetime
-
-    try:
-        return datetime.fromtimestamp(created_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    except (OverflowError, ValueError, OSError):
-        return f"{created_ms} ms"
 
 
 def _figures(figures: "GateFigures") -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from stream_scorer.cli.letter_lines import letter_lines, resent_lines, resent_remarks, survey_lines, survey_remarks
-from stream_scorer.cli.letter_times import shown_time, time_of
+from stream_scorer.cli.times import shown_time, time_of
 from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.wire.dead_letters import VALUE_BYTES_MAX, dead_letter_record
 from stream_scorer.core.wire.letter_reading import Letter, read_letter
