@@ -131,7 +131,9 @@ def resent_json(done: "Resent", *, dry_run: bool) -> dict[str, Any]:
     """Return what a resend did as JSON for programs."""
     from dataclasses import asdict
 
-    return {"sent": done.sent, "dry_run": dry_run, **asdict(done)}
+    # asdict would make of a Counter one that counts its pairs
+    kinds = [{**asdict(kind), "skipped": dict(kind.skipped)} for kind in done.kinds]
+    return {"sent": done.sent, "dry_run": dry_run, "kinds": kinds, "foreign": done.foreign, "fault": done.fault}
 
 
 def resent_lines(done: "Resent", *, dry_run: bool) -> Iterator[str]:

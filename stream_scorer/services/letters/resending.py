@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 from stream_scorer.core.records import OutputRecord, Partition, Position, Record
@@ -31,12 +32,16 @@ Kind = tuple[str, str]
 BATCH_RECORDS_MAX = 500
 BATCH_BYTES_MAX = 8_000_000
 
-SHORTENED = "shortened"
-TRIED_OUT = "tried_out"
-SUPERSEDED = "superseded"
-OLDER = "older"
-NO_TARGET = "no_target"
-UNKNOWN_CODE = "unknown_code"
+
+class PassedOver(StrEnum):
+    """Why a letter is not sent again."""
+
+    SHORTENED = "shortened"
+    TRIED_OUT = "tried_out"
+    SUPERSEDED = "superseded"
+    OLDER = "older"
+    NO_TARGET = "no_target"
+    UNKNOWN_CODE = "unknown_code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class KindResent:
     sent: int = 0
     left: int = 0
     lost_headers: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[PassedOver] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -139,11 +144,11 @@ def resend(
         done.kinds.append(KindResent(*kind))
         if kind[1] not in CODES:
             # anybody may write any code: groups are made for ours alone
-            done.kinds[-1].skipped[UNKNOWN_CODE] = count
+            done.kinds[-1].skipped[PassedOver.UNKNOWN_CODE] = count
         elif kind[0] in rules.targets:
             _resend_kind(open_kind, done, plan, stopping)
         else:
-            done.kinds[-1].skipped[NO_TARGET] = count
+            done.kinds[-1].skipped[PassedOver.NO_TARGET] = count
     return done
 
 
@@ -238,15 +243,15 @@ class _KindResend(Generic[ReaderT]):
         if len(self._outputs) >= BATCH_RECORDS_MAX or self._bytes >= BATCH_BYTES_MAX:
             self._write()
 
-    def _obstacle(self, letter: Letter) -> str | None:
+    def _obstacle(self, letter: Letter) -> PassedOver | None:
         if self._plan.choice.since_ms is not None and letter.record.timestamp_ms < self._plan.choice.since_ms:
-            return OLDER
+            return PassedOver.OLDER
         if letter.is_shortened:
-            return SHORTENED
+            return PassedOver.SHORTENED
         if letter.attempt is None or letter.attempt >= self._plan.rules.attempts_max:
-            return TRIED_OUT
+            return PassedOver.TRIED_OUT
         if letter.source.topic == self._plan.rules.offers and self._plan.newest_offers.supersede(letter):
-            return SUPERSEDED
+            return PassedOver.SUPERSEDED
         return None
 
     def _queue(self, letter: Letter) -> None:
@@ -270,6 +275,6 @@ class _KindResend(Generic[ReaderT]):
         self._outputs, self._seen, self._bytes = [], {}, 0
 
 
-def reasons_of(kinds: Sequence[KindResent]) -> Counter[str]:
+def reasons_of(kinds: Sequence[KindResent]) -> Counter[PassedOver]:
     """Return why letters were passed over, over all kinds."""
-    return sum((kind.skipped for kind in kinds), Counter[str]())
+    return sum((kind.skipped for kind in kinds), Counter[PassedOver]())

@@ -1,14 +1,24 @@
 """`dead-letters` refuses what cannot be before it asks a broker, and shows letters to people."""
 
+import json
+from collections import Counter
+
 import pytest
 
-from stream_scorer.cli.letter_lines import letter_lines, resent_lines, resent_remarks, survey_lines, survey_remarks
+from stream_scorer.cli.letter_lines import (
+    letter_lines,
+    resent_json,
+    resent_lines,
+    resent_remarks,
+    survey_lines,
+    survey_remarks,
+)
 from stream_scorer.cli.times import shown_time, time_of
 from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.wire.dead_letters import VALUE_BYTES_MAX, dead_letter_record
 from stream_scorer.core.wire.letter_reading import Letter, read_letter
 from stream_scorer.errors import UsageError
-from stream_scorer.services.letters.resending import KindResent, Resent
+from stream_scorer.services.letters.resending import KindResent, PassedOver, Resent
 from stream_scorer.services.letters.survey import LetterCount, LetterSurvey
 from tests.unit.cli.commands import exit_code_of
 
@@ -115,7 +125,7 @@ def test_an_empty_survey_says_so() -> None:
 
 def test_a_resend_says_what_stayed() -> None:
     kind = KindResent("requests", "not_json", sent=4, left=3, lost_headers=1)
-    kind.skipped["shortened"] = 2
+    kind.skipped[PassedOver.SHORTENED] = 2
     done = Resent([kind], foreign=1, fault="the broker is away")
     assert list(resent_lines(done, dry_run=False)) == [
         f"{'not_json':<24} {'requests':<20} {4:>9} were sent again; 2 shortened, 3 left for the next time",
@@ -133,3 +143,10 @@ def test_a_resend_says_what_stayed() -> None:
 def test_a_dry_run_says_would() -> None:
     done = Resent([KindResent("requests", "not_json", sent=1)])
     assert list(resent_lines(done, dry_run=True))[-1] == "1 letters would be sent again"
+
+
+@pytest.mark.parametrize("reason", PassedOver)
+def test_every_reason_is_said(reason: PassedOver) -> None:
+    done = Resent([KindResent("requests", "not_json", skipped=Counter({reason: 3}))])
+    assert next(resent_remarks(done)).startswith("3 letters were passed over: they ")
+    assert json.dumps(resent_json(done, dry_run=False)["kinds"][0]["skipped"]) == f'{{"{reason.value}": 3}}'
