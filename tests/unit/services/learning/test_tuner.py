@@ -8,6 +8,7 @@ import pytest
 
 from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
+from stream_scorer.services.learning import tuner
 from stream_scorer.services.learning.trainer import finish, read_lesson
 from stream_scorer.services.learning.trials import Trial, Tried, Tuning
 from stream_scorer.services.learning.tuner import tune
@@ -101,6 +102,15 @@ def test_lucky_steps_leave_the_default(lesson: Lesson, monkeypatch: pytest.Monke
     assert any(trial.kept for trial in found.trials[1:])
     assert found.outcome.endswith("none is surely better than the default, which stays")
     assert found.options == QUICK
+
+
+@pytest.mark.parametrize(("seconds", "prior"), [(100, 30.0), (15, None)])
+def test_folds_choose_where_time_is_ample(
+    lesson: Lesson, monkeypatch: pytest.MonkeyPatch, seconds: float, prior: float | None
+) -> None:
+    monkeypatch.setattr(tuner, "with_penalty", lambda _, options: replace(options, prior=30.0))
+    monkeypatch.setattr(Tried, "beats", lambda self, other, errors: False)
+    assert tuned(lesson, QUICK, seconds).options.prior == prior
 
 
 def test_trials_that_cannot_win_end_early(lesson: Lesson) -> None:
