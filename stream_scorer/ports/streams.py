@@ -138,7 +138,10 @@ class RecordFeed(Protocol):
     """Writes records outside any transaction, as fast as it can: events into the ring."""
 
     def send(self, records: Sequence[OutputRecord]) -> None:
-        """Hand records over; what cannot be delivered is counted, not raised."""
+        """Hand records over; what cannot be delivered is counted, not raised.
+
+        Raises TransientError or FatalStreamError, as `flush` does, when the client can send nothing any more.
+        """
 
     def flush(self) -> None:
         """Wait until everything is delivered or given up."""

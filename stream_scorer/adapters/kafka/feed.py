@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_producer
+from stream_scorer.adapters.kafka.client import ClientConfig, fatal_as_such, kafka_error, new_producer, transient
 from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.adapters.kafka.reach import metadata_of
 from stream_scorer.adapters.kafka.retries import produce
@@ -41,7 +41,8 @@ class KafkaFeed:
         """See RecordFeed.send."""
         for record in records:
             self._send(record)
-        self._producer.poll(0)
+        with transient("sending"), fatal_as_such():
+            self._producer.poll(0)
 
     def _send(self, record: OutputRecord) -> None:
         partition = -1 if record.partition is None else record.partition
@@ -58,8 +59,9 @@ class KafkaFeed:
 
     def flush(self) -> None:
         """See RecordFeed.flush. Ends, since each record is given up after a minute."""
-        while self._producer.flush(1.0):
-            pass
+        with transient("sending"), fatal_as_such():
+            while self._producer.flush(1.0):
+                pass
 
     def failures(self) -> Counter[str]:
         """See RecordFeed.failures."""
