@@ -37,6 +37,7 @@ class KafkaLog:
         asking = {key: value for key, value in config.items() if not key.startswith(("group.", "isolation."))}
         self._admin = new_admin(asking, ClientLog())
         self._timeout_s = timeout_s
+        self._looked_up: set[str] = set()
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
         """See LogReader.committed; waits at most the time-out for a predecessor's transaction."""
@@ -79,11 +80,22 @@ class KafkaLog:
         """See LogReader.read. Raises TransientError when nothing comes for the time-out."""
         if start >= end:
             return
+        self._look_up(partition.topic)
         self._consumer.assign([TopicPartition(*partition, start)])
         try:
             yield from self._read_assigned(partition, end)
         finally:
             self._consumer.unassign()
+
+    def _look_up(self, topic: str) -> None:
+        """Learn who leads a topic's partitions.
+
+        For a topic that is new to it, an assignment waits for the client's own round of look-ups, once a second.
+        """
+        if topic not in self._looked_up:
+            with transient(f"asking who leads {topic}"):
+                self._consumer.list_topics(topic, timeout=self._timeout_s)
+            self._looked_up.add(topic)
 
     def _read_assigned(self, partition: Partition, end: int) -> Iterator[list[Record]]:
         deadline_s = time.monotonic() + self._timeout_s

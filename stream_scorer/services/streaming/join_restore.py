@@ -105,8 +105,9 @@ class Restorer:
     """
 
     def __init__(self, new_reader: Callable[[], LogReader], config: JoinConfig) -> None:
-        """Restore by readers of their own, since one that has failed may not recover."""
+        """Restore by readers of their own, each until it fails, since it may not recover, or has nothing left to do."""
         self._new_reader, self._config = new_reader, config
+        self._reader: LogReader | None = None
         self._closing = Event()
         self._queue: SimpleQueue[tuple[int, Future[PartitionJoin | PartitionClose]] | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="restore", daemon=True)
@@ -127,6 +128,9 @@ class Restorer:
                 restored.set_result(self._restore(number))
             except Exception as error:  # noqa: BLE001  # not swallowed: whoever asks for the result gets it
                 restored.set_exception(error)
+            if self._queue.empty():
+                self._let_go()
+        self._let_go()
 
     def _restore(self, number: int) -> PartitionJoin | PartitionClose:
         tries = Retrying(
@@ -139,10 +143,18 @@ class Restorer:
         return tries(self._restore_now, number)
 
     def _restore_now(self, number: int) -> PartitionJoin | PartitionClose:
-        reader = self._new_reader()
+        # partitions come several at a time, and a reader takes longer to connect than a small one takes to restore
+        if self._reader is None:
+            self._reader = self._new_reader()
         try:
-            return restore(number, reader, self._config, stopping=self._closing.is_set)
-        finally:
+            return restore(number, self._reader, self._config, stopping=self._closing.is_set)
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
             reader.close()
 
     def close(self) -> None:

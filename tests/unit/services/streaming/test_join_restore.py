@@ -36,6 +36,18 @@ class AwayLog(MemoryLog):
         raise TransientError("the brokers are away")
 
 
+class ClosableLog(MemoryLog):
+    """A log that notes that it was let go."""
+
+    def __init__(self, broker: MemoryBroker, group: str) -> None:
+        super().__init__(broker, group)
+        self.closed = Event()
+
+    def close(self) -> None:
+        """See LogReader."""
+        self.closed.set()
+
+
 class EndlessLog(MemoryLog):
     """A log with one record that is read again and again."""
 
@@ -73,6 +85,18 @@ def test_a_cancelled_restore_is_not_begun() -> None:
     log.let_go.set()
     restorer.close()
     assert waiting.cancelled()
+
+
+def test_partitions_that_wait_share_a_reader() -> None:
+    first = AwayLog(hangs=True)
+    second = ClosableLog(MemoryBroker(1, HandClock()), "g")
+    readers = iter([first, second])
+    restorer = Restorer(lambda: next(readers), CONFIG)
+    restored = [restorer.submit(number) for number in range(3)]
+    first.let_go.set()  # fails, and is replaced
+    assert [each.result(60).number for each in restored] == [0, 1, 2]
+    restorer.close()
+    assert second.closed.wait(60)
 
 
 @pytest.mark.parametrize(("oldest", "logged"), [(1, []), (2, [1]), (9, [3])])
