@@ -22,7 +22,7 @@ KUBECONFORM := build/chart/bin/kubeconform -strict -summary -skip PodMonitor,Pro
 	-schema-location 'build/chart/schemas/{{ .ResourceKind }}{{ .KindSuffix }}.json'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt bench chaos h2o schemas chart rooms lock release clean
+.PHONY: help setup demo up test check fmt bench chaos h2o schemas chart rooms docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -80,10 +80,15 @@ chart: $(VENV)/dev.stamp ## lint, render and check the Helm chart with the real 
 rooms: $(VENV)/dev.stamp ## draw anew in ARCHITECTURE.md which rooms import which
 	$(BIN)/python -m tests.architecture.rooms
 
+docs: $(VENV)/docs.stamp ## build the documentation site into out/docs/site; a link that leads nowhere is an error
+	rm -rf out/docs && $(BIN)/python -m tests.docs_site.site out/docs
+	$(BIN)/zensical build --strict --config-file out/docs/zensical.toml
+	@echo "out/docs/site/index.html is ready; its search needs a server: python -m http.server --directory out/docs/site"
+
 lock: ## write requirements/*.txt anew, at the newest versions
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv
 	$(LOCK) --upgrade --extra dev pyproject.toml requirements/build.in | $(UNMARKED) > requirements/dev.txt
-	for each in demo train parquet; do \
+	for each in demo train parquet docs; do \
 		$(LOCK) --extra $$each -c requirements/dev.txt pyproject.toml requirements/build.in | $(UNMARKED) > requirements/$$each.txt; done
 	$(LOCK) -c requirements/dev.txt requirements/release.in requirements/build.in | $(UNMARKED) > requirements/release.txt
 
@@ -101,7 +106,7 @@ release: $(VENV)/dev.stamp requirements/release.txt ## build what is released in
 	@echo "dist/ is ready. To upload it: build/release/bin/twine upload dist/*.whl dist/*.tar.gz"
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist out/docs .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/made.stamp:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with the venv module found: install it (Debian: python3-venv), or make PYTHON=..."; exit 1; }
@@ -118,3 +123,8 @@ $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml $(VENV)/made.stamp
 	$(INSTALL) --require-hashes --only-binary :all: -r requirements/dev.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/demo.stamp $@
+
+$(VENV)/docs.stamp: requirements/docs.txt pyproject.toml $(VENV)/made.stamp
+	$(INSTALL) --require-hashes --only-binary :all: -r requirements/docs.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -2,62 +2,23 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry, ProcessCollector
 
-from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.core.features.coverage import FeatureCoverage
-from stream_scorer.core.joining.written_labels import LabelTally
-from stream_scorer.core.messages import ReleaseId
-from stream_scorer.core.records import Partition
-from stream_scorer.health import Health
-from stream_scorer.ports import Assignment, BatchReport, Fetched
-from stream_scorer.services.streaming.joiner import FATES
-from stream_scorer.services.streaming.worker_pages import WorkerPages
-from stream_scorer.telemetry import PrometheusTelemetry
 from tests.chart_files import CHART
+from tests.served_metrics import families
 
 OF_PROMETHEUS = {"instance", "namespace"}  # labels of the target, which Prometheus gives
 WORDS = {"sum", "max", "count", "rate", "increase", "changes", "histogram_quantile", "label_values"}
 WORDS |= {"by", "on", "and", "unless", "group_left"}
-PLACE = Partition("requests", 0)
-
-
-class Nobody:
-    """See Workers."""
-
-    def ask(self, name: str, path: str) -> None:
-        """Give no answer."""
-
-    def age_s(self, name: str) -> float:
-        """Return the same age always."""
-        return 0.0
 
 
 def served() -> dict[str, dict[str, set[str]]]:
-    """Return every metric that jobs serve, its labels and their values, after each of their figures was given once."""
-    registry, clock = CollectorRegistry(), HandClock(0)
-    telemetry = PrometheusTelemetry(registry, health=Health(clock, stalled_after_s=1), clock=clock)
-    registry.register(WorkerPages(["rank-0"], Nobody(), stalled_after_s=1))
-    ProcessCollector(registry=registry)
-    one = {"requests": 1}
-    telemetry.batch(BatchReport("rank", one, one, {("requests", "not_json"): 1}, {"write": 1.0}, 1.0))
-    telemetry.polled("rank", {PLACE: 1}, {PLACE: 0})
-    telemetry.aborted("rank")
-    telemetry.fetched("rank", Fetched([], Assignment(gained=(PLACE,))))
-    telemetry.expired_unread("rank", PLACE, 1)
-    telemetry.release(ReleaseId("r"), 0, forced=True)
-    telemetry.features(FeatureCoverage("customer", ("age",), 1))
-    telemetry.retrained("held")
-    telemetry.labels(
-        LabelTally(Counter(accepted=1), closed=Counter(r=1), accepted=Counter(r=1)), Counter(FATES.values()), 1
-    )
+    """Return every sample that jobs serve, its labels and their values."""
     labels: dict[str, dict[str, set[str]]] = {}
-    for family in registry.collect():
+    for family in families():
         for sample in family.samples:
             values = labels.setdefault(sample.name, {})
             for label, value in sample.labels.items():
