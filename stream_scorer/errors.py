@@ -4,6 +4,7 @@ StreamScorerError
 ├── UsageError              wrong command, flag, file or setting: exit code 2
 │   └── OtherShape          a training cannot go on from an earlier model: its towers have other sizes
 ├── BadModel                a model or release that must not serve: says what is wrong and by how much
+│   └── GateRefusal         the gate's faults speak against a release, which publish could be forced to overlook
 ├── ReleaseError            a release in the store that is absent, incomplete or not what its manifest says
 ├── Stopped                 asked to stop before the work began: exit code 0
 ├── NotReady                something needed is not there yet (a broker, a topic, a first release)
@@ -34,6 +35,10 @@ class OtherShape(UsageError):
 
 class BadModel(StreamScorerError):
     """A model or release that must not serve."""
+
+
+class GateRefusal(BadModel):
+    """The gate found faults in a release; `publish --force` would overlook them."""
 
 
 class ReleaseError(StreamScorerError):

@@ -54,9 +54,9 @@ def every_line_is_json() -> bool:
     return any(isinstance(each, _LibraryLog) for each in logging.getLogger().handlers)
 
 
-def log_end(reason: str, exit_code: int) -> None:
-    """Log why this process ends."""
-    log.log(logging.ERROR if exit_code else logging.INFO, "ended", reason=reason, exit_code=exit_code)
+def log_end(reason: str, exit_code: int, error: str) -> None:
+    """Log why this process ends; `error` names the kind of error, for programs that tell kinds apart."""
+    log.log(logging.ERROR if exit_code else logging.INFO, "ended", reason=reason, exit_code=exit_code, error=error)
 
 
 def _take_in_all() -> None:

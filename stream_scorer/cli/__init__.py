@@ -171,16 +171,16 @@ def main() -> None:
     try:
         app(prog_name="stream-scorer")
     except Stopped as stop:
-        _leave(str(stop), 0)
+        _leave(stop, str(stop), 0)
     except StreamScorerError as error:
-        _leave(str(error), _USAGE if isinstance(error, UsageError) else 1)
+        _leave(error, str(error), _USAGE if isinstance(error, UsageError) else 1)
     except BrokenPipeError:  # whoever reads our output has closed it, as `head` does
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  so that the flush at the end has somewhere to go
         sys.exit(1)
     except OSError as error:  # trouble outside: a full disk, a place that pyarrow cannot reach
         if error.filename is None:
-            _leave(error.strerror or str(error), 1)
-        _leave(f"{error.filename}: {error.strerror}", _USAGE if isinstance(error, _WRONG_PLACE) else 1)
+            _leave(error, error.strerror or str(error), 1)
+        _leave(error, f"{error.filename}: {error.strerror}", _USAGE if isinstance(error, _WRONG_PLACE) else 1)
     except SystemError as error:
         if not isinstance(error.__cause__, KeyboardInterrupt):  # what Ctrl-C becomes inside a client written in C
             raise
@@ -188,14 +188,14 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in _EXTRAS:
             raise
-        _leave(f"this needs {error.name}: in a checkout, pip install '.[{_EXTRAS[error.name]}]'", _USAGE)
+        _leave(error, f"this needs {error.name}: in a checkout, pip install '.[{_EXTRAS[error.name]}]'", _USAGE)
 
 
-def _leave(sentence: str, code: int) -> None:
+def _leave(error: Exception, sentence: str, code: int) -> None:
     from stream_scorer.logs import every_line_is_json, log_end
 
     if every_line_is_json() or _settings_ask_for_json():
-        log_end(sentence, code)
+        log_end(sentence, code, type(error).__name__)
     else:
         print(f"stream-scorer: {sentence}", file=sys.stderr)
     sys.exit(code)

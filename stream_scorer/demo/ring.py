@@ -15,7 +15,7 @@ from stream_scorer.adapters.local.embedded import FETCH_WAIT_MAX_MS, SESSION_TIM
 from stream_scorer.adapters.local.kafka import LocalKafka
 from stream_scorer.adapters.local.own_command import OwnCommand
 from stream_scorer.adapters.local.valkey import LocalValkey
-from stream_scorer.errors import NotReady, StreamScorerError, UsageError
+from stream_scorer.errors import GateRefusal, NotReady, StreamScorerError, UsageError
 from stream_scorer.services.operating.topics import create_topics
 from stream_scorer.settings import LocalSettings, Settings
 from stream_scorer.topic_plan import topic_specs
@@ -23,7 +23,7 @@ from stream_scorer.topic_plan import topic_specs
 STEP_S = 0.02
 PARTITIONS = 4
 WINDOW_MS = 5_000
-REFUSED = "stream-scorer: refused: "
+OUTPUT_MAX = 100_000  # characters: the last line, which lists the faults, must be whole
 MARK = "# The ring of a demo, for `stream-scorer --config` while it runs. The next demo empties this folder."
 
 Section = dict[str, str | int | float]
@@ -158,15 +158,19 @@ class Ring:
 def ended(command: OwnCommand) -> bool:
     """Return whether a command has ended, well or by the gate's refusal. Raises StreamScorerError when it failed."""
     code = command.poll()
-    if code not in (None, 0) and refusal(command) is None:
+    if code not in (None, 0) and refusal(command.last_output(OUTPUT_MAX)) is None:
         raise StreamScorerError(_ended(command, code))
     return code is not None
 
 
-def refusal(command: OwnCommand) -> str | None:
-    """Return why a publish was refused, None for one that was not."""
-    output = command.last_output()
-    return output.removeprefix(REFUSED) if output.startswith(REFUSED) else None
+def refusal(output: str) -> str | None:
+    """Return why the gate refused a release, by the last line that publish logged; None where it did not."""
+    try:
+        line = json.loads(output.rpartition("\n")[2])
+    except ValueError:
+        return None
+    refused = isinstance(line, dict) and line.get("error") == GateRefusal.__name__
+    return str(line["reason"]).removeprefix("refused: ") if refused else None
 
 
 def _ended(command: OwnCommand, code: int) -> str:

@@ -12,7 +12,7 @@ from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.adapters.local.own_command import OwnCommand
 from stream_scorer.adapters.plots.acceptance import Series, draw_acceptance
 from stream_scorer.core.wire.codec import encode
-from stream_scorer.demo.ring import Ring, ended, prepare, refusal
+from stream_scorer.demo.ring import OUTPUT_MAX, Ring, ended, prepare, refusal
 from stream_scorer.demo.screen import Screen
 from stream_scorer.demo.summary import Summary
 from stream_scorer.demo.tally import Tally
@@ -122,7 +122,7 @@ class Story:
         for line in trained.last_output().splitlines():
             self._screen.say(line)
         published = self._command(ring, until, "publish", "--model", model, "--offers", str(ring.offers))
-        if (why := refusal(published)) is not None:
+        if (why := refusal(published.last_output(OUTPUT_MAX))) is not None:
             self._screen.say(f"refused, so what serves goes on: {why}")
         return why is None
 

@@ -21,7 +21,9 @@ class WithinAuc:
 
 
 def auc_by_customer(
-    who: npt.NDArray[np.integer], scores: npt.NDArray[np.floating], accepted: npt.NDArray[np.integer]
+    who: npt.NDArray[np.integer],
+    scores: npt.NDArray[np.floating] | npt.NDArray[np.integer],
+    accepted: npt.NDArray[np.integer],
 ) -> Floats:
     """Return the AUC of each customer that has both labels; ties count a half.
 
@@ -44,10 +46,38 @@ def auc_by_customer(
 
 
 def auc_within(
-    who: npt.NDArray[np.integer], scores: npt.NDArray[np.floating], accepted: npt.NDArray[np.integer]
+    who: npt.NDArray[np.integer],
+    scores: npt.NDArray[np.floating] | npt.NDArray[np.integer],
+    accepted: npt.NDArray[np.integer],
 ) -> WithinAuc:
     """Return the mean AUC within customers (GAUC), every customer weighing the same."""
-    each = auc_by_customer(who, scores, accepted)
+    return _mean(auc_by_customer(who, scores, accepted))
+
+
+def auc_beside_popularity(
+    who: npt.NDArray[np.integer],
+    scores: npt.NDArray[np.floating],
+    popularity: npt.NDArray[np.floating] | npt.NDArray[np.integer],
+    accepted: npt.NDArray[np.integer],
+) -> dict[str, dict[str, float | int | None]]:
+    """Return the facts by which the gate compares a model's scores of rows (n,) with the popularity of their offers.
+
+    The error of the difference is paired by customer: both rank the same rows, so most of what makes a customer easy or
+    hard to rank cancels.
+    """
+    ours, popular = (auc_by_customer(who, each, accepted) for each in (scores, popularity))
+    difference = _mean(ours - popular)
+    return {
+        "held_out_auc": _facts(_mean(ours)),
+        "popularity_auc": {**_facts(_mean(popular)), "difference_error": difference.standard_error},
+    }
+
+
+def _facts(found: WithinAuc) -> dict[str, float | int | None]:
+    return {"within_customer": found.auc, "customers": found.customers, "standard_error": found.standard_error}
+
+
+def _mean(each: Floats) -> WithinAuc:
     if not len(each):
         return WithinAuc(None, 0, None)
     error = float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else None

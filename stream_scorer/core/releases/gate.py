@@ -20,7 +20,7 @@ VECTOR_TOLERANCE = 1e-6  # a float32's rounding; the towers compute in float64
 NORM_TOLERANCE = 1e-3
 PARITY_MAX = 1e-5
 GOLDEN_MAX = 1e-9
-JUDGED_CUSTOMERS_MIN = 50  # with fewer, the standard error is above 0.05, and luck would decide
+JUDGED_CUSTOMERS_MIN = 200  # with fewer, the standard error of the difference is above 0.02, and luck would decide
 MISSING_SHARE_MAX = 0.5
 SURE_ERRORS = 2.0  # with fewer customers, only a difference of so many standard errors counts
 # Mean cosine of an offer with the offers' mean direction. Where training learned from few acceptances, offers differ
@@ -209,13 +209,15 @@ def _comparison_cautions(facts: Mapping[str, Any]) -> list[str]:
     return [caution]
 
 
-def _error_of(*judged: Mapping[str, Any]) -> float:
+def _error_of(ours: Mapping[str, Any], popular: Mapping[str, Any]) -> float:
     """Return the standard error of the difference, infinite where it is not known.
 
-    It is computed as for independent samples. Both are of the same rows, so the true error is smaller.
+    Facts of an older training lack it; it is then computed as for independent samples, which overstates it.
     """
-    errors = [math.inf if one.get("standard_error") is None else float(one["standard_error"]) for one in judged]
-    return math.hypot(*errors)
+    if (paired := popular.get("difference_error")) is not None:
+        return float(paired)
+    errors = (one.get("standard_error") for one in (ours, popular))
+    return math.hypot(*(math.inf if error is None else float(error) for error in errors))
 
 
 def _named(catalog: Catalog, rows: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> str:

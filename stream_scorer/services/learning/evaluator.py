@@ -7,7 +7,7 @@ import numpy as np
 
 from stream_scorer.core.datasets.catalog_fill import FilledExamples
 from stream_scorer.core.datasets.chunks import ExampleSource
-from stream_scorer.core.evaluation.auc import auc_within
+from stream_scorer.core.evaluation.auc import auc_beside_popularity
 from stream_scorer.core.evaluation.figures import Evaluation, ModelFigures, PolicyValue
 from stream_scorer.core.evaluation.judging import JudgedRows, ScoredRows, judge, judge_all
 from stream_scorer.core.evaluation.model_quality import by_time, calibration_of, whole_catalog, within_customer
@@ -157,9 +157,5 @@ def quality_facts(
     The `labels` must be ones that the model has not learned from; their latest `held_out` share judges it.
     """
     judged = judge(model, offers, FilledExamples(labels, offers), None, held_out=held_out, keep_earlier=True)
-    found = {"held_out_auc": judged.scores(), "popularity_auc": judged.popularity}
-    facts: dict[str, object] = {}
-    for name, scores in found.items():
-        auc = auc_within(judged.who, scores, judged.accepted)
-        facts[name] = {"within_customer": auc.auc, "customers": auc.customers, "standard_error": auc.standard_error}
-    return facts, judged.check.cautions()
+    facts = auc_beside_popularity(judged.who, judged.scores(), judged.popularity, judged.accepted)
+    return {**facts}, judged.check.cautions()

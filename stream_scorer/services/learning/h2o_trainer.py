@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from stream_scorer.core.datasets.catalog_check import CatalogCheck
 from stream_scorer.core.datasets.chunks import ExampleSource, Ints, Views
-from stream_scorer.core.evaluation.auc import auc_within
+from stream_scorer.core.evaluation.auc import auc_beside_popularity
 from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.h2o_network import check_not_dead, defaults_of
@@ -189,10 +189,10 @@ def _judged(examples: ExampleSource, rows: H2oRows, user: Tower, item: Tower) ->
         )
     judged = rows.held_out
     popularity = np.bincount(rows.offer[~judged], rows.accepted[~judged].astype(np.float64), minlength=len(rows.offers))
-    found = {"held_out_auc": np.concatenate(scores)[judged], "popularity_auc": popularity[rows.offer[judged]]}
-    return {name: _auc(rows.customer[judged], each, rows.accepted[judged]) for name, each in found.items()}
-
-
-def _auc(who: Ints, scores: Floats, accepted: npt.NDArray[np.int8]) -> dict[str, object]:
-    auc = auc_within(who, scores, accepted)
-    return {"within_customer": auc.auc, "customers": auc.customers, "standard_error": auc.standard_error}
+    facts = auc_beside_popularity(
+        rows.customer[judged],
+        np.concatenate(scores)[judged],
+        popularity[rows.offer[judged]],
+        rows.accepted[judged],
+    )
+    return {**facts}

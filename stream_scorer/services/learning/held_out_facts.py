@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
-from stream_scorer.core.evaluation.auc import WithinAuc, auc_within
+from stream_scorer.core.evaluation.auc import auc_beside_popularity
 from stream_scorer.core.evaluation.judging import row_scores
 from stream_scorer.core.evaluation.model_quality import auc_beside
 from stream_scorer.core.held_out.beside import Beside
@@ -37,14 +37,9 @@ def held_out_facts(model: Model, lesson: Lesson, fitted: Fitted) -> dict[str, ob
     accepted = np.bincount(which[before & (data.accepted == 1)], minlength=int(which.max()) + 1).astype(np.float64)
     who, labels = data.who[rows], data.accepted[rows]
     return {
-        "held_out_auc": _auc(auc_within(who, scores, labels)),
-        "popularity_auc": _auc(auc_within(who, accepted[which[rows]], labels)),
+        **auc_beside_popularity(who, scores, accepted[which[rows]], labels),
         "judged": _judged(lesson, fitted, towers, known, scores) if len(rows) else None,
     }
-
-
-def _auc(found: WithinAuc) -> dict[str, object]:
-    return {"within_customer": found.auc, "customers": found.customers, "standard_error": found.standard_error}
 
 
 def _judged(lesson: Lesson, fitted: Fitted, towers: Towers, known: Places, scores: Floats) -> dict[str, object]:

@@ -12,7 +12,7 @@ from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.gate import check_model, faults_of, missing_offers
 from stream_scorer.core.releases.release import Release, release_id_of
 from stream_scorer.core.towers.model import Model
-from stream_scorer.errors import BadModel, ReleaseError
+from stream_scorer.errors import BadModel, GateRefusal, ReleaseError
 from stream_scorer.ports import ReleaseStore
 
 BATCH_OFFERS = 4_096
@@ -71,10 +71,10 @@ def held_against(draft: Draft, store: ReleaseStore) -> Draft:
 def publish(store: ReleaseStore, model: Model, draft: Draft, *, keep: int, force: bool) -> Release:
     """Write the release beside the current one, verify it, and move the pointer to it.
 
-    Raises BadModel when the draft has faults, unless `force` is set; the manifest then lists them.
+    Raises GateRefusal when the draft has faults, unless `force` is set; the manifest then lists them.
     """
     if draft.faults and not force:
-        raise BadModel(f"refused: {'; '.join(draft.faults)} (--force publishes it all the same)")
+        raise GateRefusal(f"refused: {'; '.join(draft.faults)} (--force publishes it all the same)")
     release = replace(draft.release, forced=tuple(draft.faults))
     store.write(release, model)
     store.activate(release.release_id, keep=keep)

@@ -116,7 +116,7 @@ def test_a_model_below_popularity_is_refused(made: Model, good: Release, mine: f
 
 
 @pytest.mark.parametrize(
-    ("mine", "its", "customers"), [(0.61, 0.6, 500), (None, 0.6, 500), (0.5, None, 500), (0.5, 0.6, 49)]
+    ("mine", "its", "customers"), [(0.61, 0.6, 500), (None, 0.6, 500), (0.5, None, 500), (0.5, 0.6, 199)]
 )
 def test_better_or_unjudged_models_pass(
     made: Model, good: Release, mine: float | None, its: float | None, customers: int
@@ -125,8 +125,8 @@ def test_better_or_unjudged_models_pass(
 
 
 def test_too_few_judges_are_a_caution(made: Model) -> None:
-    assert cautions_of_facts(judged(made, 0.7, 0.6, 50).facts) == []
-    assert "hardly compared with popularity: 49 customers" in cautions_of_facts(judged(made, 0.7, 0.6, 49).facts)[0]
+    assert cautions_of_facts(judged(made, 0.7, 0.6, 200).facts) == []
+    assert "hardly compared with popularity: 199 customers" in cautions_of_facts(judged(made, 0.7, 0.6, 199).facts)[0]
     assert "0 customers" in cautions_of_facts(made.facts)[0]
 
 
@@ -141,7 +141,14 @@ def test_one_order_for_all_is_a_caution(made: Model) -> None:
 @pytest.mark.parametrize(("mine", "faults"), [(0.46, 0), (0.45, 1)])
 def test_few_customers_judge_what_is_surely_worse(made: Model, good: Release, mine: float, faults: int) -> None:
     # 2 * sqrt(2) * 0.0525 = 0.1485
-    assert len(faults_of(judged(made, mine, 0.6, 49, error=0.0525), good.catalog, [])) == faults
+    assert len(faults_of(judged(made, mine, 0.6, 199, error=0.0525), good.catalog, [])) == faults
+
+
+@pytest.mark.parametrize(("mine", "faults"), [(0.56, 0), (0.55, 1)])
+def test_few_customers_judge_pair_by_pair(made: Model, good: Release, mine: float, faults: int) -> None:
+    facts = judged(made, mine, 0.6, 199, error=0.0525).facts
+    paired = {**facts, "popularity_auc": {**facts["popularity_auc"], "difference_error": 0.024}}  # type: ignore[dict-item]
+    assert len(faults_of(replace(made, facts=paired), good.catalog, [])) == faults
 
 
 def test_towers_unlike_the_trained_are_refused(made: Model, good: Release) -> None:
