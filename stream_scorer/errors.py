@@ -2,7 +2,9 @@
 
 StreamScorerError
 ├── UsageError              wrong command, flag, file or setting: exit code 2
-│   └── OtherShape          a training cannot go on from an earlier model: its towers have other sizes
+│   ├── OtherShape          a training cannot go on from an earlier model: its towers have other sizes
+│   ├── BadMessage          a program's message would become a dead letter, with its code
+│   └── AwaitedAlready      a program asks again for a ranking that it still awaits
 ├── BadModel                a model or release that must not serve: says what is wrong and by how much
 │   └── GateRefusal         the gate's faults speak against a release, which publish could be forced to overlook
 ├── ReleaseError            a release in the store that is absent, incomplete or not what its manifest says
@@ -31,6 +33,24 @@ class UsageError(StreamScorerError):
 
 class OtherShape(UsageError):
     """A training cannot go on from an earlier model, whose towers have other widths or layers."""
+
+
+class BadMessage(UsageError):
+    """A program's message would become a dead letter: `code` and `reason` are those that it would have."""
+
+    def __init__(self, kind: str, reason: str, code: str) -> None:
+        """Say of which kind of message, and why."""
+        super().__init__(kind, reason, code)
+        self.reason, self.code = reason, code
+
+    def __str__(self) -> str:
+        """Return the kind of message, the reason and the code."""
+        kind, reason, code = self.args
+        return f"{kind}: {reason} ({code})"
+
+
+class AwaitedAlready(UsageError):
+    """A program asks for the ranking of a request whose id is awaited already."""
 
 
 class BadModel(StreamScorerError):

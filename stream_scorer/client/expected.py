@@ -10,7 +10,7 @@ import msgspec
 from stream_scorer.core.messages import CustomerRequest, Ranking
 from stream_scorer.core.records import Record
 from stream_scorer.core.wire.codec import decode_all
-from stream_scorer.errors import NotReady, RequestRefused, StreamScorerError, UsageError
+from stream_scorer.errors import AwaitedAlready, NotReady, RequestRefused, StreamScorerError, UsageError
 from stream_scorer.topic_settings import TopicSettings
 
 
@@ -43,13 +43,13 @@ class ExpectedRankings:
     def expect(self, request: CustomerRequest) -> None:
         """Expect a ranking from now on, until `forget`.
 
-        Raises UsageError for an id that is expected already and beyond `requests_max`, NotReady after `fail`.
+        Raises AwaitedAlready for an id that is, UsageError beyond `requests_max`, and NotReady after `fail`.
         """
         with self._lock:
             if self._over is not None:
                 raise NotReady(self._over)
             if request.request_id in self._expected:
-                raise UsageError(f"request id {request.request_id!r} is awaited already")
+                raise AwaitedAlready(f"request id {request.request_id!r} is awaited already")
             if len(self._expected) >= self._requests_max:
                 raise UsageError(f"{self._requests_max} rankings are awaited: take them, or raise expected_max")
             self._expected[request.request_id] = _AwaitedRanking(request.customer_id)
@@ -74,6 +74,11 @@ class ExpectedRankings:
                 self._settle(record, self._read)
             elif _header(record, "source.topic") == self._topics.requests:
                 self._settle(record, _refusal)
+
+    @property
+    def over(self) -> str | None:
+        """Why nothing can be awaited any more; None while it can."""
+        return self._over
 
     def fail(self, reason: str) -> None:
         """End all waiting, now and from now on, with NotReady."""

@@ -10,6 +10,7 @@ from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.client.asynchronous import AsyncClient
 from stream_scorer.client.blocking import Client
 from stream_scorer.client.session import Session
+from stream_scorer.settings import Settings
 from stream_scorer.settings_sources import load_settings
 
 TIMEOUT_S = 10.0
@@ -66,9 +67,14 @@ def _session(
 ) -> Session:
     flags = settings if bootstrap_servers is None else {**settings, "kafka.bootstrap_servers": bootstrap_servers}
     loaded = load_settings(flags, file=None if config is None else Path(config).expanduser()).settings
-    topics = loaded.topics
-    sending = {"message.max.bytes": topics.record_bytes_max, "compression.type": loaded.kafka.compression}
+    return open_session(loaded, timeout_s=timeout_s, expected_max=expected_max)
+
+
+def open_session(settings: Settings, *, timeout_s: float, expected_max: int) -> Session:
+    """Return a session, which must be closed. Raises as `connect` does, but for wrong settings."""
+    topics = settings.topics
+    sending = {"message.max.bytes": topics.record_bytes_max, "compression.type": settings.kafka.compression}
     exchange = KafkaExchange(
-        loaded.kafka.client_config(), [topics.requests, topics.acceptances], sending=sending, timeout_s=timeout_s
+        settings.kafka.client_config(), [topics.requests, topics.acceptances], sending=sending, timeout_s=timeout_s
     )
     return Session(exchange, topics, expected_max=expected_max)

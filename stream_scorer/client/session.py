@@ -28,6 +28,7 @@ class Session:
         """Read nothing yet: who only sends needs no right to read."""
         self._exchange, self._topics = exchange, topics
         self.expected = ExpectedRankings(topics, requests_max=expected_max)
+        self._tail: RecordTail | None = None
         self._reading: Thread | None = None
         self._starting, self._closed = Lock(), Event()
 
@@ -50,15 +51,27 @@ class Session:
         raise UsageError(f"a CustomerRequest or an Acceptance is needed, got {type(message).__name__}")
 
     def expect(self, request: CustomerRequest) -> None:
-        """Expect a ranking, before its request is sent. Raises as ExpectedRankings.expect and Exchange.tail do."""
+        """Expect a ranking, before its request is sent. Raises as ExpectedRankings.expect and `start_reading` do."""
+        self.start_reading()
+        self.expected.expect(request)
+
+    def start_reading(self) -> None:
+        """Read rankings from now on, unless they are read. Raises as Exchange.tail does, and NotReady once closed."""
         with self._starting:
             if self._closed.is_set():
                 raise NotReady(_CLOSED)
             if self._reading is None:
-                tail = self._exchange.tail([self._topics.rankings, self._topics.dead_letters])
-                self._reading = Thread(target=self._read, args=(tail,), name="rankings", daemon=True)
+                self._tail = self._exchange.tail([self._topics.rankings, self._topics.dead_letters])
+                self._reading = Thread(target=self._read, args=(self._tail,), name="rankings", daemon=True)
                 self._reading.start()
-        self.expected.expect(request)
+
+    def trouble(self) -> str:
+        """Return what keeps rankings from coming now and may pass; empty: nothing, as far as is known."""
+        return "" if self._tail is None else self._tail.trouble
+
+    def failure(self) -> str:
+        """Return why this session can never again be of use; empty: it can."""
+        return self._exchange.failure() or self.expected.over or ""
 
     def _read(self, tail: RecordTail) -> None:
         reason = "reading rankings has ended"

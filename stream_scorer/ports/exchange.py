@@ -8,7 +8,11 @@ from stream_scorer.core.records import OutputRecord, Record
 
 
 class RecordTail(Protocol):
-    """What is written to some topics from the moment at which it was opened. One thread only."""
+    """What is written to some topics from the moment at which it was opened. One thread only, but for `trouble`."""
+
+    @property
+    def trouble(self) -> str:
+        """Why no broker is connected now, as far as is known; empty: one is."""
 
     def fetch(self, *, wait_s: float) -> list[Record]:
         """Return what has come, in any order of partitions; wait for the first record at most `wait_s`.
@@ -31,6 +35,9 @@ class Exchange(Protocol):
 
     def tail(self, topics: Sequence[str]) -> RecordTail:
         """Return a tail of topics; what is sent after this call is in it. Raises UsageError for a missing topic."""
+
+    def failure(self) -> str:
+        """Return why nothing can be sent ever again; empty: it can."""
 
     def close(self) -> None:
         """Wait until each record is delivered or given up, and leave."""

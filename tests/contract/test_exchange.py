@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from stream_scorer.adapters.kafka.exchange.delivery import KafkaExchange
+from stream_scorer.adapters.kafka.exchange.tail import KafkaTail
 from stream_scorer.adapters.local.embedded import EmbeddedBroker
 from stream_scorer.adapters.memory.exchange import MemoryExchange
 from stream_scorer.core.records import OutputRecord, Record
@@ -43,6 +44,7 @@ def read(tail: RecordTail, count: int) -> list[Record]:
 
 def test_a_tail_has_what_follows_it(exchange: Exchange, topics: TopicSettings) -> None:
     exchange.send(OutputRecord(topics.rankings, b"k", b"before")).result(LONG_S)
+    assert exchange.failure() == ""
     with closing(exchange.tail([topics.rankings, topics.dead_letters])) as tail:
         written = [
             OutputRecord(topics.rankings, b"k", b"1"),
@@ -77,6 +79,15 @@ def test_a_fatal_error_fails_each_record() -> None:
         _refuse_producers(broker)
         with closing(KafkaExchange({"bootstrap.servers": broker.bootstrap_servers}, ["t"], timeout_s=LONG_S)) as made:
             wait_for(lambda: "Failed to acquire idempotence PID" in _refusal(made), "the client's own reason")
+            assert "Failed to acquire idempotence PID" in made.failure()
+
+
+def test_a_tail_notes_that_brokers_are_away() -> None:
+    with EmbeddedBroker({"t": 1}) as broker:
+        config = {"bootstrap.servers": broker.bootstrap_servers, "statistics.interval.ms": 100}
+        tail = KafkaTail(config, ["t"], timeout_s=LONG_S)
+    with closing(tail):
+        wait_for(lambda: not tail.fetch(wait_s=0.1) and "no broker is connected" in tail.trouble, "the trouble")
 
 
 def _refusal(exchange: Exchange) -> str:

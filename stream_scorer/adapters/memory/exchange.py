@@ -17,6 +17,7 @@ class MemoryTail:
         self.topics = frozenset(topics)
         self.written: SimpleQueue[Record] = SimpleQueue()
         self.broken: str | None = None
+        self.trouble = ""
         self.closed = False
 
     def fetch(self, *, wait_s: float) -> list[Record]:
@@ -46,6 +47,7 @@ class MemoryExchange:
         self.sent: list[Record] = []
         self.tails: list[MemoryTail] = []
         self.closed = False
+        self.failed = ""
         self._answer, self._refuse, self._lock = answer, refuse, Lock()
 
     def send(self, record: OutputRecord) -> "Future[None]":
@@ -73,6 +75,10 @@ class MemoryExchange:
         tail = MemoryTail(topics)
         self.tails.append(tail)
         return tail
+
+    def failure(self) -> str:
+        """See Exchange.failure; `failed` gives it."""
+        return self.failed
 
     def close(self) -> None:
         """See Exchange.close."""

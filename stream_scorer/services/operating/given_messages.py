@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from stream_scorer.core.messages import Acceptance, CustomerRequest, Offer
 from stream_scorer.core.records import Record
 from stream_scorer.core.wire.codec import decode_all
-from stream_scorer.errors import UsageError
+from stream_scorer.errors import BadMessage, UsageError
 
 Given = TypeVar("Given", CustomerRequest, Acceptance, Offer)
 
@@ -45,10 +45,10 @@ def _plain(value: object) -> object:
 def checked(given: Given | Mapping[str, Any], kind: type[Given]) -> tuple[Given, bytes]:
     """Return a message as the ranker would read it, and its bytes.
 
-    Raises UsageError with the reason and the code of the dead letter that it would become.
+    Raises BadMessage with the reason and the code of the dead letter that it would become.
     """
     value = as_json(fields_of(given))
     decoded = decode_all([Record("", 0, 0, None, value, 0)], kind)
     for letter in decoded.dead_letters:
-        raise UsageError(f"{kind.__name__}: {letter.message} ({letter.code})")
+        raise BadMessage(kind.__name__, letter.message, letter.code)
     return decoded.messages[0], value

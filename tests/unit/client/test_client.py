@@ -16,7 +16,7 @@ from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import Record
 from stream_scorer.core.wire.codec import decode_all, encode
 from stream_scorer.core.wire.dead_letters import dead_letter_record
-from stream_scorer.errors import NoRanking, NotDelivered, NotReady, RequestRefused, UsageError
+from stream_scorer.errors import AwaitedAlready, NoRanking, NotDelivered, NotReady, RequestRefused, UsageError
 from stream_scorer.topic_settings import TopicSettings
 from tests.release_samples import model, offer, release
 
@@ -138,7 +138,7 @@ def test_a_bad_message_is_not_sent() -> None:
 def test_awaited_rankings_are_bounded_and_distinct() -> None:
     with client(MemoryExchange(), expected_max=1) as made:
         made.submit(REQUEST)
-        with pytest.raises(UsageError, match="'q-1' is awaited already"):
+        with pytest.raises(AwaitedAlready, match="'q-1' is awaited already"):
             made.submit(REQUEST)
         with pytest.raises(UsageError, match="1 rankings are awaited"):
             made.submit(REFUSED)
@@ -165,6 +165,24 @@ def test_a_broken_tail_ends_every_wait() -> None:
             made.ranking(REQUEST.request_id)
         with pytest.raises(NotReady, match="not allowed"):
             made.submit(REFUSED)
+
+
+def test_a_session_says_what_is_wrong() -> None:
+    exchange = MemoryExchange()
+    with closing(session(exchange)) as one:
+        one.start_reading()
+        assert (one.trouble(), one.failure()) == ("", "")
+        exchange.tails[0].trouble = "no broker is connected"
+        exchange.failed = "nothing can be sent any more"
+        assert (one.trouble(), one.failure()) == ("no broker is connected", "nothing can be sent any more")
+
+
+def test_reading_that_ended_is_a_failure() -> None:
+    exchange = MemoryExchange()
+    with closing(session(exchange)) as one:
+        one.start_reading()
+        one.expected.fail("rankings cannot be read any more")
+        assert one.failure() == "rankings cannot be read any more"
 
 
 def run(exchange: MemoryExchange, use: "Callable[[AsyncClient], object]") -> object:

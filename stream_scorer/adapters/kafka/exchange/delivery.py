@@ -92,6 +92,10 @@ class KafkaExchange:
         """See Exchange.tail."""
         return KafkaTail(self._config, topics, timeout_s=self._timeout_s)
 
+    def failure(self) -> str:
+        """See Exchange.failure."""
+        return "" if self._fatal is None else f"nothing can be sent any more: {self._fatal}"
+
     def close(self) -> None:
         """See Exchange.close. Ends, since each record is given up at the time-out."""
         if not self._closed.is_set():

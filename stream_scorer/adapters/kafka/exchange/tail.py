@@ -15,6 +15,8 @@ from stream_scorer.adapters.kafka.client import (
     transient,
 )
 from stream_scorer.adapters.kafka.client_log import ClientLog
+from stream_scorer.adapters.kafka.membership import any_connected
+from stream_scorer.adapters.kafka.source import LOOK_EVERY_MS
 from stream_scorer.adapters.kafka.topic_shapes import topic_shapes
 from stream_scorer.core.records import Record
 from stream_scorer.errors import UsageError
@@ -48,8 +50,16 @@ class KafkaTail:
                 TopicPartition(place.topic, place.partition, future.result(timeout_s + _GRACE_S).offset)
                 for place, future in futures.items()
             ]
-        self._consumer = new_consumer({**config, "group.id": "stream-scorer-client"})
+        self.trouble = ""
+        self._client_log = ClientLog()
+        looking = {"statistics.interval.ms": LOOK_EVERY_MS, **config, "group.id": "stream-scorer-client"}
+        self._consumer = new_consumer(looking, self._client_log, statistics=self._look)
         self._consumer.assign(ends)
+
+    def _look(self, statistics: str) -> None:
+        """Note whether a broker is connected, which poll() never reports."""
+        reason = self._client_log.reason or "no reason is known"
+        self.trouble = "" if any_connected(statistics) else f"no broker is connected: {reason}"
 
     def fetch(self, *, wait_s: float) -> list[Record]:
         """See RecordTail.fetch."""
