@@ -13,6 +13,7 @@ from stream_scorer.cli.options import FromBuffer, Json, labelled, refuse_given, 
 
 if TYPE_CHECKING:
     from stream_scorer.core.evaluation.figures import (
+        AgainstFigures,
         Compared,
         Evaluation,
         GroupAuc,
@@ -74,9 +75,16 @@ def evaluate(
     weight_max: Annotated[
         float, typer.Option(min=1, help="Off-policy: the largest importance weight; larger ones are cut to it.")
     ] = 1e9,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap and of the random order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap and of everything that is drawn.")] = 0,
+    against: Annotated[
+        Path | None,
+        typer.Option(show_default=False, help="Another model's folder, compared with --model customer by customer."),
+    ] = None,
     report: Annotated[
-        Path | None, typer.Option(show_default=False, help="Also write a page with curves to this .html file.")
+        Path | None,
+        typer.Option(
+            show_default=False, help="Also write a page to this .html file: verdict, curves, slices, examples."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -85,8 +93,10 @@ def evaluate(
 
     from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.offer_files import read_offers, read_policy
+    from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.cli.options import check_writable
     from stream_scorer.cli.tower_sources import stored_model
+    from stream_scorer.core.evaluation.figures import JudgedSpan
     from stream_scorer.core.evaluation.policies import ModelPolicy
     from stream_scorer.services.learning.evaluator import (
         EvaluateOptions,
@@ -95,19 +105,21 @@ def evaluate(
         evaluate_table,
     )
 
-    _check_asked(ctx, model, policy, seen)
+    _check_asked(ctx, model, policy, seen, against)
     check_writable(report, "--report")
     stated = read_offers(offers)
     target = read_policy(policy, stated) if policy else ModelPolicy(temperature, floor, pool)
-    options = EvaluateOptions(k, held_out, seed, OffPolicyOptions(target, ess_min, weight_max))
     place = labelled(ctx, labels, from_buffer)
+    span = JudgedSpan(place, seen, SystemClock().now_ms())
+    options = EvaluateOptions(k, held_out, seed, OffPolicyOptions(target, ess_min, weight_max), span)
+    other = None if against is None else stored_model(settings_of(ctx), against)
     known_model = None if model is None else stored_model(settings_of(ctx), model)
     waiting = Console(stderr=True).status("judging")
     with waiting, examples_at(place) as judged, examples_at(seen) if seen else nullcontext() as known:
         if known_model is None:
             found = evaluate_table(stated, judged, options)
         else:
-            found = evaluate_model(known_model, stated, judged, known, options)
+            found = evaluate_model(known_model, stated, judged, known, options, other=other)
     if report is not None:
         from stream_scorer.adapters.plots.report_page import write_report
 
@@ -115,13 +127,17 @@ def evaluate(
     _tell(found, as_json)
 
 
-def _check_asked(ctx: typer.Context, model: Path | None, policy: Path | None, seen: str | None) -> None:
+def _check_asked(
+    ctx: typer.Context, model: Path | None, policy: Path | None, seen: str | None, against: Path | None
+) -> None:
     from stream_scorer.errors import UsageError
 
     if model is None and policy is None:
         raise UsageError("evaluate needs --model DIR or --policy TABLE")
     if model is None and seen is not None:
         raise UsageError("--seen names what a model could learn from: it needs --model")
+    if model is None and against is not None:
+        raise UsageError("--against compares two models: it needs --model")
     if model is None:
         refuse_given(
             ctx, {"k", "held_out"}, "a --policy alone is judged by all labels, and by what it would have earned"
@@ -145,12 +161,15 @@ def _tell(found: "Evaluation", as_json: bool) -> None:
 
 
 def _lines(found: "Evaluation") -> Iterator[str]:
+    if (verdict := found.verdict) is not None:
+        yield f"publish: {verdict.publish}; {'; '.join(verdict.reasons)}"
     yield f"{found.rows:,} rows, {found.accepted:,} accepted"
     yield f"{found.customers:,} customers, {found.catalog_offers:,} offers"
     if found.refused_rows:
         yield f"{found.refused_rows:,} rows left out: their features do not fit"
     if found.model is not None:
         yield from _model_lines(found.model, found.k, comparable=found.incomparable is None)
+        yield from _against_lines(found.model.against)
     yield from _off_policy(found.off_policy)
 
 
@@ -173,6 +192,20 @@ def _model_lines(model: "ModelFigures", k: int, *, comparable: bool) -> Iterator
     if calibration is not None:
         loss = f"log loss {calibration.log_loss:.4f}, of the mean alone {calibration.base_log_loss:.4f}"
         yield f"\ncalibration error {calibration.error:.4f}, {loss}"
+
+
+def _against_lines(found: "AgainstFigures | None") -> Iterator[str]:
+    if found is None:
+        return
+    yield f"\nagainst {found.model_id}, {found.rows:,} rows that both read, paired by customer"
+    if found.customers_left_out:
+        yield f"  {found.customers_left_out:,} customers left out, of whom the models read different rows"
+    if found.incomparable is not None:
+        yield f"  not comparable: {found.incomparable}"
+    for one in found.figures:
+        above = f"{one.above_other.value:+.4f} [{one.above_other.low:+.4f}, {one.above_other.high:+.4f}]"
+        both = f"{one.model.value:.4f}, the other {one.other.value:.4f}"
+        yield f"  {one.figure}: {both}: {above}, {one.customers:,} customers"
 
 
 def _group(group: "GroupQuality", name: str, k: int, *, comparable: bool) -> Iterator[str]:

@@ -30,6 +30,15 @@ CORE = {  # what a room of the core may import; what stands on the core is held 
         "errors",
     },
     "core/held_out": {"core/datasets", "core/features"},
+    "core/inspecting": {
+        "core",
+        "core/datasets",
+        "core/evaluation",
+        "core/features",
+        "core/held_out",
+        "core/releases",
+        "core/towers",
+    },
 }
 FOLDERS = [
     PACKAGE,

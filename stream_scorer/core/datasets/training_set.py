@@ -37,7 +37,10 @@ class EncodedSide:
 
     def segments(self, chosen: Places) -> tuple[Ints32, Places]:
         """Return the segments of some examples: their table rows, and where each starts, with the end as the last."""
-        segments = (chosen[:, None] * self.slots + np.arange(self.slots)).reshape(-1)
+        return self.table_rows((chosen[:, None] * self.slots + np.arange(self.slots)).reshape(-1))
+
+    def table_rows(self, segments: Places) -> tuple[Ints32, Places]:
+        """Return the table rows of segments (s,), end to end, and where each starts, with the end as the last."""
         first = self.starts[segments]
         counts = self.starts[segments + 1] - first
         starts = np.zeros(len(counts) + 1, np.int64)

@@ -116,6 +116,124 @@ class PeriodAuc:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceFigures:
+    """A figure over the requests with one value of a feature; intervals are None for too few customers."""
+
+    feature: str
+    value: str
+    rows: int
+    customers: int  # that the figure is a mean of
+    model: Interval | None
+    popularity: Interval | None
+    above_popularity: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """The figure of the model by slices of the judged rows, or of the questions where the figure is of whole rankings.
+
+    `left_out` counts the features whose slices are not shown.
+    """
+
+    figure: str
+    slices: tuple[SliceFigures, ...]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureImportance:
+    """By how much the figure falls when a feature's values are exchanged among requests, or among offers."""
+
+    side: str
+    feature: str
+    drop: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Importances:
+    """Features by importance, on a sample of `rows` judged rows or questions; `value` is the figure of that sample.
+
+    `left_out` counts the features of offers that were not tried, because the catalog is too large.
+    """
+
+    figure: str
+    rows: int
+    customers: int
+    value: float
+    features: tuple[FeatureImportance, ...]
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedOffer:
+    """An offer of a ranking, with the features of the catalog as text."""
+
+    offer_id: str
+    score: float
+    accepted: bool
+    features: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleRanking:
+    """The model's first offers for a judged customer.
+
+    `features` are those that the model read of the request, as text. `missed` are ids of accepted offers that are not
+    among the first.
+    """
+
+    customer_id: str
+    features: Mapping[str, str]
+    offers: tuple[PlacedOffer, ...]
+    missed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairedFigure:
+    """A figure of two models over the same customers, and the mean of the customers' differences."""
+
+    figure: str
+    customers: int
+    model: Interval
+    other: Interval
+    above_other: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstFigures:
+    """The model beside another, on rows that are later than all that either learned from.
+
+    `customers_left_out` counts those of whom one of the models cannot read a row that the other can. `incomparable`
+    says why the figures favour one of the two; None: they don't.
+    """
+
+    model_id: str
+    rows: int
+    customers_left_out: int
+    figures: tuple[PairedFigure, ...]
+    incomparable: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the gate would let the model serve, by these labels, and why."""
+
+    publish: Literal["yes", "no", "cannot tell"]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSpan:
+    """When it was judged, by which labels, and from when to when these reach; None: not stated, or no rows."""
+
+    labels: str | None
+    seen: str | None
+    evaluated_at_ms: int | None
+    from_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyValue:
     """What a policy would have earned, in `unit`, over rankings of up to `places` places."""
 
@@ -147,6 +265,10 @@ class ModelFigures:
     features: tuple[FeatureCoverage, ...]  # of the labels' customers and offers, and of the catalog
     self_selected: float
     popularity_known: bool
+    slices: Slices | None = None
+    importances: Importances | None = None
+    examples: tuple[ExampleRanking, ...] = ()
+    against: AgainstFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +288,8 @@ class Evaluation:
     off_policy: PolicyValue | None
     cautions: tuple[str, ...] = ()
     incomparable: str | None = None  # why the comparison with popularity says nothing; None: it says something
+    verdict: Verdict | None = None  # None for a table of probabilities, which no gate judges
+    span: JudgedSpan | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a flat object, with the model's figures among the others."""

@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+SELF_SELECTED_MAX = 0.1  # of the judged rows may have been ranked by the judged model itself
+
 # A logged score is the float64 product of float32 vectors, but it is kept here as float32, and may be off by so much.
 _SAME_SCORE = 1e-5
 

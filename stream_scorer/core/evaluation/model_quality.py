@@ -1,6 +1,7 @@
 """Measures a model by judged rows: rankings of the whole catalog, and order within customers, beside popularity."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from stream_scorer.core.evaluation.figures import (
 from stream_scorer.core.evaluation.intervals import mean_interval
 from stream_scorer.core.evaluation.judging import Floats, Places, ScoredRows
 from stream_scorer.core.held_out.beside import Beside, beside
-from stream_scorer.core.held_out.judgement import judge_rankings
+from stream_scorer.core.held_out.judgement import Judgement, judge_rankings
 from stream_scorer.core.held_out.questions import Questions, ask, by_customer
 from stream_scorer.core.held_out.ranking_quality import RankingQuality, coverage, quality_by_depth
 from stream_scorer.core.held_out.trivial import POPULARITY, RANDOM, TrivialRankings
@@ -34,7 +35,15 @@ _PERIODS = 6
 _Z95 = 1.96
 
 
-def whole_catalog(judged: ScoredRows, k: int, rng: np.random.Generator) -> WholeCatalog:
+@dataclass(frozen=True, slots=True)
+class RankedCatalog:
+    """The questions of the judged acceptances and their rankings; `judgement` is None where there is no question."""
+
+    questions: Questions
+    judgement: Judgement | None
+
+
+def rank_catalog(judged: ScoredRows, k: int) -> RankedCatalog:
     """Rank the catalog for the judged acceptances, each with the features of its own request.
 
     Offers that may not be shown, such as inactive offers, are neither ranked nor relevant.
@@ -42,15 +51,24 @@ def whole_catalog(judged: ScoredRows, k: int, rng: np.random.Generator) -> Whole
     rankable, known = judged.rankable(), judged.known
     questions = ask(judged.data, known.accepted, judged.rows, rankable=rankable, scores_max=_SCORES_MAX)
     if not len(questions):
-        return WholeCatalog(acceptances=questions.acceptances, repeats=questions.repeats)
+        return RankedCatalog(questions, None)
     found = judge_rankings(
         questions,
-        _scores_of(judged, questions),
+        scores_of(judged, questions),
         known.trivial,
         known_customers=known.customers,
         known_offers=known.offers,
         k=k,
     )
+    return RankedCatalog(questions, found)
+
+
+def whole_catalog(ranked: RankedCatalog, k: int, rng: np.random.Generator) -> WholeCatalog:
+    """Return the figures of rankings of the whole catalog."""
+    questions, found = ranked.questions, ranked.judgement
+    if found is None:
+        return WholeCatalog(acceptances=questions.acceptances, repeats=questions.repeats)
+    rankable = questions.rankable
     tops = {name: found.tops[of] for name, of in _DRAWN}
     return WholeCatalog(
         customers=len(np.unique(questions.who)),
@@ -66,7 +84,8 @@ def whole_catalog(judged: ScoredRows, k: int, rng: np.random.Generator) -> Whole
     )
 
 
-def _scores_of(judged: ScoredRows, questions: Questions) -> Callable[[slice], Floats]:
+def scores_of(judged: ScoredRows, questions: Questions) -> Callable[[slice], Floats]:
+    """Return what gives the model's scores (B, N) of a block of questions."""
     tower, customers = judged.model.user_tower, judged.data.customers
     return lambda block: tower.forward(customers.inputs(questions.view[block])) @ judged.vectors.T
 

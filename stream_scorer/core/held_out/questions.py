@@ -20,7 +20,7 @@ Mask = npt.NDArray[np.bool_]
 
 REPEATS_MIN = 0.1
 _SCORES_MAX = 100_000_000  # questions times offers; a training epoch over as many offers computes far more
-_QUESTIONS_MAX, _QUESTIONS_MIN = 10_000, 1_000
+QUESTIONS_BOUNDS = 1_000, 10_000  # at least and at most, where there are so many
 _BLOCK_SCORES_MAX = 8_000_000  # in memory at once
 
 
@@ -76,11 +76,13 @@ def ask(
     rankable: Mask | None = None,
     scores_max: int = _SCORES_MAX,
     seed: int = 0,
+    apart: bool = False,
 ) -> Questions:
     """Make questions of the held-out rows; `known` are the earlier acceptances.
 
     Offers that may not be ranked (`rankable` False) are not wanted either. Of very many questions a random sample is
-    asked, so that at most about `scores_max` scores are computed.
+    asked, so that at most about `scores_max` scores are computed. With `apart`, each request is a question of its own
+    even where none repeats: how many requests look alike depends on the features that a model reads.
     """
     catalog = len(data.catalog)
     rankable = np.ones(catalog, bool) if rankable is None else rankable
@@ -95,13 +97,13 @@ def ask(
     repeating = repeats >= REPEATS_MIN
     if not repeating:
         who, view, place, rows = who[~again], view[~again], place[~again], rows[~again]
-    of_request = data.request[rows].astype(np.int64) if repeating else np.zeros(len(rows), np.int64)
+    of_request = data.request[rows].astype(np.int64) if repeating or apart else np.zeros(len(rows), np.int64)
     # A view alone is not one question: customers without an id among their inputs may look alike.
     keys, question = np.unique(np.stack([who, view, of_request], axis=1), axis=0, return_inverse=True)
     pairs = AcceptedPairs.of(question.reshape(-1), place, catalog=catalog)
     left_out = AcceptedPairs(keys[:0, 0], keys[:0, 0]) if repeating else known.of_customers(keys[:, 0])
     everything = Questions(keys[:, 1], keys[:, 0], pairs, left_out, rankable, len(again), repeats, len(keys))
-    return everything.sample(int(np.clip(scores_max // max(1, catalog), _QUESTIONS_MIN, _QUESTIONS_MAX)), seed)
+    return everything.sample(int(np.clip(scores_max // max(1, catalog), *QUESTIONS_BOUNDS)), seed)
 
 
 def rank(questions: Questions, scores_of: Callable[[slice], Scores], k: int) -> Places:

@@ -1,23 +1,33 @@
 """Evaluates a model or a table of probabilities on labelled examples, and warns of figures that mislead."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from stream_scorer.core.datasets.catalog_fill import FilledExamples
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.evaluation.auc import auc_beside_popularity
-from stream_scorer.core.evaluation.figures import Evaluation, ModelFigures, PolicyValue
-from stream_scorer.core.evaluation.judging import JudgedRows, ScoredRows, judge, judge_all
-from stream_scorer.core.evaluation.model_quality import by_time, calibration_of, whole_catalog, within_customer
+from stream_scorer.core.evaluation.figures import Evaluation, JudgedSpan, ModelFigures, PolicyValue, Verdict
+from stream_scorer.core.evaluation.judging import SELF_SELECTED_MAX, JudgedRows, ScoredRows, judge, judge_all
+from stream_scorer.core.evaluation.model_quality import (
+    by_time,
+    calibration_of,
+    rank_catalog,
+    whole_catalog,
+    within_customer,
+)
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.evaluation.policy_value import PolicyTable, policy_value
 from stream_scorer.core.features.coverage import cautions_of, coverage_of
+from stream_scorer.core.inspecting.against import against
+from stream_scorer.core.inspecting.example_rankings import example_rankings
+from stream_scorer.core.inspecting.importance import importances
+from stream_scorer.core.inspecting.slices import slices
+from stream_scorer.core.inspecting.verdict import verdict_of
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
-
-SELF_SELECTED_MAX = 0.1
+from stream_scorer.services.learning.publisher import draft_release
 
 _FACTS = (
     "engine",
@@ -47,30 +57,50 @@ class EvaluateOptions:
     """How to evaluate: rankings are judged by their first `k` offers, and random draws follow from `seed`.
 
     `held_out` is the latest share of the labels; it alone is judged where the labels seen before are not given apart.
+    `span` says where the labels come from, for the report.
     """
 
     k: int
     held_out: float
     seed: int
     off_policy: OffPolicyOptions
+    span: JudgedSpan = field(default_factory=lambda: JudgedSpan(None, None, None))
 
 
 def evaluate_model(
-    model: Model, offers: Sequence[Offer], labels: ExampleSource, seen: ExampleSource | None, options: EvaluateOptions
+    model: Model,
+    offers: Sequence[Offer],
+    labels: ExampleSource,
+    seen: ExampleSource | None,
+    options: EvaluateOptions,
+    *,
+    other: Model | None = None,
 ) -> Evaluation:
     """Return all figures, each beside those of popularity and of a random order, with 95 % intervals over customers.
 
     `seen` are the labels from before, where they are given apart. A table of probabilities has learned from no label,
-    so all labels judge it.
+    so all labels judge it. An `other` model is compared with it on the same rows.
     """
-    judged = judge(model, offers, FilledExamples(labels, offers), seen, held_out=options.held_out)
+    filled = FilledExamples(labels, offers)
+    judged = judge(model, offers, filled, seen, held_out=options.held_out)
     rng = np.random.default_rng(options.seed)
     figures = _figures(judged, options.k, rng)
+    if other is not None:
+        beside = judge(other, offers, filled, seen, held_out=options.held_out)
+        figures = replace(figures, against=against(judged, beside, options.k, rng))
     by_model = isinstance(options.off_policy.policy, ModelPolicy)
     logged = judged if by_model else JudgedRows(judged.data, judged.closed, offers, judged.check)
     value = _value(logged, options.off_policy, rng)
     cautions = [sentence for coverage in figures.features for sentence in cautions_of(coverage)]
-    return _evaluation(judged, options.k, figures, value, [*_below(figures), *cautions])
+    found = _evaluation(judged, options, figures, value, [*_below(figures), *cautions])
+    return replace(found, verdict=_verdict(judged, found.incomparable))
+
+
+def _verdict(judged: ScoredRows, incomparable: str | None) -> Verdict:
+    """Ask the gate that publish asks, by the figures of these labels where they can be compared, else by training's."""
+    facts = judged.model.facts if incomparable else {**judged.model.facts, **_gate_facts(judged)}
+    draft = draft_release(replace(judged.model, facts=facts), judged.offers, created_ms=0, embedded=lambda _: None)
+    return verdict_of(draft.faults, facts, incomparable)
 
 
 def _below(figures: ModelFigures) -> Iterator[str]:
@@ -87,22 +117,28 @@ def evaluate_table(offers: Sequence[Offer], labels: ExampleSource, options: Eval
     """Estimate what a table of probabilities would have earned; this needs no model."""
     judged = judge_all(offers, labels)
     value = _value(judged, options.off_policy, np.random.default_rng(options.seed))
-    return _evaluation(judged, options.k, None, value, [])
+    return _evaluation(judged, options, None, value, [])
 
 
 def _figures(judged: ScoredRows, k: int, rng: np.random.Generator) -> ModelFigures:
     model = judged.model
     catalog = coverage_of(model.item_tower.spec, [offer.features for offer in judged.offers])
+    ranked = rank_catalog(judged, k)
+    matter = importances(judged, ranked.questions, k, rng)
+    by_importance = [] if matter is None else [one.feature for one in matter.features if one.side == "customer"]
     return ModelFigures(
         model_id=model.model_id,
         facts={name: model.facts[name] for name in _FACTS if name in model.facts},
-        whole_catalog=whole_catalog(judged, k, rng),
+        whole_catalog=whole_catalog(ranked, k, rng),
         within_customer=within_customer(judged, rng),
         by_time=by_time(judged, rng),
         calibration=calibration_of(judged),
         features=(*judged.data.coverages, catalog),
         self_selected=judged.self_selected(),
         popularity_known=bool(judged.known.popularity.any()),
+        slices=slices(judged, ranked, k, by_importance),
+        importances=matter,
+        examples=example_rankings(judged, ranked, rng),
     )
 
 
@@ -111,22 +147,29 @@ def _value(judged: JudgedRows, target: OffPolicyOptions, rng: np.random.Generato
 
 
 def _evaluation(
-    judged: JudgedRows, k: int, figures: ModelFigures | None, value: PolicyValue | None, cautions: Sequence[str]
+    judged: JudgedRows,
+    options: EvaluateOptions,
+    figures: ModelFigures | None,
+    value: PolicyValue | None,
+    cautions: Sequence[str],
 ) -> Evaluation:
     incomparable = None if figures is None else reason_incomparable(figures)
     cautions = [*judged.check.cautions(), *cautions]
+    times = judged.data.request_time_ms[judged.rows]
+    from_ms, until_ms = (int(times.min()), int(times.max())) if len(times) else (None, None)
     return Evaluation(
         rows=len(judged.rows),
         accepted=int(judged.accepted.sum()),
         customers=len(np.unique(judged.who)),
         catalog_offers=len(judged.offers),
         refused_rows=judged.data.refused,
-        k=k,
+        k=options.k,
         model=figures,
         off_policy=value,
         # The reason comes first: readers must see it before any figure that it puts in doubt.
         cautions=tuple(cautions) if incomparable is None else (incomparable, *cautions),
         incomparable=incomparable,
+        span=replace(options.span, from_ms=from_ms, until_ms=until_ms),
     )
 
 
@@ -157,5 +200,9 @@ def quality_facts(
     The `labels` must be ones that the model has not learned from; their latest `held_out` share judges it.
     """
     judged = judge(model, offers, FilledExamples(labels, offers), None, held_out=held_out, keep_earlier=True)
-    facts = auc_beside_popularity(judged.who, judged.scores(), judged.popularity, judged.accepted)
-    return {**facts}, judged.check.cautions()
+    return _gate_facts(judged), judged.check.cautions()
+
+
+def _gate_facts(judged: ScoredRows) -> dict[str, object]:
+    """Return the facts by which the gate compares a model with popularity."""
+    return {**auc_beside_popularity(judged.who, judged.scores(), judged.popularity, judged.accepted)}

@@ -1,0 +1,41 @@
+"""Which features matter in a world in which only tastes decide."""
+
+import numpy as np
+
+from stream_scorer.core.evaluation.figures import Importances
+from stream_scorer.core.evaluation.judging import ScoredRows
+from stream_scorer.core.evaluation.model_quality import rank_catalog
+from stream_scorer.core.inspecting.importance import importances
+from tests.example_samples import tastes_meet
+from tests.judged_samples import judged_tastes, taste_model
+
+
+def found_of(judged: ScoredRows) -> Importances | None:
+    return importances(judged, rank_catalog(judged, 4).questions, 4, np.random.default_rng(0))
+
+
+def test_features_that_decide_come_first() -> None:
+    found = found_of(judged_tastes())
+    assert found is not None
+    assert {one.feature for one in found.features[:2]} == {"likes", "taste"}
+    assert all(one.drop.low > 0.1 for one in found.features[:2])
+    assert [one.drop.value for one in found.features[2:]] == [0.0, 0.0]
+
+
+def test_accepted_only_logs_are_judged_by_rankings() -> None:
+    found = found_of(judged_tastes(labels=tastes_meet(2_000, seed=5, only_accepted=True)))
+    assert found is not None
+    assert found.figure == "nDCG@4"
+    assert {one.feature for one in found.features[:2]} == {"likes", "taste"}
+
+
+def test_nothing_matters_to_random_rankings() -> None:
+    found = found_of(judged_tastes(taste_model(knows_tastes=False)))
+    assert found is not None
+    assert found.value == 0.5
+    assert {one.drop.value for one in found.features} == {0.0}
+
+
+def test_the_same_seed_gives_the_same_importances() -> None:
+    judged = judged_tastes()
+    assert found_of(judged) == found_of(judged)
