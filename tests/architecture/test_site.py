@@ -99,8 +99,8 @@ def test_no_page_asks_another_host(site: Site) -> None:
     assert [each for each in shown if ":" in each] == []
 
 
-def test_the_site_is_written_for_the_generator(tmp_path: Path) -> None:
-    write(tmp_path)
+def test_the_site_is_written_for_the_generator(site: Site, tmp_path: Path) -> None:
+    write(site, tmp_path)
     configured = tomllib.loads((tmp_path / "zensical.toml").read_text())["project"]
     listed = set(re.findall(r"'([\w/.-]+\.md)'", str(configured["nav"])))
     assert listed == set(places().values())

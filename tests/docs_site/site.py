@@ -27,9 +27,13 @@ NAVIGATION: dict[str, dict[str, str]] = {
     },
     "How to": {
         "Run it on Kubernetes": "docs/kubernetes.md",
+        "Secure brokers and Redis": "docs/secured-brokers.md",
+        "Keep labels on S3": "docs/object-stores.md",
         "Plan its size": "docs/capacity.md",
         "Deal with dead letters": "docs/dead-letters.md",
         "Grow partitions, change windows": "docs/changing-the-ring.md",
+        "Upgrade": "docs/upgrading.md",
+        "Erase a customer": "docs/erasure.md",
         "Use it from Python": "docs/library.md",
         "Contribute": "CONTRIBUTING.md",
     },
@@ -44,6 +48,8 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Tables": "docs/tables.md",
     },
     "Explanation": {
+        "How labels come about": "docs/labels.md",
+        "Exactly once, and where it ends": "docs/exactly-once.md",
         "Architecture": "ARCHITECTURE.md",
         "How models are judged": "docs/evaluation.md",
         "What is trusted": "docs/trust.md",
@@ -107,10 +113,9 @@ def navigation() -> list[object]:
     return [{section: pages} for section, pages in sections.items()]
 
 
-def write(folder: Path) -> None:
+def write(site: Site, folder: Path) -> None:
     """Write pages, files and configuration into a folder, in place of what an earlier call left there."""
     shutil.rmtree(folder / "pages", ignore_errors=True)
-    site = build()
     for place, text in site.pages.items():
         _made(folder / "pages" / place).write_text(text)
     for place, source in site.files.items():
@@ -202,4 +207,4 @@ def _toml(value: object) -> str:
 
 
 if __name__ == "__main__":
-    write(_made(Path(sys.argv[1]) / "zensical.toml").parent)
+    write(build(), _made(Path(sys.argv[1]) / "zensical.toml").parent)
