@@ -12,6 +12,7 @@ from stream_scorer.core.wire.letter_codes import CODES
 from stream_scorer.schemas import MESSAGES
 from stream_scorer.settings import Settings
 from stream_scorer.settings_shown import described
+from tests.chart_files import CHART
 from tests.docs_site.links import broken
 from tests.docs_site.site import ROOT, Site, build, places, write
 
@@ -59,6 +60,12 @@ def test_every_code_has_cause_and_cure(site: Site) -> None:
     on_page = entries(site.pages[REFERENCE.format("dead-letter-codes")])
     assert set(on_page) == set(CODES)
     assert all("**Cause.**" in text and "**Cure.**" in text for text in on_page.values())
+
+
+def test_every_alert_says_what_happens(site: Site) -> None:
+    on_page = entries(site.pages[REFERENCE.format("alerts")])
+    assert set(on_page) == set(re.findall(r"- alert: (\w+)", (CHART / "monitoring" / "alerts.yaml").read_text()))
+    assert all("**Do.**" in text and "{{" not in text for text in on_page.values())
 
 
 def test_every_topic_and_message_is_explained(site: Site) -> None:

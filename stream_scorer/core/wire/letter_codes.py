@@ -124,7 +124,7 @@ CODES: dict[str, LetterCode] = {
     "request_id_reused": LetterCode(
         _JOIN,
         "A customer's request id was used before, with another event time.",
-        "Let every request have an id of its own.",
+        "Let every request have an id of its own; one that is sent again must repeat its event time, too.",
     ),
     "request_time_missing": LetterCode(
         _JOIN,
