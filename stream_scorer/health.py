@@ -188,3 +188,23 @@ def serve_pages(settings: MetricsSettings, checks: Checks, registry: "CollectorR
         raise UsageError(reason) from None
     Thread(target=server.serve_forever, name="pages", daemon=True).start()
     return server.server_port
+
+
+def process_registry() -> "CollectorRegistry":
+    """Return a registry with what is known of every process: its memory, processor time and garbage collection."""
+    from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+    # In the library's global one a second job of this process could not register.
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return registry
+
+
+def note_version(registry: "CollectorRegistry") -> None:
+    """Register the version that runs."""
+    from prometheus_client import Info
+
+    from stream_scorer import __version__
+
+    Info("stream_scorer_build", "The version that runs", registry=registry).info({"version": __version__})

@@ -68,15 +68,15 @@ def _json_schema(name: str, message: type[Any]) -> dict[str, Any]:
     )
     if about:
         schema["description"] = f"{schema['description']}\n\n{about}"
-    portable: dict[str, Any] = _portable({"$schema": _DIALECT, "$id": f"urn:stream-scorer:{name}", **schema})
-    return portable
+    whole: dict[str, Any] = portable({"$schema": _DIALECT, "$id": f"urn:stream-scorer:{name}", **schema})
+    return whole
 
 
-def _portable(node: Any) -> Any:
+def portable(node: Any) -> Any:
     """Replace the pattern of ids by one that every regular expression engine knows: many lack Unicode categories."""
     if isinstance(node, dict):
-        return {key: _PRINTABLE if key == "pattern" else _portable(each) for key, each in node.items()}
-    return [_portable(each) for each in node] if isinstance(node, list) else node
+        return {key: _PRINTABLE if key == "pattern" else portable(each) for key, each in node.items()}
+    return [portable(each) for each in node] if isinstance(node, list) else node
 
 
 def _asyncapi(settings: Settings) -> dict[str, Any]:

@@ -236,6 +236,19 @@ class MetricsSettings(Section):
     """A job whose loop does not come round within this time is not live."""
 
 
+class HttpSettings(Section):
+    """Requests over HTTP; see docs/http.md."""
+
+    address: str = "127.0.0.1"
+    """Address that the port listens on; 0.0.0.0: every interface, and nothing here asks who calls."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    """Port of /rank, /accept and /openapi.json; 0: a free one, which the log names."""
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    """How long a request may wait for its ranking, a body for its end, and a message for its delivery."""
+    in_flight_max: Count = 100
+    """The most requests at a time; those beyond are answered with 503."""
+
+
 class LogSettings(Section):
     """Logging to stderr."""
 
@@ -262,6 +275,7 @@ class Settings(BaseSettings):
     buffer: BufferSettings = BufferSettings()
     refresh: RefreshSettings = RefreshSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
+    http: HttpSettings = HttpSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

@@ -10,7 +10,7 @@ from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
-from stream_scorer.health import Health, serve_pages
+from stream_scorer.health import Health, note_version, process_registry, serve_pages
 from stream_scorer.ports import BatchReport, Clock, Fetched
 from stream_scorer.settings import MetricsSettings
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RELEASES_MAX = 50
 
 # the buckets of OpenTelemetry's messaging conventions
-_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 # one second to a day, of event time
 _DELAYS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
 _RECORDS = (1, 4, 16, 64, 128, 256, 512, 1024, 4096, 16384)
@@ -31,9 +31,7 @@ class PrometheusTelemetry:
     """See Telemetry. The metrics of one process, in a registry of its own."""
 
     def __init__(self, registry: "CollectorRegistry", *, health: Health, clock: Clock) -> None:
-        from prometheus_client import Counter, Gauge, Histogram, Info
-
-        from stream_scorer import __version__
+        from prometheus_client import Counter, Gauge, Histogram
 
         self._health = health
         self._caught_up_ms: dict[tuple[str, Partition], int] = {}
@@ -51,7 +49,7 @@ class PrometheusTelemetry:
         def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(f"stream_scorer_{name}", text, labels, registry=registry, buckets=buckets)
 
-        Info("stream_scorer_build", "The version that runs", registry=registry).info({"version": __version__})
+        note_version(registry)
         self._consumed = counter(
             "records_consumed_total", "Records read, in batches that were written", "ring_job", "topic"
         )
@@ -65,10 +63,10 @@ class PrometheusTelemetry:
         )
         self._batch = histogram("batch_records", "Records of a batch", _RECORDS, "ring_job")
         self._stage = histogram(
-            "stage_seconds", "Time of a batch in one stage; `write` ends with the commit", _SECONDS, "ring_job", "stage"
+            "stage_seconds", "Time of a batch in one stage; `write` ends with the commit", SECONDS, "ring_job", "stage"
         )
         self._oldest = histogram(
-            "end_to_end_seconds", "Age of a batch's oldest record when its outputs were written", _SECONDS, "ring_job"
+            "end_to_end_seconds", "Age of a batch's oldest record when its outputs were written", SECONDS, "ring_job"
         )
         self._aborted = counter(
             "batches_aborted_total", "Batches of which nothing was written, to be read again", "ring_job"
@@ -282,12 +280,7 @@ def serve_metrics(settings: MetricsSettings, clock: Clock) -> PrometheusTelemetr
 
     Raises UsageError when the port is in use.
     """
-    from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-
-    # In the library's global one a second job of this process could not register.
-    registry = CollectorRegistry()
-    for collector in (ProcessCollector, PlatformCollector, GCCollector):
-        collector(registry=registry)
+    registry = process_registry()
     health = Health(clock, stalled_after_s=settings.stalled_after_s)
     if settings.port:
         serve_pages(settings, health, registry)

@@ -12,6 +12,7 @@ from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.records import Partition
 from stream_scorer.health import Health
+from stream_scorer.http_door.door_metrics import DoorMetrics
 from stream_scorer.ports import Assignment, BatchReport, Fetched
 from stream_scorer.services.streaming.joiner import FATES
 from stream_scorer.services.streaming.worker_pages import WorkerPages
@@ -49,6 +50,9 @@ def families() -> Iterator[Metric]:
     telemetry.labels(
         LabelTally(Counter(accepted=1), closed=Counter(r=1), accepted=Counter(r=1)), Counter(FATES.values()), 1
     )
+    door = DoorMetrics(registry)
+    door.answered("/rank", 200, 0.1)
+    door.in_flight(0)
     yield from registry.collect()
 
 

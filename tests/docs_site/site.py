@@ -35,6 +35,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Upgrade": "docs/upgrading.md",
         "Erase a customer": "docs/erasure.md",
         "Use it from Python": "docs/library.md",
+        "Use it over HTTP": "docs/http.md",
         "Contribute": "CONTRIBUTING.md",
     },
     "Reference": {
