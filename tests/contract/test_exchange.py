@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from stream_scorer.adapters.kafka.client import ClientConfig
 from stream_scorer.adapters.kafka.exchange.delivery import KafkaExchange
 from stream_scorer.adapters.kafka.exchange.tail import KafkaTail
 from stream_scorer.adapters.local.embedded import EmbeddedBroker
@@ -84,7 +85,7 @@ def test_a_fatal_error_fails_each_record() -> None:
 
 def test_a_tail_notes_that_brokers_are_away() -> None:
     with EmbeddedBroker({"t": 1}) as broker:
-        config = {"bootstrap.servers": broker.bootstrap_servers, "statistics.interval.ms": 100}
+        config: ClientConfig = {"bootstrap.servers": broker.bootstrap_servers, "statistics.interval.ms": 100}
         tail = KafkaTail(config, ["t"], timeout_s=LONG_S)
     with closing(tail):
         wait_for(lambda: not tail.fetch(wait_s=0.1) and "no broker is connected" in tail.trouble, "the trouble")
