@@ -1,8 +1,9 @@
-"""An evaluation as a single HTML page that needs no other file: the main figures, the pictures and the tables."""
+"""An evaluation as a single HTML page that needs no other file: verdict, main figures, pictures, tables, examples."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -11,16 +12,28 @@ from stream_scorer.adapters.plots.report_plots import (
     ESTIMATES,
     FIGURES,
     GROUP_NAMES,
-    auc_plot,
-    calibration_plot,
-    depth_plot,
-    off_policy_plot,
-    quality_plot,
+    auc_plots,
+    calibration_plots,
+    depth_plots,
+    off_policy_plots,
+    quality_plots,
 )
-from stream_scorer.core.evaluation.figures import Compared, Evaluation, GroupAuc, ModelFigures, PolicyValue
+from stream_scorer.core.evaluation.figures import (
+    AgainstFigures,
+    Compared,
+    Evaluation,
+    FeatureImportance,
+    GroupAuc,
+    Importances,
+    ModelFigures,
+    PolicyValue,
+    Slices,
+)
 from stream_scorer.core.evaluation.intervals import Interval
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.held_out.beside import Beside
+
+_BAR_PX = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,10 @@ def report_page(found: Evaluation) -> str:
         model=model,
         tiles=list(_tiles(found)),
         pictures=_pictures(found),
+        judged_by=list(_judged_by(found)),
+        against_rows=[] if model is None or model.against is None else list(_against_rows(model.against)),
+        slice_rows=[] if model is None or model.slices is None else list(_slice_rows(model.slices)),
+        importance_rows=[] if model is None or model.importances is None else list(_importance_rows(model.importances)),
         coverage="" if model is None else _shares(model.whole_catalog.coverage),
         quality_rows=[] if model is None else list(_quality_rows(model, found.k)),
         beside_rows=[] if model is None else list(_beside_rows(model.whole_catalog.beside)),
@@ -98,17 +115,65 @@ def _earned(value: PolicyValue) -> Tile:
     return Tile(name, f"{best.value:.4f}", note, kind)
 
 
-def _pictures(found: Evaluation) -> dict[str, str]:
-    """Draw all pictures, each as SVG in base64; the text is empty where there is nothing to draw."""
+def _pictures(found: Evaluation) -> dict[str, list[str]]:
+    """Draw all pictures, each panel as SVG in base64; a list is empty where there is nothing to draw."""
     model, value = found.model, found.off_policy
-    drawn = {
-        "depth": None if model is None else depth_plot(model.whole_catalog),
-        "quality": None if model is None else quality_plot(model.whole_catalog, found.k),
-        "auc": None if model is None else auc_plot(model),
-        "calibration": None if model is None else calibration_plot(model.calibration),
-        "off_policy": None if value is None else off_policy_plot(value),
+    drawn: dict[str, list[bytes]] = {
+        "depth": [] if model is None else depth_plots(model.whole_catalog),
+        "quality": [] if model is None else quality_plots(model.whole_catalog, found.k),
+        "auc": [] if model is None else auc_plots(model),
+        "calibration": [] if model is None else calibration_plots(model.calibration),
+        "off_policy": [] if value is None else off_policy_plots(value),
     }
-    return {name: "" if svg is None else b64encode(svg).decode() for name, svg in drawn.items()}
+    return {name: [b64encode(svg).decode() for svg in panels] for name, panels in drawn.items()}
+
+
+def _judged_by(found: Evaluation) -> Iterator[tuple[str, str]]:
+    """Yield what was judged, by which labels and when, as names and values."""
+    span = found.span
+    if span is not None and span.evaluated_at_ms is not None:
+        yield "evaluated", _time(span.evaluated_at_ms)
+    if span is not None and span.labels is not None:
+        yield "labels", span.labels if span.seen is None else f"{span.labels}, seen before: {span.seen}"
+    if span is not None and span.from_ms is not None and span.until_ms is not None:
+        yield "requests", f"{_time(span.from_ms)} to {_time(span.until_ms)}"
+    rows = f"{found.rows:,} judged, {found.accepted:,} accepted"
+    yield "rows", f"{rows}; {found.refused_rows:,} left out, as they do not fit" if found.refused_rows else rows
+    yield "customers, offers", f"{found.customers:,} customers, {found.catalog_offers:,} offers in the catalog"
+
+
+def _time(time_ms: int) -> str:
+    """Return a time in UTC; one beyond the years that datetime knows as it is."""
+    try:
+        return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):
+        return f"{time_ms} ms"
+
+
+def _against_rows(found: AgainstFigures) -> Iterator[list[str]]:
+    for one in found.figures:
+        above = one.above_other
+        verdict = "better" if above.low > 0 else "worse" if above.high < 0 else "no difference beyond noise"
+        title = f"{one.figure} ({one.customers:,} customers)"
+        yield [title, _interval(one.model), _interval(one.other), _difference(above), verdict]
+
+
+def _slice_rows(found: Slices) -> Iterator[list[str]]:
+    for one in found.slices:
+        figures = [_interval(one.model), _interval(one.popularity), _difference(one.above_popularity)]
+        yield [f"{one.feature}: {one.value}", f"{one.rows:,}", f"{one.customers:,}", *figures]
+
+
+def _importance_rows(found: Importances) -> Iterator[tuple[FeatureImportance, str, int]]:
+    """Yield each feature with its fall as text, and the length of its bar in pixels."""
+    largest = max((one.drop.value for one in found.features), default=0.0)
+    for one in found.features:
+        share = max(0.0, one.drop.value) / largest if largest > 0 else 0.0
+        yield one, _difference(one.drop), round(_BAR_PX * share)
+
+
+def _difference(interval: Interval | None) -> str:
+    return "" if interval is None else f"{interval.value:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
 
 
 def _quality_rows(model: ModelFigures, k: int) -> Iterator[list[str]]:

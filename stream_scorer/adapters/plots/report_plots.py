@@ -1,4 +1,7 @@
-"""The pictures of an evaluation as SVG: whole rankings, AUC within customers, calibration, off-policy estimates."""
+"""The pictures of an evaluation as SVG: whole rankings, AUC within customers, calibration, off-policy estimates.
+
+Each panel is a picture of its own, so that a narrow screen can put them below each other instead of shrinking them.
+"""
 
 import io
 from collections.abc import Sequence
@@ -24,12 +27,13 @@ ESTIMATES = {
 _INK = "#333333"
 
 
-def depth_plot(whole: WholeCatalog) -> bytes | None:
-    """Draw recall and nDCG by the number of places; return None where no customer has a relevant offer."""
+def depth_plots(whole: WholeCatalog) -> list[bytes]:
+    """Draw recall and nDCG by the number of places; nothing where no customer has a relevant offer."""
     if not whole.by_depth:
-        return None
-    figure, panels = _panels(2)
-    for axes, (name, title) in zip(panels, (("recall", "recall"), ("ndcg", "nDCG")), strict=True):
+        return []
+    drawn = []
+    for name, title in (("recall", "recall"), ("ndcg", "nDCG")):
+        figure, axes = _panel()
         for who, colour in COLOURS.items():
             curve = getattr(whole.by_depth[who], name)
             value, half = np.array(curve.value), np.array(curve.half_width)
@@ -40,16 +44,16 @@ def depth_plot(whole: WholeCatalog) -> bytes | None:
         axes.set_xlim(0.6, len(depths) + 0.4)
         axes.set_ylim(0, None)
         axes.set_title(f"{title} of the first places, whole catalog")
-    return _svg(figure, panels[0])
+        drawn.append(_svg(figure, axes))
+    return drawn
 
 
-def quality_plot(whole: WholeCatalog, k: int) -> bytes | None:
-    """Draw each figure of whole rankings with its interval, by group; return None where no group has customers."""
+def quality_plots(whole: WholeCatalog, k: int) -> list[bytes]:
+    """Draw each figure of whole rankings with its interval, by group; nothing where no group has customers."""
     groups = whole.groups()
-    if not groups:
-        return None
-    figure, panels = _panels(len(FIGURES), height=1.4 + 0.75 * len(groups), share_y=True)
-    for axes, (name, title) in zip(panels, FIGURES.items(), strict=True):
+    drawn = []
+    for name, title in FIGURES.items() if groups else ():
+        figure, axes = _panel(height=1.4 + 0.75 * len(groups))
         for place, group in enumerate(groups.values()):
             # Shifted a little, so that the intervals of a group do not cover each other.
             for shift, who in zip((-0.22, 0.0, 0.22), COLOURS, strict=True):
@@ -58,23 +62,25 @@ def quality_plot(whole: WholeCatalog, k: int) -> bytes | None:
         _named_rows(axes, [f"{GROUP_NAMES[each]}\n{group.customers:,} customers" for each, group in groups.items()])
         axes.set_xlim(0, None)
         axes.set_title(f"{title}@{k}")
-    return _svg(figure, panels[0])
+        drawn.append(_svg(figure, axes))
+    return drawn
 
 
-def auc_plot(model: ModelFigures) -> bytes | None:
-    """Draw the AUC within customers by group, and over time; return None where no group has figures."""
+def auc_plots(model: ModelFigures) -> list[bytes]:
+    """Draw the AUC within customers by group, and over time; nothing where no group has figures."""
     within = model.within_customer.groups()
     if not within:
-        return None
-    figure, (left, right) = _panels(2, height=3.1)
+        return []
+    figure, axes = _panel(height=1.4 + 0.75 * len(within))
     for place, group in enumerate(within.values()):
         for shift, who in zip((-0.14, 0.14), ("model", "popularity"), strict=True):
-            _whisker(left, getattr(group, who), place + shift, COLOURS[who], label=who if not place else None)
-    _named_rows(left, [f"{GROUP_NAMES[name]}\n{group.customers:,} customers" for name, group in within.items()])
-    left.axvline(0.5, color=COLOURS["random"], linestyle="--", linewidth=1, label="random")
-    left.set_title("AUC within customer")
+            _whisker(axes, getattr(group, who), place + shift, COLOURS[who], label=who if not place else None)
+    _named_rows(axes, [f"{GROUP_NAMES[name]}\n{group.customers:,} customers" for name, group in within.items()])
+    axes.axvline(0.5, color=COLOURS["random"], linestyle="--", linewidth=1, label="random")
+    axes.set_title("AUC within customer")
+    over_time, right = _panel()
     _over_time(right, model.by_time)
-    return _svg(figure, left)
+    return [_svg(figure, axes), _svg(over_time, right)]
 
 
 def _over_time(axes: Any, periods: Sequence[PeriodAuc]) -> None:
@@ -94,21 +100,21 @@ def _over_time(axes: Any, periods: Sequence[PeriodAuc]) -> None:
         )
     axes.axhline(0.5, color=COLOURS["random"], linestyle="--", linewidth=1)
     axes.set_xticks(places, [_when(one.from_ms) for one in periods], fontsize=8)
-    axes.set_title("over the time that is judged (UTC)")
+    axes.set_title("AUC within customer, over time (UTC)")
 
 
 def _when(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d\n%H:%M:%S")
 
 
-def calibration_plot(found: Calibration | None) -> bytes | None:
-    """Draw acceptance rates against predictions, and the gains curve; return None where there is no calibration."""
+def calibration_plots(found: Calibration | None) -> list[bytes]:
+    """Draw acceptance rates against predictions, and the gains curve; nothing where there is no calibration."""
     if found is None:
-        return None
+        return []
     rows, predicted, accepted = (
         np.array([getattr(one, name) for one in found.bins], float) for name in ("rows", "predicted", "accepted")
     )
-    figure, (axes, gains) = _panels(2, width=9.5, height=4.2)
+    figure, axes = _panel(height=4.2)
     end = 1.08 * max(predicted.max(), accepted.max())
     low, high = _wilson(accepted, rows)
     axes.plot([0, end], [0, end], color=COLOURS["random"], linestyle="--", linewidth=1, label="perfect")
@@ -127,8 +133,9 @@ def calibration_plot(found: Calibration | None) -> bytes | None:
     axes.set_xlim(0, end)
     axes.set_ylim(0, max(end, 1.02 * high.max()))
     axes.set_title("calibration")
+    rest, gains = _panel(height=4.2)
     _gains(gains, rows[::-1], accepted[::-1])  # the bins ascend, and gains start from the best predictions
-    return _svg(figure, axes)
+    return [_svg(figure, axes), _svg(rest)]
 
 
 def _gains(axes: Any, rows: Any, accepted: Any) -> None:
@@ -143,14 +150,13 @@ def _gains(axes: Any, rows: Any, accepted: Any) -> None:
     axes.set_title("gains")
 
 
-def off_policy_plot(value: PolicyValue) -> bytes | None:
-    """Draw what the policy would have earned by each estimator, beside the logged value; None without estimates."""
+def off_policy_plots(value: PolicyValue) -> list[bytes]:
+    """Draw what the policy would have earned by each estimator, beside the logged value; nothing without estimates."""
     found = value.estimate
     names = [name for name in ESTIMATES if getattr(found, name)]
     if found.logged is None or not names:
-        return None
-    figure, panels = _panels(1, width=7.5, height=1.0 + 0.42 * len(names))
-    axes = panels[0]
+        return []
+    figure, axes = _panel(height=1.0 + 0.42 * len(names))
     for place, name in enumerate(names):
         colour = _INK if name == "logged" else COLOURS["model"] if name != "direct" else "#7aa5cf"
         _whisker(axes, getattr(found, name), place, colour)
@@ -158,22 +164,20 @@ def off_policy_plot(value: PolicyValue) -> bytes | None:
     axes.axvline(found.logged.value, color=_INK, linestyle=":", linewidth=1)
     axes.set_xlabel(value.unit)
     axes.set_title("what the policy would have earned")
-    return _svg(figure)
+    return [_svg(figure)]
 
 
-def _panels(count: int, *, width: float = 11.0, height: float = 3.4, share_y: bool = False) -> tuple[Any, Any]:
+def _panel(height: float = 3.4) -> tuple[Any, Any]:
+    """Return a figure as wide as a phone's screen, in inches, and its axes."""
     import matplotlib as mpl
 
     mpl.use("Agg")  # draws to memory, so no display is needed
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(
-        1, count, figsize=(width, height), layout="constrained", sharey=share_y, squeeze=False
-    )
-    for axes in panels[0]:
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure, panels[0]
+    figure, axes = plt.subplots(figsize=(5.2, height), layout="constrained")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
 
 
 def _whisker(axes: Any, interval: Interval, y: float, colour: str, *, label: str | None = None) -> None:
@@ -214,6 +218,6 @@ def _svg(figure: Any, named: Any = None) -> bytes:
     made = io.BytesIO()
     # A fixed salt for the ids and no date, so that the same report gives the same bytes.
     with plt.rc_context({"svg.hashsalt": "report"}):
-        figure.savefig(made, format="svg", metadata={"Date": None})
+        figure.savefig(made, format="svg", metadata={"Date": None}, transparent=True)  # the page has light and dark
     plt.close(figure)
     return made.getvalue()
