@@ -3,8 +3,13 @@
 `python -m stream_scorer.schemas FOLDER` writes them; a test checks that `schemas/` is what this module generates.
 """
 
+import ast
+import inspect
 import json
 import sys
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,7 +65,7 @@ def documents() -> dict[str, str]:
 
 
 def _json_schema(name: str, message: type[Any]) -> dict[str, Any]:
-    schema = TypeAdapter(message).json_schema()
+    schema = _with_meanings(message.__name__, TypeAdapter(message).json_schema())
     about = (
         f"A record's value has {RECORD_BYTES_MAX:,} bytes at most. Unknown fields are ignored."
         if name != "labelled-example"
@@ -70,6 +75,28 @@ def _json_schema(name: str, message: type[Any]) -> dict[str, Any]:
         schema["description"] = f"{schema['description']}\n\n{about}"
     whole: dict[str, Any] = portable({"$schema": _DIALECT, "$id": f"urn:stream-scorer:{name}", **schema})
     return whole
+
+
+def _with_meanings(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with a description of every field, those of the classes inside included."""
+    for each, described in {name: schema, **schema.get("$defs", {})}.items():
+        for field, meaning in _meanings()[each].items():
+            described["properties"][field] = {"description": meaning, **described["properties"][field]}
+    return schema
+
+
+@cache
+def _meanings() -> dict[str, dict[str, str]]:
+    """Read what stands below each field of the messages, by class and field."""
+    tree = ast.parse(inspect.getsource(messages))
+    return {each.name: dict(_meanings_in(each)) for each in tree.body if isinstance(each, ast.ClassDef)}
+
+
+def _meanings_in(message: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for field, below in pairwise(message.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(meaning))):
+                yield name, meaning
 
 
 def portable(node: Any) -> Any:

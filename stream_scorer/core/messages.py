@@ -35,6 +35,8 @@ RECORD_BYTES_MAX = 1_000_000
 NESTING_MAX = 8
 REVISION_MAX = 2**31 - 1  # of a topic's labels: the buffer's column is an int32
 
+# A string under a field is its meaning: schemas.py reads it from the source, for schemas/ and the documentation.
+# pydantic could, too, but at every import, which would cost each start of a worker a tenth of a second.
 _WIRE = ConfigDict(extra="ignore", allow_inf_nan=False, defer_build=True)
 
 # Strictness is set on the leaves, so that a class can be made from a dict while no leaf is coerced.
@@ -74,13 +76,16 @@ class Filter:
     """
 
     attribute: FeatureName
+    """The name of the offer's feature."""
     op: FilterOp
+    """How the feature is compared with the value."""
     value: Annotated[
         Scalar
         | Annotated[list[Float], Field(max_length=BAG_MAX, fail_fast=True)]
         | Annotated[list[Text], Field(max_length=BAG_MAX, fail_fast=True)],
         Field(union_mode="left_to_right"),
     ]
+    """What the feature is compared with."""
 
     def __post_init__(self) -> None:
         """Refuse a list where the operator takes a single value, and a single value where it takes a list."""
@@ -98,13 +103,21 @@ class CustomerRequest:
     """
 
     request_id: Id
+    """Names the request in its ranking, answers and labels; one that is sent again keeps it."""
     customer_id: Id
+    """Whom to rank for."""
     event_time_ms: TimeMs
+    """When the customer asked."""
     features: Features
+    """What is known of the customer at that time, by name."""
     offers: Annotated[list[Id], Field(max_length=OFFERS_MAX, fail_fast=True)] | None = None
+    """The only offers that may be ranked; null or absent: the whole catalog."""
     exclude: Annotated[list[Id], Field(max_length=OFFERS_MAX, fail_fast=True)] = Field(default_factory=list)
+    """Offers that must not be ranked."""
     filters: Annotated[list[Filter], Field(max_length=FILTERS_MAX, fail_fast=True)] = Field(default_factory=list)
+    """Conditions that an offer must all meet."""
     limit: Annotated[Int, Field(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
+    """How many offers to rank at most."""
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
@@ -112,10 +125,15 @@ class RankedOffer:
     """One place of a ranking; `features` are the offer's, as embedded."""
 
     offer_id: Id
+    """The offer."""
     rank: Annotated[Int, Field(ge=1, le=LIMIT_MAX)]
+    """Its place, from 1."""
     score: Float
+    """The cosine of both vectors, from -1 to 1: no probability."""
     propensity: Annotated[Float, Field(gt=0, le=1)]
+    """The probability that it comes next, given the offers above it; 1 where nothing is explored."""
     features: Features
+    """The offer's features, as they were embedded."""
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
@@ -123,14 +141,23 @@ class Ranking:
     """The answer to one request, scored by exactly one release."""
 
     request_id: Id
+    """The request that this answers."""
     customer_id: Id
+    """The customer of the request."""
     event_time_ms: TimeMs
+    """The time of the request."""
     release_id: Id
+    """The release that scored all of it."""
     status: Literal["ranked", "nothing_eligible"]
+    """Whether any offer could be ranked."""
     eligible_count: Annotated[Int, Field(ge=0)]
+    """How many offers could be ranked."""
     excluded: dict[str, Annotated[Int, Field(ge=1)]]
+    """How many offers could not, by the rule that took them."""
     features: Features
+    """The customer's features, as they were embedded."""
     offers: Annotated[list[RankedOffer], Field(max_length=LIMIT_MAX, fail_fast=True)]
+    """The best offers, the best one first."""
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
@@ -138,12 +165,19 @@ class Acceptance:
     """A customer's answer to one offer of one ranking."""
 
     acceptance_id: Id
+    """Names the answer; one that is sent again keeps it."""
     request_id: Id
+    """The request whose ranking was shown."""
     customer_id: Id
+    """The customer of the request."""
     offer_id: Id
+    """The offer that was answered; the ranking must hold it."""
     accepted: Bool
+    """True: the customer took it; false: declined it."""
     event_time_ms: TimeMs
+    """When the customer answered."""
     request_time_ms: TimeMs | None = None
+    """The event time of the request; needed where `join.emit` is at_close."""
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
@@ -151,7 +185,9 @@ class Erasure:
     """Among the outcomes: joiners forget what this customer requested up to and including that time."""
 
     customer_id: Id
+    """Whom to forget."""
     erased_to_ms: TimeMs
+    """Requests up to and including this event time are forgotten."""
 
 
 Cause = Literal["accepted", "declined", "window_closed", "late_acceptance"]
@@ -162,13 +198,21 @@ class LabelledOffer:
     """A ranked offer with what is known of its label; `accepted` null: not known yet."""
 
     offer_id: Id
+    """The offer."""
     rank: Annotated[Int, Field(ge=1, le=LIMIT_MAX)]
+    """Its place in the ranking, from 1."""
     score: Float
+    """As in the ranking."""
     propensity: Annotated[Float, Field(gt=0, le=1)]
+    """As in the ranking."""
     features: Features
+    """As in the ranking."""
     accepted: Literal[0, 1] | None
+    """1: taken, 0: not, null: not known yet."""
     cause: Cause | None
+    """What made the label; null: there is none yet."""
     label_time_ms: TimeMs | None
+    """When the customer answered, or the window closed; null: there is no label yet."""
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
@@ -176,13 +220,21 @@ class LabelledRanking:
     """One revision of the labels of one request; the highest revision counts."""
 
     request_id: Id
+    """The request."""
     revision: Annotated[Int, Field(ge=1, le=REVISION_MAX)]
+    """The n-th word on its labels; the highest counts."""
     final: Bool
+    """Whether the window has closed: only late acceptances may follow."""
     customer_id: Id
+    """The customer."""
     request_time_ms: TimeMs
+    """The event time of the request."""
     release_id: Id
+    """The release that ranked."""
     features: Features
+    """The customer's features, as in the ranking."""
     offers: Annotated[list[LabelledOffer], Field(max_length=LIMIT_MAX, fail_fast=True)]
+    """The offers that were ranked, with their labels."""
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
@@ -193,22 +245,39 @@ class LabelledExample:
     """
 
     example_id: Id
+    """Derived from request, customer and offer: the same for each revision."""
     revision: Annotated[Int, Field(ge=1)]
+    """The revision of the labels; the highest of an example counts."""
     request_id: Id
+    """The request."""
     customer_id: Id
+    """The customer."""
     offer_id: Id
+    """The offer."""
     accepted: Literal[0, 1]
+    """1: taken, 0: not."""
     cause: Cause
+    """What made the label."""
     customer_features: Features
+    """The customer's features, as scored."""
     offer_features: Features
+    """The offer's features, as scored."""
     rank: Annotated[Int, Field(ge=1, le=LIMIT_MAX)] | None
+    """The offer's place, from 1; null: not known."""
     score: Float | None
+    """Its score; null: not known."""
     propensity: Annotated[Float, Field(gt=0, le=1)] | None
+    """As in the ranking; null: not known."""
     release_id: Id | None
+    """The release that ranked; null: not known."""
     request_time_ms: TimeMs
+    """The event time of the request."""
     label_time_ms: TimeMs
+    """When the customer answered, or the window closed."""
     exposure: Literal["shown", "assumed"]
+    """shown: the customer answered for the offer; assumed: nobody did until the window closed."""
     keep_prob: Annotated[Float, Field(gt=0, le=1)] = 1.0
+    """The probability with which a row of its kind was kept when negatives were sampled."""
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
@@ -219,7 +288,12 @@ class Offer:
     """
 
     offer_id: Id
+    """Names the offer; it is the key of the record, too."""
     features: Features
+    """What is known of the offer, by name."""
     active: Bool = True
+    """Whether it may be ranked at all."""
     valid_from_ms: TimeMs | None = None
+    """It is ranked from this time on; null: from ever."""
     valid_until_ms: TimeMs | None = None
+    """It is ranked before this time; null: for ever."""

@@ -23,6 +23,13 @@ def test_no_schema_outlives_its_message() -> None:
     assert {each.name for each in FOLDER.glob("*.json")} == set(schemas.documents())
 
 
+@pytest.mark.parametrize("name", sorted(schemas.MESSAGES))
+def test_every_field_says_what_it_means(name: str) -> None:
+    schema = json.loads((FOLDER / f"{name}.json").read_text())
+    for each in (schema, *schema.get("$defs", {}).values()):
+        assert all(field["description"].endswith(".") for field in each["properties"].values())
+
+
 def test_every_message_has_examples() -> None:
     assert {each.parent.name for each in EXAMPLES} == set(schemas.MESSAGES)
 

@@ -11,6 +11,8 @@ from stream_scorer.topic_settings import Topic
 from tests.docs_site.blocks import entry, jobs, listed
 
 Schema = Mapping[str, Any]
+_FEATURE = json.loads(documents()["offer.json"])["properties"]["features"]["additionalProperties"]
+_PLAIN = {"integer": "whole number", "string": "text", "boolean": "true or false"}
 _SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}
 _MS_A_DAY = 86_400_000
 
@@ -28,6 +30,7 @@ def topics_page() -> Iterator[str]:
         yield from entry(2, name, topic.about)
         yield listed(_topic(name, topic, specs[name].config))
     yield "## Messages"
+    yield f"A feature's value is one of: {'; '.join(map(_kind, _FEATURE['anyOf']))}."
     for file, text in documents().items():
         if file != "asyncapi.json":
             yield from _message(file.removesuffix(".json"), json.loads(text))
@@ -66,7 +69,7 @@ def _message(name: str, schema: Schema) -> Iterator[str]:
 def _fields(schema: Schema) -> Iterator[tuple[str, str]]:
     for name, field in schema.get("properties", {}).items():
         optional = "" if name in schema.get("required", ()) else ", may be absent"
-        yield f"`{name}`", f"{_kind(field)}{optional}"
+        yield f"`{name}`", f"{field['description']} ({_kind(field)}{optional})"
 
 
 def _kind(field: Schema) -> str:
@@ -74,17 +77,20 @@ def _kind(field: Schema) -> str:
     if "$ref" in field:
         return str(field["$ref"]).rsplit("/", 1)[-1]
     if "anyOf" in field:
-        return " or ".join(dict.fromkeys(_kind(each) for each in field["anyOf"]))
+        return " or ".join(dict.fromkeys(map(_kind, field["anyOf"])))
     if "enum" in field or "const" in field:
         return " or ".join(f"`{each}`" for each in field.get("enum", [field.get("const")]))
     if field.get("type") == "array":
         return f"list of {_kind(field['items'])}" + _up_to(field.get("maxItems"))
     if field.get("type") == "object":
-        values = field.get("additionalProperties")
-        return f"table of {_kind(values)}" if isinstance(values, dict) else "table"
-    return {"integer": "whole number", "string": "text", "boolean": "true or false"}.get(
-        field.get("type", "any"), str(field.get("type", "any"))
-    ) + _bounds(field)
+        return _table(field.get("additionalProperties"))
+    return _PLAIN.get(field.get("type", "any"), str(field.get("type", "any"))) + _bounds(field)
+
+
+def _table(values: Any) -> str:
+    if values == _FEATURE:
+        return "feature values by name"
+    return f"table of {_kind(values)}" if isinstance(values, dict) else "table"
 
 
 def _bounds(field: Schema) -> str:
