@@ -67,10 +67,18 @@ def test_models_are_measured_on_held_out_labels(folder: Path) -> None:
 
 def test_people_are_told_in_words(folder: Path) -> None:
     trained(folder, "--epochs", "2")
-    words = evaluated(folder, "--k", "5").stdout
+    words = evaluated(folder, "--k", "5", "--against", str(folder / "model")).stdout
+    assert words.startswith("publish: ")
+    assert "paired by customer" in words
+    assert "+0.0000 [+0.0000, +0.0000]" in words
     assert "whole catalog, first 5" in words
     assert "AUC within customer" in words
     assert "off-policy, acceptances per ranking" in words
+
+
+def test_comparisons_need_a_model() -> None:
+    with pytest.raises(UsageError, match="--against compares two models: it needs --model"):
+        run("evaluate", "--labels", "l", "--offers", "o", "--policy", "p", "--against", "m")
 
 
 def test_the_same_seed_gives_the_same_model(folder: Path) -> None:

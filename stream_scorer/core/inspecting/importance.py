@@ -57,7 +57,7 @@ class _Sample:
 
 
 def importances(judged: ScoredRows, questions: Questions, k: int, rng: np.random.Generator) -> Importances | None:
-    """Return the features of both sides, those that matter most first; None where there is nothing to judge by.
+    """Return the features of both sides, those that matter most first; None for fewer than two customers to judge by.
 
     The work is bounded: the more features there are, the fewer rows or questions are judged, and where the catalog is
     too large to embed it once a feature, the offers' features are left out.
@@ -69,7 +69,7 @@ def importances(judged: ScoredRows, questions: Questions, k: int, rng: np.random
     if not len(base):
         sample = _of_questions(judged, questions, k, features)
         base = sample.figures(sample.customers.vectors, sample.offers.vectors)
-    if not len(base):
+    if len(base) < 2:  # a fall would have no interval
         return None
     found, left_out = _falls(sample, base, rng), 0
     if len(sample.offers.examples) * features > _EMBEDDED_MAX:
@@ -88,7 +88,7 @@ def _falls(
     for name, changed in side.permuted(rng):
         pair = (sample.customers.vectors, changed) if of_offers else (changed, sample.offers.vectors)
         drop = normal_interval(base - sample.figures(*pair))
-        assert drop is not None, "the customers of `base`, of whom there are some, have figures again"
+        assert drop is not None, "the customers of `base`, of whom there are two or more, have figures again"
         found.append(FeatureImportance(side.tower.spec.side, name, drop))
     return found
 

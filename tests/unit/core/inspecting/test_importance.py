@@ -1,12 +1,13 @@
 """Which features matter in a world in which only tastes decide."""
 
 import numpy as np
+import pytest
 
 from stream_scorer.core.evaluation.figures import Importances
 from stream_scorer.core.evaluation.judging import ScoredRows
 from stream_scorer.core.evaluation.model_quality import rank_catalog
 from stream_scorer.core.inspecting.importance import importances
-from tests.example_samples import tastes_meet
+from tests.example_samples import Chunks, chunk, tastes_meet
 from tests.judged_samples import judged_tastes, taste_model
 
 
@@ -39,3 +40,9 @@ def test_nothing_matters_to_random_rankings() -> None:
 def test_the_same_seed_gives_the_same_importances() -> None:
     judged = judged_tastes()
     assert found_of(judged) == found_of(judged)
+
+
+@pytest.mark.parametrize("rows", [[(0, 0, 1), (0, 1, 0)], [(0, 0, 1)], [(0, 0, 0)]])
+def test_one_customer_tells_no_importance(rows: list[tuple[int, int, int]]) -> None:
+    part = tastes_meet(10, seed=5).parts[0]
+    assert found_of(judged_tastes(labels=Chunks((chunk(part.customers, part.offers, rows),)))) is None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.core.datasets.chunks import Views
+from stream_scorer.core.evaluation.figures import JudgedSpan
 from stream_scorer.core.evaluation.judging import judge
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.towers.model import Model
@@ -77,12 +78,48 @@ def accepted_in(labels: Chunks) -> list[tuple[int, int]]:
 
 
 def test_models_below_trivial_rankings_are_named(model: Model) -> None:
-    tower = model.user_tower
-    layers = tuple(replace(layer, weight=-layer.weight, bias=-layer.bias) for layer in tower.layers)
-    turned = replace(model, user_tower=replace(tower, layers=layers))
-    cautions = report_of(turned, tastes_meet(1_000, seed=5), tastes_meet(500, seed=6))["cautions"]
+    cautions = report_of(turned_round(model), tastes_meet(1_000, seed=5), tastes_meet(500, seed=6))["cautions"]
     assert any(caution.startswith("the model is below popularity: nDCG@4") for caution in cautions)
     assert any(caution.startswith("the model is below the customer's own frequency: AUC") for caution in cautions)
+
+
+def turned_round(model: Model) -> Model:
+    """Return a model that ranks what customers like least first."""
+    tower = model.user_tower
+    layers = tuple(replace(layer, weight=-layer.weight, bias=-layer.bias) for layer in tower.layers)
+    return replace(model, user_tower=replace(tower, layers=layers))
+
+
+def many_customers(rows: int, seed: int) -> Chunks:
+    """Return labels of three hundred customers, so many that the gate compares."""
+    part = tastes_meet(rows, seed=seed).parts[0]
+    ids = [f"c-{row}-{copy}" for copy in range(5) for row in range(60)]
+    customer = part.customer + 60 * (np.arange(rows) % 5)
+    return Chunks((replace(part, customers=Views(ids, [*part.customers.features] * 5), customer=customer),))
+
+
+def test_the_verdict_is_the_gates(model: Model) -> None:
+    labels, seen = many_customers(6_000, seed=5), many_customers(500, seed=6)
+    good = evaluate_model(model, snacks(), labels, seen, OPTIONS).verdict
+    bad = evaluate_model(turned_round(model), snacks(), labels, seen, OPTIONS).verdict
+    assert good is not None
+    assert bad is not None
+    assert (good.publish, bad.publish) == ("yes", "no")
+    assert "not above popularity's" in bad.reasons[0]
+
+
+def test_labels_state_their_span(model: Model) -> None:
+    span = JudgedSpan("labels/", None, 5)
+    found = evaluate_model(
+        model, snacks(), tastes_meet(200, seed=5), tastes_meet(50, seed=6), replace(OPTIONS, span=span)
+    )
+    assert found.to_json()["span"] == {
+        "labels": "labels/",
+        "seen": None,
+        "evaluated_at_ms": 5,
+        "from_ms": 1_000,
+        "until_ms": 1_199,
+    }
 
 
 def relabelled(*, offers_known: int) -> Chunks:
@@ -156,6 +193,7 @@ def test_self_selected_labels_compare_with_nothing(model: Model) -> None:
     found = report_of(model, own, seen)
     assert found["self_selected"] == 1.0
     assert "100% of the judged rows were ranked by this very model" in found["incomparable"]
+    assert found["verdict"] == {"publish": "cannot tell", "reasons": (found["incomparable"],)}
     others = Chunks((replace(labels.parts[0], score=scores + 0.01),))
     assert report_of(model, others, seen)["incomparable"] is None
 
