@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from stream_scorer.services.operating.doctor import Expected, Finding
     from stream_scorer.settings import Settings
 
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
 
 def doctor(
     ctx: typer.Context,
@@ -104,6 +106,10 @@ def _cautions(settings: "Settings") -> "list[Finding]":
                 "encryption", "warning", "the brokers' certificates are not verified", "set ssl.ca.location instead"
             )
         )
+    if settings.http.address not in _LOOPBACK:
+        says = f"http.address is {settings.http.address}, and `stream-scorer http` asks nobody who calls"
+        do = "let only what asks so reach the port, such as an ingress; see docs/http.md"
+        found.append(Finding("http", "warning", says, do))
     return found
 
 
