@@ -130,6 +130,12 @@ class RankSettings(Section):
     """Watermark alignment: rank a backlog in the order of event time over all partitions, so that no answer is late."""
     programs: Literal["deny", "allow"] = "deny"
     """Whether towers that are programs of torch.export may run; see docs/trust.md."""
+    index: bool = False
+    """Whether `publish` and `retrain` index large catalogs (extra index); see docs/approximate-index.md."""
+    recall_min: Annotated[float, Field(gt=0, le=1)] = 0.99
+    """The least share of a request's best offers that an index must find; below it, requests are ranked exactly."""
+    recall_sample: Annotated[int, Field(ge=0)] = 500
+    """One request in so many, by its id, is ranked exactly beside the index, to measure its recall; 0: none."""
 
 
 class JoinSettings(Section):

@@ -9,6 +9,7 @@ import numpy as np
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.ranking.recall import Recall
 from stream_scorer.core.records import Partition
 from stream_scorer.health import Health, note_version, process_registry, serve_pages
 from stream_scorer.ports import BatchReport, Clock, Fetched
@@ -102,6 +103,11 @@ class PrometheusTelemetry:
             "side",
             "feature",
             "state",
+        )
+        self._index_offers = counter(
+            "index_offers_total",
+            "Best offers of the sampled requests, by whether the index found them: the recall is found / all",
+            "outcome",
         )
         self._labels = counter(
             "labels_total", "Labels by cause; a corrected label counts under each of its causes", "cause"
@@ -209,6 +215,11 @@ class PrometheusTelemetry:
                 if count:
                     self._features.labels(coverage.side, name, state).inc(count)
         self._features.labels(coverage.side, "", "unknown").inc(coverage.unknown_values)
+
+    def recall(self, recall: Recall) -> None:
+        """See Telemetry."""
+        self._index_offers.labels("found").inc(recall.found)
+        self._index_offers.labels("missed").inc(recall.wanted - recall.found)
 
     def store_watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
         """See Telemetry."""

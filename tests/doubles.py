@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.ranking.recall import Recall
 from stream_scorer.core.records import Partition
 from stream_scorer.ports import BatchReport, Fetched
 
@@ -16,6 +17,7 @@ class SilentTelemetry:
     def __init__(self) -> None:
         self.reports: list[BatchReport] = []
         self.coverages: list[FeatureCoverage] = []
+        self.recalls: list[Recall] = []
         self.restores: list[int] = []
         self.expired: Counter[Partition] = Counter()
         self.lag: dict[Partition, int] = {}
@@ -50,6 +52,10 @@ class SilentTelemetry:
     def features(self, coverage: FeatureCoverage) -> None:
         """See Telemetry."""
         self.coverages.append(coverage)
+
+    def recall(self, recall: Recall) -> None:
+        """See Telemetry."""
+        self.recalls.append(recall)
 
     def store_watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
         """See Telemetry."""

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from stream_scorer.adapters.memory.lists import MemoryLists
 from stream_scorer.core.features.spec import Category, FeatureSpec, Number
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.change import OfferChange
+from stream_scorer.core.releases.offer_index import InvertedFile, OfferIndex
 from stream_scorer.core.releases.release import Release, release_id_of
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Layer, Tower, digest_towers
@@ -39,6 +41,15 @@ def release(made: Model, offers: list[Offer], created_ms: int = 1_000) -> Releas
     catalog = Catalog.of(ReleaseId(""), offers, vectors)
     release_id = release_id_of(made.model_id, catalog)
     return Release(release_id, made.user_tower, replace(catalog, release_id=release_id), created_ms)
+
+
+def indexed_release(made: Model, offers: list[Offer]) -> Release:
+    """Return a release with an index of two lists."""
+    plain = release(made, offers).catalog
+    file = InvertedFile(plain.vectors[:2].copy(), np.arange(len(plain), dtype=np.int32) % 2, 1, 0.99)
+    catalog = plain.indexed_by(OfferIndex(file, MemoryLists(file, plain.vectors), plain.offer_ids, plain.vectors))
+    release_id = release_id_of(made.model_id, catalog)
+    return Release(release_id, made.user_tower, replace(catalog, release_id=release_id), 1_000)
 
 
 def change(made: Model, stated: Offer, offset: int, partition: int = 0) -> OfferChange:

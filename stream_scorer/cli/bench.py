@@ -16,6 +16,7 @@ _USES = {
     "rank": {"delivery", "offers", "events", "rounds", "rate", "seconds", "batch", "partitions", "mix"},
     "join": {"delivery", "offers", "events", "rounds", "batch", "partitions", "held"},
     "decode": set(),
+    "index": set(),
     "train": {"rows", "plot"},
     "quality": {"scale", "seed"},
 }
@@ -24,7 +25,7 @@ _USES = {
 def bench(
     ctx: typer.Context,
     *,
-    what: Annotated[str, typer.Option(help="rank, decode, join, train or quality.")] = "rank",
+    what: Annotated[str, typer.Option(help="rank, decode, index, join, train or quality.")] = "rank",
     delivery: Annotated[
         str | None, typer.Option(show_default="both", help="exactly_once or at_least_once; see loop.delivery.")
     ] = None,
@@ -63,8 +64,9 @@ def bench(
     """Measure a ranker beside a bare loop with records of equal size, a joiner, training, or how good its defaults are.
 
     It starts a Kafka and a Valkey of its own. `--what decode` takes seconds: what reading costs, one kind of record
-    after the other. `--what quality` trains on five simulated worlds, beside what the worlds' own odds and other
-    libraries reach (extra `quality`).
+    after the other. `--what index` takes minutes: exact ranking beside an index, to a million offers (extra `index`).
+    `--what quality` trains on five simulated worlds, beside what the worlds' own odds and other libraries reach (extra
+    `quality`).
     """
     one_of("what", what, tuple(_USES))
     refuse_all_but(ctx, {"what", "as_json", *_USES[what]}, f"--what {what} measures something else")
@@ -81,6 +83,9 @@ def bench(
         return
     if what == "decode":
         _bench_decode(as_json=as_json)
+        return
+    if what == "index":
+        _bench_index(as_json=as_json)
         return
     if what == "quality":
         _bench_quality(scale, seed, as_json=as_json)
@@ -114,6 +119,18 @@ def _bench_decode(*, as_json: bool) -> None:
 
     facts, costs = machine_facts(), measure_decoding()
     print(json.dumps(decoding_data(facts, costs), indent=2) if as_json else decoding_page(facts, costs))
+
+
+def _bench_index(*, as_json: bool) -> None:
+    import json
+
+    from stream_scorer.bench.rank.indexing import index_data, index_page, measure_index
+    from stream_scorer.bench.rank.report import machine_facts
+    from stream_scorer.wiring.stores import index_tools
+
+    cluster, open_index = index_tools()
+    facts, costs = machine_facts(), measure_index(cluster, open_index)
+    print(json.dumps(index_data(facts, costs), indent=2) if as_json else index_page(facts, costs))
 
 
 def _bench_join(

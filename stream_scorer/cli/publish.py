@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import AllowPrograms, Json, programs_flag, refuse_all_but, refuse_given, settings_of
+from stream_scorer.cli.options import (
+    AllowPrograms,
+    Json,
+    of_setting,
+    programs_flag,
+    refuse_all_but,
+    refuse_given,
+    settings_of,
+)
 from stream_scorer.cli.tower_sources import NO_VECTOR_IN_REQUESTS, TowerSources, model_from
 from stream_scorer.errors import UsageError
 
@@ -14,7 +22,7 @@ if TYPE_CHECKING:
     from stream_scorer.core.messages import Offer
     from stream_scorer.core.towers.model import Model
     from stream_scorer.ports import ReleaseStore
-    from stream_scorer.services.learning.publisher import Draft
+    from stream_scorer.services.learning.publisher import Draft, Indexer
 
 _OF_A_SWITCH = {"rollback", "to", "keep", "as_json"}
 _HELD_OUT = 0.2  # the share of the labels, the latest, that judges a model of which nobody knows what it learned from
@@ -70,6 +78,7 @@ def publish(
     force: Annotated[
         bool, typer.Option("--force", help="Publish even what the gate refuses; this is recorded with the release.")
     ] = False,
+    index: Annotated[bool | None, of_setting("rank.index", flag="--index/--no-index")] = None,
     allow_programs: AllowPrograms = False,
     as_json: Json = False,
 ) -> None:
@@ -77,12 +86,12 @@ def publish(
 
     The gate refuses a release that would rank worse than popularity or without its features.
     """
-    from stream_scorer.wiring.stores import release_store
+    from stream_scorer.wiring.stores import indexer, release_store
 
     sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors)
     switches = rollback or to is not None
     _check_given(ctx, sources, to=to, switches=switches, dry_run=dry_run)
-    settings = settings_of(ctx, programs_flag(allow_programs))
+    settings = settings_of(ctx, {**programs_flag(allow_programs), "rank.index": index})
     store = release_store(settings)
     if switches:
         _switch(store, to, keep=keep)
@@ -92,8 +101,9 @@ def publish(
                 "publish needs --model DIR and --offers PATH, or --rollback "
                 "(--item-program or --offer-vectors may stand for --model)"
             )
+        indexes = indexer(settings)
         made = model_from(settings, sources, vector_feature=vector_feature)
-        draft, made = _judged_draft(store, made, offers, labels)
+        draft, made = _judged_draft(store, made, offers, labels, indexes)
         if dry_run:
             _print_draft(draft, as_json=as_json, force=force)
             return
@@ -130,7 +140,9 @@ def _switch(store: "ReleaseStore", to: str | None, *, keep: int) -> None:
     print(f"release {now} serves now; before it {before}", file=sys.stderr)
 
 
-def _judged_draft(store: "ReleaseStore", made: "Model", offers: Path, labels: str | None) -> "tuple[Draft, Model]":
+def _judged_draft(
+    store: "ReleaseStore", made: "Model", offers: Path, labels: str | None, indexes: "Indexer | None"
+) -> "tuple[Draft, Model]":
     """Return the release with the gate's faults, and the model with the figures by which it was judged."""
     from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.core.features.coverage import cautions_of
@@ -140,7 +152,9 @@ def _judged_draft(store: "ReleaseStore", made: "Model", offers: Path, labels: st
 
     stated = read_offers(offers)
     made, doubts = (made, []) if labels is None else _judged(made, stated, labels)
-    draft = _drafted(made, stated)
+    draft = _drafted(made, stated, indexes)
+    if indexes is not None:
+        print(_about_index(draft), file=sys.stderr)
     cautions = [*doubts, *cautions_of(draft.coverage), *validity_cautions(stated, draft.release.created_ms)]
     for sentence in (*cautions, *cautions_of_facts(made.facts)):
         print(f"caution: {sentence}", file=sys.stderr)
@@ -196,7 +210,17 @@ def _judged(model: "Model", offers: "list[Offer]", labels: str) -> "tuple[Model,
     return replace(model, facts={**model.facts, **facts}), cautions
 
 
-def _drafted(model: "Model", offers: "list[Offer]") -> "Draft":
+def _about_index(draft: "Draft") -> str:
+    from stream_scorer.core.ranking.index_plan import INDEX_OFFERS_MIN
+
+    nearest, offers = draft.release.catalog.nearest, len(draft.release.catalog)
+    if nearest is None:
+        return f"caution: no index is made: exact ranking is as fast below {INDEX_OFFERS_MIN:,} offers, got {offers:,}"
+    file = nearest.file
+    return f"index: {len(file.centroids):,} lists, {file.probes} looked into, recall at ten {file.recall:.4f}"
+
+
+def _drafted(model: "Model", offers: "list[Offer]", indexes: "Indexer | None") -> "Draft":
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.cli.progress import progress_of
     from stream_scorer.services.learning.publisher import draft_release
@@ -209,4 +233,4 @@ def _drafted(model: "Model", offers: "list[Offer]") -> "Draft":
         show(count)
 
     with progress_of("offers embedded", lambda: done / len(offers)) as show:
-        return draft_release(model, offers, created_ms=SystemClock().now_ms(), embedded=embedded)
+        return draft_release(model, offers, created_ms=SystemClock().now_ms(), embedded=embedded, indexer=indexes)

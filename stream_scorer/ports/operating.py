@@ -7,6 +7,7 @@ from typing import Protocol
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.ranking.recall import Recall
 from stream_scorer.core.records import Partition, Progress
 from stream_scorer.ports.streams import Fetched
 
@@ -55,6 +56,9 @@ class Telemetry(Protocol):
 
     def features(self, coverage: FeatureCoverage) -> None:
         """Count which features of the model a batch states."""
+
+    def recall(self, recall: Recall) -> None:
+        """Count what an index found of the best offers, over requests that were ranked exactly too."""
 
     def store_watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
         """Take functions that return the state of following the store, and how long ago it confirmed the release."""

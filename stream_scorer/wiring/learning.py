@@ -16,7 +16,7 @@ from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.settings import Settings
 from stream_scorer.telemetry import serve_metrics
 from stream_scorer.training.options import TrainOptions
-from stream_scorer.wiring.stores import release_store
+from stream_scorer.wiring.stores import indexer, release_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ def run_retrain(
         write=lambda model: write_model(places.out, model),
         clock=SystemClock(),
         ended=lambda ended: telemetry.retrained(ended.outcome),
+        indexer=indexer(settings),
     )
     if every_s is None:
         return retrainer.once()

@@ -1,9 +1,15 @@
 """Opens the store of releases, and decides whether towers may be programs."""
 
+import importlib.util
+
 from stream_scorer.adapters.redis.client import RedisClient, connect
 from stream_scorer.adapters.redis.releases import RedisReleases
+from stream_scorer.core.ranking.index_building import build_index
+from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.offer_index import Cluster, InvertedFile, ListSearch, OfferIndex, OpenIndex, Vectors32
 from stream_scorer.core.towers.program_tower import OpenProgram, Program
-from stream_scorer.errors import BadModel
+from stream_scorer.errors import BadModel, UsageError
+from stream_scorer.services.learning.publisher import Indexer
 from stream_scorer.settings import Settings
 
 
@@ -21,7 +27,46 @@ def releases_on(client: RedisClient, settings: Settings) -> RedisReleases:
         bytes_max=redis.release_bytes_max,
         signing_key=None if redis.signing_key is None else redis.signing_key.get_secret_value().encode(),
         open_program=program_opener(settings),
+        open_index=index_opener(),
     )
+
+
+def index_opener() -> OpenIndex | None:
+    """Return what makes a release's index ready to be searched, None where faiss is not installed."""
+    if importlib.util.find_spec("faiss") is None:
+        return None
+    return _open_index
+
+
+def _open_index(file: InvertedFile, vectors: Vectors32) -> ListSearch:
+    # faiss takes a third of a second to import, and most releases have no index
+    from stream_scorer.adapters.index.faiss_lists import FaissLists
+
+    return FaissLists(file, vectors)
+
+
+def indexer(settings: Settings) -> Indexer | None:
+    """Return what makes the index of a new release, None where `rank.index` asks for none.
+
+    Raises UsageError where faiss is not installed.
+    """
+    if not settings.rank.index:
+        return None
+    cluster, open_index = index_tools()
+
+    def made(catalog: Catalog) -> tuple[OfferIndex | None, list[str]]:
+        return build_index(catalog, cluster, open_index, recall_min=settings.rank.recall_min)
+
+    return made
+
+
+def index_tools() -> tuple[Cluster, OpenIndex]:
+    """Return what makes an index, and what makes it ready. Raises UsageError where faiss is not installed."""
+    if importlib.util.find_spec("faiss") is None:
+        raise UsageError("an index (rank.index, publish --index) needs faiss: pip install '.[index]'")
+    from stream_scorer.adapters.index.faiss_lists import cluster
+
+    return cluster, _open_index
 
 
 def program_opener(settings: Settings) -> OpenProgram:

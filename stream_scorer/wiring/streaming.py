@@ -130,6 +130,8 @@ def rank_config(settings: Settings) -> RankConfig:
         ranking_bytes_max(settings),
         exploration,
         letter_headers=settings.dead_letters.headers,
+        recall_min=settings.rank.recall_min,
+        recall_every=settings.rank.recall_sample,
     )
 
 

@@ -45,6 +45,7 @@ FOUND_IN = {
     "torch": {"training", "bench"},
     "pyarrow": {"adapters", "bench"},
     "matplotlib": {"adapters"},
+    "faiss": {"adapters"},
     "h2o": {"training"},
     "fastapi": {"http_door"},
     "starlette": {"http_door"},

@@ -6,16 +6,17 @@ from dataclasses import replace
 import pytest
 import redis
 
+from stream_scorer.adapters.memory.lists import MemoryLists
 from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.adapters.redis.client import connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import ReleaseId
-from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.catalog import Catalog, index_cover
 from stream_scorer.core.releases.release import GateFigures
 from stream_scorer.core.towers.tower import digest_towers
 from stream_scorer.errors import ReleaseError
 from stream_scorer.ports import ReleaseStore
-from tests.release_samples import change, model, offer, published, release, withdrawal
+from tests.release_samples import change, indexed_release, model, offer, published, release, withdrawal
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -24,7 +25,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[ReleaseStore]:
         yield MemoryReleases()
         return
     client = connect(request.getfixturevalue("redis_url"), timeout_s=10.0)
-    yield RedisReleases(client, prefix=request.getfixturevalue("redis_prefix"))
+    yield RedisReleases(client, prefix=request.getfixturevalue("redis_prefix"), open_index=MemoryLists)
     client.close()
 
 
@@ -65,6 +66,37 @@ def test_what_is_loaded_is_what_was_written(store: ReleaseStore, offers: int) ->
         written.created_ms,
         ("a fault",),
     )
+
+
+def test_an_index_comes_back_as_it_was(store: ReleaseStore) -> None:
+    made = model(1)
+    written = indexed_release(made, [offer(number) for number in range(9)])
+    store.write(written, made)
+    store.activate(written.release_id, keep=3)
+    loaded = store.load(written.release_id).catalog.nearest
+    assert loaded is not None
+    assert written.catalog.nearest is not None
+    assert loaded.file.list_of.tolist() == written.catalog.nearest.file.list_of.tolist()
+    assert loaded.file.centroids.tobytes() == written.catalog.nearest.file.centroids.tobytes()
+    assert (loaded.file.probes, loaded.file.recall) == (1, 0.99)
+
+
+def test_an_index_covers_offers_as_published(store: ReleaseStore) -> None:
+    made = model(1)
+    written = indexed_release(made, [offer(number) for number in range(9)])
+    store.write(written, made)
+    store.activate(written.release_id, keep=3)
+    store.change(
+        written.release_id,
+        [change(made, offer(3, features={"price": -9.0}), 1), withdrawal(4, 2)],
+        progress={0: (0, 3)},
+    )
+    catalog = store.load(written.release_id).catalog
+    cover = catalog.once(index_cover)
+    assert cover is not None
+    assert cover.fresh.tolist() == [3]
+    assert cover.rows is not None
+    assert cover.rows.tolist() == [0, 1, 2, -1, -1, 4, 5, 6, 7]
 
 
 def test_the_towers_come_back_as_they_were(store: ReleaseStore) -> None:

@@ -53,6 +53,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Exactly once, and where it ends": "docs/exactly-once.md",
         "Architecture": "ARCHITECTURE.md",
         "How models are judged": "docs/evaluation.md",
+        "An index in front of large catalogs": "docs/approximate-index.md",
         "What is trusted": "docs/trust.md",
         "Security": "SECURITY.md",
         "H2O parity": "docs/h2o-parity.md",

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import redis
 from safetensors.numpy import load
+from structlog.testing import capture_logs
 
 from stream_scorer.adapters.local.clock import HandClock
+from stream_scorer.adapters.memory.lists import MemoryLists
 from stream_scorer.adapters.redis.blobs import (
     MANIFEST_BYTES_MAX,
+    StoredIndex,
     as_array,
     checksum,
     encode_manifest,
@@ -26,7 +29,7 @@ from stream_scorer.core.messages import OfferId, ReleaseId
 from stream_scorer.core.releases.release import Release
 from stream_scorer.errors import ReleaseError
 from stream_scorer.services.streaming.release_watch import ReleaseWatch
-from tests.release_samples import change, model, offer, published, withdrawal
+from tests.release_samples import change, indexed_release, model, offer, published, withdrawal
 
 DEEP = 100_000
 BYTES_MAX = 1_000_000
@@ -193,6 +196,59 @@ def test_an_unreadable_release_replaces_nothing(
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(watch.trouble())
     assert fresh.trouble() == watch.trouble()
+
+
+OF_AN_INDEX: dict[str, tuple[Damage, str]] = {
+    "garbage": (put("index:1", b"garbage"), "part 1 of the index .* is not what its manifest says"),
+    "parts changed over": (
+        lambda place: place.client.rename(place.key("index:0"), place.key("index:1")),
+        "part 0 of the index .* is gone",
+    ),
+    "other numbers of lists": (
+        lambda place: place.reseal(index=StoredIndex(["0" * 64], 1, 0.99)),
+        "part 0 of the index .* is not what its manifest says",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_AN_INDEX)
+def test_an_unreadable_index_replaces_nothing(
+    connection: RedisClient, client: redis.Redis, redis_prefix: str, name: str
+) -> None:
+    damage, reason = OF_AN_INDEX[name]
+    store = RedisReleases(connection, prefix=redis_prefix, open_index=MemoryLists)
+    made, first = published(store, 1)
+    watch = watching(store)
+    second = indexed_release(made, [offer(number) for number in range(9)])
+    store.write(second, made)
+    damage(Place(store, client, redis_prefix, second))
+    with pytest.raises(ReleaseError, match=reason):
+        store.activate(second.release_id, keep=3)
+    client.set(f"{redis_prefix}:current", second.release_id)
+    watch.poll()
+    serving = watch.current()
+    assert serving is not None
+    assert serving.release_id == first.release_id
+    assert "of the index" in watch.trouble()
+
+
+def test_an_index_expires_with_its_release(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
+    made = model(1)
+    first = indexed_release(made, [offer(number) for number in range(9)])
+    store.write(first, made)
+    store.activate(first.release_id, keep=1)
+    published(store, 2, keep=1)
+    place = Place(store, client, redis_prefix, first)
+    assert [client.ttl(place.key(f"index:{part}")) > 0 for part in (0, 1)] == [True, True]
+
+
+def test_without_faiss_an_index_is_left_out(store: RedisReleases) -> None:
+    made = model(1)
+    written = indexed_release(made, [offer(number) for number in range(9)])
+    store.write(written, made)
+    with capture_logs() as logs:
+        assert store.load(written.release_id).catalog.nearest is None
+    assert [entry["event"] for entry in logs] == ["index_not_used"]
 
 
 def put_change(value: bytes) -> Damage:

@@ -59,11 +59,20 @@ def reading(what: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredIndex:
+    """The parts of a release's index, as SHA-256 checksums: the centroids, then the offers' list numbers in order."""
+
+    parts: list[str]
+    probes: int
+    recall: float
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseManifest:
     """The parts of a release.
 
     `chunks` and `towers` are SHA-256 checksums, `p` is the length of the vectors, and `forced` are the gate's faults
-    that publish was forced to overlook.
+    that publish was forced to overlook. `index` is None for a release that is always ranked exactly.
     """
 
     format: int
@@ -76,6 +85,7 @@ class ReleaseManifest:
     towers: dict[str, str]
     facts: dict[str, Any]
     forced: list[str]
+    index: StoredIndex | None = None
 
 
 def checksum(blob: bytes) -> str:

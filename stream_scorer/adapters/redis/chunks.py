@@ -1,4 +1,7 @@
-"""A catalog as chunks of safetensors: vectors, flags and times are arrays, ids and features are JSON bytes."""
+"""A catalog and its index as chunks of safetensors.
+
+Vectors, flags, times and list numbers are arrays; ids and features are JSON bytes.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,9 +25,11 @@ from stream_scorer.adapters.redis.blobs import (
 from stream_scorer.adapters.redis.feature_checks import check_features
 from stream_scorer.core.messages import OfferId, ReleaseId
 from stream_scorer.core.releases.catalog import Catalog, Vectors
+from stream_scorer.core.releases.offer_index import InvertedFile
 from stream_scorer.core.towers.tower import Tensors
 from stream_scorer.errors import ReleaseError
 
+INDEX_PART_OFFERS = 262_144
 _COLUMNS = ("active", "valid_from_ms", "valid_until_ms")
 _KINDS: dict[str, type[np.generic]] = {
     "active": np.uint8,
@@ -134,3 +139,51 @@ def _fragments(chunk: Tensors) -> list[bytes]:
     fragments = [text[start:end] for start, end in pairwise([0, *ends])]
     check_features(fragments)
     return fragments
+
+
+@dataclass(frozen=True, slots=True)
+class _PartHead:
+    release_id: ReleaseId
+    part: int
+
+
+def encode_index(release_id: ReleaseId, file: InvertedFile) -> Iterator[bytes]:
+    """Yield safetensors: the centroids, then the list numbers of INDEX_PART_OFFERS offers each."""
+    yield _part(release_id, 0, centroids=file.centroids)
+    for number, start in enumerate(range(0, len(file.list_of), INDEX_PART_OFFERS), 1):
+        yield _part(release_id, number, list_of=file.list_of[start : start + INDEX_PART_OFFERS])
+
+
+def _part(release_id: ReleaseId, number: int, **arrays: npt.NDArray[Any]) -> bytes:
+    return save_tensors({"json": as_array(msgspec.json.encode(_PartHead(release_id, number))), **arrays})
+
+
+def decode_index(manifest: ReleaseManifest, blobs: Iterable[bytes | None]) -> InvertedFile | None:
+    """Return the index of a release, None where it has none.
+
+    Raises ReleaseError for a part that is absent, altered or of another release, and for an index of other offers.
+    """
+    if manifest.index is None:
+        return None
+    what = f"the index of release {manifest.release_id}"
+    parts = [
+        _decoded_part(manifest, blob, expected, number)
+        for number, (blob, expected) in enumerate(zip(blobs, manifest.index.parts, strict=True))
+    ]
+    with reading(what):
+        lists, p = parts[0]["centroids"].shape
+        centroids = _column(parts[0]["centroids"], np.float32, (lists, manifest.p))
+        list_of = np.concatenate([_column(part["list_of"], np.int32, part["list_of"].shape[:1]) for part in parts[1:]])
+        if len(list_of) != manifest.offers or p != manifest.p:
+            raise ValueError(f"it is of {len(list_of)} offers with {p} numbers")
+        return InvertedFile(centroids, list_of, manifest.index.probes, manifest.index.recall)
+
+
+def _decoded_part(manifest: ReleaseManifest, blob: bytes | None, expected: str, number: int) -> Tensors:
+    what = f"part {number} of the index of release {manifest.release_id}"
+    part = load_tensors(checked(blob, expected, what), what)
+    with reading(what):
+        head = decode_json(part.pop("json").tobytes(), _PartHead, what)
+        if (head.release_id, head.part) != (manifest.release_id, number):
+            raise ValueError(f"it says that it is part {head.part} of release {head.release_id}")
+    return part

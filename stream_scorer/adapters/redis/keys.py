@@ -8,6 +8,7 @@ Under the prefix:
     release:{id}:manifest    sealed JSON; see blobs.ReleaseManifest
     release:{id}:user_tower  safetensors; so is item_tower
     release:{id}:chunk:{n}   safetensors of CHUNK_OFFERS offers
+    release:{id}:index:{n}   safetensors of the index: the centroids, then list numbers of INDEX_PART_OFFERS offers
     release:{id}:changed     a hash: the offers' latest changes, sealed, and how far the offers topic is applied;
                              see scripts.CHANGE
     release:{id}:changes     a stream of the ids of changed offers, which rankers follow
@@ -60,10 +61,15 @@ class ReleaseKeys:
         """Return the keys of the catalog's chunks, in order."""
         return [self.of(manifest.release_id, f"chunk:{number}") for number in range(len(manifest.chunks))]
 
+    def index(self, manifest: ReleaseManifest) -> list[str]:
+        """Return the keys of the index's parts, in order; none where the release has no index."""
+        parts = 0 if manifest.index is None else len(manifest.index.parts)
+        return [self.of(manifest.release_id, f"index:{number}") for number in range(parts)]
+
     def needed(self, manifest: ReleaseManifest) -> list[str]:
         """Return the keys without which the release is not whole."""
         parts = [self.of(manifest.release_id, name) for name in ("manifest", *TOWERS)]
-        return [*parts, *self.chunks(manifest)]
+        return [*parts, *self.chunks(manifest), *self.index(manifest)]
 
     def optional(self, release_id: ReleaseId) -> list[str]:
         """Return the keys that are there once offers have changed: `changed` and `changes`."""

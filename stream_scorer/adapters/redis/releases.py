@@ -12,6 +12,7 @@ from stream_scorer.adapters.redis.blobs import (
     MANIFEST_BYTES_MAX,
     TOWERS,
     ReleaseManifest,
+    StoredIndex,
     check_sizes,
     checked,
     checksum,
@@ -19,10 +20,11 @@ from stream_scorer.adapters.redis.blobs import (
     decode_tower,
     encode_manifest,
     encode_tower,
+    reading,
 )
 from stream_scorer.adapters.redis.change_log import NO_CHANGES, ChangeLog
 from stream_scorer.adapters.redis.changes import merge_changes
-from stream_scorer.adapters.redis.chunks import decode_chunks, encode_chunks
+from stream_scorer.adapters.redis.chunks import decode_chunks, decode_index, encode_chunks, encode_index
 from stream_scorer.adapters.redis.client import RedisClient, at_the_edge
 from stream_scorer.adapters.redis.keys import (
     LISTED_BYTES_MAX,
@@ -39,6 +41,7 @@ from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.releases.gate import verify
+from stream_scorer.core.releases.offer_index import InvertedFile, OfferIndex, OpenIndex
 from stream_scorer.core.releases.release import Release, ReleaseInfo, figures_of
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.program_tower import OpenProgram
@@ -66,12 +69,14 @@ class RedisReleases:
         bytes_max: int = BYTES_MAX,
         signing_key: bytes | None = None,
         open_program: OpenProgram | None = None,
+        open_index: OpenIndex | None = None,
     ) -> None:
+        """Without `open_index`, releases that have an index are loaded without it, and ranked exactly."""
         self._client = client
         self._keys = ReleaseKeys(prefix)
         self._bytes_max = bytes_max
         self._seals = Seals(signing_key)
-        self._open_program = open_program
+        self._open_program, self._open_index = open_program, open_index
         self._sizes = client.register_script(SIZES)
         self._log = ChangeLog(client, self._keys, self._seals, kept=changes_kept, bytes_max=bytes_max)
         self._switch = ReleaseSwitch(client, self._keys, expiry_s=expiry_s, verified=self._verified, named=self._named)
@@ -136,6 +141,7 @@ class RedisReleases:
             towers={name: checksum(blob) for name, blob in towers.items()},
             facts=model.facts,
             forced=list(release.forced),
+            index=_stored_index(release),
         )
         self._client.sadd(self._keys.stored, release_id)
         self._client.set(self._keys.of(release_id, "manifest"), encode_manifest(manifest, self._seals))
@@ -143,6 +149,8 @@ class RedisReleases:
             self._client.set(self._keys.of(release_id, name), blob)
         # chunks are encoded a second time rather than kept: all at once would double the memory of a publish
         for key, blob in zip(self._keys.chunks(manifest), encode_chunks(release.catalog), strict=True):
+            self._client.set(key, blob)
+        for key, blob in zip(self._keys.index(manifest), _index_parts(release), strict=True):
             self._client.set(key, blob)
         self._drop_unreadable(manifest, release.catalog)
 
@@ -159,7 +167,7 @@ class RedisReleases:
     def load(self, release_id: ReleaseId) -> Release:
         """See ReleaseStore."""
         manifest = self._manifest(release_id)
-        catalog, mark = self._changed_since(manifest, self._catalog(manifest))
+        catalog, mark = self._changed_since(manifest, self._indexed(manifest, self._catalog(manifest)))
         user_tower = self._tower(manifest, "user_tower")
         return Release(release_id, user_tower, catalog, manifest.created_ms, mark, tuple(manifest.forced))
 
@@ -246,6 +254,26 @@ class RedisReleases:
         """Return the offers as they were published, without the changes since."""
         return decode_chunks(manifest, self._values(self._keys.chunks(manifest)))
 
+    def _indexed(self, manifest: ReleaseManifest, catalog: Catalog) -> Catalog:
+        """Return the catalog as it was published, with its index where there is one that can be searched here."""
+        if manifest.index is None:
+            return catalog
+        if self._open_index is None:
+            _log.warning(
+                "index_not_used",
+                release_id=manifest.release_id,
+                reason="faiss is not installed, so every request is ranked exactly: pip install '.[index]'",
+            )
+            return catalog
+        file = self._index(manifest)
+        assert file is not None, "the manifest names its parts"
+        with reading(f"the index of release {manifest.release_id}"):
+            lists = self._open_index(file, catalog.vectors)
+        return catalog.indexed_by(OfferIndex(file, lists, catalog.offer_ids, catalog.vectors))
+
+    def _index(self, manifest: ReleaseManifest) -> InvertedFile | None:
+        return decode_index(manifest, self._values(self._keys.index(manifest)))
+
     def _values(self, keys: Sequence[str]) -> Iterator[bytes | None]:
         for start in range(0, len(keys), _READ_KEYS):
             yield from self._client.mget(keys[start : start + _READ_KEYS])
@@ -255,9 +283,22 @@ class RedisReleases:
         manifest = self._manifest(release_id)
         towers = {name: self._tower(manifest, name) for name in TOWERS}  # both must be readable before it serves
         verify(self._catalog(manifest), towers["item_tower"])
+        self._index(manifest)  # whole, whether or not it can be searched here
         return self._keys.needed(manifest)
 
     def _named(self, release_id: ReleaseId) -> list[str]:
         """See ReleaseSwitch."""
         manifest = self._stored_manifest(release_id)
         return [] if manifest is None else self._keys.needed(manifest)
+
+
+def _stored_index(release: Release) -> StoredIndex | None:
+    if release.catalog.nearest is None:
+        return None
+    file = release.catalog.nearest.file
+    return StoredIndex([checksum(blob) for blob in _index_parts(release)], file.probes, file.recall)
+
+
+def _index_parts(release: Release) -> Iterator[bytes]:
+    if release.catalog.nearest is not None:
+        yield from encode_index(release.release_id, release.catalog.nearest.file)

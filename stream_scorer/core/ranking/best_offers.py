@@ -11,15 +11,17 @@ fixed order of summation.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.ranking.eligibility import RULES, Candidates, EligibleOffers, Group, Numbers, choose
-from stream_scorer.core.releases.catalog import Catalog, Vectors
+from stream_scorer.core.ranking.index_search import answered, search_index
+from stream_scorer.core.ranking.precision import margins
+from stream_scorer.core.releases.catalog import Catalog, Flags, Vectors
 
 PASS_FLAGS_MAX = 64_000_000  # offers times requests of one pass: its masks take as many bytes at most
 PASS_IDS_MAX = 500_000  # ids in the offers and exclude lists of one pass
@@ -43,6 +45,7 @@ class Ranked:
     eligible_counts: Numbers  # (B,)
     taken_counts: Numbers  # (B, rules)
     propensities: Scores | None = None  # (M,); None: all are 1, since a request always gets the same offers
+    by_index: Flags | None = None  # (B,), whose candidates an index gave; None: nobody's
 
     def excluded(self, request: int) -> dict[str, int]:
         """Return how many offers each rule took from a request, without the rules that took none."""
@@ -50,13 +53,22 @@ class Ranked:
 
 
 def rank(
-    requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, *, limits: Numbers | None = None
+    requests: Sequence[CustomerRequest],
+    customers: Customers,
+    catalog: Catalog,
+    *,
+    limits: Numbers | None = None,
+    exact: bool = False,
 ) -> Ranked:
-    """Rank for each request the offers it may choose from, up to `limits` or else its own; `customers` is (B, p)."""
+    """Rank for each request the offers it may choose from, up to `limits` or else its own; `customers` is (B, p).
+
+    With `exact`, an index that the catalog has is not used.
+    """
     if limits is None:
         limits = np.array([request.limit for request in requests], np.int64)
     passes = [
-        _rank_pass(requests[part], customers[part], catalog, limits[part]) for part in _passes(requests, len(catalog))
+        _rank_pass(requests[part], customers[part], catalog, limits[part], exact=exact)
+        for part in _passes(requests, len(catalog))
     ]
     if len(passes) == 1:
         return passes[0]
@@ -67,7 +79,13 @@ def rank(
         np.concatenate([ranked.scores for ranked in passes]),
         np.concatenate([ranked.eligible_counts for ranked in passes]),
         np.concatenate([ranked.taken_counts for ranked in passes]),
+        by_index=_flags(passes),
     )
+
+
+def _flags(passes: Sequence[Ranked]) -> Flags | None:
+    flags = [ranked.by_index for ranked in passes if ranked.by_index is not None]
+    return np.concatenate(flags) if flags else None  # of one catalog, so all passes have flags or none has
 
 
 def _passes(requests: Sequence[CustomerRequest], offers: int) -> list[slice]:
@@ -85,16 +103,25 @@ def _passes(requests: Sequence[CustomerRequest], offers: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise([*cuts, len(requests)])]
 
 
-def _rank_pass(requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, limits: Numbers) -> Ranked:
+def _rank_pass(
+    requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, limits: Numbers, *, exact: bool
+) -> Ranked:
     choices = choose(requests, catalog)
-    found = [_best(pairs, customers, catalog, limits) for pairs in _candidates(choices, customers, catalog, limits)]
+    by_index: list[Candidates] = []
+    if catalog.nearest is not None and not exact and choices.groups:
+        filtered = np.array([bool(request.filters) for request in requests])
+        searched = search_index(choices, customers.astype(np.float32), catalog, limits, filtered)
+        by_index, choices = searched.candidates, replace(choices, groups=searched.left)
+    parts = chain(by_index, _candidates(choices, customers, catalog, limits))
+    found = [_best(pairs, customers, catalog, limits) for pairs in parts]
     numbers = np.concatenate([pairs.requests for pairs, _ in found])
     rows = np.concatenate([pairs.rows for pairs, _ in found])
     scores = np.concatenate([scores for _, scores in found])
     # A request's offers all come from a single part, best first, and a stable sort keeps them so.
     order = np.argsort(_small(numbers), kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(numbers, minlength=len(requests)))])
-    return Ranked(starts, rows[order], scores[order], choices.eligible_counts, choices.taken_counts)
+    flags = None if catalog.nearest is None else answered(by_index, len(requests))
+    return Ranked(starts, rows[order], scores[order], choices.eligible_counts, choices.taken_counts, by_index=flags)
 
 
 def _candidates(
@@ -108,7 +135,7 @@ def _candidates(
             scores = _scores32(customers32[numbers], catalog, masks, limit=int(limits[numbers].max()))
             if len(choices.excluded.rows):
                 _ban(scores, numbers, choices.excluded.of(numbers))
-            yield from _near_best(scores, numbers, limits[numbers], _margins(customers32[numbers]))
+            yield from _near_best(scores, numbers, limits[numbers], margins(customers32[numbers]))
 
 
 def exact_scores(pairs: Candidates, customers: Customers, vectors: Vectors) -> Scores:
@@ -232,18 +259,3 @@ def _nth_largest(maxima: Scores32, limits: Numbers) -> Scores32:
         return np.full(len(limits), -np.inf, np.float32)
     found = np.partition(maxima, wanted, axis=1)[np.arange(len(limits)), np.maximum(places, 0)]
     return np.where(places >= 0, found, np.float32(-np.inf))
-
-
-def _margins(customers: Scores32) -> Scores32:
-    """Return for each customer (B, p) twice the bound on the error of a single precision score, as (B,).
-
-    Offers' vectors must be no longer than 1.
-
-    The cast of the customer's vector u, the p products with an offer's vector v and the p - 1 sums each err by at most
-    2^-24, relative to |u||v| (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). Four more such
-    errors cover the length of v, the subtraction and the higher orders.
-    """
-    dim = customers.shape[1]
-    lengths = np.maximum(np.sqrt(np.einsum("ij,ij->i", customers, customers)), 1.0)
-    margins: Scores32 = (2.0 * (dim + 4) * 2.0**-24 * 1.01 * lengths).astype(np.float32)
-    return margins

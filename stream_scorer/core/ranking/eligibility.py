@@ -46,7 +46,7 @@ class Candidates:
         return Candidates(self.requests[chosen], self.rows[chosen])
 
 
-_NO_PAIRS = Candidates(np.empty(0, np.int64), np.empty(0, np.int64))
+NO_PAIRS = Candidates(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _judge_listed(case: _Case) -> Candidates:
     requests, catalog, counts = case.requests, case.catalog, case.counts
     numbers = [number for number, request in enumerate(requests) if request.offers is not None]
     if not numbers:
-        return _NO_PAIRS
+        return NO_PAIRS
     pairs = _rows_of(numbers, [requests[number].offers or () for number in numbers], catalog)
     counts[:, UNKNOWN] = np.bincount(pairs.requests[pairs.rows < 0], minlength=len(counts))
     known = pairs.where(pairs.rows >= 0)
@@ -200,7 +200,7 @@ def _joined(parts: Sequence[Candidates]) -> Candidates:
 def _excluded(requests: Sequence[CustomerRequest], catalog: Catalog) -> Candidates:
     numbers = [number for number, request in enumerate(requests) if request.exclude]
     if not numbers:
-        return _NO_PAIRS
+        return NO_PAIRS
     pairs = _rows_of(numbers, [requests[number].exclude for number in numbers], catalog)
     return pairs.where(pairs.rows >= 0)
 

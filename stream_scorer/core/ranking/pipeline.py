@@ -12,6 +12,7 @@ from stream_scorer.core.ranking.best_offers import Customers, Ranked, rank
 from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures, encode_rankings
 from stream_scorer.core.ranking.exploration import Exploration, explore
 from stream_scorer.core.ranking.filters import filter_refusal
+from stream_scorer.core.ranking.recall import NOTHING_MEASURED, Recall, sampled_recall
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.release import Release
@@ -36,13 +37,15 @@ class RankTopics:
 class RankedBatch:
     """What becomes of a batch: each record is exactly one output or one dead letter; `counts` gives the number of each.
 
-    `coverage` counts which features of the user tower the requests state.
+    `coverage` counts which features of the user tower the requests state, and `recall` what an index found of the best
+    offers, in the sample that was ranked exactly too.
     """
 
     outputs: list[OutputRecord]
     dead_letters: list[DeadLetter]
     counts: Mapping[str, int]
     coverage: FeatureCoverage
+    recall: Recall = NOTHING_MEASURED
 
 
 def rank_batch(
@@ -53,14 +56,23 @@ def rank_batch(
     offer_features: OfferFeatures = ALL_FEATURES,
     ranking_bytes_max: int = RECORD_BYTES_MAX,
     exploration: Exploration | None = None,
+    recall_every: int = 0,
+    exact: bool = False,
 ) -> RankedBatch:
-    """Answer a batch: requests with rankings scored by this one release, acceptances with outcomes."""
+    """Answer a batch: requests with rankings scored by this one release, acceptances with outcomes.
+
+    With `exact`, an index that the release has is not used; with `recall_every`, one in so many of the requests that it
+    answers is ranked exactly too.
+    """
     requests = decode_all(_from(records, topics.requests), CustomerRequest)
     acceptances = decode_all(_from(records, topics.acceptances), Acceptance)
 
     requests = _without(requests, _filter_refusals(requests.messages, release))
     requests, customers, coverage = _embed(requests, release)  # (B, p)
-    ranked = _ranked(requests.messages, customers, release.catalog, exploration)  # per request at most its limit
+    pools = _pools(requests.messages, customers, release.catalog, exploration, exact=exact)
+    recall = sampled_recall(requests.messages, customers, release.catalog, pools, every=recall_every)
+    # per request at most its limit
+    ranked = explore(requests.messages, pools, release.catalog, exploration) if exploration else pools
     values = encode_rankings(requests.messages, ranked, release.catalog, offer_features)  # B
     requests, values = _fitting(requests, values, ranking_bytes_max)
 
@@ -73,7 +85,7 @@ def rank_batch(
     ]
     dead_letters = requests.dead_letters + acceptances.dead_letters
     counts = {"rankings": len(rankings), "outcomes": len(outcomes), "dead_letters": len(dead_letters)}
-    return RankedBatch(rankings + outcomes, dead_letters, counts, coverage)
+    return RankedBatch(rankings + outcomes, dead_letters, counts, coverage, recall)
 
 
 def _from(records: Sequence[Record], topic: str) -> list[Record]:
@@ -105,13 +117,17 @@ def _embed(
     return _without(requests, refusals), np.delete(embedded.vectors, list(refusals), axis=0), coverage
 
 
-def _ranked(
-    requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, exploration: Exploration | None
+def _pools(
+    requests: Sequence[CustomerRequest],
+    customers: Customers,
+    catalog: Catalog,
+    exploration: Exploration | None,
+    *,
+    exact: bool,
 ) -> Ranked:
-    if exploration is None:
-        return rank(requests, customers, catalog)
-    pools = rank(requests, customers, catalog, limits=exploration.pool_sizes(requests))
-    return explore(requests, pools, catalog, exploration)
+    """Rank what each request's ranking is drawn from; without exploration, that is the ranking itself."""
+    limits = None if exploration is None else exploration.pool_sizes(requests)
+    return rank(requests, customers, catalog, limits=limits, exact=exact)
 
 
 def _fitting(

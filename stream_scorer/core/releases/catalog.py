@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
 from stream_scorer.core.releases.change import OfferChange
+from stream_scorer.core.releases.offer_index import IndexCover, OfferIndex, cover_of
 from stream_scorer.errors import BadModel
 
 Vectors = NDArray[np.float32]
@@ -42,6 +43,7 @@ class Catalog:
     valid_until_ms: Millis  # (N,), exclusive, NEVER_MS where open
     index: dict[OfferId, int]  # offer id -> row
     derived: dict[object, object] = field(default_factory=dict, repr=False)  # results of `once`, by function
+    nearest: OfferIndex | None = field(default=None, repr=False)  # over the offers as they were published
 
     def __len__(self) -> int:
         """Return N."""
@@ -60,6 +62,10 @@ class Catalog:
         if make not in self.derived:
             self.derived[make] = make(self)
         return cast("Made", self.derived[make])
+
+    def indexed_by(self, nearest: OfferIndex | None) -> "Catalog":
+        """Return the same catalog with this index, or with none."""
+        return replace(self, nearest=nearest, derived={})
 
     def make_ready_like(self, other: "Catalog") -> None:
         """Make now what the other catalog has made with `once`, so that nobody waits once this catalog replaces it."""
@@ -129,7 +135,7 @@ class Catalog:
         stays = np.ones(len(self), bool)
         stays[gone + restated] = False
         kept = np.flatnonzero(stays).tolist()
-        return Catalog.from_columns(
+        merged = Catalog.from_columns(
             self.release_id,
             offer_ids=[self.offer_ids[row] for row in kept] + stated.offer_ids,
             vectors=np.concatenate([self.vectors[stays], stated.vectors]),
@@ -138,6 +144,7 @@ class Catalog:
             valid_from_ms=np.concatenate([self.valid_from_ms[stays], stated.valid_from_ms]),
             valid_until_ms=np.concatenate([self.valid_until_ms[stays], stated.valid_until_ms]),
         )
+        return merged.indexed_by(self.nearest)
 
     def _restated(self, stated: "Catalog", rows: Sequence[int]) -> "Catalog":
         """Return a catalog of the same ids, which it shares with this: by far the cheapest change, and the usual."""
@@ -150,6 +157,13 @@ class Catalog:
         for name, column in columns.items():
             column[rows] = getattr(stated, name)
         return replace(self, fragments=fragments, derived={}, **columns)
+
+
+def index_cover(catalog: Catalog) -> IndexCover | None:
+    """Return which offers of a catalog its index has; None: it has no index."""
+    if catalog.nearest is None:
+        return None
+    return cover_of(catalog.nearest, catalog.offer_ids, catalog.index, catalog.vectors)
 
 
 def _bounds(bounds_ms: Sequence[int | None], open_ms: int) -> Millis:

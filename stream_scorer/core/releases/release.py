@@ -73,7 +73,7 @@ def _number(judged: object, name: str) -> float | None:
 
 
 def release_id_of(model_id: str, catalog: Catalog) -> ReleaseId:
-    """Return `r-` and 16 hex digits made from the towers' digest and all that the catalog says about its offers."""
+    """Return `r-` and 16 hex digits made from the towers' digest, the catalog as it is published, and its index."""
     digest = hashlib.sha256(model_id.encode())
     for texts in ([offer_id.encode() for offer_id in catalog.offer_ids], catalog.fragments):
         # the lengths come first, so that texts divided elsewhere cannot give the same bytes
@@ -82,4 +82,10 @@ def release_id_of(model_id: str, catalog: Catalog) -> ReleaseId:
     for column in (catalog.vectors, catalog.active, catalog.valid_from_ms, catalog.valid_until_ms):
         digest.update(f"{column.dtype.str} {column.shape}".encode())
         digest.update(np.ascontiguousarray(column).data)
+    if catalog.nearest is not None:
+        # the same offers with another index are another release: rankers that serve the one must load the other
+        file = catalog.nearest.file
+        digest.update(f"index {file.centroids.shape} {file.probes}".encode())
+        digest.update(np.ascontiguousarray(file.centroids).data)
+        digest.update(np.ascontiguousarray(file.list_of).data)
     return ReleaseId(f"r-{digest.hexdigest()[:16]}")

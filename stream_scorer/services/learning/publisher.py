@@ -10,6 +10,7 @@ from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.messages import Offer, ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.gate import check_model, faults_of, missing_offers
+from stream_scorer.core.releases.offer_index import OfferIndex
 from stream_scorer.core.releases.release import Release, release_id_of
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import BadModel, GateRefusal, ReleaseError
@@ -18,6 +19,8 @@ from stream_scorer.ports import ReleaseStore
 BATCH_OFFERS = 4_096
 
 Progress = Callable[[int], None]
+Indexer = Callable[[Catalog], tuple[OfferIndex | None, list[str]]]
+"""Returns the index of a catalog, None where it is too small for one, and what speaks against the index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,12 @@ class Draft:
     coverage: FeatureCoverage
 
 
-def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, embedded: Progress) -> Draft:
+def draft_release(
+    model: Model, offers: Sequence[Offer], *, created_ms: int, embedded: Progress, indexer: Indexer | None = None
+) -> Draft:
     """Embed the offers with the model's item tower; after each batch `embedded` is called with the number done so far.
+
+    With an `indexer` the release gets an index, where that has a use.
 
     Raises BadModel when the two towers' vectors differ in length, or when the model's facts cannot be read.
     """
@@ -48,11 +55,14 @@ def draft_release(model: Model, offers: Sequence[Offer], *, created_ms: int, emb
         vectors[start : start + len(batch)] = made.vectors
         errors += [replace(error, index=start + error.index) for error in made.errors]
         embedded(start + len(batch))
-    catalog = Catalog.of(ReleaseId(""), ordered, vectors)
+    catalog, doubts = Catalog.of(ReleaseId(""), ordered, vectors), list[str]()
+    if indexer is not None:
+        index, doubts = indexer(catalog)
+        catalog = catalog.indexed_by(index)
     # The id is a digest of what the catalog holds, so it can be set only after the catalog is there.
     release_id = release_id_of(model.model_id, catalog)
     release = Release(release_id, model.user_tower, replace(catalog, release_id=release_id, derived={}), created_ms)
-    return Draft(release, faults_of(model, catalog, errors, coverage), coverage)
+    return Draft(release, [*faults_of(model, catalog, errors, coverage), *doubts], coverage)
 
 
 def held_against(draft: Draft, store: ReleaseStore) -> Draft:

@@ -15,7 +15,7 @@ from stream_scorer.core.releases.gate import alike_cautions
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import BadModel, OtherShape, ReleaseError, TransientError, UsageError
 from stream_scorer.ports import Clock, ReleaseStore
-from stream_scorer.services.learning.publisher import draft_release, held_against, publish
+from stream_scorer.services.learning.publisher import Indexer, draft_release, held_against, publish
 from stream_scorer.training.options import TrainOptions
 
 log = structlog.get_logger(__name__)
@@ -71,9 +71,10 @@ class Retrainer:
         write: Callable[[Model], None],
         clock: Clock,
         ended: Callable[[Round], None] = lambda ended: None,
+        indexer: Indexer | None = None,
     ) -> None:
         self._store, self._examples, self._offers, self._train, self._write = store, examples, offers, train, write
-        self._config, self._clock, self._ended = config, clock, ended
+        self._config, self._clock, self._ended, self._indexer = config, clock, ended, indexer
 
     def run(self, *, every_s: float, stopping: Callable[[], bool]) -> None:
         """Do a round now and another every `every_s`, until `stopping`.
@@ -117,7 +118,9 @@ class Retrainer:
             offers = self._offers()
             model = self._trained(examples, offers)
         self._write(model)
-        drafted = draft_release(model, offers, created_ms=self._clock.now_ms(), embedded=lambda done: None)
+        drafted = draft_release(
+            model, offers, created_ms=self._clock.now_ms(), embedded=lambda done: None, indexer=self._indexer
+        )
         draft = held_against(drafted, self._store)
         stated = model.facts.get("earlier_model_id")
         earlier = None if stated is None else str(stated)

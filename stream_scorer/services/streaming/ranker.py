@@ -9,13 +9,18 @@ import structlog
 from stream_scorer.core.features.coverage import WARNED_ROWS_MIN, FeatureCoverage
 from stream_scorer.core.ranking.encoding import OfferFeatures
 from stream_scorer.core.ranking.exploration import Exploration
+from stream_scorer.core.ranking.index_plan import outgrown
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
+from stream_scorer.core.ranking.recall import Recall
 from stream_scorer.core.records import progress_of
+from stream_scorer.core.releases.catalog import index_cover
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.wire.dead_letters import dead_letter_record
 from stream_scorer.core.wire.letter_headers import HeaderStyle
 from stream_scorer.ports import Fetched, Telemetry
 from stream_scorer.services.streaming.loop import Work
+
+JUDGED_AT_ONCE = 1_000  # sampled requests after which the recall is counted anew
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +44,64 @@ class RankConfig:
     beside_positions: str = ""
     """Metadata of the committed positions: the shape of the ring by which rankings and outcomes are routed."""
     letter_headers: HeaderStyle = "ours"
+    recall_min: float = 0.0
+    recall_every: int = 0
+    """One request in so many that an index answers is ranked exactly too, to measure the recall; 0: none."""
+
+
+class IndexWatch:
+    """Judges the index of the release that serves by what it finds, and gives it up until the next release.
+
+    No request waits for this: what a batch measured counts once the batch is written.
+    """
+
+    def __init__(self, recall_min: float, telemetry: Telemetry) -> None:
+        self._recall_min, self._telemetry = recall_min, telemetry
+        self._release_id = ""
+        self._batch = self._judged = Recall()
+        self._outgrown = False
+        self.failed = False
+        """Whether requests must be ranked exactly from now on."""
+
+    def takes(self, release: Release) -> None:
+        """Note that a release serves now, or the same one with its offers changed."""
+        if release.release_id != self._release_id:
+            self._release_id, self._judged, self.failed, self._outgrown = release.release_id, Recall(), False, False
+        cover = release.catalog.once(index_cover)
+        if cover is not None and not self._outgrown and outgrown(cover, len(release.catalog)):
+            self._outgrown = True
+            log.warning(
+                "index_outgrown",
+                release_id=release.release_id,
+                not_in_index=len(cover.fresh),
+                offers=len(release.catalog),
+                effect="every request is ranked exactly: publish again, which builds an index anew",
+            )
+
+    def ranked(self, recall: Recall) -> None:
+        """Take what a batch measured, until it is written."""
+        self._batch = recall
+
+    def written(self) -> None:
+        """Count what the last batch measured, and judge."""
+        recall, self._batch = self._batch, Recall()
+        if not recall.requests:
+            return
+        self._telemetry.recall(recall)
+        self._judged = self._judged.plus(recall)
+        if not self.failed and self._judged.is_below(self._recall_min):
+            self.failed = True
+            log.warning(
+                "index_recall_low",
+                release_id=self._release_id,
+                recall=round(self._judged.share, 4),
+                recall_min=self._recall_min,
+                sampled=self._judged.requests,
+                effect="every request is ranked exactly until the next release",
+            )
+        elif self._judged.requests >= JUDGED_AT_ONCE:
+            # a stretch at a time, so that a long good past hides no decline
+            self._judged = Recall()
 
 
 class Ranker:
@@ -63,6 +126,7 @@ class Ranker:
         self._release: Release | None = None
         self._batch: FeatureCoverage | None = None
         self._covered: FeatureCoverage | None = None  # of this release's requests, until it is judged
+        self._index = IndexWatch(config.recall_min, telemetry)
         self._look = look
 
     def process(self, fetched: Fetched) -> Work | None:
@@ -79,7 +143,10 @@ class Ranker:
             offer_features=config.offer_features,
             ranking_bytes_max=config.ranking_bytes_max,
             exploration=config.exploration,
+            recall_every=config.recall_every,
+            exact=self._index.failed,
         )
+        self._index.ranked(ranked.recall)
         self._batch = ranked.coverage if ranked.coverage.rows else None
         dead = [
             dead_letter_record(letter, config.dead_letters, config.letter_headers) for letter in ranked.dead_letters
@@ -96,11 +163,14 @@ class Ranker:
         if self._release is None or release.release_id != self._release.release_id:
             self._telemetry.release(release.release_id, release.created_ms, forced=bool(release.forced))
             self._covered = FeatureCoverage("customer", release.user_tower.spec.feature_names)
+        if release is not self._release:
+            self._index.takes(release)
         self._release = release
         return release
 
     def written(self, work: Work) -> None:
         """See Job.written."""
+        self._index.written()
         if self._batch is not None:
             self._telemetry.features(self._batch)
             self._judge(self._batch)

@@ -14,6 +14,7 @@ from safetensors.numpy import load
 from stream_scorer.adapters.redis.blobs import (
     FORMAT,
     ReleaseManifest,
+    StoredIndex,
     as_array,
     check_sizes,
     checksum,
@@ -24,12 +25,12 @@ from stream_scorer.adapters.redis.blobs import (
     save_tensors,
 )
 from stream_scorer.adapters.redis.changes import decode_changes, encode_change, merge_changes
-from stream_scorer.adapters.redis.chunks import decode_chunks, encode_chunks
+from stream_scorer.adapters.redis.chunks import decode_chunks, decode_index, encode_chunks, encode_index
 from stream_scorer.adapters.redis.seals import Seals
-from stream_scorer.core.messages import OfferId
+from stream_scorer.core.messages import OfferId, ReleaseId
 from stream_scorer.errors import ReleaseError
 from tests.foreign_bytes import damaged, edited
-from tests.release_samples import change, model, offer, release
+from tests.release_samples import change, indexed_release, model, offer, release
 
 EXAMPLES = settings(max_examples=80)
 BYTES_MAX = 100_000
@@ -173,6 +174,60 @@ def test_any_chunk_features_are_read_or_refused(text: bytes) -> None:
 def test_each_offer_has_an_object(text: bytes, ends: list[int], whole: bool) -> None:
     value = with_array(CHUNK, {"features": as_array(text), "features_end": np.array(ends)})
     assert (read_chunk(value) is not None) == whole
+
+
+INDEXED = indexed_release(MODEL, [offer(number) for number in range(3)])
+assert INDEXED.catalog.nearest is not None
+CENTROIDS, LISTS = encode_index(ID, INDEXED.catalog.nearest.file)
+
+
+def read_index(*parts: bytes, probes: int = 1) -> Any:
+    index = StoredIndex([checksum(part) for part in parts], probes, 0.99)
+    return bounded(lambda: decode_index(replace(MANIFEST, index=index), parts), sum(map(len, parts)))
+
+
+def test_a_whole_index_is_read() -> None:
+    assert read_index(CENTROIDS, LISTS).list_of.tolist() == [0, 1, 0]
+    assert decode_index(MANIFEST, []) is None
+
+
+@EXAMPLES
+@given(value=damaged(LISTS))
+def test_any_list_bytes_are_read_or_refused(value: bytes) -> None:
+    read_index(CENTROIDS, value)
+
+
+@EXAMPLES
+@given(name=st.sampled_from(["json", "centroids", "list_of"]), array=arrays)
+def test_any_index_array_is_read_or_refused(name: str, array: Any) -> None:
+    for parts in ((with_array(CENTROIDS, {name: array}), LISTS), (CENTROIDS, with_array(LISTS, {name: array}))):
+        index = read_index(*parts)
+        if index is not None:  # what was read is searched without a look at its numbers
+            assert index.centroids.shape[1] == MANIFEST.p
+            assert len(index.list_of) == MANIFEST.offers
+            assert set(index.list_of.tolist()) <= set(range(len(index.centroids)))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        read_index,
+        lambda: read_index(CENTROIDS),
+        lambda: read_index(LISTS, CENTROIDS),
+        lambda: read_index(CENTROIDS, LISTS, LISTS),
+        lambda: read_index(CENTROIDS, LISTS, probes=0),
+        lambda: read_index(CENTROIDS, LISTS, probes=3),
+        lambda: read_index(*encode_index(ReleaseId("r-other"), INDEXED.catalog.nearest.file)),
+    ],
+)
+def test_an_index_in_parts_is_refused(read: Callable[[], Any]) -> None:
+    assert read() is None
+
+
+def test_an_altered_index_is_refused() -> None:
+    index = StoredIndex([checksum(CENTROIDS), "0" * 64], 1, 0.99)
+    with pytest.raises(ReleaseError, match=r"part 1 of the index .* is not what its manifest says"):
+        decode_index(replace(MANIFEST, index=index), [CENTROIDS, LISTS])
 
 
 CHANGE_OWNER = f"a change of release {ID}"

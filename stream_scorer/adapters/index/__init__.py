@@ -1,0 +1,1 @@
+"""The index over offers: clustered and searched by faiss (extra `index`)."""
