@@ -65,7 +65,8 @@ def documents() -> dict[str, str]:
 
 
 def _json_schema(name: str, message: type[Any]) -> dict[str, Any]:
-    schema = _with_meanings(message.__name__, TypeAdapter(message).json_schema())
+    schema = TypeAdapter(message).json_schema()
+    add_meanings({message.__name__: schema, **schema.get("$defs", {})})
     about = (
         f"A record's value has {RECORD_BYTES_MAX:,} bytes at most. Unknown fields are ignored."
         if name != "labelled-example"
@@ -77,12 +78,11 @@ def _json_schema(name: str, message: type[Any]) -> dict[str, Any]:
     return whole
 
 
-def _with_meanings(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema with a description of every field, those of the classes inside included."""
-    for each, described in {name: schema, **schema.get("$defs", {})}.items():
-        for field, meaning in _meanings()[each].items():
-            described["properties"][field] = {"description": meaning, **described["properties"][field]}
-    return schema
+def add_meanings(schemas: dict[str, Any]) -> None:
+    """Add to schemas, which are by the names of their classes, a description of every field."""
+    for name, schema in schemas.items():
+        for field, meaning in _meanings()[name].items():
+            schema["properties"][field] = {"description": meaning, **schema["properties"][field]}
 
 
 @cache

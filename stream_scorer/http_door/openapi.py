@@ -12,7 +12,7 @@ from stream_scorer import __version__
 from stream_scorer.core.messages import Acceptance, CustomerRequest, Ranking
 from stream_scorer.http_door.problems import MEDIA_TYPE
 from stream_scorer.http_door.reading import ID_OF, TIME
-from stream_scorer.schemas import portable
+from stream_scorer.schemas import add_meanings, portable
 
 _REF = "#/components/schemas/{model}"
 _JSON = "application/json"
@@ -51,13 +51,21 @@ def _contents(kind: str, media_type: str = _JSON) -> dict[str, Any]:
 
 
 def _operation(
-    takes: type[Any], gives: type[Any], status: HTTPStatus, *, about: str, says: str, wrong: Mapping[HTTPStatus, str]
+    name: str,
+    takes: type[Any],
+    gives: type[Any],
+    status: HTTPStatus,
+    *,
+    about: str,
+    says: str,
+    wrong: Mapping[HTTPStatus, str],
 ) -> dict[str, Any]:
     """Return what FastAPI is given of a path: `says` is what its answer means, `wrong` the problems it may have."""
     problems = {
         int(each): {"description": why, "content": _contents("Problem", MEDIA_TYPE)} for each, why in wrong.items()
     }
     return {
+        "operation_id": name,
         "summary": about,
         "status_code": int(status),
         "responses": {int(status): {"description": says, "content": _contents(gives.__name__)}, **problems},
@@ -66,6 +74,7 @@ def _operation(
 
 
 RANKING = _operation(
+    "rank",
     CustomerRequest,
     Ranking,
     HTTPStatus.OK,
@@ -74,6 +83,7 @@ RANKING = _operation(
     wrong={**_WRONG, **_RANKING_WRONG},
 )
 ACCEPTING = _operation(
+    "accept",
     Acceptance,
     Acceptance,
     HTTPStatus.ACCEPTED,
@@ -98,6 +108,7 @@ def _schemas() -> dict[str, Any]:
     """Return the messages' schemas; what the door makes itself may be left out of a body."""
     kinds = [(each.__name__, _READ, TypeAdapter(each)) for each in _MESSAGES]
     schemas: dict[str, Any] = TypeAdapter.json_schemas(kinds, ref_template=_REF)[1]["$defs"]
+    add_meanings(schemas)
     for kind, name in ID_OF.items():
         schema = schemas[kind.__name__]
         schema["required"] = [each for each in schema["required"] if each not in {name, TIME}]

@@ -40,6 +40,17 @@ def test_paths_and_answers_are_described(document: dict[str, Any]) -> None:
     }
 
 
+def test_every_field_says_what_it_means(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    silent = {
+        f"{name}.{field}"
+        for name, schema in schemas.items()
+        for field, each in schema["properties"].items()
+        if "description" not in each
+    }
+    assert silent == {"Problem.title", "Problem.status"}
+
+
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert named == set(document["components"]["schemas"])
