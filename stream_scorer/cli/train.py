@@ -133,7 +133,9 @@ def train(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto uses a GPU where there is one.")] = "auto",
-    seed: Annotated[int, typer.Option(help="The same data, options, seed and threads give the same model.")] = 42,
+    seed: Annotated[
+        int, typer.Option(help="The same data, options, seed and threads give the same model on a CPU.")
+    ] = 42,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
     engine: Annotated[
         str,
@@ -201,7 +203,9 @@ def _trained(
     from stream_scorer.adapters.tables.places import heard
     from stream_scorer.services.learning.trainer import check_history, finish, read_lesson
     from stream_scorer.services.learning.tuner import tune as search
+    from stream_scorer.training.lesson import device_of
 
+    device_of(options.device)  # a GPU that is not there is refused before a long log is read
     with _shown() as (tried, report, say), heard() as said, examples_at(place) as examples:
         known = None if earlier is None else read_model(earlier)
         lesson = read_lesson(examples, read_offers(offers), options, earlier=known)

@@ -49,7 +49,8 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"{facts['refused_rows']:,} rows left out: their features do not fit"
     if outside := facts.get("rows_outside_catalog"):
         yield f"{outside:,} rows are of offers that are not in the catalog"
-    yield f"objective {facts['objective']}, {_kept(facts)}"
+    trained_on = f", trained on {facts['device']}" if "device" in facts else ""
+    yield f"objective {facts['objective']}, {_kept(facts)}{trained_on}"
     if facts["held_out_loss"] is not None:
         yield f"held out: {facts['held_out_rows']:,} rows, loss {facts['held_out_loss']:.4f}"
     if judged := facts.get("judged"):

@@ -50,4 +50,4 @@ def decomposed(
 def _spectrum(lesson: Lesson, recipe: Recipe, rows: Places, rank: int) -> Spectrum:
     heights = {"customers": lesson.user_spec.table_rows, "offers": lesson.item_spec.table_rows}
     matrix = AcceptedMatrix.of(lesson.data, rows, **heights)
-    return Spectrum(matrix, rank=rank, seed=recipe.seed, device=device_of(recipe))
+    return Spectrum(matrix, rank=rank, seed=recipe.seed, device=device_of(recipe.device))

@@ -1,6 +1,6 @@
 """Trains both towers together on one objective, so that their vectors share a space."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,13 @@ from stream_scorer.core.datasets.training_set import Places
 from stream_scorer.errors import UsageError
 from stream_scorer.training.decomposition import decomposed
 from stream_scorer.training.held_out import HeldOutRanking, held_out_auc
-from stream_scorer.training.lesson import Epoch, Fitted, Lesson, device_of, limit_threads, tower_of
+from stream_scorer.training.lesson import Epoch, Fitted, Lesson, device_of, limit_threads, memory_free, tower_of
 from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import Recipe, TrainOptions
 from stream_scorer.training.spectral import ADDED
+from stream_scorer.training.steps.adam import Adam
+from stream_scorer.training.steps.graphed_steps import GraphedSteps
+from stream_scorer.training.steps.resident_rows import ResidentRows
 from stream_scorer.training.towers.history import AcceptedHistory, Taken
 from stream_scorer.training.towers.tied_bag import tied_bag
 from stream_scorer.training.towers.tower_module import TowerModule
@@ -25,6 +28,11 @@ _POSITIVES_MIN = 2
 _HELD_OUT_ROWS = 8_192
 ROWS_MIN = 64
 CATALOG_ROWS_MAX = 65_536
+# Where minibatches are gathered on the device. On a CPU rows of one request share a customer's pass through the tower,
+# which saves more than the gathering costs.
+RESIDENT_ON = frozenset({"cuda"})
+_RESIDENT_SHARE = 0.5  # of the GPU's free memory; the rest is for the steps
+_Stepper = Callable[[Sequence[Places]], float]  # takes a step over each part of an epoch's rows: their mean loss
 
 
 def fit(
@@ -34,7 +42,8 @@ def fit(
 
     Training stops `patience` epochs after the best one, or after an epoch for which `report` returns True. `first` is
     a finished training by the same options: it is not repeated, and only the refit and the other members of an
-    ensemble follow. The same data, options and number of threads give the same towers.
+    ensemble follow. The same data, options and number of threads give the same towers on a CPU; on a GPU, which may
+    add up in another order, towers that differ by rounding.
 
     Raises UsageError when fewer than two rows are accepted, and for an ensemble whose towers read more than an id or
     have hidden layers.
@@ -88,7 +97,8 @@ def trained(
 ) -> Fitted:
     """Train one pair of towers on some rows for at most `end` epochs; the caller's random numbers stay as they are."""
     limit_threads(recipe)
-    with torch.random.fork_rng(devices=[]):
+    device = device_of(recipe.device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(recipe.seed)
         return _Training(lesson, recipe, rows, held_out).run(report, end)
 
@@ -116,15 +126,24 @@ class _Training:
             self.user.history = AcceptedHistory(
                 Taken.of(data, self.rows, lesson.user_spec), catalog=len(data.catalog), dim=recipe.dim
             )
-        self.modules = nn.ModuleList([self.user, self.item, self.head]).to(device_of(recipe))
+        device = device_of(recipe.device)
+        self.modules = nn.ModuleList([self.user, self.item, self.head]).to(device)
         self.objective = Objective(data, self.user, self.item, self.head, recipe=recipe, learned=self.rows)
-        self.optimiser = torch.optim.Adam(self.modules.parameters(), lr=recipe.learning_rate)
+        self.optimiser = Adam(self.modules.parameters())
         self.ranking = HeldOutRanking(data, rows, held_out)
         # Shuffling whole requests, or whole customers for the objective `catalog`, keeps their rows together: a
         # minibatch embeds each customer once for all of them.
         self.group = (data.customer if self.catalog_only else data.request)[self.rows]
         self.epoch_steps = self._epoch_steps()
-        self.steps_left = self.steps = recipe.epochs * self.epoch_steps
+        self.steps = recipe.epochs * self.epoch_steps
+        self.steps_left: int | Tensor = self.steps
+        self.resident = self._resident(device) if device.type in RESIDENT_ON else None
+
+    def _resident(self, device: torch.device) -> ResidentRows | None:
+        """Copy the rows to the GPU; None where the loss needs the host: it does for choices among the catalog."""
+        if self.recipe.catalog_weight or self.user.history is not None:
+            return None
+        return ResidentRows.of(self.data, device, bytes_max=_RESIDENT_SHARE * memory_free(device))
 
     def _epoch_steps(self) -> int:
         rows = len(self.rows)
@@ -135,8 +154,10 @@ class _Training:
         epochs: list[Epoch] = []
         best, least, kept = 0, float("inf"), self._state()
         judges = self.recipe.chooses_epoch and bool(len(self.held_out))
+        # Not an attribute: a recorded step refers to this object, and a circle would keep the GPU's memory for long.
+        take_steps = self._stepper()
         while len(epochs) < end and (not best or len(epochs) - best < self.recipe.patience):
-            epoch = self._epoch(len(epochs) + 1)
+            epoch = self._epoch(len(epochs) + 1, take_steps)
             epochs.append(epoch)
             stopped = report(epoch) is True
             least = min(least, epoch.badness)
@@ -149,33 +170,52 @@ class _Training:
         self.modules.eval()
         return Fitted(self.user, self.item, self.head, self.recipe, tuple(epochs), best, self.held_out)
 
-    def _epoch(self, number: int) -> Epoch:
-        total = 0.0
-        order = self._shuffled()
+    def _epoch(self, number: int, take_steps: _Stepper) -> Epoch:
         self.modules.train()
         # Even parts: a small last minibatch would move the weights as far as a full one
-        for chosen in np.array_split(order, self.epoch_steps):
+        loss = take_steps(np.array_split(self._shuffled(), self.epoch_steps))
+        self.modules.eval()
+        epoch = Epoch(number, self.recipe.epochs, loss)
+        return self._judged(epoch) if len(self.held_out) else epoch
+
+    def _stepper(self) -> _Stepper:
+        """Return what takes the steps of an epoch."""
+        if self.resident is None:
+            return self._steps
+        resident, device = self.resident, self.resident.weight.device
+        self.steps_left = torch.tensor(float(self.steps), device=device)
+
+        def step(rows: Tensor) -> Tensor:
+            loss = self.objective.resident_loss(resident, rows, training=True)
+            self._step(loss)
+            return loss.detach()
+
+        length_max = -(-len(self.rows) // self.epoch_steps)
+        return GraphedSteps(step, rows=len(self.rows), length_max=length_max, device=device).epoch
+
+    def _steps(self, parts: Sequence[Places]) -> float:
+        """Take a step over each part, and return the mean loss."""
+        total = 0.0
+        for chosen in parts:
             loss = self.objective.loss(chosen, self.rng, training=True)
             total += float(loss.detach()) * len(chosen)
             self._step(loss)
-        self.modules.eval()
-        epoch = Epoch(number, self.recipe.epochs, total / len(order))
-        return self._judged(epoch) if len(self.held_out) else epoch
+        return total / len(self.rows)
 
     def _shuffled(self) -> Places:
         place = self.rng.permutation(int(self.group.max()) + 1)
         return self.rows[np.argsort(place[self.group], kind="stable")]
 
     def _step(self, loss: Tensor) -> None:
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * self.steps_left / self.steps
+        # In a recorded step both are numbers on the GPU: it would repeat a number of the host as it was when recorded.
+        rate = self.recipe.learning_rate * self.steps_left / self.steps
         self.steps_left -= 1
         self.optimiser.zero_grad()
         if self.recipe.prior:
             penalty = sum((weight.square().sum() for weight in self._weights()), torch.zeros((), device=loss.device))
             loss = loss + self.recipe.prior / len(self.rows) * penalty
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+        self.optimiser.step(rate)
 
     def _weights(self) -> list[Tensor]:
         return [weight for module in (self.user, self.item) for weight in module.parameters() if weight.dim() > 1]
@@ -186,12 +226,18 @@ class _Training:
         # The same draws for every epoch: where negatives are sampled, losses still compare.
         rng = np.random.default_rng(self.recipe.seed)
         parts = np.array_split(rows, -(-len(rows) // _HELD_OUT_ROWS))
-        losses = [float(self.objective.loss(part, rng, training=False)) * len(part) for part in parts]
+        losses = [self._held_out_loss(part, rng) * len(part) for part in parts]
         epoch = replace(epoch, held_out_loss=sum(losses) / len(rows))
         if self.catalog_only:
             ndcg, error = self.ranking.ndcg(self.user, self.item)
             return replace(epoch, held_out_ndcg=ndcg, held_out_ndcg_error=error)
         return replace(epoch, held_out_auc=held_out_auc(self.data, rows, self.user, self.item))
+
+    def _held_out_loss(self, rows: Places, rng: np.random.Generator) -> float:
+        if self.resident is None:
+            return float(self.objective.loss(rows, rng, training=False))
+        there = torch.from_numpy(rows).to(self.resident.weight.device)
+        return float(self.objective.resident_loss(self.resident, there, training=False))
 
     def _state(self) -> dict[str, Any]:
         return {name: value.detach().clone() for name, value in self.modules.state_dict().items()}

@@ -1,5 +1,6 @@
 """What a training is given, and what it returns, whichever way it learns."""
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -15,7 +16,7 @@ from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError
 from stream_scorer.training.objective import AcceptanceHead
-from stream_scorer.training.options import Recipe, TrainOptions
+from stream_scorer.training.options import Device, Recipe, TrainOptions
 from stream_scorer.training.towers.tower_module import TowerModule
 from stream_scorer.training.warm_start import shape_of
 
@@ -122,12 +123,17 @@ def tower_of(module: TowerModule) -> Tower:
     return module.export()
 
 
-def device_of(recipe: Recipe) -> torch.device:
-    """Return where to train. Raises UsageError when the recipe asks for a GPU and torch sees none."""
+def device_of(device: Device) -> torch.device:
+    """Return where to train. Raises UsageError when a GPU is asked for and torch sees none."""
     there = torch.cuda.is_available()
-    if recipe.device == "cuda" and not there:
-        raise UsageError("there is no GPU that torch can use; leave the device out")
-    return torch.device("cuda" if there and recipe.device != "cpu" else "cpu")
+    if device == "cuda" and not there:
+        raise UsageError("device must be cpu or auto here, got cuda: there is no GPU that torch can use")
+    return torch.device("cuda" if there and device != "cpu" else "cpu")
+
+
+def memory_free(device: torch.device) -> float:
+    """Return the bytes that are free on a GPU; no bound is known for a CPU."""
+    return float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else math.inf
 
 
 def limit_threads(recipe: Recipe) -> None:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from stream_scorer.core.datasets.training_set import Places, TrainingSet
 from stream_scorer.training.options import Recipe
+from stream_scorer.training.steps.resident_rows import Labels, ResidentRows
 from stream_scorer.training.towers.batches import Batch, IdDropout
 from stream_scorer.training.towers.tower_module import TowerModule
 
@@ -97,10 +98,11 @@ class Objective:
         view_of = customer_of.reshape(-1)
         picked = self._tensor(view_of)
         if self.recipe.objective == "separate":
-            return self._separate(rows, outputs[picked])
+            return self._separate(outputs[picked], self._items(rows, None), self._labels(rows))
         loss = torch.zeros((), device=users.device)
         if self.recipe.objective == "shown":
-            loss = loss + self._shown(rows, users[picked], outputs[picked], rng if training else None)
+            items = self._items(rows, rng if training else None)
+            loss = loss + self._shown(users[picked], outputs[picked], items, self._labels(rows))
         if self.recipe.catalog_weight:
             positive = np.flatnonzero((data.accepted[rows] == 1) & (data.catalog_of[data.offer[rows]] >= 0))
             if len(positive):
@@ -113,25 +115,45 @@ class Objective:
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.user.table.device)
 
-    def _separate(self, rows: Places, outputs: Tensor) -> Tensor:
-        """Return the loss of two classifiers of `accepted`, one on each tower; the towers share no vector space."""
+    def resident_loss(self, resident: ResidentRows, rows: Tensor, *, training: bool) -> Tensor:
+        """Return the mean loss of rows (B,) on the device, which the host need not wait for.
+
+        It is what `loss` returns where nothing is asked about the catalog, but for the random numbers: ids are dropped
+        row by row, by the device's generator.
+        """
+        customers, offers = resident.inputs(rows)
+        labels = resident.labels(rows)
+        outputs = self.user.outputs(self.user_dropout.on_device(customers) if training else customers)
+        if self.recipe.objective == "separate":
+            return self._separate(outputs, self.item.outputs(offers), labels)
+        items = self.item(self.item_dropout.on_device(offers) if training else offers)
+        return self._shown(F.normalize(outputs, dim=1), outputs, items, labels)
+
+    def _labels(self, rows: Places) -> Labels:
         data = self.data
-        offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
-        items = self.item.outputs(Batch.of(data.offers, offers.astype(np.int64)))[self._tensor(offer_of.reshape(-1))]
-        accepted, weight = self._tensor(data.accepted[rows].astype(np.float32)), self._tensor(data.weight[rows])
-        told = (classify(hidden)[:, 0] for classify, hidden in zip(self.head.alone, (outputs, items), strict=True))
-        losses = [F.binary_cross_entropy_with_logits(log_odds, accepted, weight=weight) for log_odds in told]
+        accepted, rank = data.accepted[rows].astype(np.float32), data.rank[rows].astype(np.int64)
+        return Labels(self._tensor(accepted), self._tensor(data.weight[rows]), self._tensor(rank))
+
+    def _items(self, rows: Places, dropping: np.random.Generator | None) -> Tensor:
+        """Return what the item tower gives for each row's offer (B, p): vectors, or outputs for `separate`."""
+        offers, offer_of = np.unique(self.data.offer[rows], return_inverse=True)
+        batch = Batch.of(self.data.offers, offers.astype(np.int64))
+        if dropping:
+            batch = self.item_dropout(batch, dropping)
+        items = self.item.outputs(batch) if self.recipe.objective == "separate" else self.item(batch)
+        return items[self._tensor(offer_of.reshape(-1))]
+
+    def _separate(self, outputs: Tensor, items: Tensor, labels: Labels) -> Tensor:
+        """Return the loss of two classifiers of `accepted`, one on each tower; the towers share no vector space."""
+        losses = [
+            F.binary_cross_entropy_with_logits(classify(hidden)[:, 0], labels.accepted, weight=labels.weight)
+            for classify, hidden in zip(self.head.alone, (outputs, items), strict=True)
+        ]
         return losses[0] + losses[1]
 
-    def _shown(self, rows: Places, users: Tensor, outputs: Tensor, dropping: np.random.Generator | None) -> Tensor:
-        data = self.data
-        offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
-        batch = Batch.of(data.offers, offers.astype(np.int64))
-        items = self.item(self.item_dropout(batch, dropping) if dropping else batch)
-        cosine = (users * items[self._tensor(offer_of.reshape(-1))]).sum(dim=1)
-        log_odds = self.head.log_odds(cosine, outputs, self._tensor(data.rank[rows].astype(np.int64)))
-        accepted, weight = self._tensor(data.accepted[rows].astype(np.float32)), self._tensor(data.weight[rows])
-        return F.binary_cross_entropy_with_logits(log_odds, accepted, weight=weight)
+    def _shown(self, users: Tensor, outputs: Tensor, items: Tensor, labels: Labels) -> Tensor:
+        log_odds = self.head.log_odds((users * items).sum(dim=1), outputs, labels.rank)
+        return F.binary_cross_entropy_with_logits(log_odds, labels.accepted, weight=labels.weight)
 
     def _among_catalog(
         self, users: Tensor, view_of: Places, targets: Places, rng: np.random.Generator, *, training: bool

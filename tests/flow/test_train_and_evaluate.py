@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from stream_scorer.cli import app
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.errors import UsageError
 from stream_scorer.simulation.world import World
+from stream_scorer.training.lesson import device_of
 
 WORLD = World.of(3, customers=150, offers=40, popularity_rate=0.5)
 
@@ -62,6 +64,7 @@ def test_models_are_measured_on_held_out_labels(folder: Path) -> None:
     assert found["within_customer"]["all"]["model"]["value"] == pytest.approx(
         told["facts"]["held_out_auc"]["within_customer"]
     )
+    assert told["facts"]["device"] == device_of("auto").type
     assert [epoch["number"] for epoch in told["history"]] == list(range(1, told["facts"]["epochs"] + 1))
 
 
@@ -105,6 +108,14 @@ def test_a_foreign_folder_is_refused_before_training(folder: Path) -> None:
 def test_wrong_words_are_wrong_usage(folder: Path, flag: str, value: str) -> None:
     with pytest.raises(UsageError, match=flag.strip("-")):
         trained(folder, flag, value)
+
+
+def test_missing_gpus_are_refused_before_reading(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    absent = str(tmp_path / "absent.jsonl")
+    with pytest.raises(UsageError, match="device must be cpu or auto here, got cuda"):
+        run("train", "--labels", absent, "--offers", absent, "--out", str(tmp_path / "model"), "--device", "cuda")
 
 
 def test_history_beside_features_is_refused(folder: Path) -> None:

@@ -21,7 +21,7 @@ from stream_scorer.services.learning.surveying import surveyed
 from stream_scorer.services.learning.trials import Tuning
 from stream_scorer.training.export import REMEDY, export
 from stream_scorer.training.joint import fit
-from stream_scorer.training.lesson import Epoch, Fitted, Lesson
+from stream_scorer.training.lesson import Epoch, Fitted, Lesson, device_of
 from stream_scorer.training.options import TrainOptions
 from stream_scorer.training.penalty import with_penalty
 
@@ -142,6 +142,7 @@ def _facts(lesson: Lesson, fitted: Fitted, options: TrainOptions) -> dict[str, o
     data, best, head = lesson.data, fitted.best_epoch, fitted.head
     return {
         "engine": "torch",
+        "device": device_of(fitted.recipe.device).type,
         "earlier_model_id": None if lesson.earlier is None else lesson.earlier.model_id,
         "objective": fitted.recipe.objective,
         "options": {

@@ -1,6 +1,6 @@
 """Encoded examples as torch tensors, and the dropout of ids among them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,11 +13,15 @@ from stream_scorer.core.features.spec import FeatureSpec
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B encoded examples of one side as torch tensors; `starts` says where each slot's rows begin in `rows` (CSR)."""
+    """B encoded examples of one side as torch tensors; `starts` says where each slot's rows begin in `rows` (CSR).
+
+    A slot's embedding is the mean of its rows', or with `shares` their sum, each weighted by its share.
+    """
 
     rows: Tensor  # (nnz,)
     starts: Tensor  # (B * slots,)
     numbers: Tensor  # (B, n)
+    shares: Tensor | None = None  # (nnz,)
 
     @staticmethod
     def of(side: EncodedSide, chosen: Places) -> "Batch":
@@ -31,11 +35,10 @@ class Batch:
 
     def on(self, device: torch.device) -> "Batch":
         """Return the batch on a device."""
-        return (
-            self
-            if device.type == "cpu"
-            else Batch(self.rows.to(device), self.starts.to(device), self.numbers.to(device))
-        )
+        if self.rows.device == device:
+            return self
+        shares = None if self.shares is None else self.shares.to(device)
+        return Batch(self.rows.to(device), self.starts.to(device), self.numbers.to(device), shares)
 
 
 class IdDropout:
@@ -45,6 +48,7 @@ class IdDropout:
         """Work out, for each vocabulary row, which hashed rows its value would have if it were unseen."""
         self.share = share
         self.unseen: Places | None = None
+        self._unseen_there: Tensor | None = None  # the same on a device
         for slot, first in zip(spec.slots, spec.first_rows, strict=False):
             if share and isinstance(slot, Category) and slot.from_id and slot.buckets:
                 if self.unseen is None:  # every other row stands for itself, so that one lookup serves all rows
@@ -59,3 +63,14 @@ class IdDropout:
         dropped = np.flatnonzero(rng.random(len(rows)) < self.share)
         rows[dropped] = self.unseen[rows[dropped], rng.integers(0, self.unseen.shape[1], len(dropped))]
         return batch
+
+    def on_device(self, batch: Batch) -> Batch:
+        """Do the same on the batch's device, by the random numbers of torch's generator there."""
+        if self.unseen is None:
+            return batch
+        if self._unseen_there is None or self._unseen_there.device != batch.rows.device:
+            self._unseen_there = torch.from_numpy(self.unseen).to(batch.rows.device)
+        # Every row draws, dropped or not: a number of draws that depends on the draws would make the host wait.
+        dropped = torch.rand(len(batch.rows), device=batch.rows.device) < self.share
+        hashed = torch.randint(self._unseen_there.shape[1], (len(batch.rows),), device=batch.rows.device)
+        return replace(batch, rows=torch.where(dropped, self._unseen_there[batch.rows, hashed], batch.rows))

@@ -53,8 +53,10 @@ class TiedBag(nn.Module):
         An output that is fixed gets nothing from the bag.
         """
         offers = cast("nn.Linear", self._item[0].layers[0]).weight.to(weight.device)[:, self._item_columns]
-        if self._fixed is not None:
-            offers = offers.index_fill(0, torch.tensor([self._fixed], device=offers.device), 0.0)
+        if (
+            self._fixed is not None
+        ):  # by slices: an index would be copied from the host, which a recorded step cannot do
+            offers = torch.cat([offers[: self._fixed], torch.zeros_like(offers[:1]), offers[self._fixed + 1 :]])
         return torch.cat([weight[:, : self._columns.start], self.gain * offers, weight[:, self._columns.stop :]], dim=1)
 
 

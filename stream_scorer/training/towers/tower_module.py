@@ -108,7 +108,8 @@ class TowerModule(nn.Module):
         """Return the slots' embeddings, concatenated: (B, slots * width)."""
         if self.history is None:
             table = self.table if self.tied is None else self.tied.table(self.table)
-            found = F.embedding_bag(batch.rows, table, batch.starts, mode="mean")
+            how = "mean" if batch.shares is None else "sum"
+            found = F.embedding_bag(batch.rows, table, batch.starts, mode=how, per_sample_weights=batch.shares)
         else:
             rows = self.table[batch.rows] + self.history(batch.rows.cpu().numpy())
             found = F.embedding_bag(torch.arange(len(rows), device=rows.device), rows, batch.starts, mode="mean")
@@ -176,7 +177,10 @@ def _keep(weight: Tensor, axis: int, place: int) -> None:
     """Keep the optimiser from changing one row or column of a weight."""
 
     def without(gradient: Tensor) -> Tensor:
-        return gradient.index_fill(axis, torch.tensor([place], device=gradient.device), 0.0)
+        # By a view, not by an index: an index would be copied from the host, which a recorded step cannot do.
+        kept = gradient.clone()
+        kept.select(axis, place).zero_()
+        return kept
 
     weight.register_hook(without)  # type: ignore[no-untyped-call]
 

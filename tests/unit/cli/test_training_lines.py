@@ -14,6 +14,7 @@ FACTS: dict[str, Any] = {
     "catalog_offers": 8,
     "refused_rows": 0,
     "objective": "shown",
+    "device": "cpu",
     "best_epoch": 3,
     "epochs": 5,
     "held_out_loss": 0.5,
@@ -27,14 +28,15 @@ def test_models_are_described_by_their_facts() -> None:
     assert list(fact_lines(FACTS)) == [
         "reads offer.price: number, 8 values, 25 % missing; standardised",
         "1,200 rows, 400 accepted, 30 customers, 8 offers",
-        "objective shown, epoch 3 of 5 kept",
+        "objective shown, epoch 3 of 5 kept, trained on cpu",
         "held out: 120 rows, loss 0.5000",
         "AUC within customer 0.750 ± 0.020, popularity 0.600",
     ]
 
 
 def test_decompositions_have_forms_and_no_epochs() -> None:
-    assert "objective shown, decomposed, form 3 of 5 tried kept" in fact_lines({**FACTS, "options": {"spectral": True}})
+    lines = fact_lines({**FACTS, "options": {"spectral": True}})
+    assert "objective shown, decomposed, form 3 of 5 tried kept, trained on cpu" in lines
 
 
 def test_rows_left_out_are_counted() -> None:
