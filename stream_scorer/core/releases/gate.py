@@ -10,7 +10,7 @@ import numpy as np
 from stream_scorer.core.features.coverage import FeatureCoverage, reason_blind
 from stream_scorer.core.features.spec import RowError
 from stream_scorer.core.releases.catalog import Catalog, Vectors
-from stream_scorer.core.releases.release import figures_of
+from stream_scorer.core.releases.release import GateFigures, figures_of
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import BadModel, ReleaseError
@@ -21,6 +21,7 @@ NORM_TOLERANCE = 1e-3
 PARITY_MAX = 1e-5
 GOLDEN_MAX = 1e-9
 JUDGED_CUSTOMERS_MIN = 200  # with fewer, the standard error of the difference is above 0.02, and luck would decide
+ERROR_CUSTOMERS_MIN = 50  # of fewer, the standard error itself is a matter of luck
 MISSING_SHARE_MAX = 0.5
 SURE_ERRORS = 2.0  # with fewer customers, only a difference of so many standard errors counts
 # Mean cosine of an offer with the offers' mean direction. Where training learned from few acceptances, offers differ
@@ -199,14 +200,22 @@ def alike_cautions(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _comparison_cautions(facts: Mapping[str, Any]) -> list[str]:
-    customers = figures_of(facts).customers or 0
-    if customers >= JUDGED_CUSTOMERS_MIN:
+    figures = figures_of(facts)
+    customers = figures.customers or 0
+    if customers >= JUDGED_CUSTOMERS_MIN or _surely_better(figures):
         return []
     caution = (
         f"hardly compared with popularity: {customers} customers have accepted and other held-out rows, "
         f"{JUDGED_CUSTOMERS_MIN} are needed (--labels)"
     )
     return [caution]
+
+
+def _surely_better(figures: GateFigures) -> bool:
+    mine, its, error = figures.auc, figures.popularity_auc, figures.difference_error
+    if mine is None or its is None or error is None or (figures.customers or 0) < ERROR_CUSTOMERS_MIN:
+        return False
+    return mine - its > SURE_ERRORS * error
 
 
 def _error_of(ours: Mapping[str, Any], popular: Mapping[str, Any]) -> float:

@@ -29,11 +29,15 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class GateFigures:
-    """The gate's figures: AUC within customer of model and popularity, and the number of customers. None: unknown."""
+    """The gate's figures: AUC within customer of model and popularity, and the number of customers. None: unknown.
+
+    `difference_error` is the standard error of the difference of both, paired by customer.
+    """
 
     auc: float | None = None
     popularity_auc: float | None = None
     customers: int | None = None
+    difference_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ def figures_of(facts: Mapping[str, object]) -> GateFigures:
         _number(ours, "within_customer"),
         _number(popular, "within_customer"),
         None if customers is None else int(customers),
+        _number(popular, "difference_error"),
     )
 
 

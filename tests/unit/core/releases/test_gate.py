@@ -130,6 +130,13 @@ def test_too_few_judges_are_a_caution(made: Model) -> None:
     assert "0 customers" in cautions_of_facts(made.facts)[0]
 
 
+@pytest.mark.parametrize(("customers", "mine", "doubts"), [(50, 0.65, 0), (49, 0.65, 1), (50, 0.648, 1)])
+def test_a_sure_winner_needs_fewer_judges(made: Model, customers: int, mine: float, doubts: int) -> None:
+    facts = judged(made, mine, 0.6, customers).facts
+    paired = {**facts, "popularity_auc": {"within_customer": 0.6, "difference_error": 0.0245}}
+    assert len(cautions_of_facts(paired)) == doubts
+
+
 def test_one_order_for_all_is_a_caution(made: Model) -> None:
     facts = judged(made, 0.7, 0.6).facts
     (caution,) = cautions_of_facts({**facts, "order_agreement": 0.9999})
