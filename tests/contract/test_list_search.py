@@ -1,10 +1,9 @@
-"""What every search of lists must do: in plain numpy, and in faiss where that is installed."""
-
-import importlib.util
+"""What every search of lists must do: in plain numpy, and in faiss."""
 
 import numpy as np
 import pytest
 
+from stream_scorer.adapters.index import faiss_lists
 from stream_scorer.adapters.memory import lists as memory
 from stream_scorer.core.releases.offer_index import Cluster, ListSearch, OpenIndex
 from stream_scorer.errors import BadModel
@@ -12,24 +11,15 @@ from tests.index_worlds import CLUSTERS, DIM, MEMBERS, centres, clustered, file_
 
 CATALOG = clustered()
 FILE = file_of(CATALOG)
-WITH_FAISS = pytest.param(
-    "faiss",
-    marks=[
-        pytest.mark.may_skip,
-        pytest.mark.skipif(importlib.util.find_spec("faiss") is None, reason="the extra index is not installed"),
-    ],
-)
 
 
 def makers(kind: str) -> tuple[OpenIndex, Cluster]:
     if kind == "memory":
         return memory.MemoryLists, memory.cluster
-    from stream_scorer.adapters.index import faiss_lists
-
     return faiss_lists.FaissLists, faiss_lists.cluster
 
 
-@pytest.fixture(params=["memory", WITH_FAISS])
+@pytest.fixture(params=["memory", "faiss"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -8,10 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-pytest.importorskip("fastapi")  # of an extra, which not every environment of developers has
-
 from stream_scorer.adapters.local.free_port import free_ports
 from tests.release_samples import model, offer
 from tests.ring import Ring, values

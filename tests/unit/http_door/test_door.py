@@ -6,9 +6,6 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
-
-pytest.importorskip("fastapi")  # of an extra, which not every environment of developers has
-
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 

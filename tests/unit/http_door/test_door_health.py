@@ -3,10 +3,6 @@
 import asyncio
 from typing import Any
 
-import pytest
-
-pytest.importorskip("fastapi")  # of an extra, which not every environment of developers has
-
 from prometheus_client import CollectorRegistry
 
 from stream_scorer.adapters.local.clock import HandClock

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("fastapi")  # of an extra, which not every environment of developers has
-
 from jsonschema import Draft202012Validator
 
 from stream_scorer.adapters.local.clock import HandClock

@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.importorskip("fastapi")  # of an extra, which not every environment of developers has
-
 from stream_scorer.errors import (
     AwaitedAlready,
     BadMessage,

@@ -4,10 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import pytest
-
-pytest.importorskip("fastapi")  # of an extra, which not every environment of developers has
-
 from starlette.requests import Request
 
 from stream_scorer.http_door.problems import Problem

@@ -196,6 +196,8 @@ def test_self_selected_labels_compare_with_nothing(model: Model) -> None:
     assert found["verdict"] == {"publish": "cannot tell", "reasons": (found["incomparable"],)}
     others = Chunks((replace(labels.parts[0], score=scores + 0.01),))
     assert report_of(model, others, seen)["incomparable"] is None
+    (doubt,) = quality_facts(replace(model, facts={}), snacks(), own, held_out=0.2)[1]
+    assert doubt.startswith("100% of the judged rows were ranked by this very model")
 
 
 def test_inactive_offers_are_neither_ranked_nor_relevant(model: Model) -> None:
