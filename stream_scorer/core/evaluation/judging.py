@@ -99,6 +99,11 @@ class ScoredRows(JudgedRows):
         place = self.catalog_place
         return np.where(place >= 0, self.known.popularity[place], 0.0)
 
+    @property
+    def popularity_known(self) -> bool:
+        """Whether any acceptance is earlier than the judged rows."""
+        return bool(self.known.popularity.any())
+
     def self_selected(self) -> float:
         """Return the share of the rows with a logged score that have this model's own score: it ranked them itself."""
         logged = self.data.score[self.rows].astype(np.float64)

@@ -105,7 +105,7 @@ def _verdict(judged: ScoredRows, incomparable: str | None) -> Verdict:
 
 def _below(figures: ModelFigures) -> Iterator[str]:
     """Yield a sentence for each trivial ranking that the model does not surely beat, where they can be compared."""
-    if reason_incomparable(figures) is not None:
+    if _doubt_of(figures) is not None:
         return
     for group, found in figures.whole_catalog.beside.items():
         yield from found.sentences("" if group == "all" else f"{group.replace('_', ' ')}: ")
@@ -135,7 +135,7 @@ def _figures(judged: ScoredRows, k: int, rng: np.random.Generator) -> ModelFigur
         calibration=calibration_of(judged),
         features=(*judged.data.coverages, catalog),
         self_selected=judged.self_selected(),
-        popularity_known=bool(judged.known.popularity.any()),
+        popularity_known=judged.popularity_known,
         slices=slices(judged, ranked, k, by_importance),
         importances=matter,
         examples=example_rankings(judged, ranked, rng),
@@ -153,7 +153,7 @@ def _evaluation(
     value: PolicyValue | None,
     cautions: Sequence[str],
 ) -> Evaluation:
-    incomparable = None if figures is None else reason_incomparable(figures)
+    incomparable = None if figures is None else _doubt_of(figures)
     cautions = [*judged.check.cautions(), *cautions]
     times = judged.data.request_time_ms[judged.rows]
     from_ms, until_ms = (int(times.min()), int(times.max())) if len(times) else (None, None)
@@ -173,21 +173,22 @@ def _evaluation(
     )
 
 
-def reason_incomparable(figures: ModelFigures) -> str | None:
+def _doubt_of(figures: ModelFigures) -> str | None:
+    return _reason_incomparable(figures.self_selected, popularity_known=figures.popularity_known)
+
+
+def _reason_incomparable(self_selected: float, *, popularity_known: bool) -> str | None:
     """Return why a comparison with popularity would be meaningless here, None where it is meaningful."""
-    if figures.self_selected > SELF_SELECTED_MAX:
+    if self_selected > SELF_SELECTED_MAX:
         return (
-            f"{figures.self_selected:.0%} of the judged rows were ranked by this very model: customers "
-            "could accept only what it"
-            " showed them, which makes it look better than it is; the off-policy estimates correct for "
-            "that, where the log has"
-            " propensities (rank.exploration)"
+            f"{self_selected:.0%} of the judged rows were ranked by this very model: customers could accept only what"
+            " it showed them, which makes it look better than it is; the off-policy estimates correct for that, where"
+            " the log has propensities (rank.exploration)"
         )
-    if not figures.popularity_known:
+    if not popularity_known:
         return (
-            "no acceptance is earlier than the judged labels, so that nothing is known of popularity or of "
-            "what customers had"
-            " accepted before: give earlier labels, or --seen"
+            "no acceptance is earlier than the judged labels, so that nothing is known of popularity or of what"
+            " customers had accepted before: give earlier labels, or --seen"
         )
     return None
 
@@ -200,7 +201,8 @@ def quality_facts(
     The `labels` must be ones that the model has not learned from; their latest `held_out` share judges it.
     """
     judged = judge(model, offers, FilledExamples(labels, offers), None, held_out=held_out, keep_earlier=True)
-    return _gate_facts(judged), judged.check.cautions()
+    doubt = _reason_incomparable(judged.self_selected(), popularity_known=judged.popularity_known)
+    return _gate_facts(judged), [*judged.check.cautions(), *([] if doubt is None else [doubt])]
 
 
 def _gate_facts(judged: ScoredRows) -> dict[str, object]:
