@@ -14,8 +14,10 @@ from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.at_once import PartitionJoin
-from stream_scorer.core.joining.labelling import Horizons
+from stream_scorer.core.joining.known_requests import OpenRequest
+from stream_scorer.core.joining.labelling import UNKNOWN, Horizons
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Record
+from stream_scorer.core.wire.kept_rankings import write_kept
 from stream_scorer.errors import UsageError
 from stream_scorer.services.streaming.join_restore import JoinConfig, restore
 from stream_scorer.topic_settings import TopicSettings
@@ -243,19 +245,26 @@ def assert_held_no_more(run: Run, erasure: Event) -> None:
     ):
         theirs = [value for value in held_by(run.state) if value["customer_id"] == "d"]
         assert not [
-            value for value in theirs if value.get("request_time_ms", value["event_time_ms"]) <= erasure.time_ms
+            value for value in theirs if (value.get("request_time_ms") or value["event_time_ms"]) <= erasure.time_ms
         ]
 
 
 def held_by(state: PartitionJoin | PartitionClose) -> list[dict[str, Any]]:
     """Return the messages that a state still keeps."""
     if isinstance(state, PartitionJoin):
-        values = [request.ranking for request in state.open.values()] + [
+        values = [ranking_of(request) for request in state.open.values()] + [
             one.record.value for one in state._waiting.values()
         ]
     else:
         values = [record.value for record, _ in state._ahead] + [record.value for record in state._waiting.values()]
     return [msgspec.json.decode(value) for value in values if value]
+
+
+def ranking_of(request: OpenRequest) -> bytes:
+    """Return what is kept of a ranking as its next revision would have it."""
+    ids = (request.request_id, request.customer_id, request.time_ms)
+    labels = [UNKNOWN] * request.offers
+    return write_kept(request.kept, ids, labels, revision=1, final=False)[0] if request.packed else b""
 
 
 def test_a_partitions_state_forgets_closed_requests() -> None:

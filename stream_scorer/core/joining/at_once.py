@@ -18,9 +18,6 @@ What is owed is what differs from what was emitted, one revision a request and b
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from sys import intern
-
-import lz4.block
 
 from stream_scorer.core.joining import reasons
 from stream_scorer.core.joining.event_time import EventTime
@@ -32,7 +29,7 @@ from stream_scorer.core.joining.reasons import Reason
 from stream_scorer.core.joining.written_labels import EmittedLabels
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import Record
-from stream_scorer.core.wire.own_topics import RankingHead, read_ranking_head
+from stream_scorer.core.wire.kept_rankings import RankingKeeper, RankingParts, ReadRanking
 
 
 class PartitionJoin(PartitionState[Waiting]):
@@ -40,6 +37,7 @@ class PartitionJoin(PartitionState[Waiting]):
 
     def _begin(self) -> None:
         self.open = OpenRequests(self._horizons)
+        self._keeper = RankingKeeper()
         self._emitted = EmittedLabels(self._writer, self._horizons)
         self._time = EventTime(self._horizons)
         self._rereading = False  # from `resume_at` to `settle_restored`
@@ -62,24 +60,26 @@ class PartitionJoin(PartitionState[Waiting]):
     # -- rankings
 
     def _read_ranking(self, record: Record) -> None:
-        horizons, head = self._horizons, read_ranking_head(record.value)
-        if isinstance(head, str):
-            self._reject(record, Reason("bad_ranking", head))
-        elif (unfit := self._unfit(record, head)) is not None:
+        horizons, ranking = self._horizons, self._keeper.read(record.value)
+        if isinstance(ranking, str):
+            self._reject(record, Reason("bad_ranking", ranking))
+            return
+        head = ranking.parts
+        if (unfit := self._unfit(record, head)) is not None:
             self._reject(record, unfit)
         elif self.watermark_ms > head.event_time_ms + horizons.forget_ms:
             self._remember(record, head)
             why = f"the request is more than {horizons.forget_ms} ms behind the watermark"
             self._reject(record, Reason("ranking_too_late", why))
         elif (known := self.open.get(head.request_id, head.customer_id)) is None:
-            self._open(record, head)
+            self._open(record, ranking)
         elif known.time_ms == head.event_time_ms:
             self._counts["duplicate_rankings"] += 1
         else:
             self.open.remember_until(known, head.event_time_ms)
             self._reject(record, reasons.REUSED)
 
-    def _remember(self, record: Record, head: RankingHead) -> None:
+    def _remember(self, record: Record, head: RankingParts) -> None:
         """Keep in mind that the request was there.
 
         A restore remembers all that it reads, and drops at its end those that need not be.
@@ -91,12 +91,12 @@ class PartitionJoin(PartitionState[Waiting]):
             request = OpenRequest(head.request_id, head.customer_id, head.event_time_ms, record.offset)
             self.open.remember(request)
 
-    def _open(self, record: Record, head: RankingHead) -> None:
+    def _open(self, record: Record, ranking: ReadRanking) -> None:
+        head, kept = ranking.parts, self._keeper.keep(record.value or b"", ranking)
         self._time.ranking(head.event_time_ms, record.timestamp_ms)
-        # requests share their offers' ids: a million open ones would keep ten million strings
-        offers = tuple(intern(offer.offer_id) for offer in head.offers)
-        packed = lz4.block.compress(record.value or b"")
-        request = OpenRequest(head.request_id, head.customer_id, head.event_time_ms, record.offset, packed, offers)
+        request = OpenRequest(
+            head.request_id, head.customer_id, head.event_time_ms, record.offset, *kept, len(head.offers)
+        )
         self._emitted.take_over(request)
         if self._is_erased(request):
             self._forget_content(request)

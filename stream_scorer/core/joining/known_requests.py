@@ -6,11 +6,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-import lz4.block
-
 from stream_scorer.core.joining.event_time import NO_TIME
 from stream_scorer.core.joining.held_outcomes import Reach
 from stream_scorer.core.joining.labelling import Answers, Horizons, Label
+from stream_scorer.core.wire.kept_rankings import Alike, Kept, offer_ids_of
 from stream_scorer.core.wire.own_topics import RankingHead
 
 _NONE_YET: Mapping[int, Answers] = MappingProxyType({})
@@ -20,7 +19,7 @@ _NONE_YET: Mapping[int, Answers] = MappingProxyType({})
 class OpenRequest:
     """A ranked request whose labels may still change; of one that is erased or past, only that it was there.
 
-    `packed` is the ranking, compressed: many are kept, for long, and each is read once or twice.
+    `packed` and `alike` are the ranking, see Kept: many are kept, for long, and each is read once or twice.
     """
 
     request_id: str
@@ -28,23 +27,24 @@ class OpenRequest:
     time_ms: int
     offset: int
     packed: bytes = b""
-    offers: tuple[str, ...] = ()
+    alike: Alike | None = None
+    offers: int = 0
     answers: Mapping[int, Answers] = field(default_factory=lambda: _NONE_YET)
     emitted: tuple[Label, ...] = ()
+    """The labels that were emitted; none where its window closed and nobody had answered."""
     revision: int = 0
     final: bool = False
     erased: bool = False
     past: bool = False
 
     @property
-    def ranking(self) -> bytes:
-        """Return the ranking as it was read."""
-        ranking: bytes = lz4.block.decompress(self.packed) if self.packed else b""
-        return ranking
+    def kept(self) -> Kept:
+        """Return what is kept of its ranking."""
+        return Kept(self.packed, self.alike)
 
     def empty(self) -> None:
         """Forget all but whose it was and when."""
-        self.packed, self.offers, self.answers, self.emitted = b"", (), _NONE_YET, ()
+        self.packed, self.alike, self.offers, self.answers, self.emitted = b"", None, 0, _NONE_YET, ()
 
     def answer(self, place: int, answers: Answers) -> None:
         """Take over what is known of an offer; most requests never get an answer, and share the map that has none."""
@@ -52,7 +52,8 @@ class OpenRequest:
 
     def place(self, offer_id: str) -> int | None:
         """Return the offer's place in the ranking, None when it was not ranked."""
-        return self.offers.index(offer_id) if offer_id in self.offers else None
+        offers = offer_ids_of(self.kept, self.offers)
+        return offers.index(offer_id) if offer_id in offers else None
 
 
 class _Namesakes(dict[str, OpenRequest]):

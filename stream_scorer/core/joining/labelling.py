@@ -5,13 +5,13 @@ The label that an offer should have is a function of the answers about it and of
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from stream_scorer.core.wire.own_topics import LabelledHead
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for what is cached below: each record of the join asks for it several times
 class Horizons:
     """How long things matter, all in milliseconds of event time.
 
@@ -33,17 +33,17 @@ class Horizons:
     skew_ms: int
     idle_slack_ms: int
 
-    @property
+    @cached_property
     def usable_ms(self) -> int:
         """Return how long after its request an answer still counts."""
         return self.window_ms + self.late_ms
 
-    @property
+    @cached_property
     def complete_ms(self) -> int:
         """Return how long after the time of a request all of its answers that count have been read."""
         return self.usable_ms + self.disorder_ms
 
-    @property
+    @cached_property
     def settle_ms(self) -> int:
         """Return how long after the time of an answer its request has been read, if there is one.
 
@@ -52,17 +52,17 @@ class Horizons:
         """
         return self.back_ms + self.disorder_ms
 
-    @property
+    @cached_property
     def forget_ms(self) -> int:
         """Return how long after its time a request takes answers: any that counts is settled no sooner."""
         return self.usable_ms + self.settle_ms
 
-    @property
+    @cached_property
     def remember_ms(self) -> int:
         """Return how long after its time a request is remembered, so that late answers to it get the right reason."""
         return self.forget_ms + self.settle_ms
 
-    @property
+    @cached_property
     def keep_ms(self) -> int:
         """Return how long after its time an outcome matters: never shorter than the request that it may belong to."""
         return self.forget_ms + self.back_ms

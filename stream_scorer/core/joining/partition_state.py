@@ -21,6 +21,7 @@ from stream_scorer.core.joining.written_labels import LabelTally, LabelWriter
 from stream_scorer.core.messages import Acceptance, Erasure
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Position, Record
 from stream_scorer.core.wire.codec import decode_all
+from stream_scorer.core.wire.kept_rankings import RankingParts
 from stream_scorer.core.wire.own_topics import RankingHead, labelled_bytes_max
 
 OutcomeT = TypeVar("OutcomeT")
@@ -142,7 +143,7 @@ class PartitionState(ABC, Generic[OutcomeT]):
         """Return whether an event claims to be further ahead of the broker's clock than is allowed."""
         return time_ms > record.timestamp_ms + self._horizons.skew_ms
 
-    def _unfit(self, record: Record, head: RankingHead) -> Reason | None:
+    def _unfit(self, record: Record, head: RankingHead | RankingParts) -> Reason | None:
         """Return why a ranking can have no labels, whatever else was read; None when it can."""
         if self._is_ahead(head.event_time_ms, record):
             return reasons.from_the_future(self._horizons)

@@ -17,6 +17,7 @@ from stream_scorer.core.joining.labelling import (
     nothing_known,
 )
 from stream_scorer.core.records import OutputRecord, Record
+from stream_scorer.core.wire.kept_rankings import write_kept
 from stream_scorer.core.wire.own_topics import LabelledHead, read_labelled_head, write_labelled
 
 
@@ -45,6 +46,15 @@ class LabelTally:
         final: bool,
     ) -> None:
         """Count what one revision changes."""
+        if _close_unanswered(before, after):
+            self.causes["window_closed"] += len(after)
+        else:
+            self._note_each(request_time_ms, before, after)
+        if final:
+            self.closed[release_id] += not was_final
+            self.accepted[release_id] += _any_accepted(after) and not (was_final and _any_accepted(before))
+
+    def _note_each(self, request_time_ms: int, before: Sequence[Label], after: Sequence[Label]) -> None:
         causes = self.causes
         for old, new in zip(before, after, strict=True):
             if new is old or (old is not UNKNOWN and new == old):
@@ -54,9 +64,6 @@ class LabelTally:
                 causes[cause] += 1
             if accepted and not old.accepted and time_ms is not None:
                 self.delays_ms.append(time_ms - request_time_ms)
-        if final:
-            self.closed[release_id] += not was_final
-            self.accepted[release_id] += _any_accepted(after) and not (was_final and _any_accepted(before))
 
     def add(self, other: "LabelTally") -> None:
         """Take another one in."""
@@ -64,6 +71,13 @@ class LabelTally:
         self.delays_ms += other.delays_ms
         self.closed.update(other.closed)
         self.accepted.update(other.accepted)
+
+
+def _close_unanswered(before: Sequence[Label], after: Sequence[Label]) -> bool:
+    """Return whether all offers change alike, since nobody has answered, as for most requests."""
+    if not after or after[0].cause != "window_closed":
+        return False
+    return before.count(UNKNOWN) == len(before) == len(after) == after.count(after[0])
 
 
 def _any_accepted(labels: Sequence[Label]) -> bool:
@@ -77,11 +91,14 @@ class LabelWriter:
         self._topics, self._number, self.end = topics, number, end
         self._tally = LabelTally()
 
-    def revise(self, request: OpenRequest, labels: tuple[Label, ...], *, final: bool) -> list[OutputRecord]:
-        """Return the next revision of a request's labels, and note it on the request as emitted."""
-        value, release_id = write_labelled(request.ranking, labels, revision=request.revision + 1, final=final)
-        self._tally.note(release_id, request.time_ms, request.emitted, labels, was_final=request.final, final=final)
-        request.emitted, request.final, request.revision = labels, final, request.revision + 1
+    def revise(
+        self, request: OpenRequest, before: tuple[Label, ...], labels: tuple[Label, ...], *, final: bool
+    ) -> list[OutputRecord]:
+        """Return the next revision of a request's labels, which were `before`, and note it on the request."""
+        ids = (request.request_id, request.customer_id, request.time_ms)
+        value, release_id = write_kept(request.kept, ids, labels, revision=request.revision + 1, final=final)
+        self._tally.note(release_id, request.time_ms, before, labels, was_final=request.final, final=final)
+        request.final, request.revision = final, request.revision + 1
         return label_records(self._topics, self._number, request.customer_id, value)
 
     def write_final(
@@ -112,38 +129,56 @@ class EmittedLabels:
 
     def take_over(self, request: OpenRequest) -> None:
         """State on a request that opens what was emitted on it before a restart."""
-        offers = len(request.offers)
+        offers = request.offers
         request.emitted = nothing_known(offers)
         emitted = self._read_back.pop((request.request_id, request.customer_id), None)
         if emitted is not None:
             request.revision = emitted.revision
             if len(emitted.offers) == offers:  # else they are not of this ranking, and the next revision replaces them
-                request.emitted, request.final = labels_read_back(emitted), emitted.final
+                request.final = emitted.final
+                self._note_emitted(request, labels_read_back(emitted))
 
     def owed(self, request: OpenRequest, closing_ms: int) -> list[OutputRecord]:
         """Return the records of the revision that differs from what was emitted, none when nothing does."""
-        labels, final = self._due(request, closing_ms)
-        if not request.offers or (labels == request.emitted and final == request.final):
+        emitted = self._emitted_on(request)
+        labels, final = self._due(request, emitted, closing_ms)
+        if not request.offers or (labels == emitted and final == request.final):
             return []
         if request.revision == 0:
             # a restore must find the first revision: those after it lie behind it
             self._reach.note(self._writer.end, request.time_ms)
-        return self._writer.revise(request, labels, final=final)
+        revised = self._writer.revise(request, emitted, labels, final=final)
+        self._note_emitted(request, labels)
+        return revised
 
-    def _due(self, request: OpenRequest, closing_ms: int) -> tuple[tuple[Label, ...], bool]:
+    def _note_emitted(self, request: OpenRequest, labels: tuple[Label, ...]) -> None:
+        request.emitted = () if labels == self._unanswered(request) else labels
+
+    def _unanswered(self, request: OpenRequest) -> tuple[Label, ...]:
+        """Return the labels of a request whose window has closed without an answer."""
+        return (Label(0, "window_closed", request.time_ms + self._horizons.window_ms),) * request.offers
+
+    def _emitted_on(self, request: OpenRequest) -> tuple[Label, ...]:
+        """Return what was emitted: most requests are never answered, and their labels need not be kept."""
+        return request.emitted or self._unanswered(request)
+
+    def _due(self, request: OpenRequest, emitted: tuple[Label, ...], closing_ms: int) -> tuple[tuple[Label, ...], bool]:
         closes_ms = request.time_ms + self._horizons.window_ms
         closed = closing_ms > closes_ms
-        labels = labels_of(request.answers, len(request.offers), closes_ms, closed=closed)
+        labels = labels_of(request.answers, request.offers, closes_ms, closed=closed)
+        if not request.revision:
+            return labels, closed or request.final
         # the closing time may be behind that of the run that emitted: what is unknown now never takes back a label
-        merged = tuple(new if new is not UNKNOWN else old for new, old in zip(labels, request.emitted, strict=True))
+        merged = tuple(new if new is not UNKNOWN else old for new, old in zip(labels, emitted, strict=True))
         return merged, closed or request.final
 
     def leave_out_unowed(self, request: OpenRequest, closing_ms: int) -> int:
         """Let only those of a restored request's answers count that what was emitted shows; return how many do not."""
-        labels, _ = self._due(request, closing_ms)
-        unowed = [place for place in request.answers if labels[place] != request.emitted[place]]
+        emitted = self._emitted_on(request)
+        labels, _ = self._due(request, emitted, closing_ms)
+        unowed = [place for place in request.answers if labels[place] != emitted[place]]
         for place in unowed:
-            request.answer(place, answers_behind(request.emitted[place]))
+            request.answer(place, answers_behind(emitted[place]))
         return len(unowed)
 
     def reread(self, records: Iterable[Record]) -> int:

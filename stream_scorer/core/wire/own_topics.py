@@ -21,11 +21,14 @@ LABELLED_HEAD_BYTES_MAX = 1_024  # revision and final, a key of 256 characters, 
 _REVISION_MAX = 2**53  # integers up to it are exact in every JSON reader
 _NESTING_MAX = 64  # far below where a parser gives up, which depends on how deep its caller is
 _BRACKETS_SURELY_FLAT = 256
+NESTS_DEEPLY = f"the value is nested more than {_NESTING_MAX} deep"
+NO_RANKING = "the value is not a ranking"
+OFFER_TWICE = "an offer stands twice in the ranking"
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
-_Id = Annotated[str, Meta(min_length=1, max_length=ID_CHARS_MAX)]
-_TimeMs = Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
+Id = Annotated[str, Meta(min_length=1, max_length=ID_CHARS_MAX)]
+TimeMs = Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
 _Cause = Literal["accepted", "declined", "window_closed", "late_acceptance"]
 
 
@@ -34,7 +37,7 @@ class _Object(msgspec.Struct, frozen=True):
 
 
 class _OfferHead(msgspec.Struct, frozen=True):
-    offer_id: _Id
+    offer_id: Id
     rank: Annotated[int, Meta(ge=1, le=LIMIT_MAX)]
     score: float
     propensity: Annotated[float, Meta(gt=0, le=1)]
@@ -44,10 +47,10 @@ class _OfferHead(msgspec.Struct, frozen=True):
 class RankingHead(msgspec.Struct, frozen=True):
     """What the join keeps of a ranking; the rest stays bytes."""
 
-    request_id: _Id
-    customer_id: _Id
-    event_time_ms: _TimeMs
-    release_id: _Id
+    request_id: Id
+    customer_id: Id
+    event_time_ms: TimeMs
+    release_id: Id
     features: _Object
     offers: Annotated[list[_OfferHead], Meta(max_length=LIMIT_MAX)]
 
@@ -94,15 +97,15 @@ class _RawLabelled(msgspec.Struct):
 class _LabelHead(msgspec.Struct, frozen=True):
     accepted: Literal[0, 1] | None
     cause: _Cause | None
-    label_time_ms: _TimeMs | None
+    label_time_ms: TimeMs | None
 
 
 class LabelledHead(msgspec.Struct, frozen=True):
     """What the join reads back of what it has emitted."""
 
-    request_id: _Id
-    customer_id: _Id
-    request_time_ms: _TimeMs
+    request_id: Id
+    customer_id: Id
+    request_time_ms: TimeMs
     revision: Annotated[int, Meta(ge=1, le=_REVISION_MAX)]
     final: bool
     offers: Annotated[list[_LabelHead], Meta(max_length=LIMIT_MAX)]
@@ -117,14 +120,12 @@ _encoder = msgspec.json.Encoder()
 def read_ranking_head(value: bytes | None) -> RankingHead | str:
     """Return the head of a ranking, or the reason why these bytes are none that can be labelled."""
     if may_nest_deeply(value or b""):
-        return f"the value is nested more than {_NESTING_MAX} deep"
+        return NESTS_DEEPLY
     try:
         head = _ranking_heads.decode(value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return "the value is not a ranking"
-    if len({offer.offer_id for offer in head.offers}) < len(head.offers):
-        return "an offer stands twice in the ranking"
-    return head
+        return NO_RANKING
+    return OFFER_TWICE if len({offer.offer_id for offer in head.offers}) < len(head.offers) else head
 
 
 def read_labelled_head(value: bytes | None) -> LabelledHead | None:

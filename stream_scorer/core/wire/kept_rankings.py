@@ -1,0 +1,265 @@
+"""Rankings as the join keeps them while their labels may change: in a fifth of their bytes, and nothing of them lost.
+
+Of a ranking as our ranker writes it only the scores and the customer's features are its own. The features of its offers
+were on rankings before it, and are kept once; the rest follows from a rule. Whether it follows is tried on each: its
+parts must encode to the bytes that were read. Any other ranking is kept whole, compressed.
+"""
+
+import struct
+from collections.abc import Sequence
+from operator import attrgetter
+from sys import intern
+from typing import Annotated, NamedTuple
+
+import lz4.block
+import msgspec
+from msgspec import Meta, Raw
+
+from stream_scorer.core.messages import LIMIT_MAX
+from stream_scorer.core.wire.own_topics import (
+    NESTS_DEEPLY,
+    NO_RANKING,
+    OFFER_TWICE,
+    Id,
+    LabelParts,
+    TimeMs,
+    may_nest_deeply,
+    write_labelled,
+)
+
+ALIKE_MAX = 4_096
+"""How many rankings share one list of offers: they let go of it together."""
+OFFERS_BYTES_MAX = 16_000_000
+"""How much a partition knows of offers whether or not a ranking shows them still."""
+_OFFER_BYTES = 200  # what Python takes for one beside its features
+_RELEASES_MAX = 8
+_SHARES_FROM = 4
+_BRACKETS_FLAT = 32  # so few, within the levels of a ranking, cannot nest deeply
+
+
+class _OfferParts(msgspec.Struct, frozen=True, gc=False):
+    offer_id: Id
+    rank: Annotated[int, Meta(ge=1, le=LIMIT_MAX)]
+    score: float
+    propensity: Annotated[float, Meta(gt=0, le=1)]
+    features: Raw
+
+
+class RankingParts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A ranking's fields in the order in which our ranker writes them; features stay bytes."""
+
+    request_id: Id
+    customer_id: Id
+    event_time_ms: TimeMs
+    release_id: Id
+    status: Raw = Raw()  # labels need none of these three
+    eligible_count: Raw = Raw()
+    excluded: Raw = Raw()
+    features: Raw
+    offers: Annotated[list[_OfferParts], Meta(max_length=LIMIT_MAX)]
+
+
+class _OfferAgain(msgspec.Struct, gc=False):
+    offer_id: str
+    rank: int
+    score: float
+    propensity: float
+    features: Raw
+    accepted: int | None
+    cause: str | None
+    label_time_ms: int | None
+
+
+class _LabelledAgain(msgspec.Struct, gc=False):
+    request_id: str
+    revision: int
+    final: bool
+    customer_id: str
+    request_time_ms: int
+    release_id: str
+    features: Raw
+    offers: list[_OfferAgain]
+
+
+class _KnownOffer(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """An offer as rankings show it, kept for as long as one of them does."""
+
+    offer_id: str
+    features: Raw
+
+
+class Alike:
+    """What many rankings of one release have in common: their offers, and the names of their customers' features."""
+
+    __slots__ = ("count", "names", "numbers", "offers", "release_id")
+
+    def __init__(self, release_id: str, names: bytes) -> None:
+        self.release_id, self.names = release_id, names
+        self.offers: list[_KnownOffer] = []
+        self.numbers: dict[_KnownOffer, int] = {}  # emptied with the last ranking that is added
+        self.count = 0
+
+    def numbers_of(self, offers: Sequence[_KnownOffer]) -> list[int]:
+        """Return the numbers of offers, which they get when they come for the first time."""
+        try:
+            return list(map(self.numbers.__getitem__, offers))
+        except KeyError:
+            for offer in offers:
+                if self.numbers.setdefault(offer, len(self.offers)) == len(self.offers):
+                    self.offers.append(offer)
+            return [self.numbers[offer] for offer in offers]
+
+
+class ReadRanking(NamedTuple):
+    """A ranking's parts, and whether they encode to the bytes that were read.
+
+    `known` are its offers, where all were on rankings before it with the same features.
+    """
+
+    parts: RankingParts
+    exact: bool
+    known: Sequence[_KnownOffer] | None
+
+
+class Kept(NamedTuple):
+    """What is kept of a ranking beside its ids and its time.
+
+    `packed` is what it has for itself, and without `alike` the whole, compressed.
+    """
+
+    packed: bytes
+    alike: Alike | None
+
+
+_rankings = msgspec.json.Decoder(RankingParts)
+_encoder = msgspec.json.Encoder()
+_names_of = msgspec.json.Decoder(dict[str, Raw])
+_features_of = attrgetter("features")
+_offer_id_of = attrgetter("offer_id")
+_figures_of = attrgetter("rank", "score", "propensity")
+_RANKS = tuple(range(1, LIMIT_MAX + 1))
+
+
+class RankingKeeper:
+    """Reads and keeps the rankings of one partition."""
+
+    def __init__(self) -> None:
+        """Start with no offer known."""
+        self._offers: dict[str, _KnownOffer] = {}
+        self._offers_bytes = 0
+        self._alike: dict[str, Alike] = {}
+
+    def read(self, value: bytes | None) -> ReadRanking | str:
+        """Return the parts of a ranking, or the reason why it cannot be labelled, as `read_ranking_head` gives it."""
+        try:
+            parts = _rankings.decode(value or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return NESTS_DEEPLY if may_nest_deeply(value or b"") else NO_RANKING
+        exact = _encoder.encode(parts) == value
+        ids = list(map(_offer_id_of, parts.offers))
+        known = self._known(ids, parts.offers)
+        # features that were looked through on a ranking before need no second look
+        if not (exact and known is not None and _is_flat(parts)) and (fault := _fault(value, parts)):
+            return fault
+        return OFFER_TWICE if len(set(ids)) < len(ids) else ReadRanking(parts, exact, known)
+
+    def _known(self, ids: Sequence[str], offers: Sequence[_OfferParts]) -> list[_KnownOffer] | None:
+        try:
+            known = list(map(self._offers.__getitem__, ids))
+        except KeyError:
+            return None
+        return known if list(map(_features_of, known)) == list(map(_features_of, offers)) else None
+
+    def keep(self, value: bytes, ranking: ReadRanking) -> Kept:
+        """Return what must be kept of a ranking that `read` has read."""
+        parts, exact, known = ranking
+        count, new = len(parts.offers), 0
+        if known is None:
+            known, new = self._learn(parts.offers)
+        ranks, scores, propensities = zip(*map(_figures_of, parts.offers), strict=True) if count else ((), (), ())
+        # where many offers are new, the compressed whole is smaller than they are
+        if not exact or new * _SHARES_FROM > count or ranks != _RANKS[:count]:
+            return Kept(lz4.block.compress(value), None)
+        alike = self._alike_of(parts)
+        all_certain = propensities.count(1.0) == count
+        figures = scores if all_certain else scores + propensities
+        own = struct.pack(f"<?{count}I{len(figures)}d", all_certain, *alike.numbers_of(known), *figures)
+        return Kept(own + lz4.block.compress(parts.features, dict=alike.names), alike)
+
+    def _learn(self, offers: Sequence[_OfferParts]) -> tuple[list[_KnownOffer], int]:
+        """Know these offers, with these features, from now on; return them, and how many are new."""
+        if self._offers_bytes > OFFERS_BYTES_MAX:
+            self._offers, self._offers_bytes = {}, 0
+        known, new = self._offers, 0
+        for offer in offers:
+            before = known.get(offer.offer_id)
+            if before is None or before.features != offer.features:
+                new += 1
+                known[offer.offer_id] = _KnownOffer(intern(offer.offer_id), offer.features.copy())
+                self._offers_bytes += len(bytes(offer.features)) + _OFFER_BYTES
+        return [known[offer.offer_id] for offer in offers], new
+
+    def _alike_of(self, parts: RankingParts) -> Alike:
+        alike = self._alike.get(parts.release_id)
+        if alike is None or alike.count >= ALIKE_MAX:
+            if alike is not None:
+                alike.numbers = {}
+            elif len(self._alike) >= _RELEASES_MAX:
+                for done in self._alike.values():
+                    done.numbers = {}
+                self._alike = {}
+            alike = self._alike[parts.release_id] = Alike(parts.release_id, _names(parts.features))
+        alike.count += 1
+        return alike
+
+
+def _is_flat(parts: RankingParts) -> bool:
+    own = bytes(parts.features) + bytes(parts.status) + bytes(parts.eligible_count) + bytes(parts.excluded)
+    return own[:1] == b"{" and own.count(b"{") + own.count(b"[") < _BRACKETS_FLAT
+
+
+def _fault(value: bytes | None, parts: RankingParts) -> str | None:
+    if may_nest_deeply(value or b""):
+        return NESTS_DEEPLY
+    are_objects = all(bytes(features)[:1] == b"{" for features in [parts.features, *map(_features_of, parts.offers)])
+    return None if are_objects else NO_RANKING
+
+
+def _names(features: Raw) -> bytes:
+    """Return a text like the features but without a value: whose they are must not be kept for others' sake."""
+    opened = {name: bytes(value)[:1] for name, value in _names_of.decode(features).items()}
+    return b",".join(
+        _encoder.encode(name) + b":" + (start if start in b'"[' else b"") for name, start in opened.items()
+    )
+
+
+def offer_ids_of(kept: Kept, count: int) -> list[str]:
+    """Return the ids of a ranking's `count` offers, in rank order."""
+    packed, alike = kept
+    if alike is None:
+        return [offer.offer_id for offer in _rankings.decode(lz4.block.decompress(packed)).offers] if packed else []
+    return [alike.offers[number].offer_id for number in struct.unpack_from(f"<{count}I", packed, 1)]
+
+
+def write_kept(
+    kept: Kept, ids: tuple[str, str, int], labels: Sequence[LabelParts], *, revision: int, final: bool
+) -> tuple[bytes, str]:
+    """Return what `write_labelled` returns, of a ranking that was kept; `ids` are its request, customer and time."""
+    packed, alike = kept
+    if alike is None:
+        return write_labelled(lz4.block.decompress(packed), labels, revision=revision, final=final)
+    count, all_certain = len(labels), packed[0]
+    own = struct.Struct(f"<?{count}I{count if all_certain else 2 * count}d")
+    _, *figures = own.unpack_from(packed)
+    numbers, scores = figures[:count], figures[count : 2 * count]
+    propensities = [1.0] * count if all_certain else figures[2 * count :]
+    features = Raw(lz4.block.decompress(packed[own.size :], dict=alike.names))
+    ranked = zip(numbers, scores, propensities, labels, strict=True)
+    offers = [
+        _OfferAgain(offer.offer_id, rank, score, propensity, offer.features, *label)
+        for rank, (number, score, propensity, label) in enumerate(ranked, 1)
+        for offer in (alike.offers[number],)
+    ]
+    request_id, customer_id, time_ms = ids
+    labelled = _LabelledAgain(request_id, revision, final, customer_id, time_ms, alike.release_id, features, offers)
+    return _encoder.encode(labelled), alike.release_id

@@ -1,0 +1,120 @@
+"""Rankings as the join keeps them: refused as ever, and labelled to the byte as if they had been kept whole."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_scorer.core.joining.labelling import UNKNOWN, Label
+from stream_scorer.core.wire import kept_rankings
+from stream_scorer.core.wire.kept_rankings import Kept, RankingKeeper, ReadRanking, offer_ids_of, write_kept
+from stream_scorer.core.wire.own_topics import read_ranking_head, write_labelled
+
+OFFER_IDS = st.sampled_from(["o1", "o2", "o3", "\u00e4\u4e2d", "with \0 in it"])
+NUMBERS = st.floats(-1, 1) | st.integers(-1, 1)
+FEATURES = st.sampled_from([{}, {"a": 1}, {"a": "x", "b": [1.5, 2]}, {"n": {"m": [[[]]]}}, {"\u00e9": "\u4e2d"}])
+BAD: st.SearchStrategy[Any] = st.sampled_from([[], "x", None, {"deep": msgspec.Raw(b"[" * 62 + b"]" * 62)}])
+LABELS = (Label(1, "accepted", 5), Label(0, "window_closed", 9), UNKNOWN, UNKNOWN, UNKNOWN)
+
+
+def an_offer(offer_id: str, rank: int, score: float, propensity: float, features: object) -> dict[str, Any]:
+    return {
+        "offer_id": offer_id, "rank": rank, "score": score, "propensity": propensity, "features": features,
+    }  # fmt: skip
+
+
+def a_ranking(offers: list[dict[str, Any]], features: object, **changes: object) -> dict[str, Any]:
+    return {
+        "request_id": "r", "customer_id": "c", "event_time_ms": 7, "release_id": "m", "status": "ranked",
+        "eligible_count": 3, "excluded": {}, "features": features, "offers": offers, **changes,
+    }  # fmt: skip
+
+
+@st.composite
+def values(draw: st.DrawFn) -> bytes:
+    ids = draw(st.lists(OFFER_IDS, max_size=5))
+    certain = draw(st.booleans())
+    offers = [
+        an_offer(
+            offer_id,
+            draw(st.sampled_from([place, place, place, 3])),
+            draw(NUMBERS),
+            1.0 if certain else draw(st.sampled_from([1.0, 0.25, 1, 0.0])),
+            draw(FEATURES if draw(st.integers(0, 9)) else BAD),
+        )
+        for place, offer_id in enumerate(ids, 1)
+    ]
+    changes: dict[str, Any] = draw(
+        st.sampled_from([{}, {}, {}, {"extra": 1}, {"release_id": "other"}, {"status": [[[[1]]]]}])
+    )
+    value = msgspec.json.encode(a_ranking(offers, draw(FEATURES), **changes))
+    shape = draw(st.sampled_from(["as written", "as written", "spaced", "cut", "nested"]))
+    if shape == "nested":
+        return value[:-1] + b',"deep":' + b"[" * 300 + b"]" * 300 + b"}"
+    return {"as written": value, "spaced": msgspec.json.format(value), "cut": value[:-1]}[shape]
+
+
+def kept(keeper: RankingKeeper, value: bytes) -> tuple[ReadRanking, Kept]:
+    read = keeper.read(value)
+    assert isinstance(read, ReadRanking)
+    return read, keeper.keep(value, read)
+
+
+@given(st.lists(values(), min_size=1, max_size=12))
+def test_kept_rankings_are_read_and_labelled_alike(history: list[bytes]) -> None:
+    keeper = RankingKeeper()
+    for value in history * 2:
+        head, read = read_ranking_head(value), keeper.read(value)
+        if isinstance(head, str) or isinstance(read, str):
+            assert read == head
+            continue
+        small = keeper.keep(value, read)
+        ids, labels = [offer.offer_id for offer in head.offers], LABELS[: len(head.offers)]
+        assert offer_ids_of(small, len(ids)) == ids
+        who = (read.parts.request_id, read.parts.customer_id, read.parts.event_time_ms)
+        as_ever = write_labelled(value, labels, revision=2, final=True)
+        assert write_kept(small, who, labels, revision=2, final=True) == as_ever
+
+
+def many(count: int, **changes: object) -> list[bytes]:
+    offers = [an_offer(f"o{number}", number + 1, 1 / (number + 3), 1.0, {"text": "x" * 90}) for number in range(10)]
+    rankings = [a_ranking(offers, {"age": number / 7, "home": "here"}, **changes) for number in range(count)]
+    return [msgspec.json.encode(each) for each in rankings]
+
+
+def test_what_rankings_share_is_kept_once() -> None:
+    keeper, (first, second) = RankingKeeper(), many(2)
+    assert kept(keeper, first)[1].alike is None
+    small = kept(keeper, second)[1]
+    assert small.alike is not None
+    assert len(small.packed) < 200 < len(second) / 5
+
+
+@pytest.mark.parametrize("release_ids", [1, 20])
+def test_rankings_share_for_a_bounded_time(release_ids: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_rankings, "ALIKE_MAX", 3)
+    keeper, given = RankingKeeper(), many(40)
+    for number, value in enumerate(given):
+        of_release = value.replace(b'"m"', b'"m%d"' % (number % release_ids))
+        _, small = kept(keeper, of_release)
+        assert small.alike is None or small.alike.count <= 3
+        assert write_kept(small, ("r", "c", 7), LABELS * 2, revision=1, final=False) == write_labelled(
+            of_release, LABELS * 2, revision=1, final=False
+        )
+
+
+def test_what_is_known_of_offers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_rankings, "OFFERS_BYTES_MAX", 1_000)
+    keeper = RankingKeeper()
+    for number in range(50):
+        kept(keeper, many(1)[0].replace(b'"offer_id":"o', b'"offer_id":"o%d-' % number))
+    assert len(keeper._offers) <= 20
+
+
+def test_customers_values_are_kept_for_nobody_else() -> None:
+    keeper, given = RankingKeeper(), many(3)
+    alike = [kept(keeper, value)[1].alike for value in given][-1]
+    assert alike is not None
+    assert (b"here" in alike.names, alike.names) == (False, b'"age":,"home":"')
