@@ -1,7 +1,10 @@
 """Rows on the device give the loss and the towers that rows gathered by the host give."""
 
+import gc
 import math
+import weakref
 from dataclasses import fields, replace
+from types import SimpleNamespace
 from typing import Literal
 
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 import torch
 
 from stream_scorer.core.datasets.chunks import Views
-from stream_scorer.core.datasets.training_set import EncodedSide, side_of
+from stream_scorer.core.datasets.training_set import EncodedSide, TrainingSet, side_of
 from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Number
 from stream_scorer.services.learning.trainer import read_lesson
 from stream_scorer.training import joint
@@ -117,6 +120,26 @@ def test_resident_rows_train_the_same_towers(
     there = trained(options)
     assert [one.loss for one in there.epochs] == pytest.approx([one.loss for one in here.epochs], rel=1e-4)
     assert torch.allclose(there.user.table, here.user.table, atol=1e-3)
+
+
+def test_rows_are_given_back_without_a_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[weakref.ref[torch.Tensor]] = []
+
+    def noted(data: TrainingSet, device: torch.device, *, bytes_max: float) -> ResidentRows | None:
+        resident = ResidentRows.of(data, device, bytes_max=bytes_max)
+        assert resident is not None
+        kept.extend(weakref.ref(tensor) for tensor in (resident.weight, resident.customers.rows))
+        return resident
+
+    monkeypatch.setattr(joint, "RESIDENT_ON", frozenset({"cpu"}))
+    monkeypatch.setattr(joint, "ResidentRows", SimpleNamespace(of=noted))
+    gc.disable()  # on a GPU nothing would make it run: the host holds a few small objects
+    try:
+        done = trained(replace(QUICK, epochs=1))
+        assert [one() for one in kept] == [None, None]
+    finally:
+        gc.enable()
+    assert len(done.epochs) == 1
 
 
 def test_choices_among_the_catalog_need_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
