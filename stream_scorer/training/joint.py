@@ -42,8 +42,8 @@ def fit(
 
     Training stops `patience` epochs after the best one, or after an epoch for which `report` returns True. `first` is
     a finished training by the same options: it is not repeated, and only the refit and the other members of an
-    ensemble follow. The same data, options and number of threads give the same towers on a CPU; on a GPU, which may
-    add up in another order, towers that differ by rounding.
+    ensemble follow. The same data, options and number of threads give the same towers on a CPU. On one GPU they gave
+    the same towers three times; torch does not promise it.
 
     Raises UsageError when fewer than two rows are accepted, and for an ensemble whose towers read more than an id or
     have hidden layers.
