@@ -12,14 +12,14 @@ fixed order of summation.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_scorer.core.messages import CustomerRequest
-from stream_scorer.core.ranking.eligibility import RULES, Candidates, EligibleOffers, Group, Numbers, choose
-from stream_scorer.core.ranking.index_search import answered, search_index
+from stream_scorer.core.ranking.eligibility import RULES, Candidates, EligibleOffers, Group, Numbers, choose, joined
+from stream_scorer.core.ranking.index_search import search_index
 from stream_scorer.core.ranking.precision import margins
 from stream_scorer.core.releases.catalog import Catalog, Flags, Vectors
 
@@ -33,6 +33,7 @@ GROUP_OFFERS_MAX = 64
 Customers = NDArray[np.float64]
 Scores = NDArray[np.float64]
 Scores32 = NDArray[np.float32]
+Scored = tuple[Candidates, Scores]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +108,50 @@ def _rank_pass(
     requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, limits: Numbers, *, exact: bool
 ) -> Ranked:
     choices = choose(requests, catalog)
-    by_index: list[Candidates] = []
-    if catalog.nearest is not None and not exact and choices.groups:
+    found: list[Scored] = []
+    answered = None if catalog.nearest is None else np.zeros(len(requests), bool)
+    if answered is not None and not exact and choices.groups:
         filtered = np.array([bool(request.filters) for request in requests])
-        searched = search_index(choices, customers.astype(np.float32), catalog, limits, filtered)
-        by_index, choices = searched.candidates, replace(choices, groups=searched.left)
-    parts = chain(by_index, _candidates(choices, customers, catalog, limits))
-    found = [_best(pairs, customers, catalog, limits) for pairs in parts]
+        found, answered = _by_index(choices, customers, catalog, limits, filtered)
+        choices = replace(choices, groups=_without(choices.groups, answered))
+    found += [_best(pairs, customers, catalog, limits) for pairs in _candidates(choices, customers, catalog, limits)]
     numbers = np.concatenate([pairs.requests for pairs, _ in found])
     rows = np.concatenate([pairs.rows for pairs, _ in found])
     scores = np.concatenate([scores for _, scores in found])
     # A request's offers all come from a single part, best first, and a stable sort keeps them so.
     order = np.argsort(_small(numbers), kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(numbers, minlength=len(requests)))])
-    flags = None if catalog.nearest is None else answered(by_index, len(requests))
-    return Ranked(starts, rows[order], scores[order], choices.eligible_counts, choices.taken_counts, by_index=flags)
+    return Ranked(starts, rows[order], scores[order], choices.eligible_counts, choices.taken_counts, by_index=answered)
+
+
+def _by_index(
+    choices: EligibleOffers, customers: Customers, catalog: Catalog, limits: Numbers, filtered: Flags
+) -> tuple[list[Scored], Flags]:
+    """Return the best offers of the requests that the index answers, and mark these requests (B,)."""
+    searched = search_index(choices, customers.astype(np.float32), catalog, limits, filtered)
+    found = [_best(pairs, customers, catalog, limits) for pairs in searched.candidates]
+    lowest = np.full(len(limits), np.nan)
+    for pairs, scores in found:
+        lowest[pairs.requests] = scores  # best first: the last of a request stays
+    answered = ~np.isnan(lowest)
+    if searched.last:
+        last = joined(searched.last)
+        # Where the last candidate reaches the ranking's end, offers that tie with it may have been left in the lists,
+        # and the order of ids decides between these: only all offers tell who comes first.
+        tied = exact_scores(last, customers, catalog.vectors) >= lowest[last.requests]
+        answered[last.requests[tied]] = False
+    return [_marked(scored, answered) for scored in found], answered
+
+
+def _marked(scored: Scored, answered: Flags) -> Scored:
+    pairs, scores = scored
+    marked = answered[pairs.requests]
+    return pairs.where(marked), scores[marked]
+
+
+def _without(groups: Sequence[Group], answered: Flags) -> list[Group]:
+    left = [Group(group.requests[~answered[group.requests]], group.mask) for group in groups]
+    return [group for group in left if len(group.requests)]
 
 
 def _candidates(
@@ -149,7 +179,7 @@ def exact_scores(pairs: Candidates, customers: Customers, vectors: Vectors) -> S
     return scores
 
 
-def _best(pairs: Candidates, customers: Customers, catalog: Catalog, limits: Numbers) -> tuple[Candidates, Scores]:
+def _best(pairs: Candidates, customers: Customers, catalog: Catalog, limits: Numbers) -> Scored:
     """Score the pairs exactly, sort them by request, score and offer id, and cut each request at its limit."""
     if not len(pairs.rows):
         return pairs, np.empty(0)

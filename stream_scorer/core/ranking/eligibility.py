@@ -95,7 +95,7 @@ def choose(requests: Sequence[CustomerRequest], catalog: Catalog) -> EligibleOff
             groups.append(Group(numbers, mask))
         else:  # to score the whole catalog for a few offers would be waste
             listed.append(_narrow(case, numbers, np.flatnonzero(mask)))
-    return EligibleOffers(groups, case.excluded, _joined(listed), counts[:, ELIGIBLE], counts[:, :ELIGIBLE])
+    return EligibleOffers(groups, case.excluded, joined(listed), counts[:, ELIGIBLE], counts[:, :ELIGIBLE])
 
 
 def _alike(case: _Case) -> list[Numbers]:
@@ -152,7 +152,7 @@ def _judge_listed(case: _Case) -> Candidates:
         INACTIVE: ~catalog.active[known.rows],
         EARLY: catalog.valid_from_ms[known.rows] > times_ms,
         EXPIRED: catalog.valid_until_ms[known.rows] <= times_ms,
-        EXCLUDED: _is_in(known, case.excluded, len(catalog)),
+        EXCLUDED: is_in(known, case.excluded, len(catalog)),
         FILTERED: ~_matched(known, case.matches),
     }
     # np.select takes the first test that is true, so the tests stand in the order of RULES.
@@ -174,10 +174,11 @@ def _matched(pairs: Candidates, matches: list[Flags | None]) -> Flags:
 
 def _narrow(case: _Case, numbers: Numbers, rows: Numbers) -> Candidates:
     pairs = Candidates(np.repeat(numbers, len(rows)), np.tile(rows, len(numbers)))
-    return pairs.where(~_is_in(pairs, case.excluded, len(case.catalog)))
+    return pairs.where(~is_in(pairs, case.excluded, len(case.catalog)))
 
 
-def _is_in(pairs: Candidates, others: Candidates, offers: int) -> Flags:
+def is_in(pairs: Candidates, others: Candidates, offers: int) -> Flags:
+    """Mark the pairs that are among the others, in a catalog of so many offers."""
     # A pair becomes a single number, so that np.isin compares pairs.
     return np.isin(pairs.requests * offers + pairs.rows, others.requests * offers + others.rows)
 
@@ -191,7 +192,8 @@ def _rows_of(numbers: Sequence[int], offer_ids: Sequence[Sequence[str]], catalog
     return Candidates(np.repeat(np.array(numbers, np.int64), counts), flat)
 
 
-def _joined(parts: Sequence[Candidates]) -> Candidates:
+def joined(parts: Sequence[Candidates]) -> Candidates:
+    """Return the pairs of all parts, in their order."""
     return Candidates(
         np.concatenate([pairs.requests for pairs in parts]), np.concatenate([pairs.rows for pairs in parts])
     )

@@ -1,16 +1,16 @@
-"""Finds candidates for the best offers by a release's index, and says which requests must be ranked exactly instead.
+"""Finds candidates for the best offers by a release's index; requests without any must be ranked exactly instead.
 
 The index only names candidates: they are scored exactly, as all candidates are. Offers that were added or changed since
 the index was built are scored beside it, and those withdrawn are never returned.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_scorer.core.ranking.eligibility import NO_PAIRS, Candidates, EligibleOffers, Group, Numbers
+from stream_scorer.core.ranking.eligibility import NO_PAIRS, Candidates, EligibleOffers, Numbers, is_in, joined
 from stream_scorer.core.ranking.index_plan import nearest_lists, plan_of, serves, serves_filtered, wanted_classes
 from stream_scorer.core.ranking.precision import margins
 from stream_scorer.core.releases.catalog import Catalog, Flags, index_cover
@@ -24,10 +24,13 @@ Scores32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class IndexSearch:
-    """The candidates of the requests that the index answered, and the groups of those that it did not."""
+    """The candidates of the requests that the index answers, and the last of each whose lists may hold more.
+
+    What the lists still hold is no better than that last candidate, but for rounding, and may tie with it.
+    """
 
     candidates: list[Candidates]
-    left: list[Group]
+    last: list[Candidates]
 
 
 def search_index(
@@ -39,35 +42,30 @@ def search_index(
     """
     index, cover = catalog.nearest, catalog.once(index_cover)
     if index is None or cover is None or not serves(index.file, cover, len(catalog)):
-        return IndexSearch([], choices.groups)
+        return IndexSearch([], [])
     classes = wanted_classes(limits, np.bincount(choices.excluded.requests, minlength=len(limits)))
     least = np.minimum(limits, choices.eligible_counts)
-    found: list[Candidates] = []
-    left: list[Group] = []
+    found = IndexSearch([], [])
     for group in choices.groups:
         # requests of a group have the same filters
         if filtered[group.requests[0]] and not serves_filtered(len(catalog)):
-            left.append(group)
             continue
         scope = _Scope.of(index, cover, catalog, group.mask)
         for wanted in np.unique(classes[group.requests]).tolist():
             numbers = group.requests[classes[group.requests] == wanted]
-            pairs = _allowed(_pairs(scope, customers, numbers, wanted), choices.excluded, len(catalog))
-            pairs, short = _without_short(pairs, numbers, least)
-            found.append(pairs)
-            if len(short):
-                left.append(Group(short, group.mask))
-    return IndexSearch(found, left)
+            pairs, last = _pairs(scope, customers, numbers, wanted)
+            found.candidates.append(_enough(_allowed(pairs, choices.excluded, len(catalog)), least))
+            found.last.append(last)
+    return found
 
 
-def _without_short(pairs: Candidates, numbers: Numbers, least: Numbers) -> tuple[Candidates, Numbers]:
-    """Return the pairs of the requests that have enough of them, and the numbers of the others.
+def _enough(pairs: Candidates, least: Numbers) -> Candidates:
+    """Return the pairs of the requests that have enough of them.
 
     Too few are left where the lists near a customer hold little of what may be shown.
     """
     counts = np.bincount(pairs.requests, minlength=len(least))
-    short = numbers[counts[numbers] < least[numbers]]
-    return (pairs.where(~np.isin(pairs.requests, short)) if len(short) else pairs), short
+    return pairs.where((counts >= least)[pairs.requests])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +96,27 @@ def _whole_sizes(catalog: Catalog) -> Numbers:
     return np.empty(0, np.int64) if catalog.nearest is None else catalog.nearest.sizes(None)
 
 
-def _pairs(scope: _Scope, customers: Scores32, numbers: Numbers, wanted: int) -> Candidates:
-    """Return candidates of these requests from the lists and the fresh offers; none where they are to rank exactly."""
+def _pairs(scope: _Scope, customers: Scores32, numbers: Numbers, wanted: int) -> tuple[Candidates, Candidates]:
+    """Return candidates of these requests from the lists and the fresh offers, and the last of those from full lists.
+
+    There are none where the requests are to be ranked exactly.
+    """
     file = scope.index.file
     plan = plan_of(file, scope.sizes, wanted=wanted)
     if plan is None:
-        return NO_PAIRS
+        return NO_PAIRS, NO_PAIRS
     own = customers[numbers]
     lists = np.concatenate(
         [nearest_lists(scores, scope.sizes, plan.lists) for scores in _centroid_scores(own, file.centroids)]
     )
     rows = scope.index.lists.search(own, lists, count=plan.candidates, eligible=scope.eligible)
     there = rows >= 0
-    found = rows[there] if scope.rows is None else scope.rows[rows[there]]
-    parts = [Candidates(np.repeat(numbers, there.sum(axis=1)), found)]
-    parts += _fresh_pairs(scope, own, numbers, wanted)
-    return Candidates(
-        np.concatenate([pairs.requests for pairs in parts]), np.concatenate([pairs.rows for pairs in parts])
-    )
+    if scope.rows is not None:
+        rows = scope.rows[rows]  # where nothing is there, the last offer's row, which `there` leaves out
+    more = there[:, -1]
+    listed = Candidates(np.repeat(numbers, there.sum(axis=1)), rows[there])
+    parts = [listed, *_fresh_pairs(scope, own, numbers, wanted)]
+    return joined(parts), Candidates(numbers[more], rows[more, -1])
 
 
 def _centroid_scores(customers: Scores32, centroids: Scores32) -> Iterator[Scores32]:
@@ -152,13 +153,4 @@ def _allowed(pairs: Candidates, excluded: Candidates, offers: int) -> Candidates
     """Return the pairs without those that requests exclude."""
     if not len(excluded.rows):
         return pairs
-    taken = np.isin(pairs.requests * offers + pairs.rows, excluded.requests * offers + excluded.rows)
-    return pairs.where(~taken)
-
-
-def answered(searches: Sequence[Candidates], requests: int) -> Flags:
-    """Mark the requests (B,) that an index answered."""
-    flags = np.zeros(requests, bool)
-    for pairs in searches:
-        flags[pairs.requests] = True
-    return flags
+    return pairs.where(~is_in(pairs, excluded, offers))

@@ -9,7 +9,7 @@ from stream_scorer.core.ranking.best_offers import Ranked, rank
 from stream_scorer.core.releases.catalog import Catalog, index_cover
 from stream_scorer.core.releases.change import OfferChange
 from tests.index_worlds import CLUSTERS, MEMBERS, centres, clustered, indexed
-from tests.ranking_worlds import offer, request, unit_vectors
+from tests.ranking_worlds import catalog_of, offer, request, unit_vectors
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,14 @@ def test_index_rankings_have_exact_scores_and_ties() -> None:
     assert by_index.by_index.all()
     assert_same(by_index, rank(requests, centres(), catalog, exact=True))
     assert (np.diff(by_index.scores)[:3] == 0).any() or len(np.unique(by_index.scores)) < len(by_index.scores)
+
+
+def test_more_ties_than_candidates_are_ranked_exactly() -> None:
+    catalog, lists = indexed(catalog_of(np.tile(centres(), (60, 1))))
+    lists.blind = list(range(0, 3 * CLUSTERS, CLUSTERS))  # of 60 that tie, the index returns others than the first
+    result = ranked(catalog, {})
+    assert lists.searched == 1
+    assert result.rows.tolist() == list(range(0, 10 * CLUSTERS, CLUSTERS))
 
 
 def test_exact_ranking_asks_no_index() -> None:
