@@ -63,7 +63,7 @@ def stored_release(settings: Settings, name: str) -> LoadedRelease:
     """Load a release by its id, or the `current` one. Raises ReleaseError when there is none."""
     client = connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s)
     with contextlib.closing(client):
-        store = releases_on(client, settings)
+        store = releases_on(client, settings, ranks=True)
         release_id = store.current() if name == CURRENT else ReleaseId(name)
         if release_id is None:
             raise ReleaseError("there is no release yet; stream-scorer publish makes one")

@@ -13,13 +13,17 @@ from stream_scorer.services.learning.publisher import Indexer
 from stream_scorer.settings import Settings
 
 
-def release_store(settings: Settings) -> RedisReleases:
-    """Return the store of releases on a new connection."""
-    return releases_on(connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s), settings)
+def release_store(settings: Settings, *, ranks: bool = False) -> RedisReleases:
+    """Return the store of releases on a new connection. See releases_on."""
+    client = connect(settings.redis.url.get_secret_value(), timeout_s=settings.redis.timeout_s)
+    return releases_on(client, settings, ranks=ranks)
 
 
-def releases_on(client: RedisClient, settings: Settings) -> RedisReleases:
-    """Return the store of releases on an existing connection."""
+def releases_on(client: RedisClient, settings: Settings, *, ranks: bool = False) -> RedisReleases:
+    """Return the store of releases on an existing connection.
+
+    Only for a process that `ranks` are releases loaded with their indexes: to open one takes time and memory.
+    """
     redis = settings.redis
     return RedisReleases(
         client,
@@ -27,15 +31,8 @@ def releases_on(client: RedisClient, settings: Settings) -> RedisReleases:
         bytes_max=redis.release_bytes_max,
         signing_key=None if redis.signing_key is None else redis.signing_key.get_secret_value().encode(),
         open_program=program_opener(settings),
-        open_index=index_opener(),
+        open_index=_open_index if ranks else None,
     )
-
-
-def index_opener() -> OpenIndex | None:
-    """Return what makes a release's index ready to be searched, None where faiss is not installed."""
-    if importlib.util.find_spec("faiss") is None:
-        return None
-    return _open_index
 
 
 def _open_index(file: InvertedFile, vectors: Vectors32) -> ListSearch:

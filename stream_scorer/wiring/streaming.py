@@ -137,7 +137,7 @@ def rank_config(settings: Settings) -> RankConfig:
 
 @contextlib.contextmanager
 def _following(settings: Settings, telemetry: Telemetry) -> Iterator[ReleaseWatch]:
-    watch = ReleaseWatch(release_store(settings), SystemClock(), poll_s=settings.rank.release_poll_s)
+    watch = ReleaseWatch(release_store(settings, ranks=True), SystemClock(), poll_s=settings.rank.release_poll_s)
     watch.start()
     telemetry.store_watched(watch.state, watch.silent_s)
     try:

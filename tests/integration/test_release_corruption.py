@@ -26,6 +26,7 @@ from stream_scorer.adapters.redis.client import RedisClient
 from stream_scorer.adapters.redis.keys import LISTED_BYTES_MAX
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import OfferId, ReleaseId
+from stream_scorer.core.releases.offer_index import InvertedFile, ListSearch, Vectors32
 from stream_scorer.core.releases.release import Release
 from stream_scorer.errors import ReleaseError
 from stream_scorer.services.streaming.release_watch import ReleaseWatch
@@ -242,12 +243,19 @@ def test_an_index_expires_with_its_release(store: RedisReleases, client: redis.R
     assert [client.ttl(place.key(f"index:{part}")) > 0 for part in (0, 1)] == [True, True]
 
 
-def test_without_faiss_an_index_is_left_out(store: RedisReleases) -> None:
+def no_faiss(file: InvertedFile, vectors: Vectors32) -> ListSearch:
+    raise ModuleNotFoundError("No module named 'faiss'")
+
+
+def test_without_faiss_an_index_is_left_out(connection: RedisClient, store: RedisReleases, redis_prefix: str) -> None:
     made = model(1)
     written = indexed_release(made, [offer(number) for number in range(9)])
     store.write(written, made)
+    ranking = RedisReleases(connection, prefix=redis_prefix, open_index=no_faiss)
     with capture_logs() as logs:
         assert store.load(written.release_id).catalog.nearest is None
+        assert logs == []  # who does not rank has no use for an index
+        assert ranking.load(written.release_id).catalog.nearest is None
     assert [entry["event"] for entry in logs] == ["index_not_used"]
 
 

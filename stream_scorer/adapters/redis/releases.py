@@ -71,7 +71,7 @@ class RedisReleases:
         open_program: OpenProgram | None = None,
         open_index: OpenIndex | None = None,
     ) -> None:
-        """Without `open_index`, releases that have an index are loaded without it, and ranked exactly."""
+        """Without `open_index`, or where it cannot be imported, releases are loaded without their indexes."""
         self._client = client
         self._keys = ReleaseKeys(prefix)
         self._bytes_max = bytes_max
@@ -256,19 +256,19 @@ class RedisReleases:
 
     def _indexed(self, manifest: ReleaseManifest, catalog: Catalog) -> Catalog:
         """Return the catalog as it was published, with its index where there is one that can be searched here."""
-        if manifest.index is None:
+        file = None if self._open_index is None else self._index(manifest)
+        if file is None or self._open_index is None:
             return catalog
-        if self._open_index is None:
+        try:
+            with reading(f"the index of release {manifest.release_id}"):
+                lists = self._open_index(file, catalog.vectors)
+        except ImportError as error:
             _log.warning(
                 "index_not_used",
                 release_id=manifest.release_id,
-                reason="faiss is not installed, so every request is ranked exactly: pip install '.[index]'",
+                reason=f"faiss is not here ({error}), so every request is ranked exactly: pip install '.[index]'",
             )
             return catalog
-        file = self._index(manifest)
-        assert file is not None, "the manifest names its parts"
-        with reading(f"the index of release {manifest.release_id}"):
-            lists = self._open_index(file, catalog.vectors)
         return catalog.indexed_by(OfferIndex(file, lists, catalog.offer_ids, catalog.vectors))
 
     def _index(self, manifest: ReleaseManifest) -> InvertedFile | None:
