@@ -126,6 +126,18 @@ def kafka_error(error: KafkaException) -> KafkaError:
     return inner
 
 
+def explained(error: KafkaException, polled: Message | None) -> KafkaException:
+    """Return what the broker refuses a client whose question went unanswered, else the `error` itself.
+
+    Refused a group, librdkafka asks for its coordinator again until the question's time is up, and leaves the broker's
+    reason to whoever polls the consumer next.
+    """
+    reason = None if polled is None else polled.error()
+    if reason is None or kafka_error(error).code() != KafkaError._TIMED_OUT or reason.code() not in NEVER_HEALS:
+        return error
+    return KafkaException(reason)
+
+
 def refused(doing: str, place: TopicPartition) -> None:
     """Raise the error of a partition, which an answer about several carries beside the others' results."""
     if place.error is not None:

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from stream_scorer.adapters.kafka.client import (
     ClientConfig,
+    explained,
     new_admin,
     new_consumer,
     raise_error,
@@ -33,6 +34,7 @@ class KafkaLog:
         With `isolation` read_uncommitted, reads what was aborted too; never restore with that.
         """
         # a stretch ends when the broker answers that nothing follows, for which it waits as long as a fetch may
+        self._group = config["group.id"]
         self._consumer = new_consumer({"fetch.wait.max.ms": 10, **config, "isolation.level": isolation})
         asking = {key: value for key, value in config.items() if not key.startswith(("group.", "isolation."))}
         self._admin = new_admin(asking, ClientLog())
@@ -41,14 +43,20 @@ class KafkaLog:
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
         """See LogReader.committed; waits at most the time-out for a predecessor's transaction."""
-        with transient("reading committed offsets"):
-            places = self._consumer.committed([TopicPartition(*each) for each in partitions], timeout=self._timeout_s)
+        places = self._committed([TopicPartition(*each) for each in partitions])
         positions: dict[Partition, Position | None] = {}
         for place in places:
             refused("reading the committed offset", place)
             position = None if place.offset == OFFSET_INVALID else Position(place.offset, place.metadata or "")
             positions[Partition(place.topic, place.partition)] = position
         return positions
+
+    def _committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        with transient(f"reading committed offsets of the group {self._group}"):
+            try:
+                return self._consumer.committed(partitions, timeout=self._timeout_s)
+            except KafkaException as error:
+                raise explained(error, self._consumer.poll(0)) from error
 
     def group_metadata(self) -> object:
         """Return what a transactional producer needs to commit offsets for the group, which must have no members."""

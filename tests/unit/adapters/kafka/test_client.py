@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from structlog.testing import capture_logs
 
 from stream_scorer.adapters.kafka.bounded import within
-from stream_scorer.adapters.kafka.client import fatal_as_such, new_consumer, new_producer, refused, transient
+from stream_scorer.adapters.kafka.client import explained, fatal_as_such, new_consumer, new_producer, refused, transient
 from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.errors import FatalStreamError, TransientError, UsageError
 
@@ -47,6 +47,24 @@ def test_acks_that_exclude_exactly_once_are_refused() -> None:
 def test_what_cannot_heal_is_not_tried_again(code: int, kind: type[Exception]) -> None:
     with pytest.raises(kind, match="reading offsets: "), transient("reading offsets"):
         raise KafkaException(KafkaError(code))
+
+
+@pytest.mark.parametrize(
+    ("polled", "kind", "reason"),
+    [
+        (KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED), FatalStreamError, "Group authorization failed"),
+        (KafkaError(KafkaError._PARTITION_EOF), TransientError, "Timed out"),
+        (None, TransientError, "Timed out"),
+    ],
+)
+def test_a_refusal_explains_the_time_out(polled: KafkaError | None, kind: type[Exception], reason: str) -> None:
+    class Polled:
+        def error(self) -> KafkaError | None:
+            return polled
+
+    for message in (Polled(), None) if polled is None else (Polled(),):
+        with pytest.raises(kind, match=reason), transient("reading offsets"):
+            raise explained(KafkaException(KafkaError(KafkaError._TIMED_OUT)), message)  # type: ignore[arg-type]
 
 
 def test_one_partitions_error_is_raised() -> None:
