@@ -184,9 +184,11 @@ def _model_lines(model: "ModelFigures", k: int, *, comparable: bool) -> Iterator
             yield from _group(group, name.replace("_", " "), k, comparable=comparable)
         yield from (f"  {line}" for line in beside_lines(asdict(whole)))
         yield "  coverage" + "".join(f"   {name} {share:.1%}" for name, share in whole.coverage.items())
-    yield "\nAUC within customer"
-    for name, each in model.within_customer.groups().items():
-        yield f"  {name.replace('_', ' '):<14} {_both(each, comparable=comparable)}, {each.customers:,} customers"
+    if within := model.within_customer.groups():
+        yield "\nAUC within customer"
+    for name, each in within.items():
+        both = _both(each, each.customers, comparable=comparable)
+        yield f"  {name.replace('_', ' '):<14} {both}, {each.customers:,} customers"
     if (beside := model.within_customer.beside) is not None:
         yield from (f"  {line}" for line in beside_lines({"beside": {"all": asdict(beside)}}))
     if calibration is not None:
@@ -213,15 +215,17 @@ def _group(group: "GroupQuality", name: str, k: int, *, comparable: bool) -> Ite
     titles = {"ndcg": "nDCG", "recall": "recall", "precision": "precision", "average_precision": "MAP"}
     for figure, title in titles.items():
         compared: Compared = getattr(group, figure)
-        both = _both(compared, comparable=comparable)
+        both = _both(compared, group.customers, comparable=comparable)
         yield f"    {f'{title}@{k}':<13} {both}, random {compared.random.value:.4f}"
 
 
-def _both(figure: "Compared | GroupAuc", *, comparable: bool) -> str:
+def _both(figure: "Compared | GroupAuc", customers: int, *, comparable: bool) -> str:
+    from stream_scorer.core.evaluation.intervals import beyond_noise
+
     above, popularity = figure.above_popularity, figure.popularity
     assert above is not None, "groups without figures are not printed"
     assert popularity is not None
-    verdict = "above" if above.low > 0 else "below" if above.high < 0 else "not distinguishable from"
+    verdict = {1: "above", -1: "below", 0: "not distinguishable from"}[beyond_noise(above, customers)]
     return (
         f"{_interval(figure.model)}, popularity {popularity.value:.4f}: {verdict if comparable else 'not comparable'}"
     )

@@ -29,11 +29,13 @@ from stream_scorer.core.evaluation.figures import (
     PolicyValue,
     Slices,
 )
-from stream_scorer.core.evaluation.intervals import Interval
+from stream_scorer.core.evaluation.intervals import Interval, beyond_noise
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.held_out.beside import Beside
 
 _BAR_PX = 120
+# by the sign of a difference from popularity: a tile's kind, and its words
+_STANDINGS = {1: ("better", "above"), -1: ("worse", "below"), 0: ("", "not distinguishable from")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +83,21 @@ def report_page(found: Evaluation) -> str:
 def _tiles(found: Evaluation) -> Iterator[Tile]:
     if (model := found.model) is not None:
         if (ndcg := model.whole_catalog.all.ndcg) is not None:
-            yield _tile(f"nDCG@{found.k}, whole catalog", ndcg, found.incomparable)
-        if model.within_customer.all.model is not None:
-            yield _tile("AUC within customer", model.within_customer.all, found.incomparable)
+            yield _tile(f"nDCG@{found.k}, whole catalog", ndcg, model.whole_catalog.all.customers, found.incomparable)
+        if (auc := model.within_customer.all).model is not None:
+            yield _tile("AUC within customer", auc, auc.customers, found.incomparable)
     if found.off_policy is not None:
         yield _earned(found.off_policy)
 
 
-def _tile(name: str, figure: Compared | GroupAuc, incomparable: str | None) -> Tile:
+def _tile(name: str, figure: Compared | GroupAuc, customers: int, incomparable: str | None) -> Tile:
     model, popularity, above = figure.model, figure.popularity, figure.above_popularity
     assert model is not None, "a figure without a value has no tile"
     assert popularity is not None
     assert above is not None
     if incomparable is not None:  # better or worse would then be a claim that the figures do not support
         return Tile(name, f"{model.value:.4f}", incomparable, "greyed")
-    # Only an interval that excludes 0 lets the tile say above or below.
-    kind, verdict = "", "not distinguishable from"
-    if above.low > 0:
-        kind, verdict = "better", "above"
-    elif above.high < 0:
-        kind, verdict = "worse", "below"
+    kind, verdict = _STANDINGS[beyond_noise(above, customers)]
     note = f"{verdict} popularity's {popularity.value:.4f}: {above.value:+.4f} [{above.low:+.4f}, {above.high:+.4f}]"
     return Tile(name, f"{model.value:.4f}", note, kind)
 
@@ -153,7 +150,7 @@ def _time(time_ms: int) -> str:
 def _against_rows(found: AgainstFigures) -> Iterator[list[str]]:
     for one in found.figures:
         above = one.above_other
-        verdict = "better" if above.low > 0 else "worse" if above.high < 0 else "no difference beyond noise"
+        verdict = _STANDINGS[beyond_noise(above, one.customers)][0] or "no difference beyond noise"
         title = f"{one.figure} ({one.customers:,} customers)"
         yield [title, _interval(one.model), _interval(one.other), _difference(above), verdict]
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stream_scorer.core.held_out.beside import PAIRED_MIN
+
 Floats = npt.NDArray[np.float64]
 
 _RESAMPLES = 1_000
@@ -20,6 +22,16 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+def beyond_noise(difference: Interval, customers: int) -> int:
+    """Return 1 where a difference paired by customer is above 0 by more than noise, -1 where it is below, else 0.
+
+    Too few customers show nothing: resampled, the difference of a single customer is an interval without width.
+    """
+    if customers < PAIRED_MIN:
+        return 0
+    return int(difference.low > 0) - int(difference.high < 0)
 
 
 def mean_interval(values: Floats, rng: np.random.Generator) -> Interval | None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _Z95 = 1.96
-_PAIRED_MIN = 10  # customers; with fewer, differences are mostly noise
+PAIRED_MIN = 10  # customers; with fewer, differences are mostly noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Beside:
     @property
     def better(self) -> list[Trivial]:
         """The trivial rankings that are above the model by more than noise, best first; none for too few customers."""
-        above = [one for one in self.trivial if one.above_model] if self.customers >= _PAIRED_MIN else []
+        above = [one for one in self.trivial if one.above_model] if self.customers >= PAIRED_MIN else []
         return sorted(above, key=lambda one: -one.value)
 
     def sentences(self, of: str = "") -> Iterator[str]:
@@ -53,7 +53,7 @@ class Beside:
 
         Nothing is yielded for too few customers.
         """
-        if self.customers < _PAIRED_MIN:
+        if self.customers < PAIRED_MIN:
             return
         for one in sorted(self.trivial, key=lambda one: -one.value):
             if not one.below_model:

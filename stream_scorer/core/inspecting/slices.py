@@ -13,12 +13,12 @@ from stream_scorer.core.evaluation.intervals import normal_interval
 from stream_scorer.core.evaluation.judging import ScoredRows
 from stream_scorer.core.evaluation.model_quality import RankedCatalog
 from stream_scorer.core.features.spec import Floats
+from stream_scorer.core.held_out.beside import PAIRED_MIN
 from stream_scorer.core.held_out.questions import quality
 from stream_scorer.core.held_out.ranking_quality import AcceptedPairs
 from stream_scorer.core.held_out.trivial import POPULARITY
 from stream_scorer.core.inspecting.feature_places import Grouped, grouped, places_of
 
-CUSTOMERS_MIN = 10  # with fewer, an interval by the standard error claims too much
 _VALUES_MAX, _FEATURES_MAX = 8, 8
 
 Mask = npt.NDArray[np.bool_]
@@ -81,7 +81,7 @@ def _of_values(units: _Units, feature: str, group: Grouped) -> Iterator[SliceFig
 
 def _slice(units: _Units, feature: str, value: str, chosen: Mask) -> SliceFigures:
     model, popularity = units.figures(chosen)
-    enough = len(model) >= CUSTOMERS_MIN
+    enough = len(model) >= PAIRED_MIN
     intervals = [normal_interval(each) if enough else None for each in (model, popularity, model - popularity)]
     return SliceFigures(feature, value, int(chosen.sum()), len(model), *intervals)
 

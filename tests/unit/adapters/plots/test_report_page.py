@@ -19,6 +19,7 @@ from stream_scorer.core.evaluation.figures import (
     WholeCatalog,
     WithinCustomer,
 )
+from stream_scorer.core.evaluation.intervals import Interval
 from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model
 from tests.example_samples import Chunks, chunk
@@ -82,6 +83,15 @@ def bare(report: Evaluation) -> Evaluation:
 def figures_of(report: Evaluation) -> ModelFigures:
     assert report.model is not None
     return report.model
+
+
+@pytest.mark.parametrize(("customers", "kind"), [(1, "tile "), (10, "tile better")])
+def test_few_customers_make_nothing_better(bare: Evaluation, customers: int, kind: str) -> None:
+    model, popularity, above = (Interval(value, value, value) for value in (0.9, 0.5, 0.4))
+    auc = GroupAuc(customers, model, popularity, above)
+    within = replace(figures_of(bare).within_customer, all=auc)
+    found = replace(bare, incomparable=None, model=replace(figures_of(bare), within_customer=within))
+    assert f'<div class="{kind}"><span>AUC within customer' in report_page(found)
 
 
 @pytest.mark.parametrize("publish", ["yes", "no", "cannot tell"])
