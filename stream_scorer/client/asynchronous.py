@@ -30,7 +30,9 @@ class AsyncClient:
 
     async def submit(self, request: CustomerRequest) -> None:
         """See Client.submit."""
-        await asyncio.to_thread(self._session.expect, request)
+        await asyncio.to_thread(self._session.start_reading)  # asks the brokers, the first time
+        # not in that thread, which goes on where this task is cancelled, and would leave the id awaited for ever
+        self._session.expected.expect(request)
         try:
             await self.send(request)
         except BaseException:

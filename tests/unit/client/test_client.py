@@ -1,14 +1,15 @@
 """Both clients on a ring in memory: a ranker answers what is sent, or refuses it."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
+from threading import Event
 
 import pytest
 
 from stream_scorer.adapters.local.clock import SystemClock
-from stream_scorer.adapters.memory.exchange import MemoryExchange
+from stream_scorer.adapters.memory.exchange import MemoryExchange, MemoryTail
 from stream_scorer.client import AsyncClient, Client, new_acceptance, new_request
 from stream_scorer.client.session import Session, check_delivered
 from stream_scorer.core.messages import CustomerRequest, Ranking
@@ -212,6 +213,35 @@ def test_coroutines_raise_as_threads_do(
 ) -> None:
     with pytest.raises(error):
         run(exchange, lambda made: made.rank(request_, timeout_s=timeout_s))
+
+
+class SlowExchange(MemoryExchange):
+    """Opens a tail only when `may_open` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(rank)
+        self.is_asked, self.may_open = Event(), Event()
+
+    def tail(self, topics: Sequence[str]) -> MemoryTail:
+        self.is_asked.set()
+        self.may_open.wait(LONG_S)
+        return super().tail(topics)
+
+
+def test_a_task_cancelled_early_awaits_nothing() -> None:
+    exchange = SlowExchange()
+
+    async def use(made: AsyncClient) -> Ranking:
+        submitting = asyncio.create_task(made.submit(REQUEST))
+        await asyncio.to_thread(exchange.is_asked.wait, LONG_S)
+        submitting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submitting
+        exchange.may_open.set()
+        await asyncio.to_thread(made._session.start_reading)  # the cancelled task's thread has opened the tail
+        return await made.rank(REQUEST)
+
+    assert run(exchange, use) == expected_ranking(REQUEST)
 
 
 def test_a_cancelled_task_leaves_nothing() -> None:
