@@ -44,7 +44,7 @@ def door_app(client: AsyncClient, *, clock: Clock, timeout_s: float) -> FastAPI:
         return await _tried(_accepted(client, acceptance), {ID_OF[Acceptance]: acceptance.acceptance_id})
 
     # FastAPI's own pages load their scripts from elsewhere, and its description has messages of its own making
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_api_route(RANK, rank, methods=["POST"], response_model=None, **RANKING)
     app.add_api_route(ACCEPT, accept, methods=["POST"], response_model=None, **ACCEPTING)
     description = description_of(app.routes)

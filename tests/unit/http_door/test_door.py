@@ -162,6 +162,7 @@ def test_an_id_in_flight_is_refused() -> None:
 def test_other_paths_and_methods_say_which() -> None:
     with door(MemoryExchange()) as asked:
         assert problem(asked.get("/")) == (404, "no_such_path")
+        assert problem(asked.post("/rank/", json=REQUEST, follow_redirects=False)) == (404, "no_such_path")
         answer = asked.get("/rank")
     assert problem(answer) == (405, "no_such_method")
     assert answer.headers["allow"] == "POST"
