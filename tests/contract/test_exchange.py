@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from stream_scorer.adapters.kafka.client import ClientConfig
 from stream_scorer.adapters.kafka.exchange.delivery import KafkaExchange
@@ -89,6 +91,19 @@ def test_a_tail_notes_that_brokers_are_away() -> None:
         tail = KafkaTail(config, ["t"], timeout_s=LONG_S)
     with closing(tail):
         wait_for(lambda: not tail.fetch(wait_s=0.1) and "no broker is connected" in tail.trouble, "the trouble")
+
+
+def test_a_tail_reads_added_partitions(kafka: str, topics: TopicSettings) -> None:
+    admin, name = AdminClient({"bootstrap.servers": kafka}), topics.rankings
+    quick = {"statistics.interval.ms": 100, "topic.metadata.refresh.interval.ms": 100}
+    with closing(KafkaTail({"bootstrap.servers": kafka, **quick}, [name], timeout_s=LONG_S)) as tail:
+        before = len(admin.list_topics(name).topics[name].partitions)
+        admin.create_partitions([NewPartitions(name, before + 2)])[name].result(LONG_S)
+        producer = Producer({"bootstrap.servers": kafka})
+        for partition in range(before + 2):
+            producer.produce(name, b"v", partition=partition)
+        assert producer.flush(LONG_S) == 0
+        assert {each.partition for each in read(tail, before + 2)} == set(range(before + 2))
 
 
 def _refusal(exchange: Exchange) -> str:

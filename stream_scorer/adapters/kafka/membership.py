@@ -1,8 +1,10 @@
-"""What a consumer knows of its brokers and its group, and has no call for."""
+"""What a consumer knows of its brokers, its topics and its group, and has no call for."""
 
 import sys
 
 import msgspec
+
+from stream_scorer.core.records import Partition
 
 _CONNECTED = {"UP", "REAUTH"}
 _FORMAT = b"CGMDv2:"
@@ -13,8 +15,13 @@ class _BrokerLink(msgspec.Struct):
     state: str
 
 
+class _KnownTopic(msgspec.Struct):
+    partitions: dict[int, msgspec.Raw]  # by number; -1 has what is not assigned to a partition yet
+
+
 class _ClientStatistics(msgspec.Struct):
     brokers: dict[str, _BrokerLink]
+    topics: dict[str, _KnownTopic] = {}
 
 
 _decoder = msgspec.json.Decoder(_ClientStatistics)
@@ -23,6 +30,12 @@ _decoder = msgspec.json.Decoder(_ClientStatistics)
 def any_connected(statistics: str) -> bool:
     """Return whether, by the client's statistics (librdkafka's STATISTICS.md), a broker is connected now."""
     return any(link.state in _CONNECTED for link in _decoder.decode(statistics).brokers.values())
+
+
+def known_partitions(statistics: str) -> set[Partition]:
+    """Return the partitions, as of the client's latest look at them, of the topics that it reads or has asked about."""
+    topics = _decoder.decode(statistics).topics
+    return {Partition(name, number) for name, topic in topics.items() for number in topic.partitions if number >= 0}
 
 
 def generation_of(metadata: object) -> int:

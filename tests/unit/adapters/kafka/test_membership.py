@@ -5,7 +5,8 @@ import struct
 
 import pytest
 
-from stream_scorer.adapters.kafka.membership import any_connected, generation_of
+from stream_scorer.adapters.kafka.membership import any_connected, generation_of, known_partitions
+from stream_scorer.core.records import Partition
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,12 @@ from stream_scorer.adapters.kafka.membership import any_connected, generation_of
 def test_one_connected_broker_is_enough(states: list[str], connected: bool) -> None:
     brokers = {str(number): {"state": state, "rtt": {}} for number, state in enumerate(states)}
     assert any_connected(json.dumps({"name": "rdkafka", "brokers": brokers})) == connected
+
+
+def test_partitions_are_known_by_topic() -> None:
+    topics = {"a": {"partitions": {"0": {"leader": 1}, "1": {}, "-1": {}}}, "b": {"partitions": {}}}
+    statistics = json.dumps({"brokers": {}, "topics": topics})
+    assert known_partitions(statistics) == {Partition("a", 0), Partition("a", 1)}
 
 
 @pytest.mark.parametrize("generation", [-1, 0, 2, 70_000])
