@@ -53,9 +53,8 @@ class TiedBag(nn.Module):
         An output that is fixed gets nothing from the bag.
         """
         offers = cast("nn.Linear", self._item[0].layers[0]).weight.to(weight.device)[:, self._item_columns]
-        if (
-            self._fixed is not None
-        ):  # by slices: an index would be copied from the host, which a recorded step cannot do
+        if self._fixed is not None:
+            # By slices: an index would be copied from the host, which a recorded step cannot do.
             offers = torch.cat([offers[: self._fixed], torch.zeros_like(offers[:1]), offers[self._fixed + 1 :]])
         return torch.cat([weight[:, : self._columns.start], self.gain * offers, weight[:, self._columns.stop :]], dim=1)
 
