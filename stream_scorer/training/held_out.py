@@ -16,22 +16,31 @@ from stream_scorer.training.towers.tower_module import TowerModule
 K = 10
 
 
-@torch.no_grad()
-def held_out_auc(data: TrainingSet, rows: Places, user: TowerModule, item: TowerModule) -> float | None:
-    """Return the AUC within customers by the cosines of rows (n,); None where no customer has both labels."""
-    outputs, items = _of_rows(data, rows, user, item)
-    cosines = (F.normalize(outputs, dim=1) * items).sum(dim=1).cpu().numpy()
-    return auc_within(data.who[rows], cosines, data.accepted[rows]).auc
+class HeldOutRows:
+    """Held-out rows (n,) and their inputs; many share a customer's or an offer's, and each distinct input is kept once.
 
+    Every epoch is judged by them, so they are gathered once for a training.
+    """
 
-def _of_rows(data: TrainingSet, rows: Places, user: TowerModule, item: TowerModule) -> tuple[Tensor, Tensor]:
-    """Return the user tower's outputs (n, p) for rows, and their offers' vectors (n, p)."""
-    # Many rows share a customer's features or an offer's: each distinct input runs through its tower once.
-    customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
-    offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
-    outputs = user.outputs(Batch.of(data.customers, customers.astype(np.int64)))
-    items = item(Batch.of(data.offers, offers.astype(np.int64)))
-    return outputs[torch.from_numpy(customer_of.reshape(-1))], items[torch.from_numpy(offer_of.reshape(-1))]
+    def __init__(self, data: TrainingSet, rows: Places) -> None:
+        """Gather the distinct inputs of `rows`."""
+        self.data, self.rows = data, rows
+        customers, customer_of = np.unique(data.customer[rows], return_inverse=True)
+        offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
+        self._customers = Batch.of(data.customers, customers.astype(np.int64))
+        self._offers = Batch.of(data.offers, offers.astype(np.int64))
+        self._customer_of, self._offer_of = (torch.from_numpy(one.reshape(-1)) for one in (customer_of, offer_of))
+
+    def outputs(self, user: TowerModule, item: TowerModule) -> tuple[Tensor, Tensor]:
+        """Return the user tower's outputs (n, p), and the offers' vectors (n, p)."""
+        return user.outputs(self._customers)[self._customer_of], item(self._offers)[self._offer_of]
+
+    @torch.no_grad()
+    def auc(self, user: TowerModule, item: TowerModule) -> float | None:
+        """Return the AUC within customers by the cosines of the rows; None where no customer has both labels."""
+        outputs, items = self.outputs(user, item)
+        cosines = (F.normalize(outputs, dim=1) * items).sum(dim=1).cpu().numpy()
+        return auc_within(self.data.who[self.rows], cosines, self.data.accepted[self.rows]).auc
 
 
 class HeldOutRanking:
@@ -71,7 +80,7 @@ def losses_by_customer(
     data: TrainingSet, rows: Places, user: TowerModule, item: TowerModule, head: AcceptanceHead
 ) -> Floats:
     """Return the mean log loss of each customer's held-out rows (C,), for the objective `shown`."""
-    outputs, items = _of_rows(data, rows, user, item)
+    outputs, items = HeldOutRows(data, rows).outputs(user, item)
     at = outputs.device
     ranks = torch.from_numpy(data.rank[rows].astype(np.int64)).to(at)
     log_odds = head.log_odds((F.normalize(outputs, dim=1) * items).sum(dim=1), outputs, ranks)

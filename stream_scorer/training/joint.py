@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from stream_scorer.core.datasets.training_set import Places
+from stream_scorer.core.held_out.ranking_quality import runs
 from stream_scorer.errors import UsageError
 from stream_scorer.training.decomposition import decomposed
-from stream_scorer.training.held_out import HeldOutRanking, held_out_auc
+from stream_scorer.training.held_out import HeldOutRanking, HeldOutRows
 from stream_scorer.training.lesson import Epoch, Fitted, Lesson, device_of, limit_threads, memory_free, tower_of
 from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import Recipe, TrainOptions
@@ -133,7 +135,9 @@ class _Training:
         self.ranking = HeldOutRanking(data, rows, held_out)
         # Shuffling whole requests, or whole customers for the objective `catalog`, keeps their rows together: a
         # minibatch embeds each customer once for all of them.
-        self.group = (data.customer if self.catalog_only else data.request)[self.rows]
+        group = (data.customer if self.catalog_only else data.request)[self.rows]
+        self.by_group = self.rows[np.argsort(group, kind="stable")]
+        self.group_rows = np.bincount(group)
         self.epoch_steps = self._epoch_steps()
         self.steps = recipe.epochs * self.epoch_steps
         self.steps_left: int | Tensor = self.steps
@@ -203,8 +207,9 @@ class _Training:
         return total / len(self.rows)
 
     def _shuffled(self) -> Places:
-        place = self.rng.permutation(int(self.group.max()) + 1)
-        return self.rows[np.argsort(place[self.group], kind="stable")]
+        groups = np.argsort(self.rng.permutation(len(self.group_rows)))
+        first = np.cumsum(self.group_rows) - self.group_rows
+        return self.by_group[runs(first[groups], self.group_rows[groups])]
 
     def _step(self, loss: Tensor) -> None:
         # In a recorded step both are numbers on the GPU: it would repeat a number of the host as it was when recorded.
@@ -231,7 +236,11 @@ class _Training:
         if self.catalog_only:
             ndcg, error = self.ranking.ndcg(self.user, self.item)
             return replace(epoch, held_out_ndcg=ndcg, held_out_ndcg_error=error)
-        return replace(epoch, held_out_auc=held_out_auc(self.data, rows, self.user, self.item))
+        return replace(epoch, held_out_auc=self.held_out_rows.auc(self.user, self.item))
+
+    @cached_property
+    def held_out_rows(self) -> HeldOutRows:
+        return HeldOutRows(self.data, self.held_out)
 
     def _held_out_loss(self, rows: Places, rng: np.random.Generator) -> float:
         if self.resident is None:
