@@ -1,12 +1,12 @@
 """Makes the index of a catalog, and measures how far requests must look into it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from stream_scorer.core.messages import CustomerRequest
-from stream_scorer.core.ranking.best_offers import Customers, rank
+from stream_scorer.core.ranking.best_offers import rank
 from stream_scorer.core.ranking.index_plan import INDEX_OFFERS_MIN, MEASURED_LIMIT, SCANNED_SHARE
 from stream_scorer.core.ranking.recall import Recall, recall_of
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
@@ -15,7 +15,6 @@ from stream_scorer.core.releases.offer_index import LISTS_MAX, Cluster, Inverted
 LISTS_A_ROOT = 4  # with half as many, clusters of offers are cut apart, and requests must look into far more lists
 PROBES_MIN = 8
 MEASURED_REQUESTS = 512
-_MEASURED_AT_ONCE = 64
 _GRADES = 4  # of how much the second offer weighs, from nothing to as much as the first
 _STRIDE = 7_919  # a prime, so that the pairs of offers behind the measured requests run through the whole catalog
 
@@ -33,10 +32,11 @@ def build_index(
     centroids, list_of = cluster(catalog.vectors, lists)
     file = InvertedFile(centroids, list_of, PROBES_MIN, 0.0)
     index = OfferIndex(file, open_index(file, catalog.vectors), catalog.offer_ids, catalog.vectors)
+    measured = recall_gauge(catalog)
     for probes in _probes(lists):
         file = replace(file, probes=probes)
         index = replace(index, file=file)
-        recall = measured_recall(catalog.indexed_by(index))
+        recall = measured(index)
         index = replace(index, file=replace(file, recall=round(recall.share, 4)))
         if recall.share >= recall_min:
             return index, []
@@ -54,23 +54,27 @@ def _probes(lists: int) -> Iterator[int]:
         probes *= 2
 
 
-def measured_recall(catalog: Catalog) -> Recall:
-    """Return the recall at ten over made-up customers, from the place of an offer to half way between two.
+def recall_gauge(catalog: Catalog) -> Callable[[OfferIndex], Recall]:
+    """Return what measures an index: its recall at ten over made-up customers, who are ranked exactly only once.
 
     Nobody knows the customers at publish. At the place of an offer it is too easy, since that offer's list has most of
-    the neighbours; between two that may be far apart, the neighbours are spread over many lists.
+    the neighbours; between two that may be far apart, the neighbours are spread over many lists. So they are from the
+    place of an offer to half way between two.
     """
     rows = np.arange(MEASURED_REQUESTS) * _STRIDE
     first, second = rows % len(catalog), (rows * _STRIDE + 1) % len(catalog)
     weights = (np.arange(MEASURED_REQUESTS) % _GRADES / (_GRADES - 1))[:, None]
     sums = catalog.vectors[first].astype(np.float64) + weights * catalog.vectors[second]
     customers = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
+    requests = [CustomerRequest(f"r{row}", f"c{row}", 0, {}, limit=MEASURED_LIMIT) for row in range(MEASURED_REQUESTS)]
     # an offer that is not valid yet is indexed, too, so all offers count as valid here
     offers = _always_valid(catalog)
-    total = Recall()
-    for start in range(0, MEASURED_REQUESTS, _MEASURED_AT_ONCE):
-        total = total.plus(_recall(offers, customers[start : start + _MEASURED_AT_ONCE]))
-    return total
+    exact = rank(requests, customers, offers, exact=True)
+
+    def measured(index: OfferIndex) -> Recall:
+        return recall_of(rank(requests, customers, offers.indexed_by(index)), np.arange(MEASURED_REQUESTS), exact)
+
+    return measured
 
 
 def _always_valid(catalog: Catalog) -> Catalog:
@@ -82,9 +86,3 @@ def _always_valid(catalog: Catalog) -> Catalog:
         valid_until_ms=np.full(offers, NEVER_MS),
         derived={},
     )
-
-
-def _recall(catalog: Catalog, customers: Customers) -> Recall:
-    requests = [CustomerRequest(f"r{row}", f"c{row}", 0, {}, limit=MEASURED_LIMIT) for row in range(len(customers))]
-    ranked, exact = rank(requests, customers, catalog), rank(requests, customers, catalog, exact=True)
-    return recall_of(ranked, np.arange(len(requests)), exact)
