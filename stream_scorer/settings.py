@@ -135,7 +135,7 @@ class RankSettings(Section):
     recall_min: Annotated[float, Field(gt=0, le=1)] = 0.99
     """The least share of a request's best offers that an index must find; below it, requests are ranked exactly."""
     recall_sample: Annotated[int, Field(ge=0)] = 500
-    """One request in so many, by its id, is ranked exactly beside the index, to measure its recall; 0: none."""
+    """One request in so many, by its ids, is ranked exactly beside the index, to measure its recall; 0: none."""
 
 
 class JoinSettings(Section):

@@ -64,21 +64,20 @@ def sampled_recall(
 ) -> Recall:
     """Rank one in `every` of the requests that an index answered exactly too, and compare; 0: none.
 
-    `ranked` has the pools, where there is exploration. Which requests these are follows from their ids alone.
+    `ranked` has the pools, where there is exploration. Which requests these are follows from their own ids and their
+    customers', since a mailing has one id for all its customers, who must not be ranked exactly all together.
     """
     if ranked.by_index is None or not every:
         return NOTHING_MEASURED
-    numbers = np.array(
-        [
-            number
-            for number in np.flatnonzero(ranked.by_index).tolist()
-            if xxhash.xxh3_64_intdigest(requests[number].request_id.encode()) % every == 0
-        ],
-        np.int64,
-    )
+    answered = np.flatnonzero(ranked.by_index).tolist()
+    numbers = np.array([number for number in answered if _hash(requests[number]) % every == 0], np.int64)
     if not len(numbers):
         return NOTHING_MEASURED
     lengths = np.diff(ranked.starts)[numbers]
     # a ranking is as long as it may be: it is shorter than its limit only where fewer offers are eligible
     exact = rank([requests[number] for number in numbers], customers[numbers], catalog, limits=lengths, exact=True)
     return recall_of(ranked, numbers, exact)
+
+
+def _hash(request: CustomerRequest) -> int:
+    return xxhash.xxh3_64_intdigest(f"{request.request_id}\n{request.customer_id}".encode())

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,15 @@ def test_a_blind_index_is_measured_by_sample() -> None:
     some = sampled_recall(REQUESTS, centres(), catalog, ranked, every=3)
     assert 0 < some.requests < CLUSTERS
     assert sampled_recall(REQUESTS, centres(), catalog, ranked, every=0) == Recall()
+
+
+def test_a_mailing_is_sampled_by_its_customers() -> None:
+    catalog, _ = indexed(clustered())
+    mailing = [replace(each, request_id="mailing") for each in REQUESTS]
+    ranked = rank(mailing, centres(), catalog)
+    some = sampled_recall(mailing, centres(), catalog, ranked, every=3)
+    assert 0 < some.requests < CLUSTERS
+    assert some == sampled_recall(mailing, centres(), catalog, ranked, every=3)
 
 
 def test_only_what_the_index_answers_is_measured() -> None:
