@@ -17,6 +17,7 @@ from stream_scorer.core.messages import OfferId
 from stream_scorer.errors import BadModel
 
 LISTS_MAX = 65_536
+_COMPARED_OFFERS = 16_384  # at a time: a copy of all vectors would double the memory of a ranker at each change
 
 Vectors32 = NDArray[np.float32]
 ListNumbers = NDArray[np.int32]
@@ -114,10 +115,15 @@ def cover_of(
         rows = np.arange(len(ids), dtype=np.int64)
     else:
         rows = np.fromiter((row_of.get(offer_id, -1) for offer_id in index.ids), np.int64, len(index.ids))
-    here = np.flatnonzero(rows >= 0)
-    moved = here[(vectors[rows[here]] != index.vectors[here]).any(axis=1)]
-    rows[moved] = -1
+    _leave_moved(rows, vectors, index.vectors)
     covered = np.zeros(len(ids), bool)
     covered[rows[rows >= 0]] = True
     fresh = np.flatnonzero(~covered)
     return IndexCover(None if not len(fresh) and len(ids) == len(index.ids) else rows, fresh)
+
+
+def _leave_moved(rows: Places, vectors: Vectors32, published: Vectors32) -> None:
+    """Set to -1, in place, the row of each indexed offer whose vector is no longer the published one."""
+    for start in range(0, len(rows), _COMPARED_OFFERS):
+        here = start + np.flatnonzero(rows[start : start + _COMPARED_OFFERS] >= 0)
+        rows[here[(vectors[rows[here]] != published[here]).any(axis=1)]] = -1
