@@ -122,14 +122,16 @@ def _pairs(scope: _Scope, customers: Scores32, numbers: Numbers, wanted: int) ->
 def _centroid_scores(customers: Scores32, centroids: Scores32) -> Iterator[Scores32]:
     """Yield the customers' scores with the centroids, a tile at a time.
 
-    BLAS rounds by the shape of a product. Of two centroids that score the same but for rounding, only one may be
-    looked into, so every product has one shape, and a ranking does not depend on its batch.
+    Of two centroids that score the same but for rounding, only one may be looked into, and a ranking must not depend on
+    its batch. BLAS rounds by the shape of a product and, in single precision, by the row, so every product has one
+    shape, in double precision.
     """
-    tile = np.zeros((TILE_ROWS, customers.shape[1]), np.float32)
+    tile = np.zeros((TILE_ROWS, customers.shape[1]))
+    columns = centroids.T.astype(np.float64)
     for start in range(0, len(customers), TILE_ROWS):
         own = customers[start : start + TILE_ROWS]
         tile[: len(own)] = own
-        yield (tile @ centroids.T)[: len(own)]
+        yield (tile @ columns)[: len(own)].astype(np.float32)
 
 
 def _fresh_pairs(scope: _Scope, customers: Scores32, numbers: Numbers, wanted: int) -> list[Candidates]:

@@ -6,6 +6,8 @@ import pytest
 from stream_scorer.core.messages import Filter, OfferId
 from stream_scorer.core.ranking import index_plan
 from stream_scorer.core.ranking.best_offers import Ranked, rank
+from stream_scorer.core.ranking.index_search import _centroid_scores
+from stream_scorer.core.releases import offer_index
 from stream_scorer.core.releases.catalog import Catalog, index_cover
 from stream_scorer.core.releases.change import OfferChange
 from tests.index_worlds import CLUSTERS, MEMBERS, centres, clustered, indexed
@@ -94,7 +96,7 @@ def test_what_may_not_be_shown_never_comes() -> None:
 
 def test_too_few_candidates_fall_back_to_exact() -> None:
     catalog, lists = indexed(clustered())
-    lists.blind = list(range(CLUSTERS * MEMBERS - 5))
+    lists.blind = [row for row in range(CLUSTERS * MEMBERS) if row % CLUSTERS or row >= 5 * CLUSTERS]
     result = ranked(catalog, {})
     assert result.by_index is not None
     assert not result.by_index.any()
@@ -118,6 +120,17 @@ def test_moved_and_withdrawn_offers_leave_the_index() -> None:
     assert not {f"o{best:06d}", f"o{second:06d}"} & set(shown)
 
 
+def test_changes_widen_no_choice() -> None:
+    rows = range(CLUSTERS * MEMBERS)
+    catalog, lists = indexed(clustered([offer(f"o{row:06d}", active=row // CLUSTERS % 4 > 0) for row in rows]))
+    best = ranked(catalog, {"limit": 1}).rows[0]
+    hidden = replace(moved(9_000, centres()[0]), offer=offer("o009000", active=False))
+    changed = catalog.with_changes([withdrawn(best), moved(5, centres()[0]), hidden])
+    result = ranked(changed, {})
+    assert lists.searched == 2
+    assert_same(result, rank([request()], centres()[:1], changed, exact=True))
+
+
 def test_an_outgrown_index_is_not_asked() -> None:
     catalog, lists = indexed(clustered())
     changed = catalog.with_changes([moved(row, centres()[1]) for row in range(CLUSTERS * MEMBERS // 2)])
@@ -139,12 +152,28 @@ def test_the_way_to_a_state_is_forgotten() -> None:
     assert followed.rows.tolist() == afresh.rows.tolist()
 
 
+def test_moved_offers_are_seen_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offer_index, "_COMPARED_OFFERS", 100)
+    catalog, _ = indexed(clustered())
+    cover = catalog.with_changes([moved(row, -centres()[0]) for row in (3, 100, 1_279)]).once(index_cover)
+    assert cover is not None
+    assert cover.fresh.tolist() == [3, 100, 1_279]
+
+
 def test_new_flags_alone_leave_an_offer_indexed() -> None:
     catalog, _ = indexed(clustered())
     same = moved(3, catalog.vectors[3])
     cover = catalog.with_changes([replace(same, offer=offer("o000003", active=False))]).once(index_cover)
     assert cover is not None
     assert (cover.rows, cover.fresh.tolist()) == (None, [])
+
+
+def test_scores_of_centroids_ignore_their_batch() -> None:
+    customers, centroids = unit_vectors(70, 16, seed=9).astype(np.float32), unit_vectors(33, 16).astype(np.float32)
+    whole = np.concatenate(list(_centroid_scores(customers, centroids)))
+    for number in (0, 33, 69):
+        (alone,) = _centroid_scores(customers[number : number + 1], centroids)
+        assert alone.tobytes() == whole[number].tobytes()
 
 
 def test_a_ranking_by_index_ignores_its_batch() -> None:
