@@ -46,3 +46,15 @@ def test_the_same_seed_gives_the_same_importances() -> None:
 def test_one_customer_tells_no_importance(rows: list[tuple[int, int, int]]) -> None:
     part = tastes_meet(10, seed=5).parts[0]
     assert found_of(judged_tastes(labels=Chunks((chunk(part.customers, part.offers, rows),)))) is None
+
+
+def test_rows_of_a_request_share_exchanged_values() -> None:
+    """Each request shows offers of a single taste, so that no other customer's taste changes their order."""
+    part = tastes_meet(10, seed=5).parts[0]
+    rows = [(who, who % 3 + 3 * place, int(place == 0)) for who in range(60) for place in range(4)]
+    requests = np.repeat(np.arange(60, dtype=np.uint64), 4)
+    found = found_of(judged_tastes(labels=Chunks((chunk(part.customers, part.offers, rows, request=requests),))))
+    assert found is not None
+    drops = {one.feature: one.drop for one in found.features}
+    assert (drops["likes"].low, drops["likes"].high) == (0.0, 0.0)
+    assert drops["taste"].value != 0.0
