@@ -99,7 +99,9 @@ def test_a_tail_reads_added_partitions(kafka: str, topics: TopicSettings) -> Non
     with closing(KafkaTail({"bootstrap.servers": kafka, **quick}, [name], timeout_s=LONG_S)) as tail:
         before = len(admin.list_topics(name).topics[name].partitions)
         admin.create_partitions([NewPartitions(name, before + 2)])[name].result(LONG_S)
+        # a producer that asks before the broker knows of them gives up records to partitions that it never saw
         producer = Producer({"bootstrap.servers": kafka})
+        wait_for(lambda: len(producer.list_topics(name).topics[name].partitions) == before + 2, "the new partitions")
         for partition in range(before + 2):
             producer.produce(name, b"v", partition=partition)
         assert producer.flush(LONG_S) == 0
