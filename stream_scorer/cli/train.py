@@ -134,7 +134,7 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto uses a GPU where there is one.")] = "auto",
     seed: Annotated[
-        int, typer.Option(help="The same data, options, seed and threads give the same model on a CPU.")
+        int, typer.Option(help="The same data, options and seed give the same model on one thread of a CPU.")
     ] = 42,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
     engine: Annotated[

@@ -44,8 +44,9 @@ def fit(
 
     Training stops `patience` epochs after the best one, or after an epoch for which `report` returns True. `first` is
     a finished training by the same options: it is not repeated, and only the refit and the other members of an
-    ensemble follow. The same data, options and number of threads give the same towers on a CPU. On one GPU they gave
-    the same towers three times; torch does not promise it.
+    ensemble follow. The same data and options give the same towers on one thread of a CPU; several
+    threads add up in another order each time. On one GPU they gave the same towers three times; torch does not
+    promise it.
 
     Raises UsageError when fewer than two rows are accepted, and for an ensemble whose towers read more than an id or
     have hidden layers.
