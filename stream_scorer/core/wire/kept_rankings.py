@@ -8,7 +8,6 @@ parts must encode to the bytes that were read. Any other ranking is kept whole, 
 import struct
 from collections.abc import Sequence
 from operator import attrgetter
-from sys import intern
 from typing import Annotated, NamedTuple
 
 import lz4.block
@@ -31,10 +30,9 @@ ALIKE_MAX = 4_096
 """How many rankings share one list of offers: they let go of it together."""
 OFFERS_BYTES_MAX = 16_000_000
 """How much a partition knows of offers whether or not a ranking shows them still."""
-_OFFER_BYTES = 200  # what Python takes for one beside its features
+_OFFER_BYTES = 280  # what Python takes for one beside its features, measured
 _RELEASES_MAX = 8
 _SHARES_FROM = 4
-_BRACKETS_FLAT = 32  # so few, within the levels of a ranking, cannot nest deeply
 
 
 class _OfferParts(msgspec.Struct, frozen=True, gc=False):
@@ -151,24 +149,27 @@ class RankingKeeper:
 
     def read(self, value: bytes | None) -> ReadRanking | str:
         """Return the parts of a ranking, or the reason why it cannot be labelled, as `read_ranking_head` gives it."""
+        if may_nest_deeply(value or b""):
+            return NESTS_DEEPLY
         try:
             parts = _rankings.decode(value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return NESTS_DEEPLY if may_nest_deeply(value or b"") else NO_RANKING
-        exact = _encoder.encode(parts) == value
+            return NO_RANKING
         ids = list(map(_offer_id_of, parts.offers))
         known = self._known(ids, parts.offers)
-        # features that were looked through on a ranking before need no second look
-        if not (exact and known is not None and _is_flat(parts)) and (fault := _fault(value, parts)):
-            return fault
-        return OFFER_TWICE if len(set(ids)) < len(ids) else ReadRanking(parts, exact, known)
+        # features of known offers were objects when these became known
+        if not _are_objects([parts.features] if known is not None else [parts.features, *_all_features(parts.offers)]):
+            return NO_RANKING
+        if len(set(ids)) < len(ids):
+            return OFFER_TWICE
+        return ReadRanking(parts, _encoder.encode(parts) == value, known)
 
     def _known(self, ids: Sequence[str], offers: Sequence[_OfferParts]) -> list[_KnownOffer] | None:
         try:
             known = list(map(self._offers.__getitem__, ids))
         except KeyError:
             return None
-        return known if list(map(_features_of, known)) == list(map(_features_of, offers)) else None
+        return known if _all_features(known) == _all_features(offers) else None
 
     def keep(self, value: bytes, ranking: ReadRanking) -> Kept:
         """Return what must be kept of a ranking that `read` has read."""
@@ -195,7 +196,7 @@ class RankingKeeper:
             before = known.get(offer.offer_id)
             if before is None or before.features != offer.features:
                 new += 1
-                known[offer.offer_id] = _KnownOffer(intern(offer.offer_id), offer.features.copy())
+                known[offer.offer_id] = _KnownOffer(offer.offer_id, offer.features.copy())
                 self._offers_bytes += len(bytes(offer.features)) + _OFFER_BYTES
         return [known[offer.offer_id] for offer in offers], new
 
@@ -213,21 +214,23 @@ class RankingKeeper:
         return alike
 
 
-def _is_flat(parts: RankingParts) -> bool:
-    own = bytes(parts.features) + bytes(parts.status) + bytes(parts.eligible_count) + bytes(parts.excluded)
-    return own[:1] == b"{" and own.count(b"{") + own.count(b"[") < _BRACKETS_FLAT
+def _all_features(offers: Sequence[_OfferParts | _KnownOffer]) -> list[Raw]:
+    return list(map(_features_of, offers))
 
 
-def _fault(value: bytes | None, parts: RankingParts) -> str | None:
-    if may_nest_deeply(value or b""):
-        return NESTS_DEEPLY
-    are_objects = all(bytes(features)[:1] == b"{" for features in [parts.features, *map(_features_of, parts.offers)])
-    return None if are_objects else NO_RANKING
+def _are_objects(values: Sequence[Raw]) -> bool:
+    return all(bytes(value)[:1] == b"{" for value in values)
 
 
 def _names(features: Raw) -> bytes:
-    """Return a text like the features but without a value: whose they are must not be kept for others' sake."""
-    opened = {name: bytes(value)[:1] for name, value in _names_of.decode(features).items()}
+    """Return a text like the features but without a value: whose they are must not be kept for others' sake.
+
+    Empty where a name is no UTF-8, which nothing else of a ranking's features is read closely enough to find.
+    """
+    try:
+        opened = {name: bytes(value)[:1] for name, value in _names_of.decode(features).items()}
+    except UnicodeDecodeError:
+        return b""
     return b",".join(
         _encoder.encode(name) + b":" + (start if start in b'"[' else b"") for name, start in opened.items()
     )

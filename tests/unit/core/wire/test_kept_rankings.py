@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stream_scorer.core.joining.labelling import UNKNOWN, Label
 from stream_scorer.core.wire import kept_rankings
 from stream_scorer.core.wire.kept_rankings import Kept, RankingKeeper, ReadRanking, offer_ids_of, write_kept
-from stream_scorer.core.wire.own_topics import read_ranking_head, write_labelled
+from stream_scorer.core.wire.own_topics import NESTS_DEEPLY, read_ranking_head, write_labelled
 
 OFFER_IDS = st.sampled_from(["o1", "o2", "o3", "\u00e4\u4e2d", "with \0 in it"])
 NUMBERS = st.floats(-1, 1) | st.integers(-1, 1)
@@ -62,10 +62,9 @@ def kept(keeper: RankingKeeper, value: bytes) -> tuple[ReadRanking, Kept]:
     return read, keeper.keep(value, read)
 
 
-@given(st.lists(values(), min_size=1, max_size=12))
-def test_kept_rankings_are_read_and_labelled_alike(history: list[bytes]) -> None:
+def assert_labelled_as_ever(history: list[bytes]) -> None:
     keeper = RankingKeeper()
-    for value in history * 2:
+    for value in history:
         head, read = read_ranking_head(value), keeper.read(value)
         if isinstance(head, str) or isinstance(read, str):
             assert read == head
@@ -76,6 +75,51 @@ def test_kept_rankings_are_read_and_labelled_alike(history: list[bytes]) -> None
         who = (read.parts.request_id, read.parts.customer_id, read.parts.event_time_ms)
         as_ever = write_labelled(value, labels, revision=2, final=True)
         assert write_kept(small, who, labels, revision=2, final=True) == as_ever
+
+
+@given(st.lists(values(), min_size=1, max_size=12))
+def test_kept_rankings_are_read_and_labelled_alike(history: list[bytes]) -> None:
+    assert_labelled_as_ever(history * 2)
+
+
+def three(features: str = '{"a":1}', of_offers: str = '{"t":1}', **changes: object) -> bytes:
+    """Return a ranking of three offers; features are given as text, so that they need be no JSON."""
+    offers = [an_offer(f"o{place}", place, 0.5, 1.0, msgspec.Raw(of_offers.encode())) for place in (1, 2, 3)]
+    return msgspec.json.encode(a_ranking(offers, msgspec.Raw(features.encode("latin-1")), **changes))
+
+
+def reordered(value: bytes) -> bytes:
+    fields = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode(dict(reversed(fields.items())))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        three(of_offers='{"t":2}'),
+        three(of_offers="[]"),
+        three(features='{"b":[1],"c":"x"}'),
+        three(features='{"\xff":1}'),  # no UTF-8
+        three(features='{"\\ud800":1}'),
+        three(features='{"a":"\xff"}'),
+        three(extra=1),
+        three().replace(b'"eligible_count":3,"excluded":{},', b""),
+        three().replace(b'"propensity":1.0', b'"propensity":1'),
+        three().replace(b'"o2"', b'"o1"'),
+        three().replace(b'"rank":3', b'"rank":4'),
+        three().replace(b'"score":0.5', b'"score":5e-1'),
+        reordered(three()),
+    ],
+)
+def test_other_rankings_between_change_no_label(other: bytes) -> None:
+    assert_labelled_as_ever([three(), three(), other, other, three(), other.replace(b'"m"', b'"n"'), other])
+
+
+def test_known_offers_still_nest_too_deeply_together() -> None:
+    deep = [an_offer(f"o{place}", place, 0.5, 1.0, {"a": msgspec.Raw(b"[" * 70 + b"]" * 70)}) for place in range(1, 6)]
+    alone = [msgspec.json.encode(a_ranking([offer], {})) for offer in deep]
+    assert read_ranking_head(alone[0]) != NESTS_DEEPLY  # so few brackets are not looked through
+    assert_labelled_as_ever([*alone, msgspec.json.encode(a_ranking(deep, {}))])
 
 
 def many(count: int, **changes: object) -> list[bytes]:
