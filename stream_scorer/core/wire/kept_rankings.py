@@ -6,6 +6,7 @@ parts must encode to the bytes that were read. Any other ranking is kept whole, 
 """
 
 import struct
+from collections import OrderedDict
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Annotated, NamedTuple
@@ -143,7 +144,7 @@ class RankingKeeper:
 
     def __init__(self) -> None:
         """Start with no offer known."""
-        self._offers: dict[str, _KnownOffer] = {}
+        self._offers: OrderedDict[str, _KnownOffer] = OrderedDict()  # those shown last at the end
         self._offers_bytes = 0
         self._alike: dict[str, Alike] = {}
 
@@ -169,7 +170,12 @@ class RankingKeeper:
             known = list(map(self._offers.__getitem__, ids))
         except KeyError:
             return None
-        return known if _all_features(known) == _all_features(offers) else None
+        if _all_features(known) != _all_features(offers):
+            return None
+        # those shown lately are let go of last: an offer that is learned anew is kept twice while requests are open
+        for offer_id in ids:
+            self._offers.move_to_end(offer_id)
+        return known
 
     def keep(self, value: bytes, ranking: ReadRanking) -> Kept:
         """Return what must be kept of a ranking that `read` has read."""
@@ -189,16 +195,19 @@ class RankingKeeper:
 
     def _learn(self, offers: Sequence[_OfferParts]) -> tuple[list[_KnownOffer], int]:
         """Know these offers, with these features, from now on; return them, and how many are new."""
-        if self._offers_bytes > OFFERS_BYTES_MAX:
-            self._offers, self._offers_bytes = {}, 0
-        known, new = self._offers, 0
+        known: list[_KnownOffer] = []
+        new = 0
         for offer in offers:
-            before = known.get(offer.offer_id)
+            before = self._offers.pop(offer.offer_id, None)
             if before is None or before.features != offer.features:
                 new += 1
-                known[offer.offer_id] = _KnownOffer(offer.offer_id, offer.features.copy())
-                self._offers_bytes += len(bytes(offer.features)) + _OFFER_BYTES
-        return [known[offer.offer_id] for offer in offers], new
+                self._offers_bytes += _bytes_of(offer) - (0 if before is None else _bytes_of(before))
+                before = _KnownOffer(offer.offer_id, offer.features.copy())
+            self._offers[before.offer_id] = before
+            known.append(before)
+        while self._offers_bytes > OFFERS_BYTES_MAX:
+            self._offers_bytes -= _bytes_of(self._offers.popitem(last=False)[1])
+        return known, new
 
     def _alike_of(self, parts: RankingParts) -> Alike:
         alike = self._alike.get(parts.release_id)
@@ -214,6 +223,10 @@ class RankingKeeper:
         return alike
 
 
+def _bytes_of(offer: _OfferParts | _KnownOffer) -> int:
+    return len(bytes(offer.features)) + _OFFER_BYTES
+
+
 def _all_features(offers: Sequence[_OfferParts | _KnownOffer]) -> list[Raw]:
     return list(map(_features_of, offers))
 
@@ -225,7 +238,7 @@ def _are_objects(values: Sequence[Raw]) -> bool:
 def _names(features: Raw) -> bytes:
     """Return a text like the features but without a value: whose they are must not be kept for others' sake.
 
-    Empty where a name is no UTF-8, which nothing else of a ranking's features is read closely enough to find.
+    Empty where a name is no UTF-8: features are read so closely here alone.
     """
     try:
         opened = {name: bytes(value)[:1] for name, value in _names_of.decode(features).items()}

@@ -154,7 +154,17 @@ def test_what_is_known_of_offers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     keeper = RankingKeeper()
     for number in range(50):
         kept(keeper, many(1)[0].replace(b'"offer_id":"o', b'"offer_id":"o%d-' % number))
-    assert len(keeper._offers) <= 20
+    assert 0 < keeper._offers_bytes <= 1_000
+    assert len(keeper._offers) == 2
+
+
+def test_offers_shown_lately_stay_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_rankings, "OFFERS_BYTES_MAX", 9_000)  # twenty offers, not thirty
+    keeper, shown = RankingKeeper(), many(1)[0]
+    kept(keeper, shown)
+    for number in range(50):
+        kept(keeper, shown.replace(b'"offer_id":"o', b'"offer_id":"o%d-' % number))
+        assert kept(keeper, shown)[0].known is not None
 
 
 def test_customers_values_are_kept_for_nobody_else() -> None:
