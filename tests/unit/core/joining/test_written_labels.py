@@ -19,7 +19,10 @@ def test_what_changes_counts_once_by_its_cause() -> None:
     tally = LabelTally()
     note(tally, [UNKNOWN] * 3, [YES, UNKNOWN, NO])
     note(tally, [YES, UNKNOWN, NO], [YES, CLOSED, NO], final=True)
-    assert tally.causes == Counter(accepted=1, declined=1, window_closed=1)
+    note(tally, [UNKNOWN, UNKNOWN], [CLOSED, YES])
+    note(tally, [UNKNOWN, NO], [CLOSED, NO])
+    note(tally, [UNKNOWN, UNKNOWN], [CLOSED, CLOSED])
+    assert tally.causes == Counter(accepted=2, declined=1, window_closed=5)
 
 
 def test_a_delay_counts_when_first_known() -> None:
