@@ -99,6 +99,14 @@ def test_partitions_that_wait_share_a_reader() -> None:
     assert second.closed.wait(60)
 
 
+def test_a_reader_without_work_is_let_go() -> None:
+    log = ClosableLog(MemoryBroker(1, HandClock()), "g")
+    restorer = Restorer(lambda: log, CONFIG)
+    assert restorer.submit(0).result(60).number == 0
+    assert log.closed.wait(60)
+    restorer.close()
+
+
 @pytest.mark.parametrize(("oldest", "logged"), [(1, []), (2, [1]), (9, [3])])
 def test_a_restore_of_expired_records_warns(oldest: int, logged: list[int]) -> None:
     broker, place = MemoryBroker(1, HandClock()), Partition("rankings", 0)
