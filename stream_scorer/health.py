@@ -19,12 +19,16 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import structlog
+
 from stream_scorer.errors import UsageError
 from stream_scorer.ports import Clock, Fetched
 from stream_scorer.settings import MetricsSettings
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+log = structlog.get_logger(__name__)
 
 TROUBLE_S = 30.0  # a source reports every ten seconds, while it lasts, that no broker is connected
 CONNECTION_S = 10.0
@@ -67,12 +71,12 @@ class Health:
 
     def began(self, job: str) -> None:
         """Note that a job without a loop over records has begun."""
-        self._jobs[job] = _JobState(self._clock.monotonic_s(), rounds=False, member=True)
+        self._add(job, _JobState(self._clock.monotonic_s(), rounds=False, member=True))
 
     def fetched(self, job: str, fetched: Fetched) -> None:
         """Note a round of a job's loop, and the troubles that its client reported."""
         now_s = self._clock.monotonic_s()
-        state = self._jobs.setdefault(job, _JobState(now_s))
+        state = self._jobs.get(job) or self._add(job, _JobState(now_s))
         state.round_s, state.member = now_s, fetched.member
         state.partitions += len(fetched.assignment.gained) - len(fetched.assignment.dropped)
         if fetched.troubles:
@@ -92,6 +96,11 @@ class Health:
     def release(self, release_id: str) -> None:
         """Note the release that serves."""
         self._release_id = release_id
+
+    def _add(self, job: str, state: _JobState) -> _JobState:
+        # a new dictionary: pages may be walking over the one that was
+        self._jobs = {**self._jobs, job: state}
+        return state
 
     def startupz(self) -> Check:
         """See Checks."""
@@ -143,13 +152,17 @@ def pages_of(checks: Checks, registry: "CollectorRegistry") -> Callable[..., Ite
 
     def pages(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if path == "/metrics":
-            page: Iterable[bytes] = metrics(environ, start_response)
-            return page
-        if path not in answers:
+        if path not in answers and path != "/metrics":
             there = ", ".join(("/metrics", *answers))
             return _answer(start_response, "404 Not Found", f"no page {path!r:.100}; there are {there}")
-        well, line = answers[path]()
+        try:
+            if path == "/metrics":
+                page: Iterable[bytes] = metrics(environ, start_response)
+                return page
+            well, line = answers[path]()
+        except Exception:  # the server would print it, not log it
+            log.exception("page_failed", path=path)
+            return _answer(start_response, "500 Internal Server Error", "this page failed: see the log")
         return _answer(start_response, "200 OK" if well else "503 Service Unavailable", line)
 
     return pages

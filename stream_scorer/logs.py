@@ -42,8 +42,9 @@ def set_up_logging(settings: "LogSettings", *, instance: str = "") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
-        # looked up at each line: whoever uses us as a library may replace it
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        # Looked up at each line: whoever uses us as a library may replace it. A line and its end are one write, so that
+        # what another thread writes to stderr cannot come between.
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
     )
     if settings.format == "json":
         _take_in_all()

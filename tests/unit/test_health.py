@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
+from structlog.testing import capture_logs
 
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.local.free_port import free_ports
@@ -151,6 +152,31 @@ def test_an_unknown_path_is_404(health: Health, path: str) -> None:
     assert "/livez" in line
 
 
+def test_a_failing_page_is_logged(health: Health) -> None:
+    def fails() -> str:
+        raise KeyError("rank-0")
+
+    health.release("r-1")
+    health.began("rank")
+    health.watched(fails, lambda: 0.1)
+    with capture_logs() as logs:
+        assert ask(health, "/readyz")[0] == 500
+    assert (logs[0]["event"], logs[0]["path"]) == ("page_failed", "/readyz")
+
+
+def test_a_job_may_begin_amid_a_page(health: Health) -> None:
+    def begins() -> float:
+        health.began("join")
+        return 0.1
+
+    health.release("r-1")
+    health.began("rank")
+    health.watched(lambda: "following", begins)
+    walked = iter(health._jobs.items())
+    assert ask(health, "/readyz")[0] == 200
+    assert [job for job, _ in walked] == ["rank"]
+
+
 @pytest.fixture
 def port(health: Health) -> int:
     registry = CollectorRegistry()
@@ -177,7 +203,7 @@ def test_a_foreign_address_is_wrong_usage(health: Health) -> None:
 
 def read(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, ""

@@ -42,6 +42,20 @@ def test_logs_follow_the_present_stderr(monkeypatch: pytest.MonkeyPatch, capsys:
     assert lines(capsys)[0]["event"] == "later"
 
 
+def test_a_line_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Writes(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    written: list[str] = []
+    with Writes() as stderr, monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", stderr)
+        set_up_logging(LogSettings(format="json"))
+        structlog.get_logger().warning("late")
+    assert [line[-2:] for line in written] == ["}\n"]
+
+
 def test_lines_of_threads_name_the_worker(capsys: Captured) -> None:
     set_up_logging(LogSettings(), instance="ring-rankers-0")
     thread = threading.Thread(target=structlog.get_logger().warning, args=("restored",))

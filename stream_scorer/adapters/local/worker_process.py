@@ -40,8 +40,10 @@ class WorkerProcesses:
         return OwnProcess(command, environment=environment)
 
     def ask(self, name: str, path: str) -> tuple[int, str] | None:
-        """See Workers."""
-        asking = http.client.HTTPConnection(_LOOPBACK, self._ports[name], timeout=ANSWER_S)
+        """See Workers. Pages are served before all workers are started: one that is not does not answer."""
+        if (port := self._ports.get(name)) is None:
+            return None
+        asking = http.client.HTTPConnection(_LOOPBACK, port, timeout=ANSWER_S)
         try:
             asking.request("GET", path)
             answer = asking.getresponse()
@@ -52,5 +54,6 @@ class WorkerProcesses:
             asking.close()
 
     def age_s(self, name: str) -> float:
-        """See Workers."""
-        return time.monotonic() - self._started_s[name]
+        """See Workers; 0 for one that is not started yet."""
+        now_s = time.monotonic()
+        return now_s - self._started_s.get(name, now_s)
