@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from stream_scorer.adapters.kafka.client import ClientConfig
 from stream_scorer.adapters.kafka.exchange.delivery import KafkaExchange
@@ -14,7 +14,7 @@ from stream_scorer.adapters.kafka.exchange.tail import KafkaTail
 from stream_scorer.adapters.local.embedded import EmbeddedBroker
 from stream_scorer.adapters.memory.exchange import MemoryExchange
 from stream_scorer.core.records import OutputRecord, Record
-from stream_scorer.errors import NotDelivered, UsageError
+from stream_scorer.errors import FatalStreamError, NotDelivered, UsageError
 from stream_scorer.ports import Exchange, RecordTail
 from stream_scorer.topic_settings import TopicSettings
 from tests.waiting import wait_for
@@ -106,6 +106,16 @@ def test_a_tail_reads_added_partitions(kafka: str, topics: TopicSettings) -> Non
             producer.produce(name, b"v", partition=partition)
         assert producer.flush(LONG_S) == 0
         assert {each.partition for each in read(tail, before + 2)} == set(range(before + 2))
+
+
+def test_a_tail_ends_when_topics_are_remade(kafka: str, topics: TopicSettings) -> None:
+    admin, name = AdminClient({"bootstrap.servers": kafka}), topics.rankings
+    config: ClientConfig = {"bootstrap.servers": kafka, "statistics.interval.ms": 100}
+    with closing(KafkaTail(config, [name], timeout_s=LONG_S)) as tail:
+        admin.delete_topics([name])[name].result(LONG_S)
+        admin.create_topics([NewTopic(name, 1, 1)])[name].result(LONG_S)
+        with pytest.raises(FatalStreamError, match=f"topic {name} was deleted and made anew"):
+            read(tail, 1)
 
 
 def _refusal(exchange: Exchange) -> str:

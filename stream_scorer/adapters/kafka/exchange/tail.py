@@ -15,12 +15,13 @@ from stream_scorer.adapters.kafka.client import (
     transient,
 )
 from stream_scorer.adapters.kafka.client_log import ClientLog
+from stream_scorer.adapters.kafka.exchange.remade import TopicIds
 from stream_scorer.adapters.kafka.membership import any_connected, known_partitions
 from stream_scorer.adapters.kafka.retries import retrying
 from stream_scorer.adapters.kafka.source import LOOK_EVERY_MS
 from stream_scorer.adapters.kafka.topic_shapes import topic_shapes
 from stream_scorer.core.records import Partition, Record
-from stream_scorer.errors import UsageError
+from stream_scorer.errors import FatalStreamError, UsageError
 
 _BATCH = 1_000
 _GRACE_S = 1.0  # the client's own time-out comes first, with a reason
@@ -48,6 +49,8 @@ class KafkaTail:
         with transient("reading the ends of topics"):
             ends = retrying(_is_elected_soon, for_s=timeout_s, wait_s=_ELECTION_S)(_ends, admin, places, timeout_s)
         self.trouble = ""
+        self._remade: list[str] = []
+        self._ids = TopicIds(admin, shapes, timeout_s=timeout_s)
         self._read = {Partition(each.topic, each.partition) for each in ends}
         self._client_log = ClientLog()
         looking = {"statistics.interval.ms": LOOK_EVERY_MS, **config, "group.id": "stream-scorer-client"}
@@ -55,17 +58,20 @@ class KafkaTail:
         self._consumer.assign(ends)
 
     def _look(self, statistics: str) -> None:
-        """Note whether a broker is connected, which poll() never reports, and read what partitions were added."""
+        """Note whether a broker is connected, which poll() never reports; read partitions that were added."""
         reason = self._client_log.reason or "no reason is known"
         self.trouble = "" if any_connected(statistics) else f"no broker is connected: {reason}"
         if added := known_partitions(statistics) - self._read:
             # all that is in them was written after the tail was opened
             self._consumer.incremental_assign([TopicPartition(*each, OFFSET_BEGINNING) for each in sorted(added)])
             self._read |= added
+        self._remade = self._remade or self._ids.remade()
 
     def fetch(self, *, wait_s: float) -> list[Record]:
         """See RecordTail.fetch."""
         first = self._consumer.poll(wait_s)
+        if self._remade:  # the client goes on at the old offsets, or waits for the old leader epoch for ever
+            raise FatalStreamError(f"topic {self._remade[0]} was deleted and made anew")
         records = []
         for message in [] if first is None else [first, *self._consumer.consume(_BATCH, 0)]:
             error = message.error()
