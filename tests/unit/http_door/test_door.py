@@ -67,6 +67,7 @@ def test_rank_answers_as_the_topic_does() -> None:
     [written, *_] = rank(exchange.sent[0])
     assert (answer.status_code, answer.content) == (200, written.value)
     assert [(each.topic, each.key) for each in exchange.sent] == [(TOPICS.requests, b"ada")]
+    assert (answer.json()["request_id"], answer.json()["event_time_ms"]) == ("q-1", 5)
 
 
 def test_ids_and_times_are_made() -> None:
