@@ -55,7 +55,7 @@ def test_a_body_of_unstated_length_is_bounded() -> None:
     assert code_of(read(in_turn(piece, piece), 60)) == "record_too_large"
 
 
-def test_a_length_beyond_the_bound_is_refused_unread() -> None:
+def test_a_large_stated_length_is_refused() -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"1000001")]
     scope = {"type": "http", "method": "POST", "headers": headers}
     assert code_of(asyncio.run(read_body(Request(scope, never), within_s=60))) == "record_too_large"
