@@ -11,7 +11,7 @@ from confluent_kafka.admin import ConfigResource, NewPartitions, NewTopic, Offse
 from stream_scorer.adapters.kafka.client import ClientConfig, kafka_error, new_admin, new_producer
 from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.adapters.kafka.reach import metadata_of
-from stream_scorer.adapters.kafka.retries import retrying
+from stream_scorer.adapters.kafka.retries import NO_COORDINATOR_YET, retrying
 from stream_scorer.adapters.kafka.topic_shapes import has_controller, partitions_of
 from stream_scorer.core.records import Partition, Progress
 from stream_scorer.errors import NotReady, UsageError
@@ -19,15 +19,9 @@ from stream_scorer.ports import TopicSpec, TopicState
 
 _PROBE_ID = "stream-scorer-doctor"
 _SEEN_EVERY_S = 0.05
-# what a broker answers until somebody has asked for the first coordinator, which is made only then
-_NO_COORDINATOR_YET = {
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError._TIMED_OUT,
-}
 # The first question to a broker that is making its coordinators may stay without an answer, while the next gets
 # its own at once: rather than one long wait there are several short ones.
+_NOT_ANSWERED = {*NO_COORDINATOR_YET, KafkaError._TIMED_OUT}
 _ANSWER_S_MAX = 5.0
 _GRACE_S = 5.0  # the client's own time-out comes first, with a reason
 
@@ -126,9 +120,7 @@ class KafkaTopicAdmin:
 
     def members(self, group: str) -> int:
         """See TopicAdmin."""
-        tries = retrying(
-            lambda reason: reason.code() in _NO_COORDINATOR_YET, for_s=self._timeout_s, wait_s=_SEEN_EVERY_S
-        )
+        tries = retrying(lambda reason: reason.code() in _NOT_ANSWERED, for_s=self._timeout_s, wait_s=_SEEN_EVERY_S)
         try:
             return tries(self._members, group)
         except KafkaException as error:

@@ -17,6 +17,7 @@ from stream_scorer.adapters.kafka.client import (
     transient,
 )
 from stream_scorer.adapters.kafka.client_log import ClientLog
+from stream_scorer.adapters.kafka.retries import until_coordinated
 from stream_scorer.adapters.kafka.topic_shapes import topic_shapes
 from stream_scorer.core.records import Partition, Position, Record, TopicShape
 from stream_scorer.errors import TransientError
@@ -54,7 +55,8 @@ class KafkaLog:
     def _committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         with transient(f"reading committed offsets of the group {self._group}"):
             try:
-                return self._consumer.committed(partitions, timeout=self._timeout_s)
+                tries = until_coordinated(for_s=self._timeout_s)
+                return tries(self._consumer.committed, partitions, timeout=self._timeout_s)
             except KafkaException as error:
                 raise explained(error, self._consumer.poll(0)) from error
 

@@ -12,6 +12,11 @@ from stream_scorer.adapters.kafka.client import Report, kafka_error
 from stream_scorer.core.records import OutputRecord
 
 _FULL_WAIT_S = 0.05
+_COORDINATOR_WAIT_S = 0.05
+# what brokers answer about a group while they make its coordinator, or move it to another broker
+NO_COORDINATOR_YET = frozenset(
+    (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+)
 
 
 def retrying(
@@ -33,6 +38,11 @@ def retrying(
         sleep=sleep,
         reraise=True,
     )
+
+
+def until_coordinated(*, for_s: float) -> Retrying:
+    """Return what repeats a question about a group while the group has no coordinator, for at most `for_s`."""
+    return retrying(lambda reason: reason.code() in NO_COORDINATOR_YET, for_s=for_s, wait_s=_COORDINATOR_WAIT_S)
 
 
 def polling(producer: Producer) -> Callable[[float], None]:

@@ -17,7 +17,7 @@ from stream_scorer.adapters.kafka.client import (
 )
 from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.adapters.kafka.membership import any_connected, generation_of
-from stream_scorer.adapters.kafka.retries import retrying
+from stream_scorer.adapters.kafka.retries import retrying, until_coordinated
 from stream_scorer.core.records import Partition, Position, Progress, Record
 from stream_scorer.errors import FatalStreamError
 from stream_scorer.ports import Assignment, Fetched
@@ -159,8 +159,9 @@ class KafkaSource:
     def rewind(self) -> None:
         """See RecordSource.rewind."""
         wanted = [TopicPartition(*each) for each in sorted(self._started)]
+        tries = until_coordinated(for_s=_TIMEOUT_S)
         with transient("reading committed offsets"):
-            committed = self._consumer.committed(wanted, timeout=_TIMEOUT_S) if wanted else []
+            committed = tries(self._consumer.committed, wanted, timeout=_TIMEOUT_S) if wanted else []
         positions: dict[Partition, Position] = {}
         for place in committed:
             refused("reading the committed offset", place)

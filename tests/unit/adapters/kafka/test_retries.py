@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from stream_scorer.adapters.kafka.retries import produce, retrying
+from stream_scorer.adapters.kafka.retries import NO_COORDINATOR_YET, produce, retrying, until_coordinated
 from stream_scorer.core.records import OutputRecord
 
 
@@ -31,6 +31,18 @@ def failure(code: int) -> KafkaException:
 
 def is_timeout(reason: KafkaError) -> bool:
     return reason.code() == KafkaError._TIMED_OUT
+
+
+@pytest.mark.parametrize("code", sorted(NO_COORDINATOR_YET))
+def test_a_groups_coordinator_is_awaited(code: int) -> None:
+    call = Call(failure(code), failure(code))
+    assert until_coordinated(for_s=60)(call) == "done"
+
+
+def test_other_refusals_of_groups_end_waiting() -> None:
+    call = Call(failure(KafkaError.GROUP_AUTHORIZATION_FAILED))
+    with pytest.raises(KafkaException):
+        until_coordinated(for_s=60)(call)
 
 
 def test_what_may_pass_is_repeated() -> None:
