@@ -14,6 +14,7 @@ UNMARKED := sed "s/ ; $(LOCKED_FOR) / /"
 
 CHART := deploy/helm/stream-scorer
 HELM := build/chart/bin/helm
+PROMTOOL ?= promtool
 KUBERNETES := v1.34.1
 KEDA := v2.18.0
 EVERYTHING := --kube-version $(KUBERNETES) --values $(CHART)/ci/everything-values.yaml
@@ -22,7 +23,7 @@ KUBECONFORM := build/chart/bin/kubeconform -strict -summary -skip PodMonitor,Pro
 	-schema-location 'build/chart/schemas/{{ .ResourceKind }}{{ .KindSuffix }}.json'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt bench chaos h2o schemas chart rooms docs lock release clean
+.PHONY: help setup demo up test check fmt bench chaos h2o schemas chart alerts rooms docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -63,7 +64,7 @@ schemas: $(VENV)/dev.stamp ## write schemas/, and that of the chart's values, an
 	$(BIN)/python -m stream_scorer.schemas schemas
 	$(BIN)/python -m tests.chart_files values
 
-chart: $(VENV)/dev.stamp ## lint, render and check the Helm chart with the real tools (needs Go; PROMTOOL=path checks the alerts, too)
+chart: $(VENV)/dev.stamp ## lint, render and check the Helm chart with the real tools (needs Go)
 	GOBIN=$(CURDIR)/build/chart/bin go install helm.sh/helm/v3/cmd/helm@v3.19.0
 	GOBIN=$(CURDIR)/build/chart/bin go install github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
 	go mod download k8s.io/kubernetes@$(KUBERNETES) github.com/kedacore/keda/v2@$(KEDA)
@@ -75,7 +76,11 @@ chart: $(VENV)/dev.stamp ## lint, render and check the Helm chart with the real 
 		"$$(go env GOMODCACHE)/github.com/kedacore/keda/v2@$(KEDA)/config/crd/bases/keda.sh_scaledobjects.yaml"
 	$(HELM) template ring $(CHART) $(EVERYTHING) | $(KUBECONFORM)
 	$(HELM) template ring $(CHART) --kube-version $(KUBERNETES) --set buffer.folder=s3://bucket/labels | $(KUBECONFORM)
-	$(if $(PROMTOOL),$(PROMTOOL) check rules $(CHART)/monitoring/alerts.yaml && $(PROMTOOL) test rules tests/alerts.yaml)
+
+alerts: $(VENV)/dev.stamp ## let Prometheus' own promtool check and test the alerts (PROMTOOL=path; Debian's package prometheus has it)
+	$(PROMTOOL) check rules $(CHART)/monitoring/alerts.yaml
+	$(PROMTOOL) test rules tests/alerts.yaml
+	$(PROMTOOL) --version 2>&1 | $(BIN)/python -m tests.chart_files accepted
 
 rooms: $(VENV)/dev.stamp ## draw anew in ARCHITECTURE.md which rooms import which
 	$(BIN)/python -m tests.architecture.rooms

@@ -12,7 +12,7 @@ from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.ranking.recall import Recall
 from stream_scorer.core.records import Partition
 from stream_scorer.health import Health, note_version, process_registry, serve_pages
-from stream_scorer.ports import BatchReport, Clock, Fetched
+from stream_scorer.ports import BatchReport, Clock, Fetched, IndexFault
 from stream_scorer.settings import MetricsSettings
 
 if TYPE_CHECKING:
@@ -108,6 +108,11 @@ class PrometheusTelemetry:
             "index_offers_total",
             "Best offers of the sampled requests, by whether the index found them: the recall is found / all",
             "outcome",
+        )
+        self._index_faults = gauge(
+            "index_given_up",
+            "1 where requests are ranked exactly though the release has an index: recall_low, outgrown",
+            "reason",
         )
         self._labels = counter(
             "labels_total", "Labels by cause; a corrected label counts under each of its causes", "cause"
@@ -220,6 +225,13 @@ class PrometheusTelemetry:
         """See Telemetry."""
         self._index_offers.labels("found").inc(recall.found)
         self._index_offers.labels("missed").inc(recall.wanted - recall.found)
+
+    def index_given_up(self, reason: IndexFault | None) -> None:
+        """See Telemetry."""
+        if reason is None:
+            self._index_faults.clear()
+        else:
+            self._index_faults.labels(reason).set(1)
 
     def store_watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
         """See Telemetry."""

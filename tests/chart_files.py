@@ -3,6 +3,7 @@
 python -m tests.chart_files values                    values.schema.json, from the settings
 python -m tests.chart_files rendered < TEMPLATED      what helm made of the chart, under the chart's digest
 python -m tests.chart_files kubernetes OUT FILE ...   for kubeconform, of Kubernetes' swagger.json and CRDs
+python -m tests.chart_files accepted < VERSION        which promtool accepted the alerts as they are, and their tests
 """
 
 import hashlib
@@ -19,6 +20,8 @@ from stream_scorer.settings import Settings
 DEPLOY = Path(__file__).parents[1] / "deploy" / "helm"
 CHART = DEPLOY / "stream-scorer"
 RENDERED = DEPLOY / "rendered.yaml"
+ALERTS = CHART / "monitoring" / "alerts.yaml"
+ALERT_TESTS = Path(__file__).parent / "alerts.yaml"
 # what the chart itself gives to every pod, or takes from Secrets
 OWN = {
     "buffer": {"folder"},
@@ -127,6 +130,18 @@ def rendered_digest() -> str:
     return RENDERED.read_text().splitlines()[0].removeprefix(_DIGEST)
 
 
+def alerts_digest() -> str:
+    """Return a digest of the alerts and of their tests, less the first line, which states the digest."""
+    tests = ALERT_TESTS.read_text().split("\n", 1)[1]
+    return hashlib.sha256(f"{ALERTS.read_text()}\n{tests}".encode()).hexdigest()
+
+
+def _accepted_by(version: str) -> None:
+    """Write who accepted the alerts at the head of their tests; `version` is what promtool says of itself."""
+    head = f"# accepted by {version.partition(' (')[0]}, sha256 of alerts and tests: {alerts_digest()}"
+    ALERT_TESTS.write_text(f"{head}\n{ALERT_TESTS.read_text().split(chr(10), 1)[1]}")
+
+
 def kubernetes_schemas(path: Path) -> Iterator[tuple[str, Schema]]:
     """Yield the schemas of a swagger.json or of a custom resource's definition, by the names that kubeconform asks for.
 
@@ -161,6 +176,8 @@ def _strict(node: Any) -> Any:
 def _main(what: str, *arguments: str) -> None:
     if what == "values":
         (CHART / "values.schema.json").write_text(json.dumps(values_schema(), indent=1) + "\n")
+    elif what == "accepted":
+        _accepted_by(sys.stdin.readline())
     elif what == "rendered":
         lines = [line.rstrip() for line in sys.stdin.read().splitlines()]
         RENDERED.write_text("\n".join([_DIGEST + digest(), *lines, ""]))

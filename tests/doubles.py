@@ -8,7 +8,7 @@ from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.ranking.recall import Recall
 from stream_scorer.core.records import Partition
-from stream_scorer.ports import BatchReport, Fetched
+from stream_scorer.ports import BatchReport, Fetched, IndexFault
 
 
 class SilentTelemetry:
@@ -19,6 +19,7 @@ class SilentTelemetry:
         self.coverages: list[FeatureCoverage] = []
         self.recalls: list[Recall] = []
         self.restores: list[int] = []
+        self.index_faults: list[IndexFault | None] = []
         self.expired: Counter[Partition] = Counter()
         self.lag: dict[Partition, int] = {}
         self.read_ms: dict[Partition, int] = {}
@@ -56,6 +57,10 @@ class SilentTelemetry:
     def recall(self, recall: Recall) -> None:
         """See Telemetry."""
         self.recalls.append(recall)
+
+    def index_given_up(self, reason: IndexFault | None) -> None:
+        """See Telemetry."""
+        self.index_faults.append(reason)
 
     def store_watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
         """See Telemetry."""

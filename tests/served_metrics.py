@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import Metric
@@ -10,10 +11,11 @@ from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.ranking.recall import Recall
 from stream_scorer.core.records import Partition
 from stream_scorer.health import Health
 from stream_scorer.http_door.door_metrics import DoorMetrics
-from stream_scorer.ports import Assignment, BatchReport, Fetched
+from stream_scorer.ports import Assignment, BatchReport, Fetched, IndexFault
 from stream_scorer.services.streaming.joiner import FATES
 from stream_scorer.services.streaming.worker_pages import WorkerPages
 from stream_scorer.telemetry import PrometheusTelemetry
@@ -46,6 +48,9 @@ def families() -> Iterator[Metric]:
     telemetry.expired_unread("rank", _PLACE, 1)
     telemetry.release(ReleaseId("r"), 0, forced=True)
     telemetry.features(FeatureCoverage("customer", ("age",), 1))
+    telemetry.recall(Recall(found=9, wanted=10, requests=1))
+    for reason in get_args(IndexFault):
+        telemetry.index_given_up(reason)
     telemetry.retrained("held")
     telemetry.labels(
         LabelTally(Counter(accepted=1), closed=Counter(r=1), accepted=Counter(r=1)), Counter(FATES.values()), 1

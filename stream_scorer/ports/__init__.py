@@ -6,6 +6,7 @@ Every port has a real adapter and a memory twin, held by one contract suite.
 from stream_scorer.ports.exchange import Exchange, RecordTail
 from stream_scorer.ports.operating import (
     BatchReport,
+    IndexFault,
     StoreAdmin,
     StoreFacts,
     Telemetry,
@@ -33,6 +34,7 @@ __all__ = [
     "Event",
     "Exchange",
     "Fetched",
+    "IndexFault",
     "LogReader",
     "RecordFeed",
     "RecordSink",

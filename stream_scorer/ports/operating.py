@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.written_labels import LabelTally
@@ -25,6 +25,9 @@ class BatchReport:
     dead_letters: Mapping[tuple[str, str], int]
     stages_s: Mapping[str, float]
     oldest_s: float | None = None
+
+
+IndexFault = Literal["recall_low", "outgrown"]
 
 
 class Telemetry(Protocol):
@@ -59,6 +62,9 @@ class Telemetry(Protocol):
 
     def recall(self, recall: Recall) -> None:
         """Count what an index found of the best offers, over requests that were ranked exactly too."""
+
+    def index_given_up(self, reason: IndexFault | None) -> None:
+        """Note why requests are ranked exactly though the release has an index; None: another release serves now."""
 
     def store_watched(self, state: Callable[[], str], silent_s: Callable[[], float]) -> None:
         """Take functions that return the state of following the store, and how long ago it confirmed the release."""

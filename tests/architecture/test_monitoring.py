@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from tests.chart_files import CHART
+from tests.architecture.test_docs import DOCUMENTS
+from tests.chart_files import ALERT_TESTS, CHART, alerts_digest
 from tests.served_metrics import families
 
 OF_PROMETHEUS = {"instance", "namespace"}  # labels of the target, which Prometheus gives
@@ -56,6 +57,31 @@ def test_a_query_asks_for_what_is_served(query: str) -> None:
 def test_a_query_asks_for_values_that_occur(query: str) -> None:
     values = {(label, each) for labels in served().values() for label in labels for each in labels[label]}
     assert {(label, each) for label, asked in MATCHER.findall(query) for each in asked.split("|")} <= values
+
+
+def test_promtool_has_accepted_these_alerts() -> None:
+    head = ALERT_TESTS.read_text().splitlines()[0]
+    assert re.fullmatch(r"# accepted by promtool, version [\w.+]+, .*: " + alerts_digest(), head), "run `make alerts`"
+
+
+def test_every_metric_is_served_with_a_sample() -> None:
+    assert [family.name for family in families() if not family.samples] == []
+
+
+def test_metrics_that_documents_name_exist() -> None:
+    known = {*served(), *(family.name for family in families())}
+    named = {
+        (page.name, name)
+        for page in DOCUMENTS
+        for name in re.findall(r"\b((?:stream_scorer|messaging)_\w*[a-z]_\w+)\b", page.read_text())
+    }
+    assert {each for each in named if each[1] not in known} == set()
+
+
+def test_metrics_named_in_short_exist() -> None:
+    known = {name.removeprefix("stream_scorer_") for name in served()}
+    named = {name for page in DOCUMENTS for name in re.findall(r"`([a-z]+_[a-z_]+)\{[a-z_,]+\}`", page.read_text())}
+    assert {"answers_total", "labels_total"} <= named <= known
 
 
 @pytest.mark.parametrize("alert", ["summary", "action"])

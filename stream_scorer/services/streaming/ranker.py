@@ -67,9 +67,11 @@ class IndexWatch:
         """Note that a release serves now, or the same one with its offers changed."""
         if release.release_id != self._release_id:
             self._release_id, self._judged, self.failed, self._outgrown = release.release_id, Recall(), False, False
+            self._telemetry.index_given_up(None)
         cover = release.catalog.once(index_cover)
         if cover is not None and not self._outgrown and outgrown(cover, len(release.catalog)):
             self._outgrown = True
+            self._telemetry.index_given_up("outgrown")
             log.warning(
                 "index_outgrown",
                 release_id=release.release_id,
@@ -91,6 +93,7 @@ class IndexWatch:
         self._judged = self._judged.plus(recall)
         if not self.failed and self._judged.is_below(self._recall_min):
             self.failed = True
+            self._telemetry.index_given_up("recall_low")
             log.warning(
                 "index_recall_low",
                 release_id=self._release_id,

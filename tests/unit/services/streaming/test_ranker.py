@@ -92,14 +92,16 @@ def index_watch(*recalls: Recall, recall_min: float = 0.99) -> tuple[IndexWatch,
 def test_low_recall_gives_an_index_up() -> None:
     watch, telemetry, warnings = index_watch(Recall(1_800, 2_000, 200), Recall(1_800, 2_000, 200))
     assert watch.failed
+    assert telemetry.index_faults == [None, "recall_low"]
     assert len(telemetry.recalls) == 2
     assert [(entry["recall"], entry["sampled"]) for entry in warnings] == [(0.9, 200)]
 
 
 def test_the_next_release_is_judged_afresh() -> None:
-    watch, _, _ = index_watch(Recall(1_800, 2_000, 200))
+    watch, telemetry, _ = index_watch(Recall(1_800, 2_000, 200))
     watch.takes(release(model(2), [offer(1)]))
     assert not watch.failed
+    assert telemetry.index_faults[-1] is None
 
 
 def test_a_good_past_hides_no_decline() -> None:
@@ -120,11 +122,13 @@ def test_an_outgrown_index_is_said_once() -> None:
     made = model(1)
     held = indexed_release(made, [offer(number) for number in range(9)])
     grown = replace(held, catalog=held.catalog.with_changes([change(made, offer(3, features={"price": -9.0}), 1)]))
-    watch = IndexWatch(0.99, SilentTelemetry())
+    telemetry = SilentTelemetry()
+    watch = IndexWatch(0.99, telemetry)
     with capture_logs() as logs:
         for each in (held, grown, grown):
             watch.takes(each)
     assert [(entry["event"], entry["not_in_index"]) for entry in logs] == [("index_outgrown", 1)]
+    assert telemetry.index_faults == [None, "outgrown"]
 
 
 def test_rankings_are_exact_after_low_recall(monkeypatch: pytest.MonkeyPatch) -> None:
