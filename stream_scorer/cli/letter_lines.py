@@ -14,6 +14,7 @@ _WHY_SKIPPED = {
     "shortened": "had a value or key too large for a letter, which holds its head alone: send them from their source",
     "tried_out": "have failed as often as dead_letters.attempts_max allows, or state no readable attempt",
     "superseded": "are older statements of offers than what their owner has sent since",
+    "erased": "are of customers who were erased, and no later than their erasure",
     "older": "are older than --since",
     "unknown_code": "have a code that none of our jobs writes",
     "no_target": "are about a topic that no user of this ring writes to: send again the events they came from",
@@ -158,6 +159,11 @@ def resent_remarks(done: "Resent", *, dry_run: bool = False) -> Iterator[str]:
         yield f"{count:,} letters were passed over: they {_WHY_SKIPPED[reason]}"
     if lost := sum(kind.lost_headers for kind in done.kinds):
         yield f"{lost:,} of them lack some of their own headers, for which a letter had no room"
+    if unchecked := sum(kind.unchecked for kind in done.kinds):
+        yield (
+            f"{unchecked:,} of them are older than the oldest outcome that is kept: whether their customers were "
+            "erased before that could not be checked; erase again whoever was"
+        )
     if left := sum(kind.left for kind in done.kinds):
         yield f"--max was reached: {left:,} letters {'would be left' if dry_run else 'are left; run it again for them'}"
     if done.foreign:

@@ -19,7 +19,14 @@ def resend_rules(settings: Settings, letters_max: int) -> ResendRules:
     # offers before the requests that are ranked by them, requests before the answers to them
     targets = {topic: topic for topic in (topics.offers, topics.requests, topics.acceptances)}
     targets[topics.outcomes] = topics.acceptances
-    return ResendRules(topics.dead_letters, targets, topics.offers, settings.dead_letters.attempts_max, letters_max)
+    return ResendRules(
+        topics.dead_letters,
+        targets,
+        topics.offers,
+        topics.outcomes,
+        settings.dead_letters.attempts_max,
+        letters_max,
+    )
 
 
 def resend_group(settings: Settings, kind: Kind) -> str:

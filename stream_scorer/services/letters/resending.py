@@ -22,6 +22,7 @@ from stream_scorer.core.wire.letter_codes import CODES
 from stream_scorer.core.wire.letter_reading import Letter, read_letter, sent_again
 from stream_scorer.errors import StreamScorerError
 from stream_scorer.ports import LogReader, RecordSink
+from stream_scorer.services.letters.known_erasures import KnownErasures
 from stream_scorer.services.letters.newest_offers import NewestOffers
 from stream_scorer.services.letters.survey import LetterChoice, Progress, letters_in, partitions_of
 
@@ -39,6 +40,7 @@ class PassedOver(StrEnum):
     SHORTENED = "shortened"
     TRIED_OUT = "tried_out"
     SUPERSEDED = "superseded"
+    ERASED = "erased"
     OLDER = "older"
     NO_TARGET = "no_target"
     UNKNOWN_CODE = "unknown_code"
@@ -50,12 +52,13 @@ class ResendRules:
 
     `targets` names for a source topic the one to which its records go again; topics are taken in this order, and
     letters about other topics stay. Of `offers` only the newest statement of each offer goes: an older one would undo
-    what its owner has sent since.
+    what its owner has sent since. `outcomes` holds which customers were erased.
     """
 
     letters: str
     targets: Mapping[str, str]
     offers: str
+    outcomes: str
     attempts_max: int
     letters_max: int
 
@@ -75,13 +78,15 @@ Open = Callable[[Kind], AbstractContextManager[ResendDoor[ReaderT]]]
 class KindResent:
     """What became of the letters of a source topic and code.
 
-    `skipped` counts by reason those that were passed over for good; `left` those that the bound left for the next time.
+    `skipped` counts by reason those that were passed over for good; `left` those that the bound left for the next time;
+    `unchecked` those sent whose customers may have been erased longer ago than is known.
     """
 
     topic: str
     code: str
     sent: int = 0
     left: int = 0
+    unchecked: int = 0
     lost_headers: int = 0
     skipped: Counter[PassedOver] = field(default_factory=Counter)
 
@@ -110,6 +115,7 @@ class _ResendPlan:
     topic_id: str
     partition_counts: Mapping[str, int]
     newest_offers: NewestOffers
+    erasures: KnownErasures
 
 
 def resend(
@@ -123,7 +129,8 @@ def resend(
 ) -> Resent:
     """Send again the records of the letters that are meant, `rules.letters_max` at most, kind by kind.
 
-    Letters before `choice.since_ms` are passed over for good. Raises UsageError where a topic does not exist.
+    Letters before `choice.since_ms` and those of erased customers are passed over for good. Raises UsageError where a
+    topic does not exist.
     """
     stretches = {each: (reader.beginning(each), reader.end(each)) for each in partitions_of(reader, rules.letters)}
     done = Resent()
@@ -137,6 +144,7 @@ def resend(
         reader.topics([rules.letters])[rules.letters].topic_id,
         {target: len(partitions_of(reader, target)) for target in _targets(kinds, rules)},
         newest_offers,
+        KnownErasures(reader, rules.outcomes),
     )
     for kind, count in kinds.items():
         if stopping() or done.fault:
@@ -250,15 +258,16 @@ class _KindResend(Generic[ReaderT]):
             return PassedOver.SHORTENED
         if letter.attempt is None or letter.attempt >= self._plan.rules.attempts_max:
             return PassedOver.TRIED_OUT
-        if letter.source.topic == self._plan.rules.offers and self._plan.newest_offers.supersede(letter):
-            return PassedOver.SUPERSEDED
-        return None
+        if letter.source.topic == self._plan.rules.offers:
+            return PassedOver.SUPERSEDED if self._plan.newest_offers.supersede(letter) else None
+        return PassedOver.ERASED if self._plan.erasures.cover(letter) else None
 
     def _queue(self, letter: Letter) -> None:
         target = self._plan.rules.targets[letter.source.topic]
         self._outputs.append(sent_again(letter, target, partition=self._partition(letter, target)))
         self._bytes += len(letter.record.value or b"") + len(letter.record.key or b"")
         self._done.lost_headers += letter.lost_headers
+        self._done.unchecked += letter.source.topic != self._plan.rules.offers and not self._plan.erasures.reach(letter)
 
     def _partition(self, letter: Letter, target: str) -> int | None:
         """Return the partition that the producer had chosen: an offer's statements must stay in order."""

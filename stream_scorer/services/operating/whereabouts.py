@@ -67,7 +67,7 @@ class Ground:
     horizons: Horizons
 
 
-class _Head(msgspec.Struct):
+class MessageHead(msgspec.Struct):
     """The fields of any of our messages that tell whose it is and when."""
 
     customer_id: str
@@ -87,7 +87,7 @@ class _TracedRecord(NamedTuple):
         return Partition(self.record.topic, self.record.partition)
 
 
-_head = msgspec.json.Decoder(_Head).decode
+_head = msgspec.json.Decoder(MessageHead).decode
 
 
 def locate(
@@ -142,7 +142,7 @@ class _Search:
         return theirs
 
     def _traced(self, record: Record) -> _TracedRecord | None:
-        head = _head_of(record.value or b"")
+        head = head_of(record.value or b"")
         if head is None:
             return _TracedRecord(_without_value(record), 0, -1) if record.key == self._customer_id.encode() else None
         if head.customer_id != self._customer_id:
@@ -150,7 +150,8 @@ class _Search:
         return _TracedRecord(_without_value(record), head.event_time_ms, head.erased_to_ms)
 
 
-def _head_of(value: bytes) -> _Head | None:
+def head_of(value: bytes) -> MessageHead | None:
+    """Return whose message a value is and of when; None where that cannot be read."""
     # msgspec's parser is recursive: a value that nests too deep would overflow the stack before it could raise
     if may_nest_deeply(value):
         return None

@@ -52,7 +52,7 @@ class LetterTopic:
         def door(kind: Kind) -> Iterator[ResendDoor[MemoryLog]]:
             yield ResendDoor(self.reader("-".join(kind)), None if dry_run else self.sink)
 
-        rules = ResendRules(LETTERS, TARGETS, OFFERS, attempts_max, letters_max)
+        rules = ResendRules(LETTERS, TARGETS, OFFERS, OUTCOMES, attempts_max, letters_max)
         return resend(self.reader(), door, choice, rules)
 
     def resent(self, topic: str = REQUESTS) -> list[Record]:
