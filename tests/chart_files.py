@@ -25,6 +25,7 @@ ALERT_TESTS = Path(__file__).parent / "alerts.yaml"
 # what the chart itself gives to every pod, or takes from Secrets
 OWN = {
     "buffer": {"folder"},
+    "http": {"address", "port"},
     "kafka": {"secrets"},
     "log": {"format"},
     "loop": {"instance"},
@@ -39,7 +40,8 @@ SWITCH: Schema = {"type": "boolean"}
 COUNT: Schema = {"type": "integer", "minimum": 1}
 ANY_TABLE: Schema = {"type": "object"}
 ANY_LIST: Schema = {"type": "array", "items": ANY_TABLE}
-PORTS: Schema = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65_535}}
+PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65_535}
+PORTS: Schema = {"type": "array", "items": PORT}
 
 
 def _table(**entries: Schema) -> Schema:
@@ -48,6 +50,13 @@ def _table(**entries: Schema) -> Schema:
 
 def _job(**entries: Schema) -> Schema:
     return _table(enabled=SWITCH, replicas={"type": "integer", "minimum": 0}, resources=ANY_TABLE, **entries)
+
+
+def _door(image: Schema) -> Schema:
+    texts = dict.fromkeys(("className", "host", "tlsSecret"), TEXT)
+    return _job(
+        image=image, servicePort=PORT, callers=ANY_LIST, ingress=_table(enabled=SWITCH, annotations=ANY_TABLE, **texts)
+    )
 
 
 def values_schema() -> Schema:
@@ -83,10 +92,16 @@ def values_schema() -> Schema:
             arguments={"type": "array", "items": TEXT},
             resources=ANY_TABLE,
         ),
+        http=_door(image),
         topics=_table(enabled=SWITCH),
         podDisruptionBudget=_table(enabled=SWITCH, maxUnavailable={"type": ["integer", "string"]}),
         networkPolicy=_table(
-            enabled=SWITCH, scrapers=ANY_LIST, kafkaPorts=PORTS, redisPorts=PORTS, objectStorePorts=PORTS
+            enabled=SWITCH,
+            scrapers=ANY_LIST,
+            kafkaPorts=PORTS,
+            redisPorts=PORTS,
+            objectStorePorts=PORTS,
+            otherPorts=PORTS,
         ),
         keda=_table(enabled=SWITCH, cooldownSeconds=COUNT, authenticationRef=TEXT),
         monitoring=_table(podMonitor=SWITCH, prometheusRule=SWITCH, dashboard=SWITCH),

@@ -2,7 +2,10 @@
 
 import inspect
 import json
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from functools import reduce
 from importlib import import_module
@@ -36,6 +39,36 @@ def pods() -> Iterator[dict[str, Any]]:
 
 CONTAINERS = {pod["containers"][0]["name"]: pod["containers"][0] for pod in pods()}
 STREAMING = ("rankers", "joiners", "buffer", "refresh")
+DOORS = ("http",)
+
+
+HELM = shutil.which("helm", path=f"{CHART.parents[2] / 'build' / 'chart' / 'bin'}:{os.environ.get('PATH', '')}")
+EVERY_PART = ("--kube-version", "v1.34.1", "--values", str(CHART / "ci" / "everything-values.yaml"))
+
+
+@pytest.mark.may_skip
+@pytest.mark.skipif(HELM is None, reason="no helm: make chart builds one")
+def test_helm_renders_what_is_kept() -> None:
+    left_out = "monitoring.dashboard=false,monitoring.prometheusRule=false"
+    command = [HELM or "", "template", "ring", str(CHART), *EVERY_PART, "--set", left_out]
+    rendered = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert [each for each in yaml.safe_load_all(rendered) if each] == RESOURCES
+
+
+@pytest.mark.may_skip
+@pytest.mark.skipif(HELM is None, reason="no helm: make chart builds one")
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("buffer.folder=/data", "is lost with its pod: name a claim"),
+        ("settings.join.windows_ms=1", "windows_ms"),
+        ("http.enabled=true,http.ingress.enabled=true,buffer.folder=s3://bucket/labels", "http.ingress needs a host"),
+    ],
+)
+def test_helm_refuses_wrong_values(wrong: str, sentence: str) -> None:
+    command = [HELM or "", "template", "ring", str(CHART), *EVERY_PART[:2], "--set", wrong]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, sentence in done.stderr) == (1, True), done.stderr
 
 
 def merged(below: Any, above: Any) -> Any:
@@ -62,7 +95,16 @@ def test_the_values_fit_their_schema(above: dict[str, Any]) -> None:
     jsonschema.validate(merged(VALUES, above), values_schema())
 
 
-@pytest.mark.parametrize("path", ["settings.join.windows_ms", "settings.loop.instance", "rankers.replica"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "settings.join.windows_ms",
+        "settings.http.port",
+        "http.ingress.hosts",
+        "settings.loop.instance",
+        "rankers.replica",
+    ],
+)
 def test_unknown_values_are_refused(path: str) -> None:
     wrong: dict[str, Any] = reduce(lambda inner, name: {name: inner}, reversed(path.split(".")), 1)  # type: ignore[arg-type]
     with pytest.raises(jsonschema.ValidationError):
@@ -83,7 +125,7 @@ def test_settings_of_a_pod_can_be_read(name: str, monkeypatch: pytest.MonkeyPatc
     settings = load_settings({}).settings
     assert settings.kafka.client_config()["sasl.password"] == "x"
     assert (settings.join.window_ms, settings.metrics.port) == (1_800_000, 9100)
-    assert (settings.loop.instance is not None) == (name in STREAMING)
+    assert (settings.loop.instance is not None) == (name in (*STREAMING, *DOORS))
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
@@ -94,7 +136,33 @@ def test_a_pod_runs_a_command_that_exists(name: str) -> None:
     assert {each.removeprefix("--") for each in options if each.startswith("--")} <= set(parameters)
 
 
-@pytest.mark.parametrize("name", STREAMING)
+@pytest.mark.parametrize("name", DOORS)
+def test_a_door_listens_where_it_is_sought(name: str) -> None:
+    ports = {port["name"]: port["containerPort"] for port in CONTAINERS[name]["ports"]}
+    (service,) = [each for each in RESOURCES if each["kind"] == "Service" and name in each["metadata"]["name"]]
+    (ingress,) = [each for each in RESOURCES if each["kind"] == "Ingress" and name in each["metadata"]["name"]]
+    (rule,) = ingress["spec"]["rules"]
+    backend = rule["http"]["paths"][0]["backend"]["service"]
+    assert CONTAINERS[name]["args"][1:] == ["--address", "0.0.0.0", "--port", str(ports["http"])]
+    assert service["spec"]["ports"][0]["targetPort"] == "http"
+    assert backend == {"name": service["metadata"]["name"], "port": {"name": service["spec"]["ports"][0]["name"]}}
+
+
+def test_only_named_callers_reach_a_door() -> None:
+    policies = {each["metadata"]["name"]: each["spec"] for each in RESOURCES if each["kind"] == "NetworkPolicy"}
+    for name in DOORS:
+        (rule,) = policies[f"ring-stream-scorer-{name}"]["ingress"]
+        assert (rule["from"], rule["ports"][0]["port"]) == (EVERYTHING[name]["callers"], "http")
+
+
+@pytest.mark.parametrize("name", [*STREAMING, *DOORS])
+def test_a_component_survives_a_drained_node(name: str) -> None:
+    budgets = [each["spec"] for each in RESOURCES if each["kind"] == "PodDisruptionBudget"]
+    chosen = [each["selector"]["matchLabels"]["app.kubernetes.io/component"] for each in budgets]
+    assert chosen.count(name) == 1
+
+
+@pytest.mark.parametrize("name", [*STREAMING, *DOORS])
 def test_probes_ask_pages_that_are_served(name: str) -> None:
     serve = pages_of(Health(HandClock(0), stalled_after_s=1), CollectorRegistry())
     statuses: list[str] = []

@@ -1,11 +1,13 @@
 """What is deployed fits what is built: commands, settings, files and versions; parsed here, without docker."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -35,6 +37,19 @@ def instructions() -> Iterator[tuple[str, str]]:
         if line and not line.startswith("#"):
             name, _, rest = line.partition(" ")
             yield name, rest
+
+
+def faults(compose: dict[str, Any]) -> list[str]:
+    specification = json.loads((ROOT / "tests" / "compose-spec.json").read_text())
+    return [each.message for each in jsonschema.Draft7Validator(specification).iter_errors(compose)]
+
+
+def test_services_fit_the_compose_specification() -> None:
+    assert faults(COMPOSE) == []
+
+
+def test_an_unknown_key_is_seen() -> None:
+    assert faults({"services": {"ranker": {"image": "stream-scorer", "health_check": {}}}}) != []
 
 
 @pytest.mark.parametrize("name", JOBS)

@@ -83,6 +83,48 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
+{{- define "stream-scorer.probes" -}}
+# until the first round of a loop, or until a door reads: brokers may take a minute to answer
+startupProbe:
+  httpGet: {path: /startupz, port: metrics}
+  periodSeconds: 2
+  failureThreshold: 60
+# a broker or a Redis that is away is no fault of the pod, a loop that stands still is
+livenessProbe:
+  httpGet: {path: /livez, port: metrics}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+readinessProbe:
+  httpGet: {path: /readyz, port: metrics}
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 3
+{{- end }}
+
+{{/* Pods of a component keep to different nodes where they can. Takes (list root component). */}}
+{{- define "stream-scorer.spread" -}}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{ include "stream-scorer.selector" . | nindent 8 }}
+{{- end }}
+
+{{/* Takes (list root component). */}}
+{{- define "stream-scorer.disruptionBudget" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "stream-scorer.name" (index . 0) }}-{{ index . 1 }}
+  labels: {{ include "stream-scorer.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: {{ (index . 0).Values.podDisruptionBudget.maxUnavailable }}
+  selector:
+    matchLabels: {{ include "stream-scorer.selector" . | nindent 6 }}
+{{- end }}
+
 {{/* A streaming job. Takes (list root job command values). */}}
 {{- define "stream-scorer.workload" -}}
 {{- $root := index . 0 }}
@@ -114,12 +156,7 @@ spec:
       {{- end }}
     spec:
       {{- include "stream-scorer.pod" $root | nindent 6 }}
-      topologySpreadConstraints:
-        - maxSkew: 1
-          topologyKey: kubernetes.io/hostname
-          whenUnsatisfiable: ScheduleAnyway
-          labelSelector:
-            matchLabels: {{ include "stream-scorer.selector" $own | nindent 14 }}
+      {{- include "stream-scorer.spread" $own | nindent 6 }}
       containers:
         - name: {{ $job }}
           {{- include "stream-scorer.container" (list $root $root.Values.image) | nindent 10 }}
@@ -131,22 +168,7 @@ spec:
             {{- include "stream-scorer.settings" $root | nindent 12 }}
           ports:
             - {name: metrics, containerPort: {{ $root.Values.metricsPort }}}
-          # until the first round of the loop: brokers may take a minute to answer
-          startupProbe:
-            httpGet: {path: /startupz, port: metrics}
-            periodSeconds: 2
-            failureThreshold: 60
-          # a broker or a Redis that is away is no fault of the pod, a loop that stands still is
-          livenessProbe:
-            httpGet: {path: /livez, port: metrics}
-            periodSeconds: 10
-            timeoutSeconds: 5
-            failureThreshold: 3
-          readinessProbe:
-            httpGet: {path: /readyz, port: metrics}
-            periodSeconds: 5
-            timeoutSeconds: 5
-            failureThreshold: 3
+          {{- include "stream-scorer.probes" . | nindent 10 }}
           resources: {{ toYaml $values.resources | nindent 12 }}
           volumeMounts:
             - {name: tmp, mountPath: /tmp}
