@@ -5,9 +5,11 @@ its best `pool` offers: with probability `floor` (epsilon) any of them with equa
 scores at `temperature` (the Plackett-Luce model). So an offer's propensity is its probability to come next, given the
 offers above it, and never below floor / pool.
 
-The draws are not random: each is a hash of the request id and the offer id, so that a request always gets the same
-ranking. The softmax draws are an exponential race: the least of -log(u) / exp(score / temperature) is distributed as
-the softmax, and the rest of the race is distributed as if the winner had not taken part.
+The draws are not random: each is a hash of the request id, the customer id and the offer id, so that a request always
+gets the same ranking, and the customers of a mailing, who share its request id, get draws of their own. No hash takes
+part in a propensity, which follows from the scores, the pool and these settings. The softmax draws are an exponential
+race: the least of -log(u) / exp(score / temperature) is distributed as the softmax, and the rest of the race is
+distributed as if the winner had not taken part.
 """
 
 from collections.abc import Sequence
@@ -48,7 +50,7 @@ def explore(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalo
     """Draw each request's ranking from its pool, which is the best offers that `Exploration.pool_sizes` asked for."""
     widths = exploration.pool_sizes(requests)
     kept = np.minimum([request.limit for request in requests], np.diff(ranked.starts)).astype(np.int64)
-    salts = np.array([xxhash.xxh3_64_intdigest(request.request_id.encode()) for request in requests], np.uint64)
+    salts = np.array([_salt(request) for request in requests], np.uint64)
     shape = (len(requests), int(kept.max(initial=0)))
     columns, chances = np.zeros(shape, np.int64), np.ones(shape)
     for width in np.unique(
@@ -63,6 +65,12 @@ def explore(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalo
     return replace(
         ranked, starts=starts, rows=ranked.rows[drawn], scores=ranked.scores[drawn], propensities=chances[filled]
     )
+
+
+def _salt(request: CustomerRequest) -> int:
+    # One id seeds the hash of the other: joined into one text, "a" and "bc" would draw as "ab" and "c" do.
+    seed = xxhash.xxh3_64_intdigest(request.request_id.encode())
+    return xxhash.xxh3_64_intdigest(request.customer_id.encode(), seed)
 
 
 def _pools(ranked: Ranked, numbers: Numbers, width: int, salts: Hashes, offers: Hashes) -> tuple[Scores, Hashes]:

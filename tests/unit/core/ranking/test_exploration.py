@@ -103,6 +103,24 @@ def test_exploration_ignores_the_batch(numbers: list[int]) -> None:
         assert len(set(part.rows[of_part].tolist())) == len(part.rows[of_part])
 
 
+def test_customers_of_a_mailing_draw_apart() -> None:
+    """They share a request id, and here also a vector: only their own ids can make their draws differ."""
+    mailing = [request(number, request_id="mailing", limit=1) for number in range(MANY)]
+    rows = explored(mailing, np.tile([1.0, 0.0], (MANY, 1)), FOUR, Exploration(0.5, 0.2, 4)).rows
+    expected = [chance_of((offer,), Exploration(0.5, 0.2, 4))[0] for offer in range(4)]
+    assert np.abs(np.bincount(rows, minlength=4) / MANY - expected).max() < 4 * 0.5 / np.sqrt(MANY)
+
+
+def test_ids_that_join_alike_draw_apart() -> None:
+    pairs = [request(request_id=f"r{n}", customer_id="1c") for n in range(50)]
+    joined = [request(request_id=f"r{n}1", customer_id="c") for n in range(50)]
+    one, other = (
+        explored(some, np.tile([1.0, 0.0], (50, 1)), FOUR, Exploration(1.0, 0.5, 4)).rows.tolist()
+        for some in (pairs, joined)
+    )
+    assert one != other
+
+
 def test_empty_batches_explore_nothing() -> None:
     exploration = Exploration(0.3, 0.1, 7)
     assert explored([], np.empty((0, 2)), FOUR, exploration).starts.tolist() == [0]
