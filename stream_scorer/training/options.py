@@ -107,6 +107,7 @@ class TrainOptions:
             id_spread=suits.id_spread,
             epoch_steps_min=suits.epoch_steps_min if self.epochs else _epoch_steps_min(suits, log),
             additive_start=suits.additive_start,
+            epochs_given=self.epochs is not None,
             chooses_epoch=suits.chooses_epoch or self.patience is not None or self.epochs is not None,
             catalog_weight=1.0 if catalog else self.catalog_weight,
             spectral=spectral,
@@ -137,7 +138,8 @@ class Recipe:
     `id_spread` is the initial spread of ids' embeddings, relative to that of features, where towers read both. An epoch
     has at least `epoch_steps_min` steps where there are enough rows for them. With `additive_start` the towers begin at
     an offer's own appeal (`TowerModule.begin_additive`). Without `chooses_epoch` the last epoch is kept, whatever the
-    held-out rows say.
+    held-out rows say. `epochs_given` is for later trainings by the same options, since epochs that nobody gave follow
+    the log.
     """
 
     objective: Literal["shown", "catalog", "separate"]
@@ -151,6 +153,7 @@ class Recipe:
     id_spread: float = 0.05
     epoch_steps_min: int = 60
     additive_start: bool = False
+    epochs_given: bool = False
     chooses_epoch: bool = True
     width: int = 16
     hidden: tuple[int, ...] = ()

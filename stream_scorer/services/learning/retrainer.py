@@ -183,6 +183,9 @@ def options_like(facts: Mapping[str, object], *, seed: int, threads: int) -> Tra
     known = {one.name for one in fields(TrainOptions)} - {"refit", "device", "spectral"}
     if stated.get("chooses_epoch") is False:  # so neither was given; once given, few rows would choose the epoch
         known -= {"patience", "epochs"}
+    if stated.get("epochs_given") is False:
+        # Given, they would have the fewest steps each, which are too few where a large log has few epochs.
+        known -= {"epochs"}
     same: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in stated.items() if name in known
     }

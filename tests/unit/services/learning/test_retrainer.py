@@ -1,6 +1,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -198,6 +198,17 @@ def test_last_epochs_are_kept_again() -> None:
     assert (again.epochs, again.patience, again.prior) == (None, None, 30.0)
     facts["options"]["chooses_epoch"] = True
     assert options_like(facts, seed=7, threads=1).epochs == 16
+
+
+def test_epochs_nobody_gave_follow_the_log() -> None:
+    habits = LogTraits(500_000, 500_000, everything_accepted=True, repeats=0.9, density=0.01, offers=600)
+    first = TrainOptions().recipe(habits, ids_alone=False)
+    again = options_like({"options": asdict(first)}, seed=7, threads=1)
+    assert again.epochs is None
+    retrained = again.recipe(habits, ids_alone=False)
+    assert (retrained.epochs, retrained.epoch_steps_min) == (first.epochs, first.epoch_steps_min) == (10, 80)
+    asked = TrainOptions(epochs=9).recipe(habits, ids_alone=False)
+    assert options_like({"options": asdict(asked)}, seed=7, threads=1).epochs == 9
 
 
 def test_a_decomposed_model_is_decomposed_again() -> None:
