@@ -68,7 +68,7 @@ def auc_beside_popularity(
     ours, popular = (auc_by_customer(who, each, accepted) for each in (scores, popularity))
     difference = _mean(ours - popular)
     return {
-        "held_out_auc": _facts(_mean(ours)),
+        "held_out_auc": {**_facts(_mean(ours)), "not_accepted": int((accepted == 0).sum())},
         "popularity_auc": {**_facts(_mean(popular)), "difference_error": difference.standard_error},
     }
 

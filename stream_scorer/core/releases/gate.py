@@ -204,11 +204,23 @@ def _comparison_cautions(facts: Mapping[str, Any]) -> list[str]:
     customers = figures.customers or 0
     if customers >= JUDGED_CUSTOMERS_MIN or _surely_better(figures):
         return []
+    if not customers and _acceptances_alone(facts):
+        caution = (
+            "not compared with popularity: the held-out labels are acceptances alone, of which more would not help; "
+            "the gate compares by labels of offers that were shown and not accepted (--labels), while `train` and "
+            "`evaluate` compare rankings of the catalog (nDCG)"
+        )
+        return [caution]
     caution = (
         f"hardly compared with popularity: {customers} customers have accepted and other held-out rows, "
         f"{JUDGED_CUSTOMERS_MIN} are needed (--labels)"
     )
     return [caution]
+
+
+def _acceptances_alone(facts: Mapping[str, Any]) -> bool:
+    ours = facts.get("held_out_auc")
+    return isinstance(ours, Mapping) and ours.get("not_accepted") == 0
 
 
 def _surely_better(figures: GateFigures) -> bool:

@@ -8,9 +8,12 @@ from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.evaluation.figures import Slices
 from stream_scorer.core.evaluation.judging import ScoredRows
 from stream_scorer.core.evaluation.model_quality import rank_catalog
+from stream_scorer.core.features.slots import Category
+from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.inspecting.slices import slices
+from stream_scorer.core.towers.tower import Tower
 from tests.example_samples import Chunks, tastes_meet
-from tests.judged_samples import judged_tastes
+from tests.judged_samples import judged_tastes, taste_model
 
 
 def found_of(judged: ScoredRows, *features: str) -> Slices:
@@ -26,6 +29,19 @@ def test_slices_of_a_feature_add_up() -> None:
     assert [one.value for one in by_feature["likes"]] == ["sweet", "salty", "sour"]
     assert all(sum(one.rows for one in of) == len(judged.rows) for of in by_feature.values())
     assert len(by_feature["age"]) == 4
+
+
+def test_rare_values_share_a_slice() -> None:
+    part, made = tastes_meet(3_000, seed=5).parts[0], taste_model()
+    spec = FeatureSpec("customer", (Category("town", tuple(f"t{row}" for row in range(40))),))
+    made = replace(made, user_tower=Tower(spec, np.ones((41, 4), np.float32), "concat", ()))
+    towns = [{"town": f"t{row % 40}"} for row in range(len(part.customers.ids))]
+    labels = Chunks((replace(part, customers=Views(part.customers.ids, towns)),))
+    judged = judged_tastes(made, labels)
+    by_town = [one for one in found_of(judged, "town").slices if one.feature == "town"]
+    assert len(by_town) == 9
+    assert by_town[-1].value == "32 other values"
+    assert sum(one.rows for one in by_town) == len(judged.rows)
 
 
 def test_slices_compare_with_popularity() -> None:

@@ -130,6 +130,14 @@ def test_too_few_judges_are_a_caution(made: Model) -> None:
     assert "0 customers" in cautions_of_facts(made.facts)[0]
 
 
+def test_more_acceptances_are_not_asked_for(made: Model) -> None:
+    judged_by = {"within_customer": None, "customers": 0, "standard_error": None, "not_accepted": 0}
+    (caution,) = cautions_of_facts({**made.facts, "held_out_auc": judged_by})
+    assert caution.startswith("not compared with popularity: the held-out labels are acceptances alone")
+    (shown,) = cautions_of_facts({**made.facts, "held_out_auc": {**judged_by, "not_accepted": 5}})
+    assert shown.startswith("hardly compared with popularity: 0 customers")
+
+
 @pytest.mark.parametrize(("customers", "mine", "doubts"), [(50, 0.65, 0), (49, 0.65, 1), (50, 0.648, 1)])
 def test_a_sure_winner_needs_fewer_judges(made: Model, customers: int, mine: float, doubts: int) -> None:
     facts = judged(made, mine, 0.6, customers).facts
