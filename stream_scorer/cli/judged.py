@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_Z95 = 1.96
+from stream_scorer.core.held_out.beside import Z95
 
 
 def asked_line(judged: Mapping[str, Any]) -> str:
@@ -24,5 +24,5 @@ def beside_lines(judged: Mapping[str, Any]) -> Iterator[str]:
     for group, found in judged["beside"].items():
         others = sorted(found["trivial"], key=lambda one: -one["value"])
         beside = ", ".join(f"{one['name']} {one['value']:.4f}" for one in others)
-        figure = f"{found['model']:.4f} ± {_Z95 * found['standard_error']:.4f}"
+        figure = f"{found['model']:.4f} ± {Z95 * found['standard_error']:.4f}"
         yield f"{found['figure']}, {group.replace('_', ' ')} ({found['customers']:,} customers): {figure}; {beside}"

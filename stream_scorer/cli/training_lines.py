@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stream_scorer.cli.judged import asked_line, beside_lines
+from stream_scorer.core.held_out.beside import Z95
 
 if TYPE_CHECKING:
     from stream_scorer.training.lesson import Epoch
@@ -61,7 +62,7 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
     if (members := facts.get("options", {}).get("members", 1)) > 1:
         yield f"{members} towers side by side; the nDCG held out is that of one of them"
     if ours["within_customer"] is not None:
-        error = f" ± {1.96 * ours['standard_error']:.3f}" if ours["standard_error"] is not None else ""
+        error = f" ± {Z95 * ours['standard_error']:.3f}" if ours["standard_error"] is not None else ""
         yield f"AUC within customer {ours['within_customer']:.3f}{error}, popularity {popular['within_customer']:.3f}"
 
 

@@ -7,9 +7,9 @@ from math import sqrt
 
 import numpy as np
 
+from stream_scorer.core.held_out.beside import Z95
 from stream_scorer.core.messages import Ranking
 
-Z95 = 1.96
 LAST_RANKINGS = 6
 RECENT_S = 10
 

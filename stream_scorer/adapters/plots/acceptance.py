@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_scorer.core.held_out.beside import Z95
+
 Array = NDArray[np.float64]
 
 SMOOTHED_S = 10
 SETTLED_S = 3  # seconds after a release's start that are not drawn
 BLUE = "#24588f"
-Z95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)

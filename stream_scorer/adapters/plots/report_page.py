@@ -31,7 +31,7 @@ from stream_scorer.core.evaluation.figures import (
 )
 from stream_scorer.core.evaluation.intervals import Interval, beyond_noise
 from stream_scorer.core.evaluation.policies import ModelPolicy
-from stream_scorer.core.held_out.beside import Beside
+from stream_scorer.core.held_out.beside import Z95, Beside
 
 _BAR_PX = 120
 # by the sign of a difference from popularity: a tile's kind, and its words
@@ -195,7 +195,7 @@ def _beside_rows(groups: Mapping[str, Beside]) -> Iterator[list[str]]:
     """Yield a row for each trivial ranking of each group, the best ranking of a group first."""
     for group, found in groups.items():
         for one in sorted(found.trivial, key=lambda one: -one.value):
-            above = f"{one.model_above:+.4f} ± {1.96 * one.standard_error:.4f}"
+            above = f"{one.model_above:+.4f} ± {Z95 * one.standard_error:.4f}"
             yield [f"{found.figure}, {GROUP_NAMES[group]}: {one.name}", f"{one.value:.4f}", f"{found.model:.4f}", above]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from stream_scorer.core.evaluation.calibration import Calibration
 from stream_scorer.core.evaluation.figures import ModelFigures, PeriodAuc, PolicyValue, WholeCatalog
 from stream_scorer.core.evaluation.intervals import Interval
+from stream_scorer.core.held_out.beside import Z95
 
 COLOURS = {"model": "#24588f", "popularity": "#b0403a", "random": "#8a8a8a"}
 FIGURES = {"recall": "recall", "precision": "precision", "ndcg": "nDCG", "average_precision": "MAP"}
@@ -201,9 +202,9 @@ def _named_rows(axes: Any, names: list[str]) -> None:
 
 def _wilson(share: Any, count: Any) -> tuple[Any, Any]:
     """Return the 95 % interval of a share of `count` independent rows (Wilson 1927)."""
-    z2 = 1.96**2
+    z2 = Z95**2
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = 1.96 / (1 + z2 / count) * np.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    half = Z95 / (1 + z2 / count) * np.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
     # At a share of 0 or 1, rounding may put a bound on the wrong side, and matplotlib refuses negative error bars.
     return np.minimum(middle - half, share), np.maximum(middle + half, share)
 

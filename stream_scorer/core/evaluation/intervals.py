@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.held_out.beside import PAIRED_MIN
+from stream_scorer.core.held_out.beside import PAIRED_MIN, Z95
 
 Floats = npt.NDArray[np.float64]
 
 _RESAMPLES = 1_000
 _DRAWS_MAX = 50_000_000
-_Z95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def normal_interval(values: Floats) -> Interval | None:
     """
     if len(values) < 2:
         return None
-    mean, half = float(values.mean()), _Z95 * float(values.std(ddof=1)) / np.sqrt(len(values))
+    mean, half = float(values.mean()), Z95 * float(values.std(ddof=1)) / np.sqrt(len(values))
     return Interval(mean, float(mean - half), float(mean + half))
 
 

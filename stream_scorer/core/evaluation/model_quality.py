@@ -23,7 +23,7 @@ from stream_scorer.core.evaluation.figures import (
 )
 from stream_scorer.core.evaluation.intervals import mean_interval
 from stream_scorer.core.evaluation.judging import Floats, Places, ScoredRows
-from stream_scorer.core.held_out.beside import Beside, beside
+from stream_scorer.core.held_out.beside import Z95, Beside, beside
 from stream_scorer.core.held_out.judgement import Judgement, judge_rankings
 from stream_scorer.core.held_out.questions import Questions, ask, by_customer
 from stream_scorer.core.held_out.ranking_quality import RankingQuality, coverage, quality_by_depth
@@ -32,7 +32,6 @@ from stream_scorer.core.held_out.trivial import POPULARITY, RANDOM, TrivialRanki
 _SCORES_MAX = 1_000_000_000
 _DRAWN = (("model", "model"), ("popularity", POPULARITY), ("random", RANDOM))  # names in the figures, of the rankings
 _PERIODS = 6
-_Z95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def _by_depth(questions: Questions, top: Places) -> DepthCurves:
     _, who = np.unique(questions.who, return_inverse=True)
     each = quality_by_depth(top, questions.wanted, catalog=len(questions.rankable))
     recall, ndcg = (
-        DepthCurve(values.mean(axis=0).tolist(), (_Z95 * values.std(axis=0) / np.sqrt(len(values))).tolist())
+        DepthCurve(values.mean(axis=0).tolist(), (Z95 * values.std(axis=0) / np.sqrt(len(values))).tolist())
         for values in (by_customer(curve, who.reshape(-1)) for curve in each)
     )
     return DepthCurves(recall, ndcg)

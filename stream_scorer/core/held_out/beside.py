@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-_Z95 = 1.96
+Z95 = 1.96  # a normal 95 % interval is so many standard errors wide on either side
 PAIRED_MIN = 10  # customers; with fewer, differences are mostly noise
 
 
@@ -24,12 +24,12 @@ class Trivial:
     @property
     def above_model(self) -> bool:
         """Whether it is better than the model by more than noise (95 %)."""
-        return self.model_above < -_Z95 * self.standard_error
+        return self.model_above < -Z95 * self.standard_error
 
     @property
     def below_model(self) -> bool:
         """Whether the model is better by more than noise (95 %)."""
-        return self.model_above > _Z95 * self.standard_error
+        return self.model_above > Z95 * self.standard_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Beside:
             if not one.below_model:
                 place = "is below" if one.above_model else "is not above, by more than noise,"
                 figures = f"{self.figure} {self.model:.4f} against {one.value:.4f}"
-                yield f"{of}the model {place} {one.name}: {figures} (± {_Z95 * one.standard_error:.4f})"
+                yield f"{of}the model {place} {one.name}: {figures} (± {Z95 * one.standard_error:.4f})"
 
 
 def beside(figure: str, values: Mapping[str, Floats]) -> Beside:
