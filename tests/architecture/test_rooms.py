@@ -14,6 +14,7 @@ CORE = {  # what a room of the core may import; what stands on the core is held 
     "core/wire": {"core"},
     "core/features": {"errors"},
     "core/towers": {"core/features", "errors"},
+    "core/reranking": {"core/features", "core/towers", "errors"},
     "core/releases": {"core", "core/features", "core/towers", "core/wire", "errors"},
     "core/ranking": {"core", "core/features", "core/releases", "core/wire"},
     "core/joining": {"core", "core/wire"},

@@ -1,5 +1,7 @@
 """A model as a folder: `model.safetensors` has the arrays of both towers, `manifest.json` everything else.
 
+A re-ranker, where there is one, has its arrays in `reranker.safetensors`.
+
 Nothing is pickled, since reading a pickle runs code of whoever made it. The model id is a digest of the contents, so a
 file that was changed or torn is refused when it is read.
 """
@@ -14,14 +16,15 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from stream_scorer.core.towers.model import Model
+from stream_scorer.core.reranking.stored_reranker import reranker_from
+from stream_scorer.core.towers.model import Model, digest_model
 from stream_scorer.core.towers.program_tower import OpenProgram
 from stream_scorer.core.towers.stored_towers import tower_from
-from stream_scorer.core.towers.tower import Tensors, Tower, digest_towers
+from stream_scorer.core.towers.tower import Tensors, Tower
 from stream_scorer.errors import BadModel, UsageError
 
 FORMAT = 1
-TENSORS, MANIFEST = "model.safetensors", "manifest.json"
+TENSORS, RERANKER, MANIFEST = "model.safetensors", "reranker.safetensors", "manifest.json"
 TENSORS_BYTES_MAX = 2**32
 MANIFEST_BYTES_MAX = 2**28
 
@@ -40,6 +43,7 @@ class _FolderManifest(msgspec.Struct):
     model_id: str
     towers: dict[_Side, dict[str, Any]]
     facts: dict[str, Any]
+    reranker: dict[str, Any] | None = None
 
 
 def make_room(folder: Path) -> None:
@@ -88,14 +92,22 @@ def read_model(folder: Path, *, open_program: OpenProgram | None = None) -> Mode
         manifest = msgspec.json.decode(path.read_bytes(), type=_FolderManifest)
         _check_size(folder / TENSORS, TENSORS_BYTES_MAX)
         arrays = load_file(folder / TENSORS)
+        second = None if manifest.reranker is None else _arrays_of_reranker(folder)
     except _UNREADABLE as error:
         raise BadModel(f"the model in {folder} cannot be read: {error}") from error
     if manifest.format != FORMAT:
         raise BadModel(f"the model in {folder} has format {manifest.format}, this version reads {FORMAT}")
     user_tower, item_tower = (_tower(manifest, arrays, side, open_program) for side in _SIDES)
-    if (found := digest_towers(user_tower, item_tower)) != manifest.model_id:
+    reranker = None if second is None else reranker_from(manifest.reranker or {}, second)
+    if (found := digest_model(user_tower, item_tower, reranker)) != manifest.model_id:
         raise BadModel(f"the model in {folder} was changed: it says {manifest.model_id}, its contents are {found}")
-    return Model(manifest.model_id, user_tower, item_tower, manifest.facts)
+    return Model(manifest.model_id, user_tower, item_tower, manifest.facts, reranker)
+
+
+def _arrays_of_reranker(folder: Path) -> Tensors:
+    _check_size(folder / RERANKER, TENSORS_BYTES_MAX)
+    arrays: Tensors = load_file(folder / RERANKER)
+    return arrays
 
 
 def _check_size(path: Path, bytes_max: int) -> None:
@@ -120,12 +132,17 @@ def _fill(folder: Path, model: Model) -> None:
         for name, array in tower.tensors().items()
     }
     save_file(arrays, folder / TENSORS)
-    manifest = {
+    manifest: dict[str, Any] = {
         "format": FORMAT,
         "model_id": model.model_id,
         "facts": model.facts,
         "towers": {side: tower.structure() for side, tower in towers.items()},
     }
+    if model.reranker is not None:
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in model.reranker.tensors().items()}, folder / RERANKER
+        )
+        manifest["reranker"] = model.reranker.structure()
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
 
 

@@ -97,10 +97,10 @@ class Tower:
     def outputs(self, inputs: Inputs) -> Floats:
         """Return the last layer's outputs (B, p), before normalisation."""
         rows = len(inputs.numbers)
-        hidden = _tiled(np.concatenate([self._slots(inputs), inputs.numbers], axis=1))  # (T, 64, in)
+        hidden = tiled(np.concatenate([self._slots(inputs), inputs.numbers], axis=1))  # (T, 64, in)
         for layer in self.layers:
-            hidden = _run(layer, hidden)
-        return hidden.reshape(len(hidden) * TILE_ROWS, hidden.shape[2])[:rows]
+            hidden = run_layer(layer, hidden)
+        return untiled(hidden, rows)
 
     def _slots(self, inputs: Inputs) -> Floats:
         """Return the slots' embeddings: (B, slots * d), or (B, d) when they are summed."""
@@ -172,7 +172,7 @@ def digest_towers(user_tower: Tower, item_tower: Tower) -> str:
     return f"m-{digest.hexdigest()[:16]}"
 
 
-def _tiled(matrix: Floats) -> Floats:
+def tiled(matrix: Floats) -> Floats:
     """Pad with zero rows to (T, 64, width)."""
     rows, width = matrix.shape
     tiles = -(-rows // TILE_ROWS)
@@ -181,7 +181,12 @@ def _tiled(matrix: Floats) -> Floats:
     return padded.reshape(tiles, TILE_ROWS, width)
 
 
-def _run(layer: Layer, hidden: Floats) -> Floats:
+def untiled(tiles: Floats, rows: int) -> Floats:
+    """Return the first rows of (T, 64, width) as (rows, width)."""
+    return tiles.reshape(len(tiles) * TILE_ROWS, tiles.shape[2])[:rows]
+
+
+def run_layer(layer: Layer, hidden: Floats) -> Floats:
     """Apply a layer: (T, 64, in) -> (T, 64, units)."""
     sums = hidden @ layer.weight.T + layer.bias
     match layer.activation:

@@ -11,15 +11,17 @@ from safetensors.numpy import load_file, save_file
 
 from stream_scorer.adapters.files.model_files import (
     MANIFEST,
+    RERANKER,
     TENSORS,
     TENSORS_BYTES_MAX,
     make_room,
     read_model,
     write_model,
 )
-from stream_scorer.core.towers.model import Model
+from stream_scorer.core.towers.model import Model, digest_model
 from stream_scorer.core.towers.tower import digest_towers
 from stream_scorer.errors import BadModel, UsageError
+from tests import reranking_samples
 from tests.release_samples import model
 
 
@@ -143,3 +145,31 @@ def test_an_unwritable_place_is_refused_first(tmp_path: Path) -> None:
 def test_making_room_leaves_nothing_behind(tmp_path: Path) -> None:
     make_room(tmp_path / "models" / "model")
     assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.fixture
+def with_reranker(made: Model, tmp_path: Path) -> Path:
+    second = reranking_samples.trees()
+    model_id = digest_model(made.user_tower, made.item_tower, second)
+    write_model(tmp_path / "two", replace(made, model_id=model_id, reranker=second))
+    return tmp_path / "two"
+
+
+def test_a_reranker_reads_back_as_it_was(with_reranker: Path) -> None:
+    again = read_model(with_reranker).reranker
+    assert again is not None
+    assert json.dumps(again.structure()) == json.dumps(reranking_samples.trees().structure())
+
+
+def test_a_changed_leaf_is_a_bad_model(with_reranker: Path) -> None:
+    arrays = load_file(with_reranker / RERANKER)
+    arrays["leaves"][0, 0] += 1.0
+    save_file(arrays, with_reranker / RERANKER)
+    with pytest.raises(BadModel, match="was changed"):
+        read_model(with_reranker)
+
+
+def test_a_lost_reranker_is_a_bad_model(with_reranker: Path) -> None:
+    (with_reranker / RERANKER).unlink()
+    with pytest.raises(BadModel, match="cannot be read"):
+        read_model(with_reranker)
