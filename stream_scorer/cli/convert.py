@@ -28,7 +28,7 @@ def convert(
     import json
 
     from stream_scorer.adapters.files.open_bandit import OpenBandit
-    from stream_scorer.core.wire.codec import encode
+    from stream_scorer.core.wire.codec import encode, encode_without_absent
 
     bandit = {"open-bandit": OpenBandit.at}[log](path)
     out.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def convert(
     counts["offers"] = len(offers)
     with (out / "labels.jsonl").open("wb") as labels:
         for example in bandit.examples():
-            labels.write(encode(example) + b"\n")
+            labels.write(encode_without_absent(example) + b"\n")
             counts["labels"] += 1
     print(
         json.dumps(counts)

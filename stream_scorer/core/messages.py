@@ -51,6 +51,7 @@ _SEEN, _JOINERS = r"[^\p{C}\p{Zl}\p{Zp}]", r"[\x{200C}\x{200D}]"
 _PRINTABLE = rf"^{_JOINERS}*{_SEEN}(?:{_SEEN}|{_JOINERS})*$"
 Id = Annotated[Str, StringConstraints(min_length=1, max_length=ID_CHARS_MAX, pattern=_PRINTABLE)]
 TimeMs = Annotated[Int, Field(ge=0, le=TIME_MS_MAX)]
+TowerRank = Annotated[Int, Field(ge=1, le=LIMIT_MAX)]
 Text = Annotated[Str, Field(max_length=STRING_CHARS_MAX)]
 FeatureName = Annotated[Str, StringConstraints(min_length=1, max_length=FEATURE_NAME_CHARS_MAX)]
 # The types are tried from left to right. A bool is never taken for a number, since the leaves are strict.
@@ -134,6 +135,10 @@ class RankedOffer:
     """The probability that it comes next, given the offers above it; 1 where nothing is explored."""
     features: Features
     """The offer's features, as they were embedded."""
+    tower_rank: TowerRank | None = None
+    """Its place by `score` alone, from 1; absent where the release has no re-ranker."""
+    reranker_score: Float | None = None
+    """What `rank` is by, where the release has a re-ranker: finite, on no fixed scale."""
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
@@ -213,6 +218,10 @@ class LabelledOffer:
     """What made the label; null: there is none yet."""
     label_time_ms: TimeMs | None
     """When the customer answered, or the window closed; null: there is no label yet."""
+    tower_rank: TowerRank | None = None
+    """As in the ranking."""
+    reranker_score: Float | None = None
+    """As in the ranking."""
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
@@ -278,6 +287,10 @@ class LabelledExample:
     """shown: the customer answered for the offer; assumed: nobody did until the window closed."""
     keep_prob: Annotated[Float, Field(gt=0, le=1)] = 1.0
     """The probability with which a row of its kind was kept when negatives were sampled."""
+    tower_rank: TowerRank | None = None
+    """The offer's place by the towers' score, from 1; null: its release had no re-ranker, or not known."""
+    reranker_score: Float | None = None
+    """Its score by the re-ranker; null: its release had none, or not known."""
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)

@@ -11,7 +11,7 @@ import numpy as np
 from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.adapters.local.own_command import OwnCommand
 from stream_scorer.adapters.plots.acceptance import Series, draw_acceptance
-from stream_scorer.core.wire.codec import encode
+from stream_scorer.core.wire.codec import encode, encode_without_absent
 from stream_scorer.demo.ring import OUTPUT_MAX, Ring, ended, prepare, refusal
 from stream_scorer.demo.screen import Screen
 from stream_scorer.demo.summary import Summary
@@ -96,7 +96,8 @@ class Story:
         )
         history = world.log(self._rng, plan.history, start_ms=self._clock.now_ms() - DAY_MS)
         ring.labels.mkdir(parents=True, exist_ok=True)
-        (ring.labels / "history.jsonl").write_bytes(b"".join(encode(example) + b"\n" for example in history))
+        lines = [encode_without_absent(example) + b"\n" for example in history]
+        (ring.labels / "history.jsonl").write_bytes(b"".join(lines))
         ring.offers.write_bytes(b"".join(encode(offer) + b"\n" for offer in world.offers()))
 
     def _release(self, ring: Ring, number: int, until: Until) -> bool:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stream_scorer.client import Acceptance, AsyncClient, CustomerRequest
-from stream_scorer.core.wire.codec import encode
+from stream_scorer.core.wire.codec import encode, encode_without_absent
 from stream_scorer.errors import StreamScorerError
 from stream_scorer.http_door.openapi import ACCEPTING, RANKING, description_of
 from stream_scorer.http_door.problems import Problem, answer, problem_of
@@ -59,7 +59,7 @@ def door_app(client: AsyncClient, *, clock: Clock, timeout_s: float) -> FastAPI:
 
 
 async def _ranked(client: AsyncClient, request: CustomerRequest) -> Response:
-    return Response(encode(await client.rank(request)), HTTPStatus.OK, media_type=_JSON)
+    return Response(encode_without_absent(await client.rank(request)), HTTPStatus.OK, media_type=_JSON)
 
 
 async def _accepted(client: AsyncClient, acceptance: Acceptance) -> Response:

@@ -90,6 +90,7 @@ class QualityWorld:
             request_time_ms=np.arange(count, dtype=np.int64) * _EVERY_MS,
             label_time_ms=np.arange(count, dtype=np.int64) * _EVERY_MS,
             shown=np.ones(count, np.bool_),
+            tower_rank=np.zeros(count, np.int64),
         )
 
 

@@ -66,6 +66,7 @@ class RawChunk:
     request_time_ms: Ints
     label_time_ms: Ints
     shown: npt.NDArray[np.bool_]
+    tower_rank: Ints
 
     def __len__(self) -> int:
         """Rows."""
@@ -95,6 +96,7 @@ class RawChunk:
             request_time_ms=self.request_time_ms,
             label_time_ms=self.label_time_ms,
             shown=self.shown,
+            tower_rank=self.tower_rank,
         )
 
     def _views(self, pairs: Sequence[Pair], pair_of: Ints, name: str) -> Views:
@@ -221,6 +223,7 @@ def _chunk(place: Place, columns: Columns) -> RawChunk:
         request_time_ms=times,
         label_time_ms=checked_integers(columns, "label_time_ms", count),
         shown=_shown(columns, count),
+        tower_rank=checked_integers(columns, "tower_rank", count),
     )
 
 

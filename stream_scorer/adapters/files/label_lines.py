@@ -18,7 +18,7 @@ Listed = Mapping[str, list[Any]]  # the same, with features as the bytes of thei
 
 _ABSENT = msgspec.Raw(b"null")
 _OBJECT = ord("{")
-UNREAD = {"cause", "release_id"}  # columns that labels may have, but nothing reads
+UNREAD = {"cause", "release_id", "reranker_score"}  # columns that labels may have, but nothing reads
 
 _Row = msgspec.defstruct(
     "_Row",

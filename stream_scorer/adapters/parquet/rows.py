@@ -5,7 +5,9 @@ The schema of a file:
     example_id string · revision int32 · request_id string · customer_id string · offer_id string · accepted int8 ·
     cause dictionary<string> · customer_features string · offer_features string · rank int32? · score float64? ·
     propensity float64? · release_id dictionary<string>? · request_time_ms int64 · label_time_ms int64 ·
-    exposure dictionary<string> · keep_prob float64
+    exposure dictionary<string> · keep_prob float64 · tower_rank int32? · reranker_score float64?
+
+A file has the last two columns only where a re-ranker ranked any of its rows.
 
 `customer_features` and `offer_features` are exact JSON objects, and training reads these. For other tools, each feature
 of the file also has a typed column `customer.<name>` or `offer.<name>`, in order of name, which is null where the
@@ -55,7 +57,10 @@ COLUMNS: dict[str, pa.DataType] = {
     "label_time_ms": pa.int64(),
     "exposure": _WORDS,
     "keep_prob": pa.float64(),
+    "tower_rank": pa.int32(),
+    "reranker_score": pa.float64(),
 }
+_OF_RERANKERS = ("tower_rank", "reranker_score")
 _SIDES = {"customer": "customer_features", "offer": "offer_features"}
 _TYPES: dict[str, pa.DataType] = {
     "number": pa.float64(),
@@ -109,7 +114,9 @@ def to_table(rows: Sequence[ExampleRow]) -> tuple[pa.Table, list[str]]:
     """Return the rows as a table, and the names of columns left out because their feature has several kinds."""
     columns = zip(*rows, strict=True) if rows else ((),) * len(COLUMNS)
     values: dict[str, Sequence[Any]] = dict(zip(ExampleRow._fields, columns, strict=True))
-    arrays = {name: pa.array(values[name], type=kind) for name, kind in COLUMNS.items() if name not in _SIDES.values()}
+    # without a re-ranker, a file stays as it was before there were any, to the byte
+    own = [name for name in COLUMNS if name not in _OF_RERANKERS or any(one is not None for one in values[name])]
+    arrays = {name: pa.array(values[name], type=COLUMNS[name]) for name in own if name not in _SIDES.values()}
     typed: dict[str, pa.Array] = {}
     mixed: list[str] = []
     for side, column in _SIDES.items():
@@ -118,7 +125,7 @@ def to_table(rows: Sequence[ExampleRow]) -> tuple[pa.Table, list[str]]:
         arrays[column] = pa.array(texts, type=pa.string()).take(index)
         for name, array in _typed_columns(side, maps, mixed).items():
             typed[name] = array.take(index)
-    return pa.table({name: arrays[name] for name in COLUMNS} | typed), mixed
+    return pa.table({name: arrays[name] for name in own} | typed), mixed
 
 
 def _distinct(maps: Sequence[Features]) -> tuple[list[str], list[Features], pa.Array]:
@@ -199,7 +206,12 @@ def from_table(path: str, table: pa.Table) -> list[ExampleRow]:
     """
     table = in_our_types(path, table)
     try:
-        columns = [table.column(name).to_pylist() for name in ExampleRow._fields]
+        columns: list[list[Any]] = [
+            [None] * table.num_rows
+            if name in _OF_RERANKERS and name not in table.schema.names
+            else table.column(name).to_pylist()
+            for name in ExampleRow._fields
+        ]
         for column in _SIDES.values():
             place = ExampleRow._fields.index(column)
             columns[place] = [_decode(text) for text in columns[place]]

@@ -18,6 +18,7 @@ _INTEGERS = {
     "request_time_ms": (TIME_MS, 0, 0, TIME_MS_MAX),
     "label_time_ms": (TIME_MS, 0, 0, TIME_MS_MAX),
     "rank": (INTEGER, 0, 1, LIMIT_MAX),
+    "tower_rank": (INTEGER, 0, 1, LIMIT_MAX),
     "revision": (INTEGER, 1, 1, 2**63 - 1),
 }
 _SHARES = ("propensity", "keep_prob")

@@ -100,6 +100,8 @@ LABELS = Layout(
         "label_time_ms": TIME_MS,
         "exposure": WORD,
         "keep_prob": NUMBER,
+        "tower_rank": INTEGER,
+        "reranker_score": NUMBER,
     },
     required=("customer_id", "offer_id", "accepted"),
     sides=("customer_features", "offer_features"),

@@ -30,6 +30,8 @@ class ExampleRow(NamedTuple):
     label_time_ms: int
     exposure: str
     keep_prob: float = 1.0
+    tower_rank: int | None = None
+    reranker_score: float | None = None
 
     def to_message(self) -> LabelledExample:
         """Validate. Raises pydantic.ValidationError."""
@@ -87,4 +89,6 @@ def _row(ranking: LabelledRanking, offer: LabelledOffer, accepted: int, cause: s
         ranking.request_time_ms,
         label_time_ms,
         "assumed" if cause == "window_closed" else "shown",
+        tower_rank=offer.tower_rank,
+        reranker_score=offer.reranker_score,
     )

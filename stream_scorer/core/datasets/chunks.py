@@ -35,6 +35,7 @@ class ExampleChunk:
     request_time_ms: Ints
     label_time_ms: Ints  # when the label was known; 0: unknown
     shown: npt.NDArray[np.bool_]  # the customer answered for this offer
+    tower_rank: Ints  # the place by the towers' score alone; 0: ranked without a re-ranker, or unknown
 
     def __len__(self) -> int:
         """How many rows the chunk has."""

@@ -133,6 +133,8 @@ class _OfferKeys(msgspec.Struct, frozen=True, kw_only=True):
     score: msgspec.Raw
     propensity: msgspec.Raw
     features: msgspec.Raw
+    tower_rank: msgspec.Raw = msgspec.Raw()
+    reranker_score: msgspec.Raw = msgspec.Raw()
     accepted: int | None = None
     cause: str | None = None
     label_time_ms: int | None = None
@@ -261,6 +263,7 @@ def _digest(customer_id: str, time_ms: int, head: _RankingKeys | _Labelled) -> b
     digest.update(bytes(head.features))
     for offer in head.offers:
         digest.update(offer.offer_id.encode())
-        for raw in (offer.rank, offer.score, offer.propensity, offer.features):
+        # what a re-ranker adds is empty where there was none, so that such records keep their digests
+        for raw in (offer.rank, offer.score, offer.propensity, offer.features, offer.tower_rank, offer.reranker_score):
             digest.update(bytes(raw))
     return digest.digest()

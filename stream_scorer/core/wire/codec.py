@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Generic, TypeVar
 
@@ -17,14 +17,17 @@ from stream_scorer.core.messages import (
     VECTOR_MAX,
     Acceptance,
     CustomerRequest,
+    LabelledExample,
     LabelledRanking,
     Offer,
+    RankedOffer,
+    Ranking,
 )
 from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.wire.fast_decoding import read_acceptance, read_labels, read_offer, read_request
 from stream_scorer.core.wire.strict_json import Path, Refusal, loads_strict, path_text
 
-__all__ = ["Decoded", "Refusal", "decode_all", "encode", "loads_strict", "refusal_of"]
+__all__ = ["Decoded", "Refusal", "decode_all", "encode", "encode_without_absent", "loads_strict", "refusal_of"]
 
 Message = TypeVar("Message")
 
@@ -51,6 +54,28 @@ _WORDS = {"string_pattern_mismatch": "text must be printable, without control ch
 
 encode = msgspec.json.Encoder().encode
 """Write a message as canonical bytes: fields in their stated order, no spaces, floats that read back the same."""
+
+
+_MAY_BE_ABSENT = ("tower_rank", "reranker_score")
+
+
+def _writable(kind: Any, **nested: Any) -> Any:
+    """Return a struct with a message's fields, which leaves out those that may be absent where they are None."""
+    names = [each.name for each in fields(kind)]
+    always = [(name, nested.get(name, Any)) for name in names if name not in _MAY_BE_ABSENT]
+    added = [(name, Any, None) for name in names if name in _MAY_BE_ABSENT]
+    return msgspec.defstruct(f"Writable{kind.__name__}", [*always, *added], omit_defaults=True)
+
+
+_WRITABLE = {
+    Ranking: _writable(Ranking, offers=list[_writable(RankedOffer)]),  # type: ignore[misc]
+    LabelledExample: _writable(LabelledExample),
+}
+
+
+def encode_without_absent(message: Ranking | LabelledExample) -> bytes:
+    """Write a message as `encode` does, without what only releases with a re-ranker state where it is not there."""
+    return encode(msgspec.convert(message, _WRITABLE[type(message)], from_attributes=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,8 +142,9 @@ def read_labels(raw: bytes) -> LabelledRanking | None:
         if (read := _with_vectors(raw, _parse_any_labels)) is None:
             return None
     sides = _features_of(read)
+    added = sum((one.tower_rank is not UNSET) + (one.reranker_score is not UNSET) for one in read.offers)
     if not (
-        is_sound(raw, raw.count(b":"), 8 * len(sides) + sum(map(len, sides)), read)
+        is_sound(raw, raw.count(b":"), 8 * len(sides) + sum(map(len, sides)) + added, read)
         and (
             is_printable(raw)
             or are_ids((read.request_id, read.customer_id, read.release_id, *[offer.offer_id for offer in read.offers]))
@@ -199,7 +200,8 @@ def _filter_of(shape: FilterShape) -> Filter:
 
 
 def _labelled_offer_of(shape: LabelledOfferShape[Any]) -> LabelledOffer:
-    made = _LabelledOffer(*[getattr(shape, name) for name in LabelledOfferShape.__struct_fields__])
+    fields = [getattr(shape, name) for name in LabelledOfferShape.__struct_fields__]
+    made = _LabelledOffer(*[None if field is UNSET else field for field in fields])
     made.__class__ = LabelledOffer
     return made  # type: ignore[no-any-return]
 

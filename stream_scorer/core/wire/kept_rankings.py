@@ -8,12 +8,14 @@ parts must encode to the bytes that were read. Any other ranking is kept whole, 
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from operator import attrgetter
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import lz4.block
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec.structs import astuple
 
 from stream_scorer.core.messages import LIMIT_MAX
 from stream_scorer.core.wire.own_topics import (
@@ -34,6 +36,7 @@ OFFERS_BYTES_MAX = 16_000_000
 _OFFER_BYTES = 280  # what Python takes for one beside its features, measured
 _RELEASES_MAX = 8
 _SHARES_FROM = 4
+_UNCERTAIN, _RERANKED = 1, 2  # flags of a kept ranking: it has propensities below 1, and what a re-ranker adds
 
 
 class _OfferParts(msgspec.Struct, frozen=True, gc=False):
@@ -42,6 +45,11 @@ class _OfferParts(msgspec.Struct, frozen=True, gc=False):
     score: float
     propensity: Annotated[float, Meta(gt=0, le=1)]
     features: Raw
+
+
+class _RerankedParts(_OfferParts, frozen=True, gc=False):
+    tower_rank: Annotated[int, Meta(ge=1, le=LIMIT_MAX)] | UnsetType | None = UNSET
+    reranker_score: float | UnsetType | None = UNSET
 
 
 class RankingParts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -58,6 +66,10 @@ class RankingParts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     offers: Annotated[list[_OfferParts], Meta(max_length=LIMIT_MAX)]
 
 
+class _RerankedRankingParts(RankingParts, frozen=True, gc=False, kw_only=True):
+    offers: Annotated[list[_RerankedParts], Meta(max_length=LIMIT_MAX)]  # type: ignore[assignment]
+
+
 class _OfferAgain(msgspec.Struct, gc=False):
     offer_id: str
     rank: int
@@ -67,6 +79,11 @@ class _OfferAgain(msgspec.Struct, gc=False):
     accepted: int | None
     cause: str | None
     label_time_ms: int | None
+
+
+class _RerankedAgain(_OfferAgain, gc=False):
+    tower_rank: int
+    reranker_score: float
 
 
 class _LabelledAgain(msgspec.Struct, gc=False):
@@ -131,11 +148,13 @@ class Kept(NamedTuple):
 
 
 _rankings = msgspec.json.Decoder(RankingParts)
+_reranked_rankings = msgspec.json.Decoder(_RerankedRankingParts)
 _encoder = msgspec.json.Encoder()
 _names_of = msgspec.json.Decoder(dict[str, Raw])
 _features_of = attrgetter("features")
 _offer_id_of = attrgetter("offer_id")
 _figures_of = attrgetter("rank", "score", "propensity")
+_added_of = attrgetter("tower_rank", "reranker_score")
 _RANKS = tuple(range(1, LIMIT_MAX + 1))
 
 
@@ -147,13 +166,14 @@ class RankingKeeper:
         self._offers: OrderedDict[str, _KnownOffer] = OrderedDict()  # those shown last at the end
         self._offers_bytes = 0
         self._alike: dict[str, Alike] = {}
+        self._usual: msgspec.json.Decoder[Any] = _rankings
 
     def read(self, value: bytes | None) -> ReadRanking | str:
         """Return the parts of a ranking, or the reason why it cannot be labelled, as `read_ranking_head` gives it."""
         if may_nest_deeply(value or b""):
             return NESTS_DEEPLY
         try:
-            parts = _rankings.decode(value or b"")
+            parts, exact = self._parts(value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return NO_RANKING
         ids = list(map(_offer_id_of, parts.offers))
@@ -163,7 +183,20 @@ class RankingKeeper:
             return NO_RANKING
         if len(set(ids)) < len(ids):
             return OFFER_TWICE
-        return ReadRanking(parts, _encoder.encode(parts) == value, known)
+        return ReadRanking(parts, exact, known)
+
+    def _parts(self, value: bytes) -> tuple[RankingParts, bool]:
+        """Return a ranking's parts, and whether they encode to these bytes.
+
+        Rankings without a re-ranker are the most, and are read sooner where nothing of one is looked for. That nothing
+        of one was passed over shows in the bytes.
+        """
+        parts = self._usual.decode(value)
+        exact = _encoder.encode(parts) == value
+        if not exact and self._usual is _rankings:
+            parts = _reranked_rankings.decode(value)
+            exact = _encoder.encode(parts) == value
+        return parts, exact
 
     def _known(self, ids: Sequence[str], offers: Sequence[_OfferParts]) -> list[_KnownOffer] | None:
         try:
@@ -184,13 +217,19 @@ class RankingKeeper:
         if known is None:
             known, new = self._learn(parts.offers)
         ranks, scores, propensities = zip(*map(_figures_of, parts.offers), strict=True) if count else ((), (), ())
+        added = _added(parts)
+        self._usual = _reranked_rankings if added else _rankings
         # where many offers are new, the compressed whole is smaller than they are
-        if not exact or new * _SHARES_FROM > count or ranks != _RANKS[:count]:
+        if not exact or added is None or new * _SHARES_FROM > count or ranks != _RANKS[:count]:
             return Kept(lz4.block.compress(value), None)
         alike = self._alike_of(parts)
-        all_certain = propensities.count(1.0) == count
-        figures = scores if all_certain else scores + propensities
-        own = struct.pack(f"<?{count}I{len(figures)}d", all_certain, *alike.numbers_of(known), *figures)
+        flags = _RERANKED if added else 0
+        figures = scores
+        if propensities.count(1.0) < count:
+            flags |= _UNCERTAIN
+            figures += propensities
+        figures += added
+        own = _own_struct(flags, count).pack(flags, *alike.numbers_of(known), *figures)
         return Kept(own + lz4.block.compress(parts.features, dict=alike.names), alike)
 
     def _learn(self, offers: Sequence[_OfferParts]) -> tuple[list[_KnownOffer], int]:
@@ -221,6 +260,24 @@ class RankingKeeper:
             alike = self._alike[parts.release_id] = Alike(parts.release_id, _names(parts.features))
         alike.count += 1
         return alike
+
+
+def _added(parts: RankingParts) -> tuple[Any, ...] | None:
+    """Return the re-ranker's scores, then the towers' ranks; None where some offers lack either and others do not."""
+    if type(parts) is RankingParts or not parts.offers:
+        return ()
+    tower_ranks, reranker_scores = zip(*map(_added_of, parts.offers), strict=True)
+    added = reranker_scores + tower_ranks
+    if UNSET not in added and None not in added:
+        return added
+    return () if added.count(UNSET) == len(added) else None
+
+
+@lru_cache(maxsize=1_024)
+def _own_struct(flags: int, count: int) -> struct.Struct:
+    """Return how the figures of a ranking of `count` offers are packed: flags, numbers of offers, then by column."""
+    doubles = 1 + bool(flags & _UNCERTAIN) + bool(flags & _RERANKED)
+    return struct.Struct(f"<B{count}I{doubles * count}d{count if flags & _RERANKED else 0}H")
 
 
 def _bytes_of(offer: _OfferParts | _KnownOffer) -> int:
@@ -264,11 +321,11 @@ def write_kept(
     packed, alike = kept
     if alike is None:
         return write_labelled(lz4.block.decompress(packed), labels, revision=revision, final=final)
-    count, all_certain = len(labels), packed[0]
-    own = struct.Struct(f"<?{count}I{count if all_certain else 2 * count}d")
+    count, flags = len(labels), packed[0]
+    own = _own_struct(flags, count)
     _, *figures = own.unpack_from(packed)
     numbers, scores = figures[:count], figures[count : 2 * count]
-    propensities = [1.0] * count if all_certain else figures[2 * count :]
+    propensities = figures[2 * count : 3 * count] if flags & _UNCERTAIN else [1.0] * count
     features = Raw(lz4.block.decompress(packed[own.size :], dict=alike.names))
     ranked = zip(numbers, scores, propensities, labels, strict=True)
     offers = [
@@ -276,6 +333,12 @@ def write_kept(
         for rank, (number, score, propensity, label) in enumerate(ranked, 1)
         for offer in (alike.offers[number],)
     ]
+    if flags & _RERANKED:
+        added = zip(offers, figures[-count:], figures[-2 * count : -count], strict=True)
+        offers = [
+            _RerankedAgain(*astuple(offer), tower_rank, score)  # type: ignore[call-arg]
+            for offer, tower_rank, score in added
+        ]
     request_id, customer_id, time_ms = ids
     labelled = _LabelledAgain(request_id, revision, final, customer_id, time_ms, alike.release_id, features, offers)
     return _encoder.encode(labelled), alike.release_id

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from stream_scorer.core.messages import ID_CHARS_MAX, LIMIT_MAX, TIME_MS_MAX
 
@@ -42,6 +42,8 @@ class _OfferHead(msgspec.Struct, frozen=True):
     score: float
     propensity: Annotated[float, Meta(gt=0, le=1)]
     features: _Object
+    tower_rank: Annotated[int, Meta(ge=1, le=LIMIT_MAX)] | None = None
+    reranker_score: float | None = None
 
 
 class RankingHead(msgspec.Struct, frozen=True):
@@ -61,6 +63,8 @@ class _OfferFragments(msgspec.Struct):
     score: msgspec.Raw
     propensity: msgspec.Raw
     features: msgspec.Raw
+    tower_rank: msgspec.Raw | UnsetType = UNSET
+    reranker_score: msgspec.Raw | UnsetType = UNSET
 
 
 class _RawRanking(msgspec.Struct):
@@ -81,6 +85,8 @@ class _RawLabelledOffer(msgspec.Struct):
     accepted: int | None
     cause: str | None
     label_time_ms: int | None
+    tower_rank: msgspec.Raw | UnsetType = UNSET  # what is unset is not written
+    reranker_score: msgspec.Raw | UnsetType = UNSET
 
 
 class _RawLabelled(msgspec.Struct):
@@ -149,10 +155,7 @@ def write_labelled(ranking: bytes, labels: Sequence[LabelParts], *, revision: in
     Cannot fail for a ranking whose head `read_ranking_head` has read.
     """
     ranked = _raw_rankings.decode(ranking)
-    offers = [
-        _RawLabelledOffer(offer.offer_id, offer.rank, offer.score, offer.propensity, offer.features, *label)
-        for offer, label in zip(ranked.offers, labels, strict=True)
-    ]
+    offers = [_labelled(offer, label) for offer, label in zip(ranked.offers, labels, strict=True)]
     labelled = _RawLabelled(
         ranked.request_id,
         revision,
@@ -164,6 +167,19 @@ def write_labelled(ranking: bytes, labels: Sequence[LabelParts], *, revision: in
         offers,
     )
     return _encoder.encode(labelled), ranked.release_id
+
+
+def _labelled(ranked: _OfferFragments, label: LabelParts) -> _RawLabelledOffer:
+    return _RawLabelledOffer(
+        ranked.offer_id,
+        ranked.rank,
+        ranked.score,
+        ranked.propensity,
+        ranked.features,
+        *label,
+        ranked.tower_rank,
+        ranked.reranker_score,
+    )
 
 
 def may_nest_deeply(value: bytes) -> bool:

@@ -94,6 +94,8 @@ class LabelledOfferShape(_Shape, Generic[FeaturesShape]):
     accepted: Literal[0, 1] | None
     cause: contract.Cause | None
     label_time_ms: _TimeMs | None
+    tower_rank: _Rank | UnsetType | None = UNSET
+    reranker_score: _Number | UnsetType | None = UNSET
 
 
 class LabelledRankingShape(_Shape, Generic[FeaturesShape]):

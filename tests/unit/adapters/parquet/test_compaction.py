@@ -49,6 +49,21 @@ def test_how_offsets_were_sampled_survives_compaction() -> None:
     assert ParquetBuffer(folder).sampled([P]) == before
 
 
+def test_files_with_and_without_rerankers_merge() -> None:
+    folder = MortalFolder(fs._MockFileSystem(), "labels")
+    added_to: list[dict[str, Any]] = [{}, {"tower_rank": 3, "reranker_score": 0.5}, {}, {}]
+    for first, added in enumerate(added_to):
+        plain = chunk(first, first + 1, 1)
+        ParquetBuffer(folder).write([replace(plain, rows=[row._replace(**added) for row in plain.rows])])
+    columns = [folder.footer(path).schema.names for path in sorted(folder.paths())]
+    assert sorted("tower_rank" in names for names in columns) == [False, False, False, True]
+    before = list(ParquetBuffer(folder).read())
+    compact(folder)
+    after = [row for rows in ParquetBuffer(folder).read() for row in rows]
+    assert after == [row for rows in before for row in rows]
+    assert [(row.tower_rank, row.reranker_score) for row in after if row.tower_rank] == [(3, 0.5)]
+
+
 def test_compaction_again_takes_the_compacted_file_in() -> None:
     folder = filled()
     compact(folder)

@@ -101,6 +101,7 @@ def of_labels(path: Path) -> object:
             chunk.weight,
             chunk.request_time_ms,
             chunk.shown,
+            chunk.tower_rank,
         )
         columns.append((sides, chunk.request.tolist(), [repr(each.tolist()) for each in numbers]))
     return columns
@@ -135,7 +136,7 @@ TABLES: dict[str, tuple[Callable[[Path], object], Row, tuple[str, ...]]] = {
         LABEL,
         (
             "customer_id", "offer_id", "accepted", "request_id",
-            "example_id", "revision", "rank", "score", "propensity",
+            "example_id", "revision", "rank", "score", "propensity", "tower_rank",
             "keep_prob", "request_time_ms", "exposure", "customer_features", "offer_features", "offer_features.x",
         ),
     ),

@@ -42,6 +42,12 @@ def test_rows_carry_both_sides_as_ranked() -> None:
     )
 
 
+def test_rows_carry_what_a_reranker_added() -> None:
+    reranked = replace(offer("o1", 1, "accepted"), tower_rank=7, reranker_score=-0.25)
+    (row,) = take_apart(labelled(reranked))
+    assert (row.to_message().tower_rank, row.to_message().reranker_score) == (7, -0.25)
+
+
 def test_unlabelled_offers_have_no_row() -> None:
     rows = take_apart(labelled(offer("o1", None, None, None), offer("o2", 0, "declined", rank=2)))
     assert [row.offer_id for row in rows] == ["o2"]

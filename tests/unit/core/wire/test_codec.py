@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.core.messages import Acceptance, CustomerRequest, LabelledRanking, Offer, Ranking
 from stream_scorer.core.records import Record
-from stream_scorer.core.wire.codec import Decoded, Refusal, decode_all, encode, loads_strict
+from stream_scorer.core.wire.codec import Decoded, Refusal, decode_all, encode, encode_without_absent, loads_strict
 from tests.bad_records import BAD_REQUESTS, GOOD_REQUEST
 
 SECRET = "Ada Lovelace"  # what no dead letter may repeat
@@ -195,3 +195,28 @@ def test_our_own_rankings_may_be_larger() -> None:
     value = encode(ranking)
     assert len(value) > 2_000_000
     assert decode_all(records_of(value), Ranking).messages == [ranking]
+
+
+RANKED_OFFER = {"offer_id": "o", "rank": 1, "score": 0.5, "propensity": 1.0, "features": {"tower_rank": None}}
+
+
+@pytest.mark.parametrize("added", [{}, {"tower_rank": 2, "reranker_score": -1.5}])
+def test_rankings_are_written_without_absent_fields(added: dict[str, Any]) -> None:
+    raw = msgspec.json.encode(
+        {
+            "request_id": "r", "customer_id": "c", "event_time_ms": 1, "release_id": "m", "status": "ranked",
+            "eligible_count": 1, "excluded": {}, "features": {"a": None}, "offers": [{**RANKED_OFFER, **added}],
+        }
+    )  # fmt: skip
+    (ranking,) = decode_all(records_of(raw), Ranking).messages
+    assert encode_without_absent(ranking) == raw
+
+
+@pytest.mark.parametrize("bad", [{"tower_rank": 0}, {"tower_rank": 1.0}, {"reranker_score": "x"}])
+def test_bad_figures_of_rerankers_are_refused(bad: dict[str, Any]) -> None:
+    label = {**RANKED_OFFER, "accepted": None, "cause": None, "label_time_ms": None, **bad}
+    labels = {
+        "request_id": "r", "revision": 1, "final": False, "customer_id": "c", "request_time_ms": 1,
+        "release_id": "m", "features": {}, "offers": [label],
+    }  # fmt: skip
+    assert decode_all(records_of(msgspec.json.encode(labels)), LabelledRanking).messages == []

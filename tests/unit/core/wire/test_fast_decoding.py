@@ -112,7 +112,11 @@ def test_both_ways_read_the_same_acceptances(data: st.DataObject) -> None:
 @given(st.data())
 @settings(max_examples=150)
 def test_both_ways_read_the_same_labels(data: st.DataObject) -> None:
-    offer = json.loads(spoiled(data, LABEL, [*LABEL, "unknown"])) if data.draw(st.booleans()) else LABEL
+    offer = (
+        json.loads(spoiled(data, LABEL, [*LABEL, "tower_rank", "reranker_score", "unknown"]))
+        if data.draw(st.booleans())
+        else LABEL
+    )
     assert_short_way_agrees(
         spoiled(data, {**LABELS, "offers": [LABEL, offer]}, [*LABELS, "unknown"]), read_labels, LabelledRanking
     )

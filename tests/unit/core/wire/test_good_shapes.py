@@ -67,7 +67,8 @@ _labelled_offers = st.fixed_dictionaries(
         "accepted": st.sampled_from([0, 1, None]),
         "cause": st.sampled_from(["accepted", "late_acceptance", None]),
         "label_time_ms": st.none() | _times,
-    }
+    },
+    optional={"tower_rank": st.none() | st.integers(1, 1_000), "reranker_score": st.none() | st.floats(-9, 9)},
 )
 _labels = st.fixed_dictionaries(
     {

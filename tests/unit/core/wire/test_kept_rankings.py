@@ -15,6 +15,10 @@ from stream_scorer.core.wire.own_topics import NESTS_DEEPLY, read_ranking_head, 
 OFFER_IDS = st.sampled_from(["o1", "o2", "o3", "\u00e4\u4e2d", "with \0 in it"])
 NUMBERS = st.floats(-1, 1) | st.integers(-1, 1)
 FEATURES = st.sampled_from([{}, {"a": 1}, {"a": "x", "b": [1.5, 2]}, {"n": {"m": [[[]]]}}, {"\u00e9": "\u4e2d"}])
+WHOLE = st.fixed_dictionaries({"tower_rank": st.integers(1, 1_000), "reranker_score": st.floats(-9, 9)})
+ADDED = st.fixed_dictionaries(
+    {}, optional={"tower_rank": st.sampled_from([1, 1_000, None, 0, 1.5]), "reranker_score": NUMBERS | st.none()}
+)
 BAD: st.SearchStrategy[Any] = st.sampled_from([[], "x", None, {"deep": msgspec.Raw(b"[" * 62 + b"]" * 62)}])
 LABELS = (Label(1, "accepted", 5), Label(0, "window_closed", 9), UNKNOWN, UNKNOWN, UNKNOWN)
 
@@ -36,6 +40,7 @@ def a_ranking(offers: list[dict[str, Any]], features: object, **changes: object)
 def values(draw: st.DrawFn) -> bytes:
     ids = draw(st.lists(OFFER_IDS, max_size=5))
     certain = draw(st.booleans())
+    stages = draw(st.sampled_from(["one", "one", "two", "mixed"]))
     offers = [
         an_offer(
             offer_id,
@@ -44,6 +49,7 @@ def values(draw: st.DrawFn) -> bytes:
             1.0 if certain else draw(st.sampled_from([1.0, 0.25, 1, 0.0])),
             draw(FEATURES if draw(st.integers(0, 9)) else BAD),
         )
+        | ({} if stages == "one" else draw(WHOLE if stages == "two" else ADDED))
         for place, offer_id in enumerate(ids, 1)
     ]
     changes: dict[str, Any] = draw(
@@ -134,6 +140,19 @@ def test_what_rankings_share_is_kept_once() -> None:
     small = kept(keeper, second)[1]
     assert small.alike is not None
     assert len(small.packed) < 200 < len(second) / 5
+
+
+def test_what_rerankers_add_is_kept_small() -> None:
+    added = [{"tower_rank": 1_000 - place, "reranker_score": place / 7} for place in range(10)]
+    ranking = msgspec.json.decode(many(1)[0])
+    offers = [offer | more for offer, more in zip(ranking["offers"], added, strict=True)]
+    plain, reranked = many(1)[0], msgspec.json.encode({**ranking, "offers": offers})
+    keeper = RankingKeeper()
+    kept(keeper, plain)
+    small = kept(keeper, reranked)[1]
+    assert len(small.packed) == len(kept(keeper, plain)[1].packed) + 10 * (8 + 2)
+    again = write_kept(small, ("r", "c", 7), LABELS * 2, revision=1, final=False)
+    assert again == write_labelled(reranked, LABELS * 2, revision=1, final=False)
 
 
 @pytest.mark.parametrize("release_ids", [1, 20])

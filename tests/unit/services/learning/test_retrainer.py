@@ -44,7 +44,7 @@ class Examples:
                 Views(["c"], [{}]), Views(["o"], [{}]), number[half] * 0, number[half] * 0,
                 number[half].astype(np.uint64), accepted[half],
                 number[half] * 0, nothing[half], nothing[half], np.ones(len(half)),
-                number[half] * 10_000, number[half] * 0, accepted[half] > 0,
+                number[half] * 10_000, number[half] * 0, accepted[half] > 0, number[half] * 0,
             )  # fmt: skip
 
 
