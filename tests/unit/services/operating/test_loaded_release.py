@@ -8,6 +8,7 @@ from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import Record
+from stream_scorer.core.wire.codec import encode_without_absent
 from stream_scorer.errors import UsageError
 from stream_scorer.services.operating.loaded_release import LoadedRelease
 from tests.release_samples import model, offer, release
@@ -21,7 +22,7 @@ REQUESTS = [request(number) for number in range(40)]
 def test_rankings_are_those_of_the_ranker() -> None:
     records = [Record("r", 0, number, None, msgspec.json.encode(each), 0) for number, each in enumerate(REQUESTS)]
     ranked = rank_batch(records, RELEASE, topics=RankTopics("r", "a", "k", "o"))
-    assert [msgspec.json.encode(each) for each in LOADED.rank(REQUESTS)] == [each.value for each in ranked.outputs]
+    assert [encode_without_absent(each) for each in LOADED.rank(REQUESTS)] == [each.value for each in ranked.outputs]
 
 
 def test_scores_are_those_of_rankings() -> None:
