@@ -83,6 +83,7 @@ class Stand:
         )
         settings = self._settings({})
         publish(release_store(settings), job.model(), draft, keep=1, force=False)
+        self.release = draft.release
         requests, acceptances = self.load.records(_RECENT_ANSWERS)
         ranked = [
             ranking

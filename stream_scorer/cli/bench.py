@@ -19,13 +19,14 @@ _USES = {
     "index": set(),
     "train": {"rows", "plot"},
     "quality": {"scale", "seed"},
+    "rivals": {"offers", "events", "rounds", "batch", "partitions"},
 }
 
 
 def bench(
     ctx: typer.Context,
     *,
-    what: Annotated[str, typer.Option(help="rank, decode, index, join, train or quality.")] = "rank",
+    what: Annotated[str, typer.Option(help="rank, decode, index, join, train, quality or rivals.")] = "rank",
     delivery: Annotated[
         str | None, typer.Option(show_default="both", help="exactly_once or at_least_once; see loop.delivery.")
     ] = None,
@@ -66,7 +67,8 @@ def bench(
     It starts a Kafka and a Valkey of its own. `--what decode` takes seconds: what reading costs, one kind of record
     after the other. `--what index` takes minutes: exact ranking beside an index, to a million offers (extra `index`).
     `--what quality` trains on five simulated worlds, beside what the worlds' own odds and other libraries reach (extra
-    `quality`).
+    `quality`). `--what rivals` has other libraries do the ranker's job, in environments of their own that it makes with
+    pip in the cache folder.
     """
     one_of("what", what, tuple(_USES))
     refuse_all_but(ctx, {"what", "as_json", *_USES[what]}, f"--what {what} measures something else")
@@ -89,6 +91,9 @@ def bench(
         return
     if what == "quality":
         _bench_quality(scale, seed, as_json=as_json)
+        return
+    if what == "rivals":
+        _bench_rivals(offers, batch, partitions, events=events, rounds=rounds, as_json=as_json)
         return
     check_writable(plot, "--plot")
     if what == "train":
@@ -188,6 +193,22 @@ def _bench_quality(scale: float, seed: int, *, as_json: bool) -> None:
     measured = measure_quality([make(seed, scale) for make in WORLDS], _say)
     facts = {"scale": scale, "seed": seed}
     print(json.dumps(quality_data(facts, measured), indent=2) if as_json else quality_page(facts, measured))
+
+
+def _bench_rivals(offers: int, batch: int, partitions: int, *, events: int, rounds: int, as_json: bool) -> None:
+    import json
+
+    from stream_scorer.bench.rank.report import facts_of
+    from stream_scorer.bench.rivals.costs import contenders, measure_rivals
+    from stream_scorer.bench.rivals.report import rivals_data, rivals_page
+    from stream_scorer.bench.stand import Stand
+    from stream_scorer.settings import LocalSettings
+
+    them = contenders(LocalSettings().cache, _say)
+    with Stand(offers=offers, batch=batch, partitions=partitions) as stand:
+        costs = measure_rivals(stand, them, events=events, rounds=rounds, say=_say)
+        facts = facts_of(stand, offers=offers, batch=batch, partitions=partitions, rounds=rounds)
+    print(json.dumps(rivals_data(facts, costs), indent=2) if as_json else rivals_page(facts, costs))
 
 
 def _say(what: str) -> None:
