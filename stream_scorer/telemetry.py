@@ -36,6 +36,7 @@ class PrometheusTelemetry:
 
         self._health = health
         self._caught_up_ms: dict[tuple[str, Partition], int] = {}
+        self._unread_since_ms: dict[tuple[str, str, str], int | None] = {}
         self._clock = clock
         self._release: ReleaseId | None = None
         self._read: dict[str, tuple[str, ...]] = {}
@@ -86,7 +87,7 @@ class PrometheusTelemetry:
         )
         self._lag_s = gauge(
             "lag_seconds",
-            "Age, at most, of the oldest record of a partition that is not read; none before its first record is read",
+            "Age, at most, of the oldest record of a partition that is not read, as of when it is asked for",
             "ring_job",
             "topic",
             "partition",
@@ -159,7 +160,17 @@ class PrometheusTelemetry:
             if behind == 0:
                 self._caught_up_ms[job, partition] = now_ms
             if (known_ms := self._all_read_ms(job, partition, read_ms)) is not None:
-                self._lag_s.labels(*place).set(max(0, now_ms - known_ms) / 1000)
+                self._note_age(place, None if behind == 0 else known_ms)
+
+    def _note_age(self, place: tuple[str, str, str], unread_since_ms: int | None) -> None:
+        # The gauge asks when it is read, not when it is set: a loop that hangs, or a restore, would stop its clock.
+        if place not in self._unread_since_ms:
+            self._lag_s.labels(*place).set_function(lambda: self._age_s(place))
+        self._unread_since_ms[place] = unread_since_ms
+
+    def _age_s(self, place: tuple[str, str, str]) -> float:
+        since_ms = self._unread_since_ms.get(place)
+        return 0.0 if since_ms is None else max(0, self._clock.now_ms() - since_ms) / 1000
 
     def _all_read_ms(self, job: str, partition: Partition, read_ms: Mapping[Partition, int]) -> int | None:
         """Return a time up to which all records of a partition are read, None where none is known.
@@ -190,6 +201,7 @@ class PrometheusTelemetry:
 
     def _forget_lag(self, job: str, partition: Partition) -> None:
         self._caught_up_ms.pop((job, partition), None)
+        self._unread_since_ms.pop((job, partition.topic, str(partition.number)), None)
         for gauge in (self._lag, self._lag_s):
             with suppress(KeyError):  # none was known yet
                 gauge.remove(job, partition.topic, str(partition.number))

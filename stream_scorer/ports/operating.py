@@ -37,9 +37,10 @@ class Telemetry(Protocol):
         """Count a batch that was written."""
 
     def polled(self, job: str, lag: Mapping[Partition, int], read_ms: Mapping[Partition, int]) -> None:
-        """Note how many records partitions are behind, and the time of the last record read of each.
+        """Note how many records partitions are behind, and a time of each up to which all its records are read.
 
-        Both may lack partitions of which nothing is known yet; what is noted stands until the partition is dropped.
+        That is the time of the last record read, or of the first one unread. Both may lack partitions of which nothing
+        is known yet; what is noted stands until the partition is dropped, and the age of what is unread grows.
         """
 
     def aborted(self, job: str) -> None:

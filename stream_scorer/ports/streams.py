@@ -1,7 +1,7 @@
 """Records in and out: members of groups, sinks, stretches of logs, and the clock that all of them wait by."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -120,6 +120,12 @@ class LogReader(Protocol):
 
     def read(self, partition: Partition, start: int, end: int) -> Iterator[list[Record]]:
         """Yield the committed records of [start, end) in batches."""
+
+    def first_times(self, offsets: Mapping[Partition, int]) -> dict[Partition, int]:
+        """Return, in milliseconds, the timestamp of the first record at or behind each offset.
+
+        A partition of which nothing comes within two seconds is left out, as is one that has nothing there.
+        """
 
     def close(self) -> None:
         """Let go."""

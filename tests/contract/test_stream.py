@@ -201,6 +201,20 @@ def test_a_sink_knows_its_end_offsets(stream: Stream) -> None:
     assert stream.sink.end_offsets()[Partition(stream.topics.labels, 1)] == 2
 
 
+def test_a_log_knows_first_records_times(stream: Stream) -> None:
+    first, second, empty = (Partition(stream.topics.rankings, number) for number in (1, 2, 3))
+    source = stream.source([stream.topics.requests])
+    outputs = [OutputRecord(first.topic, b"k", b"v", partition=number) for number in (1, 1, 1, 2)]
+    stream.sink.write(outputs, {}, source)
+    records = [record for batch in stream.log.read(first, 0, 3) for record in batch]
+    times_ms: dict[Partition, int] = {}
+    deadline_s = time.monotonic() + WAIT_S
+    while len(times_ms) < 2 and time.monotonic() < deadline_s:  # a slow broker's answers may come too late for one try
+        times_ms = stream.log.first_times({first: 1, second: 0, empty: 0})
+    assert times_ms.keys() == {first, second}
+    assert times_ms[first] == records[1].timestamp_ms
+
+
 def test_a_log_knows_existing_topics_shapes(stream: Stream) -> None:
     shapes = stream.log.topics([stream.topics.rankings, stream.topics.outcomes])
     assert [shape.partitions for shape in shapes.values()] == [4, 4]

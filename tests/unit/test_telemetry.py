@@ -84,6 +84,14 @@ def test_lag_seconds_begin_with_the_last_record(telemetry: PrometheusTelemetry, 
     assert lags(registry, "seconds") == [60, 0]
 
 
+def test_lag_seconds_grow_without_a_poll(
+    telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: HandClock
+) -> None:
+    telemetry.polled("rank", {FIRST: 7, SECOND: 0}, {FIRST: 940_000})
+    clock.set(1_100_000)
+    assert lags(registry, "seconds") == [160, 0]
+
+
 def test_a_quiet_hour_is_no_lag(telemetry: PrometheusTelemetry, registry: CollectorRegistry, clock: HandClock) -> None:
     telemetry.polled("rank", {FIRST: 0}, {FIRST: 1_000_000})
     clock.set(4_600_000)

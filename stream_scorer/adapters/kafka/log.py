@@ -1,7 +1,7 @@
 """Reading stretches of partitions outside any group, to rebuild state."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
@@ -24,6 +24,7 @@ from stream_scorer.errors import TransientError
 
 _BATCH = 5_000
 _WAIT_S = 0.5
+_FIRST_TIMES_S = 2.0
 
 
 class KafkaLog:
@@ -142,6 +143,33 @@ class KafkaLog:
             (place,) = self._consumer.position([TopicPartition(*partition)])
         refused("asking how far it is read", place)
         return int(place.offset)  # negative before the first record
+
+    def first_times(self, offsets: Mapping[Partition, int]) -> dict[Partition, int]:
+        """See LogReader.first_times. All partitions are asked together: it takes as long as the slowest."""
+        for topic in {each.topic for each in offsets}:
+            self._look_up(topic)
+        self._consumer.assign([TopicPartition(*each, offset) for each, offset in offsets.items()])
+        try:
+            return self._first_times_assigned(len(offsets))
+        finally:
+            self._consumer.unassign()
+
+    def _first_times_assigned(self, partitions: int) -> dict[Partition, int]:
+        times: dict[Partition, int] = {}
+        over: set[Partition] = set()  # those whose end came first
+        deadline_s = time.monotonic() + min(self._timeout_s, _FIRST_TIMES_S)
+        while len(times.keys() | over) < partitions and time.monotonic() < deadline_s:
+            first = self._consumer.poll(_WAIT_S)
+            for message in [] if first is None else [first, *self._consumer.consume(_BATCH, 0)]:
+                error = message.error()
+                if error is None:
+                    record = record_of(message)
+                    times.setdefault(Partition(record.topic, record.partition), record.timestamp_ms)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    over.add(Partition(message.topic() or "", message.partition() or 0))
+                else:
+                    raise_error(f"reading {message.topic()}", error)
+        return times
 
     def close(self) -> None:
         """See LogReader.close."""

@@ -1,7 +1,7 @@
 """Kafka's ports in memory: topics, groups, and writes that are whole or not at all. Tests can make them fail."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from confluent_kafka import murmur2
@@ -186,6 +186,12 @@ class MemoryLog:
         """See LogReader.read."""
         if (start := max(start, self.beginning(partition))) < end:
             yield self._broker.log(partition)[start:end]
+
+    def first_times(self, offsets: Mapping[Partition, int]) -> dict[Partition, int]:
+        """See LogReader.first_times."""
+        starts = {each: max(offset, self.beginning(each)) for each, offset in offsets.items()}
+        logs = {each: self._broker.log(each) for each in offsets}
+        return {each: logs[each][start].timestamp_ms for each, start in starts.items() if start < len(logs[each])}
 
     def close(self) -> None:
         """See LogReader.close."""

@@ -4,7 +4,7 @@ The shape of the topics and the settings that decide labels are compared with wh
 the oldest records kept, with how far workers have read.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ import structlog
 from stream_scorer.core.joining.join_state import JoinTopics
 from stream_scorer.core.joining.ring_shape import RingShape, differences, take_apart
 from stream_scorer.core.ranking.pipeline import RankTopics
-from stream_scorer.core.records import Partition, Position, Record, TopicShape, offsets_of
+from stream_scorer.core.records import Partition, Record, TopicShape, offsets_of
 from stream_scorer.errors import FatalStreamError, NotReady, TransientError, UsageError
 from stream_scorer.ports import Clock, Fetched, LogReader, Telemetry
 
@@ -199,18 +199,25 @@ class RetentionWatch:
 
     def _ask(self) -> None:
         committed = self._reader.committed(list(self._gained)) if self._gained else {}
+        starts: dict[Partition, int] = {}
+        lag: dict[Partition, int] = {}
         for partition, position in committed.items():
             if position is not None:
                 self._compare(partition, position.offset, None)
-            self._telemetry.polled(self._job, {partition: self._behind(partition, position)}, {})
+            starts[partition] = self._reader.beginning(partition) if position is None else position.offset
+            lag[partition] = max(0, self._reader.end(partition) - starts[partition])
+            self._telemetry.polled(self._job, {partition: lag[partition]}, {})
             del self._gained[partition]
+        self._note_ages({each: count for each, count in lag.items() if count}, starts)
         for partition, (first, end) in list(self._gaps.items()):
             self._compare(partition, first, end)
             del self._gaps[partition]
 
-    def _behind(self, partition: Partition, position: Position | None) -> int:
-        start = self._reader.beginning(partition) if position is None else position.offset
-        return max(0, self._reader.end(partition) - start)
+    def _note_ages(self, lag: Mapping[Partition, int], starts: Mapping[Partition, int]) -> None:
+        """Note how old the first unread records are: a joiner may restore for a minute before it reads one."""
+        if lag:
+            times_ms = self._reader.first_times({each: starts[each] for each in lag})
+            self._telemetry.polled(self._job, lag, times_ms)
 
     def _compare(self, partition: Partition, position: int, end: int | None) -> None:
         oldest = self._reader.beginning(partition)

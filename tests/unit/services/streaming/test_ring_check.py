@@ -4,15 +4,19 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySource
 from stream_scorer.core.records import OutputRecord, Partition, Position
 from stream_scorer.errors import TransientError
+from stream_scorer.health import Health
 from stream_scorer.services.streaming.ring_check import ASK_EVERY_S, LOOK_EVERY_S, MARKERS_MAX, RetentionWatch
+from stream_scorer.telemetry import PrometheusTelemetry
 from tests.doubles import SilentTelemetry
 
+UNITS = ("records", "seconds")
 INPUT, OURS = Partition("customer-requests", 0), Partition("rankings", 0)
 
 
@@ -45,6 +49,22 @@ def test_records_expired_before_a_start_count(place: Partition, tolerated: int) 
         worker.broker.oldest[place] = 2 + gone
         logged = [line["records_max"] for line in worker.read()]
         assert logged == list(worker.telemetry.expired.values()) == ([gone] if gone > tolerated else [])
+
+
+def test_lag_is_right_before_a_record() -> None:
+    worker = Worker()
+    clock, registry = worker.broker.clock, CollectorRegistry()
+    telemetry = PrometheusTelemetry(registry, health=Health(clock, stalled_after_s=60), clock=clock)
+    clock.sleep(90.0)
+    worker.broker.committed["g", OURS] = Position(100)
+    held = MemorySource(worker.broker, "g", [INPUT.topic, OURS.topic], held=True)  # as a joiner's that restores
+    fetched = held.fetch(records_max=9, wait_s=0, linger_s=0)
+    telemetry.fetched("join", fetched)
+    RetentionWatch("join", worker.log, [], clock=clock, telemetry=telemetry).look(fetched)
+    clock.sleep(10.0)
+    places = [{"ring_job": "join", "topic": each.topic, "partition": "0"} for each in (INPUT, OURS)]
+    lags = [[registry.get_sample_value(f"stream_scorer_lag_{unit}", place) for place in places] for unit in UNITS]
+    assert lags == [[98, 0], [100, 0]]
 
 
 def test_records_expired_while_running_count() -> None:
