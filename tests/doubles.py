@@ -8,7 +8,7 @@ from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.ranking.recall import Recall
 from stream_scorer.core.records import Partition
-from stream_scorer.ports import BatchReport, Fetched, IndexFault
+from stream_scorer.ports import BatchReport, Fetched, IndexFault, Operation
 
 
 class SilentTelemetry:
@@ -16,6 +16,8 @@ class SilentTelemetry:
 
     def __init__(self) -> None:
         self.reports: list[BatchReport] = []
+        self.operations: list[tuple[Operation, str]] = []
+        self.sendings: list[tuple[dict[str, int], str]] = []
         self.coverages: list[FeatureCoverage] = []
         self.recalls: list[Recall] = []
         self.restores: list[int] = []
@@ -32,6 +34,14 @@ class SilentTelemetry:
         """See Telemetry."""
         self.lag.update(lag)
         self.read_ms.update(read_ms)
+
+    def took(self, job: str, operation: Operation, seconds: float, *, error: str = "") -> None:
+        """See Telemetry."""
+        self.operations.append((operation, error))
+
+    def sent(self, job: str, messages: Mapping[str, int], *, error: str = "") -> None:
+        """See Telemetry."""
+        self.sendings.append((dict(messages), error))
 
     def aborted(self, job: str) -> None:
         """See Telemetry."""

@@ -12,15 +12,16 @@ from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.ranking.recall import Recall
-from stream_scorer.core.records import Partition
+from stream_scorer.core.records import Partition, Record
 from stream_scorer.health import Health
 from stream_scorer.http_door.door_metrics import DoorMetrics
-from stream_scorer.ports import Assignment, BatchReport, Fetched, IndexFault
+from stream_scorer.ports import Assignment, BatchReport, Fetched, IndexFault, Operation
 from stream_scorer.services.streaming.joiner import FATES
 from stream_scorer.services.streaming.worker_pages import WorkerPages
-from stream_scorer.telemetry import PrometheusTelemetry
+from stream_scorer.telemetry.prometheus import PrometheusTelemetry
 
 _PLACE = Partition("requests", 0)
+_RECORD = Record("requests", 0, 0, None, b"{}", 0)
 
 
 class _Nobody:
@@ -41,10 +42,14 @@ def families() -> Iterator[Metric]:
     registry.register(WorkerPages(["rank-0"], _Nobody(), stalled_after_s=1))
     ProcessCollector(registry=registry)
     one = {"requests": 1}
-    telemetry.batch(BatchReport("rank", one, one, {("requests", "not_json"): 1}, {"write": 1.0}, 1.0))
+    telemetry.batch(BatchReport("rank", one, one, {("requests", "not_json"): 1}, 1.0))
+    for operation in get_args(Operation):
+        telemetry.took("rank", operation, 1.0)
+    telemetry.took("rank", "send", 1.0, error="BatchAborted")
+    telemetry.sent("rank", one)
     telemetry.polled("rank", {_PLACE: 1}, {_PLACE: 0})
     telemetry.aborted("rank")
-    telemetry.fetched("rank", Fetched([], Assignment(gained=(_PLACE,))))
+    telemetry.fetched("rank", Fetched([_RECORD], Assignment(gained=(_PLACE,))))
     telemetry.expired_unread("rank", _PLACE, 1)
     telemetry.release(ReleaseId("r"), 0, forced=True)
     telemetry.features(FeatureCoverage("customer", ("age",), 1))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from stream_scorer.health import Check
 from stream_scorer.ports import Clock
-from stream_scorer.telemetry import SECONDS
+from stream_scorer.telemetry.messaging import SECONDS
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

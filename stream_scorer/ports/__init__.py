@@ -7,6 +7,7 @@ from stream_scorer.ports.exchange import Exchange, RecordTail
 from stream_scorer.ports.operating import (
     BatchReport,
     IndexFault,
+    Operation,
     StoreAdmin,
     StoreFacts,
     Telemetry,
@@ -26,16 +27,21 @@ from stream_scorer.ports.streams import (
     RecordSource,
     SourceT,
 )
+from stream_scorer.ports.tracing import NO_TRACING, BatchSpan, NoTracing, Tracing
 
 __all__ = [
+    "NO_TRACING",
     "Assignment",
     "BatchReport",
+    "BatchSpan",
     "Clock",
     "Event",
     "Exchange",
     "Fetched",
     "IndexFault",
     "LogReader",
+    "NoTracing",
+    "Operation",
     "RecordFeed",
     "RecordSink",
     "RecordSource",
@@ -49,5 +55,6 @@ __all__ = [
     "TopicAdmin",
     "TopicSpec",
     "TopicState",
+    "Tracing",
     "TrainingBuffer",
 ]

@@ -14,7 +14,7 @@ from stream_scorer.ports.streams import Fetched
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What one written batch was: record counts by topic, dead letters by (source topic, code), seconds by stage.
+    """What one written batch was: record counts by topic, dead letters by (source topic, code).
 
     `oldest_s` is how old the batch's oldest record was when its outputs were written.
     """
@@ -23,10 +23,10 @@ class BatchReport:
     consumed: Mapping[str, int]
     produced: Mapping[str, int]
     dead_letters: Mapping[tuple[str, str], int]
-    stages_s: Mapping[str, float]
     oldest_s: float | None = None
 
 
+Operation = Literal["poll", "process", "send"]
 IndexFault = Literal["recall_low", "outgrown"]
 
 
@@ -42,6 +42,15 @@ class Telemetry(Protocol):
         That is the time of the last record read, or of the first one unread. Both may lack partitions of which nothing
         is known yet; what is noted stands until the partition is dropped, and the age of what is unread grows.
         """
+
+    def took(self, job: str, operation: Operation, seconds: float, *, error: str = "") -> None:
+        """Note what an operation on a batch took: a poll that brought records, their processing, a try to write.
+
+        `error` names the kind of failure, where it failed.
+        """
+
+    def sent(self, job: str, messages: Mapping[str, int], *, error: str = "") -> None:
+        """Count messages by topic that were tried to write; `error` as above."""
 
     def aborted(self, job: str) -> None:
         """Count a batch of which nothing was written."""

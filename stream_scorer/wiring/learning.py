@@ -14,7 +14,7 @@ from stream_scorer.core.towers.model import Model
 from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer, Round
 from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.settings import Settings
-from stream_scorer.telemetry import serve_metrics
+from stream_scorer.telemetry.prometheus import serve_metrics
 from stream_scorer.training.options import TrainOptions
 from stream_scorer.wiring.stores import indexer, release_store
 

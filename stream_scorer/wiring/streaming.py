@@ -32,7 +32,7 @@ from stream_scorer.services.streaming.ring_check import (
     written_shape,
 )
 from stream_scorer.settings import Settings
-from stream_scorer.telemetry import serve_metrics
+from stream_scorer.telemetry.prometheus import serve_metrics
 from stream_scorer.topic_plan import ranking_bytes_max
 from stream_scorer.wiring.brokers import ClientConfig, brokers_ready, log_reader, record_sink, record_source
 from stream_scorer.wiring.stores import release_store
@@ -89,12 +89,11 @@ def _watching(
 
 def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None) -> None:
     """Rank until `stopping`. The group is joined after the first release is there: before, no request can be ranked."""
-    telemetry = serve_metrics(settings.metrics, SystemClock())
-    topics = settings.topics
+    topics, group = settings.topics, settings.rank.group
+    telemetry = serve_metrics(settings.metrics, SystemClock(), group=group)
     brokers_ready(settings, stopping)
     shape = ring_standing(settings, joins=False).shape
     counts = dict.fromkeys((topics.rankings, topics.outcomes), shape.partitions)
-    group = settings.rank.group
     with (
         _following(settings, telemetry) as watch,
         _watching(settings, group, "rank", shape, telemetry) as (ring, retention),
@@ -151,8 +150,8 @@ def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
     # A full garbage collection visits every open request, which takes half a second for 200,000 of them. The young
     # generations see everything that can become garbage, so full collections are all but switched off.
     gc.set_threshold(10_000, 10, 1_000_000)
-    telemetry = serve_metrics(settings.metrics, SystemClock())
     group, topics = settings.join.group, settings.topics
+    telemetry = serve_metrics(settings.metrics, SystemClock(), group=group)
     brokers_ready(settings, stopping)
     shape = ring_standing(settings, joins=True).shape
     config = replace(join_config(settings), shape=shape)
@@ -198,8 +197,8 @@ def run_refresh(
     settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None
 ) -> dict[str, int]:
     """Apply changes of offers to the serving release until `stopping`; return what was done, counted by kind."""
-    telemetry = serve_metrics(settings.metrics, SystemClock())
     group, topics = settings.refresh.group, settings.topics
+    telemetry = serve_metrics(settings.metrics, SystemClock(), group=group)
     config = RefreshConfig(
         topics.offers, topics.dead_letters, settings.rank.release_poll_s, settings.dead_letters.headers
     )
@@ -224,7 +223,7 @@ def run_buffer(
     group = settings.buffer.group
     files = ParquetBuffer.open(settings.buffer.folder)
     files.check_writable()
-    telemetry = serve_metrics(settings.metrics, SystemClock())
+    telemetry = serve_metrics(settings.metrics, SystemClock(), group=group)
     brokers_ready(settings, stopping)
     with (
         contextlib.closing(record_sink(settings, group, stopping=stopping)) as sink,

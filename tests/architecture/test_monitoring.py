@@ -47,7 +47,8 @@ def test_a_query_asks_for_what_is_served(query: str) -> None:
     labels = served()
     bare = re.sub(r'"[^"]*"|\[[^\]]*\]', "", query)
     names = set(re.findall(r"\b[a-z]\w+", bare)) - WORDS
-    metrics = {name for name in names if name.startswith(("stream_scorer_", "process_"))}
+    metrics = {name for name in names if name.startswith(("stream_scorer_", "messaging_", "process_"))}
+    metrics -= set.union(*map(set, labels.values()))  # attributes of messages are labels
     assert metrics
     assert metrics <= labels.keys()
     assert names - metrics <= set.union(OF_PROMETHEUS, *(labels[each] for each in metrics))

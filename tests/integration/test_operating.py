@@ -16,7 +16,7 @@ from stream_scorer.adapters.redis.client import connect
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.ports import Fetched
 from stream_scorer.settings import MetricsSettings
-from stream_scorer.telemetry import serve_metrics
+from stream_scorer.telemetry.prometheus import serve_metrics
 from stream_scorer.topic_settings import TopicSettings
 from tests.commands import Run
 from tests.release_samples import model, offer

@@ -5,7 +5,8 @@ meets an open transaction. The steps must not be reordered.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -13,8 +14,8 @@ import structlog
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Progress, Record, last_times_of
-from stream_scorer.errors import BatchAborted, FatalStreamError
-from stream_scorer.ports import BatchReport, Clock, Fetched, RecordSink, RecordSource, Telemetry
+from stream_scorer.errors import BatchAborted, FatalStreamError, StreamScorerError
+from stream_scorer.ports import NO_TRACING, BatchReport, Clock, Fetched, RecordSink, RecordSource, Telemetry, Tracing
 
 SourceT = TypeVar("SourceT", bound=RecordSource)
 log = structlog.get_logger(__name__)
@@ -75,8 +76,10 @@ class Loop(Generic[SourceT]):
         clock: Clock,
         telemetry: Telemetry,
         look: Callable[[Fetched], None] = lambda fetched: None,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         """Drive `job` from `source` to `sink`; `look` sees every fetch before the job does."""
+        self._tracing = tracing
         self._job, self._source, self._sink = job, source, sink
         self._bounds, self._clock, self._telemetry, self._look = bounds, clock, telemetry, look
         self._held: set[Partition] = set()
@@ -96,41 +99,53 @@ class Loop(Generic[SourceT]):
             self._step()
 
     def _step(self) -> None:
-        bounds = self._bounds
+        fetched = self._fetch()
+        self._note(fetched)
+        self._look(fetched)
+        with self._tracing.batch(self._job.name, fetched.records) as batch:
+            work = self._process(fetched)
+            if work is None:
+                return
+            produced = Counter([output.topic for output in work.outputs])
+            written = self._write(work, batch.marked(work.outputs), produced)
+            if not written:
+                batch.failed(BatchAborted.__name__)
+        # What the clock alone brings about, as windows that close, is no sign that more will come
+        if fetched.records or not written:
+            self._quiet_since_s = self._clock.monotonic_s()
+        if written:
+            self._telemetry.batch(self._report(work, produced))
+
+    def _fetch(self) -> Fetched:
+        bounds, started_s = self._bounds, self._clock.monotonic_s()
         fetched = self._source.fetch(
             records_max=bounds.batch_records_max, wait_s=bounds.poll_s, linger_s=bounds.linger_s
         )
-        self._note(fetched)
-        self._look(fetched)
+        if fetched.records:
+            self._telemetry.took(self._job.name, "poll", self._clock.monotonic_s() - started_s)
+        return fetched
+
+    def _process(self, fetched: Fetched) -> Work | None:
         started_s = self._clock.monotonic_s()
         work = self._job.process(fetched)
         computed_s = self._clock.monotonic_s()
+        if fetched.records or work is not None:
+            self._telemetry.took(self._job.name, "process", computed_s - started_s)
         self._report_lag(computed_s)
-        if work is None:
-            return
-        written = self._write(work)
-        written_s = self._clock.monotonic_s()
-        # What the clock alone brings about, as windows that close, is no sign that more will come
-        if fetched.records or not written:
-            self._quiet_since_s = written_s
-        if written:
-            self._telemetry.batch(
-                self._report(work, {"compute": computed_s - started_s, "write": written_s - computed_s})
-            )
+        return work
 
     def _report_lag(self, now_s: float) -> None:
         if now_s - self._lag_read_s >= LAG_EVERY_S:
             self._lag_read_s = now_s
             self._telemetry.polled(self._job.name, self._source.lag(), self._read_ms)
 
-    def _report(self, work: Work, stages_s: dict[str, float]) -> BatchReport:
+    def _report(self, work: Work, produced: Mapping[str, int]) -> BatchReport:
         oldest_ms = min([record.timestamp_ms for record in work.records], default=None)
         return BatchReport(
             self._job.name,
             consumed=Counter([record.topic for record in work.records]),
-            produced=Counter([output.topic for output in work.outputs]),
+            produced=produced,
             dead_letters=Counter((letter.record.topic, letter.code) for letter in work.dead_letters),
-            stages_s=stages_s,
             oldest_s=None if oldest_ms is None else max(0.0, (self._clock.now_ms() - oldest_ms) / 1000),
         )
 
@@ -164,11 +179,11 @@ class Loop(Generic[SourceT]):
             return quiet_s >= max(until_idle_s, UNASSIGNED_S_MAX)
         return quiet_s >= until_idle_s and self._ended == self._held and self._job.idle()
 
-    def _write(self, work: Work) -> bool:
+    def _write(self, work: Work, outputs: Sequence[OutputRecord], produced: Mapping[str, int]) -> bool:
         try:
             for attempt in self._tries:
-                with attempt:
-                    self._try_to_write(work, attempt.retry_state.attempt_number)
+                with attempt, self._timed(produced):
+                    self._try_to_write(work, outputs, attempt.retry_state.attempt_number)
         except BatchAborted:
             self._give_up()
             return False
@@ -176,9 +191,21 @@ class Loop(Generic[SourceT]):
         self._job.written(work)
         return True
 
-    def _try_to_write(self, work: Work, attempt: int) -> None:
+    @contextmanager
+    def _timed(self, produced: Mapping[str, int]) -> Iterator[None]:
+        started_s, error = self._clock.monotonic_s(), ""
         try:
-            self._sink.write(work.outputs, work.progress, self._source)
+            yield
+        except StreamScorerError as failure:
+            error = type(failure).__name__
+            raise
+        finally:
+            self._telemetry.took(self._job.name, "send", self._clock.monotonic_s() - started_s, error=error)
+            self._telemetry.sent(self._job.name, produced, error=error)
+
+    def _try_to_write(self, work: Work, outputs: Sequence[OutputRecord], attempt: int) -> None:
+        try:
+            self._sink.write(outputs, work.progress, self._source)
         except BatchAborted as error:
             self._telemetry.aborted(self._job.name)
             log.warning(

@@ -121,6 +121,15 @@ def test_aborted_batches_are_written_again_once(lost: bool, attempts: list[int])
     assert world.labelled() == EVERY_REQUEST
 
 
+def test_each_try_to_write_is_timed() -> None:
+    world = World()
+    world.sink.aborts_next = [BatchAborted("no luck")]
+    world.run()
+    failed, written = world.telemetry.sendings[:2]
+    assert (failed[0], failed[1], written[1]) == (written[0], "BatchAborted", "")
+    assert set(world.telemetry.operations) == {("poll", ""), ("process", ""), ("send", "BatchAborted"), ("send", "")}
+
+
 def test_a_loop_whose_batches_never_succeed_ends() -> None:
     world = World()
     world.sink.aborts_next = [BatchAborted("never")] * BOUNDS.write_attempts_max * (ABORTS_IN_A_ROW_MAX + 1)

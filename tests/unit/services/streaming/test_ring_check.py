@@ -13,7 +13,7 @@ from stream_scorer.core.records import OutputRecord, Partition, Position
 from stream_scorer.errors import TransientError
 from stream_scorer.health import Health
 from stream_scorer.services.streaming.ring_check import ASK_EVERY_S, LOOK_EVERY_S, MARKERS_MAX, RetentionWatch
-from stream_scorer.telemetry import PrometheusTelemetry
+from stream_scorer.telemetry.prometheus import PrometheusTelemetry
 from tests.doubles import SilentTelemetry
 
 UNITS = ("records", "seconds")

@@ -1,10 +1,8 @@
 """The metrics of Prometheus by name."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.written_labels import LabelTally
@@ -12,26 +10,24 @@ from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.ranking.recall import Recall
 from stream_scorer.core.records import Partition
 from stream_scorer.health import Health, note_version, process_registry, serve_pages
-from stream_scorer.ports import BatchReport, Clock, Fetched, IndexFault
+from stream_scorer.ports import BatchReport, Clock, Fetched, IndexFault, Operation
 from stream_scorer.settings import MetricsSettings
+from stream_scorer.telemetry.delays import DelayHistogram
+from stream_scorer.telemetry.messaging import SECONDS, MessagingMetrics
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
-    from prometheus_client.metrics_core import HistogramMetricFamily
 
 RELEASES_MAX = 50
 
-# the buckets of OpenTelemetry's messaging conventions
-SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-# one second to a day, of event time
-_DELAYS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
 _RECORDS = (1, 4, 16, 64, 128, 256, 512, 1024, 4096, 16384)
 
 
 class PrometheusTelemetry:
     """See Telemetry. The metrics of one process, in a registry of its own."""
 
-    def __init__(self, registry: "CollectorRegistry", *, health: Health, clock: Clock) -> None:
+    def __init__(self, registry: "CollectorRegistry", *, health: Health, clock: Clock, group: str = "") -> None:
+        """Register all metrics; `group` is the consumer group of this process's job, where it has one."""
         from prometheus_client import Counter, Gauge, Histogram
 
         self._health = health
@@ -52,6 +48,7 @@ class PrometheusTelemetry:
             return Histogram(f"stream_scorer_{name}", text, labels, registry=registry, buckets=buckets)
 
         note_version(registry)
+        self._messaging = MessagingMetrics(registry, group=group)
         self._consumed = counter(
             "records_consumed_total", "Records read, in batches that were written", "ring_job", "topic"
         )
@@ -64,9 +61,6 @@ class PrometheusTelemetry:
             "code",
         )
         self._batch = histogram("batch_records", "Records of a batch", _RECORDS, "ring_job")
-        self._stage = histogram(
-            "stage_seconds", "Time of a batch in one stage; `write` ends with the commit", SECONDS, "ring_job", "stage"
-        )
         self._oldest = histogram(
             "end_to_end_seconds", "Age of a batch's oldest record when its outputs were written", SECONDS, "ring_job"
         )
@@ -146,8 +140,6 @@ class PrometheusTelemetry:
         for (topic, code), count in report.dead_letters.items():
             self._dead.labels(report.job, topic, code).inc(count)
         self._batch.labels(report.job).observe(sum(report.consumed.values()))
-        for stage, seconds in report.stages_s.items():
-            self._stage.labels(report.job, stage).observe(seconds)
         if report.oldest_s is not None:
             self._oldest.labels(report.job).observe(report.oldest_s)
 
@@ -181,6 +173,14 @@ class PrometheusTelemetry:
         times_ms = (read_ms.get(partition), self._caught_up_ms.get((job, partition)))
         return max((each for each in times_ms if each is not None), default=None)
 
+    def took(self, job: str, operation: Operation, seconds: float, *, error: str = "") -> None:
+        """See Telemetry."""
+        self._messaging.took(job, operation, seconds, error)
+
+    def sent(self, job: str, messages: Mapping[str, int], *, error: str = "") -> None:
+        """See Telemetry."""
+        self._messaging.sent(job, messages, error)
+
     def aborted(self, job: str) -> None:
         """See Telemetry."""
         self._aborted.labels(job).inc()
@@ -188,6 +188,7 @@ class PrometheusTelemetry:
     def fetched(self, job: str, fetched: Fetched) -> None:
         """See Telemetry."""
         self._health.fetched(job, fetched)
+        self._messaging.consumed(job, fetched.records)
         changed = fetched.assignment
         for partition in changed.dropped:
             self._forget_lag(job, partition)
@@ -281,36 +282,7 @@ class PrometheusTelemetry:
             self._accepted.remove(oldest)
 
 
-class DelayHistogram:
-    """A Prometheus histogram of acceptance delays in event time.
-
-    It is filled by the batch: to observe delays one by one costs more than to join them.
-    """
-
-    def __init__(self, registry: "CollectorRegistry") -> None:
-        self._counts = np.zeros(len(_DELAYS) + 1, np.int64)
-        self._sum_s = 0.0
-        registry.register(self)
-
-    def add(self, delays_ms: Sequence[int]) -> None:
-        """Add delays."""
-        if delays_ms:
-            seconds = np.array(delays_ms) / 1000
-            self._counts += np.bincount(np.searchsorted(_DELAYS, seconds), minlength=len(_DELAYS) + 1)
-            self._sum_s += float(seconds.sum())
-
-    def collect(self) -> "Iterator[HistogramMetricFamily]":
-        """Yield the histogram, as prometheus_client asks collectors for it."""
-        from prometheus_client.metrics_core import HistogramMetricFamily
-
-        below = [*zip([*map(str, map(float, _DELAYS)), "+Inf"], np.cumsum(self._counts).tolist(), strict=True)]
-        text = "Event time from request to acceptance, of offers that became accepted"
-        yield HistogramMetricFamily(
-            "stream_scorer_acceptance_delay_seconds", text, buckets=below, sum_value=self._sum_s
-        )
-
-
-def serve_metrics(settings: MetricsSettings, clock: Clock) -> PrometheusTelemetry:
+def serve_metrics(settings: MetricsSettings, clock: Clock, *, group: str = "") -> PrometheusTelemetry:
     """Return the telemetry of this process and, unless the port is 0, serve its pages from threads of their own.
 
     Raises UsageError when the port is in use.
@@ -319,4 +291,4 @@ def serve_metrics(settings: MetricsSettings, clock: Clock) -> PrometheusTelemetr
     health = Health(clock, stalled_after_s=settings.stalled_after_s)
     if settings.port:
         serve_pages(settings, health, registry)
-    return PrometheusTelemetry(registry, health=health, clock=clock)
+    return PrometheusTelemetry(registry, health=health, clock=clock, group=group)

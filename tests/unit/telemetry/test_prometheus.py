@@ -9,17 +9,17 @@ from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.joining.written_labels import LabelTally
 from stream_scorer.core.messages import ReleaseId
-from stream_scorer.core.records import Partition
+from stream_scorer.core.records import Partition, Record
 from stream_scorer.health import Health
 from stream_scorer.ports import Assignment, BatchReport, Fetched
-from stream_scorer.telemetry import RELEASES_MAX, PrometheusTelemetry
+from stream_scorer.telemetry.messaging import SECONDS
+from stream_scorer.telemetry.prometheus import RELEASES_MAX, PrometheusTelemetry
 
 REPORT = BatchReport(
     "rank",
     consumed={"requests": 5},
     produced={"rankings": 4},
     dead_letters={("requests", "not_json"): 1},
-    stages_s={"write": 0.02},
     oldest_s=0.3,
 )
 
@@ -47,8 +47,42 @@ def test_a_batch_counts_by_job(telemetry: PrometheusTelemetry, registry: Collect
     assert value("stream_scorer_records_produced_total", {"ring_job": "rank", "topic": "rankings"}) == 8
     assert value("stream_scorer_dead_letters_total", {"ring_job": "rank", "topic": "requests", "code": "not_json"}) == 2
     assert value("stream_scorer_batch_records_sum", {"ring_job": "rank"}) == 10
-    assert value("stream_scorer_stage_seconds_count", {"ring_job": "rank", "stage": "write"}) == 2
     assert value("stream_scorer_end_to_end_seconds_bucket", {"ring_job": "rank", "le": "0.5"}) == 2
+
+
+OF_GROUP = {"ring_job": "rank", "messaging_system": "kafka", "messaging_consumer_group_name": "g"}
+
+
+def test_operations_follow_the_messaging_conventions(registry: CollectorRegistry, clock: HandClock) -> None:
+    telemetry = PrometheusTelemetry(registry, health=Health(clock, stalled_after_s=60), clock=clock, group="g")
+    telemetry.took("rank", "process", 0.02)
+    telemetry.took("rank", "poll", 0.02)
+    telemetry.took("rank", "send", 0.02, error="BatchAborted")
+    names = [("messaging_process_duration_seconds", "process", {})]
+    names += [
+        ("messaging_client_operation_duration_seconds", name, {"messaging_operation_type": kind, "error_type": error})
+        for name, kind, error in (("poll", "receive", ""), ("send", "send", "BatchAborted"))
+    ]
+    for metric, name, labels in names:
+        about = {**OF_GROUP, "messaging_operation_name": name, **labels}
+        assert registry.get_sample_value(f"{metric}_bucket", {**about, "le": "0.025"}) == 1
+
+
+def test_messages_count_by_topic_and_try(registry: CollectorRegistry, clock: HandClock) -> None:
+    telemetry = PrometheusTelemetry(registry, health=Health(clock, stalled_after_s=60), clock=clock, group="g")
+    telemetry.fetched("rank", Fetched([Record("requests", 0, offset, None, b"{}", 0) for offset in range(3)]))
+    telemetry.sent("rank", {"rankings": 2}, error="BatchAborted")
+    telemetry.sent("rank", {"rankings": 2})
+    value, to = registry.get_sample_value, {"messaging_destination_name": "rankings"}
+    read = {**OF_GROUP, "messaging_operation_name": "poll", "messaging_destination_name": "requests"}
+    sent = [{**OF_GROUP, "messaging_operation_name": "send", **to, "error_type": each} for each in ("", "BatchAborted")]
+    assert value("messaging_client_consumed_messages_total", read) == 3
+    assert [value("messaging_client_sent_messages_total", each) for each in sent] == [2, 2]
+
+
+def test_buckets_are_those_of_the_conventions() -> None:
+    # what the page on messaging metrics asks for, word for word
+    assert SECONDS == (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
 
 FIRST, SECOND = Partition("requests", 0), Partition("requests", 1)
