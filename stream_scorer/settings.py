@@ -33,6 +33,12 @@ def _usable_keys(keys: KeysT) -> KeysT:
     return keys
 
 
+def _web_address(address: str | None) -> str | None:
+    if address is not None and not address.startswith(("http://", "https://")):
+        raise ValueError(f"begins with neither http:// nor https://: {address}")
+    return address
+
+
 def _expanded(folder: str) -> str:
     """Expand a leading ~ to the home folder, as a shell does: none reads a TOML file or a container's variables."""
     return str(Path(folder).expanduser()) if folder.startswith("~") else folder
@@ -242,6 +248,13 @@ class MetricsSettings(Section):
     """A job whose loop does not come round within this time is not live."""
 
 
+class TracingSettings(Section):
+    """Spans of OpenTelemetry, one for each batch; see docs/observing.md."""
+
+    endpoint: Annotated[str | None, AfterValidator(_web_address)] = None
+    """Collector that takes OTLP over HTTP, such as http://localhost:4318; without one no spans are made."""
+
+
 class HttpSettings(Section):
     """Requests over HTTP; see docs/http.md."""
 
@@ -283,6 +296,7 @@ class Settings(BaseSettings):
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     http: HttpSettings = HttpSettings()
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

@@ -56,6 +56,9 @@ _EXTRAS = {
     "fastapi": "http",
     "starlette": "http",
     "uvicorn": "http",
+    "opentelemetry": "otel",
+    "opentelemetry.exporter": "otel",
+    "opentelemetry.sdk": "otel",
 }
 _USAGE = 2
 _INTERRUPTED = 130

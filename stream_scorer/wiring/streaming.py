@@ -3,7 +3,7 @@
 import contextlib
 import gc
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stream_scorer.adapters.kafka.log import KafkaLog
@@ -15,7 +15,7 @@ from stream_scorer.core.joining.ring_shape import RingShape, horizons_changed
 from stream_scorer.core.ranking.encoding import OfferFeatures
 from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankTopics
-from stream_scorer.ports import Fetched, RecordSink, Telemetry
+from stream_scorer.ports import Fetched, RecordSink, Telemetry, Tracing
 from stream_scorer.services.streaming.aligned_source import AlignedSink, AlignedSource
 from stream_scorer.services.streaming.join_restore import JoinConfig
 from stream_scorer.services.streaming.joiner import Joiner
@@ -36,6 +36,7 @@ from stream_scorer.telemetry.prometheus import serve_metrics
 from stream_scorer.topic_plan import ranking_bytes_max
 from stream_scorer.wiring.brokers import ClientConfig, brokers_ready, log_reader, record_sink, record_source
 from stream_scorer.wiring.stores import release_store
+from stream_scorer.wiring.tracing import batch_tracing
 
 if TYPE_CHECKING:
     from stream_scorer.services.streaming.buffer import BufferConfig
@@ -108,11 +109,13 @@ def run_rank(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
             aligned = AlignedSource(source, clock=SystemClock())
             rewind = aligned.rewind if settings.rank.in_step else source.rewind
             ranker = Ranker(watch, rewind, config, telemetry=telemetry, look=ring.look)
-            if settings.rank.in_step:
-                loop: Loop[Any] = _loop(settings, ranker, aligned, AlignedSink(sink), telemetry, look=retention.look)
-            else:
-                loop = _loop(settings, ranker, source, sink, telemetry, look=retention.look)
-            loop.run(stopping=stopping, until_idle_s=until_idle_s)
+            with batch_tracing(settings, group) as tracing:
+                about = _LoopContext(telemetry, tracing, retention.look)
+                if settings.rank.in_step:
+                    loop: Loop[Any] = _loop(settings, ranker, aligned, AlignedSink(sink), about)
+                else:
+                    loop = _loop(settings, ranker, source, sink, about)
+                loop.run(stopping=stopping, until_idle_s=until_idle_s)
 
 
 def rank_config(settings: Settings) -> RankConfig:
@@ -171,9 +174,9 @@ def run_join(settings: Settings, *, stopping: Callable[[], bool], until_idle_s: 
             telemetry=telemetry,
             look=ring.look,
         )
-        with contextlib.closing(joiner):
-            loop = _loop(settings, joiner, source, sink, telemetry, look=retention.look)
-            loop.run(stopping=stopping, until_idle_s=until_idle_s)
+        with contextlib.closing(joiner), batch_tracing(settings, group) as tracing:
+            about = _LoopContext(telemetry, tracing, retention.look)
+            _loop(settings, joiner, source, sink, about).run(stopping=stopping, until_idle_s=until_idle_s)
 
 
 def join_config(settings: Settings) -> JoinConfig:
@@ -207,8 +210,14 @@ def run_refresh(
     source = record_source(settings, group, [topics.offers], held=True)
     reader = log_reader(settings, group)
     refresher = Refresher(release_store(settings), source, reader, config, clock=SystemClock())
-    with contextlib.closing(reader), contextlib.closing(source), contextlib.closing(sink):
-        _loop(settings, refresher, source, sink, telemetry).run(stopping=stopping, until_idle_s=until_idle_s)
+    with (
+        contextlib.closing(reader),
+        contextlib.closing(source),
+        contextlib.closing(sink),
+        batch_tracing(settings, group) as tracing,
+    ):
+        about = _LoopContext(telemetry, tracing)
+        _loop(settings, refresher, source, sink, about).run(stopping=stopping, until_idle_s=until_idle_s)
     return dict(refresher.counts)
 
 
@@ -229,13 +238,13 @@ def run_buffer(
         contextlib.closing(record_sink(settings, group, stopping=stopping)) as sink,
         contextlib.closing(record_source(settings, group, [settings.topics.labels], held=True)) as source,
         contextlib.closing(log_reader(settings, group)) as reader,
+        batch_tracing(settings, group) as tracing,
     ):
         job = Buffer(source, reader, files, buffer_config(settings, until_idle_s), clock=SystemClock())
         labels = [settings.topics.labels]
         retention = RetentionWatch("buffer", reader, labels, clock=SystemClock(), telemetry=telemetry)
-        _loop(settings, job, source, sink, telemetry, look=retention.look).run(
-            stopping=stopping, until_idle_s=until_idle_s
-        )
+        about = _LoopContext(telemetry, tracing, retention.look)
+        _loop(settings, job, source, sink, about).run(stopping=stopping, until_idle_s=until_idle_s)
         if (work := job.finish()) is not None:
             sink.write(work.outputs, work.progress, source)
             job.written(work)
@@ -260,15 +269,30 @@ def buffer_config(settings: Settings, until_idle_s: float | None) -> "BufferConf
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _LoopContext:
+    """Who sees what a loop does."""
+
+    telemetry: Telemetry
+    tracing: Tracing
+    look: Callable[[Fetched], None] = lambda fetched: None
+
+
 def _loop(
     settings: Settings,
     job: Job,
     source: SourceT,
     sink: RecordSink[SourceT],
-    telemetry: Telemetry,
-    *,
-    look: Callable[[Fetched], None] = lambda fetched: None,
+    about: _LoopContext,
 ) -> Loop[SourceT]:
     loop = settings.loop
-    bounds = LoopBounds(loop.batch_records_max, loop.linger_s, loop.poll_s, loop.write_attempts_max)
-    return Loop(job, source, sink, bounds=bounds, clock=SystemClock(), telemetry=telemetry, look=look)
+    return Loop(
+        job,
+        source,
+        sink,
+        bounds=LoopBounds(loop.batch_records_max, loop.linger_s, loop.poll_s, loop.write_attempts_max),
+        clock=SystemClock(),
+        telemetry=about.telemetry,
+        look=about.look,
+        tracing=about.tracing,
+    )

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "pyarrow", "matplotlib", "triton", "pandas")
+HEAVY = ("torch", "pyarrow", "matplotlib", "triton", "pandas", "opentelemetry.sdk.trace")  # redis imports its metrics
 
 
 @pytest.mark.parametrize("command", ["rank", "join", "serve", "refresh"])

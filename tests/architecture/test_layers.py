@@ -46,6 +46,7 @@ FOUND_IN = {
     "pyarrow": {"adapters", "bench"},
     "matplotlib": {"adapters"},
     "faiss": {"adapters"},
+    "opentelemetry": {"adapters"},
     "h2o": {"training"},
     "fastapi": {"http_door"},
     "starlette": {"http_door"},

@@ -27,6 +27,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
     },
     "How to": {
         "Run it on Kubernetes": "docs/kubernetes.md",
+        "Watch it": "docs/observing.md",
         "Secure brokers and Redis": "docs/secured-brokers.md",
         "Keep labels on S3": "docs/object-stores.md",
         "Plan its size": "docs/capacity.md",

@@ -58,7 +58,7 @@ def test_operations_follow_the_messaging_conventions(registry: CollectorRegistry
     telemetry.took("rank", "process", 0.02)
     telemetry.took("rank", "poll", 0.02)
     telemetry.took("rank", "send", 0.02, error="BatchAborted")
-    names = [("messaging_process_duration_seconds", "process", {})]
+    names: list[tuple[str, str, dict[str, str]]] = [("messaging_process_duration_seconds", "process", {})]
     names += [
         ("messaging_client_operation_duration_seconds", name, {"messaging_operation_type": kind, "error_type": error})
         for name, kind, error in (("poll", "receive", ""), ("send", "send", "BatchAborted"))

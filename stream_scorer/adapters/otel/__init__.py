@@ -1,0 +1,1 @@
+"""Spans of OpenTelemetry, made and sent by its own SDK."""

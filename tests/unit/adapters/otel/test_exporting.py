@@ -1,0 +1,139 @@
+"""Spans reach a collector by OTLP; one that is away, refuses or hangs costs spans and nothing else."""
+
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from structlog.testing import capture_logs
+
+from stream_scorer.adapters.otel import exporting as module
+from stream_scorer.adapters.otel.exporting import WatchedExporter, exporting
+
+QUEUED_MAX = 2_048 + 512  # the SDK's queue, and the spans that are on their way
+
+
+class Collector:
+    """Takes OTLP over HTTP, and keeps what it was sent; `status` is what it answers."""
+
+    def __init__(self, status: int = 200) -> None:
+        taken = self.taken = list[tuple[str, ExportTraceServiceRequest]]()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                taken.append((self.path, ExportTraceServiceRequest.FromString(body)))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test depend on how fast this machine is."""
+    monkeypatch.setattr(module, "TIMEOUT_S", 60.0)
+    monkeypatch.setattr(module, "CLOSE_S", 60.0)
+
+
+@pytest.fixture
+def collector(request: pytest.FixtureRequest) -> Iterator[Collector]:
+    made = Collector(getattr(request, "param", 200))
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1/traces"])
+def test_spans_reach_a_collector(path: str, collector: Collector) -> None:
+    with exporting(collector.url + path, version="1.2", instance="rank-0") as tracer:
+        tracer.start_span("process requests").end()
+    [(place, sent)] = collector.taken
+    [resource] = sent.resource_spans
+    [span] = resource.scope_spans[0].spans
+    about = {each.key: each.value.string_value for each in resource.resource.attributes}
+    own = {"service.name": "stream-scorer", "service.instance.id": "rank-0"}
+    assert (place, span.name) == ("/v1/traces", "process requests")
+    assert {**own, "service.version": "1.2"}.items() <= about.items()
+
+
+def test_the_environment_names_the_service(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "ring-eu")
+    with exporting(collector.url, version="1.2") as tracer:
+        tracer.start_span("process").end()
+    attributes = collector.taken[0][1].resource_spans[0].resource.attributes
+    assert "ring-eu" in [each.value.string_value for each in attributes if each.key == "service.name"]
+
+
+@pytest.mark.parametrize("collector", [400], indirect=True)
+def test_refused_spans_are_logged_once(collector: Collector) -> None:
+    with capture_logs() as logs:
+        for _ in range(2):
+            with exporting(collector.url, version="1.2") as tracer:
+                tracer.start_span("process").end()
+    lost = [line for line in logs if line["event"] == "spans_lost"]
+    assert [line["spans"] for line in lost] == [1, 1]
+    assert "400" in lost[0]["reason"]
+
+
+class Moody(SpanExporter):
+    """Fails where told to."""
+
+    def __init__(self, *results: SpanExportResult) -> None:
+        self.results = list(results)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return self.results.pop(0)
+
+
+def test_losing_spans_is_said_once() -> None:
+    bad, good = SpanExportResult.FAILURE, SpanExportResult.SUCCESS
+    span = ReadableSpan("process")
+    watched = WatchedExporter(Moody(bad, bad, good, good, bad))
+    with capture_logs() as logs:
+        for _ in range(5):
+            watched.export([span])
+    ours = [line for line in logs if line["event"].startswith("spans_")]
+    assert [line["event"] for line in ours] == ["spans_lost", "spans_arrive_again", "spans_lost"]
+    assert ours[1]["lost"] == 2
+
+
+class Hanging(SpanExporter):
+    """Takes spans only once it is released."""
+
+    def __init__(self) -> None:
+        self.released, self.taken = Event(), 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.released.wait(60)
+        self.taken += len(spans)
+        return SpanExportResult.SUCCESS
+
+
+def test_a_hanging_collector_delays_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CLOSE_S", 0.01)
+    hanging = Hanging()
+    with exporting("http://nowhere", version="1.2", exporter=hanging) as tracer:
+        tracer.start_span("process").end()
+    assert hanging.taken == 0
+    hanging.released.set()
+
+
+def test_the_queue_of_spans_is_bounded() -> None:
+    hanging = Hanging()
+    with exporting("http://nowhere", version="1.2", exporter=hanging) as tracer:
+        for _ in range(QUEUED_MAX + 500):
+            tracer.start_span("process").end()
+        hanging.released.set()
+    assert 0 < hanging.taken <= QUEUED_MAX
