@@ -51,13 +51,13 @@ class MessagingMetrics:
         )
         self._consumed = Total(
             "messaging_client_consumed_messages_total",
-            "Records that were handed to the job, those that it read again counted again",
+            "Records handed to the job; what it reads again counts again",
             (*_OPERATION, "messaging_destination_name"),
             registry=registry,
         )
         self._sent = Total(
             "messaging_client_sent_messages_total",
-            "Records that were tried to write, those of an aborted batch too",
+            "Records that the job tried to write, those of aborted batches included",
             (*_OPERATION, "messaging_destination_name", "error_type"),
             registry=registry,
         )

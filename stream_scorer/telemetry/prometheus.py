@@ -50,9 +50,14 @@ class PrometheusTelemetry:
         note_version(registry)
         self._messaging = MessagingMetrics(registry, group=group)
         self._consumed = counter(
-            "records_consumed_total", "Records read, in batches that were written", "ring_job", "topic"
+            "records_consumed_total",
+            "Records read, each once: counted when its batch is committed",
+            "ring_job",
+            "topic",
         )
-        self._produced = counter("records_produced_total", "Records written", "ring_job", "topic")
+        self._produced = counter(
+            "records_produced_total", "Records written, counted when their batch is committed", "ring_job", "topic"
+        )
         self._dead = counter(
             "dead_letters_total",
             "Records that can never be processed, by source topic and reason",
@@ -88,7 +93,7 @@ class PrometheusTelemetry:
         )
         self._held = gauge(
             "release_info",
-            "1 for the release in memory; forced: published although the gate refused it",
+            "1 for the release in memory; `forced` is true where it was published although the gate refused it",
             "release_id",
             "forced",
         )

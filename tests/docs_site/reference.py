@@ -148,7 +148,7 @@ def _ours() -> list[Metric]:
 def _buckets(family: Metric) -> Iterator[str]:
     bounds = [sample.labels["le"].removesuffix(".0") for sample in family.samples if "le" in sample.labels]
     if bounds:
-        yield f"buckets up to {', '.join(dict.fromkeys(bounds[:-1]))}"
+        yield f"buckets up to {', '.join(each for each in dict.fromkeys(bounds) if each != '+Inf')}"
 
 
 def _alerts() -> Iterator[str]:
