@@ -32,10 +32,11 @@ class CatalogCheck:
             self._stranger = offer_ids[int(unknown.argmax())]
 
     def cautions(self) -> list[str]:
-        """Return a sentence where labels are of offers that the catalog lacks."""
+        """Return a sentence with one such offer, where labels are of offers that the catalog lacks."""
         if not self.outside:
             return []
-        return [f"{self.outside:,} of {self.rows:,} labels are of offers that are not in the catalog"]
+        outside = f"{self.outside:,} of {self.rows:,} labels are of offers that are not in the catalog"
+        return [f"{outside}, such as {self._stranger!r}"]
 
     def check(self) -> None:
         """Raise UsageError when more than half of the labels are of offers that the catalog lacks."""

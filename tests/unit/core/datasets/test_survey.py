@@ -27,7 +27,7 @@ def test_inputs_of_both_sides_are_stated() -> None:
 def test_cautions_name_side_and_feature() -> None:
     cautions = surveyed(rows_filled=2).cautions
     assert [caution.split(":")[0] for caution in cautions[:2]] == ["customer.age is always 3.0", "offer.price"]
-    assert "1 of 3 labels are of offers that are not in the catalog" in cautions
+    assert "1 of 3 labels are of offers that are not in the catalog, such as 'x'" in cautions
     assert any("2 of 3 labels state no features" in caution for caution in cautions)
     assert any("which the catalog has" in caution and caution.endswith(": size") for caution in cautions)
 

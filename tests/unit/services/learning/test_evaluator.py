@@ -134,7 +134,8 @@ def test_labels_outside_the_catalog_are_counted(model: Model) -> None:
     labels = relabelled(offers_known=offers - 1)
     cautions = report_of(model, labels, tastes_meet(50, seed=6))["cautions"]
     outside = int((labels.parts[0].offer == offers - 1).sum())
-    sentence = f"{outside:,} of 1,000 labels are of offers that are not in the catalog"
+    stranger = labels.parts[0].offers.ids[-1]
+    sentence = f"{outside:,} of 1,000 labels are of offers that are not in the catalog, such as {stranger!r}"
     assert sentence in cautions
     unlearned = replace(model, facts={})
     assert quality_facts(unlearned, snacks(), labels, held_out=0.2)[1] == [sentence]
