@@ -132,6 +132,8 @@ class RankSettings(Section):
     offer_features: list[str] | None = None
     """Offer features copied onto rankings; null: all."""
     exploration: ExplorationSettings = ExplorationSettings()
+    shortlist: Annotated[int, Field(ge=1, le=1_000)] = 100
+    """How many of a request's best offers by the towers a re-ranker ranks, where the release has one."""
     in_step: bool = True
     """Watermark alignment: rank a backlog in the order of event time over all partitions, so that no answer is late."""
     programs: Literal["deny", "allow"] = "deny"

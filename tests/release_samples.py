@@ -11,7 +11,8 @@ from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.releases.offer_index import InvertedFile, OfferIndex
 from stream_scorer.core.releases.release import Release, release_id_of
-from stream_scorer.core.towers.model import Model
+from stream_scorer.core.towers.model import Model, digest_model
+from stream_scorer.core.towers.reranker import Reranker
 from stream_scorer.core.towers.tower import Layer, Tower, digest_towers
 from stream_scorer.ports import ReleaseStore
 
@@ -30,6 +31,12 @@ def model(seed: int) -> Model:
     return Model(digest_towers(user, item), user, item, {"note": "made up", "auc": 0.7})
 
 
+def reranked_model(seed: int, reranker: Reranker) -> Model:
+    made = model(seed)
+    model_id = digest_model(made.user_tower, made.item_tower, reranker)
+    return replace(made, model_id=model_id, reranker=reranker)
+
+
 def offer(number: int, **changes: object) -> Offer:
     return Offer(**{"offer_id": f"offer-{number}", "features": {"price": float(number), "colour": "red"}, **changes})  # type: ignore[arg-type]
 
@@ -40,7 +47,8 @@ def release(made: Model, offers: list[Offer], created_ms: int = 1_000) -> Releas
     )
     catalog = Catalog.of(ReleaseId(""), offers, vectors)
     release_id = release_id_of(made.model_id, catalog)
-    return Release(release_id, made.user_tower, replace(catalog, release_id=release_id), created_ms)
+    named = replace(catalog, release_id=release_id)
+    return Release(release_id, made.user_tower, named, created_ms, reranker=made.reranker)
 
 
 def indexed_release(made: Model, offers: list[Offer]) -> Release:

@@ -83,4 +83,4 @@ def release_of_model(settings: Settings, folder: Path, offers: Offers) -> Loaded
 def _loaded(settings: Settings, release: Release, cautions: tuple[str, ...] = ()) -> LoadedRelease:
     names = settings.rank.offer_features
     kept = OfferFeatures(None if names is None else tuple(names))
-    return LoadedRelease(release, SystemClock(), cautions, kept, ranking_bytes_max(settings))
+    return LoadedRelease(release, SystemClock(), cautions, kept, ranking_bytes_max(settings), settings.rank.shortlist)

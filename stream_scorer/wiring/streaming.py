@@ -134,6 +134,7 @@ def rank_config(settings: Settings) -> RankConfig:
         letter_headers=settings.dead_letters.headers,
         recall_min=settings.rank.recall_min,
         recall_every=settings.rank.recall_sample,
+        shortlist=settings.rank.shortlist,
     )
 
 

@@ -16,7 +16,7 @@ CORE = {  # what a room of the core may import; what stands on the core is held 
     "core/towers": {"core/features", "errors"},
     "core/reranking": {"core/features", "core/towers", "errors"},
     "core/releases": {"core", "core/features", "core/towers", "core/wire", "errors"},
-    "core/ranking": {"core", "core/features", "core/releases", "core/wire"},
+    "core/ranking": {"core", "core/features", "core/releases", "core/towers", "core/wire"},
     "core/joining": {"core", "core/wire"},
     "core/buffer": {"core"},
     "core/datasets": {"core", "core/features", "errors"},

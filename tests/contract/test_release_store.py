@@ -16,7 +16,8 @@ from stream_scorer.core.releases.release import GateFigures
 from stream_scorer.core.towers.tower import digest_towers
 from stream_scorer.errors import ReleaseError
 from stream_scorer.ports import ReleaseStore
-from tests.release_samples import change, indexed_release, model, offer, published, release, withdrawal
+from tests.release_samples import change, indexed_release, model, offer, published, release, reranked_model, withdrawal
+from tests.reranking_samples import network
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -104,6 +105,21 @@ def test_the_towers_come_back_as_they_were(store: ReleaseStore) -> None:
     loaded = store.model(written.release_id)
     assert (loaded.model_id, loaded.facts) == (made.model_id, made.facts)
     assert digest_towers(store.load(written.release_id).user_tower, loaded.item_tower) == made.model_id
+
+
+def test_a_reranker_comes_back_as_it_was(store: ReleaseStore) -> None:
+    made = reranked_model(1, network())
+    written = release(made, [offer(1)])
+    store.write(written, made)
+    store.activate(written.release_id, keep=3)
+    for again in (store.load(written.release_id).reranker, store.model(written.release_id).reranker):
+        assert again is not None
+        assert {name: array.tobytes() for name, array in again.tensors().items()} == {
+            name: array.tobytes() for name, array in network().tensors().items()
+        }
+    (listed,) = store.releases()
+    assert (listed.reranker, store.model(written.release_id).model_id) == ("network", made.model_id)
+    assert written.release_id != release(model(1), [offer(1)]).release_id
 
 
 def test_an_unknown_release_is_refused(store: ReleaseStore) -> None:

@@ -55,6 +55,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Architecture": "ARCHITECTURE.md",
         "How models are judged": "docs/evaluation.md",
         "An index in front of large catalogs": "docs/approximate-index.md",
+        "Two stages": "docs/two-stages.md",
         "What is trusted": "docs/trust.md",
         "Security": "SECURITY.md",
         "H2O parity": "docs/h2o-parity.md",

@@ -76,7 +76,10 @@ def test_the_jobs_work_passes_every_named_check(ring: MemoryRing) -> None:
     requests = report.records["customer-requests"]
     assert requests > 200
     assert made["every output answers its request"] == (requests, {})
-    assert made["scores are what the towers of the release make (a sample)"] == (requests, {})
+    assert made["scores and orders are what the towers and the re-ranker of the release make (a sample)"] == (
+        requests,
+        {},
+    )
     assert made["rows in files are those of the topic"] == (report.rows, {})
     assert len(made) == len(report.checks) == 10
 

@@ -168,6 +168,7 @@ class MemoryReleases:
             forced=release.forced,
             place=place,
             figures=figures_of(stored.model.facts),
+            reranker="" if stored.model.reranker is None else stored.model.reranker.kind,
         )
 
     def _expire(self, keep: int) -> None:

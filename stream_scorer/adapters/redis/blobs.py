@@ -6,7 +6,7 @@ memory than a small multiple of their size.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,12 +19,17 @@ from safetensors.numpy import load, save
 
 from stream_scorer.adapters.redis.seals import Seals
 from stream_scorer.core.messages import ReleaseId
+from stream_scorer.core.reranking.stored_reranker import reranker_from
 from stream_scorer.core.towers.program_tower import OpenProgram
+from stream_scorer.core.towers.reranker import Reranker
 from stream_scorer.core.towers.stored_towers import DIM_MAX, tower_from
 from stream_scorer.core.towers.tower import Tensors, Tower
 from stream_scorer.errors import BadModel, ReleaseError
 
 FORMAT = 2
+FORMAT_RERANKED = 3
+"""Of a release with a re-ranker: a version that knows of none would rank by the towers alone, and must refuse it."""
+RERANKER_PART_BYTES = 2**24
 CHUNK_OFFERS = 4_096
 MANIFEST_BYTES_MAX = 2**26
 TOWERS = ("user_tower", "item_tower")
@@ -68,11 +73,20 @@ class StoredIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredReranker:
+    """The parts of a release's re-ranker, as SHA-256 checksums, and its kind."""
+
+    kind: str
+    parts: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseManifest:
     """The parts of a release.
 
     `chunks` and `towers` are SHA-256 checksums, `p` is the length of the vectors, and `forced` are the gate's faults
-    that publish was forced to overlook. `index` is None for a release that is always ranked exactly.
+    that publish was forced to overlook. `index` is None for a release that is always ranked exactly. `reranker` is not
+    set, and not written, for a release without one.
     """
 
     format: int
@@ -86,6 +100,7 @@ class ReleaseManifest:
     facts: dict[str, Any]
     forced: list[str]
     index: StoredIndex | None = None
+    reranker: StoredReranker | msgspec.UnsetType = msgspec.UNSET
 
 
 def checksum(blob: bytes) -> str:
@@ -117,13 +132,18 @@ def decode_manifest(release_id: ReleaseId, blob: bytes, seals: Seals) -> Release
     if len(blob) > MANIFEST_BYTES_MAX:
         raise ReleaseError(f"{what} has more than {MANIFEST_BYTES_MAX} bytes")
     # before the seal, so that a manifest of another version is refused as such, and not as damaged
-    if (written := decode_json(blob, _AnyFormat, what).format) != FORMAT:
-        raise ReleaseError(f"release {release_id} has format {written}, this version reads {FORMAT}: publish again")
+    if (written := decode_json(blob, _AnyFormat, what).format) not in (FORMAT, FORMAT_RERANKED):
+        raise ReleaseError(
+            f"release {release_id} has format {written}, this version reads {FORMAT} and {FORMAT_RERANKED}: "
+            "publish again"
+        )
     manifest = decode_json(seals.open(what, blob), ReleaseManifest, what)
     if manifest.release_id != release_id:
         raise ReleaseError(f"{what} names {manifest.release_id}")
     if manifest.towers.keys() != set(TOWERS):
         raise ReleaseError(f"{what} must name a user tower and an item tower, and no more")
+    if (manifest.format == FORMAT_RERANKED) != (manifest.reranker is not msgspec.UNSET):
+        raise ReleaseError(f"{what} must be of format {FORMAT_RERANKED} exactly where it names a re-ranker")
     return manifest
 
 
@@ -176,6 +196,32 @@ def decode_tower(release_id: ReleaseId, blob: bytes, open_program: OpenProgram |
             raise ReleaseError(f"{what} names {head.release_id}")
         arrays = {name.removeprefix("tower."): array for name, array in tensors.items()}
         return tower_from(head.structure, arrays, open_program)
+
+
+def encode_reranker(release_id: ReleaseId, reranker: Reranker) -> list[bytes]:
+    """Return a re-ranker as safetensors, as a tower is, cut into parts of RERANKER_PART_BYTES."""
+    head = as_array(msgspec.json.encode(_TowerHead(release_id, reranker.structure())))
+    arrays = {f"reranker.{name}": array for name, array in reranker.tensors().items()}
+    whole = save_tensors({"json": head} | arrays)
+    return [whole[start : start + RERANKER_PART_BYTES] for start in range(0, len(whole), RERANKER_PART_BYTES)]
+
+
+def decode_reranker(manifest: ReleaseManifest, parts: Iterable[bytes | None]) -> Reranker | None:
+    """Return the re-ranker, None where the release has none. Raises ReleaseError as `decode_tower` does."""
+    if isinstance(manifest.reranker, msgspec.UnsetType):
+        return None
+    what = f"the re-ranker of release {manifest.release_id}"
+    named = zip(parts, manifest.reranker.parts, strict=True)
+    tensors = load_tensors(b"".join(checked(part, expected, what) for part, expected in named), what)
+    with reading(what):
+        head = decode_json(tensors.pop("json").tobytes(), _TowerHead, what)
+        if head.release_id != manifest.release_id:
+            raise ReleaseError(f"{what} names {head.release_id}")
+        arrays = {name.removeprefix("reranker."): array for name, array in tensors.items()}
+        reranker = reranker_from(head.structure, arrays)
+        if reranker.kind != manifest.reranker.kind:
+            raise ReleaseError(f"{what} is of kind {reranker.kind}, its manifest says {manifest.reranker.kind:.20}")
+        return reranker
 
 
 def load_tensors(blob: bytes, what: str) -> Tensors:

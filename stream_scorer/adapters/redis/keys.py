@@ -9,6 +9,7 @@ Under the prefix:
     release:{id}:user_tower  safetensors; so is item_tower
     release:{id}:chunk:{n}   safetensors of CHUNK_OFFERS offers
     release:{id}:index:{n}   safetensors of the index: the centroids, then list numbers of INDEX_PART_OFFERS offers
+    release:{id}:reranker:{n}  safetensors of the re-ranker, cut into parts
     release:{id}:changed     a hash: the offers' latest changes, sealed, and how far the offers topic is applied;
                              see scripts.CHANGE
     release:{id}:changes     a stream of the ids of changed offers, which rankers follow
@@ -16,6 +17,8 @@ Under the prefix:
 
 import re
 from dataclasses import dataclass
+
+from msgspec import UnsetType
 
 from stream_scorer.adapters.redis.blobs import TOWERS, ReleaseManifest
 from stream_scorer.adapters.redis.client import RedisClient
@@ -66,10 +69,16 @@ class ReleaseKeys:
         parts = 0 if manifest.index is None else len(manifest.index.parts)
         return [self.of(manifest.release_id, f"index:{number}") for number in range(parts)]
 
+    def reranker(self, manifest: ReleaseManifest) -> list[str]:
+        """Return the keys of the re-ranker's parts, in order; none where the release has no re-ranker."""
+        stored = manifest.reranker
+        parts = 0 if isinstance(stored, UnsetType) else len(stored.parts)
+        return [self.of(manifest.release_id, f"reranker:{number}") for number in range(parts)]
+
     def needed(self, manifest: ReleaseManifest) -> list[str]:
         """Return the keys without which the release is not whole."""
         parts = [self.of(manifest.release_id, name) for name in ("manifest", *TOWERS)]
-        return [*parts, *self.chunks(manifest), *self.index(manifest)]
+        return [*parts, *self.chunks(manifest), *self.index(manifest), *self.reranker(manifest)]
 
     def optional(self, release_id: ReleaseId) -> list[str]:
         """Return the keys that are there once offers have changed: `changed` and `changes`."""

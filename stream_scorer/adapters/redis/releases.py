@@ -6,19 +6,24 @@ Anybody may have altered what it reads: whatever the bytes are, a read returns w
 from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
+from msgspec import UNSET, UnsetType
 
 from stream_scorer.adapters.redis.blobs import (
     FORMAT,
+    FORMAT_RERANKED,
     MANIFEST_BYTES_MAX,
     TOWERS,
     ReleaseManifest,
     StoredIndex,
+    StoredReranker,
     check_sizes,
     checked,
     checksum,
     decode_manifest,
+    decode_reranker,
     decode_tower,
     encode_manifest,
+    encode_reranker,
     encode_tower,
     reading,
 )
@@ -45,6 +50,7 @@ from stream_scorer.core.releases.offer_index import InvertedFile, OfferIndex, Op
 from stream_scorer.core.releases.release import Release, ReleaseInfo, figures_of
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.program_tower import OpenProgram
+from stream_scorer.core.towers.reranker import Reranker
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import ReleaseError
 
@@ -117,6 +123,7 @@ class RedisReleases:
             forced=tuple(manifest.forced),
             place=place,
             figures=figures_of(manifest.facts),
+            reranker="" if isinstance(manifest.reranker, UnsetType) else manifest.reranker.kind,
         )
 
     @at_the_edge
@@ -130,8 +137,9 @@ class RedisReleases:
             "user_tower": encode_tower(release_id, model.user_tower),
             "item_tower": encode_tower(release_id, model.item_tower),
         }
+        reranker = [] if model.reranker is None else encode_reranker(release_id, model.reranker)
         manifest = ReleaseManifest(
-            format=FORMAT,
+            format=FORMAT if model.reranker is None else FORMAT_RERANKED,
             release_id=release_id,
             model_id=model.model_id,
             created_ms=release.created_ms,
@@ -142,6 +150,7 @@ class RedisReleases:
             facts=model.facts,
             forced=list(release.forced),
             index=_stored_index(release),
+            reranker=_stored_reranker(model, reranker),
         )
         self._client.sadd(self._keys.stored, release_id)
         self._client.set(self._keys.of(release_id, "manifest"), encode_manifest(manifest, self._seals))
@@ -151,6 +160,8 @@ class RedisReleases:
         for key, blob in zip(self._keys.chunks(manifest), encode_chunks(release.catalog), strict=True):
             self._client.set(key, blob)
         for key, blob in zip(self._keys.index(manifest), _index_parts(release), strict=True):
+            self._client.set(key, blob)
+        for key, blob in zip(self._keys.reranker(manifest), reranker, strict=True):
             self._client.set(key, blob)
         self._drop_unreadable(manifest, release.catalog)
 
@@ -169,7 +180,8 @@ class RedisReleases:
         manifest = self._manifest(release_id)
         catalog, mark = self._changed_since(manifest, self._indexed(manifest, self._catalog(manifest)))
         user_tower = self._tower(manifest, "user_tower")
-        return Release(release_id, user_tower, catalog, manifest.created_ms, mark, tuple(manifest.forced))
+        reranker = self._reranker(manifest)
+        return Release(release_id, user_tower, catalog, manifest.created_ms, mark, tuple(manifest.forced), reranker)
 
     def _changed_since(self, manifest: ReleaseManifest, catalog: Catalog) -> tuple[Catalog, str]:
         """Return the catalog with all changes so far, and the mark from which to follow the log.
@@ -187,7 +199,11 @@ class RedisReleases:
         """See ReleaseStore."""
         manifest = self._manifest(release_id)
         return Model(
-            manifest.model_id, self._tower(manifest, "user_tower"), self._tower(manifest, "item_tower"), manifest.facts
+            manifest.model_id,
+            self._tower(manifest, "user_tower"),
+            self._tower(manifest, "item_tower"),
+            manifest.facts,
+            self._reranker(manifest),
         )
 
     @at_the_edge
@@ -250,6 +266,9 @@ class RedisReleases:
         whole = checked(blob, manifest.towers[name], f"the {name} of release {manifest.release_id}")
         return decode_tower(manifest.release_id, whole, self._open_program)
 
+    def _reranker(self, manifest: ReleaseManifest) -> Reranker | None:
+        return decode_reranker(manifest, self._values(self._keys.reranker(manifest)))
+
     def _catalog(self, manifest: ReleaseManifest) -> Catalog:
         """Return the offers as they were published, without the changes since."""
         return decode_chunks(manifest, self._values(self._keys.chunks(manifest)))
@@ -284,12 +303,17 @@ class RedisReleases:
         towers = {name: self._tower(manifest, name) for name in TOWERS}  # both must be readable before it serves
         verify(self._catalog(manifest), towers["item_tower"])
         self._index(manifest)  # whole, whether or not it can be searched here
+        self._reranker(manifest)
         return self._keys.needed(manifest)
 
     def _named(self, release_id: ReleaseId) -> list[str]:
         """See ReleaseSwitch."""
         manifest = self._stored_manifest(release_id)
         return [] if manifest is None else self._keys.needed(manifest)
+
+
+def _stored_reranker(model: Model, parts: Sequence[bytes]) -> StoredReranker | UnsetType:
+    return UNSET if model.reranker is None else StoredReranker(model.reranker.kind, [checksum(part) for part in parts])
 
 
 def _stored_index(release: Release) -> StoredIndex | None:

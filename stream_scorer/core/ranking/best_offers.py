@@ -13,6 +13,7 @@ fixed order of summation.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.ranking.eligibility import RULES, Candidates, EligibleOffers, Group, Numbers, choose, joined
 from stream_scorer.core.ranking.index_search import search_index
-from stream_scorer.core.ranking.precision import margins
 from stream_scorer.core.releases.catalog import Catalog, Flags, Vectors
+from stream_scorer.core.releases.precision import margins
 
 PASS_FLAGS_MAX = 64_000_000  # offers times requests of one pass: its masks take as many bytes at most
 PASS_IDS_MAX = 500_000  # ids in the offers and exclude lists of one pass
@@ -47,6 +48,16 @@ class Ranked:
     taken_counts: Numbers  # (B, rules)
     propensities: Scores | None = None  # (M,); None: all are 1, since a request always gets the same offers
     by_index: Flags | None = None  # (B,), whose candidates an index gave; None: nobody's
+    tower_ranks: Numbers | None = None  # (M,), places by `scores` alone, from 1; None: there is no second stage
+    reranker_scores: Scores | None = None  # (M,), which the order is by; None: there is no second stage
+
+    def taking(self, starts: Numbers, places: Numbers) -> "Ranked":
+        """Return the rankings of these places (m,) of all offers; request i has those from starts[i] on."""
+        columns: dict[str, Any] = {
+            name: None if (column := getattr(self, name)) is None else column[places]
+            for name in ("rows", "scores", "propensities", "tower_ranks", "reranker_scores")
+        }
+        return replace(self, starts=starts, **columns)
 
     def excluded(self, request: int) -> dict[str, int]:
         """Return how many offers each rule took from a request, without the rules that took none."""
@@ -119,7 +130,7 @@ def _rank_pass(
     rows = np.concatenate([pairs.rows for pairs, _ in found])
     scores = np.concatenate([scores for _, scores in found])
     # A request's offers all come from a single part, best first, and a stable sort keeps them so.
-    order = np.argsort(_small(numbers), kind="stable")
+    order = np.argsort(small(numbers), kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(numbers, minlength=len(requests)))])
     return Ranked(starts, rows[order], scores[order], choices.eligible_counts, choices.taken_counts, by_index=answered)
 
@@ -185,7 +196,7 @@ def _best(pairs: Candidates, customers: Customers, catalog: Catalog, limits: Num
         return pairs, np.empty(0)
     scores = exact_scores(pairs, customers, catalog.vectors)
     order = np.argsort(-scores, kind="stable")
-    order = order[np.argsort(_small(pairs.requests[order]), kind="stable")]
+    order = order[np.argsort(small(pairs.requests[order]), kind="stable")]
     numbers, sorted_scores = pairs.requests[order], scores[order]
     # Ties are rare, so only where there are any does the sort take offer ids into account, by row.
     if ((numbers[1:] == numbers[:-1]) & (sorted_scores[1:] == sorted_scores[:-1])).any():
@@ -197,7 +208,7 @@ def _best(pairs: Candidates, customers: Customers, catalog: Catalog, limits: Num
     return Candidates(numbers[kept], pairs.rows[order[kept]]), sorted_scores[kept]
 
 
-def _small(numbers: Numbers) -> NDArray[np.uint16] | Numbers:
+def small(numbers: Numbers) -> NDArray[np.uint16] | Numbers:
     """Return the same numbers as 16-bit integers where they fit, since numpy sorts these by radix."""
     return numbers.astype(np.uint16) if numbers.max(initial=0) < 2**16 else numbers
 

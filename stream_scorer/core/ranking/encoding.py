@@ -18,7 +18,7 @@ from stream_scorer.core.ranking.best_offers import Ranked, Scores
 from stream_scorer.core.releases.catalog import Catalog
 
 _RANKS = [b'%d,"score":' % rank for rank in range(1, LIMIT_MAX + 1)]
-_PARTS = 5  # of each offer: head, rank, score, propensity, features
+_PARTS = 5  # of each offer: head, rank, score, propensity, features; and what a re-ranker adds, where there is one
 
 _NOTHING: dict[str, int] = {}
 _encode, _encode_lines = msgspec.json.Encoder().encode, msgspec.json.Encoder().encode_lines
@@ -65,7 +65,7 @@ def encode_rankings(
 ) -> list[bytes]:
     """Return the JSON of each request's ranking."""
     parts = _offer_parts(ranked, catalog.once(_heads), catalog.once(offer_features))
-    ends = (_PARTS * ranked.starts).tolist()
+    ends = (_parts_of(ranked) * ranked.starts).tolist()
     values = []
     for start, first, last in zip(_request_parts(requests, ranked, catalog), ends[:-1], ends[1:], strict=True):
         if first == last:
@@ -99,20 +99,28 @@ def _request_parts(requests: Sequence[CustomerRequest], ranked: Ranked, catalog:
 
 
 def _offer_parts(ranked: Ranked, heads: Fragments, features: Fragments) -> list[bytes]:
-    """Return the parts of all offers of all requests, _PARTS for each, in a single list."""
+    """Return the parts of all offers of all requests, as many for each, in a single list."""
     rows = ranked.rows
     counts: list[int] = np.diff(ranked.starts).tolist()
     # A slice takes the same part of all offers at once, without a Python loop over them.
-    parts = [b',"propensity":1.0,"features":'] * (len(rows) * _PARTS)
-    parts[0::_PARTS] = heads.take(rows).tolist()
-    parts[1::_PARTS] = chain.from_iterable(_RANKS[:count] for count in counts)
-    parts[2::_PARTS] = _numbers(ranked.scores)
+    stride = _parts_of(ranked)
+    parts = [b',"propensity":1.0,"features":'] * (len(rows) * stride)
+    parts[0::stride] = heads.take(rows).tolist()
+    parts[1::stride] = chain.from_iterable(_RANKS[:count] for count in counts)
+    parts[2::stride] = _numbers(ranked.scores)
     if ranked.propensities is not None:
-        parts[3::_PARTS] = [
+        parts[3::stride] = [
             b',"propensity":%b,"features":' % propensity for propensity in _numbers(ranked.propensities)
         ]
-    parts[4::_PARTS] = features.take(rows).tolist()
+    parts[4::stride] = features.take(rows).tolist()
+    if ranked.tower_ranks is not None and ranked.reranker_scores is not None:
+        added = zip(ranked.tower_ranks.tolist(), _numbers(ranked.reranker_scores), strict=True)
+        parts[5::stride] = [b',"tower_rank":%d,"reranker_score":%b' % each for each in added]
     return parts
+
+
+def _parts_of(ranked: Ranked) -> int:
+    return _PARTS + (ranked.tower_ranks is not None)
 
 
 def _numbers(values: Scores) -> list[bytes]:

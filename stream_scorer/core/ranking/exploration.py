@@ -62,9 +62,7 @@ def explore(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalo
     filled = np.arange(shape[1]) < kept[:, None]
     drawn = (ranked.starts[:-1, None] + columns)[filled]
     starts = np.concatenate([[0], np.cumsum(kept)])
-    return replace(
-        ranked, starts=starts, rows=ranked.rows[drawn], scores=ranked.scores[drawn], propensities=chances[filled]
-    )
+    return replace(ranked.taking(starts, drawn), propensities=chances[filled])
 
 
 def _salt(request: CustomerRequest) -> int:
@@ -78,7 +76,9 @@ def _pools(ranked: Ranked, numbers: Numbers, width: int, salts: Hashes, offers: 
     columns = np.arange(width)
     inside = columns < np.diff(ranked.starts)[numbers, None]
     places = np.where(inside, ranked.starts[numbers, None] + columns, 0)
-    scores = np.where(inside, ranked.scores[places], -np.inf)
+    # what the order is by: the draws are from the final order, whichever stage made it
+    final = ranked.scores if ranked.reranker_scores is None else ranked.reranker_scores
+    scores = np.where(inside, final[places], -np.inf)
     return scores, salts[:, None] + offers[ranked.rows[places]] * _GAMMA
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from stream_scorer.core.ranking.eligibility import NO_PAIRS, Candidates, EligibleOffers, Numbers, is_in, joined
 from stream_scorer.core.ranking.index_plan import nearest_lists, plan_of, serves, serves_filtered, wanted_classes
-from stream_scorer.core.ranking.precision import margins
 from stream_scorer.core.releases.catalog import Catalog, Flags, index_cover
 from stream_scorer.core.releases.offer_index import IndexCover, OfferIndex
+from stream_scorer.core.releases.precision import margins
 
 TILE_ROWS = 64  # customers of one product with the centroids
 FRESH_SCORES_MAX = 4_000_000  # float32 scores of fresh offers at a time

@@ -8,13 +8,14 @@ import numpy as np
 
 from stream_scorer.core.features.coverage import FeatureCoverage, coverage_of
 from stream_scorer.core.messages import RECORD_BYTES_MAX, Acceptance, CustomerRequest
-from stream_scorer.core.ranking.best_offers import Customers, Ranked, rank
+from stream_scorer.core.ranking.best_offers import Customers, rank
+from stream_scorer.core.ranking.eligibility import Numbers
 from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures, encode_rankings
 from stream_scorer.core.ranking.exploration import Exploration, explore
 from stream_scorer.core.ranking.filters import filter_refusal
 from stream_scorer.core.ranking.recall import NOTHING_MEASURED, Recall, sampled_recall
+from stream_scorer.core.ranking.reranking import SHORTLIST_DEFAULT, first_of_each, rerank
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
-from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.wire.codec import Decoded, decode_all, encode
 from stream_scorer.core.wire.letter_headers import Headers, attempt_headers
@@ -58,9 +59,11 @@ def rank_batch(
     exploration: Exploration | None = None,
     recall_every: int = 0,
     exact: bool = False,
+    shortlist: int = SHORTLIST_DEFAULT,
 ) -> RankedBatch:
     """Answer a batch: requests with rankings scored by this one release, acceptances with outcomes.
 
+    `shortlist` is how many of a request's offers the release's re-ranker ranks, where it has one.
     With `exact`, an index that the release has is not used; with `recall_every`, one in so many of the requests that it
     answers is ranked exactly too.
     """
@@ -69,8 +72,13 @@ def rank_batch(
 
     requests = _without(requests, _filter_refusals(requests.messages, release))
     requests, customers, coverage = _embed(requests, release)  # (B, p)
-    pools = _pools(requests.messages, customers, release.catalog, exploration, exact=exact)
+    sizes = _sizes(requests.messages, release, exploration, shortlist)
+    pools = rank(requests.messages, customers, release.catalog, limits=sizes, exact=exact)
     recall = sampled_recall(requests.messages, customers, release.catalog, pools, every=recall_every)
+    if release.reranker is not None:
+        shortlists = rerank(requests.messages, pools, release.catalog, release.reranker)
+        # exploration draws from the pool alone: how much longer the shortlist is must not change what is drawn
+        pools = first_of_each(shortlists, _wanted(requests.messages, exploration))
     # per request at most its limit
     ranked = explore(requests.messages, pools, release.catalog, exploration) if exploration else pools
     values = encode_rankings(requests.messages, ranked, release.catalog, offer_features)  # B
@@ -117,17 +125,20 @@ def _embed(
     return _without(requests, refusals), np.delete(embedded.vectors, list(refusals), axis=0), coverage
 
 
-def _pools(
-    requests: Sequence[CustomerRequest],
-    customers: Customers,
-    catalog: Catalog,
-    exploration: Exploration | None,
-    *,
-    exact: bool,
-) -> Ranked:
-    """Rank what each request's ranking is drawn from; without exploration, that is the ranking itself."""
-    limits = None if exploration is None else exploration.pool_sizes(requests)
-    return rank(requests, customers, catalog, limits=limits, exact=exact)
+def _sizes(
+    requests: Sequence[CustomerRequest], release: Release, exploration: Exploration | None, shortlist: int
+) -> Numbers | None:
+    """Return how many offers the towers must rank for each request (B,); None: as many as its limit."""
+    if release.reranker is not None:
+        return np.maximum(_wanted(requests, exploration), shortlist)
+    return None if exploration is None else exploration.pool_sizes(requests)
+
+
+def _wanted(requests: Sequence[CustomerRequest], exploration: Exploration | None) -> Numbers:
+    """Return how many offers each request's ranking is drawn from (B,); without exploration, that is its limit."""
+    if exploration is not None:
+        return exploration.pool_sizes(requests)
+    return np.array([request.limit for request in requests], np.int64)
 
 
 def _fitting(

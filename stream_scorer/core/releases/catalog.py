@@ -30,6 +30,12 @@ LENGTH_MAX = 1.001  # rounding may make a normalised vector slightly longer than
 _encode = msgspec.json.Encoder().encode
 
 
+class OfOneModel:
+    """What a part of one model makes by `Catalog.once`: catalogs of other models have no use for it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
     """Offers as columns of N rows. Made by `of`, `from_columns` and `with_changes`, which sort and check them."""
@@ -70,7 +76,8 @@ class Catalog:
     def make_ready_like(self, other: "Catalog") -> None:
         """Make now what the other catalog has made with `once`, so that nobody waits once this catalog replaces it."""
         for make in list(other.derived):
-            self.once(cast("Callable[[Catalog], object]", make))
+            if not isinstance(make, OfOneModel):
+                self.once(cast("Callable[[Catalog], object]", make))
 
     @classmethod
     def of(cls, release_id: ReleaseId, offers: Sequence[Offer], vectors: Vectors) -> "Catalog":

@@ -9,6 +9,7 @@ import numpy as np
 
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.towers.reranker import Reranker
 from stream_scorer.core.towers.tower import Tower
 
 
@@ -17,6 +18,7 @@ class Release:
     """What a ranker serves from.
 
     `mark` says up to which change of its offers it goes; `forced` are the faults that publish was forced to overlook.
+    `reranker` re-ranks the towers' shortlists; None: the towers alone rank.
     """
 
     release_id: ReleaseId
@@ -25,6 +27,7 @@ class Release:
     created_ms: int
     mark: str = "0"
     forced: tuple[str, ...] = ()
+    reranker: Reranker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,9 @@ class ReleaseInfo:
     """What a list of stored releases says about a release.
 
     `place` is its place in the history of current releases: 0 serves, a rollback goes back to 1, and None has never
-    served or has left the history. `forced` are the faults that publish was forced to overlook. `fault` says why the
-    release cannot be read; most other fields are then unknown.
+    served or has left the history. `forced` are the faults that publish was forced to overlook. `reranker` is the kind
+    of its second stage, "" where it has none. `fault` says why the release cannot be read; most other fields are then
+    unknown.
     """
 
     release_id: ReleaseId
@@ -58,6 +62,7 @@ class ReleaseInfo:
     place: int | None = None
     figures: GateFigures = GateFigures()
     fault: str = ""
+    reranker: str = ""
 
 
 def figures_of(facts: Mapping[str, object]) -> GateFigures:

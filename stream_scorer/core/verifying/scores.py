@@ -17,6 +17,7 @@ from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.core.verifying.judgements import Fault
+from stream_scorer.core.verifying.second_stage import stage_faults
 
 RANKINGS_MAX = 1_000
 SAMPLE_BYTES_MAX = 64_000_000
@@ -55,7 +56,7 @@ class Recomputed:
 
 
 def recompute_rankings(rankings: Sequence[Ranking], model: Model) -> Recomputed:
-    """Compare the scores of rankings of one release with what its towers make of the features that they carry."""
+    """Compare rankings of one release with what its towers make of the features that they carry, and its re-ranker."""
     users = model.user_tower.embed([one.features for one in rankings], [one.customer_id for one in rankings])
     offers = list(chain.from_iterable(one.offers for one in rankings))
     items = model.item_tower.embed([one.features for one in offers], [one.offer_id for one in offers])
@@ -73,6 +74,7 @@ def recompute_rankings(rankings: Sequence[Ranking], model: Model) -> Recomputed:
         for row in np.flatnonzero(~right).tolist()
         if row not in unreadable
     ]
+    faults += [fault for row, fault in stage_faults(rankings, model.reranker) if row not in unreadable]
     return Recomputed(len(rankings) - len(unreadable), faults, len(unreadable))
 
 

@@ -61,7 +61,8 @@ def draft_release(
         catalog = catalog.indexed_by(index)
     # The id is a digest of what the catalog holds, so it can be set only after the catalog is there.
     release_id = release_id_of(model.model_id, catalog)
-    release = Release(release_id, model.user_tower, replace(catalog, release_id=release_id, derived={}), created_ms)
+    named = replace(catalog, release_id=release_id, derived={})
+    release = Release(release_id, model.user_tower, named, created_ms, reranker=model.reranker)
     return Draft(release, [*faults_of(model, catalog, errors, coverage), *doubts], coverage)
 
 

@@ -11,6 +11,7 @@ from stream_scorer.core.messages import RECORD_BYTES_MAX, CustomerRequest, Offer
 from stream_scorer.core.ranking.best_offers import Customers, Scores, exact_scores
 from stream_scorer.core.ranking.eligibility import Candidates
 from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures
+from stream_scorer.core.ranking.reranking import SHORTLIST_DEFAULT
 from stream_scorer.core.records import Record
 from stream_scorer.core.releases.catalog import Vectors
 from stream_scorer.core.releases.release import Release
@@ -38,6 +39,7 @@ class LoadedRelease:
     """What publish's gate would refuse, and features that the model reads and the offers lack."""
     offer_features: OfferFeatures = ALL_FEATURES
     ranking_bytes_max: int = RECORD_BYTES_MAX
+    shortlist: int = SHORTLIST_DEFAULT
 
     @property
     def release_id(self) -> ReleaseId:
@@ -70,6 +72,7 @@ class LoadedRelease:
     def score(self, customers: Requests) -> Scores:
         """Return each customer's score (B, N) for every offer: the cosine, in [-1, 1], as a ranking states it.
 
+        It is the towers' score also where the release has a re-ranker, which scores shortlists alone: see `rank`.
         Whether an offer is eligible is not asked. Raises as `embed` does.
         """
         vectors, rows = self.embed(customers), np.arange(len(self.offer_ids))
@@ -97,7 +100,13 @@ class LoadedRelease:
 
     def rank_values(self, values: Iterable[bytes | None]) -> Iterator[Scored]:
         """Yield, batch by batch, the bytes that the ranker would write for requests in JSON, and what it refuses."""
-        return score(values, self.release, offer_features=self.offer_features, ranking_bytes_max=self.ranking_bytes_max)
+        return score(
+            values,
+            self.release,
+            offer_features=self.offer_features,
+            ranking_bytes_max=self.ranking_bytes_max,
+            shortlist=self.shortlist,
+        )
 
     def _values(self, requests: Requests, limit: int | None) -> list[bytes]:
         if isinstance(requests, Mapping | str | bytes):

@@ -7,6 +7,7 @@ from itertools import islice
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
+from stream_scorer.core.ranking.reranking import SHORTLIST_DEFAULT
 from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.releases.release import Release
 
@@ -32,12 +33,18 @@ def score(
     *,
     offer_features: OfferFeatures = ALL_FEATURES,
     ranking_bytes_max: int,
+    shortlist: int = SHORTLIST_DEFAULT,
 ) -> Iterator[Scored]:
     """Yield, batch by batch, the bytes that the ranker would write."""
     records = (Record(_TOPICS.requests, 0, number, None, request, 0) for number, request in enumerate(requests, 1))
     while batch := list(islice(records, BATCH_REQUESTS)):
         ranked = rank_batch(
-            batch, release, topics=_TOPICS, offer_features=offer_features, ranking_bytes_max=ranking_bytes_max
+            batch,
+            release,
+            topics=_TOPICS,
+            offer_features=offer_features,
+            ranking_bytes_max=ranking_bytes_max,
+            shortlist=shortlist,
         )
         values = [output.value for output in ranked.outputs if output.value is not None]
         yield Scored(values, ranked.dead_letters, ranked.coverage)

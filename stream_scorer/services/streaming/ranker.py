@@ -12,6 +12,7 @@ from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.index_plan import outgrown
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
 from stream_scorer.core.ranking.recall import Recall
+from stream_scorer.core.ranking.reranking import SHORTLIST_DEFAULT
 from stream_scorer.core.records import progress_of
 from stream_scorer.core.releases.catalog import index_cover
 from stream_scorer.core.releases.release import Release
@@ -47,6 +48,8 @@ class RankConfig:
     recall_min: float = 0.0
     recall_every: int = 0
     """One request in so many that an index answers is ranked exactly too, to measure the recall; 0: none."""
+    shortlist: int = SHORTLIST_DEFAULT
+    """How many of a request's offers a re-ranker ranks."""
 
 
 class IndexWatch:
@@ -148,6 +151,7 @@ class Ranker:
             exploration=config.exploration,
             recall_every=config.recall_every,
             exact=self._index.failed,
+            shortlist=config.shortlist,
         )
         self._index.ranked(ranked.recall)
         self._batch = ranked.coverage if ranked.coverage.rows else None

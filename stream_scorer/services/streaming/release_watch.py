@@ -8,6 +8,7 @@ import structlog
 
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.releases.change import OfferChange
+from stream_scorer.core.releases.offer_side import OfferSideOf
 from stream_scorer.core.releases.release import Release
 from stream_scorer.errors import BadModel, ReleaseError, TransientError
 from stream_scorer.ports import Clock, ReleaseStore
@@ -141,6 +142,10 @@ class ReleaseWatch:
             return
         if self._held is not None:
             release.catalog.make_ready_like(self._held.catalog)
+        if release.reranker is not None:
+            # now, or else the first batch would wait for all offers of the catalog
+            before = None if self._held is None else self._held.catalog
+            OfferSideOf(release.reranker).make_ready(release.catalog, before)
         if self._held is None or self._held.release_id != release.release_id:
             _log.info(
                 "release held", release_id=release.release_id, offers=len(release.catalog), forced=list(release.forced)

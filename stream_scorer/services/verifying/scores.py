@@ -12,7 +12,7 @@ from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.errors import BadModel, ReleaseError, TransientError
 from stream_scorer.ports import ReleaseStore
 
-SCORES = "scores are what the towers of the release make (a sample)"
+SCORES = "scores and orders are what the towers and the re-ranker of the release make (a sample)"
 VECTORS = "offer vectors of the current release are what its item tower makes (a sample)"
 _UNAVAILABLE = (ReleaseError, TransientError, BadModel)
 

@@ -8,9 +8,11 @@ from structlog.testing import capture_logs
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.core.releases.release import Release
+from stream_scorer.core.towers.reranker import OfferSide
 from stream_scorer.errors import BadModel, TransientError
 from stream_scorer.services.streaming.release_watch import BACK_OFF_MAX_S, ReleaseWatch
-from tests.release_samples import change, model, offer, published, withdrawal
+from tests.release_samples import change, model, offer, published, release, reranked_model, withdrawal
+from tests.reranking_samples import network
 
 POLL_S = 0.2
 
@@ -85,6 +87,22 @@ def test_the_next_catalog_is_warm_when_given(store: MemoryReleases, watch: Relea
     published(store, 2, offers=7)
     watch.poll()
     assert held(watch).catalog.derived == {len: 7}
+
+
+def test_offer_sides_are_there_before_batches(store: MemoryReleases, watch: ReleaseWatch) -> None:
+    made = reranked_model(1, network())
+    written = release(made, [offer(number) for number in range(5)])
+    store.write(written, made)
+    store.activate(written.release_id, keep=2)
+    watch.poll()
+    store.change(written.release_id, [change(made, offer(9), 1)], progress={})
+    for offers in (5, 6):
+        (side,) = [one for one in held(watch).catalog.derived.values() if isinstance(one, OfferSide)]
+        assert len(side) == offers
+        watch.poll()
+    published(store, 2)
+    watch.poll()
+    assert held(watch).catalog.derived == {}
 
 
 def test_a_lost_change_log_reloads_the_release(store: MemoryReleases, watch: ReleaseWatch) -> None:
