@@ -114,9 +114,12 @@ def train(
         ),
     ] = 90.0,
     members: Annotated[
-        int,
-        typer.Option(show_default="1; a few with --tune", help="Size of the ensemble, where ids alone are known."),
-    ] = 1,
+        int | None,
+        typer.Option(
+            show_default="4 for few rows that train to the end, a few with --tune for ids alone, else 1",
+            help="Size of the ensemble, whose vectors are concatenated.",
+        ),
+    ] = None,
     warm_start: Annotated[
         Path | None, typer.Option(show_default=False, help="Start from the model in this folder.")
     ] = None,

@@ -60,7 +60,7 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"tuned for {tuning['seconds']:.1f} s: {tuning['outcome']}"
         yield from (f"  {trial_line(trial)}" for trial in facts["tuned"])
     if (members := facts.get("options", {}).get("members", 1)) > 1:
-        yield f"{members} towers side by side; the nDCG held out is that of one of them"
+        yield f"{members} towers side by side; the figures of epochs are those of one of them"
     if ours["within_customer"] is not None:
         error = f" ± {Z95 * ours['standard_error']:.3f}" if ours["standard_error"] is not None else ""
         yield f"AUC within customer {ours['within_customer']:.3f}{error}, popularity {popular['within_customer']:.3f}"

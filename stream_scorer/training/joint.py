@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stream_scorer.core.datasets.training_set import Places
+from stream_scorer.core.datasets.training_set import EncodedSide, Places, TrainingSet
 from stream_scorer.core.held_out.ranking_quality import runs
 from stream_scorer.errors import UsageError
 from stream_scorer.training.decomposition import decomposed
@@ -21,13 +21,16 @@ from stream_scorer.training.spectral import ADDED
 from stream_scorer.training.steps.adam import Adam
 from stream_scorer.training.steps.graphed_steps import GraphedSteps
 from stream_scorer.training.steps.resident_rows import ResidentRows
+from stream_scorer.training.towers.batches import Batch
 from stream_scorer.training.towers.history import AcceptedHistory, Taken
+from stream_scorer.training.towers.side_by_side import side_by_side
 from stream_scorer.training.towers.tied_bag import tied_bag
 from stream_scorer.training.towers.tower_module import TowerModule
 from stream_scorer.training.warm_start import carry_head, carry_tower
 
 _POSITIVES_MIN = 2
 _HELD_OUT_ROWS = 8_192
+_SAMPLE = 1_000
 ROWS_MIN = 64
 CATALOG_ROWS_MAX = 65_536
 # Where minibatches are gathered on the device. On a CPU rows of one request share a customer's pass through the tower,
@@ -48,8 +51,7 @@ def fit(
     threads add up in another order each time. On one GPU they gave the same towers three times; torch does not
     promise it.
 
-    Raises UsageError when fewer than two rows are accepted, and for an ensemble whose towers read more than an id or
-    have hidden layers.
+    Raises UsageError when fewer than two rows are accepted.
     """
     positives = int(lesson.data.accepted.sum())
     if positives < _POSITIVES_MIN:
@@ -57,27 +59,25 @@ def fit(
             f"training needs at least {_POSITIVES_MIN} accepted rows, got {positives} among {len(lesson.data)}"
         )
     recipe = lesson.recipe(options)
-    if recipe.members > 1 and not (lesson.ids_alone and not recipe.hidden):
-        raise UsageError(
-            f"members must be 1 where towers read more than an id or have hidden layers, got {recipe.members}"
-        )
     rows, held_out = lesson.split(recipe)
     if recipe.spectral:
         return decomposed(lesson, recipe, options.dim and options.dim - ADDED, (rows, held_out), report)
     fitted = first or trained(lesson, recipe, rows, held_out, report, end=recipe.epochs)
     if not recipe.refit or not len(held_out):
-        return _with_others(fitted, lambda other: trained(lesson, other, rows, held_out, report, end=other.epochs))
+        return _with_others(
+            lesson.data, fitted, lambda other: trained(lesson, other, rows, held_out, report, end=other.epochs)
+        )
     everything, nothing = np.arange(len(lesson.data)), held_out[:0]
 
     def refit(again: Recipe) -> Fitted:
         return trained(lesson, again, everything, nothing, report, end=fitted.best)
 
     measured = tower_of(fitted.user), tower_of(fitted.item)
-    again = _with_others(refit(recipe), refit)
+    again = _with_others(lesson.data, refit(recipe), refit)
     return replace(fitted, recipe=recipe, user=again.user, item=again.item, head=again.head, measured=measured)
 
 
-def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
+def _with_others(data: TrainingSet, first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
     """Train the other members of the ensemble, each from its own seed, and concatenate the vectors of all."""
     recipe = first.recipe
     if recipe.members == 1:
@@ -90,9 +90,14 @@ def _with_others(first: Fitted, train: Callable[[Recipe], Fitted]) -> Fitted:
         module.cpu().settle()
     # A new module draws weights that are overwritten at once; the caller's generator must not notice.
     with torch.random.fork_rng(devices=[]):
-        user = TowerModule.side_by_side([member.user for member in members])
-        item = TowerModule.side_by_side([member.item for member in members])
+        user = side_by_side([member.user for member in members], _some(data.customers))
+        item = side_by_side([member.item for member in members], _some(data.offers))
     return replace(first, user=user, item=item)
+
+
+def _some(side: EncodedSide) -> Batch:
+    """Return at most a thousand examples, evenly spaced."""
+    return Batch.of(side, np.unique(np.linspace(0, len(side) - 1, _SAMPLE).astype(np.int64)))
 
 
 def trained(

@@ -38,8 +38,7 @@ class TrainOptions:
     latest, as the feature of this name; the log itself gives them where labels do not state them.
 
     `members` is the size of an ensemble whose members are trained from different seeds. Their vectors are concatenated,
-    so that the cosine is the mean of theirs. Only towers of ids alone can have more than 1; their vectors become
-    `members * dim` long.
+    `members * dim` long: the cosine is the mean of the members' where towers read an id alone, else close to it.
     """
 
     dim: int | None = None
@@ -58,7 +57,7 @@ class TrainOptions:
     history: bool = False
     accepted_before: int = 0
     refit: bool | None = None
-    members: int = 1
+    members: int | None = None
     spectral: Switch = "auto"
     customer_id: Switch = "auto"
     offer_id: Switch = "auto"
@@ -91,7 +90,7 @@ class TrainOptions:
             raise UsageError(reason)
         catalog = self.objective == "catalog" or (self.objective == "auto" and log.everything_accepted)
         additive = not (self.hidden or goes_on or self.objective == "separate")
-        shown = _SHOWN_FEW if additive and log.accepted < _FEW_MAX else _SHOWN
+        shown = _SHOWN_FEW if additive and log.accepted < _FEW_MAX else self._shown(log, goes_on=goes_on)
         suits = _among_catalog(log, ids_alone=ids_alone) if catalog else shown
         spectral = self._decomposes(log, possible=catalog and ids_alone)
         return Recipe(
@@ -112,12 +111,21 @@ class TrainOptions:
             catalog_weight=1.0 if catalog else self.catalog_weight,
             spectral=spectral,
             refit=(spectral or suits.refit) if self.refit is None else self.refit,
+            members=suits.members if self.members is None else self.members,
+            members_given=self.members is not None,
             **{name: getattr(self, name) for name in _SAME},
         )
+
+    def _shown(self, log: LogTraits, *, goes_on: bool) -> "Recipe":
+        # Whoever gives the sizes of towers, or of the ensemble, wants vectors of that length.
+        sized = any(getattr(self, name) != getattr(_NOTHING_GIVEN, name) for name in _SIZES)
+        averages = log.rows <= _AVERAGED_ROWS_MAX and log.offers <= _AVERAGED_OFFERS_MAX
+        return _SHOWN_AVERAGED if averages and not (sized or goes_on or self.objective == "separate") else _SHOWN
 
     def _decomposes(self, log: LogTraits, *, possible: bool) -> bool:
         """Return whether vectors come from a decomposition. Raises UsageError where "on" asks for the impossible."""
         steps = [name for name in _OF_STEPS if getattr(self, name) != getattr(_NOTHING_GIVEN, name)]
+        steps += ["members"] if self.members not in (None, 1) else []
         if self.dim is not None and self.dim < _SPECTRAL_DIM_MIN:
             steps.append("dim")
         if self.spectral == "on" and (steps or not possible):
@@ -138,8 +146,8 @@ class Recipe:
     `id_spread` is the initial spread of ids' embeddings, relative to that of features, where towers read both. An epoch
     has at least `epoch_steps_min` steps where there are enough rows for them. With `additive_start` the towers begin at
     an offer's own appeal (`TowerModule.begin_additive`). Without `chooses_epoch` the last epoch is kept, whatever the
-    held-out rows say. `epochs_given` is for later trainings by the same options, since epochs that nobody gave follow
-    the log.
+    held-out rows say. `epochs_given` and `members_given` are for later trainings by the same options, since what nobody
+    gave follows the log.
     """
 
     objective: Literal["shown", "catalog", "separate"]
@@ -163,6 +171,7 @@ class Recipe:
     history: bool = False
     refit: bool = False
     members: int = 1
+    members_given: bool = False
     spectral: bool = False
     seed: int = 42
     threads: int = 1
@@ -171,6 +180,11 @@ class Recipe:
 
 # These defaults were measured on the simulator (shown) and on simulated logs of acceptances alone (catalog).
 _SHOWN = Recipe("shown", dim=32, epochs=16, learning_rate=0.004, prior=10.0, patience=6, temperature=0.1)
+# Where rows are few, those that choose the epoch are fewer still, and the random start does not wear off: the mean of
+# several trainings has less of the luck of both.
+_SHOWN_AVERAGED = replace(_SHOWN, members=4)
+_AVERAGED_ROWS_MAX = 4_000  # four trainings of so few rows take seconds
+_AVERAGED_OFFERS_MAX = 10_000  # an offer's vector takes four times the memory
 # These are for few acceptances. There the held-out tenth would choose the epoch by luck, and the random weights of the
 # start would stay as noise. So all epochs are trained, from an offer's own appeal outwards, and the L2 penalty alone
 # decides how much is learned.
@@ -212,9 +226,9 @@ _OF_STEPS = (
     "patience",
     "temperature",
     "history",
-    "members",
 )
-_SAME = ("hidden", "batch_rows", "held_out", "history", "members", "seed", "threads", "device")
+_SIZES = ("dim", "width", "hidden", "members")
+_SAME = ("hidden", "batch_rows", "held_out", "history", "seed", "threads", "device")
 
 _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("dim", 1, 1_024),

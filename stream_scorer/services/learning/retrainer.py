@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 STRETCHES_MAX = 7
 WARM_STARTS = "warm_starts"  # a fact of a model: how many warm starts there were since a training from nothing
 _GLANCE_S = 0.2
+_SIZES = {"members", "dim", "width"}  # an ensemble that nobody asked for has its own sizes
 
 Outcome = Literal["published", "held", "refused", "failed"]
 Train = Callable[[ExampleSource, Sequence[Offer], TrainOptions, Model | None], Model]
@@ -186,6 +187,8 @@ def options_like(facts: Mapping[str, object], *, seed: int, threads: int) -> Tra
     if stated.get("epochs_given") is False:
         # Given, they would have the fewest steps each, which are too few where a large log has few epochs.
         known -= {"epochs"}
+    if stated.get("members_given") is False:
+        known -= {"members"} if stated.get("members", 1) == 1 else _SIZES
     same: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in stated.items() if name in known
     }

@@ -62,7 +62,9 @@ class _OptionSearch:
         self.averaged = (
             lesson.ids_alone and lesson.earlier is None and self.recipe.objective == "catalog" and not options.hidden
         )
-        self.members_max = max(options.members, _MEMBERS if self.averaged else 1)
+        self.members_max = max(options.members or 1, _MEMBERS if self.averaged else 1)
+        # An ensemble that nobody asked for is made whatever the search finds, so its time is kept back.
+        self.members_after = self.recipe.members if options.members is None else 1
         self.trials: list[Trial] = []
         self.best: Tried | None = None
         self.default: Tried | None = None
@@ -100,7 +102,7 @@ class _OptionSearch:
 
     def _after_s(self) -> float:
         """Return how many seconds the training after the search takes, on all rows."""
-        return self.trial_s * _ALL_ROWS
+        return self.trial_s * _ALL_ROWS * self.members_after
 
     def _shorten(self) -> None:
         """Choose the share of its epochs that a trial has, so that several trials fit into the time."""
@@ -139,7 +141,9 @@ class _OptionSearch:
         if self.share < 1:
             options = replace(options, epochs=max(_EPOCHS_MIN, round(self.share * whole_epochs)))
         rival = () if self.best is None else self.best.fitted.epochs
-        watch = TrialWatch(self.clock, self.end_s, kept_back=members * whole_epochs * _ALL_ROWS, rival=rival)
+        watch = TrialWatch(
+            self.clock, self.end_s, kept_back=members * self.members_after * whole_epochs * _ALL_ROWS, rival=rival
+        )
         fitted = fit(self.lesson, options, report=watch.stops)
         if self.best is None and watch.given_up:
             return None
@@ -199,9 +203,9 @@ class _OptionSearch:
         options = replace(options, members=self._members(options))
         return Tuning(options, tuple(self.trials), self._taken_s(), outcome, best.fitted if whole else None)
 
-    def _members(self, options: TrainOptions) -> int:
-        """Return how many members of an ensemble can be trained in the time that is left."""
-        if not self.averaged or options.members > 1:
+    def _members(self, options: TrainOptions) -> int | None:
+        """Return how many members of an ensemble can be trained in the time that is left; None: by the log."""
+        if not self.averaged or (options.members or 1) > 1:
             return options.members
         return max(1, min(self.members_max, int(self._left_s() / max(self._after_s(), _INSTANT_S))))
 

@@ -1,6 +1,5 @@
 """One tower as a torch module: the architecture of `core.towers.tower`, in a form that can be trained."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -130,15 +129,6 @@ class TowerModule(nn.Module):
             if self.direct:
                 self.table.add_(self.bias)
                 self.bias.zero_()
-
-    @staticmethod
-    def side_by_side(members: "Sequence[TowerModule]") -> "TowerModule":
-        """Concatenate the members of an ensemble, so that the cosine is the mean of theirs.
-
-        Members have no layers and must be settled first. Each is normalised, so that all weigh the same.
-        """
-        tables = [F.normalize(member.table.detach(), dim=1) for member in members]
-        return TowerModule.looking_up(members[0].spec, torch.cat(tables, dim=1))
 
     @staticmethod
     def looking_up(spec: FeatureSpec, table: Tensor) -> "TowerModule":

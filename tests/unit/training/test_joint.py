@@ -172,7 +172,7 @@ def test_ensembles_give_the_mean_of_member_cosines() -> None:
     def cosines(options: TrainOptions) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
         done = fit(lesson, options, report=lambda epoch: None)
         model = export(done, lesson.data.customers, lesson.data.offers, lesson.data.catalog, {})
-        assert model.user_tower.dim == options.dim * options.members if options.dim else False
+        assert model.user_tower.dim == (options.dim or 0) * (options.members or 1)
         users = model.user_tower.forward(lesson.data.customers.inputs(np.arange(60)))
         return users @ model.item_tower.forward(lesson.data.catalog.inputs(np.arange(12))).T
 
@@ -191,9 +191,20 @@ def test_training_goes_on_from_an_ensemble() -> None:
     assert again.facts["options"]["members"] == 1  # type: ignore[index]
 
 
-def test_ensembles_of_feature_towers_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"members must be 1 .* got 3"):
-        fitted(tastes_meet(300), replace(QUICK, members=3))
+@pytest.mark.parametrize("hidden", [(), (6,)])
+def test_feature_towers_average_their_members(hidden: tuple[int, ...]) -> None:
+    lesson = read_lesson(tastes_meet(400), snacks(), QUICK)
+    quick = replace(QUICK, epochs=2, hidden=hidden)
+
+    def cosines(options: TrainOptions) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+        done = fit(lesson, options, report=lambda epoch: None)
+        model = export(done, lesson.data.customers, lesson.data.offers, lesson.data.catalog, {})
+        users = model.user_tower.forward(lesson.data.customers.inputs(np.arange(60)))
+        return users @ model.item_tower.forward(lesson.data.catalog.inputs(np.arange(12))).T
+
+    mean = np.mean([cosines(replace(quick, seed=seed)) for seed in (7, 8, 9)], axis=0)
+    together = cosines(replace(quick, seed=7, members=3))
+    assert np.corrcoef(together.ravel(), mean.ravel())[0, 1] > 0.99
 
 
 def test_last_epoch_not_surely_worse_is_kept() -> None:

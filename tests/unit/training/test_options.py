@@ -21,6 +21,21 @@ def test_acceptances_alone_are_learned_among_the_catalog() -> None:
     assert TrainOptions().recipe(SHOWN, ids_alone=False).objective == "shown"
 
 
+def test_few_rows_are_learned_by_several() -> None:
+    few = replace(SHOWN, rows=4_000, accepted=1_000)
+    averaged = TrainOptions().recipe(few, ids_alone=False)
+    assert (averaged.members, averaged.members_given) == (4, False)
+    others = [replace(few, rows=4_001), replace(few, offers=10_001), replace(few, accepted=999)]
+    assert [TrainOptions().recipe(log, ids_alone=False).members for log in others] == [1, 1, 1]
+    assert TrainOptions().recipe(few, ids_alone=False, goes_on=True).members == 1
+
+
+@pytest.mark.parametrize(("given", "members"), [({"dim": 32}, 1), ({"hidden": (8,)}, 1), ({"members": 2}, 2)])
+def test_given_sizes_are_those_of_vectors(given: dict[str, Any], members: int) -> None:
+    few = replace(SHOWN, rows=4_000, accepted=1_000)
+    assert TrainOptions(**given).recipe(few, ids_alone=False).members == members
+
+
 def test_repeats_give_wide_ids_full_spread() -> None:
     recipe = TrainOptions().recipe(REPEATED, ids_alone=False)
     assert (recipe.width, recipe.id_spread, recipe.temperature) == (64, 1.0, 0.1)

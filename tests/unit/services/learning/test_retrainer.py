@@ -211,6 +211,16 @@ def test_epochs_nobody_gave_follow_the_log() -> None:
     assert options_like({"options": asdict(asked)}, seed=7, threads=1).epochs == 9
 
 
+def test_ensembles_nobody_asked_for_follow_the_log() -> None:
+    few = LogTraits(4_000, 1_000, everything_accepted=False, repeats=0.0, density=0.1, offers=60)
+    first = TrainOptions().recipe(few, ids_alone=False)
+    again = options_like({"options": asdict(first)}, seed=7, threads=1)
+    assert again.recipe(few, ids_alone=False).members == first.members == 4
+    assert again.recipe(replace(few, rows=9_000), ids_alone=False).members == 1
+    asked = TrainOptions(members=3).recipe(few, ids_alone=False)
+    assert options_like({"options": asdict(asked)}, seed=7, threads=1).members == 3
+
+
 def test_a_decomposed_model_is_decomposed_again() -> None:
     facts = {"options": {"spectral": True, "held_out": 0.2, "epochs": 40, "dim": 257}}
     again = options_like(facts, seed=7, threads=1)
