@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from stream_scorer.settings import JoinSettings
+from stream_scorer.settings import JoinSettings, TracingSettings
 
 
 def test_skew_is_at_most_the_disorder() -> None:
@@ -12,3 +12,9 @@ def test_skew_is_at_most_the_disorder() -> None:
 def test_an_unset_skew_follows_the_disorder() -> None:
     assert JoinSettings(disorder_ms=1_000).skew_ms == 1_000
     assert JoinSettings.model_validate({"disorder_ms": "90000"}).skew_ms == 60_000
+
+
+def test_a_collector_has_a_web_address() -> None:
+    assert TracingSettings(endpoint="http://localhost:4318").endpoint == "http://localhost:4318"
+    with pytest.raises(ValidationError, match="begins with neither http:// nor https://: localhost:4318"):
+        TracingSettings(endpoint="localhost:4318")
