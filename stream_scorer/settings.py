@@ -188,12 +188,12 @@ class JoinSettings(Section):
 
 
 class BufferSettings(Section):
-    """Labels to Parquet."""
+    """Labels to Parquet files or an Iceberg table."""
 
     group: str = "stream-scorer-buffer"
     """Consumer group of the buffers."""
     folder: Annotated[str, AfterValidator(_expanded)] = "training-buffer"
-    """Where the Parquet files are: a local folder (~ is yours), or a URI such as s3://bucket/prefix."""
+    """Where labels go: a local folder (~ is yours), s3://bucket/prefix, or a table iceberg://CATALOG/NAMESPACE.TABLE."""
     file_rows_max: Count = 100_000
     """The most rows of a file."""
     held_bytes_max: Count = 16_000_000

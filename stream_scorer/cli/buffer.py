@@ -34,7 +34,7 @@ def buffer(
     metrics_port: MetricsPort = None,
     as_json: Json = False,
 ) -> None:
-    """Write training labels to Parquet files, as a member of the buffers' consumer group.
+    """Write training labels to Parquet files or an Iceberg table, as a member of the buffers' consumer group.
 
     SIGTERM ends it when what is in memory is written.
     """
@@ -60,7 +60,12 @@ def _compact(settings: "Settings") -> dict[str, int]:
     from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.adapters.parquet.compaction import compact
     from stream_scorer.errors import UsageError
+    from stream_scorer.wiring.labels import is_table
 
+    if is_table(settings.buffer.folder):
+        raise UsageError(
+            "--compact merges Parquet files; a table is compacted by the engine that maintains it: see docs/iceberg.md"
+        )
     if not ParquetBuffer.open(settings.buffer.folder).exists():
         raise UsageError(f"no training buffer at {settings.buffer.folder}: --folder says where it is")
     replaced_before_ms = SystemClock().now_ms() - int(settings.buffer.replaced_kept_s * 1000)

@@ -65,11 +65,12 @@ def check(
 
 def _take(found: "FileCheck", about: str, place: str) -> None:
     """Read a table. Raises UsageError for one that is not there; what is wrong inside is a finding."""
-    from stream_scorer.adapters.files.example_places import examples_at, tables_at
+    from stream_scorer.adapters.files.example_places import tables_at
     from stream_scorer.adapters.local.clock import SystemClock
+    from stream_scorer.wiring.labels import labels_at
 
     if about == "labels":
-        with examples_at(place) as examples, _shown("labels"):
+        with labels_at(place) as examples, _shown("labels"):
             found.take_labels(examples, examples.refusals())
         return
     with tables_at(place) as files, _shown(about):

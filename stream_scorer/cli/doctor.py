@@ -30,13 +30,13 @@ def doctor(
 
     from stream_scorer.adapters.kafka.admin import KafkaTopicAdmin
     from stream_scorer.adapters.local.clock import SystemClock
-    from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.adapters.redis.admin import RedisAdmin
     from stream_scorer.adapters.redis.client import connect
     from stream_scorer.services.letters.doctor_letters import letter_findings
     from stream_scorer.services.operating.doctor import examine
     from stream_scorer.services.operating.doctor_ring import RingState, ring_findings
     from stream_scorer.wiring.brokers import log_reader
+    from stream_scorer.wiring.labels import training_buffer
     from stream_scorer.wiring.stores import releases_on
     from stream_scorer.wiring.streaming import ring_standing
 
@@ -48,7 +48,7 @@ def doctor(
         ring = RingState(
             lambda: ring_standing(settings, joins=True),
             reader,
-            ParquetBuffer.open(settings.buffer.folder),
+            training_buffer(settings.buffer.folder),
             releases,
             settings.topics.labels,
             settings.topics.offers,

@@ -35,6 +35,7 @@ def erase(
     by retention alone.
     """
     from stream_scorer.adapters.local.clock import SystemClock
+    from stream_scorer.wiring.labels import is_table
 
     if no_buffer:
         refuse_given(ctx, {"folder"}, "--no-buffer leaves the training buffer out")
@@ -59,6 +60,8 @@ def erase(
     _tell(found, removed, held, as_json=as_json)
     if held != "left" and buffer is not None and not as_json:
         print("rows that these requests still cause are left out of the training buffer")
+        if is_table(settings.buffer.folder):
+            print("older snapshots of the table have the rows until they have expired: see docs/iceberg.md")
 
 
 def _check_id(customer: str) -> None:
@@ -77,10 +80,10 @@ def _check_id(customer: str) -> None:
 
 def _buffer(settings: "Settings") -> "TrainingBuffer":
     """Return the buffer. Raises UsageError where there is none: rows in another folder would stay."""
-    from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.errors import UsageError
+    from stream_scorer.wiring.labels import training_buffer
 
-    buffer = ParquetBuffer.open(settings.buffer.folder)
+    buffer = training_buffer(settings.buffer.folder)
     if not buffer.exists():
         raise UsageError(
             f"no training buffer at {settings.buffer.folder}: "

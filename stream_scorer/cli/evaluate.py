@@ -35,7 +35,7 @@ def evaluate(
         str | None,
         typer.Option(
             show_default=False,
-            help="Labelled examples to judge by: Parquet or JSON lines, a folder, or s3://bucket/prefix.",
+            help="Labelled examples to judge by: Parquet or JSON lines, a folder, s3:// or iceberg://.",
         ),
     ] = None,
     from_buffer: FromBuffer = False,
@@ -91,7 +91,6 @@ def evaluate(
     """Measure a model on labelled examples, beside orders that cost nothing: popularity and a random one among them."""
     from rich.console import Console
 
-    from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.offer_files import read_offers, read_policy
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.cli.options import check_writable
@@ -104,6 +103,7 @@ def evaluate(
         evaluate_model,
         evaluate_table,
     )
+    from stream_scorer.wiring.labels import labels_at
 
     _check_asked(ctx, model, policy, seen, against)
     check_writable(report, "--report")
@@ -115,7 +115,7 @@ def evaluate(
     other = None if against is None else stored_model(settings_of(ctx), against)
     known_model = None if model is None else stored_model(settings_of(ctx), model)
     waiting = Console(stderr=True).status("judging")
-    with waiting, examples_at(place) as judged, examples_at(seen) if seen else nullcontext() as known:
+    with waiting, labels_at(place) as judged, labels_at(seen) if seen else nullcontext() as known:
         if known_model is None:
             found = evaluate_table(stated, judged, options)
         else:

@@ -202,10 +202,10 @@ def _judged(model: "Model", offers: "list[Offer]", labels: str) -> "tuple[Model,
     """Return the model with the figures of these labels, and what puts them in doubt."""
     from dataclasses import replace
 
-    from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.services.learning.evaluator import quality_facts
+    from stream_scorer.wiring.labels import labels_at
 
-    with examples_at(labels) as examples:
+    with labels_at(labels) as examples:
         facts, cautions = quality_facts(model, offers, examples, held_out=_HELD_OUT)
     return replace(model, facts={**model.facts, **facts}), cautions
 

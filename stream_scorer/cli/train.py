@@ -33,7 +33,7 @@ def train(
         str | None,
         typer.Option(
             show_default=False,
-            help="Labelled examples: Parquet or JSON lines, a folder of them, or one such as s3://bucket/prefix.",
+            help="Labelled examples: Parquet or JSON lines, a folder, s3://bucket/prefix, or an Iceberg table.",
         ),
     ] = None,
     from_buffer: FromBuffer = False,
@@ -199,7 +199,6 @@ def _trained(
 ) -> "Trained":
     from dataclasses import replace
 
-    from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.model_files import read_model
     from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
@@ -207,9 +206,10 @@ def _trained(
     from stream_scorer.services.learning.trainer import check_history, finish, read_lesson
     from stream_scorer.services.learning.tuner import tune as search
     from stream_scorer.training.lesson import device_of
+    from stream_scorer.wiring.labels import labels_at
 
     device_of(options.device)  # a GPU that is not there is refused before a long log is read
-    with _shown() as (tried, report, say), heard() as said, examples_at(place) as examples:
+    with _shown() as (tried, report, say), heard() as said, labels_at(place) as examples:
         known = None if earlier is None else read_model(earlier)
         lesson = read_lesson(examples, read_offers(offers), options, earlier=known)
         for caution in lesson.survey.cautions:
@@ -227,16 +227,16 @@ def _trained(
 def _trained_in_h2o(
     place: str, offers: Path, *, dim: int | None, epochs: int | None, seed: int, threads: int
 ) -> "Model":
-    from stream_scorer.adapters.files.example_places import examples_at
     from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.services.learning.h2o_trainer import train_h2o
     from stream_scorer.training.h2o.options import H2oOptions
+    from stream_scorer.wiring.labels import labels_at
 
     signal.signal(signal.SIGTERM, _end)  # by an exception, so that the JVM ends with us
     options = H2oOptions(
         dim=32 if dim is None else dim, epochs=5 if epochs is None else epochs, seed=seed, threads=threads or 1
     )
-    with examples_at(place) as examples:
+    with labels_at(place) as examples:
         return train_h2o(examples, read_offers(offers), options)
 
 

@@ -92,10 +92,10 @@ def _readers(settings: "Settings") -> "Readers":
 
 def _buffer(settings: "Settings", *, named: bool) -> "TrainingBuffer | None":
     """Return the buffer. Raises UsageError where --folder names one that does not exist."""
-    from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.errors import UsageError
+    from stream_scorer.wiring.labels import training_buffer
 
-    buffer = ParquetBuffer.open(settings.buffer.folder)
+    buffer = training_buffer(settings.buffer.folder)
     if named and not buffer.exists():
         raise UsageError(f"no training buffer at {settings.buffer.folder}; --topics-only leaves it out")
     return buffer

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream_scorer.adapters.files.example_places import examples_at
 from stream_scorer.adapters.files.model_files import make_room, write_model
 from stream_scorer.adapters.files.offer_files import read_offers
 from stream_scorer.adapters.local.clock import SystemClock
@@ -16,6 +15,7 @@ from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.settings import Settings
 from stream_scorer.telemetry.prometheus import serve_metrics
 from stream_scorer.training.options import TrainOptions
+from stream_scorer.wiring.labels import labels_at
 from stream_scorer.wiring.stores import indexer, release_store
 
 
@@ -46,7 +46,7 @@ def run_retrain(
     telemetry.retrained(None)
     retrainer = Retrainer(
         release_store(settings),
-        lambda: examples_at(places.labels),
+        lambda: labels_at(places.labels),
         lambda: read_offers(places.offers),
         config,
         train=_train,

@@ -225,13 +225,13 @@ def run_refresh(
 def run_buffer(
     settings: Settings, *, stopping: Callable[[], bool], until_idle_s: float | None = None
 ) -> dict[str, int]:
-    """Write labels to files until `stopping`, then those still in memory; return what was done, counted by kind."""
+    """Write labels to files or a table until `stopping`, then those still in memory; return counts of what was done."""
     # Only this job imports pyarrow: the others start faster and take less memory without it.
-    from stream_scorer.adapters.parquet.buffer import ParquetBuffer
     from stream_scorer.services.streaming.buffer import Buffer
+    from stream_scorer.wiring.labels import training_buffer
 
     group = settings.buffer.group
-    files = ParquetBuffer.open(settings.buffer.folder)
+    files = training_buffer(settings.buffer.folder)
     files.check_writable()
     telemetry = serve_metrics(settings.metrics, SystemClock(), group=group)
     brokers_ready(settings, stopping)

@@ -44,6 +44,7 @@ FOUND_IN = {
     "redis": {"adapters"},
     "torch": {"training", "bench"},
     "pyarrow": {"adapters", "bench"},
+    "pyiceberg": {"adapters"},
     "matplotlib": {"adapters"},
     "faiss": {"adapters"},
     "opentelemetry": {"adapters"},

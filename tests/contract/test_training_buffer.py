@@ -1,4 +1,4 @@
-"""What every training buffer must do, in memory, in a local folder and on a real S3 server."""
+"""What every training buffer must do: in memory, in a local folder, on a real S3 server, and as an Iceberg table."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stream_scorer.adapters.iceberg.buffer import IcebergBuffer
 from stream_scorer.adapters.memory.buffer import MemoryBuffer
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
 from stream_scorer.core.buffer.buffer_files import Chunk, Sampled
@@ -14,17 +15,20 @@ from stream_scorer.core.messages import Features
 from stream_scorer.core.records import Partition
 from stream_scorer.errors import UsageError
 from stream_scorer.ports import TrainingBuffer
+from tests.iceberg_tables import table_in
 
 P, Q = Partition("training-labels", 0), Partition("training-labels", 1)
 DAY_MS = 86_400_000
 
 
-@pytest.fixture(params=["memory", "local", "s3"])
+@pytest.fixture(params=["memory", "local", "s3", "iceberg"])
 def buffer(request: pytest.FixtureRequest, tmp_path: Path) -> TrainingBuffer:
     if request.param == "memory":
         return MemoryBuffer()
     if request.param == "local":
         return ParquetBuffer.open(str(tmp_path / "labels"))
+    if request.param == "iceberg":
+        return IcebergBuffer.open(table_in(tmp_path))
     return ParquetBuffer.open(request.getfixturevalue("s3").format(tmp_path.name))
 
 
@@ -74,8 +78,9 @@ def test_rows_read_back_exactly(buffer: TrainingBuffer) -> None:
         row("r1", age=30.0, city="Köln"),
         row("r2", age=None, bag=[], vector=[1e-300]),
         row("r3", age="thirty", flag=True),
+        row("r4")._replace(tower_rank=2, reranker_score=-0.5),
     ]
-    buffer.write([Chunk(P, 0, 3, rows)])
+    buffer.write([Chunk(P, 0, 4, rows)])
     assert [one for batch in buffer.read() for one in batch] == rows
 
 
@@ -164,3 +169,6 @@ def empty(buffer: TrainingBuffer) -> None:
         buffer.chunks.clear()
     elif isinstance(buffer, ParquetBuffer):
         buffer._folder.delete([file.path for file in buffer.files()])
+    elif isinstance(buffer, IcebergBuffer):
+        assert buffer._catalog is not None
+        buffer._catalog.drop_table(buffer._place.identifier)

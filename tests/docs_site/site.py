@@ -30,6 +30,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Watch it": "docs/observing.md",
         "Secure brokers and Redis": "docs/secured-brokers.md",
         "Keep labels on S3": "docs/object-stores.md",
+        "Keep labels in Iceberg": "docs/iceberg.md",
         "Plan its size": "docs/capacity.md",
         "Deal with dead letters": "docs/dead-letters.md",
         "Grow partitions, change windows": "docs/changing-the-ring.md",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from stream_scorer.errors import NotReady, StreamScorerError, UsageError
+from stream_scorer.errors import NotReady, StreamScorerError, TransientError, UsageError
 from stream_scorer.ports import LogReader, ReleaseStore, TrainingBuffer
 from stream_scorer.services.operating.doctor import Finding
 from stream_scorer.services.streaming.ring_check import Standing
@@ -51,7 +51,12 @@ def _joined(ring: RingState) -> Iterator[Finding]:
 
 
 def _buffered(ring: RingState) -> Iterator[Finding]:
-    stated, now = ring.buffer.topic_id(ring.labels), _topic_id(ring, ring.labels)
+    try:
+        stated = ring.buffer.topic_id(ring.labels)
+    except (TransientError, UsageError) as error:
+        yield Finding("buffer", "fault", str(error), "put buffer.folder right, or bring back what it names")
+        return
+    now = _topic_id(ring, ring.labels)
     if stated and now and stated != now:
         says = f"{ring.labels} was made anew (id {now}) since the buffer's files were written (id {stated})"
         yield Finding("buffer", "fault", says, "set buffer.folder to a new folder, and train on both")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from stream_scorer.adapters.iceberg.buffer import IcebergBuffer
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.adapters.memory.buffer import MemoryBuffer
 from stream_scorer.adapters.memory.stream import MemoryBroker, MemoryLog, MemorySink, MemorySource
@@ -21,6 +22,7 @@ from stream_scorer.errors import BatchAborted, TransientError, UsageError
 from stream_scorer.ports import TrainingBuffer
 from stream_scorer.services.streaming.buffer import Buffer, BufferConfig
 from stream_scorer.services.streaming.loop import Work
+from tests.iceberg_tables import table_in
 
 GROUP, LABELS, DEAD = "buffer", "training-labels", "dead-letters"
 P = Partition(LABELS, 0)
@@ -141,6 +143,18 @@ def test_a_kill_before_offsets_doubles_nothing() -> None:
     world.label("r2")
     world.run()
     assert (world.rows, world.dead, world.committed) == (["r1", "r2"], [BAD], 3)
+
+
+def test_a_table_doubles_nothing_either(tmp_path: Path) -> None:
+    world = World(files=IcebergBuffer.open(table_in(tmp_path)))
+    world.label("r1", BAD)
+    world.step()
+    world.step()
+    world.step(seconds=10, write=False)
+    world.join()
+    world.label("r2")
+    world.run()
+    assert (sorted(world.rows), world.dead, world.committed) == (["r1", "r2"], [BAD], 3)
 
 
 def test_refused_offsets_double_no_rows() -> None:

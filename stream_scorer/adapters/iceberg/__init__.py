@@ -1,0 +1,1 @@
+"""The training buffer as an Iceberg table."""
