@@ -68,14 +68,18 @@ class Folder:
                     f"got {shown_place(place)!r}: {reason}"
                 ) from error
 
-    def paths(self) -> list[str]:
-        """Return the paths of all files, also hidden ones, in order; none where the folder does not exist."""
-        return [entry.path for entry in self.entries()]
+    def paths(self, below: str = "") -> list[str]:
+        """Return the paths of all files, also hidden ones, in order; see `entries`."""
+        return [entry.path for entry in self.entries(below)]
 
-    def entries(self) -> list[Entry]:
-        """Return all files, also hidden ones, in order of path; none where the folder does not exist."""
-        with _reached(f"listing {self._root}"):
-            infos = self._filesystem.get_file_info(fs.FileSelector(self._root, allow_not_found=True, recursive=True))
+    def entries(self, below: str = "") -> list[Entry]:
+        """Return all files, also hidden ones, in order of path; none where the folder does not exist.
+
+        With `below`, only the files below that folder inside it.
+        """
+        at = self._at(below) if below else self._root
+        with _reached(f"listing {at}"):
+            infos = self._filesystem.get_file_info(fs.FileSelector(at, allow_not_found=True, recursive=True))
         files = [info for info in infos if info.type == fs.FileType.File]
         return sorted(
             Entry(posixpath.relpath(info.path, self._root), info.size, info.mtime_ns // 1_000_000) for info in files
@@ -124,11 +128,14 @@ class Folder:
         except (pa.ArrowException, OSError) as error:
             raise _not_ours(path, error) from error
 
+    def has(self, path: str) -> bool:
+        """Return whether a file exists."""
+        with _reached(f"looking for {path}"):
+            return bool(self._filesystem.get_file_info(self._at(path)).type == fs.FileType.File)
+
     def find(self, path: str) -> pa.Buffer | None:
         """Return the bytes of a file, or None where it does not exist."""
-        with _reached(f"looking for {path}"):
-            there = self._filesystem.get_file_info(self._at(path)).type == fs.FileType.File
-        return self.read(path) if there else None
+        return self.read(path) if self.has(path) else None
 
     def write(self, path: str, data: bytes) -> None:
         """Create or replace a file, whole or not at all; a local file is safely on disk when this returns."""

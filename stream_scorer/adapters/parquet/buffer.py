@@ -1,6 +1,10 @@
 """The training buffer as Parquet files.
 
 `core.buffer.buffer_files` explains the names of the files, `adapters.parquet.rows` their schema.
+
+A folder grows for months, so a flush lists the days that its rows fall on and no more. That is enough to see another
+member who goes on with the same partition: it begins where this one begins, so both have the first rows in common, and
+with them a day. The whole folder is listed where this member starts, and where a chunk does not follow its last one.
 """
 
 import json
@@ -43,6 +47,8 @@ class ParquetBuffer:
         self._folder = folder
         # Partitions that had files. If all of them disappear, the next chunk would leave a gap that nothing shows.
         self._known: set[Partition] = set()
+        # the files of the newest chunk of each partition, none before the first: what the next chunk must follow
+        self._newest: dict[Partition, Sequence[BufferFile]] = {}
 
     @classmethod
     def open(cls, place: str) -> "ParquetBuffer":
@@ -59,6 +65,7 @@ class ParquetBuffer:
 
     def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """See TrainingBuffer.positions."""
+        self._newest = {each: files for each, files in self._newest.items() if each not in partitions}
         standings = self._standings(partitions)
         self._folder.delete([file.path for one in standings.values() for file in one.torn])
         # Only partitions with files are known from here on. A partition without files is read from the beginning, which
@@ -66,6 +73,7 @@ class ParquetBuffer:
         left = self._standings(partitions) if any(one.torn for one in standings.values()) else standings
         self._known -= standings.keys()
         self._known |= {partition for partition, one in left.items() if one.position is not None}
+        self._newest |= {partition: one.newest for partition, one in left.items()}
         return {partition: one.position for partition, one in standings.items()}
 
     def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
@@ -96,14 +104,38 @@ class ParquetBuffer:
 
     def write(self, chunks: Sequence[Chunk]) -> list[Partition]:
         """See TrainingBuffer.write."""
-        before = self._standings([chunk.partition for chunk in chunks])
-        self._check_there(before)
-        wanted = [chunk for chunk in chunks if _fits(chunk, before[chunk.partition])]
+        near = self._near(chunks)
+        if near is None:
+            before = self._standings([chunk.partition for chunk in chunks])
+            self._check_there(before)
+            wanted = [chunk for chunk in chunks if _fits(chunk, before[chunk.partition])]
+        else:
+            before = {}
+            wanted = [chunk for chunk in chunks if not any(_crosses(file, chunk) for file in near)]
         for chunk in wanted:
-            self._write(chunk, before[chunk.partition])
-        kept = self._kept(wanted)
+            self._write(chunk, before.get(chunk.partition, BufferEnd(chunk.first)))
+        kept = self._kept(wanted, files_of(self._folder.paths()) if near is None else self._on_days(wanted))
         self._known |= kept
+        self._newest |= {chunk.partition: list(split_by_day(chunk)) for chunk in wanted if chunk.partition in kept}
         return [chunk.partition for chunk in chunks if chunk.partition not in kept]
+
+    def _near(self, chunks: Sequence[Chunk]) -> list[BufferFile] | None:
+        """Return the files on the days of these chunks, None where only the whole folder shows where they belong.
+
+        That is so unless each follows the newest chunk of its partition that this member knows of, and that is still
+        there: the newest chunk is never compacted, so when it is gone, somebody has gone on, or the folder is gone.
+        """
+        if not all(_follows(chunk, self._newest.get(chunk.partition)) for chunk in chunks):
+            return None
+        near = self._on_days(chunks)
+        listed, days = set(near), {file.day for chunk in chunks for file in split_by_day(chunk)}
+        last = [file for chunk in chunks for file in self._newest[chunk.partition]]
+        there = all(file in listed if file.day in days else self._folder.has(file.path) for file in last)
+        return near if there else None
+
+    def _on_days(self, chunks: Sequence[Chunk]) -> list[BufferFile]:
+        days = sorted({file.day for chunk in chunks for file in split_by_day(chunk)})
+        return files_of(path for day in days for path in self._folder.paths(f"day={day}"))
 
     def _check_there(self, standings: Mapping[Partition, BufferEnd]) -> None:
         gone = [
@@ -127,12 +159,11 @@ class ParquetBuffer:
         for file, rows in files.items():
             self._folder.write(file.path, to_parquet(file, erasures.kept(rows), sampled))
 
-    def _kept(self, chunks: Sequence[Chunk]) -> set[Partition]:
+    def _kept(self, chunks: Sequence[Chunk], files: Sequence[BufferFile]) -> set[Partition]:
         """Return the partitions whose chunk is whole and overlaps no other; delete what was written of the rest.
 
         An overlap shows that another member of the consumer group wrote some of the same offsets at the same time.
         """
-        files = files_of(self._folder.paths())
         kept = set()
         for chunk in chunks:
             own = [
@@ -194,10 +225,15 @@ def _fits(chunk: Chunk, before: BufferEnd) -> bool:
     return before.position in (None, chunk.first, chunk.next)
 
 
+def _follows(chunk: Chunk, newest: Sequence[BufferFile] | None) -> bool:
+    return newest is not None and all(file.next == chunk.first for file in newest)
+
+
 def _same(file: BufferFile, chunk: Chunk) -> bool:
     return (file.first, file.next) == (chunk.first, chunk.next)
 
 
 def _crosses(file: BufferFile, chunk: Chunk) -> bool:
-    other = file.partition == chunk.partition and not file.compacted and not _same(file, chunk)
+    # A compacted file counts, too: it may have swallowed the chunk with which another member went on from here.
+    other = file.partition == chunk.partition and (file.compacted or not _same(file, chunk))
     return other and file.first < chunk.next and chunk.first < file.next

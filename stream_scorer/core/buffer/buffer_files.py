@@ -123,10 +123,14 @@ def split_by_day(chunk: Chunk) -> dict[BufferFile, list[ExampleRow]]:
 
 @dataclass(frozen=True, slots=True)
 class BufferEnd:
-    """Where the files of one partition end, and the files of a torn chunk behind that end; None: no file yet."""
+    """Where the files of one partition end, and the files of a torn chunk behind that end; None: no file yet.
+
+    `newest` are the files of the whole chunk that ends there, none where only a torn one shows the end.
+    """
 
     position: int | None
     torn: tuple[BufferFile, ...] = ()
+    newest: tuple[BufferFile, ...] = ()
 
 
 def standing(files: Iterable[BufferFile]) -> BufferEnd:
@@ -140,7 +144,7 @@ def standing(files: Iterable[BufferFile]) -> BufferEnd:
     whole = [following for following, chunk in chunks.items() if is_whole(chunk)]
     position = max(whole, default=first)
     torn = tuple(file for following, chunk in chunks.items() if following not in whole for file in chunk)
-    return BufferEnd(position, torn)
+    return BufferEnd(position, torn, tuple(chunks[position]) if whole else ())
 
 
 def is_whole(chunk: Sequence[BufferFile]) -> bool:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
 
-from stream_scorer.adapters.files.folders import Folder
+from stream_scorer.adapters.files.folders import Entry, Folder
 from stream_scorer.adapters.parquet.buffer import ParquetBuffer
+from stream_scorer.adapters.parquet.compaction import compact
 from stream_scorer.adapters.parquet.rows import to_table
 from stream_scorer.core.buffer.buffer_files import Chunk, parse
 from stream_scorer.core.buffer.examples import ExampleRow
@@ -43,6 +44,18 @@ class MortalFolder(Folder):
         self.effects_left -= 1
         if self.effects_left < 0:
             raise Killed
+
+
+class RecordingFolder(Folder):
+    """A folder that notes what is listed of it: "" is the whole."""
+
+    def __init__(self) -> None:
+        super().__init__(fs._MockFileSystem(), "labels")
+        self.listed: list[str] = []
+
+    def entries(self, below: str = "") -> list[Entry]:
+        self.listed.append(below)
+        return super().entries(below)
 
 
 def row(offset: int, day: int = 0, **features: Any) -> ExampleRow:
@@ -116,6 +129,46 @@ def test_a_woken_member_cannot_double_rows(tmp_path: Path) -> None:
     assert sorted(one.request_id for batch in successor.read() for one in batch) == sorted(
         f"r{offset}" for offset in range(20)
     )
+
+
+def test_a_flush_lists_its_days_alone() -> None:
+    folder = RecordingFolder()
+    fill(ParquetBuffer(folder), 30, 3, 10)
+    buffer = ParquetBuffer(folder)
+    assert buffer.positions([P]) == {P: 30}
+    folder.listed.clear()
+    assert buffer.write([chunk(30, 34, 1)]) == []
+    assert buffer.write([Chunk(P, 34, 35, [row(34, 3)])]) == []
+    assert folder.listed == ["day=1970-01-01"] * 2 + ["day=1970-01-04"] * 2
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_stale_member_sees_who_went_on(*, compacted: bool) -> None:
+    folder = RecordingFolder()
+    fill(ParquetBuffer(folder), 10, 5, 1)
+    stale = ParquetBuffer(folder)
+    stale.positions([P])
+    fill(ParquetBuffer(folder), 18, 2, 1)
+    ParquetBuffer(folder).write([Chunk(P, 18, 20, [row(18, 7), row(19, 7)])])
+    if compacted:
+        compact(folder)
+    assert stale.write([chunk(10, 13, 1)]) == [P]
+    assert sorted(one.request_id for batch in ParquetBuffer(folder).read() for one in batch) == sorted(
+        f"r{offset}" for offset in range(20)
+    )
+
+
+def test_an_erasure_meanwhile_keeps_its_rows_out() -> None:
+    folder = RecordingFolder()
+    buffer = ParquetBuffer(folder)
+    buffer.positions([P])
+    assert buffer.write([chunk(0, 4, 2)]) == []
+    ParquetBuffer(folder).erase("c", DAY_MS)
+    folder.listed.clear()
+    assert buffer.write([chunk(4, 6, 2)]) == []
+    assert next(buffer.read()) == []
+    assert buffer.ends([P]) == {P: 6}
+    assert "" not in folder.listed[:4]
 
 
 def test_a_half_written_file_has_another_name(tmp_path: Path) -> None:
