@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from stream_scorer.client_keys import fault_of_keys
 from stream_scorer.redis_url import fault_of
-from stream_scorer.topic_settings import Count, Section, TopicSettings
+from stream_scorer.topic_settings import Count, Section, TopicSettings, WireSettings
 
 Delivery = Literal["exactly_once", "at_least_once"]
 Seconds = Annotated[float, Field(gt=0)]
@@ -288,6 +288,7 @@ class Settings(BaseSettings):
 
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicSettings = TopicSettings()
+    wire: WireSettings = WireSettings()
     redis: RedisSettings = RedisSettings()
     loop: LoopSettings = LoopSettings()
     rank: RankSettings = RankSettings()

@@ -22,7 +22,8 @@ from stream_scorer.settings_shown import is_secret, setting_names
 
 _PREFIX = "stream_scorer_"
 _CONFIG_VARIABLE = f"{_PREFIX}config"
-_OPEN = (("kafka", "client"), ("kafka", "secrets"))  # tables whose keys are librdkafka's
+# tables whose keys are not ours: librdkafka's, those of the registry's client, and topics
+_OPEN = (("kafka", "client"), ("kafka", "secrets"), ("wire", "event_types"), ("wire", "registry"))
 
 # Kubernetes puts these into every pod beside a Service whose name begins with ours, and Docker's links the latter
 _OF_A_SERVICE = re.compile(rf"{_PREFIX}(\w+_)?service_(host=[\da-f.:]+|host=none|port(_\w+)?=\d+)", re.ASCII)

@@ -1,5 +1,6 @@
 """What each topic should be, by the settings."""
 
+from stream_scorer.core.forms.cloud_events import ENVELOPE_BYTES_MAX
 from stream_scorer.ports import TopicSpec
 from stream_scorer.settings import Settings
 from stream_scorer.topic_settings import Topic, TopicSettings
@@ -30,9 +31,19 @@ def _config(topics: TopicSettings, topic: Topic) -> dict[str, str]:
     return {**kept, **stamped, "max.message.bytes": str(topics.record_bytes_max)}
 
 
+def label_bytes_max(settings: Settings) -> int:
+    """Return how large labels may be as JSON, so that a record has room for them in their form."""
+    return settings.topics.record_bytes_max - _form_bytes_max(settings)
+
+
 def ranking_bytes_max(settings: Settings) -> int:
-    """Return how large a ranking may be, so that training labels have room for it with its labels."""
-    return settings.topics.record_bytes_max - _LABELS_BYTES_MAX
+    """Return how large a ranking may be as JSON, so that training labels have room for it with its labels."""
+    return label_bytes_max(settings) - _LABELS_BYTES_MAX
+
+
+def _form_bytes_max(settings: Settings) -> int:
+    """Return what the forms of rankings and labels may add to their JSON."""
+    return 0 if {settings.wire.rankings, settings.wire.labels} == {"json"} else ENVELOPE_BYTES_MAX
 
 
 def horizon_ms(settings: Settings) -> int:

@@ -1,4 +1,4 @@
-"""The topics: each with its name, what it carries, who writes and reads it, and how long it is kept.
+"""The topics: each with its name, what it carries, who writes and reads it, how long it is kept, and its form.
 
 A field of `TopicSettings` is all that a new topic needs: `topics` creates it, `doctor` checks it, `erase` searches it,
 and the AsyncAPI document lists it.
@@ -132,3 +132,48 @@ class TopicSettings(Section):
             for topic in info.metadata:
                 if isinstance(topic, Topic) and (name := getattr(self, field)) is not None:
                     yield name, topic
+
+
+Form = Literal["json", "cloudevents_binary", "cloudevents_structured"]
+FormedTopic = Literal["requests", "acceptances", "offers", "rankings", "labels"]
+FORMED_TOPICS: tuple[FormedTopic, ...] = ("requests", "acceptances", "offers", "rankings", "labels")
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+EventText = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,250}$")]
+TRACE_HEADERS = ("traceparent", "tracestate")  # of W3C Trace Context
+EVENT_TYPES: dict[FormedTopic, str] = {
+    "requests": "stream-scorer.customer-request",
+    "acceptances": "stream-scorer.acceptance",
+    "offers": "stream-scorer.offer",
+    "rankings": "stream-scorer.ranking",
+    "labels": "stream-scorer.labelled-ranking",
+}
+
+
+class WireSettings(Section):
+    """The form of each topic's records, and which headers go on with them."""
+
+    requests: Form = "json"
+    """Form of the requests; `outcomes` and `dead-letters` have none: ours stay plain, and theirs as they came."""
+    acceptances: Form = "json"
+    """Form of the acceptances."""
+    offers: Form = "json"
+    """Form of the offers."""
+    rankings: Form = "json"
+    """Form of the rankings, as rankers write and joiners read them."""
+    labels: Form = "json"
+    """Form of the training labels, as joiners write and buffers read them."""
+    headers: Annotated[list[HeaderName], Field(max_length=16)] = Field(default_factory=lambda: [*TRACE_HEADERS])
+    """Headers that go from a request to its ranking and labels, and from an acceptance to its outcome."""
+    event_source: EventText = "stream-scorer"
+    """The `source` of CloudEvents that are written, a URI reference."""
+    event_types: dict[FormedTopic, EventText] = Field(default_factory=dict)
+    """The `type` of a topic's CloudEvents, read and written, where it is not ours."""
+
+    def form_of(self, topic: FormedTopic) -> Form:
+        """Return the form of a topic, by its name in `topics`."""
+        form: Form = getattr(self, topic)
+        return form
+
+    def event_type(self, topic: FormedTopic) -> str:
+        """Return the type of a topic's events."""
+        return self.event_types.get(topic, EVENT_TYPES[topic])

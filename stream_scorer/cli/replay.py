@@ -57,6 +57,7 @@ def replay(
     from stream_scorer.errors import UsageError
     from stream_scorer.services.operating.replay import Pace, with_first_checked
     from stream_scorer.services.operating.replay import replay as send
+    from stream_scorer.wiring.forms import topic_forms
 
     settings = settings_of(ctx)
     if rate and speed:
@@ -65,7 +66,7 @@ def replay(
     events = EventFile(path, format=format, key=key or usual_key, layout=layout)
     kind = _kind(settings.topics, topic)
     sent = events if anyway or kind is None else with_first_checked(events, kind, topic)
-    feed = KafkaFeed(settings.kafka.client_config(), topic)
+    feed = KafkaFeed(settings.kafka.client_config(), topic, forms=topic_forms(settings))
     stopping, pace = stop_signals(), Pace(rate, speed)
     with progress_of(f"to {topic}", events.share) as progress:
         replayed = send(sent, feed, topic=topic, pace=pace, clock=SystemClock(), progress=progress, stopping=stopping)

@@ -80,10 +80,11 @@ def _readers(settings: "Settings") -> "Readers":
     from stream_scorer.adapters.kafka.log import KafkaLog
     from stream_scorer.services.verifying.reading import Readers
     from stream_scorer.wiring.brokers import log_reader
+    from stream_scorer.wiring.forms import topic_forms
 
     timeout_s = 2 * settings.kafka.transaction_timeout_ms / 1000
     config = {**settings.kafka.client_config(), "group.id": settings.join.group}
-    uncommitted = KafkaLog(config, timeout_s=timeout_s, isolation="read_uncommitted")
+    uncommitted = KafkaLog(config, timeout_s=timeout_s, isolation="read_uncommitted", forms=topic_forms(settings))
     rank, join, buffer = (
         log_reader(settings, group) for group in (settings.rank.group, settings.join.group, settings.buffer.group)
     )

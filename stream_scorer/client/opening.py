@@ -12,6 +12,7 @@ from stream_scorer.client.blocking import Client
 from stream_scorer.client.session import Session
 from stream_scorer.settings import Settings
 from stream_scorer.settings_sources import load_settings
+from stream_scorer.wiring.forms import topic_forms
 
 TIMEOUT_S = 10.0
 EXPECTED_MAX = 10_000
@@ -75,6 +76,10 @@ def open_session(settings: Settings, *, timeout_s: float, expected_max: int) -> 
     topics = settings.topics
     sending = {"message.max.bytes": topics.record_bytes_max, "compression.type": settings.kafka.compression}
     exchange = KafkaExchange(
-        settings.kafka.client_config(), [topics.requests, topics.acceptances], sending=sending, timeout_s=timeout_s
+        settings.kafka.client_config(),
+        [topics.requests, topics.acceptances],
+        sending=sending,
+        timeout_s=timeout_s,
+        forms=topic_forms(settings, letters=True),
     )
     return Session(exchange, topics, expected_max=expected_max)

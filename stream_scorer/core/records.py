@@ -44,6 +44,24 @@ class Record(msgspec.Struct, frozen=True):
     headers: Sequence[tuple[str, bytes]] = ()
 
 
+class FormedRecord(Record, frozen=True, kw_only=True):
+    """A record whose topic has another form than plain JSON: `value` is the JSON in it, `sent` the record as it lay.
+
+    Where the form could not be read, `code` and `reason` say why, and the value is empty.
+    """
+
+    # A kind of record of its own, so that a plain one carries nothing more and costs nothing more.
+
+    sent: Record
+    code: str = ""
+    reason: str = ""
+
+
+def as_sent(record: Record) -> Record:
+    """Return the record as it lies on its topic, bytes and headers untouched."""
+    return record.sent if isinstance(record, FormedRecord) else record
+
+
 class OutputRecord(msgspec.Struct, frozen=True):
     """A record to write; without a partition, murmur2 of the key decides, as in Java's default partitioner."""
 

@@ -8,6 +8,7 @@ from stream_scorer.adapters.kafka.reach import wait_for_brokers
 from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka.source import KafkaSource
 from stream_scorer.settings import Settings
+from stream_scorer.wiring.forms import topic_forms
 
 START_S = 60.0
 
@@ -42,7 +43,9 @@ def record_source(
     held: bool = False,
 ) -> KafkaSource:
     """Return a source that joins the consumer group at once."""
-    return KafkaSource(member_config(settings, group), topics, mirrored=mirrored, held=held)
+    return KafkaSource(
+        member_config(settings, group), topics, mirrored=mirrored, held=held, forms=topic_forms(settings)
+    )
 
 
 def brokers_ready(settings: Settings, stopping: Callable[[], bool]) -> None:
@@ -72,14 +75,17 @@ def record_sink(
     `counts` fixes, by topic, the number of partitions over which the sink spreads records.
     """
     config, timeout_s = producer_config(settings), settings.kafka.transaction_timeout_ms / 1000
+    forms = topic_forms(settings)
     if settings.loop.delivery == "at_least_once":
-        return AtLeastOnceSink(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts or {})
+        return AtLeastOnceSink(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts or {}, forms=forms)
     instance = settings.loop.instance or uuid.uuid4().hex[:12]
     config |= {
         "transactional.id": f"{group}-{instance}",
         "transaction.timeout.ms": settings.kafka.transaction_timeout_ms,
     }
-    return TransactionalSink(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts or {}, stopping=stopping)
+    return TransactionalSink(
+        config, timeout_s=timeout_s, note_ends=note_ends, counts=counts or {}, forms=forms, stopping=stopping
+    )
 
 
 def log_reader(settings: Settings, group: str) -> KafkaLog:
@@ -89,4 +95,5 @@ def log_reader(settings: Settings, group: str) -> KafkaLog:
     return KafkaLog(
         {**settings.kafka.client_config(), "group.id": group},
         timeout_s=2 * settings.kafka.transaction_timeout_ms / 1000,
+        forms=topic_forms(settings),
     )

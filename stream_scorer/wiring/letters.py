@@ -8,6 +8,7 @@ from stream_scorer.adapters.kafka.sink import TransactionalSink
 from stream_scorer.services.letters.resending import Kind, ResendDoor, ResendRules
 from stream_scorer.settings import Settings
 from stream_scorer.wiring.brokers import log_reader, producer_config
+from stream_scorer.wiring.forms import topic_forms
 
 
 def resend_rules(settings: Settings, letters_max: int) -> ResendRules:
@@ -39,13 +40,15 @@ def resend_door(settings: Settings, kind: Kind, *, dry_run: bool) -> Iterator[Re
     """Open a kind's group. The sink comes first: it fences whoever else is at it, whose offsets are then settled."""
     group = resend_group(settings, kind)
     with contextlib.ExitStack() as stack:
-        sink = None if dry_run else stack.enter_context(contextlib.closing(_sink(settings, group)))
+        sink = None if dry_run else stack.enter_context(contextlib.closing(_sink(settings, group, kind)))
         reader = stack.enter_context(contextlib.closing(log_reader(settings, group)))
         yield ResendDoor(reader, sink)
 
 
-def _sink(settings: Settings, group: str) -> TransactionalSink:
+def _sink(settings: Settings, group: str, kind: Kind) -> TransactionalSink:
     # exactly once whatever loop.delivery is: what was sent twice by hand nobody would find again
     timeout_ms = settings.kafka.transaction_timeout_ms
     config = {**producer_config(settings), "transactional.id": group, "transaction.timeout.ms": timeout_ms}
-    return TransactionalSink(config, timeout_s=timeout_ms / 1000)
+    # a letter has the bytes of its topic's form already; only outcomes, which are plain, go to a topic of another form
+    forms = topic_forms(settings) if kind[0] == settings.topics.outcomes else None
+    return TransactionalSink(config, timeout_s=timeout_ms / 1000, forms=forms)

@@ -33,7 +33,7 @@ from stream_scorer.services.streaming.ring_check import (
 )
 from stream_scorer.settings import Settings
 from stream_scorer.telemetry.prometheus import serve_metrics
-from stream_scorer.topic_plan import ranking_bytes_max
+from stream_scorer.topic_plan import label_bytes_max, ranking_bytes_max
 from stream_scorer.wiring.brokers import ClientConfig, brokers_ready, log_reader, record_sink, record_source
 from stream_scorer.wiring.stores import release_store
 from stream_scorer.wiring.tracing import batch_tracing
@@ -135,6 +135,7 @@ def rank_config(settings: Settings) -> RankConfig:
         recall_min=settings.rank.recall_min,
         recall_every=settings.rank.recall_sample,
         shortlist=settings.rank.shortlist,
+        passed_headers=tuple(settings.wire.headers),
     )
 
 
@@ -192,8 +193,9 @@ def join_config(settings: Settings) -> JoinConfig:
         horizons,
         join.open_requests_max,
         join.emit,
-        label_bytes_max=topics.record_bytes_max,
+        label_bytes_max=label_bytes_max(settings),
         letter_headers=settings.dead_letters.headers,
+        passed_headers=tuple(settings.wire.headers),
     )
 
 

@@ -32,6 +32,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Keep labels on S3": "docs/object-stores.md",
         "Keep labels in Iceberg": "docs/iceberg.md",
         "Plan its size": "docs/capacity.md",
+        "Choose wire formats": "docs/wire-formats.md",
         "Deal with dead letters": "docs/dead-letters.md",
         "Grow partitions, change windows": "docs/changing-the-ring.md",
         "Upgrade": "docs/upgrading.md",

@@ -9,6 +9,7 @@ from stream_scorer.adapters.kafka.client import ClientConfig, fatal_as_such, kaf
 from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.adapters.kafka.reach import metadata_of
 from stream_scorer.adapters.kafka.retries import produce
+from stream_scorer.core.forms.topic_forms import TopicForms
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.errors import UsageError
 
@@ -28,18 +29,21 @@ class KafkaFeed:
     Idempotent, so that a retry inside the client doubles nothing; a key goes to the partition that Java would choose.
     """
 
-    def __init__(self, config: ClientConfig, topic: str, *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, config: ClientConfig, topic: str, *, timeout_s: float = 10.0, forms: TopicForms | None = None
+    ) -> None:
         """Find the topic. Raises NotReady when no broker answers, UsageError when there is no such topic."""
         client_log = ClientLog(quiet=True)  # failures are counted, and reported once at the end
         self._producer = new_producer({**_FEED, **config, "allow.auto.create.topics": False}, client_log)
         self._failures: Counter[str] = Counter()
+        self._forms = forms
         listed = metadata_of(self._producer, client_log, config, timeout_s=timeout_s, topic=topic).topics[topic]
         if listed.error is not None:
             raise UsageError(f"topic {topic}: {listed.error.str()}; `stream-scorer topics` makes those of the ring")
 
     def send(self, records: Sequence[OutputRecord]) -> None:
         """See RecordFeed.send."""
-        for record in records:
+        for record in records if self._forms is None else self._forms.write(records):
             self._send(record)
         with transient("sending"), fatal_as_such():
             self._producer.poll(0)

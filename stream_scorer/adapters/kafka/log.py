@@ -19,6 +19,7 @@ from stream_scorer.adapters.kafka.client import (
 from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.adapters.kafka.retries import until_coordinated
 from stream_scorer.adapters.kafka.topic_shapes import topic_shapes
+from stream_scorer.core.forms.topic_forms import TopicForms
 from stream_scorer.core.records import Partition, Position, Record, TopicShape
 from stream_scorer.errors import TransientError
 
@@ -30,17 +31,25 @@ _FIRST_TIMES_S = 2.0
 class KafkaLog:
     """See LogReader."""
 
-    def __init__(self, config: ClientConfig, *, timeout_s: float, isolation: str = "read_committed") -> None:
+    def __init__(
+        self,
+        config: ClientConfig,
+        *,
+        timeout_s: float,
+        isolation: str = "read_committed",
+        forms: TopicForms | None = None,
+    ) -> None:
         """Use the group of `config` (group.id) for its committed positions only; never join it.
 
-        With `isolation` read_uncommitted, reads what was aborted too; never restore with that.
+        With `isolation` read_uncommitted, reads what was aborted too; never restore with that. Records of topics in
+        `forms` come as JSON.
         """
         # a stretch ends when the broker answers that nothing follows, for which it waits as long as a fetch may
         self._group = config["group.id"]
         self._consumer = new_consumer({"fetch.wait.max.ms": 10, **config, "isolation.level": isolation})
         asking = {key: value for key, value in config.items() if not key.startswith(("group.", "isolation."))}
         self._admin = new_admin(asking, ClientLog())
-        self._timeout_s = timeout_s
+        self._timeout_s, self._forms = timeout_s, forms
         self._looked_up: set[str] = set()
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, Position | None]:
@@ -115,7 +124,7 @@ class KafkaLog:
             records, over = self._next_batch(end)
             if records:
                 deadline_s = time.monotonic() + self._timeout_s
-                yield records
+                yield records if self._forms is None else self._forms.read(records)
             elif not over and self._position(partition) >= end:
                 return
             elif not over and time.monotonic() > deadline_s:

@@ -19,6 +19,7 @@ from stream_scorer.adapters.kafka.client import (
 from stream_scorer.adapters.kafka.reach import SLICE_S
 from stream_scorer.adapters.kafka.retries import polling, produce, retrying
 from stream_scorer.adapters.kafka.source import KafkaSource
+from stream_scorer.core.forms.topic_forms import TopicForms
 from stream_scorer.core.records import OutputRecord, Partition, Progress
 from stream_scorer.errors import BatchAborted, FatalStreamError, NotReady, Stopped, TransientError
 
@@ -41,13 +42,23 @@ class _Outputs:
     """Queues records in a producer; with `note_ends` it remembers how far each partition is known to be written."""
 
     def __init__(
-        self, config: ClientConfig, *, timeout_s: float, note_ends: bool, counts: Mapping[str, int] = _NO_COUNTS
+        self,
+        config: ClientConfig,
+        *,
+        timeout_s: float,
+        note_ends: bool,
+        counts: Mapping[str, int] = _NO_COUNTS,
+        forms: TopicForms | None = None,
     ) -> None:
         # success reports cost half a microsecond a record: only where their offsets are needed
         self.producer = new_producer({**config, "delivery.report.only.error": not note_ends}, report=self._note_failure)
-        self._timeout_s, self._note_ends, self._counts = timeout_s, note_ends, counts
+        self._timeout_s, self._note_ends, self._counts, self._forms = timeout_s, note_ends, counts, forms
         self._failed: list[tuple[str, KafkaError]] = []
         self.ends: dict[Partition, int] = {}
+
+    def formed(self, outputs: Sequence[OutputRecord]) -> Sequence[OutputRecord]:
+        """Return the outputs in the forms of their topics: before a transaction begins, for it may take a while."""
+        return outputs if self._forms is None else self._forms.write(outputs)
 
     def queue(self, outputs: Sequence[OutputRecord]) -> None:
         """Hand all records to the client. Raises BatchAborted when its queue stays full."""
@@ -118,14 +129,16 @@ class TransactionalSink:
         timeout_s: float,
         note_ends: bool = False,
         counts: Mapping[str, int] = _NO_COUNTS,
+        forms: TopicForms | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """Fence a predecessor of the same transactional.id and end its open transaction. Raises NotReady, Stopped.
 
-        `counts` fixes the partition count by which records of a topic are placed, whatever it grows to.
+        `counts` fixes the partition count by which records of a topic are placed, whatever it grows to. Outputs are
+        given as JSON, and written in the `forms` of their topics.
         """
         self._timeout_s = timeout_s
-        self._outputs = _Outputs(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts)
+        self._outputs = _Outputs(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts, forms=forms)
         self._producer = self._outputs.producer
         self._retried = retrying(KafkaError.retriable, for_s=timeout_s)
         self._init(stopping)
@@ -147,6 +160,7 @@ class TransactionalSink:
 
     def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: HasGroup) -> None:
         """See RecordSink.write."""
+        outputs = self._outputs.formed(outputs)
         offsets = [
             TopicPartition(*partition, position.offset, position.metadata) for partition, position in progress.items()
         ]
@@ -204,16 +218,23 @@ class AtLeastOnceSink:
     """See RecordSink: outputs are flushed before progress is committed, so a crash between repeats them."""
 
     def __init__(
-        self, config: ClientConfig, *, timeout_s: float, note_ends: bool = False, counts: Mapping[str, int] = _NO_COUNTS
+        self,
+        config: ClientConfig,
+        *,
+        timeout_s: float,
+        note_ends: bool = False,
+        counts: Mapping[str, int] = _NO_COUNTS,
+        forms: TopicForms | None = None,
     ) -> None:
-        """Make an idempotent producer; `counts` as in TransactionalSink."""
+        """Make an idempotent producer; `counts` and `forms` as in TransactionalSink."""
         self._timeout_s = timeout_s
         config = {**config, "enable.idempotence": True}
-        self._outputs = _Outputs(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts)
+        self._outputs = _Outputs(config, timeout_s=timeout_s, note_ends=note_ends, counts=counts, forms=forms)
         self._producer = self._outputs.producer
 
     def write(self, outputs: Sequence[OutputRecord], progress: Progress, source: KafkaSource) -> None:
         """See RecordSink.write."""
+        outputs = self._outputs.formed(outputs)
         try:
             with fatal_as_such():
                 self._outputs.queue(outputs)

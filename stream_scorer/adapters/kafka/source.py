@@ -18,6 +18,7 @@ from stream_scorer.adapters.kafka.client import (
 from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.adapters.kafka.membership import any_connected, generation_of
 from stream_scorer.adapters.kafka.retries import retrying, until_coordinated
+from stream_scorer.core.forms.topic_forms import TopicForms
 from stream_scorer.core.records import Partition, Position, Progress, Record
 from stream_scorer.errors import FatalStreamError
 from stream_scorer.ports import Assignment, Fetched
@@ -43,14 +44,15 @@ class KafkaSource:
         *,
         mirrored: Sequence[str] = (),
         held: bool = False,
+        forms: TopicForms | None = None,
     ) -> None:
-        """Join the group of `config` (group.id)."""
+        """Join the group of `config` (group.id); records of topics in `forms` come as JSON."""
         self._client_log = ClientLog()
         self._troubles: list[str] = []
         looking = {"statistics.interval.ms": LOOK_EVERY_MS, **config}
         self._consumer = new_consumer(looking, self._client_log, statistics=self._look)
         self._asks_generation = config.get("group.protocol") == "consumer"
-        self._mirrored, self._held = tuple(mirrored), held
+        self._mirrored, self._held, self._forms = tuple(mirrored), held, forms
         self._owned: set[Partition] = set()
         self._started: set[Partition] = set()
         self._gained: list[Partition] = []
@@ -114,6 +116,8 @@ class KafkaSource:
                 # linger
                 messages += self._consumer.consume(records_max - 1, linger_s)
         records, ended = self._sort_out(messages)
+        if self._forms is not None:
+            records = self._forms.read(records)
         assignment = Assignment(tuple(self._gained), tuple(self._dropped))
         return Fetched(records, assignment, ended, tuple(self._troubles), self._is_member())
 

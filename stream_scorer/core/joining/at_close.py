@@ -25,6 +25,7 @@ from stream_scorer.core.joining.reasons import Reason
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import Record
 from stream_scorer.core.wire.codec import decode_all
+from stream_scorer.core.wire.letter_headers import passed_headers
 from stream_scorer.core.wire.own_topics import RankingHead, read_labelled_head, read_ranking_head
 
 BUFFERED_MAX = 5_000
@@ -155,7 +156,13 @@ class PartitionClose(PartitionState[Record]):
             return
         closes_ms = head.event_time_ms + self._horizons.window_ms
         labels = labels_of(answers, len(head.offers), closes_ms, closed=True)
-        self._labels += self._writer.write_final(record.value or b"", head.customer_id, head.event_time_ms, labels)
+        self._labels += self._writer.write_final(
+            record.value or b"",
+            head.customer_id,
+            head.event_time_ms,
+            labels,
+            headers=passed_headers(record.headers, self._headers_passed),
+        )
 
     def _answers(self, head: RankingHead) -> dict[int, Answers]:
         places = {offer.offer_id: place for place, offer in enumerate(head.offers)}

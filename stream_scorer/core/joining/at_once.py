@@ -30,6 +30,7 @@ from stream_scorer.core.joining.written_labels import EmittedLabels
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import Record
 from stream_scorer.core.wire.kept_rankings import RankingKeeper, RankingParts, ReadRanking
+from stream_scorer.core.wire.letter_headers import passed_headers
 
 
 class PartitionJoin(PartitionState[Waiting]):
@@ -97,6 +98,7 @@ class PartitionJoin(PartitionState[Waiting]):
         request = OpenRequest(
             head.request_id, head.customer_id, head.event_time_ms, record.offset, *kept, len(head.offers)
         )
+        request.headers = passed_headers(record.headers, self._headers_passed)
         self._emitted.take_over(request)
         if self._is_erased(request):
             self._forget_content(request)

@@ -7,6 +7,7 @@ from typing import Protocol
 from stream_scorer.core.joining.event_time import NO_TIME, Clocks
 from stream_scorer.core.messages import Acceptance
 from stream_scorer.core.records import OutputRecord, Record
+from stream_scorer.core.wire.letter_headers import Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,11 @@ class JoinTopics(Protocol):
         """Return the topic of the labels, from which the join restores what it has emitted."""
 
 
-def label_records(topics: JoinTopics, number: int, customer_id: str, value: bytes) -> list[OutputRecord]:
+def label_records(
+    topics: JoinTopics, number: int, customer_id: str, value: bytes, headers: Headers = ()
+) -> list[OutputRecord]:
     """Return the records that carry one revision of a request's labels from partition `number` of the join.
 
     They are written in one transaction with the progress, so that a further topic gets exactly the same labels.
     """
-    return [OutputRecord(topics.labels, customer_id.encode(), value, partition=number)]
+    return [OutputRecord(topics.labels, customer_id.encode(), value, headers, number)]

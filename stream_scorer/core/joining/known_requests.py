@@ -10,6 +10,7 @@ from stream_scorer.core.joining.event_time import NO_TIME
 from stream_scorer.core.joining.held_outcomes import Reach
 from stream_scorer.core.joining.labelling import Answers, Horizons, Label
 from stream_scorer.core.wire.kept_rankings import Alike, Kept, offer_ids_of
+from stream_scorer.core.wire.letter_headers import Headers
 from stream_scorer.core.wire.own_topics import RankingHead
 
 _NONE_YET: Mapping[int, Answers] = MappingProxyType({})
@@ -36,6 +37,8 @@ class OpenRequest:
     final: bool = False
     erased: bool = False
     past: bool = False
+    headers: Headers = ()
+    """Those of its ranking that go on with its labels."""
 
     @property
     def kept(self) -> Kept:
@@ -45,6 +48,7 @@ class OpenRequest:
     def empty(self) -> None:
         """Forget all but whose it was and when."""
         self.packed, self.alike, self.offers, self.answers, self.emitted = b"", None, 0, _NONE_YET, ()
+        self.headers = ()
 
     def answer(self, place: int, answers: Answers) -> None:
         """Take over what is known of an offer; most requests never get an answer, and share the map that has none."""

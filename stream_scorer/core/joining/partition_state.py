@@ -5,7 +5,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from sys import maxsize
@@ -51,11 +51,15 @@ class PartitionState(ABC, Generic[OutcomeT]):
         outcomes: int,
         labels: int,
         label_bytes_max: int = maxsize,
+        passed: Collection[str] = (),
     ) -> None:
-        """Start with nothing, at these offsets and before all event time; a labelled ranking may have so many bytes."""
+        """Start with nothing, at these offsets and before all event time.
+
+        A labelled ranking may have `label_bytes_max` bytes; headers of rankings whose names are in `passed` go on.
+        """
         self.number = number
         self._topics, self._horizons = topics, horizons
-        self._label_bytes_max = label_bytes_max
+        self._label_bytes_max, self._headers_passed = label_bytes_max, passed
         self._next = {topics.rankings: rankings, topics.outcomes: outcomes}
         self._at_end = {topics.rankings: False, topics.outcomes: False}
         self._waiting: HeldOutcomes[OutcomeT] = HeldOutcomes(lambda outcome: self._record_of(outcome).offset)

@@ -18,6 +18,7 @@ from stream_scorer.core.joining.labelling import (
 )
 from stream_scorer.core.records import OutputRecord, Record
 from stream_scorer.core.wire.kept_rankings import write_kept
+from stream_scorer.core.wire.letter_headers import Headers
 from stream_scorer.core.wire.own_topics import LabelledHead, read_labelled_head, write_labelled
 
 
@@ -99,16 +100,22 @@ class LabelWriter:
         value, release_id = write_kept(request.kept, ids, labels, revision=request.revision + 1, final=final)
         self._tally.note(release_id, request.time_ms, before, labels, was_final=request.final, final=final)
         request.final, request.revision = final, request.revision + 1
-        return label_records(self._topics, self._number, request.customer_id, value)
+        return label_records(self._topics, self._number, request.customer_id, value, request.headers)
 
     def write_final(
-        self, ranking: bytes, customer_id: str, request_time_ms: int, labels: tuple[Label, ...]
+        self,
+        ranking: bytes,
+        customer_id: str,
+        request_time_ms: int,
+        labels: tuple[Label, ...],
+        *,
+        headers: Headers = (),
     ) -> list[OutputRecord]:
         """Return the only revision of a request of which nothing was written before."""
         value, release_id = write_labelled(ranking, labels, revision=1, final=True)
         before = nothing_known(len(labels))
         self._tally.note(release_id, request_time_ms, before, labels, was_final=False, final=True)
-        return label_records(self._topics, self._number, customer_id, value)
+        return label_records(self._topics, self._number, customer_id, value, headers)
 
     def take_tally(self) -> LabelTally:
         """Return the figures since the last call."""

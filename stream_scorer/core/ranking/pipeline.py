@@ -1,6 +1,6 @@
 """The whole flow of a batch, from records in to records out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from stream_scorer.core.ranking.reranking import SHORTLIST_DEFAULT, first_of_eac
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.wire.codec import Decoded, decode_all, encode
-from stream_scorer.core.wire.letter_headers import Headers, attempt_headers
+from stream_scorer.core.wire.letter_headers import Headers, attempt_headers, passed_headers
 from stream_scorer.core.wire.strict_json import Refusal
 
 Message = TypeVar("Message")
@@ -60,12 +60,13 @@ def rank_batch(
     recall_every: int = 0,
     exact: bool = False,
     shortlist: int = SHORTLIST_DEFAULT,
+    passed: Collection[str] = (),
 ) -> RankedBatch:
     """Answer a batch: requests with rankings scored by this one release, acceptances with outcomes.
 
     `shortlist` is how many of a request's offers the release's re-ranker ranks, where it has one.
     With `exact`, an index that the release has is not used; with `recall_every`, one in so many of the requests that it
-    answers is ranked exactly too.
+    answers is ranked exactly too. Headers whose names are in `passed` go on with what a record becomes.
     """
     requests = decode_all(_from(records, topics.requests), CustomerRequest)
     acceptances = decode_all(_from(records, topics.acceptances), Acceptance)
@@ -85,10 +86,11 @@ def rank_batch(
     requests, values = _fitting(requests, values, ranking_bytes_max)
 
     rankings = [
-        _output(topics.rankings, message, value) for message, value in zip(requests.messages, values, strict=True)
+        _output(topics.rankings, message, value, passed_headers(record.headers, passed))
+        for record, message, value in zip(requests.records, requests.messages, values, strict=True)
     ]
     outcomes = [
-        _output(topics.outcomes, message, encode(message), attempt_headers(record.headers))
+        _output(topics.outcomes, message, encode(message), _outcome_headers(record.headers, passed))
         for record, message in zip(acceptances.records, acceptances.messages, strict=True)
     ]
     dead_letters = requests.dead_letters + acceptances.dead_letters
@@ -102,6 +104,10 @@ def _from(records: Sequence[Record], topic: str) -> list[Record]:
 
 def _output(topic: str, message: CustomerRequest | Acceptance, value: bytes, headers: Headers = ()) -> OutputRecord:
     return OutputRecord(topic, message.customer_id.encode(), value, headers)
+
+
+def _outcome_headers(headers: Headers, passed: Collection[str]) -> Headers:
+    return (*attempt_headers(headers), *passed_headers(headers, passed)) if headers else ()
 
 
 def _filter_refusals(requests: Sequence[CustomerRequest], release: Release) -> dict[int, Refusal]:

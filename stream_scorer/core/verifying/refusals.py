@@ -15,7 +15,7 @@ UNREADABLE = frozenset({
     "empty_value", "record_too_large", "byte_order_mark", "not_utf8", "not_json", "not_an_object", "too_deep",
     "nan_or_infinity", "lone_surrogate", "nul_in_string", "duplicate_key", "missing_field", "text_too_short",
     "not_printable", "unknown_value", "filter_value", "unknown_filter_op", "too_many_features", "mixed_list",
-    "bad_ranking",
+    "bad_ranking", "not_a_cloudevent", "cloudevent_version", "cloudevent_type", "cloudevent_data",
 })  # fmt: skip
 # codes of the decoder that a later step uses too, of records that are readable
 AMBIGUOUS = frozenset({"wrong_type", "number_out_of_range", "text_too_long", "list_too_long"})

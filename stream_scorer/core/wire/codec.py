@@ -23,7 +23,7 @@ from stream_scorer.core.messages import (
     RankedOffer,
     Ranking,
 )
-from stream_scorer.core.records import DeadLetter, Record
+from stream_scorer.core.records import DeadLetter, FormedRecord, Record
 from stream_scorer.core.wire.fast_decoding import read_acceptance, read_labels, read_offer, read_request
 from stream_scorer.core.wire.strict_json import Path, Refusal, loads_strict, path_text
 
@@ -95,7 +95,7 @@ def decode_all(records: Sequence[Record], message_type: type[Message]) -> Decode
     for record in records:
         message = read_plain(record.value or b"")
         if message is None:
-            message = _read_strictly(record.value, kind)
+            message = _refusal_of_form(record) or _read_strictly(record.value, kind)
             if isinstance(message, Refusal):
                 decoded.dead_letters.append(DeadLetter(record, message.code, message.message))
                 continue
@@ -106,6 +106,10 @@ def decode_all(records: Sequence[Record], message_type: type[Message]) -> Decode
 
 def _cannot(_raw: bytes) -> None:
     """Return None, which leaves the record to the strict way."""
+
+
+def _refusal_of_form(record: Record) -> Refusal | None:
+    return Refusal(record.code, record.reason) if isinstance(record, FormedRecord) and record.code else None
 
 
 def _read_strictly(raw: bytes | None, message_type: Any) -> Any:

@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 from stream_scorer.core.messages import RECORD_BYTES_MAX
-from stream_scorer.core.records import DeadLetter, OutputRecord
+from stream_scorer.core.records import DeadLetter, OutputRecord, as_sent
 from stream_scorer.core.wire.letter_headers import HEADERS_DROPPED, HeaderStyle, carried, styled
 
 VALUE_BYTES_MAX = RECORD_BYTES_MAX
@@ -20,7 +20,7 @@ def dead_letter_record(dead_letter: DeadLetter, topic: str, style: HeaderStyle =
     state its length and its SHA-256, so that the record at `source.offset` can be recognised. The record's own headers
     follow ours as far as `CARRIED_BYTES_MAX` allows: a trace goes on, and so does the number of the attempt.
     """
-    record, message = dead_letter.record, dead_letter.message[:MESSAGE_CHARS_MAX]
+    record, message = as_sent(dead_letter.record), dead_letter.message[:MESSAGE_CHARS_MAX]
     own, dropped = carried(record.headers)
     headers = {
         "error.code": dead_letter.code,

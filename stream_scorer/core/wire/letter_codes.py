@@ -45,6 +45,22 @@ CODES: dict[str, LetterCode] = {
     "number_out_of_range": LetterCode(
         _READERS, "A number is beyond an int64 or a double, or beyond its field's bound.", _BOUND
     ),
+    # records that are not in the form of their topic, see docs/wire-formats.md
+    "not_a_cloudevent": LetterCode(
+        _READERS,
+        "The topic's records are CloudEvents by the settings, and this one is none, or has no id, source or type.",
+        "Correct the producer; or the setting (wire.*), and send these letters again.",
+    ),
+    "cloudevent_version": LetterCode(_READERS, "The event is of another version of CloudEvents than 1.0.", _PRODUCER),
+    "cloudevent_type": LetterCode(
+        _READERS,
+        "The event's type is another than the topic's.",
+        "Keep other events off the topic; or name the type that they have (wire.event_types), and send these letters "
+        "again.",
+    ),
+    "cloudevent_data": LetterCode(
+        _READERS, "The event has no data, or data that is not JSON, or is one of a batch.", _PRODUCER
+    ),
     # objects that are no message of their topic
     "missing_field": LetterCode(
         _READERS, "A required field is not there; or the record is another topic's message.", _PRODUCER

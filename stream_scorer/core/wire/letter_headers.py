@@ -1,7 +1,7 @@
 """Headers of dead letters: the contract's, those of Kafka Connect and of Spring, and the refused record's own."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
 from stream_scorer.core.records import DeadLetter
@@ -39,6 +39,17 @@ def own_headers(headers: Headers) -> list[tuple[str, bytes]]:
 def attempt_headers(headers: Headers) -> Headers:
     """Return the headers that number a record's attempts; what a record becomes on the next topic must keep them."""
     return [header for header in headers if header[0] in _ATTEMPTS] if headers else ()
+
+
+def passed_headers(headers: Headers, names: Collection[str]) -> Headers:
+    """Return those of a record's headers that go on with what it becomes, as far as `CARRIED_BYTES_MAX` allows."""
+    if not headers:
+        return ()
+    kept, left = [], CARRIED_BYTES_MAX
+    for name, value in headers:
+        if name in names and (left := left - len(name) - len(value)) >= 0:
+            kept.append((name, value))
+    return tuple(kept)
 
 
 def carried(headers: Headers) -> tuple[list[tuple[str, bytes]], int]:

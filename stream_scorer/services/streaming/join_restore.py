@@ -55,6 +55,8 @@ class JoinConfig:
     """What is written beside the positions, and compared with what was written; None: neither is done."""
     label_bytes_max: int = maxsize
     letter_headers: HeaderStyle = "ours"
+    passed_headers: tuple[str, ...] = ()
+    """Headers that go from rankings to their labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,14 @@ def _checked(number: int, position: Position, config: JoinConfig) -> Position | 
 def _started(ground: _RestoreGround, kind: type[State]) -> State:
     config = ground.config
     at = {"rankings": ground.rankings_next, "outcomes": ground.outcomes_next, "labels": ground.labels_end}
-    state = kind(ground.number, config.topics, config.horizons, label_bytes_max=config.label_bytes_max, **at)
+    state = kind(
+        ground.number,
+        config.topics,
+        config.horizons,
+        label_bytes_max=config.label_bytes_max,
+        passed=config.passed_headers,
+        **at,
+    )
     if ground.committed is None:
         _reread_labels(ground, state, ground.labels_beginning())
         if state.labels_read_back:

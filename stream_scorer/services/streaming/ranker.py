@@ -50,6 +50,8 @@ class RankConfig:
     """One request in so many that an index answers is ranked exactly too, to measure the recall; 0: none."""
     shortlist: int = SHORTLIST_DEFAULT
     """How many of a request's offers a re-ranker ranks."""
+    passed_headers: tuple[str, ...] = ()
+    """Headers that go from requests to rankings, and from acceptances to outcomes."""
 
 
 class IndexWatch:
@@ -152,6 +154,7 @@ class Ranker:
             recall_every=config.recall_every,
             exact=self._index.failed,
             shortlist=config.shortlist,
+            passed=config.passed_headers,
         )
         self._index.ranked(ranked.recall)
         self._batch = ranked.coverage if ranked.coverage.rows else None

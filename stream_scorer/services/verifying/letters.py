@@ -7,7 +7,7 @@ from hashlib import sha256
 import msgspec
 import xxhash
 
-from stream_scorer.core.records import Partition, Record
+from stream_scorer.core.records import Partition, Record, as_sent
 from stream_scorer.core.verifying.judgements import Fault
 from stream_scorer.ports import Sorter
 from stream_scorer.services.verifying.reading import Snapshot, order_of, place_of
@@ -40,7 +40,8 @@ def _digest_of_digests(record: Record, headers: Mapping[str, str]) -> int:
 
 
 def _expected(record: Record, letter: _JudgedLetter) -> int:
-    return _digest_of_digests(record, {}) if letter.truncated else _digest(record)
+    sent = as_sent(record)
+    return _digest_of_digests(sent, {}) if letter.truncated else _digest(sent)
 
 
 class DeadLetters:

@@ -11,6 +11,7 @@ from stream_scorer.adapters.kafka.client_log import ClientLog
 from stream_scorer.adapters.kafka.exchange.tail import KafkaTail
 from stream_scorer.adapters.kafka.reach import metadata_of
 from stream_scorer.adapters.kafka.retries import produce
+from stream_scorer.core.forms.topic_forms import TopicForms
 from stream_scorer.core.records import OutputRecord
 from stream_scorer.errors import NotDelivered, UsageError
 
@@ -30,15 +31,21 @@ class KafkaExchange:
     """See Exchange. Idempotent, so that a retry inside the client doubles nothing."""
 
     def __init__(
-        self, config: ClientConfig, topics: Sequence[str], *, sending: ClientConfig = _NO_CONFIG, timeout_s: float
+        self,
+        config: ClientConfig,
+        topics: Sequence[str],
+        *,
+        sending: ClientConfig = _NO_CONFIG,
+        timeout_s: float,
+        forms: TopicForms | None = None,
     ) -> None:
-        """Find the topics to write to; `sending` is configuration of the producer alone.
+        """Find the topics to write to; `sending` is configuration of the producer alone, `forms` are those of topics.
 
         A record is given up after `timeout_s`. Raises NotReady when no broker answers, UsageError for a missing topic.
         """
         client_log = ClientLog()
         timeout_ms = max(1, round(timeout_s * 1000))
-        self._config, self._timeout_s = dict(config), timeout_s
+        self._config, self._timeout_s, self._forms = dict(config), timeout_s, forms
         self._producer = new_producer({**_SENDING, **sending, **config, "message.timeout.ms": timeout_ms}, client_log)
         for topic in topics:
             listed = metadata_of(self._producer, client_log, config, timeout_s=timeout_s, topic=topic).topics[topic]
@@ -71,6 +78,8 @@ class KafkaExchange:
         future: Future[None] = Future()
         if self._closed.is_set():
             raise NotDelivered(f"to {record.topic}: the client is closed")
+        if self._forms is not None:
+            (record,) = self._forms.write([record])
 
         def report(error: KafkaError | None, message: Message) -> None:
             if not future.set_running_or_notify_cancel():
@@ -90,7 +99,7 @@ class KafkaExchange:
 
     def tail(self, topics: Sequence[str]) -> KafkaTail:
         """See Exchange.tail."""
-        return KafkaTail(self._config, topics, timeout_s=self._timeout_s)
+        return KafkaTail(self._config, topics, timeout_s=self._timeout_s, forms=self._forms)
 
     def failure(self) -> str:
         """See Exchange.failure."""

@@ -20,6 +20,7 @@ from stream_scorer.adapters.kafka.membership import any_connected, known_partiti
 from stream_scorer.adapters.kafka.retries import retrying
 from stream_scorer.adapters.kafka.source import LOOK_EVERY_MS
 from stream_scorer.adapters.kafka.topic_shapes import topic_shapes
+from stream_scorer.core.forms.topic_forms import TopicForms
 from stream_scorer.core.records import Partition, Record
 from stream_scorer.errors import FatalStreamError, UsageError
 
@@ -35,7 +36,9 @@ _WITHOUT_LEADER = frozenset(
 class KafkaTail:
     """See RecordTail. It reads all partitions that the topics have or get, belongs to no group, and commits nothing."""
 
-    def __init__(self, config: ClientConfig, topics: Sequence[str], *, timeout_s: float) -> None:
+    def __init__(
+        self, config: ClientConfig, topics: Sequence[str], *, timeout_s: float, forms: TopicForms | None = None
+    ) -> None:
         """Begin at the present ends. Raises UsageError for a missing topic, TransientError without an answer."""
         admin = new_admin(config, ClientLog())
         with transient("asking about topics"):
@@ -48,7 +51,7 @@ class KafkaTail:
         # and would skip what was written meanwhile.
         with transient("reading the ends of topics"):
             ends = retrying(_is_elected_soon, for_s=timeout_s, wait_s=_ELECTION_S)(_ends, admin, places, timeout_s)
-        self.trouble = ""
+        self.trouble, self._forms = "", forms
         self._remade: list[str] = []
         self._ids = TopicIds(admin, shapes, timeout_s=timeout_s)
         self._read = {Partition(each.topic, each.partition) for each in ends}
@@ -72,14 +75,14 @@ class KafkaTail:
         first = self._consumer.poll(wait_s)
         if self._remade:  # the client goes on at the old offsets, or waits for the old leader epoch for ever
             raise FatalStreamError(f"topic {self._remade[0]} was deleted and made anew")
-        records = []
+        records: list[Record] = []
         for message in [] if first is None else [first, *self._consumer.consume(_BATCH, 0)]:
             error = message.error()
             if error is None:
                 records.append(record_of(message))
             elif error.code() in NEVER_HEALS:
                 raise_error(f"reading {message.topic()}", error)
-        return records
+        return records if self._forms is None else self._forms.read(records)
 
     def close(self) -> None:
         """See RecordTail.close."""

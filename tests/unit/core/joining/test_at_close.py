@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from stream_scorer.core.joining.at_close import PartitionClose
 from stream_scorer.core.joining.join_state import ClosePoint
@@ -222,3 +223,14 @@ def test_an_answer_to_another_time_waits_on(log: Log) -> None:
     log.state.join([log.rank(ASKED_MS), log.answer(ASKED_MS + 50, asked_ms=ASKED_MS + 50)])
     joined = log.reach(DUE_MS + 1)
     assert (labels(joined), codes(joined), log.state.waiting) == ([("c", [0, 0, 0])], [], 2)
+
+
+def test_labels_bear_the_headers_of_their_ranking() -> None:
+    log = Log()
+    log.state = PartitionClose(0, TOPICS, HORIZONS, rankings=0, outcomes=0, labels=0, passed=("traceparent",))
+    ranked = structs.replace(log.rank(1_000), headers=(("traceparent", b"00-1"), ("content-type", b"x")))
+    log.state.join([ranked])
+    (label,) = log.state.join(
+        [log.rank(DUE_MS + 1, "w", "w"), log.answer(DUE_MS + 1, "w", "w", asked_ms=DUE_MS + 1)]
+    ).labels
+    assert list(label.headers) == [("traceparent", b"00-1")]

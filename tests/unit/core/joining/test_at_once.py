@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from stream_scorer.core.joining.at_once import PartitionJoin
 from stream_scorer.core.joining.join_state import RestorePoint
@@ -330,3 +331,11 @@ def test_a_restore_reads_first_revisions_again(log: Log) -> None:
     log.state.written_to(5)
     position = log.state.progress()[Partition("rankings", 0)]
     assert RestorePoint.from_text(position.metadata).labels == 0
+
+
+def test_labels_bear_the_headers_of_their_ranking() -> None:
+    log = Log()
+    log.state = PartitionJoin(0, TOPICS, HORIZONS, rankings=0, outcomes=0, labels=0, passed=("traceparent",))
+    ranked = structs.replace(log.rank(1_000), headers=(("traceparent", b"00-1"), ("content-type", b"x")))
+    (label,) = log.state.join([ranked, log.answer(1_100)]).labels
+    assert list(label.headers) == [("traceparent", b"00-1")]

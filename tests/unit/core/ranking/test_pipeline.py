@@ -148,3 +148,11 @@ def test_exploring_logs_every_places_propensity() -> None:
     assert any(placed.propensity < 1 for ranking in rankings for placed in ranking.offers)
     assert [ranking.offers[-1].propensity for ranking in rankings] == [1.0] * 40
     assert run(records[7:9], exploration=exploration).outputs == batch.outputs[7:9]
+
+
+def test_listed_headers_go_on() -> None:
+    headers = (("traceparent", b"00-1"), ("secret", b"s"), ("resend.attempt", b"2"))
+    records = [structs.replace(each, headers=headers) for each in (*requests_of(1), acceptance_of(1))]
+    ranking, outcome = run(records, passed=("traceparent",)).outputs
+    assert list(ranking.headers) == [("traceparent", b"00-1")]
+    assert sorted(outcome.headers) == [("resend.attempt", b"2"), ("traceparent", b"00-1")]

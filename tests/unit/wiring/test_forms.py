@@ -1,0 +1,21 @@
+from stream_scorer.settings import Settings
+from stream_scorer.topic_plan import label_bytes_max, ranking_bytes_max
+from stream_scorer.wiring.forms import topic_forms
+
+
+def test_plain_topics_need_no_forms() -> None:
+    assert topic_forms(Settings()) is None
+
+
+def test_only_topics_with_a_form_are_named() -> None:
+    forms = topic_forms(Settings.model_validate({"wire": {"rankings": "cloudevents_binary"}}))
+    assert forms is not None
+    assert [*forms.forms] == ["rankings"]
+    assert forms.letters is None
+
+
+def test_a_form_leaves_room_for_itself() -> None:
+    plain, formed = Settings(), Settings.model_validate({"wire": {"labels": "cloudevents_structured"}})
+    assert label_bytes_max(plain) == plain.topics.record_bytes_max
+    assert label_bytes_max(plain) - label_bytes_max(formed) == 8_000
+    assert ranking_bytes_max(plain) - ranking_bytes_max(formed) == 8_000
