@@ -6,7 +6,7 @@ import numpy as np
 
 from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Number
 from stream_scorer.core.reranking.coding import Coding
-from stream_scorer.core.reranking.crosses import NOBODY, Cross, Match
+from stream_scorer.core.reranking.crosses import NOBODY, Cross, Difference, Match
 from stream_scorer.core.reranking.network import NetworkReranker
 from stream_scorer.core.reranking.pair_inputs import PairInputs
 from stream_scorer.core.reranking.trees import LEAVES_MAX, Conditions, TreesReranker
@@ -37,7 +37,8 @@ def pair_inputs() -> PairInputs:
         Cross(1, 1, 3, NONE, np.linspace(-1.0, 1.0, 12)),
     )
     matches = (Match(1, 0, np.array([-1, 2, 1, -1])),)
-    return PairInputs(Coding(CUSTOMERS, ((-0.2, 1.0),)), Coding(OFFERS, ((0.5,),)), crosses, matches, reads_rank=True)
+    coded = Coding(CUSTOMERS, ((-0.2, 1.0),)), Coding(OFFERS, ((0.5,),))
+    return PairInputs(*coded, crosses, matches, True, (Difference(0, 0, 0.5, -0.5, 0.0),))
 
 
 def network(seed: int = 0) -> NetworkReranker:
@@ -47,7 +48,7 @@ def network(seed: int = 0) -> NetworkReranker:
         Layer(rng.normal(size=(4, 5)), rng.normal(size=4), "relu"),
         Layer(rng.normal(size=(1, 4)), rng.normal(size=1)),
     )
-    return NetworkReranker(pair_inputs(), halves[0], halves[1], rng.normal(size=(8, 6)), 2, layers)
+    return NetworkReranker(pair_inputs(), halves[0], halves[1], rng.normal(size=(8, 7)), 2, layers)
 
 
 def _half(rng: np.random.Generator, spec: FeatureSpec) -> Tower:

@@ -191,6 +191,11 @@ def _model_lines(model: "ModelFigures", k: int, *, comparable: bool) -> Iterator
         yield f"  {name.replace('_', ' '):<14} {both}, {each.customers:,} customers"
     if (beside := model.within_customer.beside) is not None:
         yield from (f"  {line}" for line in beside_lines({"beside": {"all": asdict(beside)}}))
+    if (stages := model.two_stages) is not None:
+        yield f"\ntwo stages, within {stages.requests:,} requests of {stages.pairs:,} offers in all"
+        for title, one in (("nDCG@10", stages.ndcg), ("AUC", stages.auc)):
+            above = f"{one.above.value:+.4f} [{one.above.low:+.4f}, {one.above.high:+.4f}]"
+            yield f"  {title:<8} towers {_interval(one.towers)}, both {_interval(one.both)}: {above}"
     if calibration is not None:
         loss = f"log loss {calibration.log_loss:.4f}, of the mean alone {calibration.base_log_loss:.4f}"
         yield f"\ncalibration error {calibration.error:.4f}, {loss}"

@@ -1,11 +1,11 @@
 """`stream-scorer retrain`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from stream_scorer.cli.options import Json, MetricsPort, of_setting, settings_of
+from stream_scorer.cli.options import Json, MetricsPort, of_setting, one_of, settings_of
 
 
 def retrain(
@@ -33,6 +33,13 @@ def retrain(
             help="How many trainings in a row start from the serving model, before one starts afresh; 0: none.",
         ),
     ] = 9,
+    ranker: Annotated[
+        str | None,
+        typer.Option(
+            show_default="none",
+            help="Also train a re-ranker: auto, network or trees; it is left out where it ranks worse.",
+        ),
+    ] = None,
     keep: Annotated[int, typer.Option(min=1, max=100, help="How many releases to keep, the current one included.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 42,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
@@ -52,7 +59,8 @@ def retrain(
     from stream_scorer.wiring.learning import RetrainPlaces, run_retrain
 
     settings = settings_of(ctx, {"metrics.port": metrics_port})
-    places = RetrainPlaces(labels or settings.buffer.folder, offers, out)
+    kind: Any = None if ranker is None else one_of("ranker", ranker, ("auto", "network", "trees"))
+    places = RetrainPlaces(labels or settings.buffer.folder, offers, out, kind)
     _check_places(offers, places.labels, once=every is None)
     make_room(out)
     config = RetrainConfig(int(stretch * 1_000), keep, warm_starts, seed, threads)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stream_scorer.services.learning.trials import Trial
     from stream_scorer.training.lesson import Epoch
     from stream_scorer.training.options import TrainOptions
+    from stream_scorer.training.reranking.second_stage import RankerKind
 
 _TAKEN_BY_H2O = {"labels", "from_buffer", "offers", "out", "dim", "epochs", "seed", "threads", "engine", "as_json"}
 
@@ -113,6 +114,14 @@ def train(
             help="How long to search and then train, once all is read; no search where one training takes longer.",
         ),
     ] = 90.0,
+    ranker: Annotated[
+        str | None,
+        typer.Option(
+            show_default="none",
+            help="Also train a re-ranker of the towers' shortlist: auto, network or trees (extra trees). It is left "
+            "out where it ranks worse on the rows held out.",
+        ),
+    ] = None,
     members: Annotated[
         int | None,
         typer.Option(
@@ -189,13 +198,20 @@ def train(
         threads=threads,
         reads=tuple(read or ()),
     )
-    trained = _trained(place, offers, options, warm_start, tune_seconds if tune else None)
+    kind = None if ranker is None else _one_of("ranker", ranker, ("auto", "network", "trees"))
+    trained = _trained(place, offers, options, warm_start, tune_seconds if tune else None, ranker=kind)
     write_model(out, trained.model)
     _tell(trained.model, trained.epochs, out, clock.monotonic_s() - start_s, as_json)
 
 
 def _trained(
-    place: str, offers: Path, options: "TrainOptions", earlier: Path | None, tune_s: float | None
+    place: str,
+    offers: Path,
+    options: "TrainOptions",
+    earlier: Path | None,
+    tune_s: float | None,
+    *,
+    ranker: "RankerKind | None",
 ) -> "Trained":
     from dataclasses import replace
 
@@ -203,25 +219,31 @@ def _trained(
     from stream_scorer.adapters.files.offer_files import read_offers
     from stream_scorer.adapters.local.clock import SystemClock
     from stream_scorer.adapters.tables.places import heard
-    from stream_scorer.services.learning.trainer import check_history, finish, read_lesson
+    from stream_scorer.services.learning.trainer import check_history, finish, read_lesson, source_of
     from stream_scorer.services.learning.tuner import tune as search
     from stream_scorer.training.lesson import device_of
+    from stream_scorer.training.reranking.second_stage import RerankOptions, second_stage
     from stream_scorer.wiring.labels import labels_at
 
     device_of(options.device)  # a GPU that is not there is refused before a long log is read
     with _shown() as (tried, report, say), heard() as said, labels_at(place) as examples:
         known = None if earlier is None else read_model(earlier)
-        lesson = read_lesson(examples, read_offers(offers), options, earlier=known)
+        catalog = read_offers(offers)
+        lesson = read_lesson(examples, catalog, options, earlier=known)
         for caution in lesson.survey.cautions:
             say(caution)
         check_history(lesson, options)
         # what the reader of tables left out is part of what was read
         survey = replace(lesson.survey, cautions=(*said, *lesson.survey.cautions))
         lesson = replace(lesson, survey=survey)
+        second = None
+        if ranker is not None:
+            asked = RerankOptions(ranker, tune=tune_s is not None, seed=options.seed)
+            second = second_stage(source_of(examples, catalog, options, known), catalog, asked, say)
         if tune_s is None:
-            return finish(lesson, options, report=report)
+            return finish(lesson, options, report=report, second=second)
         tuning = search(lesson, options, seconds=tune_s, clock=SystemClock(), report=tried)
-        return finish(lesson, tuning.options, tuning=tuning, report=report)
+        return finish(lesson, tuning.options, tuning=tuning, report=report, second=second)
 
 
 def _trained_in_h2o(

@@ -59,11 +59,26 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
     if tuning := facts.get("tuning"):
         yield f"tuned for {tuning['seconds']:.1f} s: {tuning['outcome']}"
         yield from (f"  {trial_line(trial)}" for trial in facts["tuned"])
+    if reranker := facts.get("reranker"):
+        yield from _reranker(reranker)
     if (members := facts.get("options", {}).get("members", 1)) > 1:
         yield f"{members} towers side by side; the figures of epochs are those of one of them"
     if ours["within_customer"] is not None:
         error = f" ± {Z95 * ours['standard_error']:.3f}" if ours["standard_error"] is not None else ""
         yield f"AUC within customer {ours['within_customer']:.3f}{error}, popularity {popular['within_customer']:.3f}"
+
+
+def _reranker(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Say which re-ranker was trained, and what it adds to the towers on the held-out requests."""
+    yield f"re-ranker: {facts['size']}, {facts['requests']:,} requests{'' if facts['kept'] else ', left out'}"
+    for name, figure in facts["tried"].items():
+        yield f"  {name}: nDCG@10 {figure:.4f} of the latest fifth"
+    judged = facts["judged"] or {}
+    for title in ("ndcg", "auc"):
+        if one := judged.get(title):
+            above = f"{one['above']['value']:+.4f} [{one['above']['low']:+.4f}, {one['above']['high']:+.4f}]"
+            name = {"ndcg": "nDCG@10", "auc": "AUC within request"}[title]
+            yield f"  {name}: towers {one['towers']['value']:.4f}, both stages {one['both']['value']:.4f}: {above}"
 
 
 def _kept(facts: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from stream_scorer.adapters.files.model_files import make_room, write_model
@@ -11,10 +12,11 @@ from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
 from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer, Round
-from stream_scorer.services.learning.trainer import train_model
+from stream_scorer.services.learning.trainer import source_of, train_model
 from stream_scorer.settings import Settings
 from stream_scorer.telemetry.prometheus import serve_metrics
 from stream_scorer.training.options import TrainOptions
+from stream_scorer.training.reranking.second_stage import RankerKind, RerankOptions, second_stage
 from stream_scorer.wiring.labels import labels_at
 from stream_scorer.wiring.stores import indexer, release_store
 
@@ -26,6 +28,7 @@ class RetrainPlaces:
     labels: str
     offers: Path
     out: Path
+    ranker: RankerKind | None = None  # the kind of re-ranker that each model gets, where it ranks no worse
 
 
 def run_retrain(
@@ -49,7 +52,7 @@ def run_retrain(
         lambda: labels_at(places.labels),
         lambda: read_offers(places.offers),
         config,
-        train=_train,
+        train=partial(_train, places.ranker),
         write=lambda model: write_model(places.out, model),
         clock=SystemClock(),
         ended=lambda ended: telemetry.retrained(ended.outcome),
@@ -61,5 +64,16 @@ def run_retrain(
     return None
 
 
-def _train(examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions, earlier: Model | None) -> Model:
-    return train_model(examples, offers, options, earlier=earlier).model
+def _train(
+    ranker: RankerKind | None,
+    examples: ExampleSource,
+    offers: Sequence[Offer],
+    options: TrainOptions,
+    earlier: Model | None,
+) -> Model:
+    second = None
+    if ranker is not None:
+        second = second_stage(
+            source_of(examples, offers, options, earlier), offers, RerankOptions(ranker, seed=options.seed)
+        )
+    return train_model(examples, offers, options, earlier=earlier, second=second).model

@@ -32,6 +32,14 @@ CORE = {  # what a room of the core may import; what stands on the core is held 
         "errors",
     },
     "core/held_out": {"core/datasets", "core/features"},
+    "core/two_stages": {
+        "core/datasets",
+        "core/evaluation",
+        "core/features",
+        "core/held_out",
+        "core/towers",
+        "errors",
+    },
     "core/inspecting": {
         "core",
         "core/datasets",

@@ -105,6 +105,30 @@ class WithinCustomer:
 
 
 @dataclass(frozen=True, slots=True)
+class StageFigure:
+    """A figure of the towers' order, of both stages', and by how much the re-ranker raises it, paired by request."""
+
+    towers: Interval
+    both: Interval
+    above: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStages:
+    """Order within requests: nDCG@10 and AUC over the requests that have an accepted and another offer."""
+
+    requests: int
+    pairs: int
+    ndcg: StageFigure
+    auc: StageFigure
+
+    @property
+    def worse(self) -> bool:
+        """Whether the re-ranker lowers the nDCG, or the AUC by more than noise (95 %)."""
+        return self.ndcg.above.value < 0 or self.auc.above.high < 0
+
+
+@dataclass(frozen=True, slots=True)
 class PeriodAuc:
     """AUC within customers over a part of the judged time."""
 
@@ -269,6 +293,7 @@ class ModelFigures:
     importances: Importances | None = None
     examples: tuple[ExampleRanking, ...] = ()
     against: AgainstFigures | None = None
+    two_stages: TwoStages | None = None  # where the model has a re-ranker
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,12 @@ def _faults_of_facts(model: Model) -> list[str]:
     Raises BadModel for facts of another form than expected: nothing else checks their form.
     """
     try:
-        return [*_parity_faults(model.facts), *_golden_faults(model), *_quality_faults(model.facts)]
+        return [
+            *_parity_faults(model.facts),
+            *_golden_faults(model),
+            *_quality_faults(model.facts),
+            *_reranker_faults(model),
+        ]
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
         raise BadModel(f"the model's facts cannot be read: {error!r}") from error
 
@@ -177,6 +182,19 @@ def _quality_faults(facts: Mapping[str, Any]) -> list[str]:
     if mine + luck > its:
         return []
     return [f"held-out AUC within customer is {mine:.4f}, not above popularity's {its:.4f} ({customers} customers)"]
+
+
+def _reranker_faults(model: Model) -> list[str]:
+    """Refuse a re-ranker that surely lowers what the towers alone reach on the same requests."""
+    stated: Mapping[str, Any] = model.facts.get("reranker") or {}  # type: ignore[assignment]
+    if model.reranker is None or not (judged := stated.get("judged")):
+        return []
+    return [
+        f"the re-ranker ranks worse than the towers alone: {name} {one['both']['value']:.4f} against "
+        f"{one['towers']['value']:.4f} on {judged['requests']:,} requests"
+        for name, one in (("nDCG@10", judged["ndcg"]), ("AUC within request", judged["auc"]))
+        if one["above"]["high"] < 0
+    ]
 
 
 def cautions_of_facts(facts: Mapping[str, Any]) -> list[str]:

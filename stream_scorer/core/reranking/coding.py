@@ -70,16 +70,9 @@ class Coding:
 
 
 def plain_spec(spec: FeatureSpec) -> FeatureSpec:
-    """Return the spec by which a re-ranker reads what a tower reads: unseen values are missing, numbers stay whole.
+    """Return the spec by which a re-ranker reads what a tower reads: values that are unseen count as missing.
 
-    The towers' hashed rows and pieces are for embeddings; a re-ranker has codes and bins of its own.
+    Hashed rows would give a category several codes.
     """
-    inputs = (
-        replace(one, knots=())
-        if isinstance(one, Number)
-        else replace(one, buckets=0)
-        if isinstance(one, Category | Bag)
-        else one
-        for one in spec.inputs
-    )
+    inputs = (replace(one, buckets=0) if isinstance(one, Category | Bag) else one for one in spec.inputs)
     return FeatureSpec(spec.side, tuple(inputs))

@@ -8,6 +8,7 @@ from stream_scorer.core.features.spec import Floats, Inputs
 from stream_scorer.core.towers.reranker import Places
 from stream_scorer.errors import BadModel
 
+FACTOR_MAX = 1e6
 NOBODY = -1  # the customer's part of a cross that is the offer's alone
 
 
@@ -44,6 +45,28 @@ class Cross:
             raise BadModel(f"a cross needs {len(self.keys) or full} finite values, got {self.values.shape}")
         if len(self.keys) and not (np.diff(self.keys) > 0).all():
             raise BadModel("the keys of a cross must rise")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far a customer's number is above an offer's: `mine` · the one + `theirs` · the other + `shift`.
+
+    `customer` and `offer` are columns of the sides' encoded numbers; the factors undo that each has a scale of its own.
+    """
+
+    customer: int
+    offer: int
+    mine: float
+    theirs: float
+    shift: float
+
+    def check(self, customer_numbers: int, offer_numbers: int) -> None:
+        """Raise BadModel for columns that are not there, and for factors without bound."""
+        if not 0 <= self.customer < customer_numbers or not 0 <= self.offer < offer_numbers:
+            raise BadModel(f"a difference names numbers ({self.customer}, {self.offer}) that are not there")
+        # "not <=" rather than ">": NaN must be refused, too
+        if not max(map(abs, (self.mine, self.theirs, self.shift))) <= FACTOR_MAX:
+            raise BadModel(f"the factors of a difference must be at most {FACTOR_MAX:g}")
 
 
 @dataclass(frozen=True, slots=True)

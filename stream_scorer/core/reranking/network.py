@@ -70,8 +70,7 @@ class NetworkReranker:
 
     def offers_of(self, encoded: Inputs) -> OfferSide:
         """Return the same of encoded offers."""
-        codes = self.inputs.offers.codes(encoded)
-        return OfferSide({"codes": codes, "half": self.offer_half.outputs(encoded)})
+        return OfferSide({**self.inputs.offer_arrays(encoded), "half": self.offer_half.outputs(encoded)})
 
     def scores(
         self, features: Sequence[Mapping[str, Any]], ids: Sequence[str], shortlisted: Shortlisted, side: OfferSide
@@ -81,8 +80,12 @@ class NetworkReranker:
 
     def scores_of(self, encoded: Inputs, shortlisted: Shortlisted, side: OfferSide) -> Floats:
         """Return the scores (M,) for encoded requests."""
+        columns = self.inputs.columns(encoded, side, shortlisted)
+        return self.scores_of_columns(encoded, columns, shortlisted, side)
+
+    def scores_of_columns(self, encoded: Inputs, columns: Floats, shortlisted: Shortlisted, side: OfferSide) -> Floats:
+        """Return the same where the pairs' columns (M, P) are worked out already."""
         half = self.customer_half.outputs(encoded)
-        columns = self.inputs.columns(encoded, side.arrays["codes"], shortlisted)
         scores = np.empty(len(shortlisted))
         for start in range(0, len(scores), _BLOCK_PAIRS):
             stop = min(start + _BLOCK_PAIRS, len(scores))

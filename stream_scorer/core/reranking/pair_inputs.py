@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.core.features.spec import FeatureSpec, Floats, Inputs
+from stream_scorer.core.features.spec import FeatureSpec, Floats, Inputs, Number, Vector
 from stream_scorer.core.reranking.coding import Coding
-from stream_scorer.core.reranking.crosses import NOBODY, Cross, Match
-from stream_scorer.core.towers.reranker import SHORTLIST_MAX, Arrays, Places, Shortlisted
+from stream_scorer.core.reranking.crosses import NOBODY, Cross, Difference, Match
+from stream_scorer.core.towers.reranker import SHORTLIST_MAX, Arrays, OfferSide, Places, Shortlisted
 from stream_scorer.errors import BadModel
 
 # Ranks are few: a table gives the same bytes whatever batch a pair is in, which a vectorised logarithm may not.
@@ -29,11 +29,14 @@ class PairInputs:
     crosses: tuple[Cross, ...]
     matches: tuple[Match, ...]
     reads_rank: bool
+    differences: tuple[Difference, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise BadModel for parts that do not fit together."""
-        if len(self.crosses) + len(self.matches) > CROSSES_MAX:
-            raise BadModel(f"at most {CROSSES_MAX} crosses, got {len(self.crosses) + len(self.matches)}")
+        if self.width - 2 > CROSSES_MAX:
+            raise BadModel(f"at most {CROSSES_MAX} crosses, got {self.width - 2}")
+        for difference in self.differences:
+            difference.check(self.customers.spec.numbers, self.offers.spec.numbers)
         for cross in self.crosses:
             cross.check(self.customers.heights, self.offers.heights)
         for match in self.matches:
@@ -42,7 +45,7 @@ class PairInputs:
     @property
     def width(self) -> int:
         """How many columns a pair has."""
-        return 2 + len(self.crosses) + len(self.matches)
+        return 2 + len(self.crosses) + len(self.matches) + len(self.differences)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -54,10 +57,20 @@ class PairInputs:
         ]
         slots = self.customers.spec.slots
         matched = [f"{theirs[match.offer]} in {slots[match.customer].name}" for match in self.matches]
-        return ("tower score", "log of tower rank", *crossed, *matched)
+        columns = [_number_names(side.spec) for side in (self.customers, self.offers)]
+        above = [f"{columns[0][each.customer]} - {columns[1][each.offer]}" for each in self.differences]
+        return ("tower score", "log of tower rank", *crossed, *matched, *above)
 
-    def columns(self, customers: Inputs, offers: Places, pairs: Shortlisted) -> Floats:
-        """Return the columns (M, P) of pairs; `offers` are the codes (N, C) of the offers that the pairs index."""
+    def offer_arrays(self, encoded: Inputs) -> dict[str, Any]:
+        """Return what an OfferSide keeps for the columns: codes (N, C), and the offers' parts of differences (N, D)."""
+        parts = np.zeros((len(encoded.numbers), len(self.differences)))
+        for place, each in enumerate(self.differences):
+            parts[:, place] = each.theirs * encoded.numbers[:, each.offer] + each.shift
+        return {"codes": self.offers.codes(encoded), "parts": parts}
+
+    def columns(self, customers: Inputs, side: OfferSide, pairs: Shortlisted) -> Floats:
+        """Return the columns (M, P) of pairs."""
+        offers = side.arrays["codes"]
         out = np.empty((len(pairs), self.width))
         out[:, 0] = pairs.score
         out[:, 1] = _LOG_RANKS[np.clip(pairs.rank, 0, SHORTLIST_MAX)] if self.reads_rank else 0.0
@@ -71,6 +84,10 @@ class PairInputs:
             named = match.named(customers, slots, firsts[match.customer], height)
             theirs = offers[:, match.offer].take(pairs.offer)
             out[:, place] = match.columns(named, pairs.request, theirs, height)
+        first = self.width - len(self.differences)
+        for place, each in enumerate(self.differences):
+            above = each.mine * customers.numbers[:, each.customer]
+            out[:, first + place] = above.take(pairs.request) + side.arrays["parts"][:, place].take(pairs.offer)
         return out
 
     def structure(self) -> dict[str, Any]:
@@ -80,6 +97,7 @@ class PairInputs:
             "offers": {"spec": self.offers.spec.to_json(), "cuts": list(map(list, self.offers.cuts))},
             "crosses": [[cross.customer, cross.offer] for cross in self.crosses],
             "matches": [[match.customer, match.offer] for match in self.matches],
+            "differences": [[one.customer, one.offer, one.mine, one.theirs, one.shift] for one in self.differences],
             "reads_rank": self.reads_rank,
         }
 
@@ -105,7 +123,13 @@ class PairInputs:
             Match(mine, theirs, tensors[f"matches.{number}.codes"])
             for number, (mine, theirs) in enumerate(structure["matches"])
         )
-        return PairInputs(customers, offers, crosses, matches, bool(structure["reads_rank"]))
+        differences = tuple(Difference(*each) for each in structure["differences"])
+        return PairInputs(customers, offers, crosses, matches, bool(structure["reads_rank"]), differences)
+
+
+def _number_names(spec: FeatureSpec) -> list[str]:
+    numbers = [one for one in spec.inputs if isinstance(one, Number | Vector)]
+    return [one.name for one in numbers for _ in range(one.width)]
 
 
 def _values(tensors: Arrays, number: int) -> Floats:

@@ -123,8 +123,7 @@ class TreesReranker:
 
     def offers_of(self, encoded: Inputs) -> OfferSide:
         """Return the same of encoded offers."""
-        codes = self.inputs.offers.codes(encoded)
-        return OfferSide({"codes": codes, "masks": self._left(self._bins[1], encoded.numbers)})
+        return OfferSide({**self.inputs.offer_arrays(encoded), "masks": self._left(self._bins[1], encoded.numbers)})
 
     def scores(
         self, features: Sequence[Mapping[str, Any]], ids: Sequence[str], shortlisted: Shortlisted, side: OfferSide
@@ -134,7 +133,11 @@ class TreesReranker:
 
     def scores_of(self, encoded: Inputs, shortlisted: Shortlisted, side: OfferSide) -> Floats:
         """Return the scores (M,) for encoded requests."""
-        columns = self.inputs.columns(encoded, side.arrays["codes"], shortlisted)
+        columns = self.inputs.columns(encoded, side, shortlisted)
+        return self.scores_of_columns(encoded, columns, shortlisted, side)
+
+    def scores_of_columns(self, encoded: Inputs, columns: Floats, shortlisted: Shortlisted, side: OfferSide) -> Floats:
+        """Return the same where the pairs' columns (M, P) are worked out already."""
         mine, theirs = self._left(self._bins[0], encoded.numbers), side.arrays["masks"]
         sums = np.empty(len(shortlisted), np.int64)
         for start in range(0, len(sums), _BLOCK_PAIRS):

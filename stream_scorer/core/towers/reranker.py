@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.features.spec import FeatureSpec, Floats
+from stream_scorer.core.features.spec import FeatureSpec, Floats, Inputs
 
 Places = npt.NDArray[np.int64]
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -77,10 +77,16 @@ class Reranker(Protocol):
     def offer_side(self, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> OfferSide:
         """Work out what follows from the offers alone; wrong values count as missing."""
 
+    def offers_of(self, encoded: Inputs) -> OfferSide:
+        """Return the same of encoded offers."""
+
     def scores(
         self, features: Sequence[Mapping[str, Any]], ids: Sequence[str], shortlisted: Shortlisted, side: OfferSide
     ) -> Floats:
         """Return a finite score (M,) for each pair, the higher the better; `features` and `ids` are the requests'."""
+
+    def scores_of(self, encoded: Inputs, shortlisted: Shortlisted, side: OfferSide) -> Floats:
+        """Return the same for encoded requests."""
 
     def structure(self) -> dict[str, Any]:
         """Return what is not an array, as JSON values."""

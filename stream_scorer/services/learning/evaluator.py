@@ -1,7 +1,8 @@
 """Evaluates a model or a table of probabilities on labelled examples, and warns of figures that mislead."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from stream_scorer.core.inspecting.slices import slices
 from stream_scorer.core.inspecting.verdict import verdict_of
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
+from stream_scorer.core.two_stages.judged import stages_of
 from stream_scorer.services.learning.publisher import draft_release
 
 _FACTS = (
@@ -84,7 +86,7 @@ def evaluate_model(
     filled = FilledExamples(labels, offers)
     judged = judge(model, offers, filled, seen, held_out=options.held_out)
     rng = np.random.default_rng(options.seed)
-    figures = _figures(judged, options.k, rng)
+    figures = replace(_figures(judged, options.k, rng), two_stages=stages_of(judged, filled, seen))
     if other is not None:
         beside = judge(other, offers, filled, seen, held_out=options.held_out)
         figures = replace(figures, against=against(judged, beside, options.k, rng))
@@ -202,7 +204,14 @@ def quality_facts(
     """
     judged = judge(model, offers, FilledExamples(labels, offers), None, held_out=held_out, keep_earlier=True)
     doubt = _reason_incomparable(judged.self_selected(), popularity_known=judged.popularity_known)
-    return _gate_facts(judged), [*judged.check.cautions(), *([] if doubt is None else [doubt])]
+    facts = {**_gate_facts(judged), **_facts_of_stages(judged, FilledExamples(labels, offers))}
+    return facts, [*judged.check.cautions(), *([] if doubt is None else [doubt])]
+
+
+def _facts_of_stages(judged: ScoredRows, labels: ExampleSource) -> dict[str, object]:
+    stages = stages_of(judged, labels)
+    stated: Any = judged.model.facts.get("reranker") or {}
+    return {} if stages is None else {"reranker": {**stated, "judged": asdict(stages)}}
 
 
 def _gate_facts(judged: ScoredRows) -> dict[str, object]:

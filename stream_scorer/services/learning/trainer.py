@@ -27,6 +27,9 @@ from stream_scorer.training.penalty import with_penalty
 
 _NAMED_MAX = 5
 
+SecondStage = Callable[[Model, Lesson, Fitted], Model]
+"""Trains a re-ranker behind the towers of a model, and returns the model with it, or with why it has none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -43,13 +46,14 @@ def train_model(
     *,
     earlier: Model | None = None,
     report: Callable[[Epoch], None] = lambda epoch: None,
+    second: SecondStage | None = None,
 ) -> Trained:
     """Train both towers, starting from the `earlier` model where there is one, then check and measure them.
 
     Raises UsageError for data that the towers cannot learn from, and BadModel for towers that are dead, have collapsed,
     or differ between torch and numpy.
     """
-    return finish(read_lesson(examples, offers, options, earlier=earlier), options, report=report)
+    return finish(read_lesson(examples, offers, options, earlier=earlier), options, report=report, second=second)
 
 
 def read_lesson(
@@ -70,6 +74,14 @@ def read_lesson(
             extended(earlier.item_tower.spec, item_spec),
         )
     return Lesson(build_training_set(filled, offers, user_spec, item_spec), user_spec, item_spec, earlier, survey)
+
+
+def source_of(
+    examples: ExampleSource, offers: Sequence[Offer], options: TrainOptions, earlier: Model | None
+) -> ExampleSource:
+    """Return the examples as `read_lesson` reads them: what labels leave out is filled from the catalog and the log."""
+    before = _with_accepted_before(examples, options, earlier)
+    return FilledExamples(examples if before is None else before, offers)
 
 
 def _with_accepted_before(
@@ -112,8 +124,9 @@ def finish(
     *,
     tuning: Tuning | None = None,
     report: Callable[[Epoch], None] = lambda epoch: None,
+    second: SecondStage | None = None,
 ) -> Trained:
-    """Train on an encoded lesson, then check and measure the towers.
+    """Train on an encoded lesson, then check and measure the towers, and train a `second` stage behind them.
 
     `tuning` is the search that chose the options: its trials become facts, and its best training, where it has one, is
     not repeated.
@@ -125,7 +138,8 @@ def finish(
     model = export(fitted, data.customers, data.offers, data.catalog, _facts(lesson, fitted, options))
     facts = {**model.facts, **held_out_facts(model, lesson, fitted), **({} if tuning is None else tuning.facts)}
     refuse_worse_alike(facts)
-    return Trained(Model(model.model_id, model.user_tower, model.item_tower, facts), fitted.epochs)
+    made = Model(model.model_id, model.user_tower, model.item_tower, facts)
+    return Trained(made if second is None else second(made, lesson, fitted), fitted.epochs)
 
 
 def refuse_worse_alike(facts: Mapping[str, Any]) -> None:

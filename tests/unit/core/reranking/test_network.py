@@ -20,7 +20,8 @@ def by_hand(request: int, offer: int) -> float:
     network, pairs = samples.network(), samples.shortlisted()
     mine = samples.CUSTOMERS.encode(samples.CUSTOMER_ROWS, samples.CUSTOMER_IDS)
     theirs = samples.OFFERS.encode(samples.OFFER_ROWS, samples.OFFER_IDS)
-    row = network.inputs.columns(mine, network.inputs.offers.codes(theirs), pairs)[3 * request + offer]
+    side = network.offers_of(theirs)
+    row = network.inputs.columns(mine, side, pairs)[3 * request + offer]
     first = network.customer_half.outputs(mine)[request] + network.offer_half.outputs(theirs)[offer]
     first = first + network.pair @ row
     hidden = np.concatenate([first[:2] * first[2:4], np.maximum(first[4:7], 0.0)])

@@ -49,7 +49,7 @@ def conditions(**damage: object) -> Conditions:
     ("unfit", "sentence"),
     [
         (conditions(tree=np.array([0, 0, 0, 2])), "a tree that is not there"),
-        (conditions(feature=np.array([0, 2, 3, 9])), "a feature that is not there"),
+        (conditions(feature=np.array([0, 2, 3, 10])), "a feature that is not there"),
         (conditions(threshold=np.zeros(3)), "equally long"),
     ],
 )

@@ -1,0 +1,48 @@
+"""A re-ranker behind trained towers: kept where it is not worse, and left out with a reason where it is."""
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from stream_scorer.core.towers.model import Model, digest_model
+from stream_scorer.errors import UsageError
+from stream_scorer.services.learning.trainer import train_model
+from stream_scorer.simulation.price_tolerance import ToleranceWorld
+from stream_scorer.training.options import TrainOptions
+from stream_scorer.training.reranking.second_stage import RerankOptions, second_stage
+from tests.example_samples import Chunks
+
+QUICK = TrainOptions(dim=4, width=4, epochs=2, held_out=0.2)
+
+
+def trained(requests: int = 200) -> tuple[Model, list[str]]:
+    world, said = ToleranceWorld.of(0, customers=40, offers=30), list[str]()
+    source, offers = Chunks((world.chunk(world.log(requests, 1)),)), world.catalog()
+    second = second_stage(source, offers, RerankOptions("network", steps=20), said.append)
+    return train_model(source, offers, QUICK, second=second).model, said
+
+
+@cache
+def once() -> tuple[Model, list[str]]:
+    return trained()
+
+
+def test_facts_say_how_it_was_judged() -> None:
+    facts: Any = once()[0].facts["reranker"]
+    assert facts["kind"] == "network"
+    assert set(facts["tried"]) == {"network linear", "network small"}
+    assert facts["judged"]["requests"] > 20
+    assert facts["pairs"] == 10 * facts["requests"]
+
+
+def test_the_model_has_what_was_kept() -> None:
+    model, said = once()
+    facts: Any = model.facts["reranker"]
+    assert (model.reranker is not None) == facts["kept"] == (not said)
+    assert model.model_id == digest_model(model.user_tower, model.item_tower, model.reranker)
+
+
+def test_too_few_requests_are_refused() -> None:
+    with pytest.raises(UsageError, match="at least 20 requests"):
+        trained(12)
