@@ -22,7 +22,9 @@ class Coding:
     cuts: tuple[tuple[float, ...], ...]  # of each number of the spec, encoded; rising
 
     def __post_init__(self) -> None:
-        """Raise BadModel for cuts that do not fit the spec or do not rise."""
+        """Raise BadModel for cuts that do not fit the spec or do not rise, and for inputs with hashed rows."""
+        if hashed := [slot.name for slot in self.spec.slots if slot.buckets]:
+            raise BadModel(f"a re-ranker reads no hashed rows, {hashed[0]!r} has some")
         numbers = [one for one in self.spec.inputs if isinstance(one, Number)]
         if len(self.cuts) != len(numbers):
             raise BadModel(f"{len(numbers)} numbers need as many lists of cuts, got {len(self.cuts)}")
@@ -50,7 +52,7 @@ class Coding:
     def _of_categories(self, inputs: Inputs) -> list[Places]:
         slots, firsts = self.spec.slots, self.spec.first_rows
         starts = inputs.starts.reshape(len(inputs.numbers), len(slots))
-        # specs for re-ranking have no hashed rows, so that a category has exactly one row
+        # without hashed rows a category has exactly one row
         return [
             inputs.rows[starts[:, place]] - firsts[place]
             for place, slot in enumerate(slots)

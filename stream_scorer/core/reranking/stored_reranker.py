@@ -10,7 +10,7 @@ from stream_scorer.core.reranking.network import NetworkReranker
 from stream_scorer.core.reranking.pair_inputs import PairInputs
 from stream_scorer.core.reranking.trees import Conditions, TreesReranker
 from stream_scorer.core.towers.reranker import Arrays, Reranker, Shortlisted
-from stream_scorer.core.towers.stored_towers import tower_from
+from stream_scorer.core.towers.stored_towers import check_inputs, tower_from, trial_rows
 from stream_scorer.core.towers.tower import Activation, Layer
 from stream_scorer.errors import BadModel
 
@@ -33,6 +33,8 @@ def reranker_from(structure: Mapping[str, Any], tensors: Arrays) -> Reranker:
     _check_arrays(tensors)
     try:
         reranker = _built(structure, tensors)
+        for spec in (reranker.customer_spec, reranker.offer_spec):
+            check_inputs(spec)
         _try(reranker)
     except KeyError as error:
         raise BadModel(f"the re-ranker lacks {error.args[0]!r}") from error
@@ -92,12 +94,13 @@ def _check_arrays(tensors: Arrays) -> None:
 
 
 def _try(reranker: Reranker) -> None:
-    """Score a pair of which nothing is known, as the first request might. Raises BadModel for a bad score."""
-    side = reranker.offer_side([{}], [""])
-    nobody = np.zeros(1, np.int64)
-    scores = reranker.scores([{}], [""], Shortlisted(nobody, nobody, np.ones(1), nobody + 1), side)
-    if scores.shape != (1,) or not np.isfinite(scores).all():
-        raise BadModel(f"a pair's score must be a finite number, got {scores}")
+    """Score pairs of sides without features and with all, as the first request might. Raises BadModel for a bad score."""
+    side = reranker.offer_side(*trial_rows(reranker.offer_spec))
+    mine, theirs = np.divmod(np.arange(4), 2)
+    pairs = Shortlisted(mine, theirs, np.ones(4), np.ones(4, np.int64))
+    scores = reranker.scores(*trial_rows(reranker.customer_spec), pairs, side)
+    if scores.shape != (4,) or not np.isfinite(scores).all():
+        raise BadModel(f"the scores of four pairs must be finite numbers, got {scores}")
 
 
 def _floats(array: "np.ndarray[Any, Any]") -> Floats:

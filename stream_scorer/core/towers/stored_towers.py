@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.core.features.spec import Bag, Category, FeatureSpec, Input, Number, Vector
+from stream_scorer.core.features.text_numbers import Reading
 from stream_scorer.core.towers.given_vectors import GivenTower, GivenVectors
 from stream_scorer.core.towers.program_tower import OpenProgram, ProgramTower
 from stream_scorer.core.towers.tower import Activation, Combine, Tower
@@ -84,16 +85,21 @@ def _check_structure(tower: Tower) -> None:
             raise BadModel(f"a layer may have {DIM_MAX} units, got {layer.units}")
         if layer.activation not in get_args(Activation):
             raise BadModel(f"an activation must be one of {', '.join(get_args(Activation))}, got {layer.activation!r}")
-    _check_inputs(tower.spec)
+    check_inputs(tower.spec)
 
 
-def _check_inputs(spec: FeatureSpec) -> None:
+def check_inputs(spec: FeatureSpec) -> None:
+    """Raise BadModel for inputs that would take time without bound, divide by zero, or be read in an unknown way."""
     for slot in spec.slots:
         if not 1 <= slot.hashes <= HASHES_MAX or slot.buckets < 0:
             raise BadModel(f"{slot.name!r} must have 1 to {HASHES_MAX} hashes, got {slot.hashes}")
     for each in spec.inputs:
-        if isinstance(each, Number) and each.pieces and not _rise(each.knots):
+        if not isinstance(each, Number):
+            continue
+        if each.pieces and not _rise(each.knots):
             raise BadModel(f"the knots of {each.name!r} must rise by finite steps")
+        if each.reading not in get_args(Reading):
+            raise BadModel(f"{each.name!r} must be read as {', '.join(get_args(Reading))}, got {each.reading!r}")
 
 
 def _rise(knots: tuple[float, ...]) -> bool:
@@ -105,10 +111,14 @@ def _rise(knots: tuple[float, ...]) -> bool:
 
 def _try(tower: Tower) -> None:
     """Embed a row without features and a row with all, as the first request would. Raises BadModel for bad vectors."""
-    features: list[dict[str, Any]] = [{}, {each.name: _sample(each) for each in tower.spec.inputs}]
-    vectors = tower.embed(features, ["", _UNSEEN]).vectors
+    vectors = tower.embed(*trial_rows(tower.spec)).vectors
     if vectors.shape != (2, tower.dim) or not np.isfinite(vectors).all():
         raise BadModel(f"vectors must be (2, {tower.dim}) finite numbers, got {vectors.shape}, not all of them finite")
+
+
+def trial_rows(spec: FeatureSpec) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the features and the ids of two rows, one without features and one with all."""
+    return [{}, {each.name: _sample(each) for each in spec.inputs}], ["", _UNSEEN]
 
 
 def _sample(each: Input) -> object:

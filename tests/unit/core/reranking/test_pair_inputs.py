@@ -102,3 +102,8 @@ def test_unfit_parts_are_refused(damage: dict[str, object], sentence: str) -> No
 def test_unfit_cuts_are_refused(cuts: tuple[tuple[float, ...], ...]) -> None:
     with pytest.raises(BadModel, match="cuts"):
         Coding(samples.CUSTOMERS, cuts)
+
+
+def test_hashed_rows_are_refused() -> None:
+    with pytest.raises(BadModel, match="hashed"):
+        Coding(FeatureSpec("offer", (Category("colour", ("red",), buckets=64),)), ())

@@ -94,6 +94,25 @@ def test_damaged_structures_are_refused(name: str, value: object) -> None:
         reranker_from({**structure, name: value}, tensors)
 
 
+@pytest.mark.parametrize("reranker", KINDS)
+@pytest.mark.parametrize(
+    ("place", "damage"),
+    [
+        (0, {"buckets": 1, "hashes": 0}),
+        (0, {"hashes": 10**9}),
+        (1, {"reading": "foo"}),
+        (1, {"knots": [1.0, 1.0, 0.0]}),
+    ],
+)
+def test_damaged_inputs_are_refused(reranker: Reranker, place: int, damage: dict[str, object]) -> None:
+    structure, tensors = parts(reranker)
+    structure["inputs"]["offers"]["spec"]["inputs"][place].update(damage)
+    if "offer_half" in structure:
+        structure["offer_half"]["spec"] = structure["inputs"]["offers"]["spec"]
+    with pytest.raises(BadModel):
+        reranker_from(structure, tensors)
+
+
 def test_the_reranker_is_in_the_model_id() -> None:
     user, item = tower("customer", 1), tower("offer", 2)
     ids = {digest_model(user, item, each) for each in (None, *KINDS, copy.deepcopy(KINDS[0]))}
