@@ -52,9 +52,12 @@ class OfferSideOf(OfOneModel):
             for row, earlier in enumerate(rows.tolist())
             if earlier < 0 or before.fragments[earlier] != catalog.fragments[row]
         ]
-        kept = side.take(np.maximum(rows, 0))
-        changed = np.array(fresh, np.int64)
-        return kept.with_rows(changed, self._side(catalog, changed)) if fresh else kept
+        followed = side.take(np.maximum(rows, 0))  # a copy, in which the rows of changed offers are filled
+        if fresh:
+            changed = np.array(fresh, np.int64)
+            for name, array in self._side(catalog, changed).arrays.items():
+                followed.arrays[name][changed] = array
+        return followed
 
     def _side(self, catalog: Catalog, rows: Places) -> OfferSide:
         parts = [

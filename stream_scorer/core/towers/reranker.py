@@ -48,15 +48,8 @@ class OfferSide:
         return len(next(iter(self.arrays.values())))
 
     def take(self, rows: Places) -> "OfferSide":
-        """Return the rows of some offers."""
+        """Return a copy of the rows of some offers."""
         return OfferSide({name: array[rows] for name, array in self.arrays.items()})
-
-    def with_rows(self, rows: Places, other: "OfferSide") -> "OfferSide":
-        """Return a copy in which `rows` are those of `other`, for offers that have changed."""
-        arrays = {name: array.copy() for name, array in self.arrays.items()}
-        for name, array in arrays.items():
-            array[rows] = other.arrays[name]
-        return OfferSide(arrays)
 
 
 class Reranker(Protocol):

@@ -55,14 +55,6 @@ def test_scores_do_not_depend_on_blocks() -> None:
     assert (scores == all_scores()).all()
 
 
-def test_a_changed_offer_replaces_its_row() -> None:
-    network = samples.network()
-    side = network.offer_side(samples.OFFER_ROWS, samples.OFFER_IDS)
-    changed = side.with_rows(np.array([2]), network.offer_side(samples.OFFER_ROWS[:1], ["o1"]))
-    assert (changed.arrays["half"][2] == side.arrays["half"][0]).all()
-    assert (changed.take(np.array([1])).arrays["half"] == side.arrays["half"][1:2]).all()
-
-
 def test_no_pairs_give_no_scores() -> None:
     network = samples.network()
     side = network.offer_side(samples.OFFER_ROWS, samples.OFFER_IDS)
