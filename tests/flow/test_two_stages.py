@@ -59,9 +59,15 @@ def _stages(offer: dict[str, Any]) -> tuple[str, int, float]:
     return offer["offer_id"], offer["tower_rank"], offer["reranker_score"]
 
 
-def test_a_planted_score_is_named(ring: MemoryRing) -> None:
-    log = next(log for number in range(PARTITIONS) if (log := ring.broker.log(Partition("rankings", number))))
-    value = msgspec.json.decode(log[0].value or b"")
+@pytest.mark.parametrize(
+    ("topic", "fault"), [("rankings", "reranker_score_wrong"), ("training-labels", "label_altered")]
+)
+def test_a_planted_score_is_named(ring: MemoryRing, topic: str, fault: str) -> None:
+    log = next(log for number in range(PARTITIONS) if (log := ring.broker.log(Partition(topic, number))))
+    right = log[0]
+    value = msgspec.json.decode(right.value or b"")
     value["offers"][0]["reranker_score"] += 0.5
-    log[0] = msgspec.structs.replace(log[0], value=msgspec.json.encode(value))
-    assert "reranker_score_wrong" in report(ring).faults
+    log[0] = msgspec.structs.replace(right, value=msgspec.json.encode(value))
+    faults = report(ring).faults
+    log[0] = right
+    assert fault in faults

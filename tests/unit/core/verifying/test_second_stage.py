@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -70,6 +71,23 @@ PLANTS: dict[str, tuple[str, Callable[[list[RankedOffer]], list[RankedOffer]]]] 
 @pytest.mark.parametrize(("kind", "change"), PLANTS.values(), ids=PLANTS)
 def test_what_is_planted_is_named(kind: str, change: Callable[[list[RankedOffer]], list[RankedOffer]]) -> None:
     assert kind in kinds(spoiled(change))
+
+
+def test_ties_stand_in_the_towers_order() -> None:
+    made = reranked_model(1, trees())
+    first = ranked(made)[0]
+    scores = [one.reranker_score for one in first.offers]
+    place = next(place for place, pair in enumerate(pairwise(scores)) if pair[0] == pair[1])
+    offers = [*first.offers[:place], *swapped(list(first.offers[place:]))]
+    assert kinds([replace(first, offers=offers)], made) == ["order_wrong"]
+
+
+def test_the_towers_own_order_is_judged() -> None:
+    def exchanged(offers: list[RankedOffer]) -> list[RankedOffer]:
+        ranks = [one.tower_rank for one in offers]
+        return [replace(one, tower_rank=rank) for one, rank in zip(offers, reversed(ranks), strict=True)]
+
+    assert "order_wrong" in kinds([replace(each, offers=exchanged(list(each.offers))) for each in ranked()])
 
 
 def test_a_score_of_no_reranker_is_named() -> None:
