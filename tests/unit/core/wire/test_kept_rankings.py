@@ -142,17 +142,35 @@ def test_what_rankings_share_is_kept_once() -> None:
     assert len(small.packed) < 200 < len(second) / 5
 
 
-def test_what_rerankers_add_is_kept_small() -> None:
+def reranked(value: bytes, **changes: object) -> bytes:
+    """Return a ranking with what a re-ranker adds to each offer, and with changes of all offers."""
+    ranking = msgspec.json.decode(value)
     added = [{"tower_rank": 1_000 - place, "reranker_score": place / 7} for place in range(10)]
-    ranking = msgspec.json.decode(many(1)[0])
-    offers = [offer | more for offer, more in zip(ranking["offers"], added, strict=True)]
-    plain, reranked = many(1)[0], msgspec.json.encode({**ranking, "offers": offers})
+    offers = [{**offer, **more, **changes} for offer, more in zip(ranking["offers"], added, strict=True)]
+    return msgspec.json.encode({**ranking, "offers": offers})
+
+
+@pytest.mark.parametrize(("propensity", "more_bytes"), [(1.0, 0), (0.5, 8)])
+def test_what_rerankers_add_is_kept_small(propensity: float, more_bytes: int) -> None:
+    plain = many(1)[0]
+    value = reranked(plain, propensity=propensity)
     keeper = RankingKeeper()
     kept(keeper, plain)
-    small = kept(keeper, reranked)[1]
-    assert len(small.packed) == len(kept(keeper, plain)[1].packed) + 10 * (8 + 2)
+    small = kept(keeper, value)[1]
+    assert len(small.packed) == len(kept(keeper, plain)[1].packed) + 10 * (8 + 2 + more_bytes)
     again = write_kept(small, ("r", "c", 7), LABELS * 2, revision=1, final=False)
-    assert again == write_labelled(reranked, LABELS * 2, revision=1, final=False)
+    assert again == write_labelled(value, LABELS * 2, revision=1, final=False)
+
+
+def test_half_of_what_rerankers_add_is_kept_whole() -> None:
+    plain = many(1)[0]
+    value = reranked(plain, tower_rank=None)
+    keeper = RankingKeeper()
+    kept(keeper, plain)
+    whole = kept(keeper, value)[1]
+    assert whole.alike is None
+    again = write_kept(whole, ("r", "c", 7), LABELS * 2, revision=1, final=False)
+    assert again == write_labelled(value, LABELS * 2, revision=1, final=False)
 
 
 @pytest.mark.parametrize("release_ids", [1, 20])
