@@ -43,6 +43,10 @@ _FACTS = (
     "options",
     "earlier_model_id",
 )
+_TOWERS_ALONE = (
+    "a re-ranker is judged by the figures of two stages alone: all others, and off-policy estimates of the model, are"
+    " of what its towers rank by themselves"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,8 @@ def evaluate_model(
     logged = judged if by_model else JudgedRows(judged.data, judged.closed, offers, judged.check)
     value = _value(logged, options.off_policy, rng)
     cautions = [sentence for coverage in figures.features for sentence in cautions_of(coverage)]
+    if any(each is not None and each.reranker is not None for each in (model, other)):
+        cautions.append(_TOWERS_ALONE)
     found = _evaluation(judged, options, figures, value, [*_below(figures), *cautions])
     return replace(found, verdict=_verdict(judged, found.incomparable))
 

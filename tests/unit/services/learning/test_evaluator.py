@@ -22,6 +22,7 @@ from stream_scorer.services.learning.evaluator import (
 from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.training.options import TrainOptions
 from tests.example_samples import Chunks, snacks, tastes_meet
+from tests.reranking_samples import network
 
 OPTIONS = EvaluateOptions(k=4, held_out=0.2, seed=0, off_policy=OffPolicyOptions(ModelPolicy(), 100.0, 1e9))
 
@@ -96,6 +97,16 @@ def many_customers(rows: int, seed: int) -> Chunks:
     ids = [f"c-{row}-{copy}" for copy in range(5) for row in range(60)]
     customer = part.customer + 60 * (np.arange(rows) % 5)
     return Chunks((replace(part, customers=Views(ids, [*part.customers.features] * 5), customer=customer),))
+
+
+def test_both_stages_are_judged(model: Model) -> None:
+    labels, seen = tastes_meet(1_000, seed=5), tastes_meet(500, seed=6)
+    one, both = (report_of(each, labels, seen) for each in (model, replace(model, reranker=network())))
+    assert one["two_stages"] is None
+    assert both["two_stages"]["ndcg"]["towers"]["value"] > both["two_stages"]["ndcg"]["both"]["value"]
+    assert both["whole_catalog"] == one["whole_catalog"]
+    (said,) = set(both["cautions"]) - set(one["cautions"])
+    assert "what its towers rank by themselves" in said
 
 
 def test_the_verdict_is_the_gates(model: Model) -> None:
