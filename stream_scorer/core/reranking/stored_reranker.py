@@ -94,7 +94,7 @@ def _check_arrays(tensors: Arrays) -> None:
 
 
 def _try(reranker: Reranker) -> None:
-    """Score pairs of sides without features and with all, as the first request might. Raises BadModel for a bad score."""
+    """Score pairs of sides without features and with all, as first requests might. Raises BadModel for a bad score."""
     side = reranker.offer_side(*trial_rows(reranker.offer_spec))
     mine, theirs = np.divmod(np.arange(4), 2)
     pairs = Shortlisted(mine, theirs, np.ones(4), np.ones(4, np.int64))

@@ -41,6 +41,17 @@ def test_a_value_at_the_threshold_goes_left() -> None:
     assert scores.tolist() == [0.5 - 0.25]
 
 
+def test_a_value_is_beyond_all_lower_thresholds() -> None:
+    budgets = Conditions(
+        np.zeros(2, np.int64), np.zeros(2, np.int64), np.array([0.0, 1.0]), np.array([6, 5], np.uint16)
+    )
+    trees = TreesReranker(samples.pair_inputs(), budgets, np.array([[1.0, 2.0, 3.0] + [0.0] * 13]))
+    customers = [{"budget": 5.0}, {"budget": 15.0}, {"budget": 30.0}]  # encoded as -0.5, 0.5 and 2.0
+    side = trees.offer_side([{}], [""])
+    scores = trees.scores(customers, ["", "", ""], samples.shortlisted(3, 1), side)
+    assert scores.tolist() == [1.0, 2.0, 3.0]
+
+
 def conditions(**damage: object) -> Conditions:
     return replace(samples.trees().conditions, **damage)  # type: ignore[arg-type]
 
