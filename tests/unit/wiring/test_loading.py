@@ -8,7 +8,8 @@ import pytest
 import stream_scorer
 from stream_scorer import UsageError, load_release
 from stream_scorer.adapters.files.model_files import write_model
-from tests.release_samples import model, offer, release
+from tests.release_samples import model, offer, release, reranked_model
+from tests.reranking_samples import network
 from tests.ring import request
 
 OFFERS = [offer(number) for number in range(5)]
@@ -32,6 +33,13 @@ def test_settings_come_by_dotted_name(folder: Path) -> None:
     loaded = load_release(folder / "model", offers=OFFERS, settings={"rank.offer_features": ["price"]})
     (ranking,) = loaded.rank([request(1)])
     assert [set(each.features) for each in ranking.offers] == [{"price"}] * 3
+
+
+def test_the_shortlist_is_that_of_the_settings(folder: Path) -> None:
+    write_model(folder / "two", reranked_model(1, network(seed=4)))  # never has the towers' first for its own
+    loaded = load_release(folder / "two", offers=OFFERS, settings={"rank.shortlist": 1})
+    (ranking,) = loaded.rank([request(1)], limit=1)
+    assert [one.tower_rank for one in ranking.offers] == [1]
 
 
 def test_what_the_gate_sees_is_a_caution(folder: Path) -> None:

@@ -162,7 +162,7 @@ def test_what_rerankers_add_is_kept_small(propensity: float, more_bytes: int) ->
     assert again == write_labelled(value, LABELS * 2, revision=1, final=False)
 
 
-def test_half_of_what_rerankers_add_is_kept_whole() -> None:
+def test_half_of_an_addition_is_kept_whole() -> None:
     plain = many(1)[0]
     value = reranked(plain, tower_rank=None)
     keeper = RankingKeeper()

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -17,7 +18,8 @@ from stream_scorer.services.streaming.ranker import IndexWatch, RankConfig, Rank
 from tests.doubles import SilentTelemetry
 from tests.index_worlds import CLUSTERS, centres, clustered, indexed
 from tests.ranking_worlds import TOPICS, record_of, release_of
-from tests.release_samples import change, indexed_release, model, offer, release
+from tests.release_samples import change, indexed_release, model, offer, release, reranked_model
+from tests.reranking_samples import network
 
 
 class OneRelease:
@@ -75,6 +77,17 @@ def test_letters_have_the_headers_asked_for() -> None:
     work = ranker.process(Fetched([record_of(b"{", offset=0)]))
     assert work is not None
     assert "__connect.errors.topic" in dict(work.outputs[0].headers)
+
+
+def test_shortlists_are_as_long_as_set() -> None:
+    # a re-ranker that never has the towers' first for its own
+    held = release(reranked_model(1, network(seed=4)), [offer(number) for number in range(5)])
+    config = RankConfig(TOPICS, "dead-letters", ALL_FEATURES, 10_000, shortlist=1)
+    ranker = Ranker(OneRelease(held), lambda: None, config, telemetry=SilentTelemetry())
+    work = ranker.process(Fetched([record_of(CustomerRequest("r1", "c1", 5, {"price": 3.0}, limit=1), offset=0)]))
+    assert work is not None
+    (best,) = msgspec.json.decode(work.outputs[0].value or b"")["offers"]
+    assert best["tower_rank"] == 1
 
 
 def index_watch(*recalls: Recall, recall_min: float = 0.99) -> tuple[IndexWatch, SilentTelemetry, list[Any]]:
