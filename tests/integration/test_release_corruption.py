@@ -16,6 +16,7 @@ from stream_scorer.adapters.memory.lists import MemoryLists
 from stream_scorer.adapters.redis.blobs import (
     MANIFEST_BYTES_MAX,
     StoredIndex,
+    StoredReranker,
     as_array,
     checksum,
     encode_manifest,
@@ -30,7 +31,17 @@ from stream_scorer.core.releases.offer_index import InvertedFile, ListSearch, Ve
 from stream_scorer.core.releases.release import Release
 from stream_scorer.errors import ReleaseError
 from stream_scorer.services.streaming.release_watch import ReleaseWatch
-from tests.release_samples import change, indexed_release, model, offer, published, withdrawal
+from tests.release_samples import (
+    change,
+    indexed_release,
+    model,
+    offer,
+    published,
+    release,
+    reranked_model,
+    withdrawal,
+)
+from tests.reranking_samples import network
 
 DEEP = 100_000
 BYTES_MAX = 1_000_000
@@ -241,6 +252,48 @@ def test_an_index_expires_with_its_release(store: RedisReleases, client: redis.R
     published(store, 2, keep=1)
     place = Place(store, client, redis_prefix, first)
     assert [client.ttl(place.key(f"index:{part}")) > 0 for part in (0, 1)] == [True, True]
+
+
+def call_it_trees(place: Place) -> None:
+    stored = place.store._manifest(place.release.release_id).reranker
+    assert isinstance(stored, StoredReranker)
+    place.reseal(reranker=replace(stored, kind="trees"))
+
+
+OF_A_RERANKER: dict[str, tuple[Damage, str]] = {
+    "garbage": (put("reranker:0", b"garbage"), "the re-ranker of release .* is not what its manifest says"),
+    "gone": (lambda place: place.client.delete(place.key("reranker:0")), "the re-ranker of release .* is gone"),
+    "another kind": (call_it_trees, "is of kind network, its manifest says trees"),
+}
+
+
+@pytest.mark.parametrize("name", OF_A_RERANKER)
+def test_an_unreadable_reranker_replaces_nothing(
+    store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str
+) -> None:
+    damage, reason = OF_A_RERANKER[name]
+    _, first = published(store, 1)
+    watch = watching(store)
+    made = reranked_model(2, network())
+    second = release(made, [offer(1)])
+    store.write(second, made)
+    damage(Place(store, client, redis_prefix, second))
+    with pytest.raises(ReleaseError, match=reason):
+        store.activate(second.release_id, keep=3)
+    client.set(f"{redis_prefix}:current", second.release_id)
+    watch.poll()
+    serving = watch.current()
+    assert serving is not None
+    assert serving.release_id == first.release_id
+
+
+def test_a_reranker_expires_with_its_release(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
+    made = reranked_model(1, network())
+    first = release(made, [offer(1)])
+    store.write(first, made)
+    store.activate(first.release_id, keep=1)
+    published(store, 2, keep=1)
+    assert client.ttl(Place(store, client, redis_prefix, first).key("reranker:0")) > 0
 
 
 def no_faiss(file: InvertedFile, vectors: Vectors32) -> ListSearch:
