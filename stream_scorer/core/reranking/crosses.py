@@ -64,8 +64,8 @@ class Difference:
         """Raise BadModel for columns that are not there, and for factors without bound."""
         if not 0 <= self.customer < customer_numbers or not 0 <= self.offer < offer_numbers:
             raise BadModel(f"a difference names numbers ({self.customer}, {self.offer}) that are not there")
-        # "not <=" rather than ">": NaN must be refused, too
-        if not max(map(abs, (self.mine, self.theirs, self.shift))) <= FACTOR_MAX:
+        # each by itself, as max() passes over NaN; "<=" rather than ">", which NaN would pass, too
+        if not all(abs(factor) <= FACTOR_MAX for factor in (self.mine, self.theirs, self.shift)):
             raise BadModel(f"the factors of a difference must be at most {FACTOR_MAX:g}")
 
 

@@ -88,6 +88,7 @@ def test_plain_specs_have_no_hashed_rows() -> None:
         ({"crosses": (Cross(0, 0, 3, samples.NONE, np.zeros(9)),) * 65}, "at most 64"),
         ({"differences": (Difference(2, 0, 1.0, 1.0, 0.0),)}, "numbers .2, 0. that"),
         ({"differences": (Difference(0, 0, float("nan"), 1.0, 0.0),)}, "factors"),
+        ({"differences": (Difference(0, 0, 1.0, 1.0, float("nan")),)}, "factors"),
         ({"matches": (Match(9, 0, np.zeros(1, np.int64)),)}, "not there"),
         ({"matches": (Match(1, 0, np.zeros(9, np.int64)),)}, "needs 4 codes"),
         ({"matches": (Match(1, 0, np.array([0, 1, 2, 3])),)}, "does not have"),
