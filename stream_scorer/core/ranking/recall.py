@@ -64,8 +64,9 @@ def sampled_recall(
 ) -> Recall:
     """Rank one in `every` of the requests that an index answered exactly too, and compare; 0: none.
 
-    `ranked` has the pools, where there is exploration. Which requests these are follows from their own ids and their
-    customers', since a mailing has one id for all its customers, who must not be ranked exactly all together.
+    `ranked` has the pools, where there is exploration, and a re-ranker's shortlists. Which requests these are follows
+    from their own ids and their customers', since a mailing has one id for all its customers, who must not be ranked
+    exactly all together.
     """
     if ranked.by_index is None or not every:
         return NOTHING_MEASURED

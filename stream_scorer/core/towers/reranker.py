@@ -43,10 +43,6 @@ class OfferSide:
 
     arrays: Arrays  # each (N, …)
 
-    def __len__(self) -> int:
-        """How many offers there are."""
-        return len(next(iter(self.arrays.values())))
-
     def take(self, rows: Places) -> "OfferSide":
         """Return a copy of the rows of some offers."""
         return OfferSide({name: array[rows] for name, array in self.arrays.items()})

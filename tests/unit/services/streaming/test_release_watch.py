@@ -98,7 +98,7 @@ def test_offer_sides_are_there_before_batches(store: MemoryReleases, watch: Rele
     store.change(written.release_id, [change(made, offer(9), 1)], progress={})
     for offers in (5, 6):
         (side,) = [one for one in held(watch).catalog.derived.values() if isinstance(one, OfferSide)]
-        assert len(side) == offers
+        assert len(side.arrays["codes"]) == offers
         watch.poll()
     published(store, 2)
     watch.poll()
