@@ -14,9 +14,10 @@ from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures, enc
 from stream_scorer.core.ranking.exploration import Exploration, explore
 from stream_scorer.core.ranking.filters import filter_refusal
 from stream_scorer.core.ranking.recall import NOTHING_MEASURED, Recall, sampled_recall
-from stream_scorer.core.ranking.reranking import SHORTLIST_DEFAULT, first_of_each, rerank
+from stream_scorer.core.ranking.reranking import first_of_each, rerank
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
 from stream_scorer.core.releases.release import Release
+from stream_scorer.core.towers.reranker import SHORTLIST_DEFAULT
 from stream_scorer.core.wire.codec import Decoded, decode_all, encode
 from stream_scorer.core.wire.letter_headers import Headers, attempt_headers, passed_headers
 from stream_scorer.core.wire.strict_json import Refusal

@@ -16,7 +16,6 @@ from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.offer_side import OfferSideOf
 from stream_scorer.core.towers.reranker import Reranker, Shortlisted
 
-SHORTLIST_DEFAULT = 100
 PAIRS_MAX = 65_536  # scored at a time
 
 

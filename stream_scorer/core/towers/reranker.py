@@ -15,7 +15,7 @@ from stream_scorer.core.features.spec import FeatureSpec, Floats, Inputs
 Places = npt.NDArray[np.int64]
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-SHORTLIST_MAX = 1_000
+SHORTLIST_DEFAULT, SHORTLIST_MAX = 100, 1_000
 
 
 @dataclass(frozen=True, slots=True)

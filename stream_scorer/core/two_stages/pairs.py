@@ -10,13 +10,12 @@ from stream_scorer.core.datasets.training_set import EncodedSide, Places, Traini
 from stream_scorer.core.evaluation.judging import row_scores
 from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.held_out.questions import Questions, rank
-from stream_scorer.core.towers.reranker import OfferSide, Reranker, Shortlisted
+from stream_scorer.core.towers.reranker import SHORTLIST_DEFAULT, OfferSide, Reranker, Shortlisted
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.errors import UsageError
 
 Towers = tuple[Tower, Tower]
 
-SHORTLIST = 100  # offers of a request, as serving re-ranks by default
 QUESTIONS_MAX = 2_000
 REQUESTS_MIN = 20  # with an accepted and another offer
 _BLOCK_REQUESTS = 512
@@ -136,7 +135,7 @@ def shortlist_pairs(data: TrainingSet, plain: TrainingSet, questions: Questions,
         users = user_tower.forward(data.customers.inputs(questions.view[block])).astype(np.float32)
         return np.asarray(users @ items)
 
-    tops = rank(questions, scores_of, SHORTLIST)  # (Q, S)
+    tops = rank(questions, scores_of, SHORTLIST_DEFAULT)  # (Q, S)
     count, width = tops.shape
     request = np.repeat(np.arange(count), width)
     users = user_tower.forward(data.customers.inputs(questions.view))

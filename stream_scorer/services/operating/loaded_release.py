@@ -11,10 +11,10 @@ from stream_scorer.core.messages import RECORD_BYTES_MAX, CustomerRequest, Offer
 from stream_scorer.core.ranking.best_offers import Customers, Scores, exact_scores
 from stream_scorer.core.ranking.eligibility import Candidates
 from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures
-from stream_scorer.core.ranking.reranking import SHORTLIST_DEFAULT
 from stream_scorer.core.records import Record
 from stream_scorer.core.releases.catalog import Vectors
 from stream_scorer.core.releases.release import Release
+from stream_scorer.core.towers.reranker import SHORTLIST_DEFAULT
 from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.errors import UsageError
 from stream_scorer.ports import Clock

@@ -7,9 +7,9 @@ from itertools import islice
 from stream_scorer.core.features.coverage import FeatureCoverage
 from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
-from stream_scorer.core.ranking.reranking import SHORTLIST_DEFAULT
 from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.releases.release import Release
+from stream_scorer.core.towers.reranker import SHORTLIST_DEFAULT
 
 BATCH_REQUESTS = 512
 _TOPICS = RankTopics("requests", "acceptances", "rankings", "outcomes")

@@ -12,10 +12,10 @@ from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.index_plan import outgrown
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
 from stream_scorer.core.ranking.recall import Recall
-from stream_scorer.core.ranking.reranking import SHORTLIST_DEFAULT
 from stream_scorer.core.records import progress_of
 from stream_scorer.core.releases.catalog import index_cover
 from stream_scorer.core.releases.release import Release
+from stream_scorer.core.towers.reranker import SHORTLIST_DEFAULT
 from stream_scorer.core.wire.dead_letters import dead_letter_record
 from stream_scorer.core.wire.letter_headers import HeaderStyle
 from stream_scorer.ports import Fetched, Telemetry
