@@ -19,7 +19,8 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, LessThanOrEqual, Reference
 from pyiceberg.expressions.literals import literal
-from pyiceberg.table import Table
+from pyiceberg.table import CommitTableResponse, Table
+from pyiceberg.table.update import AddSnapshotUpdate, TableRequirement, TableUpdate
 
 from stream_scorer.adapters.iceberg.columns import BY_DAY, DAY, SCHEMA, to_arrow
 from stream_scorer.adapters.iceberg.places import TablePlace
@@ -49,16 +50,27 @@ class _OneTry:
     pyiceberg answers a refused append by trying it again on top of whatever is there by then. That would write a chunk
     twice which another member has just written. As a ValidationException the refusal comes through, and pyiceberg
     removes the manifests that it had written.
+
+    A commit that is there has not been refused, whatever the catalog says: where an answer is lost, clients such as
+    Glue's send the commit again by themselves, which meets its own first sending. Its manifests must stay.
     """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def commit_table(self, *args: Any) -> Any:
+    def commit_table(
+        self, table: Table, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]
+    ) -> CommitTableResponse:
         try:
-            return self._catalog.commit_table(*args)
+            return self._catalog.commit_table(table, requirements, updates)
         except CommitFailedException as error:
-            raise CommitRefused(str(error)) from error
+            now = self._catalog.load_table(table.name())
+            ours = [each.snapshot.snapshot_id for each in updates if isinstance(each, AddSnapshotUpdate)]
+            if not any(now.metadata.snapshot_by_id(each) for each in ours):
+                raise CommitRefused(str(error)) from error
+        return CommitTableResponse.model_validate(
+            {"metadata": now.metadata, "metadata-location": now.metadata_location}
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._catalog, name)

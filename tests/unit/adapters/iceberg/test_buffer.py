@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyiceberg.exceptions import CommitFailedException
 
 from stream_scorer.adapters.iceberg.buffer import IcebergBuffer
 from stream_scorer.adapters.iceberg.state import OFFSETS
@@ -122,6 +123,14 @@ def test_a_commit_without_an_answer_is_known(started: Path) -> None:
     with pytest.raises(TransientError, match="connection reset"):
         buffer.write([chunk(4, 8)])
     assert buffer.write([chunk(4, 8)]) == []
+    assert stored(started) == requests(8)
+
+
+def test_a_commit_that_met_itself_stays(started: Path) -> None:
+    def met_itself() -> None:
+        raise CommitFailedException("the table has changed")
+
+    assert BetweenBuffer(started, lambda: None, met_itself).write([chunk(4, 8)]) == []
     assert stored(started) == requests(8)
 
 
