@@ -24,7 +24,7 @@ from pyiceberg.table.update import AddSnapshotUpdate, TableRequirement, TableUpd
 
 from stream_scorer.adapters.iceberg.columns import BY_DAY, DAY, SCHEMA, to_arrow
 from stream_scorer.adapters.iceberg.places import TablePlace
-from stream_scorer.adapters.iceberg.reaching import CATALOG_TIMEOUT_S, within
+from stream_scorer.adapters.iceberg.reaching import CATALOG_TIMEOUT_S, TABLE_TIMEOUT_S, within
 from stream_scorer.adapters.iceberg.state import TableState, state_of
 from stream_scorer.adapters.parquet.rows import COLUMNS, from_table
 from stream_scorer.core.buffer.buffer_files import Chunk, Sampled
@@ -79,9 +79,9 @@ class _OneTry:
 class IcebergBuffer:
     """See TrainingBuffer."""
 
-    def __init__(self, place: TablePlace, *, timeout_s: float = CATALOG_TIMEOUT_S) -> None:
+    def __init__(self, place: TablePlace) -> None:
         """Use a table, which need not exist yet; the catalog is asked when it is first needed."""
-        self._place, self._timeout_s = place, timeout_s
+        self._place = place
         self._catalog: Catalog | None = None
         # Partitions that had rows. If the table is emptied or replaced, the next chunk would leave a gap.
         self._known: set[Partition] = set()
@@ -156,7 +156,8 @@ class IcebergBuffer:
         """Yield the rows of the current snapshot, every revision, by the columns of the Parquet files."""
         table = self._found()
         if table is not None:
-            reading = table.scan(selected_fields=tuple(COLUMNS)).to_arrow_batch_reader()
+            scan = table.scan(selected_fields=tuple(COLUMNS))
+            reading = self._within("reading", scan.to_arrow_batch_reader)
             while (batch := self._within("reading", lambda: next(reading, None))) is not None:
                 yield batch
 
@@ -194,7 +195,7 @@ class IcebergBuffer:
             if not counts:
                 return {}
             try:
-                self._within("erasing", partial(_delete, table, theirs))
+                self._within("erasing", partial(_delete, table, theirs), TABLE_TIMEOUT_S)
             except ValidationException:
                 continue
             return counts
@@ -207,7 +208,7 @@ class IcebergBuffer:
 
     def _counts(self, table: Table, which: BooleanExpression) -> dict[str, int]:
         scan = table.scan(which, selected_fields=(DAY,))
-        days = self._within("reading", scan.to_arrow)[DAY].value_counts().to_pylist()
+        days = self._within("reading", scan.to_arrow, TABLE_TIMEOUT_S)[DAY].value_counts().to_pylist()
         return {f"{self._place} day={each['values']}": each["counts"] for each in days}
 
     # -- the table
@@ -265,8 +266,8 @@ class IcebergBuffer:
             self._place.identifier, SCHEMA, partition_spec=BY_DAY, properties={"format-version": "2"}
         )
 
-    def _within(self, doing: str, call: Callable[[], ResultT]) -> ResultT:
-        return within(self._timeout_s, f"{doing} table {self._place}", call)
+    def _within(self, doing: str, call: Callable[[], ResultT], seconds: float = CATALOG_TIMEOUT_S) -> ResultT:
+        return within(seconds, f"{doing} table {self._place}", call)
 
 
 def _of_customer(customer_id: str) -> BooleanExpression:

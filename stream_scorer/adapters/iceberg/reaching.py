@@ -19,6 +19,7 @@ from pyiceberg import exceptions as iceberg
 from stream_scorer.errors import TransientError, UsageError
 
 CATALOG_TIMEOUT_S = 60.0
+TABLE_TIMEOUT_S = 3_600.0  # of what reads all rows, or rewrites files
 ResultT = TypeVar("ResultT")
 _REFUSED = (
     iceberg.UnauthorizedError,

@@ -220,6 +220,25 @@ def test_erased_rows_stay_in_older_snapshots(started: Path) -> None:
     assert opened(started).scan(snapshot_id=before.snapshot_id).to_arrow().num_rows == 4
 
 
+def test_lost_manifests_are_trouble(started: Path) -> None:
+    for manifest in (started / "lake").rglob("*.avro"):
+        manifest.unlink()
+    with pytest.raises(TransientError, match=r"reading table lake/shop\.labels"):
+        stored(started)
+
+
+def test_erasing_may_take_longer_than_a_commit(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds: dict[str, float] = {}
+
+    def noted(seconds: float, doing: str, call: Callable[[], Any]) -> Any:
+        bounds[doing.partition(" ")[0]] = seconds
+        return call()
+
+    monkeypatch.setattr("stream_scorer.adapters.iceberg.buffer.within", noted)
+    _erase(started, "c")
+    assert (bounds["writing"], bounds["reading"], bounds["erasing"]) == (60, 3_600, 3_600)
+
+
 def test_a_table_of_another_shape_is_refused(tmp_path: Path) -> None:
     buffer = buffer_in(tmp_path)
     buffer.check_writable()
