@@ -19,6 +19,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, LessThanOrEqual, Reference
 from pyiceberg.expressions.literals import literal
+from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
 from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.update import AddSnapshotUpdate, TableRequirement, TableUpdate
 
@@ -150,16 +151,20 @@ class IcebergBuffer:
 
     def read(self) -> Iterator[list[ExampleRow]]:
         """See TrainingBuffer.read."""
-        yield from (from_table(str(self._place), pa.Table.from_batches([batch])) for batch in self.batches())
+        yield from (from_table(str(self._place), rows) for rows in self.tables())
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of the current snapshot, every revision, by the columns of the Parquet files."""
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield the rows of the current snapshot, every revision, by the columns of the Parquet files.
+
+        A file at a time: pyiceberg's own reader of batches reads ahead as fast as it can, up to the whole table.
+        """
         table = self._found()
         if table is not None:
             scan = table.scan(selected_fields=tuple(COLUMNS))
-            reading = self._within("reading", scan.to_arrow_batch_reader)
-            while (batch := self._within("reading", lambda: next(reading, None))) is not None:
-                yield batch
+            reading = ArrowScan(table.metadata, table.io, scan.projection(), scan.row_filter)
+            schema = schema_to_pyarrow(scan.projection(), include_field_ids=False)
+            for file in self._within("reading", lambda: list(scan.plan_files())):
+                yield self._within("reading", partial(reading.to_table, [file])).cast(schema)
 
     def sampled(self, partitions: Sequence[Partition]) -> Mapping[Partition, Sequence[Sampled]]:
         """See TrainingBuffer.sampled."""

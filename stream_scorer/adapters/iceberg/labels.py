@@ -32,7 +32,7 @@ def labels_in_table(place: str) -> Iterator[ExampleFiles]:
 def _copy(buffer: IcebergBuffer, place: str, into: Path) -> int:
     """Write the rows to a file and return how many there are; a file without rows is not written."""
     rows, writer = 0, None
-    for table in _groups(buffer.batches()):
+    for table in _groups(buffer.tables()):
         ours = in_our_types(place, table)
         writer = writer or pq.ParquetWriter(into, ours.schema, compression="zstd")
         writer.write_table(ours)
@@ -42,13 +42,13 @@ def _copy(buffer: IcebergBuffer, place: str, into: Path) -> int:
     return rows
 
 
-def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield batches by the group: those of small files would make a Parquet file of small groups, slow to read."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
+def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield rows by the group: those of small files would make a Parquet file of small groups, slow to read."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
         if sum(each.num_rows for each in waiting) >= GROUP_ROWS_MIN:
-            yield pa.Table.from_batches(waiting)
+            yield pa.concat_tables(waiting)
             waiting = []
     if waiting:
-        yield pa.Table.from_batches(waiting)
+        yield pa.concat_tables(waiting)

@@ -220,6 +220,10 @@ def test_erased_rows_stay_in_older_snapshots(started: Path) -> None:
     assert opened(started).scan(snapshot_id=before.snapshot_id).to_arrow().num_rows == 4
 
 
+def test_rows_are_read_file_by_file(started: Path) -> None:
+    assert sorted(table.num_rows for table in buffer_in(started).tables()) == [1, 1, 2]
+
+
 def test_lost_manifests_are_trouble(started: Path) -> None:
     for manifest in (started / "lake").rglob("*.avro"):
         manifest.unlink()
