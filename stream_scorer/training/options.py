@@ -1,7 +1,8 @@
 """The options of a training, and the recipe that they become once the data is known."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from stream_scorer.core.datasets.accepted_before import ACCEPTED_BEFORE_MAX
 from stream_scorer.core.datasets.traits import HABITS_MIN, LogTraits
@@ -10,6 +11,8 @@ from stream_scorer.errors import UsageError
 Objective = Literal["auto", "shown", "catalog", "separate"]
 Device = Literal["auto", "cpu", "cuda"]
 Switch = Literal["auto", "on", "off"]
+
+BEGAN_WITH = "began_with"  # a fact of a model that goes on from an earlier one
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +251,16 @@ _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("threads", 0, 1_024),
 )
 _NOTHING_GIVEN = TrainOptions()
+
+
+def sizes_from_nothing(facts: Mapping[str, object]) -> Mapping[str, Any]:
+    """Return the options of a model's sizes, which are those of the first where it goes on from earlier models.
+
+    Towers that go on from an ensemble are as wide as all of it; who trains from nothing again wants the ensemble.
+    """
+    began: Any = facts.get(BEGAN_WITH)
+    options: Any = facts.get("options") or {}
+    return began or {name: options[name] for name in (*_SIZES, "members_given") if name in options}
 
 
 def _among_catalog(log: LogTraits, *, ids_alone: bool) -> Recipe:

@@ -16,7 +16,7 @@ from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import BadModel, OtherShape, ReleaseError, TransientError, UsageError
 from stream_scorer.ports import Clock, ReleaseStore
 from stream_scorer.services.learning.publisher import Indexer, draft_release, held_against, publish
-from stream_scorer.training.options import TrainOptions
+from stream_scorer.training.options import TrainOptions, sizes_from_nothing
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +177,8 @@ def options_like(facts: Mapping[str, object], *, seed: int, threads: int) -> Tra
 
     Without a refit the held-out rows can judge the very towers that are published.
     """
-    stated: Any = facts.get("options") or {}
+    options: Any = facts.get("options") or {}
+    stated = {**options, **sizes_from_nothing(facts)}
     always: dict[str, Any] = {"seed": seed, "threads": threads, "refit": False}
     if stated.get("spectral"):  # a decomposition takes no steps: the other options had no effect
         return TrainOptions(objective="catalog", held_out=stated["held_out"], **always)

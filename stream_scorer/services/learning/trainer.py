@@ -22,7 +22,7 @@ from stream_scorer.services.learning.trials import Tuning
 from stream_scorer.training.export import REMEDY, export
 from stream_scorer.training.joint import fit
 from stream_scorer.training.lesson import Epoch, Fitted, Lesson, device_of
-from stream_scorer.training.options import TrainOptions
+from stream_scorer.training.options import BEGAN_WITH, TrainOptions, sizes_from_nothing
 from stream_scorer.training.penalty import with_penalty
 
 _NAMED_MAX = 5
@@ -164,6 +164,7 @@ def _facts(lesson: Lesson, fitted: Fitted, options: TrainOptions) -> dict[str, o
             "reads": list(options.reads),
             ACCEPTED_BEFORE: _accepted_before(options, lesson.earlier),
         },
+        **({} if lesson.earlier is None else {BEGAN_WITH: sizes_from_nothing(lesson.earlier.facts)}),
         **lesson.survey.facts(),
         "rows": len(data),
         "positives": int(data.accepted.sum()),

@@ -10,6 +10,7 @@ from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.messages import Offer
 from stream_scorer.errors import BadModel, UsageError
 from stream_scorer.services.learning import trainer
+from stream_scorer.services.learning.retrainer import options_like
 from stream_scorer.services.learning.trainer import read_lesson, refuse_worse_alike, train_model
 from stream_scorer.training.lesson import Epoch
 from stream_scorer.training.options import TrainOptions
@@ -103,6 +104,16 @@ def test_going_on_keeps_reading_accepted_before() -> None:
     assert "accepted_before" in again.user_spec.feature_names
     assert "400" not in " ".join(again.survey.cautions)  # a customer's first request has nothing before it
     assert any("served requests have to state it" in caution for caution in again.survey.cautions)
+
+
+def test_warm_starts_end_in_the_same_ensemble() -> None:
+    plain = TrainOptions(epochs=1)
+    model = train_model(tastes_meet(400), snacks(), replace(plain, members=2)).model
+    for _ in range(2):
+        again = options_like(model.facts, seed=7, threads=1)
+        assert (again.members, again.dim) == (2, 32)
+        model = train_model(tastes_meet(400), snacks(), plain, earlier=model).model
+        assert model.user_tower.dim == 64
 
 
 def test_logs_without_times_have_nothing_before() -> None:
