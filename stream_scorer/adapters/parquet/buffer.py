@@ -65,7 +65,6 @@ class ParquetBuffer:
 
     def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int | None]:
         """See TrainingBuffer.positions."""
-        self._newest = {each: files for each, files in self._newest.items() if each not in partitions}
         standings = self._standings(partitions)
         self._folder.delete([file.path for one in standings.values() for file in one.torn])
         # Only partitions with files are known from here on. A partition without files is read from the beginning, which

@@ -142,16 +142,24 @@ def test_a_flush_lists_its_days_alone() -> None:
     assert folder.listed == ["day=1970-01-01"] * 2 + ["day=1970-01-04"] * 2
 
 
+@pytest.mark.parametrize("late", [(0, 4), (6, 8)], ids=str)
+def test_a_flush_follows_the_last_chunk(late: tuple[int, int]) -> None:
+    buffer = ParquetBuffer(RecordingFolder())
+    assert buffer.write([chunk(0, 5, 1)]) == []
+    assert buffer.write([chunk(*late, 1)]) == [P]
+    assert buffer.ends([P]) == {P: 5}
+
+
 @pytest.mark.parametrize("compacted", [False, True])
 def test_a_stale_member_sees_who_went_on(*, compacted: bool) -> None:
     folder = RecordingFolder()
-    fill(ParquetBuffer(folder), 10, 5, 1)
+    fill(ParquetBuffer(folder), 10, 10, 1)
     stale = ParquetBuffer(folder)
     stale.positions([P])
     fill(ParquetBuffer(folder), 18, 2, 1)
     ParquetBuffer(folder).write([Chunk(P, 18, 20, [row(18, 7), row(19, 7)])])
-    if compacted:
-        compact(folder)
+    if compacted:  # all but the large chunk that the stale member knows of
+        compact(folder, rows_max=8)
     assert stale.write([chunk(10, 13, 1)]) == [P]
     assert sorted(one.request_id for batch in ParquetBuffer(folder).read() for one in batch) == sorted(
         f"r{offset}" for offset in range(20)
