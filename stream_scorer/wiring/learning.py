@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from stream_scorer.adapters.files.model_files import make_room, write_model
 from stream_scorer.adapters.files.offer_files import read_offers
 from stream_scorer.adapters.local.clock import SystemClock
@@ -19,6 +21,8 @@ from stream_scorer.training.options import TrainOptions
 from stream_scorer.training.reranking.second_stage import RankerKind, RerankOptions, second_stage
 from stream_scorer.wiring.labels import labels_at
 from stream_scorer.wiring.stores import indexer, release_store
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,9 @@ def _train(
     second = None
     if ranker is not None:
         second = second_stage(
-            source_of(examples, offers, options, earlier), offers, RerankOptions(ranker, seed=options.seed)
+            source_of(examples, offers, options, earlier),
+            offers,
+            RerankOptions(ranker, seed=options.seed),
+            lambda sentence: log.warning("re-ranker", reason=sentence),
         )
     return train_model(examples, offers, options, earlier=earlier, second=second).model

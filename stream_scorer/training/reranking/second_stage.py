@@ -42,7 +42,7 @@ from stream_scorer.training.reranking.lifts import (
 )
 from stream_scorer.training.reranking.network_training import STEPS, NetworkSize, train_network
 from stream_scorer.training.reranking.prepared import PreparedPairs, prepared
-from stream_scorer.training.reranking.trees_training import train_trees
+from stream_scorer.training.reranking.trees_training import lightgbm_fault, load_lightgbm, train_trees
 
 RankerKind = Literal["auto", "network", "trees"]
 
@@ -89,10 +89,16 @@ def second_stage(
     rerank: RerankOptions,
     said: Callable[[str], None] = lambda sentence: None,
 ) -> Callable[[Model, Lesson, Fitted], Model]:
-    """Return what trains a re-ranker from the labels that the lesson was read from; `said` gets why a model has none.
+    """Return what trains a re-ranker from the labels that the lesson was read from.
 
-    The labels are read again, as a re-ranker encodes them by specs of its own.
+    The labels are read again, as a re-ranker encodes them by specs of its own. `said` gets why a model has none, and
+    that `auto` has only networks to try. Raises UsageError at once, not after the towers' training, where trees are
+    asked for and LightGBM is missing.
     """
+    if rerank.kind == "trees":
+        load_lightgbm()
+    if rerank.kind == "auto" and (fault := lightgbm_fault()):
+        said(f"only networks are tried as re-rankers: {fault}")
 
     def train(model: Model, lesson: Lesson, fitted: Fitted) -> Model:
         plain = build_training_set(source, offers, *plain_specs(lesson))
@@ -252,7 +258,7 @@ class _Stage:
                 return networks
             case "trees":
                 return trees
-        return {**networks, **trees} if _lightgbm_there() else networks
+        return networks if lightgbm_fault() else {**networks, **trees}
 
     def _chosen(self, data: PreparedPairs) -> tuple[str, dict[str, float]]:
         """Return the training that ranks the latest fifth of the pairs best, and the nDCG@10 of each."""
@@ -277,12 +283,6 @@ def _of_size(size: NetworkSize, seed: int) -> Train:
 
 def _of_leaves(leaves: int, rounds: int, seed: int) -> Train:
     return lambda data: train_trees(data, leaves=leaves, rounds=rounds, seed=seed)
-
-
-def _lightgbm_there() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("lightgbm") is not None
 
 
 def plain_specs(lesson: Lesson) -> tuple[FeatureSpec, FeatureSpec]:

@@ -25,7 +25,7 @@ def train_trees(data: PreparedPairs, *, leaves: int, rounds: int, seed: int) -> 
     Raises UsageError without LightGBM, and BadModel where the export differs from it on golden rows.
     """
     values = values_of(data)
-    booster = _boosted(data, values, leaves=leaves, rounds=rounds, seed=seed)
+    booster = boosted(data, values, leaves=leaves, rounds=rounds, seed=seed)
     reranker = exported(booster.dump_model()["tree_info"], data)
     golden = np.unique(np.linspace(0, len(values) - 1, _GOLDEN).astype(np.int64))
     theirs = booster.predict(values[golden], raw_score=True)
@@ -40,12 +40,10 @@ def values_of(data: PreparedPairs) -> Floats:
     return np.concatenate([mine.astype(np.float64), theirs.astype(np.float64), data.columns], axis=1)
 
 
-def _boosted(data: PreparedPairs, values: Floats, *, leaves: int, rounds: int, seed: int) -> Any:
+def boosted(data: PreparedPairs, values: Floats, *, leaves: int, rounds: int, seed: int) -> Any:
+    """Return LightGBM's booster, trained on what `values_of` gives."""
     # Any: LightGBM's types are not followed
-    try:
-        lightgbm = import_module("lightgbm")
-    except ImportError as error:
-        raise UsageError("--ranker trees needs LightGBM: pip install 'stream-scorer[trees]'") from error
+    lightgbm = load_lightgbm()
     pairs = data.pairs
     ranked = bool(pairs.shown_rank.any())
     parameters = {
@@ -66,6 +64,31 @@ def _boosted(data: PreparedPairs, values: Floats, *, leaves: int, rounds: int, s
     position = pairs.shown_rank if ranked and not data.choices else None
     rows = lightgbm.Dataset(values, pairs.accepted, group=group, position=position)
     return lightgbm.train(parameters, rows, num_boost_round=rounds)
+
+
+def load_lightgbm() -> Any:
+    """Return the module. Raises UsageError, which names what to install, where it is missing or cannot be loaded."""
+    # Any: LightGBM's types are not followed
+    try:
+        return import_module("lightgbm")
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "LightGBM, which trains re-rankers of trees, is not installed: pip install 'stream-scorer[trees]'"
+        ) from error
+    except (ImportError, OSError) as error:  # its wheels leave OpenMP's runtime to the system
+        raise UsageError(
+            f"LightGBM, which trains re-rankers of trees, cannot be loaded: {error}; where libgomp is missing, install "
+            "it (Debian: libgomp1)"
+        ) from error
+
+
+def lightgbm_fault() -> str | None:
+    """Return why LightGBM cannot be used, None where it can."""
+    try:
+        load_lightgbm()
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 def exported(trees: list[dict[str, Any]], data: PreparedPairs) -> TreesReranker:

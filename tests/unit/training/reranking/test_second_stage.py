@@ -1,5 +1,6 @@
 """A re-ranker behind trained towers: kept where it is not worse, and left out with a reason where it is."""
 
+import sys
 from functools import cache
 from typing import Any
 
@@ -41,6 +42,19 @@ def test_the_model_has_what_was_kept() -> None:
     facts: Any = model.facts["reranker"]
     assert (model.reranker is not None) == facts["kept"] == (not said)
     assert model.model_id == digest_model(model.user_tower, model.item_tower, model.reranker)
+
+
+def test_missing_lightgbm_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(UsageError, match="not installed"):
+        second_stage(Chunks(()), (), RerankOptions("trees"))
+
+
+def test_auto_says_that_networks_alone_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    said: list[str] = []
+    second_stage(Chunks(()), (), RerankOptions("auto"), said.append)
+    assert said[0].startswith("only networks are tried as re-rankers: LightGBM")
 
 
 def test_too_few_requests_are_refused() -> None:
