@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
+from threading import enumerate as enumerate_threads
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -126,6 +127,7 @@ def test_a_hanging_collector_delays_no_end(monkeypatch: pytest.MonkeyPatch) -> N
     hanging = Hanging()
     with exporting("http://nowhere", version="1.2", exporter=hanging) as tracer:
         tracer.start_span("process").end()
+    assert "last spans" in [thread.name for thread in enumerate_threads()]
     assert hanging.taken == 0
     hanging.released.set()
 
