@@ -270,6 +270,29 @@ class HttpSettings(Section):
     """The most requests at a time; those beyond are answered with 503."""
 
 
+class UiSettings(Section):
+    """The live page; see docs/live-page.md."""
+
+    address: str = "127.0.0.1"
+    """Address that the page listens on; 0.0.0.0: every interface, and nothing here asks who calls."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8090
+    """Port of the page; 0: a free one, which the log names."""
+    hosts: list[Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9.-]{1,253})$")]] = Field(default_factory=list)
+    """Names by which browsers may call it beside localhost and the address, such as that of an ingress; "*": any."""
+    personal: Literal["masked", "shown"] = "masked"
+    """Whether ids of customers, their features and the values of dead letters are shown."""
+    offer_name: str | None = None
+    """Feature that names an offer to people; null: `name` or `title`, where an offer has one."""
+    workers: list[Annotated[str, Field(pattern=r"^https?://[^\s]{1,500}$")]] = Field(
+        default_factory=list, max_length=50
+    )
+    """Metrics of workers to show, such as http://10.0.0.5:9100/metrics."""
+    records_max: Annotated[int, Field(ge=10, le=100_000)] = 2_000
+    """The most records that a panel reads from the end of a topic."""
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """How long brokers, Redis and workers may take to answer."""
+
+
 class LogSettings(Section):
     """Logging to stderr."""
 
@@ -298,6 +321,7 @@ class Settings(BaseSettings):
     refresh: RefreshSettings = RefreshSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     http: HttpSettings = HttpSettings()
+    ui: UiSettings = UiSettings()
     metrics: MetricsSettings = MetricsSettings()
     tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()

@@ -10,10 +10,11 @@ import structlog
 import uvicorn
 
 from stream_scorer.adapters.local.clock import SystemClock
+from stream_scorer.adapters.web.listening import bound, server_of
 from stream_scorer.client import AsyncClient
 from stream_scorer.client.opening import open_session
 from stream_scorer.client.session import DELIVERY_GRACE_S, Session
-from stream_scorer.errors import NotReady, UsageError
+from stream_scorer.errors import NotReady
 from stream_scorer.health import note_version, process_registry, serve_pages
 from stream_scorer.http_door.admission import Admission
 from stream_scorer.http_door.app import door_app
@@ -37,7 +38,7 @@ def run_http(settings: Settings, *, stopping: Callable[[], bool]) -> None:
     registry = process_registry()
     note_version(registry)
     health, metrics = DoorHealth(clock, stalled_after_s=settings.metrics.stalled_after_s), DoorMetrics(registry)
-    with _bound(settings.http) as listener:
+    with bound(settings.http.address, settings.http.port, "http.port") as listener:
         if settings.metrics.port:
             serve_pages(settings.metrics, health, registry)
         brokers_ready(settings, stopping)
@@ -45,30 +46,10 @@ def run_http(settings: Settings, *, stopping: Callable[[], bool]) -> None:
             client = AsyncClient(session, timeout_s=settings.http.timeout_s)
             door = door_app(client, clock=clock, timeout_s=settings.http.timeout_s)
             admission = Admission(door, in_flight_max=settings.http.in_flight_max, metrics=metrics, clock=clock)
-            asyncio.run(_serve(_server(admission, settings.http), listener, session, health, stopping))
+            server = server_of(admission, drain_s=_drain_s(settings.http))
+            asyncio.run(_serve(server, listener, session, health, stopping))
             if failure := session.failure():
                 raise NotReady(failure)
-
-
-@contextmanager
-def _bound(settings: HttpSettings) -> Iterator[socket.socket]:
-    """Yield a socket on `http.port` that does not listen yet: nobody waits in its queue while the brokers are away."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(settings.address, settings.port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise _unusable(settings, error) from None
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what a predecessor closed may still linger
-        try:
-            listener.bind(address)
-        except OSError as error:
-            raise _unusable(settings, error) from None
-        yield listener
-
-
-def _unusable(settings: HttpSettings, error: OSError) -> UsageError:
-    return UsageError(f"http.port {settings.port} on {settings.address} cannot be used: {error.strerror}")
 
 
 @contextmanager
@@ -82,23 +63,9 @@ def _session(settings: Settings) -> Iterator[Session]:
         session.close()
 
 
-def _server(app: Admission, settings: HttpSettings) -> uvicorn.Server:
+def _drain_s(settings: HttpSettings) -> int:
     # no request waits longer than its timeout and the client's grace: all that are in flight are answered
-    drain_s = math.ceil(settings.timeout_s + DELIVERY_GRACE_S + _ANSWER_S)
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            loop="asyncio",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=drain_s,
-        )
-    )
+    return math.ceil(settings.timeout_s + DELIVERY_GRACE_S + _ANSWER_S)
 
 
 async def _serve(

@@ -15,7 +15,7 @@ from stream_scorer.ports.operating import (
     TopicSpec,
     TopicState,
 )
-from stream_scorer.ports.stores import ReleaseStore, Sorter, TrainingBuffer
+from stream_scorer.ports.stores import ReleaseReader, ReleaseStore, Sorter, TrainingBuffer
 from stream_scorer.ports.streams import (
     Assignment,
     Clock,
@@ -46,6 +46,7 @@ __all__ = [
     "RecordSink",
     "RecordSource",
     "RecordTail",
+    "ReleaseReader",
     "ReleaseStore",
     "Sorter",
     "SourceT",

@@ -129,6 +129,9 @@ class TopicAdmin(Protocol):
         A partition it never committed counts from its beginning.
         """
 
+    def ends(self, topics: Sequence[str]) -> dict[Partition, int]:
+        """Return the offset behind the last record of each partition of those of the topics that exist."""
+
     def members(self, group: str) -> int:
         """Return how many members a group has."""
 

@@ -14,11 +14,8 @@ from stream_scorer.core.releases.release import Release, ReleaseInfo
 from stream_scorer.core.towers.model import Model
 
 
-class ReleaseStore(Protocol):
-    """Releases: towers and offer vectors under one id, and one pointer to the current one.
-
-    Every method raises TransientError while the store is away.
-    """
+class ReleaseReader(Protocol):
+    """Releases as one sees them who only looks. Every method raises TransientError while the store is away."""
 
     def current(self) -> ReleaseId | None:
         """Return what the pointer names, None before the first release."""
@@ -26,14 +23,24 @@ class ReleaseStore(Protocol):
     def releases(self) -> list[ReleaseInfo]:
         """Return what is stored, newest first; of what cannot be read, why."""
 
-    def write(self, release: Release, model: Model) -> None:
-        """Store a release beside the current one; it serves nobody yet. The same release again changes nothing."""
-
     def load(self, release_id: ReleaseId) -> Release:
         """Read a release with the changes made to it since. Raises ReleaseError for one that is not whole."""
 
     def model(self, release_id: ReleaseId) -> Model:
         """Read the towers of a release. Raises ReleaseError for one that is not whole."""
+
+    def applied_topic(self, release_id: ReleaseId) -> str:
+        """Return the id of the topic that `progress` counts in, "" where none is stated."""
+
+
+class ReleaseStore(ReleaseReader, Protocol):
+    """Releases: towers and offer vectors under one id, and one pointer to the current one.
+
+    Every method raises TransientError while the store is away.
+    """
+
+    def write(self, release: Release, model: Model) -> None:
+        """Store a release beside the current one; it serves nobody yet. The same release again changes nothing."""
 
     def activate(self, release_id: ReleaseId, *, keep: int) -> None:
         """Verify that the release is whole, flip the pointer, and let releases beyond `keep` expire.
@@ -55,9 +62,6 @@ class ReleaseStore(Protocol):
 
         Absent: nothing yet.
         """
-
-    def applied_topic(self, release_id: ReleaseId) -> str:
-        """Return the id of the topic that `progress` counts in, "" where none is stated."""
 
     def change(
         self,

@@ -24,6 +24,7 @@ ORDER = [
     "wiring",
     "client",
     "http_door",
+    "live_page",
     "bench",
     "demo",
     "cli",

@@ -49,9 +49,9 @@ FOUND_IN = {
     "faiss": {"adapters"},
     "opentelemetry": {"adapters"},
     "h2o": {"training"},
-    "fastapi": {"http_door"},
-    "starlette": {"http_door"},
-    "uvicorn": {"http_door"},
+    "fastapi": {"http_door", "live_page"},
+    "starlette": {"http_door", "live_page"},
+    "uvicorn": {"adapters", "http_door", "live_page"},
 }
 WORDS = {"utils", "helpers", "common", "manager", "base", "misc"}
 

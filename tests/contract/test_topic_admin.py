@@ -70,6 +70,21 @@ def test_an_uncommitted_group_lags_by_everything(kafka: str, spec: TopicSpec) ->
     }
 
 
+def test_topics_end_behind_their_last_record(kafka: str, spec: TopicSpec) -> None:
+    admin = KafkaTopicAdmin({"bootstrap.servers": kafka})
+    admin.create([spec])
+    producer = Producer({"bootstrap.servers": kafka})
+    producer.produce(spec.name, b"v", key="k", partition=2)
+    assert producer.flush(30) == 0
+    assert [admin.ends([spec.name, "missing"])[Partition(spec.name, number)] for number in range(3)] == [0, 0, 1]
+
+
+def test_a_new_topic_ends_where_it_begins(admin: TopicAdmin, spec: TopicSpec) -> None:
+    admin.create([spec])
+    assert admin.ends([spec.name, "missing"]) == {Partition(spec.name, number): 0 for number in range(3)}
+    assert admin.ends([]) == {}
+
+
 def test_a_brokers_refusal_keeps_its_reason(kafka: str, spec: TopicSpec) -> None:
     with pytest.raises(UsageError, match=r"was refused: .*replicat"):
         KafkaTopicAdmin({"bootstrap.servers": kafka}).create([TopicSpec(spec.name, 1, 9, {})])

@@ -39,6 +39,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Erase a customer": "docs/erasure.md",
         "Use it from Python": "docs/library.md",
         "Use it over HTTP": "docs/http.md",
+        "Watch it in a browser": "docs/live-page.md",
         "Contribute": "CONTRIBUTING.md",
     },
     "Reference": {

@@ -27,7 +27,16 @@ _GRACE_S = 5.0  # the client's own time-out comes first, with a reason
 
 
 def _has_no_leader_yet(reason: KafkaError) -> bool:
-    return reason.code() == KafkaError.LEADER_NOT_AVAILABLE
+    return reason.code() in {KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION}
+
+
+def _places(metadata: Any, topics: Sequence[str]) -> list[TopicPartition]:
+    return [
+        TopicPartition(name, number)
+        for name in topics
+        if name in metadata.topics
+        for number in metadata.topics[name].partitions
+    ]
 
 
 class KafkaTopicAdmin:
@@ -94,12 +103,7 @@ class KafkaTopicAdmin:
         metadata = self._metadata()
         if not has_controller(metadata):
             raise NotReady("the broker does not know the positions of groups")
-        partitions = [
-            TopicPartition(name, number)
-            for name in topics
-            if name in metadata.topics
-            for number in metadata.topics[name].partitions
-        ]
+        partitions = _places(metadata, topics)
         if not partitions:
             return {}
         # waits for a coordinator that is ready: while it still loads, the next call may crash librdkafka 2.16
@@ -117,6 +121,22 @@ class KafkaTopicAdmin:
             partition = Partition(each.topic, each.partition)
             behind[partition] = latest[partition] - (each.offset if each.offset >= 0 else earliest[partition])
         return behind
+
+    def ends(self, topics: Sequence[str]) -> dict[Partition, int]:
+        """See TopicAdmin."""
+        tries = retrying(_has_no_leader_yet, for_s=self._timeout_s, wait_s=_SEEN_EVERY_S)
+        try:
+            return tries(self._ends, topics)
+        except KafkaException as error:
+            raise NotReady(f"the brokers did not answer: {kafka_error(error).str()}") from error
+
+    def _ends(self, topics: Sequence[str]) -> dict[Partition, int]:
+        if not (partitions := _places(self._metadata(), topics)):
+            return {}
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # untyped there
+        futures = self._client.list_offsets(dict.fromkeys(partitions, latest), request_timeout=self._timeout_s)
+        wait_s = self._timeout_s + _GRACE_S
+        return {Partition(each.topic, each.partition): future.result(wait_s).offset for each, future in futures.items()}
 
     def members(self, group: str) -> int:
         """See TopicAdmin."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, murmur2
 from confluent_kafka.admin import AdminClient
 
 from stream_scorer.adapters.kafka.client import kafka_error
@@ -48,3 +48,8 @@ def _shape(future: Any, timeout_s: float) -> TopicShape | None:
             return None  # deleted between the two questions
         raise
     return TopicShape(len(described.partitions), str(described.topic_id))
+
+
+def place_of_key(key: bytes, count: int) -> int:
+    """Return the partition, of `count`, in which we and Java clients put a key."""
+    return int(murmur2(key, count))

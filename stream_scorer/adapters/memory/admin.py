@@ -16,6 +16,7 @@ class MemoryTopicAdmin:
         self.away = False
         self.refusal: str | None = None
         self.behind: dict[str, dict[Partition, int]] = {}
+        self.end_offsets: dict[Partition, int] = {}
         self.member_counts: dict[str, int] = {}
         self.positions: dict[str, dict[Partition, Position]] = {}
 
@@ -45,6 +46,16 @@ class MemoryTopicAdmin:
         self._reach()
         return {
             partition: count for partition, count in self.behind.get(group, {}).items() if partition.topic in topics
+        }
+
+    def ends(self, topics: Sequence[str]) -> dict[Partition, int]:
+        """See TopicAdmin."""
+        self._reach()
+        return {
+            Partition(name, number): self.end_offsets.get(Partition(name, number), 0)
+            for name in topics
+            if name in self.topics
+            for number in range(self.topics[name].partitions)
         }
 
     def members(self, group: str) -> int:

@@ -1,5 +1,6 @@
 """Confidence intervals by the percentile bootstrap, which resamples customers or requests, never rows."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -47,6 +48,16 @@ def normal_interval(values: Floats) -> Interval | None:
         return None
     mean, half = float(values.mean()), Z95 * float(values.std(ddof=1)) / np.sqrt(len(values))
     return Interval(mean, float(mean - half), float(mean + half))
+
+
+def share_interval(hits: int, of: int) -> Interval | None:
+    """Return a share and its interval by Wilson's score (1927), which holds for few and for rare hits, too."""
+    if not of:
+        return None
+    share, per = hits / of, Z95**2 / of
+    middle = (share + per / 2) / (1 + per)
+    half = Z95 * math.sqrt(share * (1 - share) / of + per / (4 * of)) / (1 + per)
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def bootstrap(parts: Floats, estimate: Callable[[Floats, int], Floats], rng: np.random.Generator) -> Interval | None:

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream_scorer.core.messages import LabelledRanking
 from stream_scorer.core.verifying.judgements import Judged
 
 Ints = npt.NDArray[np.integer[Any]]
+_Label = tuple[int | None, str | None, int | None]  # accepted, cause, time
 
 QUANTILES = (0.5, 0.9, 0.99)
 _PER_OCTAVE = 16  # buckets for each doubling of the delay: a quantile is right to 2.2 %
@@ -52,13 +54,25 @@ class HealthTally:
         self.joined += judged.joined - judged.waiting
         if ranking is None or latest is None:
             return
-        self.causes.update(cause for _, cause, _ in latest.labels if cause is not None)
-        for accepted, _, time_ms in latest.labels:
-            if accepted and time_ms is not None:
-                self._delays[_bucket(time_ms - ranking.time_ms)] += 1
-        if latest.final:
-            self._closed[ranking.release_id] += 1
-            self._accepted[ranking.release_id] += any(accepted for accepted, _, _ in latest.labels)
+        self._labels(ranking.release_id, ranking.time_ms, latest.labels, final=latest.final)
+
+    def add_labels(self, latest: LabelledRanking) -> None:
+        """Count the latest revision of a request's labels, where nothing else is known of the request."""
+        labels = [(each.accepted, each.cause, each.label_time_ms) for each in latest.offers]
+        self._labels(latest.release_id, latest.request_time_ms, labels, final=latest.final)
+
+    def _labels(self, release_id: str, time_ms: int, labels: Sequence[_Label], *, final: bool) -> None:
+        self.causes.update(cause for _, cause, _ in labels if cause is not None)
+        for accepted, _, label_ms in labels:
+            if accepted and label_ms is not None:
+                self._delays[_bucket(label_ms - time_ms)] += 1
+        if final:
+            self._closed[release_id] += 1
+            self._accepted[release_id] += any(accepted for accepted, _, _ in labels)
+
+    def closed(self) -> "dict[str, Stretch]":
+        """Return, by release, the requests with a closed window, and how many of them have an accepted offer."""
+        return {release: Stretch(count, self._accepted[release]) for release, count in self._closed.items()}
 
     def health(self) -> LabelHealth:
         """Return the figures."""

@@ -12,7 +12,7 @@ from stream_scorer.core.releases.gate import SAMPLE_OFFERS
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import ReleaseError, StreamScorerError
-from stream_scorer.ports import ReleaseStore, StoreAdmin, TopicAdmin, TopicSpec, TopicState
+from stream_scorer.ports import ReleaseReader, StoreAdmin, TopicAdmin, TopicSpec, TopicState
 
 _FULL_SHARE = 0.8
 _UNLIMITED = -1
@@ -46,7 +46,7 @@ class Expected:
 def examine(
     admin: TopicAdmin,
     server: StoreAdmin,
-    releases: ReleaseStore,
+    releases: ReleaseReader,
     expected: Expected,
     *,
     now_ms: int,
@@ -200,7 +200,7 @@ def _server(server: StoreAdmin) -> Iterator[Finding]:
         )
 
 
-def _release(releases: ReleaseStore, now_ms: int) -> Iterator[Finding]:
+def _release(releases: ReleaseReader, now_ms: int) -> Iterator[Finding]:
     current = releases.current()
     if current is None:
         raise ReleaseError("there is no release yet, and rankers wait for one")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from stream_scorer.errors import NotReady, StreamScorerError, TransientError, UsageError
-from stream_scorer.ports import LogReader, ReleaseStore, TrainingBuffer
+from stream_scorer.ports import LogReader, ReleaseReader, TrainingBuffer
 from stream_scorer.services.operating.doctor import Finding
 from stream_scorer.services.streaming.ring_check import Standing
 
@@ -21,8 +21,8 @@ class RingState:
 
     standing: Callable[[], Standing]
     reader: LogReader
-    buffer: TrainingBuffer
-    releases: ReleaseStore
+    buffer: TrainingBuffer | None
+    releases: ReleaseReader
     labels: str
     offers: str
 
@@ -51,6 +51,8 @@ def _joined(ring: RingState) -> Iterator[Finding]:
 
 
 def _buffered(ring: RingState) -> Iterator[Finding]:
+    if ring.buffer is None:
+        return
     try:
         stated = ring.buffer.topic_id(ring.labels)
     except (TransientError, UsageError) as error:

@@ -6,12 +6,12 @@ import pytest
 
 from stream_scorer.adapters.memory.admin import MemoryStoreAdmin, MemoryTopicAdmin
 from stream_scorer.adapters.memory.releases import MemoryReleases
-from stream_scorer.cli.doctor import expected_of
 from stream_scorer.core.records import Partition
 from stream_scorer.ports import StoreFacts, TopicState
 from stream_scorer.services.operating.doctor import Finding, examine
 from stream_scorer.services.operating.topics import create_topics
 from stream_scorer.settings import Settings
+from stream_scorer.wiring.examining import expected_of
 from tests.release_samples import model, offer, published, release
 
 SETTINGS = Settings()

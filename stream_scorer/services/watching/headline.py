@@ -1,0 +1,50 @@
+"""The first sentence of the page: whether the ring is well, and what to do if it is not."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from stream_scorer.services.operating.doctor import Finding
+from stream_scorer.services.watching.ring_now import RingNow, pace_findings
+from stream_scorer.services.watching.watched import Panel
+
+_WORST_FIRST = {"fault": 0, "warning": 1, "ok": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The ring's state in a sentence, what there is to do, the worst first, and what is well."""
+
+    state: Literal["ok", "warning", "fault", "unknown"]
+    says: str
+    to_do: tuple[Finding, ...] = ()
+    well: tuple[Finding, ...] = ()
+
+
+def headline(examined: Panel[Sequence[Finding]], ring: Panel[RingNow]) -> Headline:
+    """Return the state by what the doctor finds, and by what only several looks can show."""
+    if examined.trouble:
+        finding = Finding("doctor", "fault", examined.trouble, "stream-scorer doctor")
+        return Headline("fault", "The ring could not be examined", (finding,))
+    if examined.figures is None:
+        return Headline("unknown", "The ring is being examined; this page reads itself again in a moment")
+    found = [*examined.figures, *(() if ring.figures is None else pace_findings(ring.figures))]
+    if ring.trouble and not any(each.state == "fault" for each in found):
+        found.append(Finding("lag", "warning", ring.trouble, "look at the brokers' logs"))
+    return _of(found)
+
+
+def _of(found: Iterable[Finding]) -> Headline:
+    ordered = sorted(found, key=lambda one: _WORST_FIRST[one.state])
+    to_do = tuple(each for each in ordered if each.state != "ok")
+    well = tuple(each for each in ordered if each.state == "ok")
+    faults = sum(each.state == "fault" for each in to_do)
+    if faults:
+        return Headline("fault", f"The ring is not well: {_counted(faults, 'fault')}", to_do, well)
+    if to_do:
+        return Headline("warning", f"The ring works, with {_counted(len(to_do), 'warning')}", to_do, well)
+    return Headline("ok", "The ring is well", (), well)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

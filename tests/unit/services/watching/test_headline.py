@@ -1,0 +1,38 @@
+"""The first sentence of the page."""
+
+from stream_scorer.services.operating.doctor import Finding
+from stream_scorer.services.watching.headline import headline
+from stream_scorer.services.watching.ring_now import RingNow
+from stream_scorer.services.watching.watched import Panel
+
+WELL, WARNING, FAULT = (Finding(state, state, "says", "do") for state in ("ok", "warning", "fault"))
+NOTHING: Panel[RingNow] = Panel(RingNow((), (), 0, 0), 1)
+
+
+def test_a_well_ring_is_said_to_be() -> None:
+    head = headline(Panel([WELL], 1), NOTHING)
+    assert (head.state, head.says, head.to_do, head.well) == ("ok", "The ring is well", (), (WELL,))
+
+
+def test_faults_come_before_warnings() -> None:
+    head = headline(Panel([WELL, WARNING, FAULT], 1), NOTHING)
+    assert (head.state, head.to_do) == ("fault", (FAULT, WARNING))
+    assert head.says.endswith("1 fault")
+
+
+def test_warnings_alone_are_counted() -> None:
+    head = headline(Panel([WARNING, WARNING], 1), NOTHING)
+    assert (head.state, head.says) == ("warning", "The ring works, with 2 warnings")
+
+
+def test_before_the_first_look_nothing_is_known() -> None:
+    assert headline(Panel(), Panel()).state == "unknown"
+
+
+def test_what_cannot_be_examined_is_a_fault() -> None:
+    head = headline(Panel(None, 1, "no answer"), NOTHING)
+    assert (head.state, head.to_do[0].says) == ("fault", "no answer")
+
+
+def test_unknown_lag_is_a_warning() -> None:
+    assert headline(Panel([WELL], 1), Panel(None, 1, "no coordinator")).state == "warning"
