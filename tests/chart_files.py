@@ -31,6 +31,7 @@ OWN = {
     "loop": {"instance"},
     "metrics": {"port", "address"},
     "redis": {"signing_key"},
+    "ui": {"address", "port", "hosts", "workers"},
 }
 _DIGEST = "# sha256 of the chart: "
 
@@ -52,10 +53,14 @@ def _job(**entries: Schema) -> Schema:
     return _table(enabled=SWITCH, replicas={"type": "integer", "minimum": 0}, resources=ANY_TABLE, **entries)
 
 
-def _door(image: Schema) -> Schema:
+def _door(image: Schema, **entries: Schema) -> Schema:
     texts = dict.fromkeys(("className", "host", "tlsSecret"), TEXT)
     return _job(
-        image=image, servicePort=PORT, callers=ANY_LIST, ingress=_table(enabled=SWITCH, annotations=ANY_TABLE, **texts)
+        image=image,
+        servicePort=PORT,
+        callers=ANY_LIST,
+        ingress=_table(enabled=SWITCH, annotations=ANY_TABLE, **texts),
+        **entries,
     )
 
 
@@ -93,6 +98,7 @@ def values_schema() -> Schema:
             resources=ANY_TABLE,
         ),
         http=_door(image),
+        ui=_door(image, hosts={"type": "array", "items": TEXT}),
         topics=_table(enabled=SWITCH),
         podDisruptionBudget=_table(enabled=SWITCH, maxUnavailable={"type": ["integer", "string"]}),
         networkPolicy=_table(

@@ -39,7 +39,7 @@ def pods() -> Iterator[dict[str, Any]]:
 
 CONTAINERS = {pod["containers"][0]["name"]: pod["containers"][0] for pod in pods()}
 STREAMING = ("rankers", "joiners", "buffer", "refresh")
-DOORS = ("http",)
+DOORS = ("http", "ui")
 
 
 HELM = shutil.which("helm", path=f"{CHART.parents[2] / 'build' / 'chart' / 'bin'}:{os.environ.get('PATH', '')}")
@@ -146,6 +146,17 @@ def test_a_door_listens_where_it_is_sought(name: str) -> None:
     assert CONTAINERS[name]["args"][1:] == ["--address", "0.0.0.0", "--port", str(ports["http"])]
     assert service["spec"]["ports"][0]["targetPort"] == "http"
     assert backend == {"name": service["metadata"]["name"], "port": {"name": service["spec"]["ports"][0]["name"]}}
+
+
+def test_the_page_knows_its_names_and_workers() -> None:
+    given = {each["name"]: each.get("value") for each in CONTAINERS["ui"]["env"]}
+    (rule,) = [
+        each["spec"]["rules"][0] for each in RESOURCES if each["kind"] == "Ingress" and "ui" in str(each["spec"])
+    ]
+    pages = json.loads(given["STREAM_SCORER_UI__WORKERS"])
+    service = next(each["spec"]["serviceName"] for each in RESOURCES if each["kind"] == "StatefulSet")
+    assert rule["host"] in json.loads(given["STREAM_SCORER_UI__HOSTS"])
+    assert f"http://{service}-rankers-0.{service}:9100/metrics" in pages
 
 
 def test_only_named_callers_reach_a_door() -> None:

@@ -189,3 +189,18 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
 {{- end }}
+
+{{/* A JSON list of the metrics pages of workers that are there whatever the load is; 50 at most, which ui.workers takes. */}}
+{{- define "stream-scorer.metricsPages" -}}
+{{- $pages := list }}
+{{- range $job := list "rankers" "joiners" "buffer" "refresh" }}
+{{- $values := index $.Values $job }}
+{{- if $values.enabled }}
+{{- $count := ternary (dig "autoscaling" "minReplicas" 1 $values) $values.replicas (and $.Values.keda.enabled (hasKey $values "autoscaling")) }}
+{{- range $number := until (int $count) }}
+{{- $pages = append $pages (printf "http://%s-%s-%d.%s:%d/metrics" (include "stream-scorer.name" $) $job $number (include "stream-scorer.name" $) (int $.Values.metricsPort)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- slice $pages 0 (min 50 (len $pages)) | toJson }}
+{{- end }}
