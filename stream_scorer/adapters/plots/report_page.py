@@ -17,6 +17,7 @@ from stream_scorer.adapters.plots.report_plots import (
     depth_plots,
     off_policy_plots,
     quality_plots,
+    stage_plots,
 )
 from stream_scorer.core.evaluation.figures import (
     AgainstFigures,
@@ -28,6 +29,7 @@ from stream_scorer.core.evaluation.figures import (
     ModelFigures,
     PolicyValue,
     Slices,
+    TwoStages,
 )
 from stream_scorer.core.evaluation.intervals import Interval, beyond_noise
 from stream_scorer.core.evaluation.policies import ModelPolicy
@@ -73,6 +75,7 @@ def report_page(found: Evaluation) -> str:
         quality_rows=[] if model is None else list(_quality_rows(model, found.k)),
         beside_rows=[] if model is None else list(_beside_rows(model.whole_catalog.beside)),
         auc_beside_rows=[] if model is None else list(_beside_rows(_by_group(model.within_customer.beside))),
+        stage_rows=[] if model is None or model.two_stages is None else list(_stage_rows(model.two_stages)),
         auc_rows=[] if model is None else list(_auc_rows(model)),
         estimate_rows=[] if value is None else list(_estimate_rows(value)),
         fact_rows=[] if model is None else list(_fact_rows(model)),
@@ -119,6 +122,7 @@ def _pictures(found: Evaluation) -> dict[str, list[str]]:
         "depth": [] if model is None else depth_plots(model.whole_catalog),
         "quality": [] if model is None else quality_plots(model.whole_catalog, found.k),
         "auc": [] if model is None else auc_plots(model),
+        "stages": [] if model is None else stage_plots(model.two_stages),
         "calibration": [] if model is None else calibration_plots(model.calibration),
         "off_policy": [] if value is None else off_policy_plots(value),
     }
@@ -145,6 +149,11 @@ def _time(time_ms: int) -> str:
         return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):
         return f"{time_ms} ms"
+
+
+def _stage_rows(found: TwoStages) -> Iterator[list[str]]:
+    for title, one in (("nDCG@10", found.ndcg), ("AUC", found.auc)):
+        yield [title, _interval(one.towers), _interval(one.both), _difference(one.above)]
 
 
 def _against_rows(found: AgainstFigures) -> Iterator[list[str]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from stream_scorer.core.evaluation.calibration import Calibration
-from stream_scorer.core.evaluation.figures import ModelFigures, PeriodAuc, PolicyValue, WholeCatalog
+from stream_scorer.core.evaluation.figures import ModelFigures, PeriodAuc, PolicyValue, TwoStages, WholeCatalog
 from stream_scorer.core.evaluation.intervals import Interval
 from stream_scorer.core.held_out.beside import Z95
 
@@ -82,6 +82,20 @@ def auc_plots(model: ModelFigures) -> list[bytes]:
     over_time, right = _panel()
     _over_time(right, model.by_time)
     return [_svg(figure, axes), _svg(over_time, right)]
+
+
+def stage_plots(found: TwoStages | None) -> list[bytes]:
+    """Draw both stages beside each other, by nDCG and AUC within requests; nothing without a re-ranker."""
+    drawn = []
+    figures = () if found is None else (("nDCG@10", found.ndcg), ("AUC", found.auc))
+    for title, one in figures:
+        figure, axes = _panel(height=2.2)
+        _whisker(axes, one.towers, 0, COLOURS["random"])
+        _whisker(axes, one.both, 1, COLOURS["model"])
+        _named_rows(axes, ["towers alone", "both stages"])
+        axes.set_title(f"{title} within requests")
+        drawn.append(_svg(figure))
+    return drawn
 
 
 def _over_time(axes: Any, periods: Sequence[PeriodAuc]) -> None:

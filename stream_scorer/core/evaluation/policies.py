@@ -34,10 +34,11 @@ class NextOffers:
 class Pool:
     """The offers of a batch of rankings that are not placed yet."""
 
-    def __init__(self, scores: Floats, policy: ModelPolicy) -> None:
-        """Take the best offers by scores (b, N); an offer at -inf is never chosen."""
+    def __init__(self, scores: Floats, policy: ModelPolicy, ties: Floats | None = None) -> None:
+        """Take the best offers by scores (b, N), then by `ties` (b, N); an offer at -inf is never chosen."""
         size = min(policy.pool, scores.shape[1])
-        self.offers: Places = np.argsort(-scores, axis=1, kind="stable")[:, :size]
+        order = np.argsort(-scores, axis=1, kind="stable") if ties is None else np.lexsort((-ties, -scores), axis=1)
+        self.offers: Places = order[:, :size]
         self.scores: Floats = np.take_along_axis(scores, self.offers, axis=1)
         self.policy = policy
 

@@ -1,6 +1,6 @@
 """What rankings by a model, or by a table of probabilities, would have earned on the logged requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +19,12 @@ Places = npt.NDArray[np.int64]
 _FOLDS = 10
 _BLOCK = 256  # rankings at a time
 _PLACES_MAX = 50
+
+SecondStage = Callable[[Places, Floats], Floats]
+"""Takes views of customers (b,), by rows of labels, and the towers' scores (b, N), -inf for what may not be shown.
+
+Returns the scores (b, N) by which the model ranks in the end, -inf for what is not on the towers' shortlist.
+"""
 
 PolicyTable = Mapping[int, Floats]  # by rank, the probability of each offer of the catalog
 
@@ -62,10 +68,12 @@ def policy_value(
     *,
     ess_min: float,
     weight_max: float,
+    second: SecondStage | None = None,
 ) -> PolicyValue | None:
     """Return the estimates, in acceptances per ranking; None when no propensities were logged.
 
-    A model's policy needs ScoredRows. A table knows nothing of the customer, and neither does its reward model.
+    A model's policy needs ScoredRows, and the `second` stage of a model that has one. A table knows nothing of the
+    customer, and neither does its reward model.
     """
     slates = slates_of(judged)
     if slates is None:
@@ -75,7 +83,7 @@ def policy_value(
         found = no_estimate(len(slates.row), reason)
     else:
         scores = _scored(judged).scores() if isinstance(policy, ModelPolicy) else np.zeros(len(judged.rows))
-        logged = _Estimating(judged, slates, _reward_models(judged, slates, scores), rng).run(policy)
+        logged = _Estimating(judged, slates, _reward_models(judged, slates, scores), rng, second).run(policy)
         found = off_policy(logged, rng, ess_min=ess_min, weight_max=weight_max)
     return PolicyValue(policy if isinstance(policy, ModelPolicy) else "table", slates.row.shape[1], found)
 
@@ -108,9 +116,14 @@ class _Estimating:
     """Fills the arrays of the estimators, in blocks of rankings."""
 
     def __init__(
-        self, judged: JudgedRows, slates: Slates, rewards: Sequence[RewardModel], rng: np.random.Generator
+        self,
+        judged: JudgedRows,
+        slates: Slates,
+        rewards: Sequence[RewardModel],
+        rng: np.random.Generator,
+        second: SecondStage | None,
     ) -> None:
-        self.judged, self.slates, self.rewards, self.rng = judged, slates, rewards, rng
+        self.judged, self.slates, self.rewards, self.rng, self.second = judged, slates, rewards, rng, second
         self.offer = np.where(slates.present, judged.catalog_place[slates.row], -1)
         self.rank = _ranks(judged, slates)
         self.rankable = np.ones(len(judged.offers), bool)
@@ -137,9 +150,11 @@ class _Estimating:
             for start in range(0, len(members), _BLOCK):
                 block = members[start : start + _BLOCK]
                 if isinstance(policy, ModelPolicy):
+                    # rewards are predicted from the towers' scores, which every offer has; the final ones draw the pool
                     scores = self._scores(block)
-                    self._follow(block, scores, self._pool(scores, policy), model)
-                    self._imagine(block, scores, self._pool(scores, policy), model)
+                    final = self._final(block, scores)
+                    self._follow(block, scores, Pool(final, policy, scores), model)
+                    self._imagine(block, scores, Pool(final, policy, scores), model)
                 else:
                     self._tabulate(block, policy, model)
         return replace(self.logged)
@@ -150,9 +165,12 @@ class _Estimating:
         users = judged.model.user_tower.forward(judged.data.customers.inputs(self.slates.customer[block]))
         return np.asarray(users @ judged.vectors.T)
 
-    def _pool(self, scores: Floats, policy: ModelPolicy) -> Pool:
-        """Return the pool of the best offers that may be shown now or were shown in this log."""
-        return Pool(np.where(self.rankable, scores, -np.inf), policy)
+    def _final(self, block: Places, scores: Floats) -> Floats:
+        """Return the scores (b, N) that rank the offers which may be shown now, or were shown in this log."""
+        shown = np.where(self.rankable, scores, -np.inf)
+        if self.second is None:
+            return shown
+        return self.second(self.judged.rows[self.slates.row[block, 0]], shown)
 
     def _follow(self, block: Places, scores: Floats, pool: Pool, model: RewardModel) -> None:
         """Follow the logged rankings down their places, for the probabilities and predicted rewards there."""

@@ -1,31 +1,70 @@
 """Judges a model that has two stages by the rows that judge its towers."""
 
+import numpy as np
+
 from stream_scorer.core.datasets.accepted_before import AcceptedBefore, accepted_before_stated
 from stream_scorer.core.datasets.chunks import ExampleSource
-from stream_scorer.core.datasets.training_set import build_training_set
+from stream_scorer.core.datasets.training_set import Places, TrainingSet, build_training_set
 from stream_scorer.core.evaluation.figures import TwoStages
 from stream_scorer.core.evaluation.judging import ScoredRows
+from stream_scorer.core.evaluation.policy_value import SecondStage
+from stream_scorer.core.features.spec import Floats
 from stream_scorer.core.held_out.questions import ask
+from stream_scorer.core.towers.model import Model
+from stream_scorer.core.towers.reranker import SHORTLIST_DEFAULT, Shortlisted
 from stream_scorer.core.two_stages.comparison import compare
-from stream_scorer.core.two_stages.pairs import QUESTIONS_MAX, shortlist_pairs, shown_pairs
+from stream_scorer.core.two_stages.pairs import QUESTIONS_MAX, check_same, shortlist_pairs, shown_pairs
 
 
-def stages_of(judged: ScoredRows, labels: ExampleSource, seen: ExampleSource | None = None) -> TwoStages | None:
-    """Compare both stages within the judged requests; `labels` and `seen` are what the judged rows were read from.
+def plain_rows(judged: ScoredRows, labels: ExampleSource, seen: ExampleSource | None = None) -> TrainingSet | None:
+    """Read again, as the re-ranker does, the `labels` and `seen` that the judged rows were read from; None without one.
+
+    Raises UsageError where the labels changed meanwhile.
+    """
+    reranker = judged.model.reranker
+    if reranker is None or not len(judged.rows):
+        return None
+    if most := accepted_before_stated(judged.model.facts):
+        labels = AcceptedBefore(labels, most, seen)
+    plain = build_training_set(labels, judged.offers, reranker.customer_spec, reranker.offer_spec)
+    check_same(judged.data, plain)
+    return plain
+
+
+def stages_of(judged: ScoredRows, plain: TrainingSet | None) -> TwoStages | None:
+    """Compare both stages within the judged requests; `plain` has their rows as the re-ranker reads them.
 
     None without a re-ranker, and where no request has an accepted and another offer. In a log of acceptances alone, the
     towers' shortlist of each request is ordered.
     """
-    model, reranker = judged.model, judged.model.reranker
-    if reranker is None or not len(judged.rows):
+    model = judged.model
+    if model.reranker is None or plain is None:
         return None
-    if most := accepted_before_stated(model.facts):
-        labels = AcceptedBefore(labels, most, seen)
-    plain = build_training_set(labels, judged.offers, reranker.customer_spec, reranker.offer_spec)
     towers = model.user_tower, model.item_tower
     if judged.accepted.all():
         asked = ask(judged.data, judged.known.accepted, judged.rows, rankable=judged.rankable(), apart=True)
         pairs = shortlist_pairs(judged.data, plain, asked.sample(QUESTIONS_MAX, 0), towers)
     else:
         pairs = shown_pairs(judged.data, plain, judged.rows, towers)
-    return compare(pairs, pairs.scores(reranker))
+    return compare(pairs, pairs.scores(model.reranker))
+
+
+def second_stage_of(model: Model, plain: TrainingSet | None) -> SecondStage | None:
+    """Return how the model orders the towers' shortlist, for off-policy estimates; None without a re-ranker."""
+    reranker = model.reranker
+    if reranker is None or plain is None:
+        return None
+    side = reranker.offers_of(plain.catalog.inputs(np.arange(len(plain.catalog))))
+
+    def final(rows: Places, scores: Floats) -> Floats:
+        tops = np.argsort(-scores, axis=1, kind="stable")[:, :SHORTLIST_DEFAULT]
+        # what may not be shown fills the end of the shortlist where the catalog is small
+        request, place = np.nonzero(np.isfinite(np.take_along_axis(scores, tops, axis=1)))
+        offer = tops[request, place]
+        listed = Shortlisted(request, offer, scores[request, offer], place + 1)
+        customers = plain.customers.inputs(plain.customer[rows].astype(np.int64))
+        found = np.full(scores.shape, -np.inf)
+        found[request, offer] = reranker.scores_of(customers, listed, side)
+        return found
+
+    return final

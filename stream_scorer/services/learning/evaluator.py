@@ -19,7 +19,7 @@ from stream_scorer.core.evaluation.model_quality import (
     within_customer,
 )
 from stream_scorer.core.evaluation.policies import ModelPolicy
-from stream_scorer.core.evaluation.policy_value import PolicyTable, policy_value
+from stream_scorer.core.evaluation.policy_value import PolicyTable, SecondStage, policy_value
 from stream_scorer.core.features.coverage import cautions_of, coverage_of
 from stream_scorer.core.inspecting.against import against
 from stream_scorer.core.inspecting.example_rankings import example_rankings
@@ -28,7 +28,7 @@ from stream_scorer.core.inspecting.slices import slices
 from stream_scorer.core.inspecting.verdict import verdict_of
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
-from stream_scorer.core.two_stages.judged import stages_of
+from stream_scorer.core.two_stages.judged import plain_rows, second_stage_of, stages_of
 from stream_scorer.services.learning.publisher import draft_release
 
 _FACTS = (
@@ -44,7 +44,7 @@ _FACTS = (
     "earlier_model_id",
 )
 _TOWERS_ALONE = (
-    "a re-ranker is judged by the figures of two stages alone: all others, and off-policy estimates of the model, are"
+    "a re-ranker is judged by the figures of two stages and by off-policy estimates of the model: all other figures are"
     " of what its towers rank by themselves"
 )
 
@@ -90,13 +90,15 @@ def evaluate_model(
     filled = FilledExamples(labels, offers)
     judged = judge(model, offers, filled, seen, held_out=options.held_out)
     rng = np.random.default_rng(options.seed)
-    figures = replace(_figures(judged, options.k, rng), two_stages=stages_of(judged, filled, seen))
+    plain = plain_rows(judged, filled, seen)
+    figures = replace(_figures(judged, options.k, rng), two_stages=stages_of(judged, plain))
     if other is not None:
         beside = judge(other, offers, filled, seen, held_out=options.held_out)
         figures = replace(figures, against=against(judged, beside, options.k, rng))
     by_model = isinstance(options.off_policy.policy, ModelPolicy)
     logged = judged if by_model else JudgedRows(judged.data, judged.closed, offers, judged.check)
-    value = _value(logged, options.off_policy, rng)
+    second = second_stage_of(model, plain) if by_model else None
+    value = _value(logged, options.off_policy, rng, second)
     cautions = [sentence for coverage in figures.features for sentence in cautions_of(coverage)]
     if any(each is not None and each.reranker is not None for each in (model, other)):
         cautions.append(_TOWERS_ALONE)
@@ -150,8 +152,10 @@ def _figures(judged: ScoredRows, k: int, rng: np.random.Generator) -> ModelFigur
     )
 
 
-def _value(judged: JudgedRows, target: OffPolicyOptions, rng: np.random.Generator) -> PolicyValue | None:
-    return policy_value(judged, target.policy, rng, ess_min=target.ess_min, weight_max=target.weight_max)
+def _value(
+    judged: JudgedRows, target: OffPolicyOptions, rng: np.random.Generator, second: SecondStage | None = None
+) -> PolicyValue | None:
+    return policy_value(judged, target.policy, rng, ess_min=target.ess_min, weight_max=target.weight_max, second=second)
 
 
 def _evaluation(
@@ -215,7 +219,7 @@ def quality_facts(
 
 
 def _facts_of_stages(judged: ScoredRows, labels: ExampleSource) -> dict[str, object]:
-    stages = stages_of(judged, labels)
+    stages = stages_of(judged, plain_rows(judged, labels))
     stated: Any = judged.model.facts.get("reranker") or {}
     return {} if stages is None else {"reranker": {**stated, "judged": asdict(stages)}}
 

@@ -70,16 +70,14 @@ def load_lightgbm() -> Any:
     """Return the module. Raises UsageError, which names what to install, where it is missing or cannot be loaded."""
     # Any: LightGBM's types are not followed
     try:
+        import_module("torch")  # brings OpenMP's runtime, which LightGBM's wheels leave to the system
         return import_module("lightgbm")
     except ModuleNotFoundError as error:
         raise UsageError(
             "LightGBM, which trains re-rankers of trees, is not installed: pip install 'stream-scorer[trees]'"
         ) from error
-    except (ImportError, OSError) as error:  # its wheels leave OpenMP's runtime to the system
-        raise UsageError(
-            f"LightGBM, which trains re-rankers of trees, cannot be loaded: {error}; where libgomp is missing, install "
-            "it (Debian: libgomp1)"
-        ) from error
+    except (ImportError, OSError) as error:
+        raise UsageError(f"LightGBM, which trains re-rankers of trees, cannot be loaded: {error}") from error
 
 
 def lightgbm_fault() -> str | None:

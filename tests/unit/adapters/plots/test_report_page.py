@@ -15,6 +15,8 @@ from stream_scorer.core.evaluation.figures import (
     GroupAuc,
     JudgedSpan,
     ModelFigures,
+    StageFigure,
+    TwoStages,
     Verdict,
     WholeCatalog,
     WithinCustomer,
@@ -204,3 +206,12 @@ def test_a_table_has_no_model_figures(report: Evaluation) -> None:
 def test_a_refused_estimate_says_why() -> None:
     section = report_page(evaluated(accepted=0.4, propensity=1 / 6, ess_min=1e6))
     assert "Refused: the effective sample size is" in section
+
+
+def test_both_stages_are_drawn_beside_each_other(bare: Evaluation) -> None:
+    assert bare.model is not None
+    one = StageFigure(Interval(0.7, 0.6, 0.8), Interval(0.8, 0.7, 0.9), Interval(0.1, 0.05, 0.15))
+    page = report_page(replace(bare, model=replace(bare.model, two_stages=TwoStages(1_200, 12_000, one, one))))
+    assert "within 1,200 requests" in page
+    assert len(re.findall("image/svg", page)) == 2
+    assert "<h2>Two stages</h2>" not in report_page(bare)

@@ -11,7 +11,8 @@ from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Layer, Tower
 from stream_scorer.errors import BadModel, ReleaseError
-from tests.release_samples import DIM, model, offer, release
+from tests.release_samples import DIM, model, offer, release, reranked_model
+from tests.reranking_samples import network
 
 
 @pytest.fixture
@@ -185,3 +186,15 @@ def test_facts_of_another_form_are_refused(made: Model, good: Release, facts: di
     with pytest.raises(BadModel, match="facts cannot be read"):
         faults_of(replace(made, facts=facts), good.catalog, [])
     assert cautions_of_facts(facts)
+
+
+@pytest.mark.parametrize(("high", "faults"), [(-0.01, 1), (0.01, 0)])
+def test_a_surely_worse_reranker_is_a_fault(good: Release, high: float, faults: int) -> None:
+    figure = {"towers": {"value": 0.8}, "both": {"value": 0.7}, "above": {"high": high}}
+    better = {"towers": {"value": 0.8}, "both": {"value": 0.9}, "above": {"high": 0.2}}
+    judged: dict[str, object] = {"reranker": {"judged": {"requests": 1_200, "ndcg": figure, "auc": better}}}
+    made = replace(reranked_model(1, network()), facts=judged)
+    assert (
+        faults_of(made, good.catalog, [])
+        == ["the re-ranker ranks worse than the towers alone: nDCG@10 0.7000 against 0.8000 on 1,200 requests"][:faults]
+    )
