@@ -70,6 +70,9 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _reranker(facts: Mapping[str, Any]) -> Iterator[str]:
     """Say which re-ranker was trained, and what it adds to the towers on the held-out requests."""
+    if "size" not in facts:
+        yield f"re-ranker: none, since {facts['reason']}"
+        return
     yield f"re-ranker: {facts['size']}, {facts['requests']:,} requests{'' if facts['kept'] else ', left out'}"
     for name, figure in facts["tried"].items():
         yield f"  {name}: nDCG@10 {figure:.4f} of the latest fifth"

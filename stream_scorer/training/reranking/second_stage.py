@@ -26,7 +26,6 @@ from stream_scorer.core.two_stages.pairs import (
     shortlist_pairs,
     shown_pairs,
 )
-from stream_scorer.errors import UsageError
 from stream_scorer.training.joint import trained
 from stream_scorer.training.lesson import Fitted, Lesson, tower_of
 from stream_scorer.training.reranking.lifts import (
@@ -54,6 +53,7 @@ _MEMBERS = 3
 
 AnyReranker = NetworkReranker | TreesReranker
 Train = Callable[[PreparedPairs], AnyReranker]
+Parts = list[tuple[RequestPairs, PairInputs]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class Reranked:
 def with_reranker(model: Model, lesson: Lesson, fitted: Fitted, plain: TrainingSet, options: RerankOptions) -> Reranked:
     """Train a re-ranker on rows that the towers did not see, and judge it on the held-out rows.
 
-    `plain` has the lesson's rows, encoded by `plain_specs`. Raises UsageError where too few requests have an accepted
-    and another offer, and without held-out rows.
+    `plain` has the lesson's rows, encoded by `plain_specs`. Where too few requests have an accepted and another offer,
+    the model stays as it is, and its facts say so: minutes of training the towers are not lost for it.
     """
     return _Stage(model, lesson, fitted, plain, options).run()
 
@@ -129,8 +129,10 @@ class _Stage:
     def run(self) -> Reranked:
         towers = self.fitted.measured or (self.model.user_tower, self.model.item_tower)
         judged = self._pairs(self.rows, self.held_out, towers)
-        data = self._prepared()
-        self._check_enough(data.pairs)
+        parts = self._parts()
+        if reason := _reason_too_few([pairs for pairs, _ in parts]):
+            return self._without({"kept": False, "reason": reason})
+        data = self._prepared(parts)
         named, tried = self._chosen(data)
         reranker = self._trainings()[named](data)
         found = compare(judged, judged.scores(reranker)) if len(judged) else None
@@ -146,20 +148,16 @@ class _Stage:
             "kept": reason is None,
             "reason": reason,
         }
-        made = {**self.model.facts, "reranker": facts}
         if reason is not None:
-            return Reranked(replace(self.model, facts=made), facts)
+            return self._without(facts)
         if self.recipe.refit:  # the towers have learned from the latest rows, and so may the counts
             reranker = replace(reranker, inputs=self._recounted(data.inputs))
         model_id = digest_model(self.model.user_tower, self.model.item_tower, reranker)
+        made = {**self.model.facts, "reranker": facts}
         return Reranked(replace(self.model, model_id=model_id, facts=made, reranker=reranker), facts)
 
-    def _check_enough(self, pairs: RequestPairs) -> None:
-        both = len(ndcg_by_request(pairs.group, pairs.score, pairs.accepted))
-        if both < REQUESTS_MIN:
-            raise UsageError(
-                f"a re-ranker needs at least {REQUESTS_MIN} requests with an accepted and another offer, got {both}"
-            )
+    def _without(self, facts: dict[str, Any]) -> Reranked:
+        return Reranked(replace(self.model, facts={**self.model.facts, "reranker": facts}), facts)
 
     def _reason_against(self, found: TwoStages | None) -> str | None:
         if found is None:
@@ -172,14 +170,15 @@ class _Stage:
             f" against {ndcg.towers.value:.4f}, AUC {auc.both.value:.4f} against {auc.towers.value:.4f}"
         )
 
-    def _prepared(self) -> PreparedPairs:
+    def _parts(self) -> Parts:
+        """Return the pairs of each fold, scored by towers that did not see them, and the inputs counted without it."""
         parts = [
             (self._pairs(learned, scored, self._towers(learned)), self._inputs(learned))
             for learned, scored in self._folds()
         ]
-        parts = [(pairs, inputs) for pairs, inputs in parts if len(pairs)]
-        if not parts:
-            raise UsageError("a re-ranker needs requests with an accepted and another offer; there are none")
+        return [(pairs, inputs) for pairs, inputs in parts if len(pairs)]
+
+    def _prepared(self, parts: Parts) -> PreparedPairs:
         # Lifts grow with the rows that they are counted from: of half of them, they stay as they were learned with.
         final = parts[0][1] if len(self.rows) > _FEW_ROWS else self._inputs(self.rows)
         return prepared(parts, final, choices=self.choices)
@@ -275,6 +274,13 @@ class _Stage:
         pairs = later.pairs
         values = ndcg_by_request(pairs.group, later.scores(reranker), pairs.accepted)
         return float(values.mean()) if len(values) else 0.0
+
+
+def _reason_too_few(parts: Sequence[RequestPairs]) -> str | None:
+    both = sum(len(ndcg_by_request(pairs.group, pairs.score, pairs.accepted)) for pairs in parts)
+    if both >= REQUESTS_MIN:
+        return None
+    return f"it needs at least {REQUESTS_MIN} requests with an accepted and another offer, got {both}"
 
 
 def _of_size(size: NetworkSize, seed: int) -> Train:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stream_scorer.cli.training_lines import fact_lines
 from stream_scorer.core.towers.model import Model, digest_model
 from stream_scorer.errors import UsageError
 from stream_scorer.services.learning.trainer import train_model
@@ -57,6 +58,8 @@ def test_auto_says_that_networks_alone_are_tried(monkeypatch: pytest.MonkeyPatch
     assert said[0].startswith("only networks are tried as re-rankers: LightGBM")
 
 
-def test_too_few_requests_are_refused() -> None:
-    with pytest.raises(UsageError, match="at least 20 requests"):
-        trained(12)
+def test_too_few_requests_leave_the_towers() -> None:
+    model, said = trained(12)
+    assert model.reranker is None
+    assert said[0].startswith("the re-ranker is left out: it needs at least 20 requests")
+    assert any("re-ranker: none, since it needs" in line for line in fact_lines(model.facts))
