@@ -57,7 +57,7 @@ def replay(
     from stream_scorer.errors import UsageError
     from stream_scorer.services.operating.replay import Pace, with_first_checked
     from stream_scorer.services.operating.replay import replay as send
-    from stream_scorer.wiring.forms import topic_forms
+    from stream_scorer.wiring.brokers import topic_forms
 
     settings = settings_of(ctx)
     if rate and speed:

@@ -79,8 +79,7 @@ def _config(settings: "Settings", horizons: "Horizons", examples: int) -> "Verif
 def _readers(settings: "Settings") -> "Readers":
     from stream_scorer.adapters.kafka.log import KafkaLog
     from stream_scorer.services.verifying.reading import Readers
-    from stream_scorer.wiring.brokers import log_reader
-    from stream_scorer.wiring.forms import topic_forms
+    from stream_scorer.wiring.brokers import log_reader, topic_forms
 
     timeout_s = 2 * settings.kafka.transaction_timeout_ms / 1000
     config = {**settings.kafka.client_config(), "group.id": settings.join.group}

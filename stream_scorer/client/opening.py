@@ -12,7 +12,7 @@ from stream_scorer.client.blocking import Client
 from stream_scorer.client.session import Session
 from stream_scorer.settings import Settings
 from stream_scorer.settings_sources import load_settings
-from stream_scorer.wiring.forms import topic_forms
+from stream_scorer.wiring.brokers import topic_forms
 
 TIMEOUT_S = 10.0
 EXPECTED_MAX = 10_000

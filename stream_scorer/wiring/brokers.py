@@ -1,4 +1,4 @@
-"""Configures the clients of Kafka: members of groups, producers, and readers of logs."""
+"""Configures the clients of Kafka: members of groups, producers, readers of logs, and the forms of their topics."""
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -7,8 +7,10 @@ from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.kafka.reach import wait_for_brokers
 from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka.source import KafkaSource
+from stream_scorer.core.forms.cloud_events import CloudEvents, Mode
+from stream_scorer.core.forms.topic_forms import Form, TopicForms
 from stream_scorer.settings import Settings
-from stream_scorer.wiring.forms import topic_forms
+from stream_scorer.topic_settings import FORMED_TOPICS, FormedTopic
 
 START_S = 60.0
 
@@ -97,3 +99,19 @@ def log_reader(settings: Settings, group: str) -> KafkaLog:
         timeout_s=2 * settings.kafka.transaction_timeout_ms / 1000,
         forms=topic_forms(settings),
     )
+
+
+def topic_forms(settings: Settings, *, letters: bool = False) -> TopicForms | None:
+    """Return the forms of the settings, None where all is plain JSON: then nothing looks at records at all.
+
+    With `letters`, dead letters are read in the forms of their sources.
+    """
+    names = {topic: getattr(settings.topics, topic) for topic in FORMED_TOPICS}
+    formed = {names[topic]: _form(settings, topic) for topic in FORMED_TOPICS if settings.wire.form_of(topic) != "json"}
+    return TopicForms(formed, settings.topics.dead_letters if letters else None) if formed else None
+
+
+def _form(settings: Settings, topic: FormedTopic) -> Form:
+    wire = settings.wire
+    mode: Mode = "binary" if wire.form_of(topic) == "cloudevents_binary" else "structured"
+    return CloudEvents(wire.event_type(topic), wire.event_source, mode)

@@ -7,8 +7,7 @@ from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.kafka.sink import TransactionalSink
 from stream_scorer.services.letters.resending import Kind, ResendDoor, ResendRules
 from stream_scorer.settings import Settings
-from stream_scorer.wiring.brokers import log_reader, producer_config
-from stream_scorer.wiring.forms import topic_forms
+from stream_scorer.wiring.brokers import log_reader, producer_config, topic_forms
 
 
 def resend_rules(settings: Settings, letters_max: int) -> ResendRules:

@@ -26,8 +26,8 @@ from stream_scorer.services.watching.ring_now import RingSampler, WatchedJob
 from stream_scorer.services.watching.topic_tails import TailReader, labels_now, letters_now, rankings_now
 from stream_scorer.services.watching.watched import FiguresT, Watched
 from stream_scorer.settings import Settings
+from stream_scorer.wiring.brokers import topic_forms
 from stream_scorer.wiring.examining import cautions, expected_of, ring_state
-from stream_scorer.wiring.forms import topic_forms
 from stream_scorer.wiring.stores import releases_on
 
 _EXAMINED_EVERY_S, _READ_EVERY_S = 20.0, 10.0

@@ -6,7 +6,7 @@ import msgspec
 
 from stream_scorer.adapters.kafka.feed import KafkaFeed
 from stream_scorer.core.records import OutputRecord, Record
-from stream_scorer.wiring.forms import topic_forms
+from stream_scorer.wiring.brokers import topic_forms
 from tests.release_samples import model, offer
 from tests.ring import Ring, acceptance, request, values
 

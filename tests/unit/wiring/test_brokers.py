@@ -1,6 +1,6 @@
 from stream_scorer.settings import Settings
 from stream_scorer.topic_plan import label_bytes_max, ranking_bytes_max
-from stream_scorer.wiring.forms import topic_forms
+from stream_scorer.wiring.brokers import topic_forms
 
 
 def test_plain_topics_need_no_forms() -> None:
