@@ -293,6 +293,15 @@ class UiSettings(Section):
     """How long brokers, Redis and workers may take to answer."""
 
 
+class MlflowSettings(Section):
+    """Models logged and registered in MLflow; see docs/mlflow.md."""
+
+    tracking_uri: SecretStr | None = None  # it may hold a password
+    """MLflow's tracking server, such as https://mlflow:5000; null: the one that MLFLOW_TRACKING_URI names."""
+    experiment: Annotated[str, Field(min_length=1, max_length=200)] = "stream-scorer"
+    """The experiment that runs are logged to; it is made where it is missing."""
+
+
 class LogSettings(Section):
     """Logging to stderr."""
 
@@ -324,6 +333,7 @@ class Settings(BaseSettings):
     ui: UiSettings = UiSettings()
     metrics: MetricsSettings = MetricsSettings()
     tracing: TracingSettings = TracingSettings()
+    mlflow: MlflowSettings = MlflowSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

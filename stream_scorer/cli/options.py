@@ -36,6 +36,12 @@ FromBuffer = Annotated[
     bool,
     typer.Option("--from-buffer", help=f"In place of --labels: what the buffer wrote ({default_of('buffer.folder')})."),
 ]
+Register = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow", show_default=False, help="Log the model to MLflow, too, and register it under this name there."
+    ),
+]
 BufferFolder = Annotated[str | None, of_setting("buffer.folder")]
 Partitions = Annotated[int | None, of_setting("topics.partitions", "Partitions of each topic.", min=1)]
 AllowPrograms = Annotated[

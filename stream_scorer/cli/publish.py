@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stream_scorer.core.towers.model import Model
     from stream_scorer.ports import ReleaseStore
     from stream_scorer.services.learning.publisher import Draft, Indexer
+    from stream_scorer.settings import Settings
 
 _OF_A_SWITCH = {"rollback", "to", "keep", "as_json"}
 _HELD_OUT = 0.2  # the share of the labels, the latest, that judges a model of which nobody knows what it learned from
@@ -32,7 +33,10 @@ def publish(
     ctx: typer.Context,
     *,
     model: Annotated[
-        Path | None, typer.Option(show_default=False, help="A model's folder, as train or import-towers writes it.")
+        Path | None,
+        typer.Option(
+            show_default=False, help="A model's folder, or models:/NAME/VERSION or models:/NAME@ALIAS of MLflow."
+        ),
     ] = None,
     offers: Annotated[
         Path | None, typer.Option(show_default=False, help="The catalog: JSON lines, CSV or Parquet.")
@@ -102,13 +106,28 @@ def publish(
                 "(--item-program or --offer-vectors may stand for --model)"
             )
         indexes = indexer(settings)
-        made = model_from(settings, sources, vector_feature=vector_feature)
+        made = _taken(settings, sources, vector_feature)
         draft, made = _judged_draft(store, made, offers, labels, indexes)
         if dry_run:
             _print_draft(draft, as_json=as_json, force=force)
             return
         _make_current(store, made, draft, keep=keep, force=force)
     _list(store, as_json=as_json)
+
+
+def _taken(settings: "Settings", sources: TowerSources, vector_feature: str) -> "Model":
+    """Return the model; one from a registry has its origin among its facts, which go into the release's manifest."""
+    from dataclasses import replace
+
+    from stream_scorer.wiring.registry import model_folder, model_registry
+
+    with model_folder(lambda: model_registry(settings), sources.model) as (folder, origin):
+        made = model_from(settings, replace(sources, model=folder), vector_feature=vector_feature)
+    if not origin:
+        return made
+    if not origin["model_id"]:
+        print(f"caution: {origin['model']} states no model id, so that only its digest is checked", file=sys.stderr)
+    return replace(made, facts={**made.facts, "registered": origin})
 
 
 def _check_given(ctx: typer.Context, sources: TowerSources, *, to: str | None, switches: bool, dry_run: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stream_scorer.cli.options import Json, MetricsPort, of_setting, one_of, settings_of
+from stream_scorer.cli.options import Json, MetricsPort, Register, of_setting, one_of, settings_of
 
 
 def retrain(
@@ -43,6 +43,7 @@ def retrain(
     keep: Annotated[int, typer.Option(min=1, max=100, help="How many releases to keep, the current one included.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 42,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
+    mlflow: Register = None,
     metrics_port: MetricsPort = None,
     as_json: Json = False,
 ) -> None:
@@ -60,7 +61,7 @@ def retrain(
 
     settings = settings_of(ctx, {"metrics.port": metrics_port})
     kind: Any = None if ranker is None else one_of("ranker", ranker, ("auto", "network", "trees"))
-    places = RetrainPlaces(labels or settings.buffer.folder, offers, out, kind)
+    places = RetrainPlaces(labels or settings.buffer.folder, offers, out, kind, mlflow)
     _check_places(offers, places.labels, once=every is None)
     make_room(out)
     config = RetrainConfig(int(stretch * 1_000), keep, warm_starts, seed, threads)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream_scorer.cli.options import FromBuffer, Json, labelled, one_of, refuse_all_but, refuse_given
+from stream_scorer.cli.options import (
+    FromBuffer,
+    Json,
+    Register,
+    labelled,
+    one_of,
+    refuse_all_but,
+    refuse_given,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -22,7 +31,19 @@ if TYPE_CHECKING:
     from stream_scorer.training.options import TrainOptions
     from stream_scorer.training.reranking.second_stage import RankerKind
 
-_TAKEN_BY_H2O = {"labels", "from_buffer", "offers", "out", "dim", "epochs", "seed", "threads", "engine", "as_json"}
+_TAKEN_BY_H2O = {
+    "labels",
+    "from_buffer",
+    "offers",
+    "out",
+    "dim",
+    "epochs",
+    "seed",
+    "threads",
+    "engine",
+    "mlflow",
+    "as_json",
+}
 
 
 def train(
@@ -149,6 +170,7 @@ def train(
         int, typer.Option(help="The same data, options and seed give the same model on one thread of a CPU.")
     ] = 42,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.")] = 1,
+    mlflow: Register = None,
     engine: Annotated[
         str,
         typer.Option(
@@ -170,10 +192,12 @@ def train(
         refuse_given(ctx, {"tune_seconds"}, "it belongs to --tune")
     place = labelled(ctx, labels, from_buffer)
     make_room(out)
+    register = _registering(ctx, mlflow, out)
     start_s = clock.monotonic_s()
     if engine == "h2o":
         model = _trained_in_h2o(place, offers, dim=dim, epochs=epochs, seed=seed, threads=threads)
         write_model(out, model)
+        register(model)
         _tell(model, (), out, clock.monotonic_s() - start_s, as_json)
         return
     options = TrainOptions(
@@ -201,7 +225,23 @@ def train(
     kind = None if ranker is None else _one_of("ranker", ranker, ("auto", "network", "trees"))
     trained = _trained(place, offers, options, warm_start, tune_seconds if tune else None, ranker=kind)
     write_model(out, trained.model)
+    register(trained.model)
     _tell(trained.model, trained.epochs, out, clock.monotonic_s() - start_s, as_json)
+
+
+def _registering(ctx: typer.Context, name: str | None, out: Path) -> "Callable[[Model], None]":
+    """Return what registers the model. Raises, before hours of training, where MLflow cannot be reached."""
+    if name is None:
+        return lambda model: None
+    from stream_scorer.wiring.registry import model_registry
+
+    registry = model_registry(settings_of(ctx))
+    registry.check()
+
+    def register(model: "Model") -> None:
+        print(f"registered as {registry.register(name, out, model.model_id, model.facts)}", file=sys.stderr)
+
+    return register
 
 
 def _trained(

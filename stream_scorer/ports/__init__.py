@@ -15,6 +15,7 @@ from stream_scorer.ports.operating import (
     TopicSpec,
     TopicState,
 )
+from stream_scorer.ports.registry import FetchedModel, ModelRegistry
 from stream_scorer.ports.stores import ReleaseReader, ReleaseStore, Sorter, TrainingBuffer
 from stream_scorer.ports.streams import (
     Assignment,
@@ -38,8 +39,10 @@ __all__ = [
     "Event",
     "Exchange",
     "Fetched",
+    "FetchedModel",
     "IndexFault",
     "LogReader",
+    "ModelRegistry",
     "NoTracing",
     "Operation",
     "RecordFeed",

@@ -13,6 +13,8 @@ from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
+from stream_scorer.errors import TransientError, UsageError
+from stream_scorer.ports import ModelRegistry
 from stream_scorer.services.learning.retrainer import RetrainConfig, Retrainer, Round
 from stream_scorer.services.learning.trainer import source_of, train_model
 from stream_scorer.settings import Settings
@@ -20,6 +22,7 @@ from stream_scorer.telemetry.prometheus import serve_metrics
 from stream_scorer.training.options import TrainOptions
 from stream_scorer.training.reranking.second_stage import RankerKind, RerankOptions, second_stage
 from stream_scorer.wiring.labels import labels_at
+from stream_scorer.wiring.registry import model_registry
 from stream_scorer.wiring.stores import indexer, release_store
 
 log = structlog.get_logger(__name__)
@@ -27,12 +30,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RetrainPlaces:
-    """Where the labels and the offers are read, and the folder to which each newest model is written."""
+    """Where labels and offers are read and each newest model is written, and its name in MLflow, if it has one."""
 
     labels: str
     offers: Path
     out: Path
     ranker: RankerKind | None = None  # the kind of re-ranker that each model gets, where it ranks no worse
+    registered: str | None = None
 
 
 def run_retrain(
@@ -57,7 +61,7 @@ def run_retrain(
         lambda: read_offers(places.offers),
         config,
         train=partial(_train, places.ranker),
-        write=lambda model: write_model(places.out, model),
+        write=_writer(settings, places),
         clock=SystemClock(),
         ended=lambda ended: telemetry.retrained(ended.outcome),
         indexer=indexer(settings),
@@ -66,6 +70,32 @@ def run_retrain(
         return retrainer.once()
     retrainer.run(every_s=every_s, stopping=stopping)
     return None
+
+
+def _writer(settings: Settings, places: RetrainPlaces) -> Callable[[Model], None]:
+    def write(model: Model) -> None:
+        write_model(places.out, model)
+
+    if places.registered is None:
+        return write
+    return registering(write, model_registry(settings), places.out, places.registered)
+
+
+def registering(
+    write: Callable[[Model], None], registry: ModelRegistry, folder: Path, name: str
+) -> Callable[[Model], None]:
+    """Return what writes a model and registers it. That the registry fails is logged, and holds up no release."""
+
+    def write_and_register(model: Model) -> None:
+        write(model)
+        try:
+            registered = registry.register(name, folder, model.model_id, model.facts)
+        except (TransientError, UsageError) as error:
+            log.warning("model_not_registered", name=name, reason=str(error))
+        else:
+            log.info("model_registered", model=registered)
+
+    return write_and_register
 
 
 def _train(

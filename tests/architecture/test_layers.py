@@ -44,6 +44,7 @@ FOUND_IN = {
     "redis": {"adapters"},
     "torch": {"training", "bench"},
     "pyarrow": {"adapters", "bench"},
+    "mlflow": {"adapters"},
     "pyiceberg": {"adapters"},
     "matplotlib": {"adapters"},
     "faiss": {"adapters"},

@@ -31,6 +31,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Secure brokers and Redis": "docs/secured-brokers.md",
         "Keep labels on S3": "docs/object-stores.md",
         "Keep labels in Iceberg": "docs/iceberg.md",
+        "Register models in MLflow": "docs/mlflow.md",
         "Plan its size": "docs/capacity.md",
         "Choose wire formats": "docs/wire-formats.md",
         "Deal with dead letters": "docs/dead-letters.md",

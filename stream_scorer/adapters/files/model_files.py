@@ -27,6 +27,7 @@ FORMAT = 1
 TENSORS, RERANKER, MANIFEST = "model.safetensors", "reranker.safetensors", "manifest.json"
 TENSORS_BYTES_MAX = 2**32
 MANIFEST_BYTES_MAX = 2**28
+BYTES_MAX = {MANIFEST: MANIFEST_BYTES_MAX, TENSORS: TENSORS_BYTES_MAX, RERANKER: TENSORS_BYTES_MAX}
 
 _Side = Literal["user_tower", "item_tower"]
 _SIDES: tuple[_Side, _Side] = ("user_tower", "item_tower")
@@ -102,6 +103,16 @@ def read_model(folder: Path, *, open_program: OpenProgram | None = None) -> Mode
     if (found := digest_model(user_tower, item_tower, reranker)) != manifest.model_id:
         raise BadModel(f"the model in {folder} was changed: it says {manifest.model_id}, its contents are {found}")
     return Model(manifest.model_id, user_tower, item_tower, manifest.facts, reranker)
+
+
+def stated_id(folder: Path) -> str:
+    """Return the id that a model's manifest states; whether its contents have it is for `read_model` to find out."""
+    path = folder / MANIFEST
+    _check_size(path, MANIFEST_BYTES_MAX)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_FolderManifest).model_id
+    except _UNREADABLE as error:
+        raise BadModel(f"the model in {folder} cannot be read: {error}") from error
 
 
 def _arrays_of_reranker(folder: Path) -> Tensors:
