@@ -51,13 +51,16 @@ def _form(text: str) -> str:
     return _DIGIT.sub("9", _LETTER.sub("x", text))
 
 
-def _masked(value: Any) -> Any:
+def _masked(value: Any, plain: frozenset[str] = _PLAIN) -> Any:
     if isinstance(value, dict):
-        return {name: _field(name, each) for name, each in value.items()}
+        return {name: _field(name, each, plain) for name, each in value.items()}
     if isinstance(value, list):
-        return [_masked(each) for each in value[:10]]
+        return [_masked(each, plain) for each in value[:10]]
     return f"({masked_feature(value)})"
 
 
-def _field(name: str, value: Any) -> Any:
-    return value if name in _PLAIN and not isinstance(value, dict | list) else _masked(value)
+def _field(name: str, value: Any, plain: frozenset[str]) -> Any:
+    if name in plain and not isinstance(value, dict | list):
+        return value
+    # a customer's feature may have the name of such a field: a limit is then the customer's
+    return _masked(value, frozenset() if name == "features" else plain)

@@ -29,6 +29,14 @@ def test_no_value_of_a_customer_is_left() -> None:
     assert not [word for word in ("ada", "Turin", "36", "tea", "figs", "q-17", "secret") if word in masked]
 
 
+def test_features_named_as_fields_are_masked() -> None:
+    masked = json.loads(masked_value(b'{"limit": 5, "features": {"limit": 7000, "active": true, "attribute": "x"}}'))
+    assert masked == {
+        "limit": 5,
+        "features": {"limit": "(number)", "active": "(true or false)", "attribute": "(text of 1)"},
+    }
+
+
 def test_broken_json_keeps_its_form_alone() -> None:
     assert masked_value(b'{"customer_id": "ada17"') == '{"xxxxxxxx_xx": "xxx99"'
     assert masked_value(b"\xff\xfe\x00") != ""
