@@ -21,17 +21,22 @@ class Headline:
     well: tuple[Finding, ...] = ()
 
 
+_UNKNOWN = Headline("unknown", "The ring is being examined; this page reads itself again in a moment")
+
+
 def headline(examined: Panel[Sequence[Finding]], ring: Panel[RingNow]) -> Headline:
     """Return the state by what the doctor finds, and by what only several looks can show."""
     if examined.trouble:
         finding = Finding("doctor", "fault", examined.trouble, "stream-scorer doctor")
         return Headline("fault", "The ring could not be examined", (finding,))
     if examined.figures is None:
-        return Headline("unknown", "The ring is being examined; this page reads itself again in a moment")
+        return _UNKNOWN
     found = [*examined.figures, *(() if ring.figures is None else pace_findings(ring.figures))]
     if ring.trouble and not any(each.state == "fault" for each in found):
         found.append(Finding("lag", "warning", ring.trouble, "look at the brokers' logs"))
-    return _of(found)
+    head = _of(found)
+    # the pace was not looked at yet: that nothing else is wrong does not make the ring well
+    return _UNKNOWN if head.state == "ok" and not ring.read_ms else head
 
 
 def _of(found: Iterable[Finding]) -> Headline:

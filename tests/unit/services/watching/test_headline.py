@@ -29,6 +29,11 @@ def test_before_the_first_look_nothing_is_known() -> None:
     assert headline(Panel(), Panel()).state == "unknown"
 
 
+def test_without_its_pace_nothing_is_well() -> None:
+    assert headline(Panel([WELL], 1), Panel()).state == "unknown"
+    assert headline(Panel([FAULT], 1), Panel()).state == "fault"
+
+
 def test_what_cannot_be_examined_is_a_fault() -> None:
     head = headline(Panel(None, 1, "no answer"), NOTHING)
     assert (head.state, head.to_do[0].says) == ("fault", "no answer")
