@@ -53,7 +53,7 @@ def page_app(
     """Return the application. Requests by other names than `hosts` and the loopback's are refused.
 
     Without that, a page elsewhere that gives its own name our address could read this one in a visitor's browser.
-    A part that was never read is waited for `first_read_s`.
+    Parts that were never read are waited for `first_read_s` in all.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     render = _renderer(shown, clock)
@@ -61,11 +61,12 @@ def page_app(
     def read(*watched: Watched[Any]) -> list[Panel[Any]]:
         for each in watched:
             each.ask()
-        return [each.panel(wait_s=first_read_s) for each in watched]
+        until_s = clock.monotonic_s() + first_read_s
+        return [each.panel(wait_s=max(0.0, until_s - clock.monotonic_s())) for each in watched]
 
     def ring(http: Request) -> Response:
-        examined, now, rankings = read(board.examined, board.ring, board.rankings)
-        workers = dict(zip(board.workers, read(*board.workers.values()), strict=True))
+        examined, now, rankings, *times = read(board.examined, board.ring, board.rankings, *board.workers.values())
+        workers = dict(zip(board.workers, times, strict=True))
         head = headline(examined, now)
         return render("/", "ring.html", head=head, examined=examined, ring=now, rankings=rankings, workers=workers)
 

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from stream_scorer.core.inspecting.worker_metrics import JobTimes
 from stream_scorer.live_page.app import HEADERS, PAGES, page_app
 from stream_scorer.live_page.shown import Shown
+from stream_scorer.services.watching.watched import Panel, Watched
 from tests.unit.services.watching.watched_ring import RELEASE, TOPICS, WatchedRing
 
 MASKED, PLAIN = Shown(False, None, 100), Shown(True, None, 100)
@@ -128,6 +129,21 @@ def test_before_the_first_read_pages_say_so(ring: WatchedRing) -> None:
     client = TestClient(page_app(board, MASKED, clock=ring.clock, first_read_s=0.0), base_url="http://localhost")
     assert "The ring is being examined" in text_of(client, "/")
     assert "Being read" in text_of(client, "/labels")
+
+
+def test_workers_away_share_the_first_wait(ring: WatchedRing, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    def in_vain(watched: Watched[object], *, wait_s: float) -> Panel[object]:
+        waited.append(wait_s)
+        ring.clock.sleep(wait_s)
+        return Panel()
+
+    monkeypatch.setattr(Watched, "panel", in_vain)
+    board = ring.board({f"http://10.0.0.{number}:9100/metrics": [] for number in range(50)}, read=False)
+    app = page_app(board, MASKED, clock=ring.clock, first_read_s=2.0)
+    assert "The ring is being examined" in text_of(TestClient(app, base_url="http://localhost"), "/")
+    assert (len(waited), sum(waited)) == (53, 2.0)
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/static/page.css", "/static/page.js", "/static/icon.svg", "/none"])
