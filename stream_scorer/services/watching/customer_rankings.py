@@ -63,15 +63,14 @@ def customer_now(
     """
     key = customer_id.encode()
     number = topics.place_of(key, len(partitions_of(tail.reader, topics.rankings)))
-    records = tail.newest_of(Partition(topics.rankings, number))
-    own = decode_all([each for each in records if each.key == key][-RANKINGS_SHOWN:], Ranking)
+    newest = tail.newest_with_key(Partition(topics.rankings, number), key)
+    own = decode_all(newest.own[-RANKINGS_SHOWN:], Ranking)
     labels, unread = _labels(tail, topics, key, number) if own.messages else ({}, "")
     explained = [
         _explained(each, record, releases, labels.get(each.request_id), topics)
         for each, record in zip(own.messages, own.records, strict=True)
     ]
-    since_ms = records[0].timestamp_ms if records else None
-    return CustomerNow(tuple(reversed(explained)), number, len(records), since_ms, unread)
+    return CustomerNow(tuple(reversed(explained)), number, newest.read, newest.since_ms, unread)
 
 
 def _labels(
@@ -79,10 +78,10 @@ def _labels(
 ) -> tuple[dict[str, LabelledRanking], str]:
     """Return the latest labels by request, and why there are none where they cannot be read."""
     try:
-        records = tail.newest_of(Partition(topics.labels, number))
+        newest = tail.newest_with_key(Partition(topics.labels, number), key)
     except StreamScorerError as error:
         return {}, str(error)
-    return _latest([each for each in records if each.key == key]), ""
+    return _latest(newest.own), ""
 
 
 def _latest(records: Sequence[Record]) -> dict[str, LabelledRanking]:

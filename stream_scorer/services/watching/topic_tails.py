@@ -25,6 +25,15 @@ _LETTERS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
+class KeyTail:
+    """The records of a key among the last `read` ones of its partition, and the time of the first of those."""
+
+    own: list[Record]
+    read: int
+    since_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class TailReader:
     """Reads the newest records of topics: `records_max` of them at most, within `read_s`."""
 
@@ -41,11 +50,21 @@ class TailReader:
         stretches, _ = newest_stretches(self.reader, partitions_of(self.reader, topic), self.records_max)
         return list(self._read(stretches))
 
-    def newest_of(self, place: Partition) -> list[Record]:
-        """Return the newest records of a partition. Raises TransientError when they cannot be read in time."""
+    def newest_with_key(self, place: Partition, key: bytes) -> KeyTail:
+        """Look for a key among the newest records of a partition, of which no others are kept.
+
+        Raises TransientError when they cannot be read in time.
+        """
         end = self.reader.end(place)
         start = max(self.reader.beginning(place), end - self.records_max)
-        return list(self._read({place: (start, end)}))
+        own, read, since_ms = [], 0, None
+        for each in self._read({place: (start, end)}):
+            read += 1
+            if since_ms is None:
+                since_ms = each.timestamp_ms
+            if each.key == key:
+                own.append(each)
+        return KeyTail(own, read, since_ms)
 
     def _read(self, stretches: Stretches) -> Iterator[Record]:
         deadline_s = self.clock.monotonic_s() + self.read_s

@@ -3,7 +3,7 @@
 import pytest
 
 from stream_scorer.core.messages import ReleaseId
-from stream_scorer.core.records import OutputRecord
+from stream_scorer.core.records import OutputRecord, Partition
 from stream_scorer.errors import TransientError, UsageError
 from stream_scorer.services.watching.topic_tails import TailReader, labels_now, letters_now, rankings_now
 from tests.unit.services.watching.watched_ring import NOW_MS, RELEASE, TOPICS, WatchedRing
@@ -60,6 +60,16 @@ def test_a_missing_topic_says_what_to_do(ring: WatchedRing) -> None:
     ring.broker.missing.add(TOPICS.rankings)
     with pytest.raises(UsageError, match="stream-scorer topics"):
         rankings_now(ring.tail(), TOPICS.rankings)
+
+
+def test_only_records_of_the_key_are_kept(ring: WatchedRing) -> None:
+    for number in range(6):
+        ring.rank(f"q-{number}", "ada" if number == 4 else "ben")
+        ring.clock.sleep(1)
+    (ben, *_, ada, _) = ring.broker.topic(TOPICS.rankings)
+    assert ada.partition == ben.partition
+    found = ring.tail(records_max=5).newest_with_key(Partition(TOPICS.rankings, ada.partition), b"ada")
+    assert ([each.key for each in found.own], found.read, found.since_ms) == ([b"ada"], 5, NOW_MS + 1_000)
 
 
 def test_reading_ends_at_its_deadline(ring: WatchedRing) -> None:
