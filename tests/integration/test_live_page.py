@@ -71,9 +71,11 @@ def served(ring: WatchedRing) -> Iterator[str]:
         server = server_of(app, drain_s=1)
         thread = Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(60)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(60)
 
 
 def busy_ring() -> WatchedRing:
