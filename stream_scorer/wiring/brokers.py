@@ -1,5 +1,6 @@
 """Configures the clients of Kafka: members of groups, producers, readers of logs, and the forms of their topics."""
 
+import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
@@ -7,8 +8,9 @@ from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.kafka.reach import wait_for_brokers
 from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka.source import KafkaSource
-from stream_scorer.core.forms.cloud_events import CloudEvents, Mode
+from stream_scorer.core.forms.cloud_events import ENVELOPE_BYTES_MAX, CloudEvents, Mode
 from stream_scorer.core.forms.topic_forms import Form, TopicForms
+from stream_scorer.core.messages import RECORD_BYTES_MAX
 from stream_scorer.settings import Settings
 from stream_scorer.topic_settings import FORMED_TOPICS, FormedTopic
 
@@ -114,4 +116,6 @@ def topic_forms(settings: Settings, *, letters: bool = False) -> TopicForms | No
 def _form(settings: Settings, topic: FormedTopic) -> Form:
     wire = settings.wire
     mode: Mode = "binary" if wire.form_of(topic) == "cloudevents_binary" else "structured"
-    return CloudEvents(wire.event_type(topic), wire.event_source, mode)
+    # our own records were bounded when they were written, by what a topic takes
+    data_bytes_max = sys.maxsize - ENVELOPE_BYTES_MAX if topic in ("rankings", "labels") else RECORD_BYTES_MAX
+    return CloudEvents(wire.event_type(topic), wire.event_source, mode, data_bytes_max)

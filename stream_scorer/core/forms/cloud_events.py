@@ -61,11 +61,15 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class CloudEvents:
-    """See Form. Events of one type; those that are written have this source."""
+    """See Form. Events of one type; those that are written have this source.
+
+    `data_bytes_max` bounds what is parsed of an event that another program wrote.
+    """
 
     event_type: str
     source: str
     mode: Mode
+    data_bytes_max: int = RECORD_BYTES_MAX
 
     def read(self, record: Record) -> FormedRecord:
         """See Form.read."""
@@ -84,15 +88,16 @@ class CloudEvents:
 
     def _read_structured(self, record: Record) -> FormedRecord:
         # read strictly as a whole: a `data` that stands there twice would else be taken from one place unseen
-        event = loads_strict(record.value, bytes_max=RECORD_BYTES_MAX + ENVELOPE_BYTES_MAX)
+        event = loads_strict(record.value, bytes_max=self.data_bytes_max + ENVELOPE_BYTES_MAX)
         if isinstance(event, Refusal):
             return refused(record, event)
         if fault := self._fault(event, _media_type(event.get("datacontenttype"))):
             return refused(record, fault)
         data = _data_of(record.value or b"").data
+        if "data_base64" in event:
+            return refused(record, Refusal("cloudevent_data", "the event has data_base64, and JSON is needed"))
         if isinstance(data, msgspec.UnsetType):
-            why = "the event has data_base64, and JSON is needed" if "data_base64" in event else "the event has no data"
-            return refused(record, Refusal("cloudevent_data", why))
+            return refused(record, Refusal("cloudevent_data", "the event has no data"))
         return self._with_data(record, bytes(data), event)
 
     def _with_data(self, record: Record, data: bytes, event: Mapping[str, Any]) -> FormedRecord:

@@ -1,3 +1,6 @@
+import pytest
+
+from stream_scorer.core.records import OutputRecord, Record
 from stream_scorer.settings import Settings
 from stream_scorer.topic_plan import label_bytes_max, ranking_bytes_max
 from stream_scorer.wiring.brokers import topic_forms
@@ -19,3 +22,16 @@ def test_a_form_leaves_room_for_itself() -> None:
     assert label_bytes_max(plain) == plain.topics.record_bytes_max
     assert label_bytes_max(plain) - label_bytes_max(formed) == 8_000
     assert ranking_bytes_max(plain) - ranking_bytes_max(formed) == 8_000
+
+
+@pytest.mark.parametrize(
+    ("topic", "code"), [("rankings", ""), ("training-labels", ""), (Settings().topics.requests, "record_too_large")]
+)
+def test_own_records_are_read_however_large(topic: str, code: str) -> None:
+    wire = dict.fromkeys(("rankings", "labels", "requests"), "cloudevents_structured")
+    forms = topic_forms(Settings.model_validate({"wire": wire}))
+    assert forms is not None
+    large = b'{"customer_id":"c","reason":"%s"}' % (b"x" * 1_500_000)
+    (written,) = forms.write([OutputRecord(topic, b"c", large)])
+    read = forms.forms[topic].read(Record(topic, 0, 0, b"c", written.value, 0, written.headers))
+    assert (read.code, read.value) == (code, b"" if code else large)

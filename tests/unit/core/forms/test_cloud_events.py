@@ -80,6 +80,7 @@ def test_another_event_has_another_id() -> None:
         (event(type="order.paid"), "cloudevent_type"),
         (event(data=None), "cloudevent_data"),
         (event(data=None, data_base64="e30="), "cloudevent_data"),
+        (event(data_base64="e30="), "cloudevent_data"),
         (event(datacontenttype="text/xml"), "cloudevent_data"),
         (record(b"{", ("content-type", b"application/cloudevents+json")), "not_json"),
         (record(b'{"data":1,"data":2}', ("content-type", b"application/cloudevents+json")), "duplicate_key"),
