@@ -47,8 +47,9 @@ def passed_headers(headers: Headers, names: Collection[str]) -> Headers:
         return ()
     kept, left = [], CARRIED_BYTES_MAX
     for name, value in headers:
-        if name in names and (left := left - len(name) - len(value)) >= 0:
+        if name in names and (size := len(name) + len(value)) <= left:
             kept.append((name, value))
+            left -= size
     return tuple(kept)
 
 

@@ -2,7 +2,7 @@
 
 from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.wire.dead_letters import dead_letter_record
-from stream_scorer.core.wire.letter_headers import CARRIED_BYTES_MAX, HeaderStyle, carried
+from stream_scorer.core.wire.letter_headers import CARRIED_BYTES_MAX, HeaderStyle, carried, passed_headers
 
 RECORD = Record("acceptances", 3, 99, b"k", b"v", 1_700_000_000_000, [("traceparent", b"00-1")])
 LETTER = DeadLetter(RECORD, "not_utf8", "the value is not UTF-8 at byte 0")
@@ -53,3 +53,8 @@ def test_the_attempt_goes_before_all_others() -> None:
     large = ("large", b"x" * (CARRIED_BYTES_MAX - len("large")))
     assert carried([large]) == ([large], 0)
     assert carried([large, ("resend.attempt", b"2")]) == ([("resend.attempt", b"2")], 1)
+
+
+def test_a_large_header_leaves_out_no_other() -> None:
+    trace, state = ("traceparent", b"00-1"), ("tracestate", b"x" * CARRIED_BYTES_MAX)
+    assert passed_headers([state, trace, ("other", b"")], {"traceparent", "tracestate"}) == (trace,)
