@@ -16,6 +16,7 @@ from stream_scorer.core.forms.times import rfc3339
 from stream_scorer.core.forms.topic_forms import as_json, refused
 from stream_scorer.core.messages import RECORD_BYTES_MAX
 from stream_scorer.core.records import FormedRecord, OutputRecord, Record
+from stream_scorer.core.wire.letter_headers import Headers
 from stream_scorer.core.wire.strict_json import Refusal, loads_strict
 from stream_scorer.errors import UsageError
 
@@ -26,6 +27,7 @@ ENVELOPE_BYTES_MAX = 8_000  # attributes of ours: two ids of 256 characters, esc
 _STRUCTURED = "application/cloudevents+json"
 _ANY_FORMAT = "application/cloudevents"
 _JSON = "application/json"
+_MEDIA = "content-type"
 _REQUIRED = ("id", "source", "type")
 _TRACE = ("traceparent", "tracestate")
 
@@ -74,7 +76,10 @@ class CloudEvents:
     def read(self, record: Record) -> FormedRecord:
         """See Form.read."""
         headers = {name.lower(): value.decode(errors="replace") for name, value in record.headers}
-        media = _media_type(headers.get("content-type", ""))
+        if len(headers) < len(record.headers) and _disagree(record.headers, headers):
+            why = "an attribute or the content-type is there twice, with different values"
+            return refused(record, Refusal("not_a_cloudevent", why))
+        media = _media_type(headers.get(_MEDIA, ""))
         if media == _STRUCTURED:
             return self._read_structured(record)
         if media.startswith(_ANY_FORMAT):
@@ -131,11 +136,11 @@ class CloudEvents:
             raise UsageError(f"a record for {output.topic} is no JSON of ours, so that no event can hold it") from error
         attributes = self._attributes(value, facts)
         if self.mode == "binary":
-            own = [(f"ce_{name}", text.encode()) for name, text in attributes.items()]
-            return structs.replace(output, headers=[*output.headers, *own, ("content-type", _JSON.encode())])
+            own = {f"ce_{name}": text.encode() for name, text in attributes.items()} | {_MEDIA: _JSON.encode()}
+            return structs.replace(output, headers=_with_own(output.headers, own))
         envelope = _Envelope(**attributes, datacontenttype=_JSON, data=msgspec.Raw(value))
-        media = ("content-type", f"{_STRUCTURED}; charset=UTF-8".encode())
-        return structs.replace(output, value=_encode(envelope), headers=[*output.headers, media])
+        own = {_MEDIA: f"{_STRUCTURED}; charset=UTF-8".encode()}
+        return structs.replace(output, value=_encode(envelope), headers=_with_own(output.headers, own))
 
     def _attributes(self, value: bytes, facts: _Facts) -> dict[str, str]:
         attributes = {
@@ -149,6 +154,17 @@ class CloudEvents:
         if (time_ms := facts.request_time_ms if facts.event_time_ms is None else facts.event_time_ms) is not None:
             attributes["time"] = rfc3339(time_ms)
         return attributes
+
+
+def _disagree(headers: Headers, last: Mapping[str, str]) -> bool:
+    """Return whether what makes a record an event stands there twice and differs, so that one would count unseen."""
+    named = ((name.lower(), value.decode(errors="replace")) for name, value in headers)
+    return any(last[name] != value for name, value in named if name == _MEDIA or name.startswith("ce_"))
+
+
+def _with_own(headers: Headers, own: Mapping[str, bytes]) -> Headers:
+    """Return headers that go on and the event's own, in the place of those of their name, which are another's."""
+    return [*(header for header in headers if header[0].lower() not in own), *own.items()]
 
 
 def _media_type(text: object) -> str:

@@ -102,6 +102,21 @@ def test_a_trace_attribute_becomes_a_header(good: Record) -> None:
     assert BINARY.read(good).headers[-1] == TRACE
 
 
+@pytest.mark.parametrize("twice", [("CE_type", b"order.paid"), ("Content-Type", b"text/xml")])
+def test_headers_that_disagree_are_refused(twice: tuple[str, bytes]) -> None:
+    whole = binary(content__type=b"application/json").headers
+    assert STRUCTURED.read(record(VALUE, twice, *whole)).code == "not_a_cloudevent"
+    assert STRUCTURED.read(record(VALUE, *whole, *whole, ("own", b"1"), ("own", b"2"))).code == ""
+
+
+@pytest.mark.parametrize("form", [BINARY, STRUCTURED])
+def test_headers_of_another_event_give_way(form: CloudEvents) -> None:
+    other = BINARY.write(OutputRecord("requests", b"k", b'{"customer_id":"other"}')).headers
+    written = form.write(OutputRecord("requests", b"k", VALUE, [*other, TRACE]))
+    assert [name for name, _ in written.headers].count("content-type") == 1
+    assert STRUCTURED.read(record(written.value or b"", *written.headers)).value == VALUE
+
+
 def test_what_is_no_json_cannot_be_written() -> None:
     with pytest.raises(UsageError, match="no JSON of ours"):
         BINARY.write(OutputRecord("requests", b"k", b"\xff"))
