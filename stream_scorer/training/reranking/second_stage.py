@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.datasets.training_set import Places, TrainingSet, build_training_set
@@ -195,7 +196,7 @@ class _Stage:
             edges = times[(np.arange(1, _FOLDS) * len(times)) // _FOLDS]
             part = np.searchsorted(edges, times, side="right")
         if len(self.rows) > _FEW_ROWS:
-            late = part == _FOLDS - 1 if times[0] == times[-1] else times >= times[len(times) // 2]
+            late = part == _FOLDS - 1 if times[0] == times[-1] else _later_half(times)
             yield self.rows[~late], self.rows[late]
             return
         for number in range(_FOLDS):
@@ -274,6 +275,13 @@ class _Stage:
         pairs = later.pairs
         values = ndcg_by_request(pairs.group, later.scores(reranker), pairs.accepted)
         return float(values.mean()) if len(values) else 0.0
+
+
+def _later_half(times: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Mark the later half of sorted times, which are not all equal; neither part is empty."""
+    middle = int(times[len(times) // 2])
+    # A log's first load, all of one time, may be over half of it.
+    return np.asarray(times >= middle if middle > times[0] else times > middle)
 
 
 def _reason_too_few(parts: Sequence[RequestPairs]) -> str | None:

@@ -4,6 +4,7 @@ import sys
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stream_scorer.cli.training_lines import fact_lines
@@ -12,7 +13,7 @@ from stream_scorer.errors import UsageError
 from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.simulation.price_tolerance import ToleranceWorld
 from stream_scorer.training.options import TrainOptions
-from stream_scorer.training.reranking.second_stage import RerankOptions, second_stage
+from stream_scorer.training.reranking.second_stage import RerankOptions, _later_half, second_stage
 from tests.example_samples import Chunks
 
 QUICK = TrainOptions(dim=4, width=4, epochs=2, held_out=0.2)
@@ -63,3 +64,8 @@ def test_too_few_requests_leave_the_towers() -> None:
     assert model.reranker is None
     assert said[0].startswith("the re-ranker is left out: it needs at least 20 requests")
     assert any("re-ranker: none, since it needs" in line for line in fact_lines(model.facts))
+
+
+@pytest.mark.parametrize(("times", "later"), [([1, 2, 3, 4], 2), ([1, 1, 1, 4], 1), ([1, 4, 4, 4], 3)])
+def test_both_halves_of_a_log_have_rows(times: list[int], later: int) -> None:
+    assert _later_half(np.array(times)).sum() == later
