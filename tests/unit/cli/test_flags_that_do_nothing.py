@@ -89,7 +89,7 @@ ALONE: dict[str, list[tuple[list[str], list[str]]]] = {  # by command: words, an
 # all their options act together, or the command refuses a pair by a sentence of its own
 FREE = {
     "demo", "up", "serve", "rank", "join", "releases", "refresh", "import-h2o", "retrain", "score", "replay", "convert",
-    "doctor", "settings", "check", "dead-letters", "http",
+    "doctor", "settings", "check", "dead-letters", "http", "ui",
 }  # fmt: skip
 
 

@@ -91,7 +91,8 @@ def test_no_file_stands_nowhere() -> None:
 
 
 def test_the_newest_whole_chunk_is_the_end() -> None:
-    assert standing([file(0, 10), file(10, 25, part=1, parts=2), file(10, 25, part=2, parts=2)]) == BufferEnd(25)
+    newest = (file(10, 25, part=1, parts=2), file(10, 25, part=2, parts=2))
+    assert standing([file(0, 10), *newest]) == BufferEnd(25, newest=newest)
 
 
 def test_a_torn_chunk_is_reported_and_skipped() -> None:
@@ -101,11 +102,11 @@ def test_a_torn_chunk_is_reported_and_skipped() -> None:
 
 def test_a_whole_chunk_outranks_its_torn_twin() -> None:
     torn = file(10, 40, part=1, parts=2)
-    assert standing([file(0, 10), torn, file(10, 25)]) == BufferEnd(25, (torn,))
+    assert standing([file(0, 10), torn, file(10, 25)]) == BufferEnd(25, (torn,), (file(10, 25),))
 
 
 def test_compacted_files_never_set_the_end() -> None:
-    assert standing([file(0, 10, parts=0, part=0), file(10, 25)]) == BufferEnd(25)
+    assert standing([file(0, 10, parts=0, part=0), file(10, 25)]) == BufferEnd(25, newest=(file(10, 25),))
 
 
 def test_compacted_files_supersede_those_they_cover() -> None:
