@@ -48,7 +48,8 @@ CODES: dict[str, LetterCode] = {
     # records that are not in the form of their topic, see docs/wire-formats.md
     "not_a_cloudevent": LetterCode(
         _READERS,
-        "The topic's records are CloudEvents by the settings, and this one is none, or has no id, source or type.",
+        "The topic's records are CloudEvents by the settings, and this one is none, or has no id, source or type, "
+        "or has one in two headers that differ.",
         "Correct the producer; or the setting (wire.*), and send these letters again.",
     ),
     "cloudevent_version": LetterCode(_READERS, "The event is of another version of CloudEvents than 1.0.", _PRODUCER),
