@@ -1,111 +1,38 @@
 """Whatever lies in a release's place: rankers go on, new ones wait and say why, publishing again heals."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 import redis
-from safetensors.numpy import load
-from structlog.testing import capture_logs
 
-from stream_scorer.adapters.local.clock import HandClock
-from stream_scorer.adapters.memory.lists import MemoryLists
 from stream_scorer.adapters.redis.blobs import (
     MANIFEST_BYTES_MAX,
-    StoredIndex,
-    StoredReranker,
     as_array,
-    checksum,
-    encode_manifest,
-    save_tensors,
 )
 from stream_scorer.adapters.redis.changes import encode_change
 from stream_scorer.adapters.redis.client import RedisClient
 from stream_scorer.adapters.redis.keys import LISTED_BYTES_MAX
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.core.messages import OfferId, ReleaseId
-from stream_scorer.core.releases.offer_index import InvertedFile, ListSearch, Vectors32
-from stream_scorer.core.releases.release import Release
 from stream_scorer.errors import ReleaseError
-from stream_scorer.services.streaming.release_watch import ReleaseWatch
 from tests.release_samples import (
     change,
-    indexed_release,
     model,
     offer,
     published,
-    release,
-    reranked_model,
     withdrawal,
 )
-from tests.reranking_samples import network
+from tests.stored_damage import BYTES_MAX, Damage, Place, put, watching
 
 DEEP = 100_000
-BYTES_MAX = 1_000_000
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a release lies, and means to damage it."""
-
-    store: RedisReleases
-    client: redis.Redis
-    prefix: str
-    release: Release
-
-    def key(self, name: str) -> str:
-        return f"{self.prefix}:release:{self.release.release_id}:{name}"
-
-    def put(self, name: str, value: bytes) -> None:
-        self.client.set(self.key(name), value)
-
-    def reseal(self, **fields: Any) -> None:
-        """Write the manifest with other fields, by its own seal."""
-        manifest = self.store._manifest(self.release.release_id)
-        self.put("manifest", encode_manifest(replace(manifest, **fields), self.store._seals))
-
-    def put_chunk(self, edit: Callable[[dict[str, Any]], object]) -> None:
-        """Write another chunk, which the manifest names."""
-        value: Any = self.client.get(self.key("chunk:0"))
-        tensors = load(value)
-        edit(tensors)
-        self.put("chunk:0", save_tensors(tensors))
-        self.reseal(chunks=[checksum(save_tensors(tensors))])
-
-    def put_tower(self, value: bytes) -> None:
-        self.put("user_tower", value)
-        manifest = self.store._manifest(self.release.release_id)
-        self.reseal(towers={**manifest.towers, "user_tower": checksum(value)})
-
-    def put_structure(self, structure: bytes) -> None:
-        """Write another structure of the user tower."""
-        value: Any = self.client.get(self.key("user_tower"))
-        head = b'{"release_id":"%b","structure":%b}' % (self.release.release_id.encode(), structure)
-        self.put_tower(save_tensors({**load(value), "json": as_array(head)}))
-
-    def point(self, value: bytes) -> None:
-        self.client.set(f"{self.prefix}:current", value)
-
-
-Damage = Callable[[Place], object]
 
 
 @pytest.fixture
 def store(connection: RedisClient, redis_prefix: str) -> RedisReleases:
     return RedisReleases(connection, prefix=redis_prefix, bytes_max=BYTES_MAX)
-
-
-def watching(store: RedisReleases) -> ReleaseWatch:
-    watch = ReleaseWatch(store, HandClock(), poll_s=0.2)
-    watch.poll()
-    return watch
-
-
-def put(name: str, value: bytes) -> Damage:
-    return lambda place: place.put(name, value)
 
 
 def reseal(**fields: Any) -> Damage:
@@ -208,108 +135,6 @@ def test_an_unreadable_release_replaces_nothing(
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(watch.trouble())
     assert fresh.trouble() == watch.trouble()
-
-
-OF_AN_INDEX: dict[str, tuple[Damage, str]] = {
-    "garbage": (put("index:1", b"garbage"), "part 1 of the index .* is not what its manifest says"),
-    "parts changed over": (
-        lambda place: place.client.rename(place.key("index:0"), place.key("index:1")),
-        "part 0 of the index .* is gone",
-    ),
-    "other numbers of lists": (
-        lambda place: place.reseal(index=StoredIndex(["0" * 64], 1, 0.99)),
-        "part 0 of the index .* is not what its manifest says",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", OF_AN_INDEX)
-def test_an_unreadable_index_replaces_nothing(
-    connection: RedisClient, client: redis.Redis, redis_prefix: str, name: str
-) -> None:
-    damage, reason = OF_AN_INDEX[name]
-    store = RedisReleases(connection, prefix=redis_prefix, open_index=MemoryLists)
-    made, first = published(store, 1)
-    watch = watching(store)
-    second = indexed_release(made, [offer(number) for number in range(9)])
-    store.write(second, made)
-    damage(Place(store, client, redis_prefix, second))
-    with pytest.raises(ReleaseError, match=reason):
-        store.activate(second.release_id, keep=3)
-    client.set(f"{redis_prefix}:current", second.release_id)
-    watch.poll()
-    serving = watch.current()
-    assert serving is not None
-    assert serving.release_id == first.release_id
-    assert "of the index" in watch.trouble()
-
-
-def test_an_index_expires_with_its_release(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
-    made = model(1)
-    first = indexed_release(made, [offer(number) for number in range(9)])
-    store.write(first, made)
-    store.activate(first.release_id, keep=1)
-    published(store, 2, keep=1)
-    place = Place(store, client, redis_prefix, first)
-    assert [client.ttl(place.key(f"index:{part}")) > 0 for part in (0, 1)] == [True, True]
-
-
-def call_it_trees(place: Place) -> None:
-    stored = place.store._manifest(place.release.release_id).reranker
-    assert isinstance(stored, StoredReranker)
-    place.reseal(reranker=replace(stored, kind="trees"))
-
-
-OF_A_RERANKER: dict[str, tuple[Damage, str]] = {
-    "garbage": (put("reranker:0", b"garbage"), "the re-ranker of release .* is not what its manifest says"),
-    "gone": (lambda place: place.client.delete(place.key("reranker:0")), "the re-ranker of release .* is gone"),
-    "another kind": (call_it_trees, "is of kind network, its manifest says trees"),
-}
-
-
-@pytest.mark.parametrize("name", OF_A_RERANKER)
-def test_an_unreadable_reranker_replaces_nothing(
-    store: RedisReleases, client: redis.Redis, redis_prefix: str, name: str
-) -> None:
-    damage, reason = OF_A_RERANKER[name]
-    _, first = published(store, 1)
-    watch = watching(store)
-    made = reranked_model(2, network())
-    second = release(made, [offer(1)])
-    store.write(second, made)
-    damage(Place(store, client, redis_prefix, second))
-    with pytest.raises(ReleaseError, match=reason):
-        store.activate(second.release_id, keep=3)
-    client.set(f"{redis_prefix}:current", second.release_id)
-    watch.poll()
-    serving = watch.current()
-    assert serving is not None
-    assert serving.release_id == first.release_id
-
-
-def test_a_reranker_expires_with_its_release(store: RedisReleases, client: redis.Redis, redis_prefix: str) -> None:
-    made = reranked_model(1, network())
-    first = release(made, [offer(1)])
-    store.write(first, made)
-    store.activate(first.release_id, keep=1)
-    published(store, 2, keep=1)
-    assert client.ttl(Place(store, client, redis_prefix, first).key("reranker:0")) > 0
-
-
-def no_faiss(file: InvertedFile, vectors: Vectors32) -> ListSearch:
-    raise ModuleNotFoundError("No module named 'faiss'")
-
-
-def test_without_faiss_an_index_is_left_out(connection: RedisClient, store: RedisReleases, redis_prefix: str) -> None:
-    made = model(1)
-    written = indexed_release(made, [offer(number) for number in range(9)])
-    store.write(written, made)
-    ranking = RedisReleases(connection, prefix=redis_prefix, open_index=no_faiss)
-    with capture_logs() as logs:
-        assert store.load(written.release_id).catalog.nearest is None
-        assert logs == []  # who does not rank has no use for an index
-        assert ranking.load(written.release_id).catalog.nearest is None
-    assert [entry["event"] for entry in logs] == ["index_not_used"]
 
 
 def put_change(value: bytes) -> Damage:
