@@ -4,14 +4,14 @@ The first layer is linear in the customer, the offer and the pair, so that it fa
 computed once a request, the offer's once a release, and a candidate costs two additions and a few small products.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from stream_scorer.core.features.spec import FeatureSpec, Floats, Inputs
+from stream_scorer.core.features.spec import Floats, Inputs
 from stream_scorer.core.reranking.pair_inputs import PairInputs
+from stream_scorer.core.reranking.pair_scorer import PairScorer
 from stream_scorer.core.towers.reranker import OfferSide, Shortlisted
 from stream_scorer.core.towers.tower import TILE_ROWS, Layer, Tower, run_layer
 from stream_scorer.errors import BadModel
@@ -20,7 +20,7 @@ _BLOCK_PAIRS = 1_024  # what is worked on at once should stay in the processor's
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkReranker:
+class NetworkReranker(PairScorer):
     """Sums the halves of the first layer (M, W), multiplies two ranges of it, and runs `layers` over the rest.
 
     Of the W units, the first `crossed` are multiplied by the next `crossed`, the last is added to the score as it is,
@@ -54,37 +54,12 @@ class NetworkReranker:
         """See Reranker."""
         return "network"
 
-    @property
-    def customer_spec(self) -> FeatureSpec:
-        """See Reranker."""
-        return self.inputs.customers.spec
-
-    @property
-    def offer_spec(self) -> FeatureSpec:
-        """See Reranker."""
-        return self.inputs.offers.spec
-
-    def offer_side(self, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> OfferSide:
-        """See Reranker."""
-        return self.offers_of(self.offer_spec.encode(features, ids))
-
     def offers_of(self, encoded: Inputs) -> OfferSide:
-        """Return the same of encoded offers."""
+        """See Reranker."""
         return OfferSide({**self.inputs.offer_arrays(encoded), "half": self.offer_half.outputs(encoded)})
 
-    def scores(
-        self, features: Sequence[Mapping[str, Any]], ids: Sequence[str], shortlisted: Shortlisted, side: OfferSide
-    ) -> Floats:
-        """See Reranker."""
-        return self.scores_of(self.customer_spec.encode(features, ids), shortlisted, side)
-
-    def scores_of(self, encoded: Inputs, shortlisted: Shortlisted, side: OfferSide) -> Floats:
-        """Return the scores (M,) for encoded requests."""
-        columns = self.inputs.columns(encoded, side, shortlisted)
-        return self.scores_of_columns(encoded, columns, shortlisted, side)
-
     def scores_of_columns(self, encoded: Inputs, columns: Floats, shortlisted: Shortlisted, side: OfferSide) -> Floats:
-        """Return the same where the pairs' columns (M, P) are worked out already."""
+        """See PairScorer."""
         half = self.customer_half.outputs(encoded)
         scores = np.empty(len(shortlisted))
         for start in range(0, len(scores), _BLOCK_PAIRS):

@@ -5,7 +5,6 @@ the first leaf that is left is the tree's (QuickScorer, Lucchese et al. 2015, do
 put together in any order, so those of an offer's conditions are made with the release, a customer's once a request.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -14,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.features.spec import FeatureSpec, Floats, Inputs
+from stream_scorer.core.features.spec import Floats, Inputs
 from stream_scorer.core.reranking.pair_inputs import PairInputs
+from stream_scorer.core.reranking.pair_scorer import PairScorer
 from stream_scorer.core.towers.reranker import OfferSide, Shortlisted
 from stream_scorer.errors import BadModel
 
@@ -65,7 +65,7 @@ class _Bins:
 
 
 @dataclass(frozen=True, slots=True)
-class TreesReranker:
+class TreesReranker(PairScorer):
     """Adds up one leaf of each tree; `leaves` (T, 16) are numbered from the left."""
 
     inputs: PairInputs
@@ -107,37 +107,12 @@ class TreesReranker:
         """See Reranker."""
         return "trees"
 
-    @property
-    def customer_spec(self) -> FeatureSpec:
-        """See Reranker."""
-        return self.inputs.customers.spec
-
-    @property
-    def offer_spec(self) -> FeatureSpec:
-        """See Reranker."""
-        return self.inputs.offers.spec
-
-    def offer_side(self, features: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> OfferSide:
-        """See Reranker."""
-        return self.offers_of(self.offer_spec.encode(features, ids))
-
     def offers_of(self, encoded: Inputs) -> OfferSide:
-        """Return the same of encoded offers."""
+        """See Reranker."""
         return OfferSide({**self.inputs.offer_arrays(encoded), "masks": self._left(self._bins[1], encoded.numbers)})
 
-    def scores(
-        self, features: Sequence[Mapping[str, Any]], ids: Sequence[str], shortlisted: Shortlisted, side: OfferSide
-    ) -> Floats:
-        """See Reranker."""
-        return self.scores_of(self.customer_spec.encode(features, ids), shortlisted, side)
-
-    def scores_of(self, encoded: Inputs, shortlisted: Shortlisted, side: OfferSide) -> Floats:
-        """Return the scores (M,) for encoded requests."""
-        columns = self.inputs.columns(encoded, side, shortlisted)
-        return self.scores_of_columns(encoded, columns, shortlisted, side)
-
     def scores_of_columns(self, encoded: Inputs, columns: Floats, shortlisted: Shortlisted, side: OfferSide) -> Floats:
-        """Return the same where the pairs' columns (M, P) are worked out already."""
+        """See PairScorer."""
         mine, theirs = self._left(self._bins[0], encoded.numbers), side.arrays["masks"]
         sums = np.empty(len(shortlisted), np.int64)
         for start in range(0, len(sums), _BLOCK_PAIRS):
