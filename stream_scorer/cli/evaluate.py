@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_scorer.cli.options import FromBuffer, Json, labelled, refuse_given, settings_of
+from stream_scorer.cli.options import FromBuffer, Json, labelled, of_setting, refuse_given, settings_of
 
 if TYPE_CHECKING:
     from stream_scorer.core.evaluation.figures import (
@@ -69,6 +69,7 @@ def evaluate(
     pool: Annotated[
         int, typer.Option(min=1, max=10_000, help="Off-policy: how many of the best offers are drawn from.")
     ] = 100,
+    shortlist: Annotated[int | None, of_setting("rank.shortlist", min=1, max=1_000)] = None,
     ess_min: Annotated[
         float, typer.Option(min=1, help="Off-policy: give no estimate below this effective sample size.")
     ] = 100.0,
@@ -111,9 +112,11 @@ def evaluate(
     target = read_policy(policy, stated) if policy else ModelPolicy(temperature, floor, pool)
     place = labelled(ctx, labels, from_buffer)
     span = JudgedSpan(place, seen, SystemClock().now_ms())
-    options = EvaluateOptions(k, held_out, seed, OffPolicyOptions(target, ess_min, weight_max), span)
-    other = None if against is None else stored_model(settings_of(ctx), against)
-    known_model = None if model is None else stored_model(settings_of(ctx), model)
+    settings = settings_of(ctx, {"rank.shortlist": shortlist})
+    off_policy = OffPolicyOptions(target, ess_min, weight_max)
+    options = EvaluateOptions(k, held_out, seed, off_policy, span, settings.rank.shortlist)
+    other = None if against is None else stored_model(settings, against)
+    known_model = None if model is None else stored_model(settings, model)
     waiting = Console(stderr=True).status("judging")
     with waiting, labels_at(place) as judged, labels_at(seen) if seen else nullcontext() as known:
         if known_model is None:
@@ -140,7 +143,9 @@ def _check_asked(
         raise UsageError("--against compares two models: it needs --model")
     if model is None:
         refuse_given(
-            ctx, {"k", "held_out"}, "a --policy alone is judged by all labels, and by what it would have earned"
+            ctx,
+            {"k", "held_out", "shortlist"},
+            "a --policy alone is judged by all labels, and by what it would have earned",
         )
     if seen is not None:
         refuse_given(ctx, {"held_out"}, "with --seen, all of --labels are judged")

@@ -37,7 +37,7 @@ def retrain(
         str | None,
         typer.Option(
             show_default="none",
-            help="Also train a re-ranker: auto, network or trees; it is left out where it ranks worse.",
+            help="Also train a re-ranker: auto, network or trees; it is left out where it surely ranks worse.",
         ),
     ] = None,
     keep: Annotated[int, typer.Option(min=1, max=100, help="How many releases to keep, the current one included.")] = 3,

@@ -140,7 +140,7 @@ def train(
         typer.Option(
             show_default="none",
             help="Also train a re-ranker of the towers' shortlist: auto, network or trees (extra trees). It is left "
-            "out where it ranks worse on the rows held out.",
+            "out where it surely ranks worse on the rows held out.",
         ),
     ] = None,
     members: Annotated[

@@ -122,11 +122,6 @@ class TwoStages:
     ndcg: StageFigure
     auc: StageFigure
 
-    @property
-    def worse(self) -> bool:
-        """Whether the re-ranker lowers the nDCG, or the AUC by more than noise (95 %)."""
-        return self.ndcg.above.value < 0 or self.auc.above.high < 0
-
 
 @dataclass(frozen=True, slots=True)
 class PeriodAuc:

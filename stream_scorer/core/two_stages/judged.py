@@ -31,11 +31,11 @@ def plain_rows(judged: ScoredRows, labels: ExampleSource, seen: ExampleSource | 
     return plain
 
 
-def stages_of(judged: ScoredRows, plain: TrainingSet | None) -> TwoStages | None:
+def stages_of(judged: ScoredRows, plain: TrainingSet | None, shortlist: int = SHORTLIST_DEFAULT) -> TwoStages | None:
     """Compare both stages within the judged requests; `plain` has their rows as the re-ranker reads them.
 
     None without a re-ranker, and where no request has an accepted and another offer. In a log of acceptances alone, the
-    towers' shortlist of each request is ordered.
+    towers' shortlist of each request, of so many offers, is ordered.
     """
     model = judged.model
     if model.reranker is None or plain is None:
@@ -43,13 +43,13 @@ def stages_of(judged: ScoredRows, plain: TrainingSet | None) -> TwoStages | None
     towers = model.user_tower, model.item_tower
     if judged.accepted.all():
         asked = ask(judged.data, judged.known.accepted, judged.rows, rankable=judged.rankable(), apart=True)
-        pairs = shortlist_pairs(judged.data, plain, asked.sample(QUESTIONS_MAX, 0), towers)
+        pairs = shortlist_pairs(judged.data, plain, asked.sample(QUESTIONS_MAX, 0), towers, shortlist)
     else:
         pairs = shown_pairs(judged.data, plain, judged.rows, towers)
     return compare(pairs, pairs.scores(model.reranker))
 
 
-def second_stage_of(model: Model, plain: TrainingSet | None) -> SecondStage | None:
+def second_stage_of(model: Model, plain: TrainingSet | None, shortlist: int = SHORTLIST_DEFAULT) -> SecondStage | None:
     """Return how the model orders the towers' shortlist, for off-policy estimates; None without a re-ranker."""
     reranker = model.reranker
     if reranker is None or plain is None:
@@ -57,7 +57,7 @@ def second_stage_of(model: Model, plain: TrainingSet | None) -> SecondStage | No
     side = reranker.offers_of(plain.catalog.inputs(np.arange(len(plain.catalog))))
 
     def final(rows: Places, scores: Floats) -> Floats:
-        tops = np.argsort(-scores, axis=1, kind="stable")[:, :SHORTLIST_DEFAULT]
+        tops = np.argsort(-scores, axis=1, kind="stable")[:, :shortlist]
         # what may not be shown fills the end of the shortlist where the catalog is small
         request, place = np.nonzero(np.isfinite(np.take_along_axis(scores, tops, axis=1)))
         offer = tops[request, place]

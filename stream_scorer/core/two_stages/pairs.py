@@ -125,7 +125,9 @@ def _together(data: TrainingSet, rows: Places) -> npt.NDArray[np.int32]:
     return data.request[rows] if ((taken > 0) & (taken < sizes)).sum() >= REQUESTS_MIN else data.who[rows]
 
 
-def shortlist_pairs(data: TrainingSet, plain: TrainingSet, questions: Questions, towers: Towers) -> RequestPairs:
+def shortlist_pairs(
+    data: TrainingSet, plain: TrainingSet, questions: Questions, towers: Towers, shortlist: int = SHORTLIST_DEFAULT
+) -> RequestPairs:
     """Return the towers' shortlist of each question as pairs: what serving would re-rank."""
     check_same(data, plain)
     user_tower, item_tower = towers
@@ -135,7 +137,7 @@ def shortlist_pairs(data: TrainingSet, plain: TrainingSet, questions: Questions,
         users = user_tower.forward(data.customers.inputs(questions.view[block])).astype(np.float32)
         return np.asarray(users @ items)
 
-    tops = rank(questions, scores_of, SHORTLIST_DEFAULT)  # (Q, S)
+    tops = rank(questions, scores_of, shortlist)  # (Q, S)
     count, width = tops.shape
     request = np.repeat(np.arange(count), width)
     users = user_tower.forward(data.customers.inputs(questions.view))

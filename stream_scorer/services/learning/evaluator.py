@@ -28,6 +28,7 @@ from stream_scorer.core.inspecting.slices import slices
 from stream_scorer.core.inspecting.verdict import verdict_of
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
+from stream_scorer.core.towers.reranker import SHORTLIST_DEFAULT
 from stream_scorer.core.two_stages.judged import plain_rows, second_stage_of, stages_of
 from stream_scorer.services.learning.publisher import draft_release
 
@@ -62,6 +63,7 @@ class OffPolicyOptions:
 class EvaluateOptions:
     """How to evaluate: rankings are judged by their first `k` offers, and random draws follow from `seed`.
 
+    A re-ranker orders the towers' first `shortlist` offers, as `rank.shortlist` does where the model serves.
     `held_out` is the latest share of the labels; it alone is judged where the labels seen before are not given apart.
     `span` says where the labels come from, for the report.
     """
@@ -71,6 +73,7 @@ class EvaluateOptions:
     seed: int
     off_policy: OffPolicyOptions
     span: JudgedSpan = field(default_factory=lambda: JudgedSpan(None, None, None))
+    shortlist: int = SHORTLIST_DEFAULT
 
 
 def evaluate_model(
@@ -91,19 +94,26 @@ def evaluate_model(
     judged = judge(model, offers, filled, seen, held_out=options.held_out)
     rng = np.random.default_rng(options.seed)
     plain = plain_rows(judged, filled, seen)
-    figures = replace(_figures(judged, options.k, rng), two_stages=stages_of(judged, plain))
+    figures = replace(_figures(judged, options.k, rng), two_stages=stages_of(judged, plain, options.shortlist))
     if other is not None:
         beside = judge(other, offers, filled, seen, held_out=options.held_out)
         figures = replace(figures, against=against(judged, beside, options.k, rng))
     by_model = isinstance(options.off_policy.policy, ModelPolicy)
     logged = judged if by_model else JudgedRows(judged.data, judged.closed, offers, judged.check)
-    second = second_stage_of(model, plain) if by_model else None
+    second = second_stage_of(model, plain, _policy_shortlist(options)) if by_model else None
     value = _value(logged, options.off_policy, rng, second)
     cautions = [sentence for coverage in figures.features for sentence in cautions_of(coverage)]
     if any(each is not None and each.reranker is not None for each in (model, other)):
         cautions.append(_TOWERS_ALONE)
     found = _evaluation(judged, options, figures, value, [*_below(figures), *cautions])
     return replace(found, verdict=_verdict(judged, found.incomparable))
+
+
+def _policy_shortlist(options: EvaluateOptions) -> int:
+    """Return how many offers are re-ranked where the policy ranks: all that it draws from, as in serving."""
+    policy = options.off_policy.policy
+    draws = isinstance(policy, ModelPolicy) and (policy.temperature > 0 or policy.floor > 0)
+    return max(options.shortlist, policy.pool) if draws else options.shortlist  # type: ignore[union-attr]
 
 
 def _verdict(judged: ScoredRows, incomparable: str | None) -> Verdict:

@@ -13,6 +13,7 @@ from stream_scorer.core.evaluation.figures import TwoStages
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.held_out.questions import accepted_pairs, ask
 from stream_scorer.core.messages import Offer
+from stream_scorer.core.releases.gate import reranker_faults
 from stream_scorer.core.reranking.coding import plain_spec
 from stream_scorer.core.reranking.network import NetworkReranker
 from stream_scorer.core.reranking.pair_inputs import PairInputs
@@ -121,6 +122,7 @@ class _Stage:
         self.data, self.recipe = lesson.data, fitted.recipe
         self.choices = self.recipe.objective == "catalog"
         self.rows, self.held_out = lesson.split(self.recipe)
+        self.splits_once = len(self.rows) > _FEW_ROWS  # then one half is scored by what was learned from the other
         mine, theirs = plain_specs(lesson)
         self.customers = coding_of(mine, plain.customers, plain.customer[self.rows])
         self.offers = coding_of(theirs, plain.offers, plain.offer[self.rows])
@@ -137,7 +139,7 @@ class _Stage:
         named, tried = self._chosen(data)
         reranker = self._trainings()[named](data)
         found = compare(judged, judged.scores(reranker)) if len(judged) else None
-        reason = self._reason_against(found)
+        reason = _reason_against(found)
         facts = {
             "kind": reranker.kind,
             "size": named,
@@ -151,7 +153,8 @@ class _Stage:
         }
         if reason is not None:
             return self._without(facts)
-        if self.recipe.refit:  # the towers have learned from the latest rows, and so may the counts
+        # The towers have learned from the latest rows, and so may the counts; those of half the rows stay as judged.
+        if self.recipe.refit and not self.splits_once:
             reranker = replace(reranker, inputs=self._recounted(data.inputs))
         model_id = digest_model(self.model.user_tower, self.model.item_tower, reranker)
         made = {**self.model.facts, "reranker": facts}
@@ -159,17 +162,6 @@ class _Stage:
 
     def _without(self, facts: dict[str, Any]) -> Reranked:
         return Reranked(replace(self.model, facts={**self.model.facts, "reranker": facts}), facts)
-
-    def _reason_against(self, found: TwoStages | None) -> str | None:
-        if found is None:
-            return "no held-out request has an accepted and another offer, so that nothing can judge it"
-        if not found.worse:
-            return None
-        ndcg, auc = found.ndcg, found.auc
-        return (
-            f"it ranks worse than the towers alone on {found.requests} held-out requests: nDCG@10 {ndcg.both.value:.4f}"
-            f" against {ndcg.towers.value:.4f}, AUC {auc.both.value:.4f} against {auc.towers.value:.4f}"
-        )
 
     def _parts(self) -> Parts:
         """Return the pairs of each fold, scored by towers that did not see them, and the inputs counted without it."""
@@ -181,7 +173,7 @@ class _Stage:
 
     def _prepared(self, parts: Parts) -> PreparedPairs:
         # Lifts grow with the rows that they are counted from: of half of them, they stay as they were learned with.
-        final = parts[0][1] if len(self.rows) > _FEW_ROWS else self._inputs(self.rows)
+        final = parts[0][1] if self.splits_once else self._inputs(self.rows)
         return prepared(parts, final, choices=self.choices)
 
     def _folds(self) -> Iterator[tuple[Places, Places]]:
@@ -195,7 +187,7 @@ class _Stage:
         else:
             edges = times[(np.arange(1, _FOLDS) * len(times)) // _FOLDS]
             part = np.searchsorted(edges, times, side="right")
-        if len(self.rows) > _FEW_ROWS:
+        if self.splits_once:
             late = part == _FOLDS - 1 if times[0] == times[-1] else _later_half(times)
             yield self.rows[~late], self.rows[late]
             return
@@ -204,9 +196,13 @@ class _Stage:
                 yield self.rows[part != number], self.rows[part == number]
 
     def _towers(self, rows: Places) -> Towers:
-        end = max(1, self.fitted.best)
+        # From nothing even where the towers go on from an earlier model, which has seen the rows that these then score.
+        cold = replace(self.lesson, earlier=None)
         recipe = replace(self.recipe, members=1, spectral=False, refit=False)
-        made = trained(self.lesson, recipe, rows, rows[:0], lambda epoch: None, end=end)
+        # the best epoch of a warm start, or the best form of a decomposition, is no number of epochs from nothing
+        by_epochs = self.lesson.earlier is None and not self.recipe.spectral
+        end = max(1, self.fitted.best) if by_epochs else recipe.epochs
+        made = trained(cold, recipe, rows, rows[:0], lambda epoch: None, end=end)
         return tower_of(made.user), tower_of(made.item)
 
     def _pairs(self, learned: Places, rows: Places, towers: Towers) -> RequestPairs:
@@ -237,7 +233,6 @@ class _Stage:
 
     def _trainings(self) -> dict[str, Train]:
         """Return what may be tried, by name."""
-        few = len(self.rows) <= _FEW_ROWS
         sizes = {"network linear": NetworkSize(1, 0, 0, 10.0), "network small": NetworkSize(4, 4, 16, 3.0)}
         if self.options.tune:
             sizes |= {
@@ -247,7 +242,7 @@ class _Stage:
             }
         seed = self.options.seed
         networks = {
-            name: _of_size(replace(size, members=_MEMBERS if few else 1, steps=self.options.steps), seed)
+            name: _of_size(replace(size, members=1 if self.splits_once else _MEMBERS, steps=self.options.steps), seed)
             for name, size in sizes.items()
         }
         trees = {"trees of 8 leaves": _of_leaves(8, 100, seed)}
@@ -289,6 +284,12 @@ def _reason_too_few(parts: Sequence[RequestPairs]) -> str | None:
     if both >= REQUESTS_MIN:
         return None
     return f"it needs at least {REQUESTS_MIN} requests with an accepted and another offer, got {both}"
+
+
+def _reason_against(found: TwoStages | None) -> str | None:
+    if found is None:
+        return "no held-out request has an accepted and another offer, so that nothing can judge it"
+    return "; ".join(reranker_faults(asdict(found))) or None
 
 
 def _of_size(size: NetworkSize, seed: int) -> Train:

@@ -1,5 +1,6 @@
 """Models with a re-ranker are judged by the order of both stages, off-policy estimates among it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,9 +60,9 @@ def uniform_log() -> Chunks:
     return Chunks((chunk(*views, rows, propensity=np.full(2_000, 1 / 8)),))
 
 
-def earned(reranked: bool) -> float:
+def earned(reranked: bool, options: EvaluateOptions = OPTIONS) -> float:
     seen = Chunks((uniform_log().parts[0],))
-    found = evaluate_model(MODEL if reranked else model(1), OFFERS, uniform_log(), seen, OPTIONS).off_policy
+    found = evaluate_model(MODEL if reranked else model(1), OFFERS, uniform_log(), seen, options).off_policy
     assert found is not None
     assert found.estimate.snips is not None
     return found.estimate.snips.value
@@ -77,7 +78,9 @@ def second() -> SecondStage:
 
 def test_the_policy_ranks_by_both_stages() -> None:
     assert earned(reranked=True) == pytest.approx(1.0)
-    assert earned(reranked=False) < 0.9
+    towers_alone = earned(reranked=False)
+    assert towers_alone < 0.9
+    assert earned(reranked=True, options=replace(OPTIONS, shortlist=1)) == pytest.approx(towers_alone)
 
 
 def test_hidden_offers_are_left_out(second: SecondStage) -> None:

@@ -8,22 +8,27 @@ import numpy as np
 import pytest
 
 from stream_scorer.cli.training_lines import fact_lines
+from stream_scorer.core.evaluation.figures import StageFigure, TwoStages
+from stream_scorer.core.evaluation.intervals import Interval
 from stream_scorer.core.towers.model import Model, digest_model
 from stream_scorer.errors import UsageError
 from stream_scorer.services.learning.trainer import train_model
 from stream_scorer.simulation.price_tolerance import ToleranceWorld
+from stream_scorer.training import joint
+from stream_scorer.training.lesson import Fitted, Lesson
 from stream_scorer.training.options import TrainOptions
-from stream_scorer.training.reranking.second_stage import RerankOptions, _later_half, second_stage
+from stream_scorer.training.reranking import second_stage as module
+from stream_scorer.training.reranking.second_stage import RerankOptions, _later_half, _reason_against, second_stage
 from tests.example_samples import Chunks
 
 QUICK = TrainOptions(dim=4, width=4, epochs=2, held_out=0.2)
 
 
-def trained(requests: int = 200) -> tuple[Model, list[str]]:
+def trained(requests: int = 200, earlier: Model | None = None) -> tuple[Model, list[str]]:
     world, said = ToleranceWorld.of(0, customers=40, offers=30), list[str]()
     source, offers = Chunks((world.chunk(world.log(requests, 1)),)), world.catalog()
     second = second_stage(source, offers, RerankOptions("network", steps=20), said.append)
-    return train_model(source, offers, QUICK, second=second).model, said
+    return train_model(source, offers, QUICK, earlier=earlier, second=second).model, said
 
 
 @cache
@@ -64,6 +69,30 @@ def test_too_few_requests_leave_the_towers() -> None:
     assert model.reranker is None
     assert said[0].startswith("the re-ranker is left out: it needs at least 20 requests")
     assert any("re-ranker: none, since it needs" in line for line in fact_lines(model.facts))
+
+
+def stages(change: float, half_width: float) -> TwoStages:
+    towers, both = Interval(0.8, 0.79, 0.81), Interval(0.8 + change, 0.0, 1.0)
+    figure = StageFigure(towers, both, Interval(change, change - half_width, change + half_width))
+    return TwoStages(100, 1_000, figure, figure)
+
+
+def test_only_a_sure_loss_leaves_it_out() -> None:
+    assert _reason_against(stages(0.01, 0.02)) is None
+    assert _reason_against(stages(-0.01, 0.02)) is None
+    assert "nDCG@10 0.7900 against 0.8000 on 100 requests" in (_reason_against(stages(-0.01, 0.005)) or "")
+
+
+def test_folds_have_towers_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[tuple[Model | None, int]] = []
+
+    def noted(lesson: Lesson, *rest: Any, end: int) -> Fitted:
+        began.append((lesson.earlier, end))
+        return joint.trained(lesson, *rest, end=end)
+
+    monkeypatch.setattr(module, "trained", noted)
+    trained(earlier=once()[0])
+    assert began == [(None, 2)] * 3
 
 
 @pytest.mark.parametrize(("times", "later"), [([1, 2, 3, 4], 2), ([1, 1, 1, 4], 1), ([1, 4, 4, 4], 3)])
