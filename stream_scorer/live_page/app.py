@@ -67,7 +67,7 @@ def page_app(
     def ring(http: Request) -> Response:
         examined, now, rankings, *times = read(board.examined, board.ring, board.rankings, *board.workers.values())
         workers = dict(zip(board.workers, times, strict=True))
-        head = headline(examined, now)
+        head = headline(examined, now, clock.now_ms())
         return render("/", "ring.html", head=head, examined=examined, ring=now, rankings=rankings, workers=workers)
 
     def labels(http: Request) -> Response:

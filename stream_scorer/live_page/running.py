@@ -21,8 +21,8 @@ from stream_scorer.wiring.watching import open_board
 
 log = structlog.get_logger(__name__)
 
-_LOOK_S, _DRAIN_S = 0.1, 5
-_JOIN_S = 2.0  # a part that waits for a broker ends with the process
+_LOOK_S, _DRAIN_S = 0.1, 2
+_JOIN_S = 1.0  # for all parts together: one that waits for a broker ends with the process
 
 
 def run_ui(settings: Settings, *, stopping: Callable[[], bool]) -> None:
@@ -42,8 +42,13 @@ def run_ui(settings: Settings, *, stopping: Callable[[], bool]) -> None:
             asyncio.run(_serve(server_of(app, drain_s=_DRAIN_S), listener, following, stopping))
         finally:
             over.set()
-            for each in following:
-                each.join(_JOIN_S)
+            _ended(following, SystemClock().monotonic_s() + _JOIN_S)
+
+
+def _ended(following: Sequence[Thread], until_s: float) -> None:
+    clock = SystemClock()
+    for each in following:
+        each.join(max(0.0, until_s - clock.monotonic_s()))
 
 
 class FollowedParts:

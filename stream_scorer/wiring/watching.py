@@ -1,6 +1,5 @@
 """Builds what the live page shows from the settings; every client it opens only reads."""
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from threading import BoundedSemaphore
@@ -20,7 +19,7 @@ from stream_scorer.services.operating.doctor import Finding, examine
 from stream_scorer.services.operating.doctor_ring import ring_findings
 from stream_scorer.services.watching.board import Board
 from stream_scorer.services.watching.customer_rankings import CustomerNow, CustomerTopics, customer_now
-from stream_scorer.services.watching.offer_search import find_offers
+from stream_scorer.services.watching.offer_search import OfferSearch
 from stream_scorer.services.watching.remembered_releases import RememberedReleases
 from stream_scorer.services.watching.ring_now import RingSampler, WatchedJob
 from stream_scorer.services.watching.topic_tails import TailReader, labels_now, letters_now, rankings_now
@@ -38,7 +37,11 @@ _CUSTOMERS_AT_ONCE = 2
 
 @contextmanager
 def open_board(settings: Settings) -> Iterator[Board]:
-    """Yield the board; its clients connect when something is first read."""
+    """Yield the board; its clients connect when something is first read.
+
+    A reader of topics is closed by the thread that follows its part: to close it under a read would wait for that, or
+    worse.
+    """
     with ExitStack() as stack:
         yield _board(settings, SystemClock(), stack)
 
@@ -49,24 +52,27 @@ def _board(settings: Settings, clock: Clock, stack: ExitStack) -> Board:
     stack.callback(redis.close)
     releases = RememberedReleases(releases_on(redis, settings), clock)
 
-    def tail() -> TailReader:
-        # each part has a reader of its own: a consumer is for one thread
-        return TailReader(stack.enter_context(closing(_reader(settings))), clock, ui.records_max, _READ_S)
+    def watched(
+        read: Callable[[], FiguresT], reader: KafkaLog | None = None, every_s: float = _READ_EVERY_S
+    ) -> Watched[FiguresT]:
+        return Watched(read, clock=clock, every_s=every_s, close=(lambda: None) if reader is None else reader.close)
 
-    def watched(read: Callable[[], FiguresT], every_s: float = _READ_EVERY_S) -> Watched[FiguresT]:
-        return Watched(read, clock=clock, every_s=every_s)
+    def of_end(read: Callable[[TailReader, str], FiguresT], topic: str) -> Watched[FiguresT]:
+        reader = _reader(settings)  # each part has one of its own: a consumer is for one thread
+        tail = TailReader(reader, clock, ui.records_max, _READ_S)
+        return watched(lambda: read(tail, topic), reader)
 
-    rankings, labels, letters = tail(), tail(), tail()
+    doctors, samplers = _reader(settings), _reader(settings)
     return Board(
-        watched(_examiner(settings, redis, releases, clock, stack), _EXAMINED_EVERY_S),
-        watched(_sampler(settings, clock, stack).read),
-        watched(lambda: rankings_now(rankings, topics.rankings)),
-        watched(lambda: labels_now(labels, topics.labels)),
+        watched(_examiner(settings, redis, releases, clock, doctors), doctors, _EXAMINED_EVERY_S),
+        watched(_sampler(settings, clock, samplers).read, samplers),
+        of_end(rankings_now, topics.rankings),
+        of_end(labels_now, topics.labels),
         watched(releases.releases),
-        watched(lambda: letters_now(letters, topics.dead_letters)),
+        of_end(letters_now, topics.dead_letters),
         {url: watched(_worker(url, ui.timeout_s)) for url in ui.workers},
         _customers(settings, releases, clock),
-        lambda text: find_offers(releases, text),
+        OfferSearch(releases, wait_s=ui.timeout_s).find,
     )
 
 
@@ -80,8 +86,7 @@ def _admin(settings: Settings) -> KafkaTopicAdmin:
     return KafkaTopicAdmin(settings.kafka.client_config(), timeout_s=settings.ui.timeout_s)
 
 
-def _sampler(settings: Settings, clock: Clock, stack: ExitStack) -> RingSampler:
-    reader = stack.enter_context(closing(_reader(settings)))
+def _sampler(settings: Settings, clock: Clock, reader: KafkaLog) -> RingSampler:
     names = [name for name, _ in settings.topics.each()]
     return RingSampler(_admin(settings), reader, watched_jobs(settings), names, clock)
 
@@ -102,9 +107,9 @@ def watched_jobs(settings: Settings) -> list[WatchedJob]:
 
 
 def _examiner(
-    settings: Settings, redis: RedisClient, releases: RememberedReleases, clock: Clock, stack: ExitStack
+    settings: Settings, redis: RedisClient, releases: RememberedReleases, clock: Clock, reader: KafkaLog
 ) -> Callable[[], Sequence[Finding]]:
-    admin, reader = _admin(settings), stack.enter_context(closing(_reader(settings)))
+    admin = _admin(settings)
     # to try a transaction is to write: that is left to the doctor itself
     expected = expected_of(settings, try_transactions=False)
     ring, topic = ring_state(settings, reader, releases, None), settings.topics.dead_letters
@@ -137,7 +142,7 @@ def _customers(settings: Settings, releases: RememberedReleases, clock: Clock) -
     def asked(customer_id: str) -> CustomerNow:
         if not at_once.acquire(timeout=settings.ui.timeout_s):
             raise TransientError("others are looking customers up at this moment: ask again")
-        with contextlib.ExitStack() as stack:
+        with ExitStack() as stack:
             stack.callback(at_once.release)
             reader = stack.enter_context(closing(_reader(settings)))
             depth = settings.ui.records_max * _CUSTOMER_DEPTH

@@ -137,18 +137,33 @@ def test_a_page_reads_itself_again(browser: Browser) -> None:
         context.set_default_timeout(LONG_MS)
         page = context.new_page()
         page.goto(address)
-        page.locator("details").first.evaluate("each => { each.open = true; }")
+        page.click("summary")  # which has the focus from now on
         before = page.inner_text("#made")
         ring.clock.sleep(20)
         page.evaluate("readAgain()")
         assert page.inner_text("#made") != before
         assert page.locator("details").first.get_attribute("open") is not None
+        assert page.evaluate("document.activeElement === document.querySelector('summary')")
         page.click("#pause")
         ring.clock.sleep(20)
         paused = page.inner_text("#made")
         page.evaluate("readAgain()")
         assert page.inner_text("#made") == paused
         assert page.inner_text("#pause") == "Go on refreshing"
+
+
+def test_a_page_without_its_server_says_so(browser: Browser) -> None:
+    with served(busy_ring()) as address, browser.new_context() as context:
+        context.set_default_timeout(LONG_MS)
+        page = context.new_page()
+        page.goto(address)
+        page.route("**/*", lambda route: route.abort())
+        page.evaluate("readAgain()")
+        assert page.inner_text("#age").endswith("the server does not answer; trying again.")
+        assert page.locator("main.old .headline").count() == 1
+        page.unroute("**/*")
+        page.evaluate("readAgain()")
+        assert page.locator("#age").is_hidden()
 
 
 def test_workers_metrics_are_read_over_http() -> None:

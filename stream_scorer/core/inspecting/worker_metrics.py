@@ -1,5 +1,6 @@
 """What workers' own metrics say: how old records were when their outputs were written, and what stages took."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -33,15 +34,17 @@ class JobTimes:
 
 
 def job_times(samples: Iterable[MetricSample]) -> Iterator[JobTimes]:
-    """Yield the jobs of a worker, by name."""
+    """Yield the jobs of a worker, by name. Values that count nothing, such as NaN, are passed over."""
     buckets: dict[str, dict[float, float]] = defaultdict(dict)
     aborted: dict[str, int] = {}
     release_id = ""
     for name, labels, value in samples:
+        if not math.isfinite(value):  # what answers at a worker's address may be another program
+            continue
         label = dict(labels)
         job = label.get("ring_job", "")
         if name == f"{_WAITS}_bucket":
-            buckets[job][float(label["le"])] = value
+            buckets[job][_edge_of(label)] = value
         elif name == "stream_scorer_batches_aborted_total":
             aborted[job] = int(value)
         elif name == "stream_scorer_release_info":
@@ -50,6 +53,15 @@ def job_times(samples: Iterable[MetricSample]) -> Iterator[JobTimes]:
         p50_s, p99_s = (_quantile(edges, share) for share in QUANTILES)
         named = release_id if job == "rank" else ""
         yield JobTimes(job, int(max(edges.values())), p50_s, p99_s, aborted.get(job, 0), named)
+
+
+def _edge_of(label: dict[str, str]) -> float:
+    """Return the upper edge of a bucket; infinity where it states none that is a number."""
+    try:
+        edge = float(label.get("le", ""))
+    except ValueError:
+        return math.inf
+    return math.inf if math.isnan(edge) else edge
 
 
 def _quantile(edges: dict[float, float], share: float) -> float | None:

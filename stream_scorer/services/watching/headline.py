@@ -1,7 +1,7 @@
 """The first sentence of the page: whether the ring is well, and what to do if it is not."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from stream_scorer.services.operating.doctor import Finding
@@ -24,8 +24,22 @@ class Headline:
 _UNKNOWN = Headline("unknown", "The ring is being examined; this page reads itself again in a moment")
 
 
-def headline(examined: Panel[Sequence[Finding]], ring: Panel[RingNow]) -> Headline:
-    """Return the state by what the doctor finds, and by what only several looks can show."""
+def headline(examined: Panel[Sequence[Finding]], ring: Panel[RingNow], now_ms: int) -> Headline:
+    """Return the state by what the doctor finds, and by what only several looks can show.
+
+    What is old at `now_ms` never makes a ring well.
+    """
+    head = _judged(examined, ring)
+    ages_s = [age_s for panel in (examined, ring) if (age_s := panel.old_s(now_ms)) is not None]
+    return _aged(head, max(ages_s)) if ages_s else head
+
+
+def _aged(head: Headline, age_s: float) -> Headline:
+    says = f"{age_s:.0f} s ago: {head.says}. The next look has not ended: brokers or Redis are slow to answer"
+    return replace(head, state="unknown" if head.state == "ok" else head.state, says=says)
+
+
+def _judged(examined: Panel[Sequence[Finding]], ring: Panel[RingNow]) -> Headline:
     if examined.trouble:
         finding = Finding("doctor", "fault", examined.trouble, "stream-scorer doctor")
         return Headline("fault", "The ring could not be examined", (finding,))

@@ -14,6 +14,7 @@ from stream_scorer.ports import Clock
 FiguresT = TypeVar("FiguresT")
 
 LOOKED_AT_S = 30.0  # a page that is open asks again much sooner
+FRESH_S = 45.0  # twice as long as the slowest part waits between two readings: what is older waits for one that hangs
 _LOOK_S = 0.5
 
 
@@ -25,6 +26,11 @@ class Panel(Generic[FiguresT]):
     read_ms: int = 0
     trouble: str = ""
 
+    def old_s(self, now_ms: int) -> float | None:
+        """Return how old this is in seconds; None: so fresh as a page that is looked at should be."""
+        age_s = (now_ms - self.read_ms) / 1000
+        return age_s if self.read_ms and age_s > FRESH_S else None
+
 
 class Watched(Generic[FiguresT]):
     """Reads again every `every_s` while somebody looks.
@@ -32,8 +38,16 @@ class Watched(Generic[FiguresT]):
     `follow` is for one thread, all else for any.
     """
 
-    def __init__(self, read: Callable[[], FiguresT], *, clock: Clock, every_s: float) -> None:
-        self._read, self._clock, self._every_s = read, clock, every_s
+    def __init__(
+        self,
+        read: Callable[[], FiguresT],
+        *,
+        clock: Clock,
+        every_s: float,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Use `read` and, at the end of `follow`, `close` in its thread alone: clients of Kafka are for one."""
+        self._read, self._close, self._clock, self._every_s = read, close, clock, every_s
         self._panel: Panel[FiguresT] = Panel()
         self._asked, self._first = Event(), Event()
         self._asked_s = self._read_s = float("-inf")
@@ -68,9 +82,10 @@ class Watched(Generic[FiguresT]):
         return now_s - self._asked_s < LOOKED_AT_S and now_s - self._read_s >= self._every_s
 
     def follow(self, stopping: Callable[[], bool]) -> None:
-        """Read whenever it is due, until `stopping`."""
+        """Read whenever it is due, until `stopping`; then close what it reads from."""
         while not stopping():
             if self.due():
                 self.refresh()
             self._asked.wait(_LOOK_S)
             self._asked.clear()
+        self._close()

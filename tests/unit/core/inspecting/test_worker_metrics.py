@@ -1,5 +1,7 @@
 """What workers' own metrics say, from the text that they serve."""
 
+import pytest
+
 from stream_scorer.core.inspecting.worker_metrics import JobTimes, MetricSample, job_times
 
 BUCKET, ABORTED = "stream_scorer_end_to_end_seconds_bucket", "stream_scorer_batches_aborted_total"
@@ -28,3 +30,14 @@ def test_beyond_the_last_bucket_is_unknown() -> None:
 
 def test_other_metrics_are_no_jobs() -> None:
     assert list(job_times([MetricSample("python_info", (), 1)])) == []
+
+
+def test_values_that_count_nothing_are_passed_over() -> None:
+    nan, endless = float("nan"), float("inf")
+    samples = [*buckets("rank", nan, 98, 99, 100), MetricSample(ABORTED, (("ring_job", "rank"),), endless)]
+    assert list(job_times(samples)) == [JobTimes("rank", 100, 0.1, 1.0, 0, "")]
+
+
+@pytest.mark.parametrize("edge", ["", "soon", "NaN"])
+def test_buckets_without_an_edge_are_endless(edge: str) -> None:
+    assert list(job_times([MetricSample(BUCKET, (("le", edge),), 3.0)])) == [JobTimes("", 3, None, None, 0, "")]

@@ -4,7 +4,7 @@ import pytest
 
 from stream_scorer.adapters.local.clock import HandClock
 from stream_scorer.errors import NotReady
-from stream_scorer.services.watching.watched import LOOKED_AT_S, Panel, Watched
+from stream_scorer.services.watching.watched import FRESH_S, LOOKED_AT_S, Panel, Watched
 
 
 class Source:
@@ -79,10 +79,17 @@ def test_our_own_mistakes_are_raised(clock: HandClock) -> None:
         Watched(lambda: 1 // 0, clock=clock, every_s=10).refresh()
 
 
-def test_following_ends_when_it_should(clock: HandClock) -> None:
-    source = Source()
-    watched = Watched(source.read, clock=clock, every_s=10)
+def test_following_ends_by_closing(clock: HandClock) -> None:
+    source, closed = Source(), []
+    watched = Watched(source.read, clock=clock, every_s=10, close=lambda: closed.append(source.reads))
     stops = iter((False, True))
     watched.ask()
     watched.follow(lambda: next(stops))
-    assert source.reads == 1
+    assert closed == [1]
+
+
+def test_old_readings_state_their_age() -> None:
+    panel = Panel(1, 1_000)
+    assert panel.old_s(1_000 + int(1000 * FRESH_S)) is None
+    assert panel.old_s(61_000) == 60
+    assert Panel().old_s(61_000) is None

@@ -15,7 +15,7 @@ from stream_scorer.services.operating.doctor import examine
 from stream_scorer.services.operating.topics import create_topics
 from stream_scorer.services.watching.board import Board
 from stream_scorer.services.watching.customer_rankings import CustomerNow, CustomerTopics, customer_now
-from stream_scorer.services.watching.offer_search import find_offers
+from stream_scorer.services.watching.offer_search import OfferSearch
 from stream_scorer.services.watching.remembered_releases import RememberedReleases
 from stream_scorer.services.watching.ring_now import RingSampler
 from stream_scorer.services.watching.topic_tails import TailReader, labels_now, letters_now, rankings_now
@@ -113,7 +113,7 @@ class WatchedRing:
             Watched(lambda: letters_now(tail, TOPICS.dead_letters), clock=clock, every_s=1),
             {url: Watched(lambda times=times: times, clock=clock, every_s=1) for url, times in (workers or {}).items()},  # type: ignore[misc]
             self.customer,
-            lambda text: find_offers(releases, text),
+            OfferSearch(releases, wait_s=1.0).find,
         )
         for part in board.parts() if read else ():
             part.refresh()
