@@ -93,7 +93,7 @@ docs: $(VENV)/docs.stamp ## build the documentation site into out/docs/site; a l
 lock: ## write requirements/*.txt anew, at the newest versions
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv
 	$(LOCK) --upgrade --extra dev pyproject.toml requirements/build.in | $(UNMARKED) > requirements/dev.txt
-	for each in demo train trees parquet iceberg http index mlflow otel docs; do \
+	for each in demo train trees parquet iceberg http index mlflow otel registry docs; do \
 		$(LOCK) --extra $$each -c requirements/dev.txt pyproject.toml requirements/build.in | $(UNMARKED) > requirements/$$each.txt; done
 	$(LOCK) -c requirements/dev.txt requirements/release.in requirements/build.in | $(UNMARKED) > requirements/release.txt
 

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from stream_scorer import __version__
 from stream_scorer.core import messages
+from stream_scorer.core.forms.avro_schemas import avro_schema
 from stream_scorer.core.messages import RECORD_BYTES_MAX
 from stream_scorer.ports import TopicSpec
 from stream_scorer.settings import Settings
@@ -34,6 +35,7 @@ MESSAGES: dict[str, type[Any]] = {
     "labelled-ranking": messages.LabelledRanking,
     "labelled-example": messages.LabelledExample,
 }
+_NEVER_FORMED = ("erasure", "labelled-example")  # on a topic that stays plain JSON, and in files
 _HEADERS = {
     "error.code": "what kind of fault, for programs",
     "error.message": "what was wrong and where, for people; no personal data",
@@ -60,6 +62,7 @@ _HEADERS_IF_SO = {
 def documents() -> dict[str, str]:
     """Return the text of each generated file by the file's name."""
     texts = {f"{name}.json": _json_schema(name, each) for name, each in MESSAGES.items()}
+    texts |= {f"{name}.avsc": avro_schema(each) for name, each in MESSAGES.items() if name not in _NEVER_FORMED}
     texts["asyncapi.json"] = _asyncapi(Settings())
     return {name: json.dumps(each, indent=2, ensure_ascii=False) + "\n" for name, each in texts.items()}
 

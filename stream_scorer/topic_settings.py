@@ -6,9 +6,9 @@ and the AsyncAPI document lists it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -134,7 +134,9 @@ class TopicSettings(Section):
                     yield name, topic
 
 
-Form = Literal["json", "cloudevents_binary", "cloudevents_structured"]
+Form = Literal["json", "cloudevents_binary", "cloudevents_structured", "avro", "json_schema"]
+EVENT_FORMS = ("cloudevents_binary", "cloudevents_structured")
+FRAMED_FORMS = ("avro", "json_schema")  # whose schemas lie in a registry
 FormedTopic = Literal["requests", "acceptances", "offers", "rankings", "labels"]
 FORMED_TOPICS: tuple[FormedTopic, ...] = ("requests", "acceptances", "offers", "rankings", "labels")
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
@@ -168,6 +170,27 @@ class WireSettings(Section):
     """The `source` of CloudEvents that are written, a URI reference."""
     event_types: dict[FormedTopic, EventText] = Field(default_factory=dict)
     """The `type` of a topic's CloudEvents, read and written, where it is not ours."""
+    registry_url: Annotated[str | None, Field(pattern=r"^https?://[^@\s]+$")] = None
+    """The Schema Registry of topics in Avro and JSON Schema (extra registry): http:// or https://, Confluent's API."""
+    registry: dict[str, SecretStr] = Field(default_factory=dict)
+    """Keys of confluent-kafka's registry client, such as basic.auth.user.info or ssl.ca.location; values are masked."""
+    registry_wait_s: Annotated[float, Field(gt=0, le=120)] = 30.0
+    """How long a job asks again while the registry does not answer, before it ends."""
+    register_schemas: bool = False
+    """Whether a schema that a subject lacks is registered by whoever writes first; else it must be there."""
+    subject_names: Literal["topic", "record", "topic_record"] = "topic"
+    """How a subject is named: TopicNameStrategy, RecordNameStrategy or TopicRecordNameStrategy."""
+    schema_id: Literal["value", "header"] = "value"
+    """Where the schema's id is written: before the value, or in the header __value_schema_id; both are read."""
+
+    @model_validator(mode="after")
+    def _need_registry(self) -> Self:
+        """Refuse a form whose schemas lie nowhere."""
+        framed = [topic for topic in FORMED_TOPICS if self.form_of(topic) in FRAMED_FORMS]
+        if framed and self.registry_url is None:
+            msg = f"registry_url must be set, since {framed[0]} is {self.form_of(framed[0])}"
+            raise ValueError(msg)
+        return self
 
     def form_of(self, topic: FormedTopic) -> Form:
         """Return the form of a topic, by its name in `topics`."""

@@ -33,7 +33,7 @@ def doctor(
     from stream_scorer.services.operating.doctor import examine
     from stream_scorer.services.operating.doctor_ring import ring_findings
     from stream_scorer.wiring.brokers import log_reader
-    from stream_scorer.wiring.examining import cautions, expected_of, ring_state
+    from stream_scorer.wiring.examining import cautions, expected_of, form_findings, ring_state
     from stream_scorer.wiring.labels import training_buffer
     from stream_scorer.wiring.stores import releases_on
 
@@ -53,7 +53,7 @@ def doctor(
             ring=lambda: ring_findings(ring),
             letters=lambda: letter_findings(reader, settings.topics.dead_letters, now_ms=now_ms),
         )
-    _tell([*cautions(settings), *found], as_json)
+    _tell([*cautions(settings), *form_findings(settings, wait_s=timeout), *found], as_json)
 
 
 def _tell(findings: "Sequence[Finding]", as_json: bool) -> None:

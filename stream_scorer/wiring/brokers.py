@@ -3,18 +3,32 @@
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from stream_scorer.adapters.kafka.log import KafkaLog
 from stream_scorer.adapters.kafka.reach import wait_for_brokers
 from stream_scorer.adapters.kafka.sink import AtLeastOnceSink, TransactionalSink
 from stream_scorer.adapters.kafka.source import KafkaSource
+from stream_scorer.core import messages
 from stream_scorer.core.forms.cloud_events import ENVELOPE_BYTES_MAX, CloudEvents, Mode
 from stream_scorer.core.forms.topic_forms import Form, TopicForms
 from stream_scorer.core.messages import RECORD_BYTES_MAX
+from stream_scorer.errors import UsageError
 from stream_scorer.settings import Settings
-from stream_scorer.topic_settings import FORMED_TOPICS, FormedTopic
+from stream_scorer.topic_settings import EVENT_FORMS, FORMED_TOPICS, FRAMED_FORMS, FormedTopic
+
+if TYPE_CHECKING:
+    from stream_scorer.adapters.schema_registry.opening import SchemaRegistry
 
 START_S = 60.0
+WRITTEN_TOPICS: tuple[FormedTopic, ...] = ("rankings", "labels")
+_MESSAGES: dict[FormedTopic, type[Any]] = {
+    "requests": messages.CustomerRequest,
+    "acceptances": messages.Acceptance,
+    "offers": messages.Offer,
+    "rankings": messages.Ranking,
+    "labels": messages.LabelledRanking,
+}
 
 ClientConfig = dict[str, str | int | float | bool]
 
@@ -53,8 +67,14 @@ def record_source(
 
 
 def brokers_ready(settings: Settings, stopping: Callable[[], bool]) -> None:
-    """Wait for the brokers. Raises NotReady, with the reason, after `START_S` at most; Stopped when `stopping` asks."""
+    """Wait for the brokers, and for the Schema Registry where a topic needs it.
+
+    Raises NotReady, with the reason, after `START_S` at most, and `wire.registry_wait_s`; Stopped when `stopping` asks;
+    UsageError where something else than a registry answers, or it refuses us.
+    """
     wait_for_brokers(settings.kafka.client_config(), timeout_s=START_S, stopping=stopping)
+    if framed_topics(settings):
+        _open_registry(settings).reach()
 
 
 def producer_config(settings: Settings) -> ClientConfig:
@@ -106,16 +126,56 @@ def log_reader(settings: Settings, group: str) -> KafkaLog:
 def topic_forms(settings: Settings, *, letters: bool = False) -> TopicForms | None:
     """Return the forms of the settings, None where all is plain JSON: then nothing looks at records at all.
 
-    With `letters`, dead letters are read in the forms of their sources.
+    With `letters`, dead letters are read in the forms of their sources. Raises UsageError without the extra registry
+    where a form needs it.
     """
-    names = {topic: getattr(settings.topics, topic) for topic in FORMED_TOPICS}
-    formed = {names[topic]: _form(settings, topic) for topic in FORMED_TOPICS if settings.wire.form_of(topic) != "json"}
+    formed = {getattr(settings.topics, topic): form for topic, form in forms_of(settings).items()}
     return TopicForms(formed, settings.topics.dead_letters if letters else None) if formed else None
 
 
-def _form(settings: Settings, topic: FormedTopic) -> Form:
+def forms_of(settings: Settings) -> dict[FormedTopic, Form]:
+    """Return the form of every topic that is not plain JSON. Raises as `topic_forms` does."""
+    wire = settings.wire
+    events = {topic: _event(settings, topic) for topic in FORMED_TOPICS if wire.form_of(topic) in EVENT_FORMS}
+    if not (framed := framed_topics(settings)):
+        return dict(events)
+    registry = _open_registry(settings)
+    from stream_scorer.adapters.schema_registry.opening import framed_form
+
+    formed = {
+        topic: framed_form(
+            wire.form_of(topic), registry, _MESSAGES[topic], place=wire.schema_id, names=wire.subject_names
+        )
+        for topic in framed
+    }
+    return {**events, **formed}
+
+
+def framed_topics(settings: Settings) -> list[FormedTopic]:
+    """Return the topics whose schemas lie in a registry."""
+    return [topic for topic in FORMED_TOPICS if settings.wire.form_of(topic) in FRAMED_FORMS]
+
+
+def _open_registry(settings: Settings) -> "SchemaRegistry":
+    wire = settings.wire
+    # only who needs a registry pays for its client, which takes half a second to import
+    try:
+        from stream_scorer.adapters.schema_registry.opening import SchemaRegistry
+    except ImportError as error:
+        topic = framed_topics(settings)[0]
+        asked = f"wire.{topic} = {wire.form_of(topic)}"
+        raise UsageError(
+            f"{asked} needs the extra registry: pip install 'stream-scorer[registry]' ({error})"
+        ) from error
+    revealed = {key: value.get_secret_value() for key, value in wire.registry.items()}
+    return SchemaRegistry(
+        wire.registry_url or "", revealed, wait_s=wire.registry_wait_s, register=wire.register_schemas
+    )
+
+
+def _event(settings: Settings, topic: FormedTopic) -> CloudEvents:
     wire = settings.wire
     mode: Mode = "binary" if wire.form_of(topic) == "cloudevents_binary" else "structured"
     # our own records were bounded when they were written, by what a topic takes
-    data_bytes_max = sys.maxsize - ENVELOPE_BYTES_MAX if topic in ("rankings", "labels") else RECORD_BYTES_MAX
+    data_bytes_max = sys.maxsize - ENVELOPE_BYTES_MAX if topic in WRITTEN_TOPICS else RECORD_BYTES_MAX
     return CloudEvents(wire.event_type(topic), wire.event_source, mode, data_bytes_max)

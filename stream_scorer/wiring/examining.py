@@ -1,10 +1,14 @@
 """Gathers what an examination of the ring holds the outside to: topics, groups, and what is unsafe in settings."""
 
+from stream_scorer.core.forms.topic_forms import Form
+from stream_scorer.errors import NotReady, UsageError
 from stream_scorer.ports import LogReader, ReleaseReader, TrainingBuffer
 from stream_scorer.services.operating.doctor import Expected, Finding
 from stream_scorer.services.operating.doctor_ring import RingState
 from stream_scorer.settings import Settings
 from stream_scorer.topic_plan import horizon_ms, topic_specs
+from stream_scorer.topic_settings import FormedTopic
+from stream_scorer.wiring.brokers import WRITTEN_TOPICS, forms_of, framed_topics
 from stream_scorer.wiring.streaming import ring_standing
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -52,6 +56,26 @@ def cautions(settings: Settings) -> list[Finding]:
             do = f"let only what asks so reach the port, such as an ingress; see docs/{_PAGE[command]}"
             found.append(Finding(command, "warning", says, do))
     return found
+
+
+def form_findings(settings: Settings, *, wait_s: float) -> list[Finding]:
+    """Return whether schemas are there for every topic that is framed for a registry; none is registered."""
+    if not (framed := framed_topics(settings)):
+        return []
+    patience = settings.wire.model_copy(update={"registry_wait_s": wait_s})
+    forms = forms_of(settings.model_copy(update={"wire": patience}))
+    return [_form_finding(settings, topic, forms[topic]) for topic in framed]
+
+
+def _form_finding(settings: Settings, topic: FormedTopic, form: Form) -> Finding:
+    from stream_scorer.adapters.schema_registry.opening import FramedForm
+
+    assert isinstance(form, FramedForm), "such are the forms of framed topics"
+    try:
+        says = form.look_at(getattr(settings.topics, topic), writes=topic in WRITTEN_TOPICS)
+    except (NotReady, UsageError) as error:
+        return Finding(f"wire.{topic}", "fault", str(error), "see docs/wire-formats.md, schemas in a registry")
+    return Finding(f"wire.{topic}", "ok", says)
 
 
 def ring_state(

@@ -21,8 +21,9 @@ def topics_page() -> Iterator[str]:
     yield "# Topics and messages"
     yield (
         "Names, counts and retention are settings; these are the defaults. Values are UTF-8 JSON, times are "
-        "milliseconds since 1970, UTC. For programs: [AsyncAPI 3](../schemas/asyncapi.json), and a JSON Schema for "
-        "each message below. [What is refused beyond them](../schemas/README.md)."
+        "milliseconds since 1970, UTC. For programs: [AsyncAPI 3](../schemas/asyncapi.json), a JSON Schema for each "
+        "message below, and its [schemas for a registry](../docs/wire-formats.md). "
+        "[What is refused beyond them](../schemas/README.md)."
     )
     settings = Settings()
     specs = {each.name: each for each in topic_specs(settings)}
@@ -32,7 +33,7 @@ def topics_page() -> Iterator[str]:
     yield "## Messages"
     yield f"A feature's value is one of: {'; '.join(map(_kind, _FEATURE['anyOf']))}."
     for file, text in documents().items():
-        if file != "asyncapi.json":
+        if file.endswith(".json") and file != "asyncapi.json":
             yield from _message(file.removesuffix(".json"), json.loads(text))
     yield from entry(3, "offer-tombstone", "A record on `offers` with a key and no value: it withdraws the offer.")
     yield from entry(

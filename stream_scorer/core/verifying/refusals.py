@@ -16,6 +16,7 @@ UNREADABLE = frozenset({
     "nan_or_infinity", "lone_surrogate", "nul_in_string", "duplicate_key", "missing_field", "text_too_short",
     "not_printable", "unknown_value", "filter_value", "unknown_filter_op", "too_many_features", "mixed_list",
     "bad_ranking", "not_a_cloudevent", "cloudevent_version", "cloudevent_type", "cloudevent_data",
+    "not_framed", "frame_truncated", "unknown_schema", "schema_kind", "schema_misfit",
 })  # fmt: skip
 # codes of the decoder that a later step uses too, of records that are readable
 AMBIGUOUS = frozenset({"wrong_type", "number_out_of_range", "text_too_long", "list_too_long"})

@@ -56,14 +56,14 @@ encode = msgspec.json.Encoder().encode
 """Write a message as canonical bytes: fields in their stated order, no spaces, floats that read back the same."""
 
 
-_MAY_BE_ABSENT = ("tower_rank", "reranker_score")
+MAY_BE_ABSENT = ("tower_rank", "reranker_score")
 
 
 def _writable(kind: Any, **nested: Any) -> Any:
     """Return a struct with a message's fields, which leaves out those that may be absent where they are None."""
     names = [each.name for each in fields(kind)]
-    always = [(name, nested.get(name, Any)) for name in names if name not in _MAY_BE_ABSENT]
-    added = [(name, Any, None) for name in names if name in _MAY_BE_ABSENT]
+    always = [(name, nested.get(name, Any)) for name in names if name not in MAY_BE_ABSENT]
+    added = [(name, Any, None) for name in names if name in MAY_BE_ABSENT]
     return msgspec.defstruct(f"Writable{kind.__name__}", [*always, *added], omit_defaults=True)
 
 

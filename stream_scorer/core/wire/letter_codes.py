@@ -62,6 +62,25 @@ CODES: dict[str, LetterCode] = {
     "cloudevent_data": LetterCode(
         _READERS, "The event has no data, or data that is not JSON, or is one of a batch.", _PRODUCER
     ),
+    "not_framed": LetterCode(
+        _READERS,
+        "The topic's records are framed for a Schema Registry by the settings, and this one is not.",
+        "Correct the producer; or the setting (wire.*), and send these letters again.",
+    ),
+    "frame_truncated": LetterCode(_READERS, "The record ends within its frame.", _PRODUCER),
+    "unknown_schema": LetterCode(
+        _READERS,
+        "The Schema Registry knows no schema of the record's id.",
+        "Look whether producer and ring use one registry (wire.registry_url); then send these letters again.",
+    ),
+    "schema_kind": LetterCode(
+        _READERS,
+        "The record's schema is of another kind than the topic's form, such as Protobuf.",
+        "Correct the producer; or the setting (wire.*), and send these letters again.",
+    ),
+    "schema_misfit": LetterCode(
+        _READERS, "The record's bytes are not what its schema says, or hold types that no message has.", _PRODUCER
+    ),
     # objects that are no message of their topic
     "missing_field": LetterCode(
         _READERS, "A required field is not there; or the record is another topic's message.", _PRODUCER

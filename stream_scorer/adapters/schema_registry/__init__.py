@@ -1,0 +1,1 @@
+"""A Schema Registry, and the forms of records whose schemas lie there (extra registry)."""
