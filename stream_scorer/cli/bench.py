@@ -66,7 +66,7 @@ def bench(
 
     It starts a Kafka and a Valkey of its own. `--what decode` takes seconds: what reading costs, one kind of record
     after the other. `--what index` takes minutes: exact ranking beside an index, to a million offers (extra `index`).
-    `--what quality` trains on five simulated worlds, beside what the worlds' own odds and other libraries reach (extra
+    `--what quality` trains on six simulated worlds, beside what the worlds' own odds and other libraries reach (extra
     `quality`). `--what rivals` has other libraries do the ranker's job, in environments of their own that it makes with
     pip in the cache folder.
     """

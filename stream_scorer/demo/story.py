@@ -5,15 +5,19 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from stream_scorer.adapters.files.model_files import read_model
 from stream_scorer.adapters.local.clock import SystemClock
 from stream_scorer.adapters.local.own_command import OwnCommand
 from stream_scorer.adapters.plots.acceptance import Series, draw_acceptance
+from stream_scorer.core.towers.model import Model
 from stream_scorer.core.wire.codec import encode, encode_without_absent
 from stream_scorer.demo.ring import OUTPUT_MAX, Ring, ended, prepare, refusal
 from stream_scorer.demo.screen import Screen
+from stream_scorer.demo.second_stage import added_by_reranker, kind_of
 from stream_scorer.demo.summary import Summary
 from stream_scorer.demo.tally import Tally
 from stream_scorer.demo.traffic import START_S_MAX, Traffic
@@ -24,6 +28,7 @@ COMMAND_S_MAX = 300.0
 END_S = 15.0
 GROWTH = 2.5  # each training takes so many times as long as the one before, by its labels
 DAY_MS = 86_400_000
+RIDGE = 5.0  # how much customers' log-odds rise at their price: what the towers cannot hold, and a re-ranker can
 
 Until = Callable[[Callable[[], bool], str, float], None]
 
@@ -32,13 +37,14 @@ Until = Callable[[Callable[[], bool], str, float], None]
 class Plan:
     """The demo's options: `seconds` of traffic besides the trainings, shared equally by the releases.
 
-    No training begins by which start, trainings and end would take longer than `besides_s_max`.
+    No training begins by which start, trainings and end would take longer than `besides_s_max`, but for the first on
+    customers' answers. The last that fits in trains a re-ranker, too.
     """
 
     out: Path
     seed: int = 0
     seconds: float = 75.0
-    besides_s_max: float = 150.0
+    besides_s_max: float = 180.0
     kafka: bool = False
     retrainings: int = 2
     customers: int = 2_000
@@ -54,9 +60,11 @@ class Story:
     def __init__(self, plan: Plan, screen: Screen) -> None:
         """Draw the simulated world."""
         self._plan, self._screen, self._clock = plan, screen, SystemClock()
-        self._world = World.of(plan.seed, customers=plan.customers, offers=plan.offers)
+        self._world = World.of(plan.seed, customers=plan.customers, offers=plan.offers, ridge=RIDGE)
         self._rng = np.random.default_rng(plan.seed + 1)
         self._began_s = self._clock.monotonic_s()
+        self._served: list[Model] = []  # the models of the releases, in order
+        self._training_s = 0.0  # of the latest training and its release
 
     def run(self) -> Summary:
         """Run every step, and stop what was started, after an error or an interrupt too."""
@@ -100,8 +108,9 @@ class Story:
         (ring.labels / "history.jsonl").write_bytes(b"".join(lines))
         ring.offers.write_bytes(b"".join(encode(offer) + b"\n" for offer in world.offers()))
 
-    def _release(self, ring: Ring, number: int, until: Until) -> bool:
+    def _release(self, ring: Ring, number: int, until: Until, *, reranks: bool = False) -> bool:
         """Train and publish, unless the gate refuses; traffic goes on meanwhile."""
+        began_s = self._clock.monotonic_s()
         model = str(self._plan.out / "models" / str(number))
         # One thread: the ring needs the cores as well, and so small a model gains nothing from a second. A penalty is
         # given, since the folds that would choose it take most of the time.
@@ -119,12 +128,17 @@ class Story:
             "1",
             "--prior",
             "10",
+            # no kind but a network, which needs no further package
+            *(("--ranker", "network") if reranks else ()),
         )
         for line in trained.last_output().splitlines():
             self._screen.say(line)
         published = self._command(ring, until, "publish", "--model", model, "--offers", str(ring.offers))
         if (why := refusal(published.last_output(OUTPUT_MAX))) is not None:
             self._screen.say(f"refused, so what serves goes on: {why}")
+        else:
+            self._served.append(read_model(Path(model)))
+        self._training_s = self._clock.monotonic_s() - began_s
         return why is None
 
     def _command(self, ring: Ring, until: Until, *arguments: str) -> OwnCommand:
@@ -146,22 +160,26 @@ class Story:
         share_s = plan.seconds / (plan.retrainings + 1)
         traffic.open()
         traffic.serve(share_s)
-        training_s, releases = 0.0, 1
         for number in range(2, plan.retrainings + 2):
-            began_s = self._clock.monotonic_s()
-            if began_s - self._began_s - (number - 1) * share_s + GROWTH * training_s + END_S > plan.besides_s_max:
+            last = number == plan.retrainings + 1 or not self._fits(2, besides_s=(number - 1) * share_s)
+            if self._release(ring, number, traffic.until, reranks=last):
+                traffic.until(partial(traffic.served_by, len(self._served)), "the rankers swap", START_S_MAX)
+            traffic.serve(share_s)
+            if last and number <= plan.retrainings:
                 self._screen.say("this machine is busy: no further training, so that the demo ends in time")
                 break
-            if self._release(ring, number, traffic.until):
-                releases += 1
-                traffic.until(partial(traffic.served_by, releases), "the rankers swap", START_S_MAX)
-            training_s = self._clock.monotonic_s() - began_s
-            traffic.serve(share_s)
         traffic.drain()
+
+    def _fits(self, trainings: int, *, besides_s: float) -> bool:
+        """Return whether so many more trainings fit in, each of them longer than the one before by the same factor."""
+        spent_s = self._clock.monotonic_s() - self._began_s - besides_s
+        more_s = sum(self._training_s * GROWTH ** (1 + place) for place in range(trainings))
+        return spent_s + more_s + END_S <= self._plan.besides_s_max
 
     def _summary(self, ring: Ring, traffic: Traffic) -> Summary:
         world, plot = self._world, self._plan.out / "acceptance.png"
-        draw_acceptance(_series(traffic.tally, world.best_possible(), world.popularity()), plot)
+        draw_acceptance(self._series(traffic.tally), plot)
+        newest = self._served[-1]
         return Summary.of(
             traffic.tally,
             traffic.crowd,
@@ -172,13 +190,24 @@ class Story:
             out=self._plan.out,
             plot=plot,
             topics=ring.settings.topics,
+            kinds=[kind_of(model) for model in self._served],
+            added=added_by_reranker(world, newest, shortlist=ring.settings.rank.shortlist),
+            reason_without=_reason_without(newest),
         )
 
+    def _series(self, tally: Tally) -> Series:
+        seconds, world = tally.seconds(), self._world
+        marks = [
+            (
+                tally.seconds_at(release.first_seen_ms),
+                f"{tally.name_of(release.release_id)}: {kind_of(model)}\n{release.rate.value:.3f}",
+            )
+            for release, model in zip(tally.releases.values(), self._served, strict=False)
+        ]
+        shown, accepted = [one.shown for one in seconds], [one.accepted for one in seconds]
+        return Series(shown, accepted, marks, world.best_possible(), world.popularity())
 
-def _series(tally: Tally, best_possible: float, popularity: float) -> Series:
-    seconds = tally.seconds()
-    marks = [
-        (tally.seconds_at(release.first_seen_ms), f"{tally.name_of(release.release_id)}\n{release.rate.value:.3f}")
-        for release in tally.releases.values()
-    ]
-    return Series([one.shown for one in seconds], [one.accepted for one in seconds], marks, best_possible, popularity)
+
+def _reason_without(model: Model) -> str:
+    stated: Any = model.facts.get("reranker") or {}
+    return str(stated.get("reason") or "the last training was not reached, or its release was refused")

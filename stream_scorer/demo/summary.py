@@ -1,11 +1,12 @@
 """The demo's result, for people and for programs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 from stream_scorer.demo.crowd import Crowd
+from stream_scorer.demo.second_stage import AddedRate
 from stream_scorer.demo.tally import Tally
 from stream_scorer.topic_settings import TopicSettings
 
@@ -15,6 +16,7 @@ class ReleaseSummary:
     """A release's result; the interval is Wilson's at 95 %, the expected rate follows from the known odds."""
 
     release_id: str
+    kind: str
     first_ranking_s: float
     rankings: int
     accepted: int
@@ -25,7 +27,11 @@ class ReleaseSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The demo's figures; latencies are from request record to ranking record."""
+    """The demo's figures; latencies are from request record to ranking record.
+
+    `reranker` is what the last release's re-ranker adds to its own towers, by the odds; without one,
+    `reason_without_reranker` says why.
+    """
 
     delivery: str
     seconds: float
@@ -33,6 +39,8 @@ class Summary:
     popularity: float
     best_possible: float
     releases: tuple[ReleaseSummary, ...]
+    reranker: AddedRate | None
+    reason_without_reranker: str | None
     latency_p50_ms: float
     latency_p99_ms: float
     requests: int
@@ -59,12 +67,16 @@ class Summary:
         out: Path,
         plot: Path,
         topics: TopicSettings,
+        kinds: Sequence[str],
+        added: AddedRate | None,
+        reason_without: str,
     ) -> Self:
-        """Collect the figures."""
+        """Collect the figures; `kinds` says of what each release consists, in the order of their first rankings."""
         p50, p99 = tally.latency_ms()
         releases = tuple(
             ReleaseSummary(
                 release.release_id,
+                kind,
                 round(tally.seconds_at(release.first_seen_ms), 1),
                 release.shown,
                 release.accepted,
@@ -72,7 +84,7 @@ class Summary:
                 (round(release.rate.interval[0], 4), round(release.rate.interval[1], 4)),
                 round(release.expected_rate, 4),
             )
-            for release in tally.releases.values()
+            for release, kind in zip(tally.releases.values(), kinds, strict=False)
         )
         return cls(
             delivery=delivery,
@@ -81,6 +93,8 @@ class Summary:
             popularity=round(popularity, 4),
             best_possible=round(best_possible, 4),
             releases=releases,
+            reranker=added,
+            reason_without_reranker=None if added else reason_without,
             latency_p50_ms=p50,
             latency_p99_ms=p99,
             requests=crowd.sent[topics.requests],
@@ -101,14 +115,15 @@ class Summary:
 
     def lines(self) -> Iterator[str]:
         """Return the lines that are printed."""
-        yield f"{'':12}{'id':14}{'rankings':>9}{'accepted':>10}  acceptance rate (95 %)    by the odds"
+        yield f"{'':32}{'id':14}{'rankings':>9}{'accepted':>10}  acceptance rate (95 %)    by the odds"
         for place, one in enumerate(self.releases, 1):
             low, high = one.interval
             yield (
-                f"{f'release {place}':12}{one.release_id[:12]:14}{one.rankings:9,}{one.accepted:10,}  "
+                f"{f'release {place}, {one.kind}':32}{one.release_id[:12]:14}{one.rankings:9,}{one.accepted:10,}  "
                 f"{one.acceptance_rate:.3f} ({low:.3f} to {high:.3f})   {one.expected_rate:.3f}"
             )
         yield f"popularity ranking {self.popularity:.3f}, best possible {self.best_possible:.3f}"
+        yield self._reranker_line()
         p50, p99 = f"p50 {self.latency_p50_ms:.0f} ms", f"p99 {self.latency_p99_ms:.0f} ms"
         yield f"latency from request record to ranking record: {p50}, {p99}"
         delivery = self.delivery.replace("_", " ")
@@ -117,3 +132,12 @@ class Summary:
         yield f"{self.answers:,} answers, {self.acceptances:,} of them acceptances; labels: {causes or 'none'}"
         yield f"dead letters: {', '.join(f'{count} {code}' for code, count in self.dead_letters.items()) or 'none'}"
         yield f"{self.seconds:.0f} s in all; plot {self.plot}; labels, models and logs in {self.out}"
+
+    def _reranker_line(self) -> str:
+        if self.reranker is None:
+            return f"no re-ranker serves: {self.reason_without_reranker}"
+        above = self.reranker.above
+        return (
+            f"the re-ranker adds {above.value:+.3f} ({above.low:+.3f} to {above.high:+.3f}) by the odds, over all "
+            f"customers: its towers alone reach {self.reranker.towers:.3f}, both {self.reranker.both:.3f}"
+        )

@@ -1,4 +1,4 @@
-"""Five small worlds of different shapes whose odds are known, by which defaults of a training are measured.
+"""Six small worlds of different shapes whose odds are known, by which defaults of a training are measured.
 
 What suits one shape harms another: ids as wide as habits need them drown what features say of new offers. So a change
 of defaults is measured on all of them (`bench --what quality`).
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stream_scorer.core.datasets.chunks import ExampleChunk, Views
 from stream_scorer.core.messages import Features, Offer
+from stream_scorer.simulation.price_tolerance import LISTED, ToleranceLog, ToleranceWorld
 from stream_scorer.simulation.world import customer_id, offer_id
 
 Array = NDArray[np.float64]
@@ -37,6 +38,9 @@ class SimulatedRows:
 class QualityWorld:
     """A log in order of time, later rows to judge by, and the odds behind both.
 
+    A request lists `listed` offers, whose rows stand side by side; where these are several, the order within requests
+    is judged. `biased` is another log of the same kind, of lists whose later places were seen less often.
+
     Where all rows are accepted, `truth` are the log-odds of every offer for each judged row (T, N), and rankings of the
     catalog are judged, without what the customer had accepted in the log unless customers accept again; else `truth`
     are those of the judged rows alone (T,), and the order within customers is judged. `new` are the offers that no
@@ -51,6 +55,8 @@ class QualityWorld:
     truth: Array
     repeats: bool = False
     new: Mask = field(default_factory=lambda: np.zeros(0, bool))
+    listed: int = 1
+    biased: SimulatedRows | None = None
 
     @property
     def ranks(self) -> bool:
@@ -71,24 +77,25 @@ class QualityWorld:
             ],
         )
 
-    def chunk(self) -> ExampleChunk:
-        """Return the log as labelled examples, each its own request."""
-        rows = self.log
+    def chunk(self, log: SimulatedRows | None = None) -> ExampleChunk:
+        """Return a log, the world's own by default, as labelled examples."""
+        rows = self.log if log is None else log
         count, shown = len(rows.customer), np.unique(rows.offer)
         unknown = np.full(count, np.nan)
+        request, place = np.divmod(np.arange(count), self.listed)
         return ExampleChunk(
             customers=self.views(rows),
             offers=Views([offer_id(row) for row in shown.tolist()], [self.offers[row] for row in shown.tolist()]),
             customer=np.arange(count),
             offer=np.searchsorted(shown, rows.offer),
-            request=np.arange(1, count + 1, dtype=np.uint64),
+            request=(request + 1).astype(np.uint64),
             accepted=rows.accepted.astype(np.int8),
-            rank=np.zeros(count, np.int64),
+            rank=place + 1 if self.listed > 1 else np.zeros(count, np.int64),
             score=unknown,
             propensity=unknown,
             weight=np.ones(count),
-            request_time_ms=np.arange(count, dtype=np.int64) * _EVERY_MS,
-            label_time_ms=np.arange(count, dtype=np.int64) * _EVERY_MS,
+            request_time_ms=request * _EVERY_MS,
+            label_time_ms=request * _EVERY_MS,
             shown=np.ones(count, np.bool_),
             tower_rank=np.zeros(count, np.int64),
         )
@@ -198,12 +205,30 @@ def positives_only(seed: int = 0, scale: float = 1.0) -> QualityWorld:
     return QualityWorld("positives only", people, goods, log, judged, log_odds[judged.customer])
 
 
+def price_tolerance(seed: int = 0, scale: float = 1.0) -> QualityWorld:
+    """Customers take what is priced near what they usually pay, which no dot product of a few numbers holds."""
+    world, requests = ToleranceWorld.of(seed), round(3_000 * scale)
+    log, biased = (world.log(requests, 2 * seed + 1, biased=is_biased) for is_biased in (False, True))
+    judged = world.log(round(2_000 * scale), 2 * seed + 2)
+    truth = judged.log_odds.reshape(-1)
+    of_logs = [_listed_rows(one) for one in (log, judged, biased)]
+    name, features = "price tolerance", (world.customers, world.offers)
+    return QualityWorld(name, *features, of_logs[0], of_logs[1], truth, listed=LISTED, biased=of_logs[2])
+
+
+def _listed_rows(log: ToleranceLog) -> SimulatedRows:
+    who = np.repeat(log.customer, LISTED)
+    nothing = np.zeros((len(who), 0), np.int64)
+    return SimulatedRows(who, nothing, log.offer.reshape(-1), log.accepted.reshape(-1).astype(np.int64))
+
+
 WORLDS: tuple[Callable[[int, float], QualityWorld], ...] = (
     contexts_and_repeats,
     large_sparse_ids,
     tiny_tabular,
     many_new_offers,
     positives_only,
+    price_tolerance,
 )
 
 

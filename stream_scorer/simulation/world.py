@@ -25,11 +25,16 @@ POPULARITY_RATE = 0.2
 PLACES = 5
 SAMPLE_MAX = 1_000
 WINDOW_MS = 60_000
+RIDGE_WIDTH = 0.15  # in logarithms of a price, whose standard deviation is 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Customers and offers; the log-odds of an acceptance are `tastes[customer] @ appeals[offer] + constant`."""
+    """Customers and offers; the log-odds of an acceptance are `tastes[customer] @ appeals[offer] + constant`.
+
+    Where there is a `ridge`, they are that much higher for prices equal to the customer's budget, and hardly higher for
+    any other: a function of both sides together, which no dot product of a few numbers is.
+    """
 
     customer_features: list[Features]
     offer_features: list[Features]
@@ -37,18 +42,28 @@ class World:
     appeals: Array
     constant: float
     by_popularity: Rows
+    budgets: Array  # logarithms, of customers
+    prices: Array  # logarithms, of offers
+    ridge: float = 0.0
 
     @classmethod
     def of(
-        cls, seed: int, *, customers: int = 2_000, offers: int = 200, popularity_rate: float = POPULARITY_RATE
+        cls,
+        seed: int,
+        *,
+        customers: int = 2_000,
+        offers: int = 200,
+        popularity_rate: float = POPULARITY_RATE,
+        ridge: float = 0.0,
     ) -> "World":
         """Make the world of a seed; the popularity ranking of five offers is accepted at `popularity_rate`."""
         rng = np.random.default_rng(seed)
         customer_side, offer_side = world_making.customers(rng, customers), world_making.offers(rng, offers)
         tastes, appeals = world_making.coordinates(customer_side, offer_side)
         offer_ids = [offer_id(row) for row in range(offers)]
-        features = world_making.with_lately(rng, customer_side.features, tastes @ appeals.T, offer_ids)
-        constant, popular = _constant(tastes[:SAMPLE_MAX] @ appeals.T, popularity_rate)
+        log_odds = tastes @ appeals.T + ridge * _near(customer_side.money[:, None], offer_side.money)
+        features = world_making.with_lately(rng, customer_side.features, log_odds, offer_ids)
+        constant, popular = _constant(log_odds[:SAMPLE_MAX], popularity_rate)
         return cls(
             cast(list[Features], features),
             cast(list[Features], offer_side.features),
@@ -56,6 +71,9 @@ class World:
             appeals,
             constant,
             popular,
+            customer_side.money,
+            offer_side.money,
+            ridge,
         )
 
     def offers(self) -> list[Offer]:
@@ -65,8 +83,12 @@ class World:
     def odds(self, customers: Rows, offers: Rows) -> Array:
         """Return the odds of acceptance once looked at: (B, N) for offers (N,), (B, k) for customers' own (B, k)."""
         if offers.ndim == 1:
-            return _sigmoid(self.tastes[customers] @ self.appeals[offers].T + self.constant)
-        return _sigmoid(np.einsum("bq,bkq->bk", self.tastes[customers], self.appeals[offers]) + self.constant)
+            log_odds = self.tastes[customers] @ self.appeals[offers].T
+        else:
+            log_odds = np.einsum("bq,bkq->bk", self.tastes[customers], self.appeals[offers])
+        if self.ridge:
+            log_odds = log_odds + self.ridge * _near(self.budgets[customers, None], self.prices[offers])
+        return _sigmoid(log_odds + self.constant)
 
     def rates(self, customers: Rows, ranked: Rows) -> Array:
         """Return the expected acceptance rate (B,) of rankings: `ranked` (B, k) are offers' rows, best first."""
@@ -252,6 +274,12 @@ def _constant(log_odds: Array, rate: float) -> tuple[float, Rows]:
         popular = np.argsort(-odds.mean(axis=0), kind="stable")
         low, high = (middle, high) if _rates(odds[:, popular[:PLACES]]).mean() < rate else (low, middle)
     return middle, popular
+
+
+def _near(budgets: Array, prices: Array) -> Array:
+    """Return 1 where a price equals the budget, falling to nothing on both sides."""
+    nearness: Array = np.exp(-0.5 * ((prices - budgets) / RIDGE_WIDTH) ** 2)
+    return nearness
 
 
 def _sigmoid(log_odds: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +12,19 @@ from stream_scorer.bench.quality.references import REFERENCES, MissingReference
 from stream_scorer.core.datasets.chunks import ExampleChunk
 from stream_scorer.core.evaluation.auc import auc_within
 from stream_scorer.core.held_out.ranking_quality import AcceptedPairs, ranking_quality, top_k
+from stream_scorer.core.towers.model import Model
+from stream_scorer.core.towers.reranker import Shortlisted
 from stream_scorer.services.learning.trainer import train_model
-from stream_scorer.simulation.quality_worlds import QualityWorld
+from stream_scorer.simulation.quality_worlds import QualityWorld, SimulatedRows
 from stream_scorer.simulation.world import offer_id
 from stream_scorer.training.options import TrainOptions
+from stream_scorer.training.reranking.second_stage import RerankOptions, second_stage
 
 Scores = npt.NDArray[np.floating]
 Say = Callable[[str], None]
 
 K = 10
+ODDS, OURS, BOTH, BIASED = "the world's odds", "ours", "ours, two stages", "two stages, biased log"
 _BLOCK = 512
 
 
@@ -63,7 +68,9 @@ def measure_quality(worlds: Sequence[QualityWorld], say: Say) -> list[Measured]:
 
 
 def _each(world: QualityWorld) -> Iterator[Measured]:
-    by: dict[str, Callable[[QualityWorld], Scores | None]] = {"the world's odds": lambda one: one.truth, "ours": _ours}
+    by: dict[str, Callable[[QualityWorld], Scores | None]] = {ODDS: lambda one: one.truth, OURS: _ours}
+    if world.biased is not None:
+        by |= {BOTH: partial(_both_stages, log=world.log), BIASED: partial(_both_stages, log=world.biased)}
     for name, scores_of in {**by, **REFERENCES}.items():
         clock = SystemClock()
         start_s = clock.monotonic_s()
@@ -78,12 +85,17 @@ def _each(world: QualityWorld) -> Iterator[Measured]:
 
 
 def _figure(world: QualityWorld) -> str:
-    return f"nDCG@{K}" if world.ranks else "AUC within customer"
+    if world.ranks:
+        return f"nDCG@{K}"
+    return "AUC within request" if world.listed > 1 else "AUC within customer"
 
 
 def _ours(world: QualityWorld) -> Scores:
     """Train by default options, and return the scores of what is judged: (T, N) where rankings are, else (T,)."""
-    model = train_model(WorldExamples(world.chunk()), world.catalog(), TrainOptions()).model
+    return _tower_scores(world, train_model(WorldExamples(world.chunk()), world.catalog(), TrainOptions()).model)
+
+
+def _tower_scores(world: QualityWorld, model: Model) -> Scores:
     asked = world.views(world.judged)
     users = model.user_tower.embed(asked.features, asked.ids).vectors
     names = [offer_id(row) for row in range(len(world.offers))]
@@ -93,6 +105,23 @@ def _ours(world: QualityWorld) -> Scores:
     return np.asarray(np.einsum("np,np->n", users, items[world.judged.offer]))
 
 
+def _both_stages(world: QualityWorld, log: SimulatedRows) -> Scores:
+    """Train towers and a re-ranker of any kind by default options on a log; return the scores (T,) of what is judged.
+
+    Each judged row is scored as if its offer stood first, as a re-ranker that learned from shown lists reads no rank.
+    """
+    source, catalog = WorldExamples(world.chunk(log)), world.catalog()
+    second = second_stage(source, catalog, RerankOptions("auto"))
+    model = train_model(source, catalog, TrainOptions(), second=second).model
+    towers = _tower_scores(world, model)
+    if model.reranker is None:
+        return towers
+    side = model.reranker.offer_side(world.offers, [offer_id(row) for row in range(len(world.offers))])
+    rows, asked = np.arange(len(towers)), world.views(world.judged)
+    pairs = Shortlisted(rows, world.judged.offer, towers.astype(np.float64), np.ones_like(rows))
+    return model.reranker.scores(asked.features, asked.ids, pairs, side)
+
+
 def judged(world: QualityWorld, scores: Scores) -> tuple[float, float | None]:
     """Return the figure of the scores, and that of new offers alone, None where the world has none.
 
@@ -100,7 +129,8 @@ def judged(world: QualityWorld, scores: Scores) -> tuple[float, float | None]:
     """
     rows, catalog = world.judged, len(world.offers)
     if not world.ranks:
-        return float(auc_within(rows.customer, scores, rows.accepted).auc or 0.0), None
+        within = np.arange(len(rows.customer)) // world.listed if world.listed > 1 else rows.customer
+        return float(auc_within(within, scores, rows.accepted).auc or 0.0), None
     # Where customers accept the same offers again, each row is a question of its own. Elsewhere a customer's rows have
     # equal scores, and together they are one question.
     question = (

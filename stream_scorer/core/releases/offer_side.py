@@ -8,10 +8,27 @@ import numpy as np
 
 from stream_scorer.core.releases.catalog import Catalog, OfOneModel
 from stream_scorer.core.towers.reranker import OfferSide, Places, Reranker
+from stream_scorer.errors import ReleaseError
 
 BATCH_OFFERS = 4_096  # whose features are parsed at a time
+SIDE_BYTES_MAX = 4 * 2**30  # of a ranker's memory
 
 _features_of = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def check_offer_side(reranker: Reranker, offers: int) -> None:
+    """Raise ReleaseError where what a re-ranker keeps of so many offers would take more than `SIDE_BYTES_MAX`.
+
+    Publishing asks first: else every ranker would be ended for its memory by a release that nobody can see is large.
+    """
+    row = reranker.offer_side([{}], ["offer"])  # rows are of one size, whatever is known of an offer
+    each = sum(array.nbytes for array in row.arrays.values())
+    if each * offers > SIDE_BYTES_MAX:
+        raise ReleaseError(
+            f"the re-ranker keeps {each:,} bytes of an offer, of {offers:,} offers {each * offers:,} bytes in every "
+            f"ranker, at most {SIDE_BYTES_MAX:,}: train another kind or a smaller one (train --ranker), or publish "
+            "fewer offers"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +50,11 @@ class OfferSideOf(OfOneModel):
         return self._side(catalog, np.arange(len(catalog)))
 
     def make_ready(self, catalog: Catalog, before: Catalog | None) -> None:
-        """Make the side of a catalog now, by that of the same release's catalog before where there is one."""
+        """Make the side of a catalog now, by that of the same release's catalog before where there is one.
+
+        Raises ReleaseError for too many offers, see `check_offer_side`.
+        """
+        check_offer_side(self.reranker, len(catalog))
         known = None if before is None else before.derived.get(self)
         if before is not None and isinstance(known, OfferSide):
             catalog.derived[self] = self.following(catalog, before, known)

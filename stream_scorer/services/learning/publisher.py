@@ -11,6 +11,7 @@ from stream_scorer.core.messages import Offer, ReleaseId
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.gate import check_model, faults_of, missing_offers
 from stream_scorer.core.releases.offer_index import OfferIndex
+from stream_scorer.core.releases.offer_side import check_offer_side
 from stream_scorer.core.releases.release import Release, release_id_of
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import BadModel, GateRefusal, ReleaseError
@@ -39,9 +40,12 @@ def draft_release(
 
     With an `indexer` the release gets an index, where that has a use.
 
-    Raises BadModel when the two towers' vectors differ in length, or when the model's facts cannot be read.
+    Raises BadModel when the two towers' vectors differ in length, or when the model's facts cannot be read, and
+    ReleaseError where rankers would need too much memory for what its re-ranker keeps of the offers.
     """
     check_model(model)
+    if model.reranker is not None:
+        check_offer_side(model.reranker, len(offers))
     # In a fixed order the same offers give the same catalog, and thus the same release id.
     ordered = sorted(offers, key=lambda offer: offer.offer_id)
     vectors = np.empty((len(ordered), model.item_tower.dim), np.float32)

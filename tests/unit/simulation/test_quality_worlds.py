@@ -11,6 +11,7 @@ from stream_scorer.simulation.quality_worlds import (
     contexts_and_repeats,
     large_sparse_ids,
     many_new_offers,
+    price_tolerance,
     tiny_tabular,
 )
 
@@ -75,3 +76,13 @@ def test_a_tabular_log_has_refusals() -> None:
     world = tiny_tabular(0, 0.2)
     assert 0.2 < world.log.accepted.mean() < 0.8
     assert world.truth.shape == world.judged.customer.shape
+
+
+def test_lists_of_ten_are_one_request() -> None:
+    world = price_tolerance(0, 0.05)
+    chunk = world.chunk(world.biased)
+    assert chunk.request[:10].tolist() == [1] * 10
+    assert chunk.rank[:10].tolist() == list(range(1, 11))
+    assert world.biased is not None
+    seen = world.biased.accepted.reshape(-1, 10).mean(axis=0)
+    assert seen[0] > 2 * seen[5:].mean()

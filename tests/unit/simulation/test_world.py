@@ -177,3 +177,18 @@ def test_the_log_has_distinct_offers() -> None:
     assert len({example.example_id for example in log}) == len(log) == 100 * PLACES
     assert all(example.offer_features == WORLD.offer_features[offer_row(example.offer_id)] for example in log)
     assert {example.cause for example in log} == {"accepted", "declined", "window_closed"}
+
+
+def test_a_ridge_lies_where_price_equals_budget() -> None:
+    ridged = World.of(7, customers=50, offers=40, ridge=3.0)
+    log_odds = np.log(1 / (1 / ridged.odds(np.arange(50), np.arange(40)) - 1)) - ridged.constant
+    above = log_odds - ridged.tastes @ ridged.appeals.T
+    apart = np.abs(ridged.budgets[:, None] - ridged.prices)
+    assert above[apart < 0.02].min() > 2.9
+    assert above[apart > 0.6].max() < 0.01
+
+
+def test_odds_of_lists_equal_the_catalogs() -> None:
+    ridged, listed = World.of(7, customers=50, offers=40, ridge=3.0), np.array([[3, 1], [0, 39]])
+    whole = ridged.odds(np.array([4, 8]), np.arange(40))
+    np.testing.assert_allclose(ridged.odds(np.array([4, 8]), listed), np.take_along_axis(whole, listed, axis=1))

@@ -3,11 +3,18 @@
 import numpy as np
 import pytest
 
-from stream_scorer.bench.quality import references
+from stream_scorer.bench.quality import measures, references
 from stream_scorer.bench.quality.measures import Measured, judged, measure_quality
 from stream_scorer.bench.quality.references import at_random, own_frequency, popularity
 from stream_scorer.bench.quality.report import missing_references, quality_data, quality_page
-from stream_scorer.simulation.quality_worlds import contexts_and_repeats, many_new_offers, tiny_tabular
+from stream_scorer.simulation.quality_worlds import (
+    contexts_and_repeats,
+    many_new_offers,
+    price_tolerance,
+    tiny_tabular,
+)
+from stream_scorer.training.options import TrainOptions
+from stream_scorer.training.reranking.second_stage import RerankOptions
 
 ROWS = [
     Measured("tiny tabular", "ours", "AUC within customer", 0.7, seconds=1.5),
@@ -55,6 +62,25 @@ def test_the_page_names_missing_references() -> None:
     assert "tiny tabular (AUC within customer)\n  ours                 0.700   1.5 s" in page
     assert "new offers 0.100" in page
     assert page.endswith("missing references: LightGBM: lightgbm is not installed")
+
+
+def test_the_page_states_what_stages_recover() -> None:
+    values = {"the world's odds": 0.85, "ours": 0.75, "ours, two stages": 0.83, "two stages, biased log": 0.80}
+    rows = [Measured("price tolerance", by, "AUC within request", value) for by, value in values.items()]
+    page = quality_page({"scale": 1.0}, rows)
+    assert "two stages recover 80% of what towers alone lose to the odds" in page
+    assert "they keep 91% of the AUC above chance" in page
+    assert "recover" not in quality_page({"scale": 1.0}, ROWS)
+
+
+def test_both_logs_train_two_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "RerankOptions", lambda kind: RerankOptions("network", steps=5))
+    monkeypatch.setattr(measures, "TrainOptions", lambda: TrainOptions(dim=4, width=4, epochs=1))
+    monkeypatch.setattr(references, "import_module", _missing)
+    world = price_tolerance(0, 0.03)
+    found = {one.by: one for one in measure_quality([world], lambda line: None)}
+    assert {"ours, two stages", "two stages, biased log"} < set(found)
+    assert found["ours, two stages"].figure == "AUC within request"
 
 
 def test_the_data_hold_every_figure() -> None:

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from stream_scorer.adapters.memory.releases import MemoryReleases
+from stream_scorer.core.releases import offer_side
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.tower import Layer
-from stream_scorer.errors import BadModel
+from stream_scorer.errors import BadModel, ReleaseError
 from stream_scorer.services.learning.publisher import BATCH_OFFERS, Draft, draft_release, held_against, publish
-from tests.release_samples import DIM, model, offer, release
+from tests.release_samples import DIM, model, offer, release, reranked_model
+from tests.reranking_samples import network
 
 
 def drafted(made: Model, offers: int = 5, **differing: object) -> Draft:
@@ -94,3 +96,10 @@ def test_offers_without_any_feature_are_refused(features: dict[str, object]) -> 
 def test_offers_with_some_features_are_taken() -> None:
     draft = drafted(model(1), features={"price": 1.0, "Colour": "red"})
     assert (draft.faults, draft.coverage.missing, draft.coverage.unknown) == ([], {"colour": 5}, {"Colour": 5})
+
+
+def test_a_reranker_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offer_side, "SIDE_BYTES_MAX", 100)
+    with pytest.raises(ReleaseError, match="of 5 offers"):
+        drafted(reranked_model(1, network()))
+    drafted(model(1))
