@@ -7,7 +7,15 @@ for, so `import stream_scorer` costs next to nothing.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stream_scorer.core.messages import Acceptance, CustomerRequest, Filter, Offer, RankedOffer, Ranking
+    from stream_scorer.core.messages import (
+        Acceptance,
+        CustomerRequest,
+        Filter,
+        Offer,
+        RankedOffer,
+        Ranking,
+        RequestedOffer,
+    )
     from stream_scorer.errors import (
         BadModel,
         NoRanking,
@@ -38,6 +46,7 @@ __all__ = [
     "Ranking",
     "ReleaseError",
     "RequestRefused",
+    "RequestedOffer",
     "StreamScorerError",
     "TransientError",
     "UsageError",
@@ -49,7 +58,8 @@ _PLACES = {
     "load_release": "stream_scorer.wiring.loading",
     "LoadedRelease": "stream_scorer.services.operating.loaded_release",
     **dict.fromkeys(
-        ("Acceptance", "CustomerRequest", "Filter", "Offer", "RankedOffer", "Ranking"), "stream_scorer.core.messages"
+        ("Acceptance", "CustomerRequest", "Filter", "Offer", "RankedOffer", "Ranking", "RequestedOffer"),
+        "stream_scorer.core.messages",
     ),
 }
 

@@ -6,6 +6,7 @@ StreamScorerError
 │   ├── BadMessage          a program's message would become a dead letter, with its code
 │   └── AwaitedAlready      a program asks again for a ranking that it still awaits
 ├── BadModel                a model or release that must not serve: says what is wrong and by how much
+│   ├── ClosedProgram       a tower's program that the settings deny, or that needs what is not installed
 │   └── GateRefusal         the gate's faults speak against a release, which publish could be forced to overlook
 ├── ReleaseError            a release in the store that is absent, incomplete or not what its manifest says
 ├── Stopped                 asked to stop before the work began: exit code 0
@@ -55,6 +56,10 @@ class AwaitedAlready(UsageError):
 
 class BadModel(StreamScorerError):
     """A model or release that must not serve."""
+
+
+class ClosedProgram(BadModel):
+    """A tower's program that may not be opened here, or that needs what is not installed."""
 
 
 class GateRefusal(BadModel):

@@ -9,6 +9,7 @@ from stream_scorer.core.messages import (
     FILTERS_MAX,
     OFFERS_MAX,
     RECORD_BYTES_MAX,
+    STATED_OFFERS_MAX,
     VECTOR_MAX,
 )
 
@@ -35,6 +36,10 @@ def _age(text: str) -> bytes:
     return _TEXT.replace('"age":33', f'"age":{text}').encode()
 
 
+def _stated(**fields: Any) -> dict[str, Any]:
+    return {"offer_id": "o-1", "features": {"price": 9.5}, **fields}
+
+
 def _filter(**fields: Any) -> bytes:
     return _with(filters=[{"attribute": "price", "op": "<", "value": 10, **fields}])
 
@@ -57,6 +62,23 @@ BAD_REQUESTS: dict[str, tuple[str, bytes | None]] = {
     "a list": ("not_an_object", b"[1]"),
     "a bare number": ("not_an_object", b"1"),
     "null": ("not_an_object", b"null"),
+    "a priced offer twice": ("offer_twice", _with(offers=[_stated(), _stated(features={"price": 1})])),
+    "an id beside objects": ("wrong_type", _with(offers=[_stated(), "o-2"])),
+    "an object beside ids": ("wrong_type", _with(offers=["o-2", _stated()])),
+    "a nameless offer": ("missing_field", _with(offers=[{"features": {}}])),
+    "an offer without features": ("missing_field", _with(offers=[{"offer_id": "o-1"}])),
+    "an offer's features are a list": ("wrong_type", _with(offers=[_stated(features=[1])])),
+    "an offer's feature is an object": ("wrong_type", _with(offers=[_stated(features={"price": {}})])),
+    "an offer's feature is NaN": ("nan_or_infinity", _with(offers=[_stated(features={"price": float("nan")})])),
+    "an offer's feature mixes": ("mixed_list", _with(offers=[_stated(features={"bag": [1, "a"]})])),
+    "an offer's key twice": (
+        "duplicate_key",
+        _with(offers=[_stated()]).replace(b'"price": 9.5', b'"price": 9.5, "price": 1'),
+    ),
+    "too many priced offers": (
+        "list_too_long",
+        _with(offers=[_stated(offer_id=f"o-{number}") for number in range(STATED_OFFERS_MAX + 1)]),
+    ),
     "a key twice": ("duplicate_key", _TEXT.replace('"limit":3', '"limit":3,"limit":4').encode()),
     "a feature twice": ("duplicate_key", _age('1,"age":2')),
     "a key twice, once escaped": ("duplicate_key", _age('1,"\\u0061ge":2')),

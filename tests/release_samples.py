@@ -48,7 +48,7 @@ def release(made: Model, offers: list[Offer], created_ms: int = 1_000) -> Releas
     catalog = Catalog.of(ReleaseId(""), offers, vectors)
     release_id = release_id_of(made.model_id, catalog)
     named = replace(catalog, release_id=release_id)
-    return Release(release_id, made.user_tower, named, created_ms, reranker=made.reranker)
+    return Release(release_id, made.user_tower, named, created_ms, reranker=made.reranker, item_tower=made.item_tower)
 
 
 def indexed_release(made: Model, offers: list[Offer]) -> Release:

@@ -38,6 +38,10 @@ def _ids(number: int, count: int) -> list[str]:
     return [f"offer-{(number * 31 + place * 7) % 1_000}" for place in range(count)]
 
 
+def _priced(number: int, count: int) -> list[Fields]:
+    return [{"offer_id": each, "features": {"price": number % 90 + 0.5}} for each in dict.fromkeys(_ids(number, count))]
+
+
 def _times(number: int) -> Fields:
     return {"last_visit": f"2026-11-{number % 27 + 1:02}T14:05:00+01:00", "member_since": "2019-03-01T00:00:00Z"}
 
@@ -73,6 +77,7 @@ _GROWN: Mapping[str, Callable[[Fields], Fields]] = {
     "matrix of 20": _with_fields(lambda number: {"offers": _ids(number, 20)}),
     "matrix of 100": _with_fields(lambda number: {"offers": _ids(number, 100)}),
     "matrix of 500": _with_fields(lambda number: {"offers": _ids(number, 500)}),
+    "20 priced offers": _with_fields(lambda number: {"offers": _priced(number, 20)}),
     "exclusions": _with_fields(lambda number: {"exclude": _ids(number, 20)}),
     "unknown fields": _with_fields(lambda number: {"app": "5.1", "trace": {"id": f"{number:032x}", "sampled": True}}),
 }

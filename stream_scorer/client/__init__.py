@@ -15,7 +15,7 @@ from stream_scorer.client.asynchronous import AsyncClient
 from stream_scorer.client.blocking import Client
 from stream_scorer.client.building import new_acceptance, new_request
 from stream_scorer.client.opening import connect, connect_async
-from stream_scorer.core.messages import Acceptance, CustomerRequest, Filter, RankedOffer, Ranking
+from stream_scorer.core.messages import Acceptance, CustomerRequest, Filter, RankedOffer, Ranking, RequestedOffer
 from stream_scorer.errors import NoRanking, NotDelivered, RequestRefused
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "RankedOffer",
     "Ranking",
     "RequestRefused",
+    "RequestedOffer",
     "connect",
     "connect_async",
     "new_acceptance",

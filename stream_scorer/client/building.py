@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stream_scorer.adapters.local.clock import SystemClock
-from stream_scorer.core.messages import LIMIT_DEFAULT, Acceptance, CustomerRequest, Filter, Ranking
+from stream_scorer.core.messages import LIMIT_DEFAULT, Acceptance, CustomerRequest, Filter, Ranking, RequestedOffer
 from stream_scorer.errors import UsageError
 from stream_scorer.services.operating.given_messages import checked, fields_of
 
@@ -16,7 +16,7 @@ def new_request(
     customer_id: str,
     features: Mapping[str, Any],
     *,
-    offers: Sequence[str] | None = None,
+    offers: Sequence[str] | Sequence[RequestedOffer] | Sequence[Mapping[str, Any]] | None = None,
     exclude: Sequence[str] = (),
     filters: Sequence[Filter | Mapping[str, Any]] = (),
     limit: int = LIMIT_DEFAULT,
@@ -25,6 +25,7 @@ def new_request(
 ) -> CustomerRequest:
     """Return a request; `offers` None: choose from the whole catalog, []: nothing is eligible.
 
+    Offers are ids, or all of them objects `{"offer_id": …, "features": …}` whose features count for this request alone.
     Times are milliseconds since 1970, UTC; without one it is now. Raises UsageError for what the ranker would refuse.
     """
     fields = {
@@ -32,7 +33,7 @@ def new_request(
         "customer_id": customer_id,
         "event_time_ms": _CLOCK.now_ms() if event_time_ms is None else event_time_ms,
         "features": features,
-        "offers": None if offers is None else list(offers),
+        "offers": None if offers is None else [each if isinstance(each, str) else fields_of(each) for each in offers],
         "exclude": list(exclude),
         "filters": [fields_of(each) for each in filters],
         "limit": limit,

@@ -5,9 +5,9 @@ Unknown fields are ignored, so that producers can add a field before consumers k
 (a key twice, NUL, lone surrogates, numbers out of range) is refused before, in `core/wire/strict_json.py:loads_strict`.
 """
 
-from typing import Annotated, Literal, NewType
+from typing import Annotated, Any, Literal, NewType
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
@@ -25,6 +25,7 @@ STRING_CHARS_MAX = 1_024
 BAG_MAX = 1_000
 VECTOR_MAX = 4_096
 OFFERS_MAX = 10_000
+STATED_OFFERS_MAX = 1_000  # offers whose features a request states: each may need a pass through the item tower
 FILTERS_MAX = 32
 LIMIT_MAX = 1_000
 LIMIT_DEFAULT = 10
@@ -97,6 +98,43 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)
+class RequestedOffer:
+    """An offer as a request states it: some of its features are others for this request, such as its price."""
+
+    offer_id: Id
+    """The offer; it must be in the catalog to be ranked."""
+    features: Features
+    """What counts for this request in place of the catalog's; null: the offer is without it. {}: all as there."""
+
+
+def _kind_of_offers(given: Any) -> str:
+    """Return whether a list is read as ids or as objects, by its first element: it may not mix them."""
+    first = given[0] if isinstance(given, list) and given else None
+    return "objects" if isinstance(first, dict | RequestedOffer) else "ids"
+
+
+def _each_once(offers: list[RequestedOffer]) -> list[RequestedOffer]:
+    """Refuse an offer that stands twice: its features would be left to chance."""
+    if len({offer.offer_id for offer in offers}) < len(offers):
+        raise PydanticCustomError("offer_twice", "an offer that states features must stand once")
+    return offers
+
+
+def _either(schema: dict[str, Any]) -> None:
+    """Let the JSON Schema take an empty list, which fits both kinds, where `oneOf` would refuse it."""
+    schema["anyOf"] = schema.pop("oneOf")
+
+
+_Ids = Annotated[list[Id], Field(max_length=OFFERS_MAX, fail_fast=True)]
+_Stated = Annotated[list[RequestedOffer], Field(max_length=STATED_OFFERS_MAX, fail_fast=True)]
+Offers = Annotated[
+    Annotated[_Ids, Tag("ids")] | Annotated[_Stated, AfterValidator(_each_once), Tag("objects")],
+    Discriminator(_kind_of_offers),
+    Field(json_schema_extra=_either),
+]
+
+
+@dataclass(frozen=True, slots=True, config=_WIRE)
 class CustomerRequest:
     """A customer to rank offers for.
 
@@ -111,14 +149,25 @@ class CustomerRequest:
     """When the customer asked."""
     features: Features
     """What is known of the customer at that time, by name."""
-    offers: Annotated[list[Id], Field(max_length=OFFERS_MAX, fail_fast=True)] | None = None
-    """The only offers that may be ranked; null or absent: the whole catalog."""
-    exclude: Annotated[list[Id], Field(max_length=OFFERS_MAX, fail_fast=True)] = Field(default_factory=list)
+    offers: Offers | None = None
+    """The only offers that may be ranked: ids, or objects that state features; null or absent: the whole catalog."""
+    exclude: _Ids = Field(default_factory=list)
     """Offers that must not be ranked."""
     filters: Annotated[list[Filter], Field(max_length=FILTERS_MAX, fail_fast=True)] = Field(default_factory=list)
     """Conditions that an offer must all meet."""
     limit: Annotated[Int, Field(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
     """How many offers to rank at most."""
+
+    @property
+    def stated_offers(self) -> list[RequestedOffer]:
+        """Return the offers that come as objects, whose first tells what all are; none where ids come."""
+        return self.offers if self.offers and type(self.offers[0]) is not str else []  # type: ignore[return-value]
+
+    @property
+    def offer_ids(self) -> list[Id]:
+        """Return the ids of `offers`, empty for the whole catalog too."""
+        stated = self.stated_offers
+        return [offer.offer_id for offer in stated] if stated else self.offers or []  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True, config=_WIRE)

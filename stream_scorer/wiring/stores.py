@@ -8,7 +8,7 @@ from stream_scorer.core.ranking.index_building import build_index
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.offer_index import Cluster, InvertedFile, ListSearch, OfferIndex, OpenIndex, Vectors32
 from stream_scorer.core.towers.program_tower import OpenProgram, Program
-from stream_scorer.errors import BadModel, UsageError
+from stream_scorer.errors import ClosedProgram, UsageError
 from stream_scorer.services.learning.publisher import Indexer
 from stream_scorer.settings import Settings
 
@@ -72,7 +72,7 @@ def program_opener(settings: Settings) -> OpenProgram:
 
 
 def _deny_program(data: bytes) -> Program:
-    raise BadModel(
+    raise ClosedProgram(
         f'it is a program of torch.export ({len(data)} bytes), and rank.programs is "deny": set it to "allow" '
         "where you trust everybody who can write models and the store of releases"
     )
@@ -88,5 +88,5 @@ def open_program(data: bytes) -> Program:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise BadModel("it is a program of torch.export: pip install '.[train]'") from error
+        raise ClosedProgram("it is a program of torch.export: pip install '.[train]'") from error
     return run_by_torch(data)

@@ -13,7 +13,11 @@ from tests.ring import Ring, values
 from tests.waiting import wait_for
 
 LONG_S = 120.0
-REQUESTS = [new_request(f"c-{number}", {"price": float(number)}, limit=3) for number in range(20)]
+PRICED = [{"offer_id": "offer-1", "features": {"price": 3.5}}, {"offer_id": "offer-2", "features": {"shelf": "top"}}]
+REQUESTS = [
+    new_request(f"c-{number}", {"price": float(number)}, limit=3, offers=PRICED if number % 3 == 0 else None)
+    for number in range(20)
+]
 REFUSED = new_request("c-1", {"price": [1.0, 2.0]})
 
 
@@ -23,6 +27,7 @@ def test_clients_get_what_a_release_gives(ring: Ring, tmp_path: Path) -> None:
     settings: dict[str, Any] = {f"topics.{name}": value for name, value in ring.topics.model_dump().items()}
     with connect(ring.kafka, settings=settings, timeout_s=LONG_S) as client:
         first = client.rank(REQUESTS[0])
+        assert {one.features["price"] for one in first.offers} == {3.5, 2.0}
         with pytest.raises(RequestRefused, match="feature_kind"):
             client.rank(REFUSED)
         answer = new_acceptance(first, first.offers[0].offer_id)

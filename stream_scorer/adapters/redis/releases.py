@@ -47,12 +47,12 @@ from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.releases.gate import verify
 from stream_scorer.core.releases.offer_index import InvertedFile, OfferIndex, OpenIndex
-from stream_scorer.core.releases.release import Release, ReleaseInfo, figures_of
+from stream_scorer.core.releases.release import Release, ReleaseInfo, figures_of, reading_features
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.program_tower import OpenProgram
 from stream_scorer.core.towers.reranker import Reranker
 from stream_scorer.core.towers.tower import Tower
-from stream_scorer.errors import ReleaseError
+from stream_scorer.errors import ClosedProgram, ReleaseError
 
 CHANGES_KEPT = 100_000
 BYTES_MAX = 2**32
@@ -181,7 +181,11 @@ class RedisReleases:
         catalog, mark = self._changed_since(manifest, self._indexed(manifest, self._catalog(manifest)))
         user_tower = self._tower(manifest, "user_tower")
         reranker = self._reranker(manifest)
-        return Release(release_id, user_tower, catalog, manifest.created_ms, mark, tuple(manifest.forced), reranker)
+        item_tower, missing = self._item_tower(manifest)
+        forced = tuple(manifest.forced)
+        return Release(
+            release_id, user_tower, catalog, manifest.created_ms, mark, forced, reranker, item_tower, missing
+        )
 
     def _changed_since(self, manifest: ReleaseManifest, catalog: Catalog) -> tuple[Catalog, str]:
         """Return the catalog with all changes so far, and the mark from which to follow the log.
@@ -265,6 +269,19 @@ class RedisReleases:
         blob = self._client.get(self._keys.of(manifest.release_id, name))
         whole = checked(blob, manifest.towers[name], f"the {name} of release {manifest.release_id}")
         return decode_tower(manifest.release_id, whole, self._open_program)
+
+    def _item_tower(self, manifest: ReleaseManifest) -> tuple[Tower | None, str]:
+        """Return what reads the features that requests state of offers, and why it is not here where it is due.
+
+        A release is served all the same where the item tower is a program that cannot be opened here: its offers'
+        vectors are stored, and few requests state features.
+        """
+        try:
+            return reading_features(self._tower(manifest, "item_tower")), ""
+        except ReleaseError as error:
+            if not isinstance(error.__cause__, ClosedProgram):
+                raise
+            return None, f"the item tower, which would read these features, is not here: {error.__cause__}"
 
     def _reranker(self, manifest: ReleaseManifest) -> Reranker | None:
         return decode_reranker(manifest, self._values(self._keys.reranker(manifest)))

@@ -1,7 +1,8 @@
 """Avro schemas of our messages, made from their classes: a record each, in the namespace stream_scorer.
 
 Avro 1.12: a union holds one array at most, so that lists among the values of features are the records `Texts` and
-`Numbers`. Numbers of features are doubles, as they are in JSON. Bounds, which Avro cannot say, stay the decoder's.
+`Numbers`, and a request's offers are an array of both ids and objects. Numbers of features are doubles, as they are in
+JSON. Bounds, which Avro cannot say, stay the decoder's.
 """
 
 from collections.abc import Iterator
@@ -65,7 +66,12 @@ def _type(hint: Any, known: set[str]) -> Any:
 def _branches(arguments: tuple[Any, ...], known: set[str]) -> Iterator[Any]:
     """Yield the branches of a union, null first, as a default of null needs; a list among values is a record."""
     branches = sorted(map(_bare, arguments), key=lambda each: each is not NoneType)
-    is_value = sum(get_origin(each) is list for each in branches) > 1
+    lists = [get_args(each)[0] for each in branches if get_origin(each) is list]
+    is_value = len(lists) > 1
+    if is_value and any(is_dataclass(_bare(each)) for each in lists):
+        # a request's offers, ids or objects: one array of both, as the decoder refuses a list that mixes them
+        yield {"type": "array", "items": [_type(each, known) for each in lists]}
+        return
     for each in branches:
         if each is NoneType:
             yield "null"

@@ -22,6 +22,7 @@ from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.ranking.eligibility import RULES, Candidates, EligibleOffers, Group, Numbers, choose, joined
 from stream_scorer.core.ranking.index_search import search_index
 from stream_scorer.core.releases.catalog import Catalog, Flags, Vectors
+from stream_scorer.core.releases.offer_overlay import OfferOverlay
 from stream_scorer.core.releases.precision import margins
 
 PASS_FLAGS_MAX = 64_000_000  # offers times requests of one pass: its masks take as many bytes at most
@@ -71,15 +72,24 @@ def rank(
     *,
     limits: Numbers | None = None,
     exact: bool = False,
+    overlay: OfferOverlay | None = None,
 ) -> Ranked:
     """Rank for each request the offers it may choose from, up to `limits` or else its own; `customers` is (B, p).
 
-    With `exact`, an index that the catalog has is not used.
+    With `exact`, an index that the catalog has is not used. `overlay` has the offers of which the requests state
+    features; without it the catalog's own count.
     """
     if limits is None:
         limits = np.array([request.limit for request in requests], np.int64)
     passes = [
-        _rank_pass(requests[part], customers[part], catalog, limits[part], exact=exact)
+        _rank_pass(
+            requests[part],
+            customers[part],
+            catalog,
+            limits[part],
+            exact=exact,
+            overlay=None if overlay is None else overlay.of(part, len(requests)),
+        )
         for part in _passes(requests, len(catalog))
     ]
     if len(passes) == 1:
@@ -116,16 +126,24 @@ def _passes(requests: Sequence[CustomerRequest], offers: int) -> list[slice]:
 
 
 def _rank_pass(
-    requests: Sequence[CustomerRequest], customers: Customers, catalog: Catalog, limits: Numbers, *, exact: bool
+    requests: Sequence[CustomerRequest],
+    customers: Customers,
+    catalog: Catalog,
+    limits: Numbers,
+    *,
+    exact: bool,
+    overlay: OfferOverlay | None,
 ) -> Ranked:
-    choices = choose(requests, catalog)
+    choices = choose(requests, catalog, overlay)
     found: list[Scored] = []
     answered = None if catalog.nearest is None else np.zeros(len(requests), bool)
     if answered is not None and not exact and choices.groups:
         filtered = np.array([bool(request.filters) for request in requests])
         found, answered = _by_index(choices, customers, catalog, limits, filtered)
         choices = replace(choices, groups=_without(choices.groups, answered))
-    found += [_best(pairs, customers, catalog, limits) for pairs in _candidates(choices, customers, catalog, limits)]
+    found += [
+        _best(pairs, customers, catalog, limits, overlay) for pairs in _candidates(choices, customers, catalog, limits)
+    ]
     numbers = np.concatenate([pairs.requests for pairs, _ in found])
     rows = np.concatenate([pairs.rows for pairs, _ in found])
     scores = np.concatenate([scores for _, scores in found])
@@ -190,11 +208,23 @@ def exact_scores(pairs: Candidates, customers: Customers, vectors: Vectors) -> S
     return scores
 
 
-def _best(pairs: Candidates, customers: Customers, catalog: Catalog, limits: Numbers) -> Scored:
+def overlaid_scores(pairs: Candidates, customers: Customers, catalog: Catalog, overlay: OfferOverlay | None) -> Scores:
+    """Return the exact score of every pair (M,), by the overlay's vector where its request states the offer's."""
+    scores = exact_scores(pairs, customers, catalog.vectors)
+    if overlay is not None:
+        places = overlay.places(pairs.requests, pairs.rows)
+        stated = places >= 0
+        scores[stated] = exact_scores(Candidates(pairs.requests[stated], places[stated]), customers, overlay.vectors)
+    return scores
+
+
+def _best(
+    pairs: Candidates, customers: Customers, catalog: Catalog, limits: Numbers, overlay: OfferOverlay | None = None
+) -> Scored:
     """Score the pairs exactly, sort them by request, score and offer id, and cut each request at its limit."""
     if not len(pairs.rows):
         return pairs, np.empty(0)
-    scores = exact_scores(pairs, customers, catalog.vectors)
+    scores = overlaid_scores(pairs, customers, catalog, overlay)
     order = np.argsort(-scores, kind="stable")
     order = order[np.argsort(small(pairs.requests[order]), kind="stable")]
     numbers, sorted_scores = pairs.requests[order], scores[order]

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_scorer.core.messages import CustomerRequest
-from stream_scorer.core.ranking.filters import filter_masks
+from stream_scorer.core.ranking.filters import filter_masks, is_matched
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog, Flags, Millis
+from stream_scorer.core.releases.offer_overlay import OfferOverlay
 
 RULES = ("unknown_offer", "inactive", "not_yet_valid", "expired", "excluded", "filtered")
 UNKNOWN, INACTIVE, EARLY, EXPIRED, EXCLUDED, FILTERED = range(len(RULES))
@@ -80,13 +81,19 @@ class _Case:
     matches: list[Flags | None]
     excluded: Candidates
     counts: Numbers
+    overlay: OfferOverlay | None
 
 
-def choose(requests: Sequence[CustomerRequest], catalog: Catalog) -> EligibleOffers:
-    """Decide which candidates of each request are eligible, and count those that each rule takes away."""
+def choose(
+    requests: Sequence[CustomerRequest], catalog: Catalog, overlay: OfferOverlay | None = None
+) -> EligibleOffers:
+    """Decide which candidates of each request are eligible, and count those that each rule takes away.
+
+    Filters look at what a request states of an offer, by the overlay; all other rules are the catalog's.
+    """
     counts = np.zeros((len(requests), ELIGIBLE + 1), np.int64)
     matches = filter_masks([request.filters for request in requests], catalog)
-    case = _Case(requests, catalog, matches, _excluded(requests, catalog), counts)
+    case = _Case(requests, catalog, matches, _excluded(requests, catalog), counts, overlay)
     groups = []
     listed = [_judge_listed(case)]
     for numbers in _alike(case):
@@ -144,7 +151,7 @@ def _judge_listed(case: _Case) -> Candidates:
     numbers = [number for number, request in enumerate(requests) if request.offers is not None]
     if not numbers:
         return NO_PAIRS
-    pairs = _rows_of(numbers, [requests[number].offers or () for number in numbers], catalog)
+    pairs = _rows_of(numbers, [requests[number].offer_ids for number in numbers], catalog)
     counts[:, UNKNOWN] = np.bincount(pairs.requests[pairs.rows < 0], minlength=len(counts))
     known = pairs.where(pairs.rows >= 0)
     times_ms = np.array([request.event_time_ms for request in requests], np.int64)[known.requests]
@@ -153,7 +160,7 @@ def _judge_listed(case: _Case) -> Candidates:
         EARLY: catalog.valid_from_ms[known.rows] > times_ms,
         EXPIRED: catalog.valid_until_ms[known.rows] <= times_ms,
         EXCLUDED: is_in(known, case.excluded, len(catalog)),
-        FILTERED: ~_matched(known, case.matches),
+        FILTERED: ~_matched(known, case),
     }
     # np.select takes the first test that is true, so the tests stand in the order of RULES.
     rules = np.select(list(tests.values()), list(tests), ELIGIBLE)
@@ -162,13 +169,18 @@ def _judge_listed(case: _Case) -> Candidates:
     return known.where(rules == ELIGIBLE)
 
 
-def _matched(pairs: Candidates, matches: list[Flags | None]) -> Flags:
+def _matched(pairs: Candidates, case: _Case) -> Flags:
     matched = np.ones(len(pairs.rows), bool)
+    stated = None if case.overlay is None else case.overlay.places(pairs.requests, pairs.rows)
     for number in np.unique(pairs.requests).tolist():
-        match = matches[number]
+        match = case.matches[number]
         if match is not None:
-            first, last = np.searchsorted(pairs.requests, (number, number + 1))
-            matched[first:last] = match[pairs.rows[first:last]]
+            own = slice(*np.searchsorted(pairs.requests, (number, number + 1)).tolist())
+            matched[own] = match[pairs.rows[own]]
+            if case.overlay is not None and stated is not None:
+                here = np.flatnonzero(stated[own] >= 0) + own.start
+                features = [case.overlay.features[place] for place in stated[here].tolist()]
+                matched[here] = is_matched(case.requests[number].filters, features)
     return matched
 
 

@@ -4,7 +4,7 @@ No message is built, since that would cost more than the ranking itself. A test 
 back as a `Ranking`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stream_scorer.core.messages import LIMIT_MAX, CustomerRequest
 from stream_scorer.core.ranking.best_offers import Ranked, Scores
 from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.offer_overlay import OfferOverlay
 
 _RANKS = [b'%d,"score":' % rank for rank in range(1, LIMIT_MAX + 1)]
 _PARTS = 5  # of each offer: head, rank, score, propensity, features; and what a re-ranker adds, where there is one
@@ -49,10 +50,13 @@ class OfferFeatures:
         """Return each offer's features as a JSON object; use with `Catalog.once`."""
         if self.names is None:
             return np.array(catalog.fragments, object)
-        decode = msgspec.json.decode
+        return self.written(map(msgspec.json.decode, catalog.fragments))
+
+    def written(self, features: Iterable[Mapping[str, Any]]) -> Fragments:
+        """Return the features of some offers, each as a JSON object."""
         named = [
-            _encode({name: value for name, value in decode(text).items() if name in self.names})
-            for text in catalog.fragments
+            _encode({name: value for name, value in each.items() if self.names is None or name in self.names})
+            for each in features
         ]
         return np.array(named, object)
 
@@ -61,10 +65,19 @@ ALL_FEATURES = OfferFeatures()
 
 
 def encode_rankings(
-    requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalog, offer_features: OfferFeatures
+    requests: Sequence[CustomerRequest],
+    ranked: Ranked,
+    catalog: Catalog,
+    offer_features: OfferFeatures,
+    overlay: OfferOverlay | None = None,
 ) -> list[bytes]:
-    """Return the JSON of each request's ranking."""
-    parts = _offer_parts(ranked, catalog.once(_heads), catalog.once(offer_features))
+    """Return the JSON of each request's ranking; `overlay` has the offers of which the requests state features."""
+    features = catalog.once(offer_features).take(ranked.rows)  # (M,)
+    if overlay is not None:
+        requests_of = np.repeat(np.arange(len(requests)), np.diff(ranked.starts))
+        places = overlay.places(requests_of, ranked.rows)
+        features[places >= 0] = offer_features.written(overlay.features)[places[places >= 0]]
+    parts = _offer_parts(ranked, catalog.once(_heads), features)
     ends = (_parts_of(ranked) * ranked.starts).tolist()
     values = []
     for start, first, last in zip(_request_parts(requests, ranked, catalog), ends[:-1], ends[1:], strict=True):
@@ -112,7 +125,7 @@ def _offer_parts(ranked: Ranked, heads: Fragments, features: Fragments) -> list[
         parts[3::stride] = [
             b',"propensity":%b,"features":' % propensity for propensity in _numbers(ranked.propensities)
         ]
-    parts[4::stride] = features.take(rows).tolist()
+    parts[4::stride] = features.tolist()
     if ranked.tower_ranks is not None and ranked.reranker_scores is not None:
         added = zip(ranked.tower_ranks.tolist(), _numbers(ranked.reranker_scores), strict=True)
         parts[5::stride] = [b',"tower_rank":%d,"reranker_score":%b' % each for each in added]

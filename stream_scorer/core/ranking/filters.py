@@ -5,7 +5,7 @@ An offer without the attribute never matches, whatever the operator. On a bag, `
 filter's never matches either. A filter is refused where some offers have the attribute, but none in the filter's kind.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from stream_scorer.core.filter_operators import (
     kinds_of,
     matches,
 )
-from stream_scorer.core.messages import Filter
+from stream_scorer.core.messages import Filter, RequestedOffer
 from stream_scorer.core.releases.catalog import Catalog, Flags
 from stream_scorer.core.wire.strict_json import Refusal, path_text
 
@@ -50,11 +50,25 @@ def filter_masks(expressions: Sequence[Sequence[Filter]], catalog: Catalog) -> l
     return found
 
 
-def filter_refusal(filters: Sequence[Filter], catalog: Catalog) -> Refusal | None:
-    """Return why the first filter that makes no sense on this catalog is refused; None where all make sense."""
+def is_matched(filters: Sequence[Filter], features: Sequence[Mapping[str, Any]]) -> Flags:
+    """Return which of some offers (n,), given by their features, match all filters."""
+    columns = {name: _column([each.get(name) for each in features]) for name in {one.attribute for one in filters}}
+    matched = [matches(columns[one.attribute], one.op, one.value) for one in filters]
+    matched_all: Flags = np.logical_and.reduce([np.ones(len(features), bool), *matched])
+    return matched_all
+
+
+def filter_refusal(
+    filters: Sequence[Filter], catalog: Catalog, stated: Sequence[RequestedOffer] = ()
+) -> Refusal | None:
+    """Return why the first filter that makes no sense is refused; None where all make sense.
+
+    What a request has `stated` of offers counts beside the catalog's features.
+    """
     for place, condition in enumerate(filters):
         column = column_of(catalog, condition.attribute)
         present = column.kinds_present if column else frozenset()
+        present |= {_kind(offer.features.get(condition.attribute)) for offer in stated} - {MISSING}
         if not _comparable(condition, present):
             where = f"{path_text(('filters', place))}: {path_text((condition.attribute,))} {condition.op}"
             kinds = " or ".join(KIND_NAMES[kind] for kind in sorted(present)) or "anything"

@@ -16,6 +16,7 @@ from stream_scorer.core.ranking.filters import filter_refusal
 from stream_scorer.core.ranking.recall import NOTHING_MEASURED, Recall, sampled_recall
 from stream_scorer.core.ranking.reranking import first_of_each, rerank
 from stream_scorer.core.records import DeadLetter, OutputRecord, Record
+from stream_scorer.core.releases.offer_overlay import OfferOverlay, overlay_of
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.reranker import SHORTLIST_DEFAULT
 from stream_scorer.core.wire.codec import Decoded, decode_all, encode
@@ -74,16 +75,17 @@ def rank_batch(
 
     requests = _without(requests, _filter_refusals(requests.messages, release))
     requests, customers, coverage = _embed(requests, release)  # (B, p)
+    requests, customers, overlay = _overlay(requests, customers, release)
     sizes = _sizes(requests.messages, release, exploration, shortlist)
-    pools = rank(requests.messages, customers, release.catalog, limits=sizes, exact=exact)
+    pools = rank(requests.messages, customers, release.catalog, limits=sizes, exact=exact, overlay=overlay)
     recall = sampled_recall(requests.messages, customers, release.catalog, pools, every=recall_every)
     if release.reranker is not None:
-        shortlists = rerank(requests.messages, pools, release.catalog, release.reranker)
+        shortlists = rerank(requests.messages, pools, release.catalog, release.reranker, overlay)
         # exploration draws from the pool alone: how much longer the shortlist is must not change what is drawn
         pools = first_of_each(shortlists, _wanted(requests.messages, exploration))
     # per request at most its limit
     ranked = explore(requests.messages, pools, release.catalog, exploration) if exploration else pools
-    values = encode_rankings(requests.messages, ranked, release.catalog, offer_features)  # B
+    values = encode_rankings(requests.messages, ranked, release.catalog, offer_features, overlay)  # B
     requests, values = _fitting(requests, values, ranking_bytes_max)
 
     rankings = [
@@ -114,7 +116,7 @@ def _outcome_headers(headers: Headers, passed: Collection[str]) -> Headers:
 def _filter_refusals(requests: Sequence[CustomerRequest], release: Release) -> dict[int, Refusal]:
     refusals = {}
     for number, request in enumerate(requests):
-        if request.filters and (refusal := filter_refusal(request.filters, release.catalog)):
+        if request.filters and (refusal := filter_refusal(request.filters, release.catalog, request.stated_offers)):
             refusals[number] = refusal
     return refusals
 
@@ -130,6 +132,17 @@ def _embed(
         return requests, embedded.vectors, coverage
     refusals = {error.index: Refusal(error.code, error.message) for error in embedded.errors}
     return _without(requests, refusals), np.delete(embedded.vectors, list(refusals), axis=0), coverage
+
+
+def _overlay(
+    requests: Decoded[CustomerRequest], customers: Customers, release: Release
+) -> tuple[Decoded[CustomerRequest], Customers, OfferOverlay | None]:
+    """Lay over the catalog what requests state of offers; those that state what cannot be read become dead letters."""
+    overlay, refusals = overlay_of(requests.messages, release)
+    if not refusals:
+        return requests, customers, overlay
+    left, customers = _without(requests, refusals), np.delete(customers, list(refusals), axis=0)
+    return left, customers, overlay_of(left.messages, release)[0]  # anew, as the requests' numbers are others now
 
 
 def _sizes(

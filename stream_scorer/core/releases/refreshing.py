@@ -16,6 +16,7 @@ from stream_scorer.core.messages import Id, Offer, OfferId
 from stream_scorer.core.records import DeadLetter, Record
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
 from stream_scorer.core.releases.change import OfferChange
+from stream_scorer.core.releases.vector_faults import vector_faults
 from stream_scorer.core.towers.tower import Tower
 from stream_scorer.core.wire.codec import decode_all, encode
 
@@ -119,14 +120,7 @@ def _embed(
     features = [one.offer.features for one in stated if one.offer is not None]
     made = item_tower.embed(features, [one.offer_id for one in stated])
     vectors = made.vectors.astype(np.float32)
-    faults = {error.index: (error.code, error.message) for error in made.errors}
-    for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
-        faults.setdefault(row, ("vector_not_finite", "the item tower gives no finite vector for these features"))
-    for row in np.flatnonzero(~vectors.any(axis=1)).tolist():
-        faults.setdefault(
-            row,
-            ("vector_zero", "the item tower gives a zero vector for this offer, which every customer would score 0"),
-        )
+    faults = vector_faults(vectors, made.errors)
     dead_letters = [DeadLetter(stated[row].record, code, message) for row, (code, message) in sorted(faults.items())]
     fit = {one.source: vectors[row].tobytes() for row, one in enumerate(stated) if row not in faults}
     return fit, dead_letters, coverage_of(item_tower.spec, features, made.errors)

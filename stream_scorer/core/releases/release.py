@@ -18,7 +18,8 @@ class Release:
     """What a ranker serves from.
 
     `mark` says up to which change of its offers it goes; `forced` are the faults that publish was forced to overlook.
-    `reranker` re-ranks the towers' shortlists; None: the towers alone rank.
+    `reranker` re-ranks the towers' shortlists; None: the towers alone rank. `item_tower` is for the features that
+    requests state of offers; None: it reads no features. `item_tower_missing` says why it is not here where it is due.
     """
 
     release_id: ReleaseId
@@ -28,6 +29,8 @@ class Release:
     mark: str = "0"
     forced: tuple[str, ...] = ()
     reranker: Reranker | None = None
+    item_tower: Tower | None = None
+    item_tower_missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,11 @@ class ReleaseInfo:
     figures: GateFigures = GateFigures()
     fault: str = ""
     reranker: str = ""
+
+
+def reading_features(item_tower: Tower) -> Tower | None:
+    """Return a tower that reads features; None for one of ids alone: its memory would be for nothing."""
+    return item_tower if item_tower.spec.feature_names else None
 
 
 def figures_of(facts: Mapping[str, object]) -> GateFigures:

@@ -11,7 +11,7 @@ from stream_scorer.core.features.text_numbers import Reading
 from stream_scorer.core.towers.given_vectors import GivenTower, GivenVectors
 from stream_scorer.core.towers.program_tower import OpenProgram, ProgramTower
 from stream_scorer.core.towers.tower import Activation, Combine, Tower
-from stream_scorer.errors import BadModel
+from stream_scorer.errors import BadModel, ClosedProgram
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -57,7 +57,7 @@ def _built(structure: Mapping[str, Any], tensors: Arrays, open_program: OpenProg
 
 def _program(structure: Mapping[str, Any], tensors: Arrays, open_program: OpenProgram | None) -> Tower:
     if open_program is None:
-        raise BadModel("the tower is a program, and nothing here runs programs")
+        raise ClosedProgram("the tower is a program, and nothing here runs programs")
     return ProgramTower.of(FeatureSpec.from_json(structure["spec"]), open_program(tensors["program"].tobytes()))
 
 

@@ -52,7 +52,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag="c"):
 def question(record: Record) -> Question | None:
     """Return what a request asks for; None for a record that is none."""
     for asked in decode_all([record], CustomerRequest).messages:
-        offers = None if asked.offers is None else _hashes(asked.offers)
+        offers = None if asked.offers is None else _hashes(asked.offer_ids)
         given = (asked.customer_id, asked.event_time_ms, _digest(asked.features))
         return Question(*given, offers, _hashes(asked.exclude), asked.limit)
     return None

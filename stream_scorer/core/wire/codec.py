@@ -49,8 +49,12 @@ _CODES = {
     "greater_than": "number_out_of_range",
     "literal_error": "unknown_value",
     "filter_value": "filter_value",
+    "offer_twice": "offer_twice",
 }
-_WORDS = {"string_pattern_mismatch": "text must be printable, without control characters or line breaks"}
+_WORDS = {
+    "string_pattern_mismatch": "text must be printable, without control characters or line breaks",
+    "dataclass_type": "Input should be an object",
+}
 
 encode = msgspec.json.Encoder().encode
 """Write a message as canonical bytes: fields in their stated order, no spaces, floats that read back the same."""
@@ -140,7 +144,9 @@ def refusal_of(error: ValidationError, parsed: dict[str, Any]) -> Refusal:
 
 
 def _field_path(location: Path) -> Path:
-    """Cut off the union branches that were tried."""
+    """Cut off the union branches that were tried, and say nothing of how a request's offers were read."""
+    if location[0] == "offers" and location[1:] and isinstance(location[1], str):
+        location = (location[0], *location[2:])
     for place, part in enumerate(location):
         if part in _FEATURES:
             return location[: place + 2]

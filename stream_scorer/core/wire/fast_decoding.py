@@ -22,6 +22,7 @@ from stream_scorer.core.messages import (
     LabelledOffer,
     LabelledRanking,
     Offer,
+    RequestedOffer,
 )
 from stream_scorer.core.wire.shapes import (
     AcceptanceShape,
@@ -31,19 +32,23 @@ from stream_scorer.core.wire.shapes import (
     LabelledRankingShape,
     OfferShape,
     PlainFeatures,
+    RequestedOfferShape,
     RequestShape,
+    StatingRequestShape,
 )
 from stream_scorer.core.wire.soundness import UNREADABLE, are_ids, are_names, is_of_one_kind, is_printable, is_sound
 from stream_scorer.core.wire.strict_json import BACKSLASH
 
 _parse_request = msgspec.json.Decoder(RequestShape[PlainFeatures]).decode
 _parse_any_request = msgspec.json.Decoder(RequestShape[AllFeatures]).decode
+_parse_stating_request = msgspec.json.Decoder(StatingRequestShape).decode
 _parse_acceptance = msgspec.json.Decoder(AcceptanceShape).decode
 _parse_offer = msgspec.json.Decoder(OfferShape[PlainFeatures]).decode
 _parse_any_offer = msgspec.json.Decoder(OfferShape[AllFeatures]).decode
 _parse_labels = msgspec.json.Decoder(LabelledRankingShape[PlainFeatures]).decode
 _parse_any_labels = msgspec.json.Decoder(LabelledRankingShape[AllFeatures]).decode
 _new: Any = object.__new__
+_OF_AN_OFFER = b'"offer_id"'  # a request without it has no offers that are objects
 
 
 def read_request(raw: bytes) -> CustomerRequest | None:
@@ -54,7 +59,7 @@ def read_request(raw: bytes) -> CustomerRequest | None:
     try:
         read: Any = _parse_request(raw)
     except UNREADABLE:
-        if (read := _with_vectors(raw, _parse_any_request)) is None:
+        if (read := _with_vectors(raw, _parse_any_request) or _with_stated_offers(raw)) is None:
             return None
     features, keys = read.features, 4 + len(read.features)
     if (limit := read.limit) is UNSET:
@@ -62,9 +67,13 @@ def read_request(raw: bytes) -> CustomerRequest | None:
     else:
         keys += 1
     if (offers := read.offers) is UNSET:
-        offers = None
+        offers = ids = None
     else:
-        keys += 1
+        keys, ids = keys + 1, offers
+        if offers and type(offers[0]) is not str:
+            ids = [offer.offer_id for offer in offers]
+            keys += sum(2 + len(offer.features) for offer in offers)
+            offers = list(map(_requested_offer_of, offers))
     if (exclude := read.exclude) is UNSET:
         exclude = []
     else:
@@ -75,7 +84,7 @@ def read_request(raw: bytes) -> CustomerRequest | None:
         keys, filters = keys + 1 + 3 * len(filters), _filters_of(filters)
     if not (
         (((colons := raw.count(b":")) == keys and BACKSLASH not in raw) or is_sound(raw, colons, keys, read))
-        and (is_printable(raw) or are_ids([read.request_id, read.customer_id, *(offers or ()), *exclude]))
+        and (is_printable(raw) or are_ids([read.request_id, read.customer_id, *(ids or ()), *exclude]))
         and are_names(features)
         and filters is not None
         and len(raw) <= RECORD_BYTES_MAX
@@ -177,9 +186,19 @@ def _with_vectors(raw: bytes, parse: Callable[[bytes], Any]) -> Any:
     return read if all(map(is_of_one_kind, lists)) else None
 
 
+def _with_stated_offers(raw: bytes) -> StatingRequestShape | None:
+    """Return a request whose offers are objects, each of another offer and with good features, or None."""
+    if _OF_AN_OFFER not in raw or (read := _with_vectors(raw, _parse_stating_request)) is None:
+        return None
+    offers: list[RequestedOfferShape] = read.offers
+    if len({offer.offer_id for offer in offers}) < len(offers) or not all(are_names(one.features) for one in offers):
+        return None
+    return read  # type: ignore[no-any-return]
+
+
 def _features_of(read: Any) -> list[dict[str, Any]]:
     """Return the features of a message, and of its offers if it has any."""
-    offers = read.offers if isinstance(read, LabelledRankingShape) else ()
+    offers = read.offers if isinstance(read, LabelledRankingShape | StatingRequestShape) else ()
     return [read.features, *[offer.features for offer in offers]]
 
 
@@ -196,6 +215,12 @@ def _is_filter(shape: FilterShape) -> bool:
 def _filter_of(shape: FilterShape) -> Filter:
     made = _Filter(shape.attribute, shape.op, shape.value)
     made.__class__ = Filter
+    return made  # type: ignore[no-any-return]
+
+
+def _requested_offer_of(shape: RequestedOfferShape) -> RequestedOffer:
+    made = _RequestedOffer(shape.offer_id, shape.features)
+    made.__class__ = RequestedOffer
     return made  # type: ignore[no-any-return]
 
 
@@ -216,6 +241,7 @@ def _open_twin(message_type: type) -> Any:
 
 
 _Request = _open_twin(CustomerRequest)
+_RequestedOffer = _open_twin(RequestedOffer)
 _Filter = _open_twin(Filter)
 _Acceptance = _open_twin(Acceptance)
 _Offer = _open_twin(Offer)

@@ -94,6 +94,7 @@ CODES: dict[str, LetterCode] = {
     "list_too_long": LetterCode(_READERS, "A list has more elements than allowed.", _BOUND),
     "mixed_list": LetterCode(_READERS, "A list mixes texts and numbers.", _PRODUCER),
     "filter_value": LetterCode(_RANK, "A filter's value does not fit its operator.", _PRODUCER),
+    "offer_twice": LetterCode(_RANK, "An offer stands twice among offers that state features.", _PRODUCER),
     "unknown_filter_op": LetterCode(_RANK, "A filter has an operator that does not exist.", _PRODUCER),
     # messages that the release cannot take
     "filter_kind_mismatch": LetterCode(
@@ -107,6 +108,12 @@ CODES: dict[str, LetterCode] = {
     "feature_vector_length": LetterCode(
         ("rank", "refresh"), "A vector feature has another length than the model was trained on.", _TOWER
     ),
+    "offer_features_unread": LetterCode(
+        _RANK,
+        "The request states features of offers, and the ranker lacks the item tower, which is a program.",
+        'Set rank.programs to "allow" and install the extra `train`; or publish a model whose towers are no programs; '
+        "then send these letters again.",
+    ),
     "ranking_too_large": LetterCode(
         ("rank", "join"),
         "The ranking, or the ranking with its labels, has more bytes than a record may have.",
@@ -117,12 +124,12 @@ CODES: dict[str, LetterCode] = {
         _REFRESH, "The key of a record on offers is not its offer_id.", "Let the producer key offers by their id."
     ),
     "vector_not_finite": LetterCode(
-        _REFRESH,
+        ("rank", "refresh"),
         "The item tower gives no finite vector for the offer's features.",
         "Look for extreme feature values; or publish another model, and send these letters again.",
     ),
     "vector_zero": LetterCode(
-        _REFRESH,
+        ("rank", "refresh"),
         "The item tower gives a zero vector for the offer, which every customer would score 0.",
         "Give the offer features that the model reads; or publish another model, and send these letters again.",
     ),

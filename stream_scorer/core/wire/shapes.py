@@ -61,6 +61,26 @@ class RequestShape(_Shape, Generic[FeaturesShape]):
     limit: _Rank | UnsetType = UNSET
 
 
+class RequestedOfferShape(_Shape):
+    """See `RequestedOffer`."""
+
+    offer_id: _Id
+    features: AllFeatures
+
+
+class StatingRequestShape(_Shape):
+    """See `CustomerRequest`: one whose offers are objects."""
+
+    request_id: _Id
+    customer_id: _Id
+    event_time_ms: _TimeMs
+    features: AllFeatures
+    offers: Annotated[list[RequestedOfferShape], Meta(min_length=1, max_length=contract.STATED_OFFERS_MAX)]
+    exclude: _Ids | UnsetType = UNSET
+    filters: Annotated[list[FilterShape], Meta(max_length=contract.FILTERS_MAX)] | UnsetType = UNSET
+    limit: _Rank | UnsetType = UNSET
+
+
 class AcceptanceShape(_Shape):
     """See `Acceptance`."""
 

@@ -12,7 +12,7 @@ from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.gate import check_model, faults_of, missing_offers
 from stream_scorer.core.releases.offer_index import OfferIndex
 from stream_scorer.core.releases.offer_side import check_offer_side
-from stream_scorer.core.releases.release import Release, release_id_of
+from stream_scorer.core.releases.release import Release, reading_features, release_id_of
 from stream_scorer.core.towers.model import Model
 from stream_scorer.errors import BadModel, GateRefusal, ReleaseError
 from stream_scorer.ports import ReleaseStore
@@ -66,7 +66,8 @@ def draft_release(
     # The id is a digest of what the catalog holds, so it can be set only after the catalog is there.
     release_id = release_id_of(model.model_id, catalog)
     named = replace(catalog, release_id=release_id, derived={})
-    release = Release(release_id, model.user_tower, named, created_ms, reranker=model.reranker)
+    item_tower = reading_features(model.item_tower)
+    release = Release(release_id, model.user_tower, named, created_ms, reranker=model.reranker, item_tower=item_tower)
     return Draft(release, [*faults_of(model, catalog, errors, coverage), *doubts], coverage)
 
 

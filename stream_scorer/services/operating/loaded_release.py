@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from stream_scorer.core.messages import RECORD_BYTES_MAX, CustomerRequest, OfferId, Ranking, ReleaseId
-from stream_scorer.core.ranking.best_offers import Customers, Scores, exact_scores
+from stream_scorer.core.ranking.best_offers import Customers, Scores, overlaid_scores
 from stream_scorer.core.ranking.eligibility import Candidates
 from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures
 from stream_scorer.core.records import Record
 from stream_scorer.core.releases.catalog import Vectors
+from stream_scorer.core.releases.offer_overlay import OfferOverlay, overlay_of
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.reranker import SHORTLIST_DEFAULT
 from stream_scorer.core.wire.codec import decode_all
@@ -61,7 +62,9 @@ class LoadedRelease:
 
         A vector has the same bytes in any batch. Raises UsageError for the first request that the ranker would refuse.
         """
-        messages = self._read(self._values(customers, None))
+        return self._embedded(self._read(self._values(customers, None)))
+
+    def _embedded(self, messages: Sequence[CustomerRequest]) -> Customers:
         tower = self.release.user_tower
         embedded = tower.embed([each.features for each in messages], [each.customer_id for each in messages])
         for error in embedded.errors:
@@ -73,15 +76,24 @@ class LoadedRelease:
         """Return each customer's score (B, N) for every offer: the cosine, in [-1, 1], as a ranking states it.
 
         It is the towers' score also where the release has a re-ranker, which scores shortlists alone: see `rank`.
-        Whether an offer is eligible is not asked. Raises as `embed` does.
+        Whether an offer is eligible is not asked. What a request states of offers counts for its scores. Raises as
+        `embed` does.
         """
-        vectors, rows = self.embed(customers), np.arange(len(self.offer_ids))
+        messages = self._read(self._values(customers, None))
+        vectors, overlay = self._embedded(messages), self._overlay(messages)
+        rows = np.arange(len(self.offer_ids))
         scores = np.empty((len(vectors), len(rows)))
         # customer by customer: the pairs of all of them at once would need several times the memory of the scores
         for number in range(len(vectors)):
             pairs = Candidates(np.full(len(rows), number), rows)
-            scores[number] = exact_scores(pairs, vectors, self.offer_vectors)
+            scores[number] = overlaid_scores(pairs, vectors, self.release.catalog, overlay)
         return scores
+
+    def _overlay(self, messages: Sequence[CustomerRequest]) -> OfferOverlay | None:
+        overlay, refusals = overlay_of(messages, self.release)
+        for number, refusal in sorted(refusals.items()):
+            raise _refused(number, f"{refusal.message} ({refusal.code})", len(refusals), len(messages))
+        return overlay
 
     def rank(self, requests: Requests, *, limit: int | None = None) -> list[Ranking]:
         """Return the ranking of each request, in order; `limit` replaces that of all requests.

@@ -49,7 +49,7 @@ class RequestCheck:
             self._look(request)
 
     def _look(self, request: CustomerRequest) -> None:
-        for offer_id in request.offers or ():
+        for offer_id in request.offer_ids:
             self._named[offer_id in self._known] += 1
             if offer_id not in self._known:
                 self._unknown_example = self._unknown_example or offer_id

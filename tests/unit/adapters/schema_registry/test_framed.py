@@ -82,6 +82,14 @@ def test_what_is_written_reads_back(form: FramedForm) -> None:
     assert decode_all([read], CustomerRequest).dead_letters == []
 
 
+def test_offers_that_state_features_read_back(form: FramedForm) -> None:
+    offers = [{"offer_id": "o1", "features": REQUEST["features"]}, {"offer_id": "o2", "features": {}}]
+    stating = msgspec.json.encode({**REQUEST, "offers": offers})
+    read = form.read(record(form.write(OutputRecord("requests", b"k", stating)).value or b""))
+    (request,) = decode_all([read], CustomerRequest).messages
+    assert msgspec.json.encode(request) == stating
+
+
 @pytest.mark.parametrize("kind", [FramedAvro, FramedJson])
 def test_the_schema_may_be_in_a_header(kind: type[Any], registry: SchemaRegistry) -> None:
     form = kind(registry, CustomerRequest, place="header", names="record")

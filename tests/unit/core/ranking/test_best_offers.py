@@ -22,7 +22,7 @@ def ranked_offers(ranked: Ranked, catalog: Catalog, number: int = 0) -> list[str
 def assert_as_oracle(requests: list[CustomerRequest], customers: Customers, catalog: Catalog) -> None:
     ranked = rank(requests, customers, catalog)
     for number, one in enumerate(requests):
-        candidates = catalog.offer_ids if one.offers is None else sorted(set(one.offers))
+        candidates = catalog.offer_ids if one.offers is None else sorted(set(one.offer_ids))
         expected = best_offers(
             customers[number], catalog, [each for each in candidates if each not in one.exclude], one.limit
         )

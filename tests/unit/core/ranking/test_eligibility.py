@@ -160,7 +160,7 @@ def test_any_batch_agrees_with_single_offers(drawn: list[dict[str, Any]], asked:
     catalog, requests = made_of(*stated.values()), [request(number, **fields) for number, fields in enumerate(asked)]
     choices = choose(requests, catalog)
     for number, one in enumerate(requests):
-        candidates = sorted(stated if one.offers is None else set(one.offers))
+        candidates = sorted(stated if one.offers is None else set(one.offer_ids))
         rules = {each: first_rule(one, stated.get(each)) for each in candidates}
         assert eligible(choices, catalog, number) == [each for each, rule in rules.items() if rule is None]
         assert choices.eligible_counts[number] + choices.taken_counts[number].sum() == len(candidates)

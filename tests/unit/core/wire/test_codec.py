@@ -57,6 +57,8 @@ def test_no_reason_repeats_what_the_customer_sent(value: bytes) -> None:
         ({"features": {"note": "x" * 1_025}}, "features.note: text must be at most 1024 characters"),
         ({"features": {"bag": [1, "x"]}}, "features.bag: a list must hold texts only or numbers only"),
         ({"offers": ["a", 5]}, "offers[1]: Input should be a valid string"),
+        ({"offers": [{"offer_id": "o", "features": {}}, "a"]}, "offers[1]: Input should be an object"),
+        ({"offers": [{"offer_id": "o", "features": {"a": {}}}]}, "offers[0].features.a: the value must be a number"),
         (
             {"filters": [{"attribute": "a", "op": "==", "value": None}]},
             "filters[0].value: the value must be a number, text, a bool, or a list",

@@ -18,6 +18,7 @@ ANSWER: dict[str, Any] = {
     "accepted": True,
     "event_time_ms": 1_700_000_000_000,
 }
+STATED: dict[str, Any] = {"offer_id": "o-1", "features": {"price": 9.5, "tags": ["new"], "place": [1, 2.5]}}
 LABEL: dict[str, Any] = {
     "offer_id": "o-1",
     "rank": 1,
@@ -104,6 +105,15 @@ def test_both_ways_read_the_same_requests(data: st.DataObject) -> None:
 
 
 @given(st.data())
+@settings(max_examples=250)
+def test_both_ways_read_the_same_offers(data: st.DataObject) -> None:
+    offers = [spoiled(data, STATED, [*STATED, "unknown"]) for _ in range(data.draw(st.integers(1, 2)))]
+    offers += data.draw(st.sampled_from([[], [b'{"offer_id":"o-2","features":{}}'], [b'"o-3"']]))
+    raw = json.dumps({**GOOD_REQUEST, "offers": None}).encode().replace(b"null", b"[%b]" % b",".join(offers))
+    assert_short_way_agrees(raw, read_request, CustomerRequest)
+
+
+@given(st.data())
 @settings(max_examples=100)
 def test_both_ways_read_the_same_acceptances(data: st.DataObject) -> None:
     assert_short_way_agrees(spoiled(data, ANSWER, [*ANSWER, "request_time_ms", "unknown"]), read_acceptance, Acceptance)
@@ -153,6 +163,8 @@ def test_no_bad_request_takes_the_short_way(raw: bytes) -> None:
         {},
         {"offers": ["a"], "exclude": ["b"], "limit": 1},
         {"offers": None},
+        {"offers": [STATED, {"offer_id": "o-2", "features": {}}]},
+        {"offers": [STATED], "features": {"offer_id": "o-1"}, "filters": [], "limit": 3},
         {
             "features": {
                 "text": "Z\u00fcrich",

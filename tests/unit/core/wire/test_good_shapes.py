@@ -30,10 +30,15 @@ _filters = st.fixed_dictionaries(
     {"attribute": _names, "op": st.sampled_from(["==", "<"]), "value": _texts | _numbers | st.booleans()},
     optional={"unknown": _unknown},
 ) | st.fixed_dictionaries({"attribute": _names, "op": st.just("in"), "value": _lists})
+_stated_offers = st.lists(
+    st.fixed_dictionaries({"offer_id": _ids, "features": _features}, optional={"unknown": _unknown}),
+    max_size=3,
+    unique_by=lambda offer: str(offer["offer_id"]),
+)
 _requests = st.fixed_dictionaries(
     {"request_id": _ids, "customer_id": _ids, "event_time_ms": _times, "features": _features},
     optional={
-        "offers": st.none() | st.lists(_ids, max_size=4),
+        "offers": st.none() | st.lists(_ids, max_size=4) | _stated_offers,
         "exclude": st.lists(_ids, max_size=4),
         "filters": st.lists(_filters, max_size=3),
         "limit": st.integers(1, 1_000),
