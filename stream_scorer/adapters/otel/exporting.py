@@ -1,13 +1,13 @@
 """Sends spans by OTLP over HTTP, from a bounded queue and a thread of its own.
 
 What the settings do not say, the SDK takes from its own variables: OTEL_EXPORTER_OTLP_HEADERS and its like for the
-exporter, OTEL_BSP_* for the queue, OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
+exporter, OTEL_BSP_* for the queue (not its size), OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
 """
 
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import Thread
+from threading import Lock, Thread
 
 import structlog
 from opentelemetry.exporter.otlp.proto.http import trace_exporter
@@ -20,6 +20,10 @@ log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 5.0  # of one export, its repeats included
 CLOSE_S = 6.0  # for the last spans, before a worker ends without them
+# The SDK bounds its queue by spans, of which 2,048 with all their links took 0.2 GB: a link has 0.6 kB, or 1.4 kB with
+# a long tracestate. So it is bounded here, by links, and the SDK's own queue is large enough to drop nothing.
+LINKS_WAITING_MAX = 20_000
+_SPAN_WEIGHT = 4  # a span without links is as large as so many
 _PATH = "/v1/traces"
 _UNNAMED = "unknown_service"
 _exporter_log = logging.getLogger(trace_exporter.__name__)
@@ -39,7 +43,8 @@ def exporting(
     _exporter_log.addFilter(reasons)
     sending = exporter or trace_exporter.OTLPSpanExporter(endpoint=url, timeout=TIMEOUT_S)
     provider = TracerProvider(resource=_resource(version, instance), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(WatchedExporter(sending, reasons)))
+    watched = WatchedExporter(sending, reasons)
+    provider.add_span_processor(BoundedSpans(watched))
     try:
         yield provider.get_tracer("stream_scorer", version)
     finally:
@@ -77,19 +82,38 @@ class WatchedExporter(SpanExporter):
     def __init__(self, inner: SpanExporter, reasons: _Reasons | None = None) -> None:
         """Send by `inner`; `reasons` has what it logged last."""
         self._inner, self._reasons = inner, reasons or _Reasons()
-        self._lost = 0
+        self._lost = self._waiting = 0
+        self._lock = Lock()  # spans end in the loop and are exported in a thread
+
+    def takes(self, span: ReadableSpan) -> bool:
+        """Return whether a span may wait for `export`; where too many links wait already, it is lost."""
+        with self._lock:
+            waiting = self._waiting + _weight(span)
+            if waiting <= LINKS_WAITING_MAX:
+                self._waiting = waiting
+                return True
+            self._lose(1, "too many spans wait for the collector")
+            return False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """See SpanExporter.export."""
-        result = self._inner.export(spans)
-        if result is not SpanExportResult.SUCCESS:
-            if not self._lost:
-                log.warning("spans_lost", spans=len(spans), reason=self._reasons.last, effect="only spans are lost")
-            self._lost += len(spans)
-        elif self._lost:
-            log.info("spans_arrive_again", lost=self._lost)
-            self._lost = 0
+        try:
+            result = self._inner.export(spans)
+        finally:
+            with self._lock:
+                self._waiting -= sum(map(_weight, spans))
+        with self._lock:
+            if result is not SpanExportResult.SUCCESS:
+                self._lose(len(spans), self._reasons.last)
+            elif self._lost:
+                log.info("spans_arrive_again", lost=self._lost)
+                self._lost = 0
         return result
+
+    def _lose(self, spans: int, reason: str) -> None:
+        if not self._lost:
+            log.warning("spans_lost", spans=spans, reason=reason, effect="only spans are lost")
+        self._lost += spans
 
     def shutdown(self) -> None:
         """See SpanExporter.shutdown."""
@@ -98,3 +122,22 @@ class WatchedExporter(SpanExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """See SpanExporter.force_flush."""
         return self._inner.force_flush(timeout_millis)
+
+
+class BoundedSpans(BatchSpanProcessor):
+    """The SDK's queue, of which a span beyond the bound is refused, and counted as lost."""
+
+    def __init__(self, exporter: WatchedExporter) -> None:
+        """Queue for `exporter`, which counts what waits for it."""
+        super().__init__(exporter, max_queue_size=LINKS_WAITING_MAX // _SPAN_WEIGHT)
+        self._exporter = exporter
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """See SpanProcessor.on_end."""
+        sampled = span.context is not None and span.context.trace_flags.sampled
+        if sampled and self._exporter.takes(span):
+            super().on_end(span)
+
+
+def _weight(span: ReadableSpan) -> int:
+    return _SPAN_WEIGHT + len(span.links)

@@ -9,12 +9,11 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext
 from structlog.testing import capture_logs
 
 from stream_scorer.adapters.otel import exporting as module
 from stream_scorer.adapters.otel.exporting import WatchedExporter, exporting
-
-QUEUED_MAX = 2_048 + 512  # the SDK's queue, and the spans that are on their way
 
 
 class Collector:
@@ -132,10 +131,35 @@ def test_a_hanging_collector_delays_no_end(monkeypatch: pytest.MonkeyPatch) -> N
     hanging.released.set()
 
 
-def test_the_queue_of_spans_is_bounded() -> None:
+@pytest.mark.parametrize(("links", "kept"), [(0, 25), (6, 10), (96, 1)])
+def test_links_that_wait_are_bounded(links: int, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINKS_WAITING_MAX", 100)
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10")
     hanging = Hanging()
-    with exporting("http://nowhere", version="1.2", exporter=hanging) as tracer:
-        for _ in range(QUEUED_MAX + 500):
-            tracer.start_span("process").end()
+    linked = [Link(SpanContext(trace_id=1, span_id=1, is_remote=True))] * links
+    with capture_logs() as logs, exporting("http://nowhere", version="1.2", exporter=hanging) as tracer:
+        for _ in range(40):
+            tracer.start_span("process", links=linked).end()
         hanging.released.set()
-    assert 0 < hanging.taken <= QUEUED_MAX
+    assert hanging.taken == kept
+    ours = [line for line in logs if line["event"] == "spans_lost"]
+    assert [line["reason"] for line in ours] == ["too many spans wait for the collector"]
+    assert [line["lost"] for line in logs if line["event"] == "spans_arrive_again"] == [40 - kept]
+
+
+def test_spans_are_taken_again_once_some_are_sent() -> None:
+    watched = WatchedExporter(Moody(SpanExportResult.SUCCESS))
+    span = ReadableSpan("process", links=[Link(INVALID_SPAN_CONTEXT)] * (module.LINKS_WAITING_MAX // 2))
+    with capture_logs():
+        assert [watched.takes(span), watched.takes(span)] == [True, False]
+        watched.export([span])
+        assert watched.takes(span)
+
+
+def test_a_failing_export_gives_its_room_back() -> None:
+    watched = WatchedExporter(Moody())
+    span = ReadableSpan("process", links=[Link(INVALID_SPAN_CONTEXT)] * (module.LINKS_WAITING_MAX // 2))
+    assert watched.takes(span)
+    with pytest.raises(IndexError):
+        watched.export([span])
+    assert watched.takes(span)
