@@ -71,18 +71,22 @@ class ReleaseWatch:
         return self._state
 
     def wait_first(self, stopping: Callable[[], bool]) -> Release | None:
-        """Wait for the first release, and log that now and then; None when `stopping` before."""
-        logged_s: float | None = None
+        """Wait for the first release; None when `stopping` before.
+
+        Where the store has none, or is away, log that now and then; a release that is being loaded is no reason to.
+        """
+        logged_s, said = self._clock.monotonic_s(), False
         while not stopping():
+            answered = self._state != ""
             if (release := self.current()) is not None:
                 return release
             now_s = self._clock.monotonic_s()
-            if logged_s is None or now_s - logged_s >= WAITING_LOG_S:
+            if (answered and not said) or now_s - logged_s >= WAITING_LOG_S:
                 _log.warning(
                     "waiting for the first release: stream-scorer publish --model DIR --offers PATH",
                     store=self.trouble(),
                 )
-                logged_s = now_s
+                logged_s, said = now_s, True
             self._first.wait(_GLANCE_S)
         return None
 

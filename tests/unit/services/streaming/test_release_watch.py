@@ -10,7 +10,7 @@ from stream_scorer.adapters.memory.releases import MemoryReleases
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.reranker import OfferSide
 from stream_scorer.errors import BadModel, TransientError
-from stream_scorer.services.streaming.release_watch import BACK_OFF_MAX_S, ReleaseWatch
+from stream_scorer.services.streaming.release_watch import BACK_OFF_MAX_S, WAITING_LOG_S, ReleaseWatch
 from tests.release_samples import change, model, offer, published, release, reranked_model, withdrawal
 from tests.reranking_samples import network
 
@@ -186,10 +186,28 @@ def test_our_own_mistakes_reach_the_main_thread(broken: ReleaseWatch) -> None:
 
 def test_the_wait_for_a_release_can_stop(watch: ReleaseWatch) -> None:
     glances = iter([False, False, True])
+    watch.poll()
     with capture_logs() as logs:
         assert watch.wait_first(lambda: next(glances)) is None
     assert len(logs) == 1
     assert "stream-scorer publish" in logs[0]["event"]
+
+
+def test_a_release_being_loaded_is_no_wait(watch: ReleaseWatch) -> None:
+    glances = iter([False, False, True])
+    with capture_logs() as logs:
+        assert watch.wait_first(lambda: next(glances)) is None
+    assert logs == []
+
+
+def test_a_store_that_never_answers_is_logged(watch: ReleaseWatch, clock: HandClock) -> None:
+    def passes() -> bool:
+        clock.sleep(WAITING_LOG_S / 2)
+        return clock.monotonic_s() > 3 * WAITING_LOG_S
+
+    with capture_logs() as logs:
+        assert watch.wait_first(passes) is None
+    assert len(logs) == 3
 
 
 def test_the_thread_takes_up_the_first_release(store: MemoryReleases, watch: ReleaseWatch) -> None:
