@@ -2,9 +2,7 @@
 
 import inspect
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import reduce
@@ -23,6 +21,7 @@ from stream_scorer.health import Health, pages_of
 from stream_scorer.settings import Settings
 from stream_scorer.settings_sources import load_settings
 from tests.chart_files import CHART, RENDERED, digest, rendered_digest, values_schema
+from tests.real_helm import real_helm
 
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 EVERYTHING: dict[str, Any] = yaml.safe_load((CHART / "ci" / "everything-values.yaml").read_text())
@@ -42,21 +41,27 @@ STREAMING = ("rankers", "joiners", "buffer", "refresh")
 DOORS = ("http", "ui")
 
 
-HELM = shutil.which("helm", path=f"{CHART.parents[2] / 'build' / 'chart' / 'bin'}:{os.environ.get('PATH', '')}")
 EVERY_PART = ("--kube-version", "v1.34.1", "--values", str(CHART / "ci" / "everything-values.yaml"))
 
 
+@pytest.fixture(scope="module")
+def helm() -> str:
+    """helm itself; the tests that use it are skipped where it cannot be had."""
+    try:
+        return real_helm()
+    except LookupError as error:
+        pytest.skip(str(error))
+
+
 @pytest.mark.may_skip
-@pytest.mark.skipif(HELM is None, reason="no helm: make chart builds one")
-def test_helm_renders_what_is_kept() -> None:
+def test_helm_renders_what_is_kept(helm: str) -> None:
     left_out = "monitoring.dashboard=false,monitoring.prometheusRule=false"
-    command = [HELM or "", "template", "ring", str(CHART), *EVERY_PART, "--set", left_out]
+    command = [helm, "template", "ring", str(CHART), *EVERY_PART, "--set", left_out]
     rendered = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     assert [each for each in yaml.safe_load_all(rendered) if each] == RESOURCES
 
 
 @pytest.mark.may_skip
-@pytest.mark.skipif(HELM is None, reason="no helm: make chart builds one")
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
@@ -65,8 +70,8 @@ def test_helm_renders_what_is_kept() -> None:
         ("http.enabled=true,http.ingress.enabled=true,buffer.folder=s3://bucket/labels", "http.ingress needs a host"),
     ],
 )
-def test_helm_refuses_wrong_values(wrong: str, sentence: str) -> None:
-    command = [HELM or "", "template", "ring", str(CHART), *EVERY_PART[:2], "--set", wrong]
+def test_helm_refuses_wrong_values(wrong: str, sentence: str, helm: str) -> None:
+    command = [helm, "template", "ring", str(CHART), *EVERY_PART[:2], "--set", wrong]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (done.returncode, sentence in done.stderr) == (1, True), done.stderr
 
