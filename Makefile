@@ -90,12 +90,15 @@ docs: $(VENV)/docs.stamp ## build the documentation site into out/docs/site; a l
 	$(BIN)/zensical build --strict --config-file out/docs/zensical.toml
 	@echo "out/docs/site/index.html is ready; its search needs a server: python -m http.server --directory out/docs/site"
 
-lock: ## write requirements/*.txt anew, at the newest versions
+lock: ## write requirements/*.txt anew, at the newest versions (then `make check`: licences, sizes, hashes)
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv
-	$(LOCK) --upgrade --extra dev pyproject.toml requirements/build.in | $(UNMARKED) > requirements/dev.txt
+	rm -rf build/locked && mkdir -p build/locked
+	$(LOCK) --upgrade --extra dev pyproject.toml requirements/build.in > build/locked/dev.txt
 	for each in demo train trees parquet iceberg http index mlflow otel registry docs; do \
-		$(LOCK) --extra $$each -c requirements/dev.txt pyproject.toml requirements/build.in | $(UNMARKED) > requirements/$$each.txt; done
-	$(LOCK) -c requirements/dev.txt requirements/release.in requirements/build.in | $(UNMARKED) > requirements/release.txt
+		$(LOCK) --extra $$each -c build/locked/dev.txt pyproject.toml requirements/build.in > build/locked/$$each.txt || exit; done
+	$(LOCK) -c build/locked/dev.txt requirements/release.in requirements/build.in > build/locked/release.txt
+	@# all or nothing: where an extra cannot be resolved, the lock stays as it was
+	for each in build/locked/*.txt; do $(UNMARKED) $$each > requirements/$$(basename $$each) || exit; done
 
 release: VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' stream_scorer/__init__.py)
 release: $(VENV)/dev.stamp requirements/release.txt ## build what is released into dist/, check it, list what is in it; uploads nothing
