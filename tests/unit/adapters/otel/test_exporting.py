@@ -147,7 +147,7 @@ def test_links_that_wait_are_bounded(links: int, kept: int, monkeypatch: pytest.
     assert [line["lost"] for line in logs if line["event"] == "spans_arrive_again"] == [40 - kept]
 
 
-def test_spans_are_taken_again_once_some_are_sent() -> None:
+def test_spans_sent_make_room_for_others() -> None:
     watched = WatchedExporter(Moody(SpanExportResult.SUCCESS))
     span = ReadableSpan("process", links=[Link(INVALID_SPAN_CONTEXT)] * (module.LINKS_WAITING_MAX // 2))
     with capture_logs():
