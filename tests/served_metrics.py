@@ -61,7 +61,8 @@ def families() -> Iterator[Metric]:
         LabelTally(Counter(accepted=1), closed=Counter(r=1), accepted=Counter(r=1)), Counter(FATES.values()), 1
     )
     door = DoorMetrics(registry)
-    door.answered("/rank", 200, 0.1)
+    for status in (200, 503, 504):
+        door.answered("/rank", status, 0.1)
     door.in_flight(0)
     yield from registry.collect()
 
