@@ -119,6 +119,12 @@ def move_outcome(ring: MemoryRing) -> None:
     ring.broker.append(OutputRecord("outcomes", record.key, record.value, partition=1 - place.number))
 
 
+def state_prices(ring: MemoryRing) -> None:
+    """Let a request state a price of every offer that the world has; its ranking carries the catalog's."""
+    stated = [{"offer_id": one.offer_id, "features": {"price": 999.0}} for one in WORLD.offers()]
+    rewrite(ring, "customer-requests", lambda value: value.update(offers=stated))
+
+
 PLANTS: list[tuple[str, Callable[[MemoryRing], object]]] = [
     ("request_mismatched", lambda ring: rewrite(ring, "rankings", lambda value: value.update(customer_id="another"))),
     (
@@ -126,6 +132,7 @@ PLANTS: list[tuple[str, Callable[[MemoryRing], object]]] = [
         lambda ring: rewrite(ring, "rankings", lambda value: value["offers"].append(value["offers"][0])),
     ),
     ("score_wrong", lambda ring: rewrite(ring, "rankings", lambda value: value["offers"][0].update(score=0.99))),
+    ("offer_features_ignored", state_prices),
     ("offer_vector_wrong", negate_vector),
     ("buffer_file_gone", lose_newest_file),
     ("buffer_file_gone", empty_files),

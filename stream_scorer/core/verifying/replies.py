@@ -21,7 +21,8 @@ _features_of = msgspec.json.Decoder(dict[str, float | str | bool | list[float | 
 class Question(msgspec.Struct, frozen=True, array_like=True, tag="q"):
     """What a request asks for.
 
-    `offers` and `exclude` are hashes of ids side by side, `offers` None: the whole catalog.
+    `offers` and `exclude` are hashes of ids side by side, `offers` None: the whole catalog. `states_features`: of some
+    of its offers.
     """
 
     customer_id: str
@@ -30,6 +31,7 @@ class Question(msgspec.Struct, frozen=True, array_like=True, tag="q"):
     offers: bytes | None
     exclude: bytes
     limit: int
+    states_features: bool = False
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True, tag="p"):
@@ -54,7 +56,8 @@ def question(record: Record) -> Question | None:
     for asked in decode_all([record], CustomerRequest).messages:
         offers = None if asked.offers is None else _hashes(asked.offer_ids)
         given = (asked.customer_id, asked.event_time_ms, _digest(asked.features))
-        return Question(*given, offers, _hashes(asked.exclude), asked.limit)
+        states = any(one.features for one in asked.stated_offers)
+        return Question(*given, offers, _hashes(asked.exclude), asked.limit, states)
     return None
 
 

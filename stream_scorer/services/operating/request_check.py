@@ -53,6 +53,8 @@ class RequestCheck:
             self._named[offer_id in self._known] += 1
             if offer_id not in self._known:
                 self._unknown_example = self._unknown_example or offer_id
+        for stated in request.stated_offers:
+            self._attributes.update(stated.features)
         self._strangers += request.customer_id not in self._customers
         if SECONDS_FROM <= request.event_time_ms <= SECONDS_TO:
             self._seconds = self._seconds or request.event_time_ms

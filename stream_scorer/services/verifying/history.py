@@ -75,6 +75,8 @@ class History:
         self.compared: Counter[str] = Counter()
         """Inputs, by topic, whose outputs can be compared with them."""
         self.sample = RankingSample()
+        self.stating = RankingSample()
+        """Requests that state features of offers, sampled as their rankings are."""
         self._offsets, self._offsets_all = 0, snapshot.offsets()
         self.times: dict[int, PartitionTimes] = {}
         self.oldest_ms: dict[str, int] = {}
@@ -136,7 +138,10 @@ class History:
 
     def _take_request(self, record: Record, fate: Fate) -> None:
         asked = None if fate.aborted or fate.dead else question(record)
-        self._take_input(self._sorters.requests, history.request_key(record), asked, record, fate)
+        key = history.request_key(record)
+        self._take_input(self._sorters.requests, key, asked, record, fate)
+        if asked is not None and key is not None and asked.states_features:
+            self.stating.add(key, record.value or b"")
 
     def _take_acceptance(self, record: Record, fate: Fate) -> None:
         self._take_input(self._sorters.acceptances, history.acceptance_key(record), history.claim(record), record, fate)

@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from stream_scorer.core.messages import Ranking, ReleaseId
+from stream_scorer.core.messages import CustomerRequest, Ranking, ReleaseId
 from stream_scorer.core.records import Record
 from stream_scorer.core.verifying.checks import Check
 from stream_scorer.core.verifying.judgements import Fault
 from stream_scorer.core.verifying.scores import RankingSample, recompute_offers, recompute_rankings
+from stream_scorer.core.verifying.stated_features import statement_faults
 from stream_scorer.core.wire.codec import decode_all
 from stream_scorer.errors import BadModel, ReleaseError, TransientError
 from stream_scorer.ports import ReleaseStore
 
 SCORES = "scores and orders are what the towers and the re-ranker of the release make (a sample)"
+STATED = "rankings carry what their requests state of offers (a sample)"
 VECTORS = "offer vectors of the current release are what its item tower makes (a sample)"
 _UNAVAILABLE = (ReleaseError, TransientError, BadModel)
 
@@ -47,6 +49,20 @@ def check_scores(
         for fault in done.faults:
             note(fault)
     return Check.of(SCORES, checked, left_out)
+
+
+def check_stated_features(
+    sample: RankingSample,
+    stating: RankingSample,
+    offer_features: Sequence[str] | None,
+    note: Callable[[Fault], None],
+) -> Check:
+    """Hold the sample's rankings against those of their requests that state features of offers."""
+    requests = decode_all([Record("", 0, 0, None, value, 0) for value in stating.values()], CustomerRequest).messages
+    checked, faults = statement_faults(_read(sample.values()), requests, offer_features) if requests else (0, [])
+    for fault in faults:
+        note(fault)
+    return Check.of(STATED, checked, {"beyond the sample": stating.seen - len(requests)})
 
 
 def check_vectors(store: ReleaseStore | None, note: Callable[[Fault], None]) -> Check:

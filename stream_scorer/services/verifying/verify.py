@@ -40,7 +40,7 @@ from stream_scorer.services.verifying.reading import (
     take_snapshot,
 )
 from stream_scorer.services.verifying.rows import RowCheck
-from stream_scorer.services.verifying.scores import check_scores, check_vectors
+from stream_scorer.services.verifying.scores import check_scores, check_stated_features, check_vectors
 
 Kind = TypeVar("Kind", Input, Output, Rows)
 
@@ -122,6 +122,8 @@ def verify(
         faults.add(differing_partitions(snapshot))
     scores = check_scores(history.sample, releases, config.offer_features, faults.note)
     checks = [*_checks(config, history, rows), scores, check_vectors(releases, faults.note)]
+    if history.stating.seen:
+        checks.append(check_stated_features(history.sample, history.stating, config.offer_features, faults.note))
     return replace(_report(config, history, faults, rows, tally), checks=checks)
 
 

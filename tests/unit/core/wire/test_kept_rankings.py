@@ -142,6 +142,23 @@ def test_what_rankings_share_is_kept_once() -> None:
     assert len(small.packed) < 200 < len(second) / 5
 
 
+def priced(number: int, count: int = 10) -> bytes:
+    """Return a ranking whose offers have prices of its own."""
+    prices = [number + each / 7 for each in range(count)]
+    offers = [an_offer(f"o{place}", place, 0.5, 1.0, {"price": price}) for place, price in enumerate(prices, 1)]
+    return msgspec.json.encode(a_ranking(offers, {"age": 3.5, "home": "here"}))
+
+
+def test_features_of_one_request_stay_with_it() -> None:
+    assert_labelled_as_ever([each for number in range(6) for each in (priced(0, 5), priced(0, 5), priced(number, 5))])
+    keeper = RankingKeeper()
+    for number in range(50):
+        whole = kept(keeper, priced(number))[1]
+        assert whole.alike is None
+        assert len(whole.packed) < len(priced(number))
+    assert (len(keeper._offers), keeper._alike) == (10, {})
+
+
 def reranked(value: bytes, **changes: object) -> bytes:
     """Return a ranking with what a re-ranker adds to each offer, and with changes of all offers."""
     ranking = msgspec.json.decode(value)

@@ -36,6 +36,13 @@ def test_unknown_offers_are_cautioned_about_or_faults() -> None:
     assert (len(some.faults()), none.cautions(), len(none.faults())) == (0, [], 1)
 
 
+def test_requests_may_state_what_filters_compare() -> None:
+    stated = [{"offer_id": "a", "features": {"cost": 2}}, {"offer_id": "x", "features": {}}]
+    check = checked({"offers": stated, "filters": [{"attribute": "cost", "op": "<", "value": 3}]})
+    (caution,) = check.cautions()
+    assert "1 of 2 offers that requests name are not in the catalog" in caution
+
+
 def test_filters_on_unknown_features_are_stated() -> None:
     check = checked({"filters": [{"attribute": "cost", "op": "<", "value": 3}]})
     assert check.cautions() == ["no offer has what filters compare: cost"]
