@@ -16,7 +16,12 @@ def demo(
     seconds: Annotated[
         float, typer.Option(min=15, max=3_600, help="For how long customers come, trainings not counted.")
     ] = 75.0,
-    retrainings: Annotated[int, typer.Option(min=1, max=20, help="How often to train on the customers' answers.")] = 2,
+    retrainings: Annotated[
+        int,
+        typer.Option(
+            min=1, max=20, help="How often to train on the customers' answers; of several, the last has a re-ranker."
+        ),
+    ] = 2,
     out: Annotated[
         Path, typer.Option(help="Folder for plot, labels, models and logs; an earlier demo's is emptied.")
     ] = Path("out/demo"),

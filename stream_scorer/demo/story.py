@@ -38,7 +38,7 @@ class Plan:
     """The demo's options: `seconds` of traffic besides the trainings, shared equally by the releases.
 
     No training begins by which start, trainings and end would take longer than `besides_s_max`, but for the first on
-    customers' answers. The last that fits in trains a re-ranker, too.
+    customers' answers. Of several retrainings the last that fits in trains a re-ranker, too.
     """
 
     out: Path
@@ -162,7 +162,7 @@ class Story:
         traffic.serve(share_s)
         for number in range(2, plan.retrainings + 2):
             last = number == plan.retrainings + 1 or not self._fits(2, besides_s=(number - 1) * share_s)
-            if self._release(ring, number, traffic.until, reranks=last):
+            if self._release(ring, number, traffic.until, reranks=last and plan.retrainings > 1):
                 traffic.until(partial(traffic.served_by, len(self._served)), "the rankers swap", START_S_MAX)
             traffic.serve(share_s)
             if last and number <= plan.retrainings:
@@ -200,7 +200,7 @@ class Story:
         marks = [
             (
                 tally.seconds_at(release.first_seen_ms),
-                f"{tally.name_of(release.release_id)}: {kind_of(model)}\n{release.rate.value:.3f}",
+                f"{tally.name_of(release.release_id)}: {_in_lines(kind_of(model))}\n{release.rate.value:.3f}",
             )
             for release, model in zip(tally.releases.values(), self._served, strict=False)
         ]
@@ -208,6 +208,10 @@ class Story:
         return Series(shown, accepted, marks, world.best_possible(), world.popularity())
 
 
+def _in_lines(kind: str) -> str:
+    return kind.replace(" + ", "\n+ ")  # the last release's label stands near the right edge
+
+
 def _reason_without(model: Model) -> str:
     stated: Any = model.facts.get("reranker") or {}
-    return str(stated.get("reason") or "the last training was not reached, or its release was refused")
+    return str(stated.get("reason") or "only the last of several retrainings has one, and the gate must accept it")

@@ -10,7 +10,7 @@ from stream_scorer.simulation.price_tolerance import ToleranceWorld
 from tests.unit.cli.commands import exit_code_of
 
 
-def written(folder: Path, requests: int = 300) -> list[str]:
+def written(folder: Path, requests: int = 100) -> list[str]:
     """Write a log of the world of price tolerances, and return the options that name it."""
     world = ToleranceWorld.of(0, customers=40, offers=30)
     part = world.chunk(world.log(requests, 1), from_ms=1_700_000_000_000)
@@ -40,7 +40,7 @@ def test_trees_are_trained_and_judged(
     log, out = written(tmp_path), str(tmp_path / "model")
     train = ["train", *log, "--out", out, "--ranker", "trees", "--epochs", "1", "--dim", "4", "--held-out", "0.3"]
     assert exit_code_of(monkeypatch, *train) == 0
-    assert "re-ranker: trees of 8 leaves, 210 requests" in capsys.readouterr().out
+    assert "re-ranker: trees of 8 leaves, 70 requests" in capsys.readouterr().out
     assert read_model(Path(out)).reranker is not None
     assert exit_code_of(monkeypatch, "evaluate", *log, "--model", out) == 0
     assert "two stages, within" in capsys.readouterr().out
