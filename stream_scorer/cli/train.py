@@ -74,12 +74,17 @@ def train(
         typer.Option(show_default="16; 40 among the catalog; 5 with h2o", help="The most passes over the rows."),
     ] = None,
     batch_rows: Annotated[
-        int, typer.Option(help="The most rows of an optimiser step; fewer where rows are few.")
-    ] = 2_048,
+        int | None,
+        typer.Option(
+            show_default="2048; up to 8192 from half a million rows on",
+            help="The most rows of an optimiser step; fewer where rows are few.",
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            show_default="0.004; 0.01 among the catalog", help="Adam's step size at first; it falls to nothing."
+            show_default="0.004; 0.01 among the catalog",
+            help="Adam's step size at first; it falls to nothing. Up to twice the default where steps take more rows.",
         ),
     ] = None,
     prior: Annotated[

@@ -83,7 +83,8 @@ def losses_by_customer(
     outputs, items = HeldOutRows(data, rows).outputs(user, item)
     at = outputs.device
     ranks = torch.from_numpy(data.rank[rows].astype(np.int64)).to(at)
-    log_odds = head.log_odds((F.normalize(outputs, dim=1) * items).sum(dim=1), outputs, ranks)
+    cosines = (F.normalize(outputs, dim=1) * items).sum(dim=1)
+    log_odds = head.log_odds(cosines, head.of_customers(outputs), ranks)
     accepted = torch.from_numpy(data.accepted[rows].astype(np.float32)).to(at)
     losses = F.binary_cross_entropy_with_logits(log_odds, accepted, reduction="none").cpu().numpy()
     _, who = np.unique(data.who[rows], return_inverse=True)

@@ -137,7 +137,9 @@ class _Training:
         device = device_of(recipe.device)
         self.modules = nn.ModuleList([self.user, self.item, self.head]).to(device)
         self.objective = Objective(data, self.user, self.item, self.head, recipe=recipe, learned=self.rows)
-        self.optimiser = Adam(self.modules.parameters())
+        # A penalty of `prior` rows, in a loss that is the mean over all rows
+        penalty = recipe.prior / max(1, len(self.rows))
+        self.optimiser = Adam(self.modules.parameters(), penalised=self._weights(), penalty=penalty)
         self.ranking = HeldOutRanking(data, rows, held_out)
         # Shuffling whole requests, or whole customers for the objective `catalog`, keeps their rows together: a
         # minibatch embeds each customer once for all of them.
@@ -222,9 +224,6 @@ class _Training:
         rate = self.recipe.learning_rate * self.steps_left / self.steps
         self.steps_left -= 1
         self.optimiser.zero_grad()
-        if self.recipe.prior:
-            penalty = sum((weight.square().sum() for weight in self._weights()), torch.zeros((), device=loss.device))
-            loss = loss + self.recipe.prior / len(self.rows) * penalty
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step(rate)
 

@@ -44,12 +44,16 @@ class AcceptanceHead(nn.Module):
         nn.init.zeros_(self.customer.bias)
         self.alone = nn.ModuleList([nn.Linear(dim, 1), nn.Linear(dim, 1)])
 
-    def log_odds(self, cosine: Tensor, outputs: Tensor, rank: Tensor) -> Tensor:
-        """Return log-odds (n,) from cosines (n,), the user tower's outputs (n, p) and ranks (n,), 0 where unknown."""
+    def of_customers(self, outputs: Tensor) -> Tensor:
+        """Return what the user tower's outputs (n, p) add to the log-odds (n,), whatever the offer."""
+        added: Tensor = self.customer(outputs)[:, 0]
+        return added
+
+    def log_odds(self, cosine: Tensor, of_customer: Tensor, rank: Tensor) -> Tensor:
+        """Return log-odds (n,) from cosines (n,), the customers' own part (n,) and ranks (n,), 0 where unknown."""
         known = (rank > 0).to(cosine.dtype)
         position = self.ranks[rank.clamp(max=RANKS_MAX)] * known
-        added: Tensor = self.customer(outputs)[:, 0]
-        return cosine * self.log_scale.exp() + self.bias + position + added
+        return cosine * self.log_scale.exp() + self.bias + position + of_customer
 
 
 class Objective:
@@ -102,7 +106,8 @@ class Objective:
         loss = torch.zeros((), device=users.device)
         if self.recipe.objective == "shown":
             items = self._items(rows, rng if training else None)
-            loss = loss + self._shown(users[picked], outputs[picked], items, self._labels(rows))
+            of_customer = self.head.of_customers(outputs)[picked]
+            loss = loss + self._shown(users[picked], of_customer, items, self._labels(rows))
         if self.recipe.catalog_weight:
             positive = np.flatnonzero((data.accepted[rows] == 1) & (data.catalog_of[data.offer[rows]] >= 0))
             if len(positive):
@@ -127,7 +132,7 @@ class Objective:
         if self.recipe.objective == "separate":
             return self._separate(outputs, self.item.outputs(offers), labels)
         items = self.item(self.item_dropout.on_device(offers) if training else offers)
-        return self._shown(F.normalize(outputs, dim=1), outputs, items, labels)
+        return self._shown(F.normalize(outputs, dim=1), self.head.of_customers(outputs), items, labels)
 
     def _labels(self, rows: Places) -> Labels:
         data = self.data
@@ -151,8 +156,8 @@ class Objective:
         ]
         return losses[0] + losses[1]
 
-    def _shown(self, users: Tensor, outputs: Tensor, items: Tensor, labels: Labels) -> Tensor:
-        log_odds = self.head.log_odds((users * items).sum(dim=1), outputs, labels.rank)
+    def _shown(self, users: Tensor, of_customer: Tensor, items: Tensor, labels: Labels) -> Tensor:
+        log_odds = self.head.log_odds((users * items).sum(dim=1), of_customer, labels.rank)
         return F.binary_cross_entropy_with_logits(log_odds, labels.accepted, weight=labels.weight)
 
     def _among_catalog(

@@ -27,6 +27,9 @@ class TrainOptions:
     strength of a Gaussian prior, in rows. With `history`, the mean embedding of the offers that a customer accepted is
     added to the embedding of the customer's id.
 
+    A step takes 2,048 rows, up to 8,192 where rows are so many that an epoch still has 120 steps; unless it is given,
+    the learning rate then grows with the square root (Malladi et al. 2022, arXiv:2205.10287, for Adam).
+
     The learning rate falls linearly to zero over all epochs. The latest `held_out` share of the rows decides which
     epoch is the best, and the training stops `patience` epochs after it; where few rows are accepted, they would choose
     by luck, and the last epoch is kept unless `patience` or `epochs` is given. With `refit` the towers are then trained
@@ -48,7 +51,7 @@ class TrainOptions:
     width: int | None = None
     hidden: tuple[int, ...] = ()
     epochs: int | None = None
-    batch_rows: int = 2_048
+    batch_rows: int | None = None
     learning_rate: float | None = None
     prior: float | None = None
     id_dropout: float | None = None
@@ -96,11 +99,14 @@ class TrainOptions:
         shown = _SHOWN_FEW if additive and log.accepted < _FEW_MAX else self._shown(log, goes_on=goes_on)
         suits = _among_catalog(log, ids_alone=ids_alone) if catalog else shown
         spectral = self._decomposes(log, possible=catalog and ids_alone)
+        batch_rows = suits.batch_rows if catalog else _batch_rows(log)
+        growth = (batch_rows / suits.batch_rows) ** 0.5 if self.batch_rows is None else 1.0
         return Recipe(
             objective="catalog" if catalog else "separate" if self.objective == "separate" else "shown",
             dim=suits.dim if self.dim is None else self.dim,
             epochs=_epochs(suits, log) if self.epochs is None else self.epochs,
-            learning_rate=suits.learning_rate if self.learning_rate is None else self.learning_rate,
+            batch_rows=batch_rows if self.batch_rows is None else self.batch_rows,
+            learning_rate=suits.learning_rate * growth if self.learning_rate is None else self.learning_rate,
             prior=suits.prior if self.prior is None else self.prior,
             id_dropout=suits.id_dropout if self.id_dropout is None else self.id_dropout,
             patience=suits.patience if self.patience is None else self.patience,
@@ -214,6 +220,9 @@ _DENSITY_MIN = 0.01
 # With many rows fewer epochs are enough: the default bounds how many rows all epochs visit together.
 _VISITS = 40_000_000
 _EPOCHS_MIN = 2
+# A larger minibatch costs less a row: fewer steps, and more of its rows share a customer or an offer.
+_BATCH_ROWS_MAX = 8_192
+_EPOCH_STEPS = 120
 # A refit takes the time of a second training. With many rows of many offers fewer epochs, of as many steps in all, give
 # it back: the default bounds how many rows times offers all epochs compute.
 _CHOICES = 3_000_000_000
@@ -231,7 +240,7 @@ _OF_STEPS = (
     "history",
 )
 _SIZES = ("dim", "width", "hidden", "members")
-_SAME = ("hidden", "batch_rows", "held_out", "history", "seed", "threads", "device")
+_SAME = ("hidden", "held_out", "history", "seed", "threads", "device")
 
 _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("dim", 1, 1_024),
@@ -267,6 +276,14 @@ def _among_catalog(log: LogTraits, *, ids_alone: bool) -> Recipe:
     if ids_alone:
         return _SPARSE if log.density < _DENSITY_MIN else _CATALOG
     return _REPEATED if log.repeats >= HABITS_MIN else _CATALOG
+
+
+def _batch_rows(log: LogTraits) -> int:
+    """Return the largest power of two times 2,048 with which an epoch has enough steps."""
+    batch_rows = _SHOWN.batch_rows
+    while batch_rows < _BATCH_ROWS_MAX and log.rows >= 2 * batch_rows * _EPOCH_STEPS:
+        batch_rows *= 2
+    return batch_rows
 
 
 def _epochs(suits: Recipe, log: LogTraits) -> int:

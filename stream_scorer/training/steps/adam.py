@@ -1,6 +1,6 @@
 """Adam by torch's own function, one fused pass over each parameter."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,10 +16,20 @@ class Adam:
     training; the function that it calls does not.
     """
 
-    def __init__(self, parameters: Iterable[Tensor]) -> None:
-        """Make both moments of each parameter, and the count of its steps, where the parameter lies."""
-        self._parameters = list(parameters)
-        self._moments = [(torch.zeros_like(one), torch.zeros_like(one), _zero(one)) for one in self._parameters]
+    def __init__(self, parameters: Iterable[Tensor], *, penalised: Iterable[Tensor] = (), penalty: float = 0.0) -> None:
+        """Make both moments of each parameter, and the count of its steps, where the parameter lies.
+
+        The loss is understood to have `penalty` times the sum of the squares of the `penalised` parameters, too; its
+        gradient is added here, for the loss's own graph would pass over all of them several times.
+        """
+        parameters = list(parameters)
+        moments = [(torch.zeros_like(one), torch.zeros_like(one), _zero(one)) for one in parameters]
+        among = {id(one) for one in penalised} if penalty else set()
+        both = list(zip(parameters, moments, strict=True))
+        self._parameters = parameters
+        self._free = [each for each in both if id(each[0]) not in among]
+        self._penalised = [each for each in both if id(each[0]) in among]
+        self._decay = 2 * penalty
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -28,9 +38,15 @@ class Adam:
 
     @torch.no_grad()
     def step(self, rate: float | Tensor) -> None:
-        """Move the parameters that have a gradient; the others stay, as with torch's class."""
-        both = zip(self._parameters, self._moments, strict=True)
-        moved = [(one, one.grad, *moments) for one, moments in both if one.grad is not None]
+        """Move the parameters that have a gradient or a penalty; the others stay, as with torch's class."""
+        _step([(one, one.grad, *moments) for one, moments in self._free if one.grad is not None], rate, 0.0)
+        pulled = ((one, one.grad, moments) for one, moments in self._penalised)
+        _step([(one, _or_zero(one, grad), *moments) for one, grad, moments in pulled], rate, self._decay)
+
+
+def _step(moved: Sequence[tuple[Tensor, ...]], rate: float | Tensor, decay: float) -> None:
+    """Move each parameter by its gradient, its two moments and its count."""
+    if moved:
         parameters, gradients, first, second, counts = map(list, zip(*moved, strict=True))
         adam(
             parameters,
@@ -44,10 +60,14 @@ class Adam:
             beta1=_BETAS[0],
             beta2=_BETAS[1],
             lr=rate,
-            weight_decay=0.0,
+            weight_decay=decay,
             eps=_EPSILON,
             maximize=False,
         )
+
+
+def _or_zero(parameter: Tensor, gradient: Tensor | None) -> Tensor:
+    return torch.zeros_like(parameter) if gradient is None else gradient
 
 
 def _zero(parameter: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from stream_scorer.core.features.slots import Category
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.towers.tower import Layer, Tower
+from stream_scorer.training.towers.bag_means import bag_means
 from stream_scorer.training.towers.batches import Batch
 from stream_scorer.training.towers.history import AcceptedHistory
 from stream_scorer.training.towers.tied_bag import TiedBag
@@ -107,8 +108,7 @@ class TowerModule(nn.Module):
         """Return the slots' embeddings, concatenated: (B, slots * width)."""
         if self.history is None:
             table = self.table if self.tied is None else self.tied.table(self.table)
-            how = "mean" if batch.shares is None else "sum"
-            found = F.embedding_bag(batch.rows, table, batch.starts, mode=how, per_sample_weights=batch.shares)
+            found = _means(table, batch)
         else:
             rows = self.table[batch.rows] + self.history(batch.rows.cpu().numpy())
             found = F.embedding_bag(torch.arange(len(rows), device=rows.device), rows, batch.starts, mode="mean")
@@ -152,6 +152,14 @@ class TowerModule(nn.Module):
         return Tower(
             spec=self.spec, table=self.table.detach().cpu().numpy().astype(np.float32), combine="concat", layers=layers
         )
+
+
+def _means(table: Tensor, batch: Batch) -> Tensor:
+    """Return the embedding of each slot of each example (B * slots, width)."""
+    if batch.shares is None and table.device.type == "cpu":
+        return bag_means(table, batch.rows, batch.starts)
+    how = "mean" if batch.shares is None else "sum"
+    return F.embedding_bag(batch.rows, table, batch.starts, mode=how, per_sample_weights=batch.shares)
 
 
 def _spread(spec: FeatureSpec, id_spread: float) -> Tensor:

@@ -36,6 +36,20 @@ def test_given_sizes_are_those_of_vectors(given: dict[str, Any], members: int) -
     assert TrainOptions(**given).recipe(few, ids_alone=False).members == members
 
 
+def test_many_rows_take_larger_steps() -> None:
+    logs = [replace(SHOWN, rows=rows) for rows in (491_519, 491_520, 983_040, 10**9)]
+    recipes = [TrainOptions().recipe(log, ids_alone=False) for log in logs]
+    assert [recipe.batch_rows for recipe in recipes] == [2_048, 4_096, 8_192, 8_192]
+    assert [recipe.learning_rate for recipe in recipes] == pytest.approx([0.004, 0.004 * 2**0.5, 0.008, 0.008])
+
+
+def test_given_steps_keep_their_rate() -> None:
+    many = replace(SHOWN, rows=10**7)
+    assert TrainOptions(batch_rows=8_192).recipe(many, ids_alone=False).learning_rate == 0.004
+    assert TrainOptions(learning_rate=0.004).recipe(many, ids_alone=False).learning_rate == 0.004
+    assert TrainOptions().recipe(replace(ACCEPTED, rows=10**7), ids_alone=False).learning_rate == 0.01
+
+
 def test_repeats_give_wide_ids_full_spread() -> None:
     recipe = TrainOptions().recipe(REPEATED, ids_alone=False)
     assert (recipe.width, recipe.id_spread, recipe.temperature) == (64, 1.0, 0.1)

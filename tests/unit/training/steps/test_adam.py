@@ -34,3 +34,19 @@ def test_gradients_are_forgotten_between_steps() -> None:
     moved.grad = torch.ones(2)
     Adam([moved]).zero_grad()
     assert moved.grad is None
+
+
+def test_a_penalty_pulls_as_its_gradient_would() -> None:
+    by_loss, by_penalty = (torch.nn.Parameter(torch.linspace(-1, 1, 4)) for _ in range(2))
+    optimisers = Adam([by_loss]), Adam([by_penalty], penalised=[by_penalty], penalty=0.3)
+    for _ in range(5):
+        by_loss.grad, by_penalty.grad = 1 + 0.6 * by_loss.detach(), torch.ones(4)
+        for optimiser in optimisers:
+            optimiser.step(0.1)
+    assert by_penalty.tolist() == pytest.approx(by_loss.tolist(), abs=1e-6)
+
+
+def test_penalised_parameters_need_no_gradient() -> None:
+    parameter = torch.nn.Parameter(torch.ones(2))
+    Adam([parameter], penalised=[parameter], penalty=1.0).step(0.5)
+    assert parameter.tolist() == pytest.approx([0.5, 0.5])
