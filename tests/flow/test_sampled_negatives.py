@@ -65,7 +65,7 @@ def odds(data: TrainingSet, done: Fitted) -> dict[bool, float]:
         items = done.item(Batch.of(data.offers, data.offer.astype(np.int64)))
         cosine = (functional.normalize(outputs, dim=1) * items).sum(dim=1)
         learned = torch.sigmoid(
-            done.head.log_odds(cosine, outputs, torch.from_numpy(data.rank.astype(np.int64)))
+            done.head.log_odds(cosine, done.head.of_customers(outputs), torch.from_numpy(data.rank.astype(np.int64)))
         ).numpy()
     own = np.array([int(name[1:]) % 3 for name in data.customer_ids])[data.who] == data.catalog_of[data.offer] % 3
     return {kind: float(np.average(learned[own == kind], weights=data.weight[own == kind])) for kind in (True, False)}
