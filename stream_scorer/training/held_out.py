@@ -14,6 +14,7 @@ from stream_scorer.training.towers.batches import Batch
 from stream_scorer.training.towers.tower_module import TowerModule
 
 K = 10
+_BLOCK = 65_536  # rows whose vectors are gathered at a time
 
 
 class HeldOutRows:
@@ -38,8 +39,10 @@ class HeldOutRows:
     @torch.no_grad()
     def auc(self, user: TowerModule, item: TowerModule) -> float | None:
         """Return the AUC within customers by the cosines of the rows; None where no customer has both labels."""
-        outputs, items = self.outputs(user, item)
-        cosines = (F.normalize(outputs, dim=1) * items).sum(dim=1).cpu().numpy()
+        users, items = F.normalize(user.outputs(self._customers), dim=1), item(self._offers)
+        # A block at a time: both vectors of each row would be the most memory of a whole training.
+        blocks = zip(self._customer_of.split(_BLOCK), self._offer_of.split(_BLOCK), strict=True)
+        cosines = np.concatenate([(users[who] * items[which]).sum(dim=1).cpu().numpy() for who, which in blocks])
         return auc_within(self.data.who[self.rows], cosines, self.data.accepted[self.rows]).auc
 
 

@@ -1,6 +1,6 @@
 """Trains both towers together on one objective, so that their vectors share a space."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stream_scorer.core.datasets.training_set import EncodedSide, Places, TrainingSet
-from stream_scorer.core.held_out.ranking_quality import runs
+from stream_scorer.core.datasets.training_set import EncodedSide, Ints32, Places, TrainingSet
 from stream_scorer.errors import UsageError
 from stream_scorer.training.decomposition import decomposed
 from stream_scorer.training.held_out import HeldOutRanking, HeldOutRows
@@ -21,6 +20,7 @@ from stream_scorer.training.spectral import ADDED
 from stream_scorer.training.steps.adam import Adam
 from stream_scorer.training.steps.graphed_steps import GraphedSteps
 from stream_scorer.training.steps.resident_rows import ResidentRows
+from stream_scorer.training.steps.shuffling import Shuffling
 from stream_scorer.training.towers.batches import Batch
 from stream_scorer.training.towers.history import AcceptedHistory, Taken
 from stream_scorer.training.towers.side_by_side import side_by_side
@@ -37,7 +37,9 @@ CATALOG_ROWS_MAX = 65_536
 # which saves more than the gathering costs.
 RESIDENT_ON = frozenset({"cuda"})
 _RESIDENT_SHARE = 0.5  # of the GPU's free memory; the rest is for the steps
-_Stepper = Callable[[Sequence[Places]], float]  # takes a step over each part of an epoch's rows: their mean loss
+_Stepper = Callable[
+    [Iterable[Places | Ints32]], float
+]  # takes a step over each part of an epoch's rows: their mean loss
 
 
 def fit(
@@ -144,8 +146,7 @@ class _Training:
         # Shuffling whole requests, or whole customers for the objective `catalog`, keeps their rows together: a
         # minibatch embeds each customer once for all of them.
         group = (data.customer if self.catalog_only else data.request)[self.rows]
-        self.by_group = self.rows[np.argsort(group, kind="stable")]
-        self.group_rows = np.bincount(group)
+        self.shuffling = Shuffling(self.rows, group)
         self.epoch_steps = self._epoch_steps()
         self.steps = recipe.epochs * self.epoch_steps
         self.steps_left: int | Tensor = self.steps
@@ -184,8 +185,7 @@ class _Training:
 
     def _epoch(self, number: int, take_steps: _Stepper) -> Epoch:
         self.modules.train()
-        # Even parts: a small last minibatch would move the weights as far as a full one
-        loss = take_steps(np.array_split(self._shuffled(), self.epoch_steps))
+        loss = take_steps(self.shuffling.parts(self.rng, self.epoch_steps))
         self.modules.eval()
         epoch = Epoch(number, self.recipe.epochs, loss)
         return self._judged(epoch) if len(self.held_out) else epoch
@@ -205,7 +205,7 @@ class _Training:
         length_max = -(-len(self.rows) // self.epoch_steps)
         return GraphedSteps(step, rows=len(self.rows), length_max=length_max, device=device).epoch
 
-    def _steps(self, parts: Sequence[Places]) -> float:
+    def _steps(self, parts: Iterable[Places | Ints32]) -> float:
         """Take a step over each part, and return the mean loss."""
         total = 0.0
         for chosen in parts:
@@ -213,11 +213,6 @@ class _Training:
             total += float(loss.detach()) * len(chosen)
             self._step(loss)
         return total / len(self.rows)
-
-    def _shuffled(self) -> Places:
-        groups = np.argsort(self.rng.permutation(len(self.group_rows)))
-        first = np.cumsum(self.group_rows) - self.group_rows
-        return self.by_group[runs(first[groups], self.group_rows[groups])]
 
     def _step(self, loss: Tensor) -> None:
         # In a recorded step both are numbers on the GPU: it would repeat a number of the host as it was when recorded.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stream_scorer.core.datasets.training_set import Places, TrainingSet
+from stream_scorer.core.datasets.training_set import Ints32, Places, TrainingSet
 from stream_scorer.training.options import Recipe
 from stream_scorer.training.steps.resident_rows import Labels, ResidentRows
 from stream_scorer.training.towers.batches import Batch, IdDropout
@@ -91,7 +91,7 @@ class Objective:
         new = 1 - len(self.alternatives) / max(1, len(self.data.catalog))
         return max(self.recipe.id_dropout, min(new, _ITEM_DROPOUT_MAX))
 
-    def loss(self, rows: Places, rng: np.random.Generator, *, training: bool) -> Tensor:
+    def loss(self, rows: Places | Ints32, rng: np.random.Generator, *, training: bool) -> Tensor:
         """Return the mean loss of some rows; ids are dropped in training only."""
         data = self.data
         # Rows with the same customer's features share one pass through the tower.
@@ -134,12 +134,12 @@ class Objective:
         items = self.item(self.item_dropout.on_device(offers) if training else offers)
         return self._shown(F.normalize(outputs, dim=1), self.head.of_customers(outputs), items, labels)
 
-    def _labels(self, rows: Places) -> Labels:
+    def _labels(self, rows: Places | Ints32) -> Labels:
         data = self.data
         accepted, rank = data.accepted[rows].astype(np.float32), data.rank[rows].astype(np.int64)
         return Labels(self._tensor(accepted), self._tensor(data.weight[rows]), self._tensor(rank))
 
-    def _items(self, rows: Places, dropping: np.random.Generator | None) -> Tensor:
+    def _items(self, rows: Places | Ints32, dropping: np.random.Generator | None) -> Tensor:
         """Return what the item tower gives for each row's offer (B, p): vectors, or outputs for `separate`."""
         offers, offer_of = np.unique(self.data.offer[rows], return_inverse=True)
         batch = Batch.of(self.data.offers, offers.astype(np.int64))

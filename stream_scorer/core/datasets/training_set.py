@@ -168,18 +168,18 @@ class _Builder:
             "propensity": chunk.propensity.astype(np.float32),
             "request_time_ms": chunk.request_time_ms,
         }
-        self.columns.append({name: column[good] for name, column in columns.items()})
+        self.columns.append({name: _compact(column[good]) for name, column in columns.items()})
 
     def training_set(self, catalog: EncodedSide) -> TrainingSet:
         if not self.columns:
             raise UsageError("there are no labelled examples to train on")
-        order = np.argsort(np.concatenate([part["request_time_ms"] for part in self.columns]), kind="stable")
         columns: dict[str, npt.NDArray[np.generic]] = {}
-        for name in list(self.columns[0]):
-            # The chunks give up a column as it is joined, so that memory never has every column twice.
-            columns[name] = np.concatenate([part.pop(name) for part in self.columns])[order]
+        # The chunks give up a column as it is joined, so that memory never has every column twice; the widest first.
+        for name in sorted(self.columns[0], key=lambda name: name != "request"):
+            columns[name] = _joined([part.pop(name) for part in self.columns])
             if name == "request":
-                columns[name] = np.unique(columns[name], return_inverse=True)[1].reshape(-1).astype(np.int32)
+                columns[name] = _numbered(columns[name])
+        columns = _in_order(columns)
         return TrainingSet(
             customers=self.customers.side(),
             offers=self.offers.side(),
@@ -190,6 +190,48 @@ class _Builder:
             coverages=(self.customers.coverage, self.offers.coverage),
             **columns,  # type: ignore[arg-type]
         )
+
+
+def _compact(column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """Return a column whose rows all have one value, as ranks and weights often do, as a view of that value alone."""
+    if not len(column) or not _alike(column, column[0]):
+        return column
+    return np.broadcast_to(column[0], column.shape)
+
+
+def _joined(parts: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
+    """Concatenate; columns that `_compact` has made views of the same value stay such a view."""
+    filled = [part for part in parts if len(part)]
+    if filled and all(part.strides == (0,) for part in filled):
+        values = np.array([part[0] for part in filled])
+        if _alike(values, values[0]):
+            return np.broadcast_to(values[0], (sum(map(len, filled)),))
+    return np.concatenate(parts)
+
+
+def _alike(values: npt.NDArray[np.generic], value: np.generic) -> bool:
+    # NaN stands for unknown, and equals nothing
+    return bool((values == value).all() or (values.dtype.kind == "f" and np.isnan(values).all()))
+
+
+def _numbered(requests: npt.NDArray[np.generic]) -> Ints32:
+    """Number the requests from 0, in no order; most rows of a request stand together, so their runs are sorted."""
+    begins = np.ones(len(requests), np.bool_)
+    begins[1:] = requests[1:] != requests[:-1]
+    first = np.flatnonzero(begins)
+    _, number = np.unique(requests[first], return_inverse=True)
+    return np.repeat(number.reshape(-1).astype(np.int32), np.diff(first, append=len(requests)))
+
+
+def _in_order(columns: dict[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
+    """Put the rows into the order of their request times, one column after another; most logs have it already."""
+    times = columns["request_time_ms"].astype(np.int64, copy=False)
+    if (times[1:] >= times[:-1]).all():
+        return columns
+    order = np.argsort(times, kind="stable")
+    for name, column in columns.items():
+        columns[name] = column if column.strides == (0,) else column[order]
+    return columns
 
 
 def _keys(side: EncodedSide, marks: Sequence[int] | None) -> list[int]:

@@ -4,14 +4,14 @@ A step of two small towers is about a hundred kernels of a few microseconds: lau
 ten times as long as the GPU needs to run them. A replay launches them all at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stream_scorer.core.datasets.training_set import Places
+from stream_scorer.core.datasets.training_set import Ints32, Places
 
 # Steps that are taken one kernel at a time before one is recorded: libraries allocate their workspaces in them, and
 # Adam its moments. They are steps of the training like all others.
@@ -40,8 +40,9 @@ class GraphedSteps:
         self._taken = 0
         self._records = device.type != "cpu"  # tests take the same steps on a CPU
 
-    def epoch(self, parts: Sequence[Places]) -> float:
+    def epoch(self, parts: Iterable[Places | Ints32]) -> float:
         """Take a step over each part of an epoch's rows, and return their mean loss; only here does the host wait."""
+        parts = list(parts)
         self._order.copy_(torch.from_numpy(np.concatenate(parts)))
         self._place.zero_()
         self._total.zero_()

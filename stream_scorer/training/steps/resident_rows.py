@@ -90,7 +90,7 @@ class ResidentRows:
         return ResidentRows(
             PaddedSide.of(data.customers, device),
             PaddedSide.of(data.offers, device),
-            *(torch.from_numpy(column).to(device) for column in columns),
+            *(torch.from_numpy(np.ascontiguousarray(column)).to(device) for column in columns),
         )
 
     def inputs(self, rows: Tensor) -> tuple[Batch, Batch]:

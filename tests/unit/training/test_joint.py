@@ -22,7 +22,7 @@ from stream_scorer.training.export import (
     parity,
     sample_vectors,
 )
-from stream_scorer.training.joint import _Training, fit
+from stream_scorer.training.joint import fit
 from stream_scorer.training.lesson import Fitted, Lesson
 from stream_scorer.training.objective import AcceptanceHead, Objective
 from stream_scorer.training.options import TrainOptions
@@ -69,18 +69,6 @@ def test_equal_seeds_give_equal_towers() -> None:
     tables = [fitted(tastes_meet(600), replace(QUICK, seed=seed, epochs=1))[1].user.table for seed in (1, 1, 2)]
     assert torch.equal(tables[0], tables[1])
     assert not torch.equal(tables[0], tables[2])
-
-
-def test_shuffling_keeps_requests_together_in_order() -> None:
-    read = Lesson(*built(tastes_meet(300)))
-    recipe = read.recipe(QUICK)
-    rows, held_out = read.split(recipe)
-    rows = np.delete(rows, slice(3, 40))  # so that some requests have no row, and some have fewer
-    training = _Training(read, recipe, rows, held_out)
-    place = np.random.default_rng(recipe.seed).permutation(int(read.data.request[rows].max()) + 1)
-    shuffled = training._shuffled()
-    assert shuffled.tolist() == rows[np.argsort(place[read.data.request[rows]], kind="stable")].tolist()
-    assert training._shuffled().tolist() != shuffled.tolist()
 
 
 def test_training_leaves_the_generator_of_torch_alone() -> None:

@@ -78,3 +78,23 @@ def test_misfit_catalog_offers_are_refused_by_name() -> None:
 def test_no_examples_are_refused() -> None:
     with pytest.raises(UsageError, match="no labelled examples"):
         built()
+
+
+def test_requests_are_numbered_across_chunks() -> None:
+    names = [np.array([7, 7, 3], np.uint64), np.array([3, 2**64 - 1], np.uint64)]
+    chunks = [chunk(Views(["ann"], [ANN]), offers(), [(0, 0, 1)] * len(request), request=request) for request in names]
+    assert built(*chunks).request.tolist() == [1, 0, 1, 2, 0]  # in order of time
+
+
+def test_columns_of_one_value_take_no_memory() -> None:
+    chunks = [chunk(Views(["ann"], [ANN]), offers(), [(0, 0, 1)] * 9) for _ in range(2)]
+    data = built(*chunks)
+    assert (data.weight.strides, data.propensity.strides, data.weight.tolist()) == ((0,), (0,), [1.0] * 18)
+    assert np.isnan(data.propensity).all()
+
+
+def test_values_that_differ_between_chunks_stay() -> None:
+    chunks = [
+        chunk(Views(["ann"], [ANN]), offers(), [(0, 0, 1)] * 2, weight=np.full(2, weight)) for weight in (1.0, 4.0)
+    ]
+    assert built(*chunks).weight.tolist() == [1.0, 4.0, 1.0, 4.0]  # in order of time
