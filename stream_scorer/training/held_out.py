@@ -41,8 +41,9 @@ class HeldOutRows:
         """Return the AUC within customers by the cosines of the rows; None where no customer has both labels."""
         users, items = F.normalize(user.outputs(self._customers), dim=1), item(self._offers)
         # A block at a time: both vectors of each row would be the most memory of a whole training.
-        blocks = zip(self._customer_of.split(_BLOCK), self._offer_of.split(_BLOCK), strict=True)
-        cosines = np.concatenate([(users[who] * items[which]).sum(dim=1).cpu().numpy() for who, which in blocks])
+        blocks = [slice(start, start + _BLOCK) for start in range(0, max(1, len(self.rows)), _BLOCK)]
+        pairs = ((users[self._customer_of[block]], items[self._offer_of[block]]) for block in blocks)
+        cosines = np.concatenate([(mine * theirs).sum(dim=1).cpu().numpy() for mine, theirs in pairs])
         return auc_within(self.data.who[self.rows], cosines, self.data.accepted[self.rows]).auc
 
 
