@@ -59,7 +59,7 @@ def read_request(raw: bytes) -> CustomerRequest | None:
     try:
         read: Any = _parse_request(raw)
     except UNREADABLE:
-        if (read := _with_vectors(raw, _parse_any_request) or _with_stated_offers(raw)) is None:
+        if (read := _with_stated_offers(raw) or _with_vectors(raw, _parse_any_request)) is None:
             return None
     features, keys = read.features, 4 + len(read.features)
     if (limit := read.limit) is UNSET:
