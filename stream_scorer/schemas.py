@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from stream_scorer import __version__
 from stream_scorer.core import messages
 from stream_scorer.core.forms.avro_schemas import avro_schema
+from stream_scorer.core.forms.protobuf_schemas import proto_text
 from stream_scorer.core.messages import RECORD_BYTES_MAX
 from stream_scorer.ports import TopicSpec
 from stream_scorer.settings import Settings
@@ -62,9 +63,11 @@ _HEADERS_IF_SO = {
 def documents() -> dict[str, str]:
     """Return the text of each generated file by the file's name."""
     texts = {f"{name}.json": _json_schema(name, each) for name, each in MESSAGES.items()}
-    texts |= {f"{name}.avsc": avro_schema(each) for name, each in MESSAGES.items() if name not in _NEVER_FORMED}
+    formed = {name: each for name, each in MESSAGES.items() if name not in _NEVER_FORMED}
+    texts |= {f"{name}.avsc": avro_schema(each) for name, each in formed.items()}
     texts["asyncapi.json"] = _asyncapi(Settings())
-    return {name: json.dumps(each, indent=2, ensure_ascii=False) + "\n" for name, each in texts.items()}
+    written = {name: json.dumps(each, indent=2, ensure_ascii=False) + "\n" for name, each in texts.items()}
+    return {**written, **{f"{name}.proto": proto_text(each) for name, each in formed.items()}}
 
 
 def _json_schema(name: str, message: type[Any]) -> dict[str, Any]:

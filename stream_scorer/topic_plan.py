@@ -7,7 +7,7 @@ from stream_scorer.topic_settings import Topic, TopicSettings
 
 # what labels add to a ranking of LIMIT_MAX offers, with its key and the protocol's own bytes
 _LABELS_BYTES_MAX = 100_000
-_AVRO_GROWTH = 4  # "0," in a list of numbers is two bytes of JSON, and a double of eight
+_BINARY_GROWTH = 4  # "0," in a list of numbers is two bytes of JSON, and a double of eight
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
@@ -34,7 +34,7 @@ def _config(topics: TopicSettings, topic: Topic) -> dict[str, str]:
 
 def label_bytes_max(settings: Settings) -> int:
     """Return how large labels may be as JSON, so that a record has room for them in their form."""
-    room = settings.topics.record_bytes_max // (_AVRO_GROWTH if "avro" in _output_forms(settings) else 1)
+    room = settings.topics.record_bytes_max // (_BINARY_GROWTH if _output_forms(settings) & {"avro", "protobuf"} else 1)
     return room - (0 if _output_forms(settings) == {"json"} else ENVELOPE_BYTES_MAX)
 
 

@@ -134,9 +134,9 @@ class TopicSettings(Section):
                     yield name, topic
 
 
-Form = Literal["json", "cloudevents_binary", "cloudevents_structured", "avro", "json_schema"]
+Form = Literal["json", "cloudevents_binary", "cloudevents_structured", "avro", "json_schema", "protobuf"]
 EVENT_FORMS = ("cloudevents_binary", "cloudevents_structured")
-FRAMED_FORMS = ("avro", "json_schema")  # whose schemas lie in a registry
+FRAMED_FORMS = ("avro", "json_schema", "protobuf")  # whose schemas lie in a registry
 FormedTopic = Literal["requests", "acceptances", "offers", "rankings", "labels"]
 FORMED_TOPICS: tuple[FormedTopic, ...] = ("requests", "acceptances", "offers", "rankings", "labels")
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
@@ -171,7 +171,7 @@ class WireSettings(Section):
     event_types: dict[FormedTopic, EventText] = Field(default_factory=dict)
     """The `type` of a topic's CloudEvents, read and written, where it is not ours."""
     registry_url: Annotated[str | None, Field(pattern=r"^https?://[^@\s]+$")] = None
-    """The Schema Registry of topics in Avro and JSON Schema (extra registry): http:// or https://, Confluent's API."""
+    """The Schema Registry of framed topics (extra registry): http:// or https://, Confluent's API."""
     registry: dict[str, SecretStr] = Field(default_factory=dict)
     """Keys of confluent-kafka's registry client, such as basic.auth.user.info or ssl.ca.location; values are masked."""
     registry_wait_s: Annotated[float, Field(gt=0, le=120)] = 30.0

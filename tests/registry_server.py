@@ -22,7 +22,7 @@ class LocalRegistry(LocalServer):
     """See LocalServer. It keeps schemas in memory."""
 
     def __init__(self, *, cache: Path) -> None:
-        super().__init__("registry", start_s=120)
+        super().__init__("registry", start_s=240)
         self._cache = cache
 
     @property

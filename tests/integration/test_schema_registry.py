@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from stream_scorer.adapters.kafka.feed import KafkaFeed
 from stream_scorer.core.records import OutputRecord, Record
@@ -16,7 +17,8 @@ from tests.registry_server import LocalRegistry
 from tests.release_samples import model, offer
 from tests.ring import Ring, acceptance, request, values
 
-FORMS = {"requests": "avro", "acceptances": "json_schema", "rankings": "avro", "labels": "json_schema"}
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+FORMS = {"requests": "avro", "acceptances": "json_schema", "rankings": "protobuf", "labels": "avro"}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,7 @@ def test_framed_topics_go_round(ring: Ring, registry: LocalRegistry, tmp_path: P
     ring.options |= {
         "STREAM_SCORER_WIRE__REGISTRY_URL": registry.url,
         "STREAM_SCORER_WIRE__REGISTER_SCHEMAS": "true",
+        "STREAM_SCORER_WIRE__REGISTRY_WAIT_S": "120",
     }
     ring.publish(model(1), [offer(number) for number in range(9)])
     feed(ring, ring.topics.requests, [request(number, limit=9) for number in range(9)])
@@ -58,14 +61,14 @@ def test_framed_topics_go_round(ring: Ring, registry: LocalRegistry, tmp_path: P
     assert sum(offer["accepted"] or 0 for each in labels for offer in each["offers"]) == 9
 
 
-def settings(registry: LocalRegistry, form: str, **wire: object) -> Settings:
+def settings(registry: LocalRegistry, form: str, *, topic: str | None = None, **wire: object) -> Settings:
     forms = dict.fromkeys(("requests", "rankings"), form)
-    names = {"requests": f"requests-{form}", "rankings": f"rankings-{form}"}
-    given = {**forms, "registry_url": registry.url, "registry_wait_s": 5, **wire}
+    names = {"requests": topic or f"requests-{form}", "rankings": f"rankings-{form}"}
+    given = {**forms, "registry_url": registry.url, "registry_wait_s": 120, **wire}
     return Settings.model_validate({"topics": names, "wire": given})
 
 
-@pytest.mark.parametrize("form", ["avro", "json_schema"])
+@pytest.mark.parametrize("form", ["avro", "json_schema", "protobuf"])
 def test_a_registry_answers_what_we_ask(registry: LocalRegistry, form: str) -> None:
     strict = topic_forms(settings(registry, form))
     free = topic_forms(settings(registry, form, register_schemas=True))
@@ -76,12 +79,28 @@ def test_a_registry_answers_what_we_ask(registry: LocalRegistry, form: str) -> N
         strict.write([output])
     (written,) = free.write([output])
     assert strict.write([output]) == [written]
-    assert {each.state for each in form_findings(settings(registry, form), wait_s=5)} == {"ok", "fault"}
+    assert {each.state for each in form_findings(settings(registry, form), wait_s=120)} == {"ok", "fault"}
     value = written.value or b""
     frames = {value: "", b"\0\0\0\0\0" + value[5:]: "unknown_schema", b"\0\0\0\xff\xff" + value[5:]: "unknown_schema"}
     for frame, code in {**frames, b"\1" + b"g" * 16 + value[5:]: "unknown_schema"}.items():
         (read,) = strict.read([Record(output.topic, 0, 0, b"k", frame, 0)])
         assert getattr(read, "code", None) == code
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "file"),
+    [("avro", "AVRO", "avsc"), ("json_schema", "JSON", "json"), ("protobuf", "PROTOBUF", "proto")],
+)
+def test_our_files_can_be_registered(registry: LocalRegistry, form: str, kind: str, file: str) -> None:
+    text = (SCHEMAS / f"customer-request.{file}").read_text()
+    with SchemaRegistryClient.new_client({"url": registry.url}) as client:
+        client.register_schema(f"files-{form}-value", Schema(text, kind))
+    forms = topic_forms(settings(registry, form, topic=f"files-{form}"))
+    assert forms is not None
+    value = msgspec.json.encode(request(1))
+    (written,) = forms.write([OutputRecord(f"files-{form}", b"k", value)])
+    (read,) = forms.read([Record(written.topic, 0, 0, b"k", written.value, 0)])
+    assert msgspec.json.decode(read.value or b"") == {**msgspec.json.decode(read.value or b""), **request(1)}
 
 
 def test_another_server_is_no_registry(registry: LocalRegistry) -> None:

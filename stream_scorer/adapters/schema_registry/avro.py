@@ -21,6 +21,7 @@ from stream_scorer.adapters.schema_registry.schemas import Kind, SchemaRegistry
 from stream_scorer.core.forms.avro_bounds import costly
 from stream_scorer.core.forms.avro_schemas import avro_schema, record_name
 from stream_scorer.core.forms.feature_values import unwrapped, with_values, without_absent, wrapped
+from stream_scorer.core.forms.frames import Frame
 from stream_scorer.core.wire.strict_json import Refusal
 
 # what fastavro raises over bytes that are not of a schema
@@ -54,7 +55,7 @@ class FramedAvro(FramedForm):
 
     def _compiled(self, schema: Schema) -> Decode | Refusal:
         parsed = self._parsed(schema)
-        return parsed if isinstance(parsed, Refusal) else partial(_read, parsed)
+        return parsed if isinstance(parsed, Refusal) else partial(_read, parsed, self._fields)
 
     def _parsed(self, schema: Schema) -> Any:
         """Return a schema as fastavro reads by it, or why nothing is read by it."""
@@ -85,16 +86,17 @@ class FramedAvro(FramedForm):
         return written.getvalue()
 
 
-def _read(schema: Any, rest: bytes) -> bytes | Refusal:
-    data = BytesIO(rest)
+def _read(schema: Any, names: frozenset[str], frame: Frame) -> bytes | Refusal:
+    data = BytesIO(frame.rest)
     try:
         message: Any = schemaless_reader(data, schema, None)
     except _MISFITS as error:
         return _misfit(f"the value does not fit its schema ({type(error).__name__})")
     if data.read(1):
         return _misfit("the value goes on behind what its schema says")
+    known = {name: value for name, value in message.items() if name in names}
     try:
-        return msgspec.json.encode(json_like(with_values(without_absent(message), unwrapped)))
+        return msgspec.json.encode(json_like(with_values(without_absent(known), unwrapped)))
     except OverflowError:
         return Refusal("nan_or_infinity", "a number is NaN or infinite, which JSON does not have")
     except (TypeError, ValueError, RecursionError):

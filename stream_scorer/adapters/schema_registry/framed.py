@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, fields
 from typing import Any, ClassVar, Literal
 
+import msgspec
 from confluent_kafka.schema_registry import (
     Schema,
     record_subject_name_strategy,
@@ -16,7 +17,7 @@ from msgspec import structs
 
 from stream_scorer.adapters.schema_registry.schemas import Kind, SchemaRegistry
 from stream_scorer.core.forms.avro_schemas import NAMESPACE
-from stream_scorer.core.forms.frames import SCHEMA_HEADER, read_frame
+from stream_scorer.core.forms.frames import SCHEMA_HEADER, Frame, read_frame
 from stream_scorer.core.forms.topic_forms import as_json, refused
 from stream_scorer.core.records import FormedRecord, OutputRecord, Record
 from stream_scorer.core.wire.strict_json import Refusal
@@ -24,14 +25,16 @@ from stream_scorer.errors import UsageError
 
 Place = Literal["value", "header"]
 SubjectNames = Literal["topic", "record", "topic_record"]
-Decode = Callable[[bytes], bytes | Refusal]
-"""Makes JSON of what follows the id of one schema."""
+Decode = Callable[[Frame], bytes | Refusal]
+"""Makes JSON of a frame's value, for one schema."""
 
 _STRATEGIES = {
     "topic": topic_subject_name_strategy,
     "record": record_subject_name_strategy,
     "topic_record": topic_record_subject_name_strategy,
 }
+# what writers raise over JSON that is no message of ours: fastavro and protobuf have no exception for it
+NOT_OURS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, msgspec.MsgspecError)
 _UNKNOWN = Refusal("unknown_schema", "the schema registry knows no schema of this id")
 
 
@@ -39,6 +42,7 @@ class FramedForm(ABC):
     """See Form. The schema's id is read from the value or from the header, and written where `place` says."""
 
     kind: ClassVar[Kind]
+    index: ClassVar[bytes] = b""  # what is written behind the id, wherever it stands
 
     def __init__(
         self, registry: SchemaRegistry, message: type[Any], text: str, *, place: Place, names: SubjectNames
@@ -46,6 +50,7 @@ class FramedForm(ABC):
         """Read records of any schema of this kind; write with `text`, our schema of the message."""
         self._registry, self._text, self._place, self._names = registry, text, place, names
         self._record_name = f"{NAMESPACE}.{message.__name__}"
+        self._fields = frozenset(each.name for each in fields(message))
         self._required = [each.name for each in fields(message) if each.default is MISSING]
         # by the id as it stands in frames; no bound is needed, for only ids that the registry knows are kept
         self._decoders: dict[bytes, Decode | Refusal] = {}
@@ -57,7 +62,7 @@ class FramedForm(ABC):
         if isinstance(frame, Refusal):
             return refused(record, frame)
         decode = self._decoders.get(frame.schema) or self._look_up(frame.schema)
-        value = decode if isinstance(decode, Refusal) else decode(frame.rest)
+        value = decode if isinstance(decode, Refusal) else decode(frame)
         return refused(record, value) if isinstance(value, Refusal) else as_json(record, value)
 
     def _look_up(self, schema_id: bytes) -> Decode | Refusal:
@@ -88,16 +93,19 @@ class FramedForm(ABC):
 
     @abstractmethod
     def _body(self, value: bytes) -> bytes:
-        """Return JSON in this format, with what stands between the id and it in a frame."""
+        """Return JSON in this format. Raises one of NOT_OURS for JSON that is not of our message."""
 
     def write(self, output: OutputRecord) -> OutputRecord:
         """See Form.write. Raises as SchemaRegistry.ids_of does."""
-        schema = self._written.get(output.topic) or self._find(output.topic)
-        body = self._body(output.value or b"")
+        frame = (self._written.get(output.topic) or self._find(output.topic)) + self.index
+        try:
+            body = self._body(output.value or b"")
+        except NOT_OURS as error:
+            raise UsageError(f"a record for {output.topic} is no message of it ({type(error).__name__})") from error
         if self._place == "value":
-            return structs.replace(output, value=schema + body)
+            return structs.replace(output, value=frame + body)
         others = [header for header in output.headers if header[0] != SCHEMA_HEADER]
-        return structs.replace(output, value=body, headers=[*others, (SCHEMA_HEADER, schema)])
+        return structs.replace(output, value=body, headers=[*others, (SCHEMA_HEADER, frame)])
 
     def _find(self, topic: str) -> bytes:
         """Return the id that we write, and keep it: a header holds the GUID where the registry gives any."""

@@ -10,7 +10,8 @@ from stream_scorer.adapters.schema_registry.framed import Decode, FramedForm, Pl
 from stream_scorer.adapters.schema_registry.schemas import Kind, SchemaRegistry
 from stream_scorer.core.wire.strict_json import Refusal
 
-_NOTES = frozenset({"description", "title", "$schema", "$id", "$comment", "examples"})
+# a pattern of ids is written as our own engine reads it, and as others do in schemas/
+_NOTES = frozenset({"description", "title", "$schema", "$id", "$comment", "examples", "pattern"})
 
 
 class FramedJson(FramedForm):
@@ -26,7 +27,7 @@ class FramedJson(FramedForm):
         super().__init__(registry, message, json.dumps(self._schema), place=place, names=names)
 
     def _compiled(self, schema: Schema) -> Decode | Refusal:
-        return lambda rest: rest
+        return lambda frame: frame.rest
 
     def _is_ours(self, schema: Schema) -> bool:
         return bool(without_notes(json.loads(schema.schema_str or "null")) == self._schema)
@@ -40,7 +41,7 @@ class FramedJson(FramedForm):
 
 
 def without_notes(schema: Any) -> Any:
-    """Return a JSON Schema without what only people read: two that differ in it say the same of data."""
+    """Return a JSON Schema without what only people read, and patterns: two that differ in them alone are one."""
     if isinstance(schema, list):
         return [without_notes(each) for each in schema]
     if not isinstance(schema, dict):

@@ -5,11 +5,16 @@ from typing import Any
 from stream_scorer.adapters.schema_registry.avro import FramedAvro
 from stream_scorer.adapters.schema_registry.framed import FramedForm, Place, SubjectNames
 from stream_scorer.adapters.schema_registry.framed_json import FramedJson
+from stream_scorer.adapters.schema_registry.protobuf import FramedProtobuf
 from stream_scorer.adapters.schema_registry.schemas import SchemaRegistry
 
 __all__ = ["FramedForm", "SchemaRegistry", "framed_form"]
 
-_FORMS: dict[str, type[FramedAvro | FramedJson]] = {"avro": FramedAvro, "json_schema": FramedJson}
+_FORMS: dict[str, type[FramedAvro | FramedJson | FramedProtobuf]] = {
+    "avro": FramedAvro,
+    "json_schema": FramedJson,
+    "protobuf": FramedProtobuf,
+}
 
 
 def framed_form(

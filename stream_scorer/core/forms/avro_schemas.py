@@ -48,7 +48,7 @@ def _field(field: "Field[Any]", hint: Any, known: set[str]) -> dict[str, Any]:
 
 
 def _type(hint: Any, known: set[str]) -> Any:
-    hint = _bare(hint)
+    hint = bare(hint)
     if hint in _PLAIN:
         return _PLAIN[hint]
     if is_dataclass(hint) and isinstance(hint, type):
@@ -65,10 +65,10 @@ def _type(hint: Any, known: set[str]) -> Any:
 
 def _branches(arguments: tuple[Any, ...], known: set[str]) -> Iterator[Any]:
     """Yield the branches of a union, null first, as a default of null needs; a list among values is a record."""
-    branches = sorted(map(_bare, arguments), key=lambda each: each is not NoneType)
+    branches = sorted(map(bare, arguments), key=lambda each: each is not NoneType)
     lists = [get_args(each)[0] for each in branches if get_origin(each) is list]
     is_value = len(lists) > 1
-    if is_value and any(is_dataclass(_bare(each)) for each in lists):
+    if is_value and any(is_dataclass(bare(each)) for each in lists):
         # a request's offers, ids or objects: one array of both, as the decoder refuses a list that mixes them
         yield {"type": "array", "items": [_type(each, known) for each in lists]}
         return
@@ -76,7 +76,7 @@ def _branches(arguments: tuple[Any, ...], known: set[str]) -> Iterator[Any]:
         if each is NoneType:
             yield "null"
         elif is_value and get_origin(each) is list:
-            yield _list_record(TEXTS if _bare(get_args(each)[0]) is str else NUMBERS, known)
+            yield _list_record(TEXTS if bare(get_args(each)[0]) is str else NUMBERS, known)
         else:
             yield from branch if isinstance(branch := _type(each, known), list) else [branch]
 
@@ -93,7 +93,7 @@ def _list_record(part: str, known: set[str]) -> Any:
     }
 
 
-def _bare(hint: Any) -> Any:
+def bare(hint: Any) -> Any:
     """Return a hint without its bounds, and a new type as the type that it is of."""
     while get_origin(hint) is Annotated or hasattr(hint, "__supertype__"):
         hint = get_args(hint)[0] if get_origin(hint) is Annotated else hint.__supertype__

@@ -1,7 +1,7 @@
 """The Confluent frame: the id of a record's schema before its value, or in a header.
 
 Before the value stand a zero and the id in four bytes, big-endian; or a one and a GUID in sixteen. The header holds the
-same bytes. Behind a Protobuf schema's id follows which message of its file it is; that is left to the reader of it.
+same bytes. Behind a Protobuf schema's id follows, in the same place, which message of its file it is: the index.
 Source: Confluent, wire format of Schema Registry 8; `SchemaId` of confluent-kafka.
 """
 
@@ -15,9 +15,13 @@ _ID_BYTES = {0: 5, 1: 17}  # by the first byte, which counts itself
 
 
 class Frame(NamedTuple):
-    """`schema` is the schema's id with the byte that says of which kind it is; `rest` is what follows."""
+    """`schema` is the schema's id with the byte that says of which kind it is; `rest` is what follows in the value.
+
+    `after` is what follows in the header; None: the id stands in the value.
+    """
 
     schema: bytes
+    after: bytes | None
     rest: bytes
 
 
@@ -32,4 +36,5 @@ def read_frame(record: Record) -> Frame | Refusal:
         return Refusal("not_framed", f"the {place} does not begin with 0 and the id of a schema, nor with 1 and a GUID")
     if len(start) < length:
         return Refusal("frame_truncated", f"a frame has at least {length} bytes, got {len(start)}")
-    return Frame(start[:length], start[length:] + (b"" if header is None else value))
+    after = start[length:]
+    return Frame(start[:length], None, after) if header is None else Frame(start[:length], after, value)

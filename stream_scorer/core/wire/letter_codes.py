@@ -75,7 +75,7 @@ CODES: dict[str, LetterCode] = {
     ),
     "schema_kind": LetterCode(
         _READERS,
-        "The record's schema is of another kind than the topic's form, such as Protobuf.",
+        "The record's schema is of another kind than the topic's form: Avro, JSON Schema or Protobuf.",
         "Correct the producer; or the setting (wire.*), and send these letters again.",
     ),
     "schema_misfit": LetterCode(
