@@ -24,6 +24,7 @@ Mask = npt.NDArray[np.bool_]
 
 SELF_SELECTED_MAX = 0.1  # of the judged rows may have been ranked by the judged model itself
 
+_BLOCK = 65_536  # rows whose vectors are in memory at once
 # A logged score is the float64 product of float32 vectors, but it is kept here as float32, and may be off by so much.
 _SAME_SCORE = 1e-5
 
@@ -71,7 +72,11 @@ def row_scores(data: TrainingSet, rows: Places, user_tower: Tower, item_tower: T
     offers, offer_of = np.unique(data.offer[rows], return_inverse=True)
     users = user_tower.forward(data.customers.inputs(customers.astype(np.int64)))
     items = item_tower.forward(data.offers.inputs(offers.astype(np.int64)))
-    return np.asarray(np.einsum("np,np->n", users[customer_of.reshape(-1)], items[offer_of.reshape(-1)]))
+    scores, customer_of, offer_of = np.empty(len(rows)), customer_of.reshape(-1), offer_of.reshape(-1)
+    for start in range(0, len(rows), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        scores[block] = np.einsum("np,np->n", users[customer_of[block]], items[offer_of[block]])
+    return scores
 
 
 @dataclass(frozen=True, slots=True)
