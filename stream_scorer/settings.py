@@ -144,6 +144,10 @@ class RankSettings(Section):
     """The least share of a request's best offers that an index must find; below it, requests are ranked exactly."""
     recall_sample: Annotated[int, Field(ge=0)] = 500
     """One request in so many, by its ids, is ranked exactly beside the index, to measure its recall; 0: none."""
+    release_folder: Annotated[
+        str | None, Field(min_length=1), AfterValidator(lambda name: name and _expanded(name))
+    ] = None
+    """A folder of this machine through which its rankers share each release's offers in memory; null: none do."""
 
 
 class JoinSettings(Section):

@@ -72,7 +72,7 @@ def matching(catalog: Catalog, *filters: Filter) -> str:
     """Return the ids of the offers that match all filters, end to end."""
     (mask,) = filter_masks([filters], catalog)
     assert mask is not None
-    return "".join(catalog.offer_ids[row] for row in np.flatnonzero(mask))
+    return "".join(catalog.offer_ids[row] for row in np.flatnonzero(mask).tolist())
 
 
 def request(number: int = 0, **fields: Any) -> CustomerRequest:

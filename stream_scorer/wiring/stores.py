@@ -1,12 +1,15 @@
 """Opens the store of releases, and decides whether towers may be programs."""
 
 import importlib.util
+from pathlib import Path
 
 from stream_scorer.adapters.redis.client import RedisClient, connect
 from stream_scorer.adapters.redis.releases import RedisReleases
+from stream_scorer.adapters.shared.release_folder import ReleaseFolder
 from stream_scorer.core.ranking.index_building import build_index
 from stream_scorer.core.releases.catalog import Catalog
 from stream_scorer.core.releases.offer_index import Cluster, InvertedFile, ListSearch, OfferIndex, OpenIndex, Vectors32
+from stream_scorer.core.releases.shared_catalog import ShareCatalog
 from stream_scorer.core.towers.program_tower import OpenProgram, Program
 from stream_scorer.errors import ClosedProgram, UsageError
 from stream_scorer.services.learning.publisher import Indexer
@@ -32,7 +35,13 @@ def releases_on(client: RedisClient, settings: Settings, *, ranks: bool = False)
         signing_key=None if redis.signing_key is None else redis.signing_key.get_secret_value().encode(),
         open_program=program_opener(settings),
         open_index=_open_index if ranks else None,
+        share=_shared(settings) if ranks else None,
     )
+
+
+def _shared(settings: Settings) -> ShareCatalog | None:
+    folder = settings.rank.release_folder
+    return None if folder is None else ReleaseFolder(Path(folder))
 
 
 def _open_index(file: InvertedFile, vectors: Vectors32) -> ListSearch:

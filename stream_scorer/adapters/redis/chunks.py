@@ -50,7 +50,7 @@ def encode_chunks(catalog: Catalog) -> Iterator[bytes]:
     """Yield safetensors of CHUNK_OFFERS offers each, fewer in the last; an empty catalog gives an empty chunk."""
     for number, start in enumerate(range(0, max(1, len(catalog)), CHUNK_OFFERS)):
         rows = slice(start, start + CHUNK_OFFERS)
-        head = _ChunkHead(catalog.release_id, number, catalog.offer_ids[rows])
+        head = _ChunkHead(catalog.release_id, number, list(catalog.offer_ids[rows]))
         fragments = catalog.fragments[rows]
         yield save_tensors(
             {

@@ -48,6 +48,7 @@ from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.releases.gate import verify
 from stream_scorer.core.releases.offer_index import InvertedFile, OfferIndex, OpenIndex
 from stream_scorer.core.releases.release import Release, ReleaseInfo, figures_of, reading_features
+from stream_scorer.core.releases.shared_catalog import ShareCatalog
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.program_tower import OpenProgram
 from stream_scorer.core.towers.reranker import Reranker
@@ -76,13 +77,18 @@ class RedisReleases:
         signing_key: bytes | None = None,
         open_program: OpenProgram | None = None,
         open_index: OpenIndex | None = None,
+        share: ShareCatalog | None = None,
     ) -> None:
-        """Without `open_index`, or where it cannot be imported, releases are loaded without their indexes."""
+        """Without `open_index`, or where it cannot be imported, releases are loaded without their indexes.
+
+        Without `share`, every release that is loaded has memory of its own.
+        """
         self._client = client
         self._keys = ReleaseKeys(prefix)
         self._bytes_max = bytes_max
         self._seals = Seals(signing_key)
         self._open_program, self._open_index = open_program, open_index
+        self._share = share
         self._sizes = client.register_script(SIZES)
         self._log = ChangeLog(client, self._keys, self._seals, kept=changes_kept, bytes_max=bytes_max)
         self._switch = ReleaseSwitch(client, self._keys, expiry_s=expiry_s, verified=self._verified, named=self._named)
@@ -178,7 +184,7 @@ class RedisReleases:
     def load(self, release_id: ReleaseId) -> Release:
         """See ReleaseStore."""
         manifest = self._manifest(release_id)
-        catalog, mark = self._changed_since(manifest, self._indexed(manifest, self._catalog(manifest)))
+        catalog, mark = self._changed_since(manifest, self._indexed(manifest, self._published(manifest)))
         user_tower = self._tower(manifest, "user_tower")
         reranker = self._reranker(manifest)
         item_tower, missing = self._item_tower(manifest)
@@ -289,6 +295,15 @@ class RedisReleases:
     def _catalog(self, manifest: ReleaseManifest) -> Catalog:
         """Return the offers as they were published, without the changes since."""
         return decode_chunks(manifest, self._values(self._keys.chunks(manifest)))
+
+    def _published(self, manifest: ReleaseManifest) -> Catalog:
+        """Return the offers as they were published, in shared memory where there is any."""
+        if self._share is None:
+            return self._catalog(manifest)
+        # the sealed manifest vouches for the chunks, and their digests for whatever is made from them
+        return self._share(
+            manifest.release_id, checksum("".join(manifest.chunks).encode()), lambda: self._catalog(manifest)
+        )
 
     def _indexed(self, manifest: ReleaseManifest, catalog: Catalog) -> Catalog:
         """Return the catalog as it was published, with its index where there is one that can be searched here."""

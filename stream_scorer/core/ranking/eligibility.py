@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.ranking.filters import filter_masks, is_matched
-from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog, Flags, Millis
+from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog, Flags, Millis, Rows
 from stream_scorer.core.releases.offer_overlay import OfferOverlay
 
 RULES = ("unknown_offer", "inactive", "not_yet_valid", "expired", "excluded", "filtered")
@@ -108,7 +108,7 @@ def choose(
 def _alike(case: _Case) -> list[Numbers]:
     """Group the requests on the whole catalog for which the same offers are valid and that have equal filters."""
     # No offer's validity changes between two bounds, so an event time matters only by the bounds before it.
-    bounds_ms = case.catalog.once(_bounds_ms)
+    bounds_ms = case.catalog.once(_BOUNDS_MS)
     epochs = repeat(0)
     if len(bounds_ms):
         epochs = iter(
@@ -219,16 +219,31 @@ def _excluded(requests: Sequence[CustomerRequest], catalog: Catalog) -> Candidat
     return pairs.where(pairs.rows >= 0)
 
 
-def _bounds_ms(catalog: Catalog) -> Millis:
-    """Return the times at which any offer's validity changes, ascending; between two of them nothing changes."""
-    bounds_ms = np.unique(np.concatenate([catalog.valid_from_ms, catalog.valid_until_ms]))
-    bounded: Millis = bounds_ms[(bounds_ms != ALWAYS_MS) & (bounds_ms != NEVER_MS)]
-    return bounded
+class _BoundsMs:
+    """Makes the times at which any offer's validity changes, ascending; between two of them nothing changes."""
+
+    __slots__ = ()
+
+    def __call__(self, catalog: Catalog) -> Millis:
+        bounds_ms = np.unique(np.concatenate([catalog.valid_from_ms, catalog.valid_until_ms]))
+        bounded: Millis = bounds_ms[(bounds_ms != ALWAYS_MS) & (bounds_ms != NEVER_MS)]
+        return bounded
+
+    def followed(self, made: object, catalog: Catalog, rows: Rows) -> Millis:
+        """See FollowsChanges. A time that is no offer's any longer stays: it only divides what is alike."""
+        if len(cast("Millis", made)) > 4 * len(catalog):  # twice as many as all offers can have
+            return self(catalog)
+        stated = np.concatenate([catalog.valid_from_ms[rows], catalog.valid_until_ms[rows]])
+        fresh = stated[(stated != ALWAYS_MS) & (stated != NEVER_MS)]
+        return np.union1d(cast("Millis", made), fresh)
+
+
+_BOUNDS_MS = _BoundsMs()
 
 
 def _valid_at(catalog: Catalog, time_ms: int) -> tuple[Flags | None, tuple[int, int, int]]:
     """Mark the offers that are active and valid, None where all are; count the inactive, early and expired ones."""
-    if not len(catalog.once(_bounds_ms)) and catalog.active.all():
+    if not len(catalog.once(_BOUNDS_MS)) and catalog.active.all():
         return None, (0, 0, 0)
     started = catalog.active & (catalog.valid_from_ms <= time_ms)
     valid = started & (catalog.valid_until_ms > time_ms)

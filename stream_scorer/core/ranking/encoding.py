@@ -7,7 +7,7 @@ back as a `Ranking`.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from stream_scorer.core.messages import LIMIT_MAX, CustomerRequest
 from stream_scorer.core.ranking.best_offers import Ranked, Scores
-from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.catalog import Catalog, Rows
 from stream_scorer.core.releases.offer_overlay import OfferOverlay
+from stream_scorer.core.releases.packed_texts import PackedIds, PackedTexts
 
 _RANKS = [b'%d,"score":' % rank for rank in range(1, LIMIT_MAX + 1)]
 _PARTS = 5  # of each offer: head, rank, score, propensity, features; and what a re-ranker adds, where there is one
@@ -24,7 +25,30 @@ _PARTS = 5  # of each offer: head, rank, score, propensity, features; and what a
 _NOTHING: dict[str, int] = {}
 _encode, _encode_lines = msgspec.json.Encoder().encode, msgspec.json.Encoder().encode_lines
 
-Fragments = NDArray[np.object_]  # of bytes: an array takes many of its objects at once, sooner than a list does
+
+class Fragments(Protocol):
+    """A text for each offer."""
+
+    def take(self, rows: Rows) -> list[bytes]:
+        """Return the texts of these rows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Listed:
+    """Texts as objects: an array takes many of its objects at once, sooner than a list does."""
+
+    texts: NDArray[np.object_]
+
+    def take(self, rows: Rows) -> list[bytes]:
+        """See Fragments."""
+        taken: list[bytes] = self.texts.take(rows).tolist()
+        return taken
+
+    def restated(self, rows: Rows, texts: list[bytes]) -> "_Listed":
+        """Return a copy with others in these rows."""
+        restated = self.texts.copy()
+        restated[rows] = texts
+        return _Listed(restated)
 
 
 class _RankingStart(msgspec.Struct):
@@ -48,17 +72,27 @@ class OfferFeatures:
 
     def __call__(self, catalog: Catalog) -> Fragments:
         """Return each offer's features as a JSON object; use with `Catalog.once`."""
-        if self.names is None:
-            return np.array(catalog.fragments, object)
-        return self.written(map(msgspec.json.decode, catalog.fragments))
+        if self.names is None and isinstance(catalog.fragments, PackedTexts):
+            return catalog.fragments
+        return _Listed(np.array(self._named(catalog.fragments), object))
 
-    def written(self, features: Iterable[Mapping[str, Any]]) -> Fragments:
+    def followed(self, made: object, catalog: Catalog, rows: Rows) -> Fragments:
+        """See FollowsChanges."""
+        if not isinstance(made, _Listed):
+            return self(catalog)
+        return made.restated(rows, self._named([catalog.fragments[row] for row in rows.tolist()]))
+
+    def _named(self, fragments: Sequence[bytes]) -> list[bytes]:
+        if self.names is None:
+            return list(fragments)
+        return self.written(map(msgspec.json.decode, fragments))
+
+    def written(self, features: Iterable[Mapping[str, Any]]) -> list[bytes]:
         """Return the features of some offers, each as a JSON object."""
-        named = [
+        return [
             _encode({name: value for name, value in each.items() if self.names is None or name in self.names})
             for each in features
         ]
-        return np.array(named, object)
 
 
 ALL_FEATURES = OfferFeatures()
@@ -72,12 +106,12 @@ def encode_rankings(
     overlay: OfferOverlay | None = None,
 ) -> list[bytes]:
     """Return the JSON of each request's ranking; `overlay` has the offers of which the requests state features."""
-    features = catalog.once(offer_features).take(ranked.rows)  # (M,)
+    features = catalog.once(offer_features).take(ranked.rows)  # M of them
     if overlay is not None:
         requests_of = np.repeat(np.arange(len(requests)), np.diff(ranked.starts))
-        places = overlay.places(requests_of, ranked.rows)
-        features[places >= 0] = offer_features.written(overlay.features)[places[places >= 0]]
-    parts = _offer_parts(ranked, catalog.once(_heads), features)
+        places, written = overlay.places(requests_of, ranked.rows), offer_features.written(overlay.features)
+        features = [text if place < 0 else written[place] for text, place in zip(features, places.tolist(), strict=True)]
+    parts = _offer_parts(ranked, catalog.once(_HEADS), features)
     ends = (_parts_of(ranked) * ranked.starts).tolist()
     values = []
     for start, first, last in zip(_request_parts(requests, ranked, catalog), ends[:-1], ends[1:], strict=True):
@@ -111,21 +145,21 @@ def _request_parts(requests: Sequence[CustomerRequest], ranked: Ranked, catalog:
     return _encode_lines(starts).split(b"\n")[:-1]
 
 
-def _offer_parts(ranked: Ranked, heads: Fragments, features: Fragments) -> list[bytes]:
+def _offer_parts(ranked: Ranked, heads: Fragments, features: list[bytes]) -> list[bytes]:
     """Return the parts of all offers of all requests, as many for each, in a single list."""
     rows = ranked.rows
     counts: list[int] = np.diff(ranked.starts).tolist()
     # A slice takes the same part of all offers at once, without a Python loop over them.
     stride = _parts_of(ranked)
     parts = [b',"propensity":1.0,"features":'] * (len(rows) * stride)
-    parts[0::stride] = heads.take(rows).tolist()
+    parts[0::stride] = heads.take(rows)
     parts[1::stride] = chain.from_iterable(_RANKS[:count] for count in counts)
     parts[2::stride] = _numbers(ranked.scores)
     if ranked.propensities is not None:
         parts[3::stride] = [
             b',"propensity":%b,"features":' % propensity for propensity in _numbers(ranked.propensities)
         ]
-    parts[4::stride] = features.tolist()
+    parts[4::stride] = features
     if ranked.tower_ranks is not None and ranked.reranker_scores is not None:
         added = zip(ranked.tower_ranks.tolist(), _numbers(ranked.reranker_scores), strict=True)
         parts[5::stride] = [b',"tower_rank":%d,"reranker_score":%b' % each for each in added]
@@ -141,6 +175,35 @@ def _numbers(values: Scores) -> list[bytes]:
     return _encode(values.tolist())[1:-1].split(b",") if len(values) else []
 
 
-def _heads(catalog: Catalog) -> Fragments:
-    """Return how each offer begins. It also closes the offer before, so that no features are copied to add a brace."""
-    return np.array([b'},{"offer_id":%b,"rank":' % _encode(offer_id) for offer_id in catalog.offer_ids], object)
+@dataclass(frozen=True, slots=True, eq=False)
+class _HeadsOf:
+    """The heads of offers whose ids are packed, made when they are taken: a million heads are 80 MB of objects."""
+
+    ids: PackedIds
+
+    def take(self, rows: Rows) -> list[bytes]:
+        """See Fragments."""
+        return list(map(_head, _encode_lines(self.ids.take(rows)).split(b"\n")[:-1]))
+
+
+class _Heads:
+    """Makes how each offer begins; use with `Catalog.once`."""
+
+    __slots__ = ()
+
+    def __call__(self, catalog: Catalog) -> Fragments:
+        if isinstance(catalog.offer_ids, PackedIds):
+            return _HeadsOf(catalog.offer_ids)
+        return _Listed(np.array([_head(_encode(offer_id)) for offer_id in catalog.offer_ids], object))
+
+    def followed(self, made: object, catalog: Catalog, rows: Rows) -> object:
+        """See FollowsChanges. The ids are as they were."""
+        return made
+
+
+_HEADS = _Heads()
+
+
+def _head(offer_id: bytes) -> bytes:
+    """Return how an offer begins. It closes the offer before, too, so that no features are copied to add a brace."""
+    return b'},{"offer_id":%b,"rank":' % offer_id

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from stream_scorer.core.messages import CustomerRequest
 from stream_scorer.core.ranking.best_offers import Ranked, Scores
 from stream_scorer.core.ranking.eligibility import Numbers
-from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.catalog import Catalog, Rows
 
 Hashes = NDArray[np.uint64]
 
@@ -57,7 +57,7 @@ def explore(requests: Sequence[CustomerRequest], ranked: Ranked, catalog: Catalo
         widths[kept > 0]
     ).tolist():  # the width decides the order of summation, so it must not depend on the batch
         numbers = np.flatnonzero((widths == width) & (kept > 0))
-        pools = _pools(ranked, numbers, width, salts[numbers], catalog.once(_offer_hashes))
+        pools = _pools(ranked, numbers, width, salts[numbers], catalog.once(_OFFER_HASHES))
         columns[numbers], chances[numbers] = _drawn(*pools, salts[numbers], exploration, places=shape[1])
     filled = np.arange(shape[1]) < kept[:, None]
     drawn = (ranked.starts[:-1, None] + columns)[filled]
@@ -128,5 +128,17 @@ def _uniform(hashes: Hashes) -> Scores:
     return uniform
 
 
-def _offer_hashes(catalog: Catalog) -> Hashes:
-    return np.array([xxhash.xxh3_64_intdigest(offer_id.encode()) for offer_id in catalog.offer_ids], np.uint64)
+class _OfferHashes:
+    """Makes a hash of each offer's id; use with `Catalog.once`."""
+
+    __slots__ = ()
+
+    def __call__(self, catalog: Catalog) -> Hashes:
+        return np.array([xxhash.xxh3_64_intdigest(offer_id.encode()) for offer_id in catalog.offer_ids], np.uint64)
+
+    def followed(self, made: object, catalog: Catalog, rows: Rows) -> object:
+        """See FollowsChanges. The ids are as they were."""
+        return made
+
+
+_OFFER_HASHES = _OfferHashes()

@@ -7,10 +7,11 @@ filter's never matches either. A filter is refused where some offers have the at
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_scorer.core.filter_operators import (
     BAG,
@@ -26,7 +27,7 @@ from stream_scorer.core.filter_operators import (
     matches,
 )
 from stream_scorer.core.messages import Filter, RequestedOffer
-from stream_scorer.core.releases.catalog import Catalog, Flags
+from stream_scorer.core.releases.catalog import Catalog, Flags, Rows
 from stream_scorer.core.wire.strict_json import Refusal, path_text
 
 _PARSED_AT_ONCE = 10_000  # offers: all of a catalog's features in memory would be too many
@@ -52,7 +53,7 @@ def filter_masks(expressions: Sequence[Sequence[Filter]], catalog: Catalog) -> l
 
 def is_matched(filters: Sequence[Filter], features: Sequence[Mapping[str, Any]]) -> Flags:
     """Return which of some offers (n,), given by their features, match all filters."""
-    columns = {name: _column([each.get(name) for each in features]) for name in {one.attribute for one in filters}}
+    columns = {name: _column([each.get(name) for each in features], {}) for name in {one.attribute for one in filters}}
     matched = [matches(columns[one.attribute], one.op, one.value) for one in filters]
     matched_all: Flags = np.logical_and.reduce([np.ones(len(features), bool), *matched])
     return matched_all
@@ -92,11 +93,23 @@ def _matches(catalog: Catalog, condition: Filter) -> Flags:
 
 def column_of(catalog: Catalog, attribute: str) -> AttributeColumn | None:
     """Return an attribute's column; None where no offer has it, so that unknown names cost no memory."""
-    return catalog.once(_ColumnOf(attribute)) if attribute in catalog.once(_attributes) else None
+    return catalog.once(_ColumnOf(attribute)) if attribute in catalog.once(_ATTRIBUTES) else None
 
 
-def _attributes(catalog: Catalog) -> set[str]:
-    return set().union(*_features(catalog))
+class _Attributes:
+    """Makes the names of all attributes of a catalog; use with `Catalog.once`."""
+
+    __slots__ = ()
+
+    def __call__(self, catalog: Catalog) -> set[str]:
+        return set().union(*_features(catalog.fragments))
+
+    def followed(self, made: object, catalog: Catalog, rows: Rows) -> set[str]:
+        """See FollowsChanges. A name that no offer has any longer stays, with a column that nothing matches."""
+        return cast("set[str]", made).union(*_features(_of_rows(catalog, rows)))
+
+
+_ATTRIBUTES = _Attributes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +119,46 @@ class _ColumnOf:
     attribute: str
 
     def __call__(self, catalog: Catalog) -> AttributeColumn:
-        return _column([features.get(self.attribute) for features in _features(catalog)])
+        return _column([features.get(self.attribute) for features in _features(catalog.fragments)], {})
+
+    def followed(self, made: object, catalog: Catalog, rows: Rows) -> AttributeColumn:
+        """See FollowsChanges."""
+        before = cast("AttributeColumn", made)
+        if len(before.vocabulary) > 2 * (len(before.codes) + len(before.bag_codes)):  # most are no offer's any longer
+            return self(catalog)
+        stated = [features.get(self.attribute) for features in _features(_of_rows(catalog, rows))]
+        return _restated(before, rows, _column(stated, before.vocabulary.copy()))
 
 
-def _features(catalog: Catalog) -> Iterator[dict[str, Any]]:
-    for start in range(0, len(catalog), _PARSED_AT_ONCE):
-        yield from msgspec.json.decode(b"[" + b",".join(catalog.fragments[start : start + _PARSED_AT_ONCE]) + b"]")
+def _of_rows(catalog: Catalog, rows: Rows) -> list[bytes]:
+    return [catalog.fragments[row] for row in rows.tolist()]
 
 
-def _column(values: Sequence[Any]) -> AttributeColumn:
+def _features(fragments: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(fragments), _PARSED_AT_ONCE):
+        yield from msgspec.json.decode(b"[" + b",".join(fragments[start : start + _PARSED_AT_ONCE]) + b"]")
+
+
+def _restated(before: AttributeColumn, rows: Rows, stated: AttributeColumn) -> AttributeColumn:
+    """Return a column with these rows as in `stated`, whose vocabulary goes on from that of the column."""
+    kinds, numbers, codes = before.kinds.copy(), before.numbers.copy(), before.codes.copy()
+    kinds[rows], numbers[rows], codes[rows] = stated.kinds, stated.numbers, stated.codes
+    stays = ~np.isin(before.bag_rows, rows)
+    return AttributeColumn(
+        kinds,
+        numbers,
+        codes,
+        np.concatenate([before.bag_rows[stays], rows[stated.bag_rows]]),
+        np.concatenate([before.bag_codes[stays], stated.bag_codes]),
+        stated.vocabulary,
+        _kinds_present(kinds),
+    )
+
+
+def _column(values: Sequence[Any], vocabulary: dict[str, int]) -> AttributeColumn:
+    """Return the column of these values; texts that `vocabulary` lacks are added to it."""
     kinds = np.fromiter(map(_kind, values), np.int8, len(values))
     numbers = np.fromiter((value if isinstance(value, int | float) else 0 for value in values), np.float64, len(values))
-    vocabulary: dict[str, int] = {}
     bags = [(row, text) for row in np.flatnonzero(kinds == BAG).tolist() for text in values[row]]
 
     def code(text: str) -> int:
@@ -126,9 +167,11 @@ def _column(values: Sequence[Any]) -> AttributeColumn:
     codes = np.fromiter((code(value) if isinstance(value, str) else -1 for value in values), np.int64, len(values))
     bag_codes = np.fromiter((code(text) for _, text in bags), np.int64, len(bags))
     bag_rows = np.fromiter((row for row, _ in bags), np.int64, len(bags))
-    return AttributeColumn(
-        kinds, numbers, codes, bag_rows, bag_codes, vocabulary, frozenset(kinds.tolist()) - {MISSING}
-    )
+    return AttributeColumn(kinds, numbers, codes, bag_rows, bag_codes, vocabulary, _kinds_present(kinds))
+
+
+def _kinds_present(kinds: NDArray[np.int8]) -> frozenset[int]:
+    return frozenset(np.flatnonzero(np.bincount(kinds)).tolist()) - {MISSING}
 
 
 def _kind(value: object) -> int:

@@ -4,9 +4,9 @@ A row is an offer. Rows are sorted by offer id (by code point, which is also the
 two offers with the same score the lower row has the lower id.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from stream_scorer.core.messages import Offer, OfferId, ReleaseId
 from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.releases.offer_index import IndexCover, OfferIndex, cover_of
+from stream_scorer.core.releases.packed_texts import PackedTexts
 from stream_scorer.errors import BadModel
 
 Vectors = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 Millis = NDArray[np.int64]
+Rows = NDArray[np.int64]
 
 Made = TypeVar("Made")
 
@@ -36,20 +38,50 @@ class OfOneModel:
     __slots__ = ()
 
 
+@runtime_checkable
+class FollowsChanges(Protocol):
+    """What makes a part of a catalog by `Catalog.once`, and brings it up to date when few offers change."""
+
+    def followed(self, made: object, catalog: "Catalog", rows: Rows) -> object:
+        """Return what it makes of the catalog, given what it made before these rows were restated."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedVectors:
+    """Vectors as they were published, in memory that processes of a machine share, and how to change some alone.
+
+    `again` returns them as an array of its own, writable, of which only the pages that are written take memory.
+    """
+
+    again: Callable[[], Vectors]
+    changed: Rows  # whose vectors may no longer be the published ones
+
+    def restated(self, vectors: Vectors, rows: Rows, stated: Vectors) -> tuple["SharedVectors", Vectors]:
+        """Return `vectors`, which these and `changed` are, with those of `rows` replaced."""
+        written = self.again()
+        written[self.changed] = vectors[self.changed]
+        written[rows] = stated
+        return SharedVectors(self.again, np.union1d(self.changed, rows)), written
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """Offers as columns of N rows. Made by `of`, `from_columns` and `with_changes`, which sort and check them."""
+    """Offers as columns of N rows. Made by `of`, `from_columns` and `with_changes`, which sort and check them.
+
+    Ids, features and the index are lists and a dict, or packed where processes share them.
+    """
 
     release_id: ReleaseId
-    offer_ids: list[OfferId]
+    offer_ids: Sequence[OfferId]
     vectors: Vectors  # (N, p), rows contiguous
-    fragments: list[bytes]  # each offer's features, a JSON object
+    fragments: Sequence[bytes]  # each offer's features, a JSON object
     active: Flags  # (N,)
     valid_from_ms: Millis  # (N,), inclusive, ALWAYS_MS where open
     valid_until_ms: Millis  # (N,), exclusive, NEVER_MS where open
-    index: dict[OfferId, int]  # offer id -> row
+    index: Mapping[OfferId, int]  # offer id -> row
     derived: dict[object, object] = field(default_factory=dict, repr=False)  # results of `once`, by function
     nearest: OfferIndex | None = field(default=None, repr=False)  # over the offers as they were published
+    shared: SharedVectors | None = field(default=None, repr=False)  # None: all memory is this process's own
 
     def __len__(self) -> int:
         """Return N."""
@@ -144,33 +176,73 @@ class Catalog:
         kept = np.flatnonzero(stays).tolist()
         merged = Catalog.from_columns(
             self.release_id,
-            offer_ids=[self.offer_ids[row] for row in kept] + stated.offer_ids,
+            offer_ids=[*_taken(self.offer_ids, kept), *stated.offer_ids],
             vectors=np.concatenate([self.vectors[stays], stated.vectors]),
-            fragments=[self.fragments[row] for row in kept] + stated.fragments,
+            fragments=[*_taken(self.fragments, kept), *stated.fragments],
             active=np.concatenate([self.active[stays], stated.active]),
             valid_from_ms=np.concatenate([self.valid_from_ms[stays], stated.valid_from_ms]),
             valid_until_ms=np.concatenate([self.valid_until_ms[stays], stated.valid_until_ms]),
         )
-        return merged.indexed_by(self.nearest)
+        return merged.indexed_by(self.nearest)  # in memory of this process's own
 
-    def _restated(self, stated: "Catalog", rows: Sequence[int]) -> "Catalog":
+    def _restated(self, stated: "Catalog", places: Sequence[int]) -> "Catalog":
         """Return a catalog of the same ids, which it shares with this: by far the cheapest change, and the usual."""
-        fragments = self.fragments.copy()
-        for row, fragment in zip(rows, stated.fragments, strict=True):
-            fragments[row] = fragment
-        columns = {
-            name: getattr(self, name).copy() for name in ("vectors", "active", "valid_from_ms", "valid_until_ms")
-        }
-        for name, column in columns.items():
-            column[rows] = getattr(stated, name)
-        return replace(self, fragments=fragments, derived={}, **columns)
+        rows = np.array(places, np.int64)
+        shared, vectors = self.shared, self.vectors
+        if shared is None:
+            vectors = _with_rows(vectors, rows, stated.vectors)
+        else:
+            shared, vectors = shared.restated(vectors, rows, stated.vectors)
+        changed = replace(
+            self,
+            vectors=vectors,
+            fragments=_restated_texts(self.fragments, places, stated.fragments),
+            active=_with_rows(self.active, rows, stated.active),
+            valid_from_ms=_with_rows(self.valid_from_ms, rows, stated.valid_from_ms),
+            valid_until_ms=_with_rows(self.valid_until_ms, rows, stated.valid_until_ms),
+            shared=shared,
+            derived={},
+        )
+        for make, made in list(self.derived.items()):
+            if isinstance(make, FollowsChanges):
+                changed.derived[make] = make.followed(made, changed, rows)
+        return changed
+
+
+Column = TypeVar("Column", Vectors, Flags, Millis)
+Each = TypeVar("Each")
+
+
+def _with_rows(column: Column, rows: Rows, stated: Column) -> Column:
+    """Return the column with these rows replaced: the same array where that changes nothing, else a copy."""
+    if np.array_equal(column[rows], stated):
+        return column
+    written: Column = column.copy()
+    written[rows] = stated
+    return written
+
+
+def _restated_texts(texts: Sequence[bytes], rows: Sequence[int], stated: Sequence[bytes]) -> Sequence[bytes]:
+    if isinstance(texts, PackedTexts):
+        return texts.restated(rows, stated)
+    written = list(texts)
+    for row, text in zip(rows, stated, strict=True):
+        written[row] = text
+    return written
+
+
+def _taken(values: Sequence[Each], rows: Sequence[int]) -> list[Each]:
+    # of packed texts one by one would take ten times as long as all
+    values = values if isinstance(values, list) else list(values)
+    return [values[row] for row in rows]
 
 
 def index_cover(catalog: Catalog) -> IndexCover | None:
     """Return which offers of a catalog its index has; None: it has no index."""
     if catalog.nearest is None:
         return None
-    return cover_of(catalog.nearest, catalog.offer_ids, catalog.index, catalog.vectors)
+    changed = None if catalog.shared is None else catalog.shared.changed
+    return cover_of(catalog.nearest, catalog.offer_ids, catalog.index, catalog.vectors, changed)
 
 
 def _bounds(bounds_ms: Sequence[int | None], open_ms: int) -> Millis:

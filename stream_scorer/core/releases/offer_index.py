@@ -102,12 +102,17 @@ class IndexCover:
 
 
 def cover_of(
-    index: OfferIndex, ids: Sequence[OfferId], row_of: Mapping[OfferId, int], vectors: Vectors32
+    index: OfferIndex,
+    ids: Sequence[OfferId],
+    row_of: Mapping[OfferId, int],
+    vectors: Vectors32,
+    changed: Places | None = None,
 ) -> IndexCover:
     """Return how an index covers a catalog that has been changed since.
 
-    It depends on the two states alone and not on the changes between them, so that a ranker that followed them all
-    ranks as one that starts now.
+    `changed` are the indexed offers that may have another vector now; None: any of them. The result depends on the two
+    states alone and not on the changes between them, so that a ranker that followed them all ranks as one that starts
+    now.
     """
     if ids is index.ids and vectors is index.vectors:
         return IndexCover(None, np.empty(0, np.int64))
@@ -115,15 +120,16 @@ def cover_of(
         rows = np.arange(len(ids), dtype=np.int64)
     else:
         rows = np.fromiter((row_of.get(offer_id, -1) for offer_id in index.ids), np.int64, len(index.ids))
-    _leave_moved(rows, vectors, index.vectors)
+    _leave_moved(rows, vectors, index.vectors, np.arange(len(rows)) if changed is None else changed)
     covered = np.zeros(len(ids), bool)
     covered[rows[rows >= 0]] = True
     fresh = np.flatnonzero(~covered)
     return IndexCover(None if not len(fresh) and len(ids) == len(index.ids) else rows, fresh)
 
 
-def _leave_moved(rows: Places, vectors: Vectors32, published: Vectors32) -> None:
-    """Set to -1, in place, the row of each indexed offer whose vector is no longer the published one."""
-    for start in range(0, len(rows), _COMPARED_OFFERS):
-        here = start + np.flatnonzero(rows[start : start + _COMPARED_OFFERS] >= 0)
+def _leave_moved(rows: Places, vectors: Vectors32, published: Vectors32, compared: Places) -> None:
+    """Set to -1, in place, the row of each of these indexed offers whose vector is no longer the published one."""
+    for start in range(0, len(compared), _COMPARED_OFFERS):
+        some = compared[start : start + _COMPARED_OFFERS]
+        here = some[rows[some] >= 0]
         rows[here[(vectors[rows[here]] != published[here]).any(axis=1)]] = -1
