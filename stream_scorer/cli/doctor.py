@@ -31,6 +31,7 @@ def doctor(
     from stream_scorer.adapters.redis.client import connect
     from stream_scorer.services.letters.doctor_letters import letter_findings
     from stream_scorer.services.operating.doctor import examine
+    from stream_scorer.services.operating.doctor_index import index_findings
     from stream_scorer.services.operating.doctor_ring import ring_findings
     from stream_scorer.wiring.brokers import log_reader
     from stream_scorer.wiring.examining import cautions, expected_of, form_findings, ring_state
@@ -52,6 +53,7 @@ def doctor(
             now_ms=now_ms,
             ring=lambda: ring_findings(ring),
             letters=lambda: letter_findings(reader, settings.topics.dead_letters, now_ms=now_ms),
+            index=lambda: index_findings(releases_on(redis, settings, ranks=True), recall_min=settings.rank.recall_min),
         )
     _tell([*cautions(settings), *form_findings(settings, wait_s=timeout), *found], as_json)
 

@@ -33,10 +33,11 @@ def print_releases(stored: "Sequence[ReleaseInfo]", *, as_json: bool) -> None:
             print(f"{release.release_id!r:.110}  {_state(release)}  cannot be read: {release.fault}")
             continue
         figures = _figures(release.figures)
+        index = "" if release.index_recall is None else f"  index, recall {release.index_recall:.4f}"
         second = f"  re-ranker {release.reranker}" if release.reranker else ""
         print(
             f"{release.release_id}  {_state(release):<8}  {shown_time(release.created_ms)}  {release.offers:>9,} offers"
-            f"  model {release.model_id}{second}{figures}"
+            f"  model {release.model_id}{second}{index}{figures}"
         )
         for fault in release.forced:
             print(f"  forced: {fault}")

@@ -169,6 +169,7 @@ class MemoryReleases:
             place=place,
             figures=figures_of(stored.model.facts),
             reranker="" if stored.model.reranker is None else stored.model.reranker.kind,
+            index_recall=None if release.catalog.nearest is None else release.catalog.nearest.file.recall,
         )
 
     def _expire(self, keep: int) -> None:

@@ -130,6 +130,7 @@ class RedisReleases:
             place=place,
             figures=figures_of(manifest.facts),
             reranker="" if isinstance(manifest.reranker, UnsetType) else manifest.reranker.kind,
+            index_recall=None if manifest.index is None else manifest.index.recall,
         )
 
     @at_the_edge

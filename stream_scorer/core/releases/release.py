@@ -52,7 +52,8 @@ class ReleaseInfo:
 
     `place` is its place in the history of current releases: 0 serves, a rollback goes back to 1, and None has never
     served or has left the history. `forced` are the faults that publish was forced to overlook. `reranker` is the kind
-    of its second stage, "" where it has none. `fault` says why the release cannot be read; most other fields are then
+    of its second stage, "" where it has none; `index_recall` is what publish measured of its index, None where it has
+    none. `fault` says why the release cannot be read; most other fields are then
     unknown.
     """
 
@@ -66,6 +67,7 @@ class ReleaseInfo:
     figures: GateFigures = GateFigures()
     fault: str = ""
     reranker: str = ""
+    index_recall: float | None = None
 
 
 def reading_features(item_tower: Tower) -> Tower | None:

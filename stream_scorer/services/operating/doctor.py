@@ -52,6 +52,7 @@ def examine(
     now_ms: int,
     ring: Callable[[], Iterable[Finding]] = tuple,
     letters: Callable[[], Iterable[Finding]] = tuple,
+    index: Callable[[], Iterable[Finding]] = tuple,
 ) -> list[Finding]:
     """Return all findings. What cannot be examined is a fault and never ends the examination.
 
@@ -73,6 +74,8 @@ def examine(
             lambda: _release(releases, now_ms),
             "publish a model, or go back to an earlier release: stream-scorer publish",
         )
+        if all(finding.state != "fault" for finding in stored):
+            stored += _guarded_softly("index", index)
     return findings + stored
 
 
