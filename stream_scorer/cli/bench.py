@@ -16,7 +16,7 @@ _USES = {
     "rank": {"delivery", "offers", "events", "rounds", "rate", "seconds", "batch", "partitions", "mix"},
     "join": {"delivery", "offers", "events", "rounds", "batch", "partitions", "held"},
     "decode": set(),
-    "index": set(),
+    "index": {"largest", "plot"},
     "train": {"rows", "plot"},
     "quality": {"scale", "seed"},
     "rivals": {"offers", "events", "rounds", "batch", "partitions"},
@@ -55,9 +55,13 @@ def bench(
     plot: Annotated[
         Path | None,
         typer.Option(
-            show_default=False, help="With train: also measure the learning curve, and draw it to this PNG file."
+            show_default=False,
+            help="With train: also measure the learning curve; with index: the crossover. Drawn to this PNG file.",
         ),
     ] = None,
+    largest: Annotated[
+        int, typer.Option(min=10_000, max=10_000_000, help="With index: offers of the largest catalog.")
+    ] = 1_000_000,
     scale: Annotated[float, typer.Option(min=0.05, max=20, help="Size of quality's worlds, beside the usual one.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of quality's worlds.")] = 0,
     as_json: Json = False,
@@ -65,7 +69,8 @@ def bench(
     """Measure a ranker beside a bare loop with records of equal size, a joiner, training, or how good its defaults are.
 
     It starts a Kafka and a Valkey of its own. `--what decode` takes seconds: what reading costs, one kind of record
-    after the other. `--what index` takes minutes: exact ranking beside an index, to a million offers (extra `index`).
+    after the other. `--what index` takes minutes: exact ranking beside an index, to a million offers (extra
+    `index`), and with `--largest 10000000` hours and some 8 GB.
     `--what quality` trains on six simulated worlds, beside what the worlds' own odds and other libraries reach (extra
     `quality`). `--what rivals` has other libraries do the ranker's job, in environments of their own that it makes with
     pip in the cache folder.
@@ -87,7 +92,8 @@ def bench(
         _bench_decode(as_json=as_json)
         return
     if what == "index":
-        _bench_index(as_json=as_json)
+        check_writable(plot, "--plot")
+        _bench_index(largest, plot, as_json=as_json)
         return
     if what == "quality":
         _bench_quality(scale, seed, as_json=as_json)
@@ -126,15 +132,20 @@ def _bench_decode(*, as_json: bool) -> None:
     print(json.dumps(decoding_data(facts, costs), indent=2) if as_json else decoding_page(facts, costs))
 
 
-def _bench_index(*, as_json: bool) -> None:
+def _bench_index(largest: int, plot: Path | None, *, as_json: bool) -> None:
     import json
 
-    from stream_scorer.bench.rank.indexing import index_data, index_page, measure_index
+    from stream_scorer.adapters.plots.crossover import Crossing, draw_crossover
+    from stream_scorer.bench.rank.indexing import SIZES, index_data, index_page, measure_index
     from stream_scorer.bench.rank.report import machine_facts
     from stream_scorer.wiring.stores import index_tools
 
     cluster, open_index = index_tools()
-    facts, costs = machine_facts(), measure_index(cluster, open_index)
+    facts = machine_facts()
+    costs = measure_index(cluster, open_index, sizes=[size for size in SIZES if size <= largest])
+    if plot is not None:
+        points = [Crossing(cost.offers, cost.eligible, cost.exact_us, cost.planned_us, cost.recall) for cost in costs]
+        draw_crossover(points, plot)
     print(json.dumps(index_data(facts, costs), indent=2) if as_json else index_page(facts, costs))
 
 

@@ -16,8 +16,9 @@ from stream_scorer.core.ranking.recall import NOTHING_MEASURED, recall_of
 from stream_scorer.core.releases.catalog import ALWAYS_MS, NEVER_MS, Catalog
 from stream_scorer.core.releases.offer_index import Cluster, OpenIndex
 
-SIZES = (10_000, 100_000, 1_000_000)
-SHARES = (1.0, 0.5, 0.1, 0.01, 0.001)
+SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+SHARES = (1.0, 0.5, 0.1, 0.01, 0.001, 0.0001)
+DIM_LARGEST = 16  # of ten million offers, whose vectors of 64 numbers alone would take 2.6 GB
 RECALL_MIN = 0.99
 BATCH = 64
 _BATCHES = 8
@@ -33,6 +34,7 @@ class IndexCost:
     """
 
     offers: int
+    dim: int
     eligible: float
     exact_us: float
     planned_us: float
@@ -43,12 +45,12 @@ class IndexCost:
 
 
 def measure_index(
-    cluster: Cluster, open_index: OpenIndex, *, sizes: Sequence[int] = SIZES, shares: Sequence[float] = SHARES
+    cluster: Cluster, open_index: OpenIndex, *, sizes: Sequence[int], shares: Sequence[float] = SHARES
 ) -> list[IndexCost]:
     """Rank the same requests exactly and as planned, in this process, for each size of catalog and share eligible."""
     costs: list[IndexCost] = []
     for size in sizes:
-        catalog, customers = _world(size)
+        catalog, customers = _world(size, DIM if size < SIZES[-1] else DIM_LARGEST)
         started_s = time.process_time()
         index, _ = build_index(catalog, cluster, open_index, recall_min=RECALL_MIN)
         build_s = time.process_time() - started_s
@@ -73,7 +75,15 @@ def _cost(catalog: Catalog, customers: Customers, share: float) -> IndexCost:
         recall = recall.plus(recall_of(planned, np.arange(BATCH), exact))
         answered += 0 if planned.by_index is None else int(planned.by_index.sum())
     return IndexCost(
-        len(catalog), share, min(exact_us), min(planned_us), recall.share, answered / len(customers), None, None
+        len(catalog),
+        catalog.dim,
+        share,
+        min(exact_us),
+        min(planned_us),
+        recall.share,
+        answered / len(customers),
+        None,
+        None,
     )
 
 
@@ -85,9 +95,9 @@ def _timed(
     return ranked, (time.process_time() - started_s) / len(requests) * 1e6
 
 
-def _world(offers: int) -> tuple[Catalog, Customers]:
+def _world(offers: int, dim: int) -> tuple[Catalog, Customers]:
     rng = np.random.default_rng(1)
-    centres = rng.normal(size=(max(8, offers // _CLUSTER_OFFERS), DIM)).astype(np.float32)
+    centres = rng.normal(size=(max(8, offers // _CLUSTER_OFFERS), dim)).astype(np.float32)
     vectors = _near(centres, offers, rng)
     catalog = Catalog.from_columns(
         ReleaseId("r-bench"),
@@ -102,8 +112,8 @@ def _world(offers: int) -> tuple[Catalog, Customers]:
 
 
 def _near(centres: NDArray[np.float32], count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return vectors (count, DIM) of length 1, each beside one of the centres."""
-    noise = rng.standard_normal((count, DIM), np.float32)
+    """Return vectors (count, p) of length 1, each beside one of the centres."""
+    noise = rng.standard_normal((count, centres.shape[1]), np.float32)
     vectors = centres[rng.integers(0, len(centres), count)] + np.float32(_SPREAD) * noise
     normalised: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return normalised
@@ -118,10 +128,11 @@ def index_page(facts: Mapping[str, Any], costs: Sequence[IndexCost]) -> str:
     """Return the figures as a page for people."""
     lines = [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items()), ""]
     lines.append(
-        f"{'offers':>10}{'eligible':>10}{'exact µs':>10}{'planned µs':>12}{'recall':>8}{'by index':>10}{'probes':>8}"
+        f"{'offers':>10}{'numbers':>9}{'eligible':>10}{'exact µs':>10}{'planned µs':>12}{'recall':>8}"
+        f"{'by index':>10}{'probes':>8}"
     )
     lines += [
-        f"{cost.offers:>10,}{cost.eligible:>10.1%}{cost.exact_us:>10.0f}{cost.planned_us:>12.0f}{cost.recall:>8.4f}"
+        f"{cost.offers:>10,}{cost.dim:>9}{cost.eligible:>10.4g}{cost.exact_us:>10.0f}{cost.planned_us:>12.0f}{cost.recall:>8.4f}"
         f"{cost.by_index:>10.0%}{cost.probes or '-':>8}"
         for cost in costs
     ]
