@@ -20,12 +20,14 @@ from stream_scorer.errors import UsageError
 
 if TYPE_CHECKING:
     from stream_scorer.core.messages import Offer
+    from stream_scorer.core.releases.release import Release
     from stream_scorer.core.towers.model import Model
     from stream_scorer.ports import ReleaseStore
     from stream_scorer.services.learning.publisher import Draft, Indexer
     from stream_scorer.settings import Settings
 
 _OF_A_SWITCH = {"rollback", "to", "keep", "as_json"}
+_OF_A_REINDEX = {"reindex", "keep", "as_json"}
 _HELD_OUT = 0.2  # the share of the labels, the latest, that judges a model of which nobody knows what it learned from
 
 
@@ -76,6 +78,13 @@ def publish(
         str | None,
         typer.Option(show_default=False, help="Switch to the stored release of this id; `releases` lists them."),
     ] = None,
+    reindex: Annotated[
+        bool,
+        typer.Option(
+            "--reindex",
+            help="Publish the current release's offers as they are now, with an index built anew (extra index).",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Embed and judge, print the result, and change nothing.")
     ] = False,
@@ -94,10 +103,14 @@ def publish(
 
     sources = TowerSources(model, item_program, offer_vectors, user_program, customer_vectors)
     switches = rollback or to is not None
+    if reindex:
+        refuse_all_but(ctx, _OF_A_REINDEX, "--reindex changes the index of the current release alone")
     _check_given(ctx, sources, to=to, switches=switches, dry_run=dry_run)
-    settings = settings_of(ctx, {**programs_flag(allow_programs), "rank.index": index})
+    settings = settings_of(ctx, {**programs_flag(allow_programs), "rank.index": reindex or index})
     store = release_store(settings)
-    if switches:
+    if reindex:
+        _reindex(store, indexer(settings), keep=keep)
+    elif switches:
         _switch(store, to, keep=keep)
     else:
         if offers is None or not sources.complete():
@@ -159,6 +172,15 @@ def _switch(store: "ReleaseStore", to: str | None, *, keep: int) -> None:
     print(f"release {now} serves now; before it {before}", file=sys.stderr)
 
 
+def _reindex(store: "ReleaseStore", indexes: "Indexer | None", *, keep: int) -> None:
+    from stream_scorer.adapters.local.clock import SystemClock
+    from stream_scorer.services.learning.publisher import reindex
+
+    assert indexes is not None, "rank.index is set beside --reindex"
+    release = reindex(store, indexes, created_ms=SystemClock().now_ms(), keep=keep)
+    print(f"release {release.release_id} serves now; {_about_index(release)}", file=sys.stderr)
+
+
 def _judged_draft(
     store: "ReleaseStore", made: "Model", offers: Path, labels: str | None, indexes: "Indexer | None"
 ) -> "tuple[Draft, Model]":
@@ -173,7 +195,7 @@ def _judged_draft(
     made, doubts = (made, []) if labels is None else _judged(made, stated, labels)
     draft = _drafted(made, stated, indexes)
     if indexes is not None:
-        print(_about_index(draft), file=sys.stderr)
+        print(_about_index(draft.release), file=sys.stderr)
     cautions = [*doubts, *cautions_of(draft.coverage), *validity_cautions(stated, draft.release.created_ms)]
     for sentence in (*cautions, *cautions_of_facts(made.facts)):
         print(f"caution: {sentence}", file=sys.stderr)
@@ -229,10 +251,10 @@ def _judged(model: "Model", offers: "list[Offer]", labels: str) -> "tuple[Model,
     return replace(model, facts={**model.facts, **facts}), cautions
 
 
-def _about_index(draft: "Draft") -> str:
+def _about_index(release: "Release") -> str:
     from stream_scorer.core.ranking.index_plan import INDEX_OFFERS_MIN
 
-    nearest, offers = draft.release.catalog.nearest, len(draft.release.catalog)
+    nearest, offers = release.catalog.nearest, len(release.catalog)
     if nearest is None:
         return f"caution: no index is made: exact ranking is as fast below {INDEX_OFFERS_MIN:,} offers, got {offers:,}"
     file = nearest.file

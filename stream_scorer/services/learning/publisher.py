@@ -18,6 +18,7 @@ from stream_scorer.errors import BadModel, GateRefusal, ReleaseError
 from stream_scorer.ports import ReleaseStore
 
 BATCH_OFFERS = 4_096
+_NO_CHANGES = "0"  # the mark of a release whose offers are as they were written
 
 Progress = Callable[[int], None]
 Indexer = Callable[[Catalog], tuple[OfferIndex | None, list[str]]]
@@ -82,6 +83,36 @@ def held_against(draft: Draft, store: ReleaseStore) -> Draft:
     except (BadModel, ReleaseError):
         return draft
     return replace(draft, faults=[*draft.faults, *missing_offers(serving, draft.release.catalog.offer_ids)])
+
+
+def reindex(store: ReleaseStore, indexer: Indexer, *, created_ms: int, keep: int) -> Release:
+    """Publish the current release's offers as they are now once more, with an index built anew, and switch to it.
+
+    An index is part of what a release id stands for, so this is a new release, by the same towers; the gate has judged
+    these already, and what it was forced to overlook stays on record. `refresh` then reads its topic from the start, so
+    that changes that came meanwhile are not lost.
+
+    Raises GateRefusal for an index that finds too little, and ReleaseError where there is no release, where its catalog
+    is too small for an index, and where another release has become current meanwhile.
+    """
+    current = store.current()
+    if current is None:
+        raise ReleaseError("there is no release whose index could be built anew: publish one")
+    model, served = store.model(current), store.load(current)
+    index, doubts = indexer(served.catalog)
+    if doubts:
+        raise GateRefusal(f"refused: {'; '.join(doubts)}")
+    if index is None:
+        raise ReleaseError(f"release {current} has {len(served.catalog)} offers, which are ranked exactly as fast")
+    catalog = served.catalog.indexed_by(index)
+    release_id = release_id_of(model.model_id, catalog)
+    named = replace(catalog, release_id=release_id, derived={})
+    release = replace(served, release_id=release_id, catalog=named, created_ms=created_ms, mark=_NO_CHANGES)
+    store.write(release, model)
+    if (now := store.current()) != current:
+        raise ReleaseError(f"release {now} became current while the index of {current} was built; nothing was switched")
+    store.activate(release_id, keep=keep)
+    return release
 
 
 def publish(store: ReleaseStore, model: Model, draft: Draft, *, keep: int, force: bool) -> Release:

@@ -27,12 +27,12 @@ def index_findings(releases: ReleaseReader, *, recall_min: float) -> Iterator[Fi
         yield Finding("index", "warning", says, "pip install '.[index]' where doctor and the rankers run")
     elif outgrown(cover, len(catalog)):
         says = f"{len(cover.fresh):,} of {len(catalog):,} offers are not in it, so rankers rank every request exactly"
-        yield Finding("index", "warning", says, "publish again, which builds an index anew")
+        yield Finding("index", "warning", says, "stream-scorer publish --reindex")
     else:
         share = recall_gauge(catalog)(catalog.nearest).share
         says = (
             f"finds {share:.4f} of the best {MEASURED_LIMIT} for {MEASURED_REQUESTS} made-up customers "
             f"({stated[0]:.4f} at publish); {_LIVE}"
         )
-        do = "" if share >= recall_min else f"publish again: rank.recall_min is {recall_min}"
+        do = "" if share >= recall_min else f"stream-scorer publish --reindex: rank.recall_min is {recall_min}"
         yield Finding("index", "warning" if do else "ok", says, do)

@@ -82,7 +82,7 @@ class IndexWatch:
                 release_id=release.release_id,
                 not_in_index=len(cover.fresh),
                 offers=len(release.catalog),
-                effect="every request is ranked exactly: publish again, which builds an index anew",
+                effect="every request is ranked exactly: stream-scorer publish --reindex builds the index anew",
             )
 
     def ranked(self, recall: Recall) -> None:

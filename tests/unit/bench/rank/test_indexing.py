@@ -20,8 +20,11 @@ def test_sizes_and_shares_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_shows_every_figure() -> None:
-    costs = [IndexCost(100_000, 0.001, 321, 45, 0.9912, 0.5, 16, 7.0), IndexCost(10, 1.0, 1, 1, 1.0, 0, None, None)]
+    costs = [
+        IndexCost(100_000, 64, 0.001, 321, 45, 0.9912, 0.5, 16, 7.0),
+        IndexCost(10, 64, 1.0, 1, 1, 1.0, 0, None, None),
+    ]
     page = index_page({"cores": 2}, costs)
-    assert "100,000      0.1%       321          45  0.9912       50%      16" in page
+    assert "100,000       64     0.001       321          45  0.9912       50%      16" in page
     assert "index of 100,000 offers built in 7 s" in page
     assert index_data({}, costs)["index"][1]["build_s"] is None

@@ -59,7 +59,7 @@ def test_a_low_recall_warns() -> None:
     assert isinstance(lists, MemoryLists)
     lists.blind = list(range(0, len(catalog), 2))
     (finding,) = findings(catalog, MemoryReleases(), recall_min=0.9)
-    assert (finding.state, finding.do) == ("warning", "publish again: rank.recall_min is 0.9")
+    assert (finding.state, finding.do) == ("warning", "stream-scorer publish --reindex: rank.recall_min is 0.9")
 
 
 def test_an_outgrown_index_warns() -> None:
