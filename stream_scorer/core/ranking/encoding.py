@@ -110,7 +110,9 @@ def encode_rankings(
     if overlay is not None:
         requests_of = np.repeat(np.arange(len(requests)), np.diff(ranked.starts))
         places, written = overlay.places(requests_of, ranked.rows), offer_features.written(overlay.features)
-        features = [text if place < 0 else written[place] for text, place in zip(features, places.tolist(), strict=True)]
+        features = [
+            text if place < 0 else written[place] for text, place in zip(features, places.tolist(), strict=True)
+        ]
     parts = _offer_parts(ranked, catalog.once(_HEADS), features)
     ends = (_parts_of(ranked) * ranked.starts).tolist()
     values = []
