@@ -7,9 +7,8 @@ from stream_scorer.adapters.redis.client import RedisClient, connect
 from stream_scorer.adapters.redis.releases import RedisReleases
 from stream_scorer.adapters.shared.release_folder import ReleaseFolder
 from stream_scorer.core.ranking.index_building import build_index
-from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.catalog import Catalog, ShareCatalog
 from stream_scorer.core.releases.offer_index import Cluster, InvertedFile, ListSearch, OfferIndex, OpenIndex, Vectors32
-from stream_scorer.core.releases.shared_catalog import ShareCatalog
 from stream_scorer.core.towers.program_tower import OpenProgram, Program
 from stream_scorer.errors import ClosedProgram, UsageError
 from stream_scorer.services.learning.publisher import Indexer

@@ -43,12 +43,11 @@ from stream_scorer.adapters.redis.scripts import SIZES
 from stream_scorer.adapters.redis.seals import Seals
 from stream_scorer.adapters.redis.switch import ReleaseSwitch
 from stream_scorer.core.messages import ReleaseId
-from stream_scorer.core.releases.catalog import Catalog
+from stream_scorer.core.releases.catalog import Catalog, ShareCatalog
 from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.core.releases.gate import verify
 from stream_scorer.core.releases.offer_index import InvertedFile, OfferIndex, OpenIndex
 from stream_scorer.core.releases.release import Release, ReleaseInfo, figures_of, reading_features
-from stream_scorer.core.releases.shared_catalog import ShareCatalog
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.program_tower import OpenProgram
 from stream_scorer.core.towers.reranker import Reranker

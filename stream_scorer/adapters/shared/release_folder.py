@@ -20,9 +20,9 @@ from typing import BinaryIO, cast
 import structlog
 
 from stream_scorer.adapters.shared.column_files import FORMAT, MappedColumns, map_columns, write_columns
+from stream_scorer.adapters.shared.shared_catalog import catalog_over, columns_of
 from stream_scorer.core.messages import ReleaseId
 from stream_scorer.core.releases.catalog import Catalog, Vectors
-from stream_scorer.core.releases.shared_catalog import catalog_over, columns_of
 from stream_scorer.errors import ReleaseError
 
 WAITS_S = 60.0  # for another process to write a release: longer than ten million offers take

@@ -237,6 +237,13 @@ def _taken(values: Sequence[Each], rows: Sequence[int]) -> list[Each]:
     return [values[row] for row in rows]
 
 
+ShareCatalog = Callable[[ReleaseId, str, Callable[[], Catalog]], Catalog]
+"""Returns the catalog that the function makes, or the same from memory that this machine's processes share.
+
+The text is a digest of what the catalog is made from: the same release and text stand for the same catalog.
+"""
+
+
 def index_cover(catalog: Catalog) -> IndexCover | None:
     """Return which offers of a catalog its index has; None: it has no index."""
     if catalog.nearest is None:

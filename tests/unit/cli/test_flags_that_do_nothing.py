@@ -61,7 +61,7 @@ ALONE: dict[str, list[tuple[list[str], list[str]]]] = {  # by command: words, an
                 *["--user-program p", "--item-program p", "--customer-vectors v", "--dry-run", "--allow-programs"],
             ],
         ),
-        (["--reindex"], ["--rollback", "--to r-1", "--model m", "--offers o", "--no-index", "--force", "--dry-run"]),
+        (["--reindex"], ["--rollback", "--to r-1", "--model m", "--offers o", "--index", "--force", "--dry-run"]),
         (["--to", "r-1"], ["--rollback", "--labels l", "--vector-feature v", "--force", "--model m"]),
         ([*PUBLISH[1:], "--model", "m"], ["--vector-feature v"]),
         ([*PUBLISH[1:], "--model", "m", "--dry-run"], ["--keep 5"]),

@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_scorer.adapters.shared.shared_catalog import catalog_over, columns_of
 from stream_scorer.core.messages import Filter, Offer, ReleaseId
 from stream_scorer.core.ranking.encoding import ALL_FEATURES, OfferFeatures
 from stream_scorer.core.ranking.pipeline import rank_batch
 from stream_scorer.core.releases.catalog import Catalog
-from stream_scorer.core.releases.shared_catalog import catalog_over, columns_of
 from tests.ranking_worlds import TIME_MS, TOPICS, catalog_of, record_of, release_of, request, unit_vectors
 from tests.release_samples import change, model, offer, withdrawal
 

@@ -11,11 +11,6 @@ from stream_scorer.core.releases.catalog import Catalog, SharedVectors, Vectors
 from stream_scorer.core.releases.packed_texts import PackedIds, PackedIndex, PackedTexts, pack, slots_of
 
 Columns = Mapping[str, NDArray[Any]]
-ShareCatalog = Callable[[ReleaseId, str, Callable[[], Catalog]], Catalog]
-"""Returns the catalog that the function makes, or the same from memory that this machine's processes share.
-
-The text is a digest of what the catalog is made from: the same release and text stand for the same catalog.
-"""
 
 
 def columns_of(catalog: Catalog) -> dict[str, NDArray[Any]]:
