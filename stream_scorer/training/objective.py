@@ -23,6 +23,7 @@ FULL_CATALOG_MAX = 10_000
 SAMPLED = 2_048
 _LOGITS_MAX = 8_000_000  # logits in memory at once: views times offers
 _ITEM_DROPOUT_MAX = 0.5
+_ITEM_DROPOUT_REPEATED = 0.1  # where nearly all acceptances are repeats
 _RIVALRY = 0.3  # weight, as negatives, of other offers that the customer accepted too
 
 
@@ -86,10 +87,12 @@ class Objective:
     def _item_dropout_rate(self) -> float:
         """Return the share of offers' ids to drop: at least the share of the catalog that nobody has accepted, capped.
 
-        Those offers are ranked by their features alone, which would stay untrained if the ids were always there.
+        Those offers are ranked by their features alone, which would stay untrained if the ids were always there. A
+        customer who repeats an acceptance cannot mean one of them: the more repeats, the lower the cap.
         """
         new = 1 - len(self.alternatives) / max(1, len(self.data.catalog))
-        return max(self.recipe.id_dropout, min(new, _ITEM_DROPOUT_MAX))
+        cap = max(_ITEM_DROPOUT_REPEATED, _ITEM_DROPOUT_MAX * self.recipe.first_share)
+        return max(self.recipe.id_dropout, min(new, cap))
 
     def loss(self, rows: Places | Ints32, rng: np.random.Generator, *, training: bool) -> Tensor:
         """Return the mean loss of some rows; ids are dropped in training only."""

@@ -113,6 +113,7 @@ class TrainOptions:
             temperature=suits.temperature if self.temperature is None else self.temperature,
             width=suits.width if self.width is None else self.width,
             id_spread=suits.id_spread,
+            first_share=1 - log.repeats,
             epoch_steps_min=suits.epoch_steps_min if self.epochs else _epoch_steps_min(suits, log),
             additive_start=suits.additive_start,
             epochs_given=self.epochs is not None,
@@ -152,7 +153,8 @@ class TrainOptions:
 class Recipe:
     """TrainOptions with every field decided, and some that only the log decides.
 
-    `id_spread` is the initial spread of ids' embeddings, relative to that of features, where towers read both. An epoch
+    `id_spread` is the initial spread of ids' embeddings, relative to that of features, where towers read both.
+    `first_share` is the share of acceptances that are not repeats: the others cannot be of new offers. An epoch
     has at least `epoch_steps_min` steps where there are enough rows for them. With `additive_start` the towers begin at
     an offer's own appeal (`TowerModule.begin_additive`). Without `chooses_epoch` the last epoch is kept, whatever the
     held-out rows say. `epochs_given` and `members_given` are for later trainings by the same options, since what nobody
@@ -168,6 +170,7 @@ class Recipe:
     temperature: float
     catalog_weight: float = 0.0
     id_spread: float = 0.05
+    first_share: float = 1.0
     epoch_steps_min: int = 60
     additive_start: bool = False
     epochs_given: bool = False

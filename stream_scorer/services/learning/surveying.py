@@ -1,6 +1,7 @@
 """Looks at all labels and the catalog before a training, by the training's options. This needs no torch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from stream_scorer.core.datasets.catalog_fill import FilledExamples
 from stream_scorer.core.datasets.survey import Survey, Surveyor, asked_of
@@ -15,6 +16,9 @@ from stream_scorer.training.options import TrainOptions
 # again: a few acceptances tell a habit, and features cannot tell which offer of a kind it is.
 _ACCEPTED_EACH = (30, 5)
 _ACCEPTED_EACH_BY_HABIT = (5, 1)
+# An offer that one customer takes again and again is a habit as well, so that rare ids keep rows of their own. The
+# catalog counts as one row of each offer: an offer needs an acceptance.
+_ID_ROWS_BY_HABIT = 2
 
 
 def surveyed(
@@ -32,13 +36,15 @@ def surveyed(
     if not customers.distinct_ids:
         raise UsageError("there are no labelled examples to train on")
     accepted = seen.acceptances.accepted
-    of_customer, of_offer = _ACCEPTED_EACH_BY_HABIT if seen.acceptances.shows_habits else _ACCEPTED_EACH
+    habits = seen.acceptances.shows_habits
+    of_customer, of_offer = _ACCEPTED_EACH_BY_HABIT if habits else _ACCEPTED_EACH
     # Beside an id that knows all of a customer's acceptances, those of before would tell which ones are over: training
     # would learn to avoid them.
     often = not options.accepted_before and accepted >= of_customer * customers.distinct_ids
     by_customer = _wanted(options.customer_id, customers, often)
     by_offer = _wanted(options.offer_id, items, accepted >= of_offer * items.distinct_ids)
-    wanted = (SpecOptions(id_feature=by_customer), SpecOptions(id_feature=by_offer))
+    plain = SpecOptions(id_count_min=_ID_ROWS_BY_HABIT) if habits else SpecOptions()
+    wanted = (replace(plain, id_feature=by_customer), replace(plain, id_feature=by_offer))
     return seen.specs(asked, wanted, rows_filled=examples.rows_filled)
 
 
