@@ -74,6 +74,8 @@ def _reranker(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"re-ranker: none, since {facts['reason']}"
         return
     yield f"re-ranker: {facts['size']}, {facts['requests']:,} requests{'' if facts['kept'] else ', left out'}"
+    if counts := facts.get("counts"):
+        yield f"  counts it reads: {', '.join(counts)}"
     for name, figure in facts["tried"].items():
         yield f"  {name}: nDCG@10 {figure:.4f} of the latest fifth"
     judged = facts["judged"] or {}

@@ -10,6 +10,9 @@ from stream_scorer.errors import BadModel
 
 FACTOR_MAX = 1e6
 NOBODY = -1  # the customer's part of a cross that is the offer's alone
+_TIMES_MAX = 1_000
+# A table gives the same bytes whatever batch a pair is in, which a vectorised logarithm may not.
+_LOG_TIMES = np.log1p(np.arange(_TIMES_MAX + 1, dtype=np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +74,31 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Whether an offer's category is what a feature of the customer names: the same category, or one in its bag."""
+    """Whether an offer's category is what a feature of the customer names: the same category, or one in its bag.
+
+    A match that is `counted` is log(1 + how often the bag names it), such as how often the customer took this offer.
+    """
 
     customer: int  # a slot of the customers' spec
     offer: int  # a place among the offers' codes
     codes: Places  # (the slot's height,): the offer's code that each value means, -1 for none
+    counted: bool = False
 
     def columns(self, named: Places, requests: Places, offers: Places, height: int) -> Floats:
-        """Return 1.0 for pairs (M,) that match; `named` are the keys that `named` returned."""
+        """Return the column (M,) of pairs; `named` are the keys that `named` returned."""
         wanted = requests * height + offers
-        if not len(named):
-            return np.zeros(len(wanted), np.float64)
-        places = np.minimum(np.searchsorted(named, wanted), len(named) - 1)
-        return np.asarray(named[places] == wanted, np.float64)
+        times = np.searchsorted(named, wanted, side="right") - np.searchsorted(named, wanted)
+        return np.asarray(_LOG_TIMES[np.minimum(times, _TIMES_MAX)] if self.counted else times > 0, np.float64)
 
     def named(self, inputs: Inputs, slots: int, first: int, height: int) -> Places:
-        """Return the sorted keys `request * height + offer's code` of all that B requests name."""
+        """Return the sorted keys `request * height + offer's code` of all that B requests name, as often as they do."""
         batch = len(inputs.numbers)
         counts = np.diff(inputs.starts, append=len(inputs.rows)).reshape(batch, slots)[:, self.customer]
         starts = inputs.starts.reshape(batch, slots)[:, self.customer]
         owner = np.repeat(np.arange(batch), counts)
         places = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(len(owner))
         codes = self.codes[inputs.rows[places] - first]
-        return np.unique((owner * height + codes)[codes >= 0])
+        return np.sort((owner * height + codes)[codes >= 0])
 
     def check(self, heights: tuple[int, ...], offer_heights: tuple[int, ...]) -> None:
         """Raise BadModel for parts that do not fit the sides; `heights` are those of the customers' slots."""

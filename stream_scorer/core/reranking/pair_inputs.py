@@ -56,10 +56,20 @@ class PairInputs:
             for cross in self.crosses
         ]
         slots = self.customers.spec.slots
-        matched = [f"{theirs[match.offer]} in {slots[match.customer].name}" for match in self.matches]
+        matched = [
+            f"{theirs[match.offer]} {'times ' if match.counted else ''}in {slots[match.customer].name}"
+            for match in self.matches
+        ]
         columns = [_number_names(side.spec) for side in (self.customers, self.offers)]
         above = [f"{columns[0][each.customer]} - {columns[1][each.offer]}" for each in self.differences]
         return ("tower score", "log of tower rank", *crossed, *matched, *above)
+
+    @property
+    def counts(self) -> list[str]:
+        """The columns that are counts: in the log, kept in the model, or in what a request states of the customer."""
+        names = self.names[2 : 2 + len(self.crosses) + len(self.matches)]
+        counted = [True] * len(self.crosses) + [match.counted for match in self.matches]
+        return [name for name, is_count in zip(names, counted, strict=True) if is_count]
 
     def offer_arrays(self, encoded: Inputs) -> dict[str, Any]:
         """Return what an OfferSide keeps for the columns: codes (N, C), and the offers' parts of differences (N, D)."""
@@ -96,7 +106,8 @@ class PairInputs:
             "customers": {"spec": self.customers.spec.to_json(), "cuts": list(map(list, self.customers.cuts))},
             "offers": {"spec": self.offers.spec.to_json(), "cuts": list(map(list, self.offers.cuts))},
             "crosses": [[cross.customer, cross.offer] for cross in self.crosses],
-            "matches": [[match.customer, match.offer] for match in self.matches],
+            # a match that is not counted is written as before there were counts, so that older models keep their ids
+            "matches": [[match.customer, match.offer, *[True] * match.counted] for match in self.matches],
             "differences": [[one.customer, one.offer, one.mine, one.theirs, one.shift] for one in self.differences],
             "reads_rank": self.reads_rank,
         }
@@ -120,8 +131,8 @@ class PairInputs:
             for number, (mine, theirs) in enumerate(structure["crosses"])
         )
         matches = tuple(
-            Match(mine, theirs, tensors[f"matches.{number}.codes"])
-            for number, (mine, theirs) in enumerate(structure["matches"])
+            Match(mine, theirs, tensors[f"matches.{number}.codes"], counted=counted == [True])
+            for number, (mine, theirs, *counted) in enumerate(structure["matches"])
         )
         differences = tuple(Difference(*each) for each in structure["differences"])
         return PairInputs(customers, offers, crosses, matches, bool(structure["reads_rank"]), differences)

@@ -5,7 +5,7 @@ is a gamma distribution around 1 (DuMouchel 1999, doi:10.1080/00031305.1999.1047
 likelihood of all cells of a cross, so that a cross which says nothing shrinks to nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ DENSE_MAX = 65_536
 KEYS_MAX = 1_000_000
 _PAIRS_OF_FEATURES_MAX = 30
 _DIFFERENCES_MAX = 8
+_BAGS_LOOKED_AT = 5_000
 _STRENGTHS = 2.0 ** np.arange(-1.0, 11.0)
 _NO_KEYS = np.zeros(0, np.int64)
 
@@ -81,8 +82,11 @@ def _all(side: EncodedSide) -> Inputs:
     return side.inputs(np.arange(len(side)))
 
 
-def matches_of(customers: FeatureSpec, offers: Coding) -> tuple[Match, ...]:
-    """Return a match for each feature of the customer that names values of an offer's category."""
+def matches_of(customers: FeatureSpec, offers: Coding, counted: Collection[int] = ()) -> tuple[Match, ...]:
+    """Return a match for each feature of the customer that names values of an offer's category.
+
+    `counted` are the slots of the customers whose bags name a value several times, see `counted_bags`.
+    """
     categories = [slot for slot in offers.spec.slots if isinstance(slot, Category)]
     found = []
     for place, slot in enumerate(customers.slots):
@@ -90,8 +94,26 @@ def matches_of(customers: FeatureSpec, offers: Coding) -> tuple[Match, ...]:
             code_of = {value: 1 + code for code, value in enumerate(category.vocabulary)}
             codes = [code_of.get(value, -1) for value in slot.vocabulary]
             if sum(code >= 0 for code in codes) > len(codes) // 2 and not (isinstance(slot, Category) and slot.is_bool):
-                found.append(Match(place, number, np.array([-1, *codes], np.int64)))
+                found.append(Match(place, number, np.array([-1, *codes], np.int64), counted=place in counted))
     return tuple(found)
+
+
+def counted_bags(customers: FeatureSpec, side: EncodedSide) -> frozenset[int]:
+    """Return the slots whose bags name a value several times, among a sample of the encoded customers."""
+    sample = np.unique(np.linspace(0, len(side) - 1, _BAGS_LOOKED_AT).astype(np.int64))
+    return frozenset(
+        place
+        for place, slot in enumerate(customers.slots)
+        if isinstance(slot, Bag) and _names_twice(side, sample * side.slots + place, customers.first_rows[place])
+    )
+
+
+def _names_twice(side: EncodedSide, segments: Places, missing: int) -> bool:
+    """Return whether a segment has a table row twice; that of unseen values, which share it, does not count."""
+    rows, starts = side.table_rows(segments)
+    owner = np.repeat(np.arange(len(segments)), np.diff(starts))[rows != missing]
+    keys = np.stack([owner, rows[rows != missing]], axis=1)
+    return len(np.unique(keys, axis=0)) < len(keys)
 
 
 def differences_of(customers: FeatureSpec, offers: FeatureSpec) -> tuple[Difference, ...]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.datasets.training_set import Places, TrainingSet, build_training_set
+from stream_scorer.core.datasets.traits import HABITS_MIN
 from stream_scorer.core.evaluation.figures import TwoStages
 from stream_scorer.core.features.spec import FeatureSpec
 from stream_scorer.core.held_out.questions import accepted_pairs, ask
@@ -34,6 +35,7 @@ from stream_scorer.training.reranking.lifts import (
     CountedRows,
     Names,
     coding_of,
+    counted_bags,
     crosses_of,
     differences_of,
     evidence_of,
@@ -51,6 +53,8 @@ _FEW_ROWS = 20_000
 _MATCHES_MAX = 8
 _FOLDS = 3
 _CHOOSING = 0.2
+_LATE_HABITS = 0.2
+_TEACHING_MAX = 8_000  # of a log of habits: rare ones take as many requests to learn
 _MEMBERS = 3
 
 AnyReranker = NetworkReranker | TreesReranker
@@ -122,16 +126,19 @@ class _Stage:
         self.data, self.recipe = lesson.data, fitted.recipe
         self.choices = self.recipe.objective == "catalog"
         self.rows, self.held_out = lesson.split(self.recipe)
-        self.splits_once = len(self.rows) > _FEW_ROWS  # then one half is scored by what was learned from the other
+        self.few = len(self.rows) <= _FEW_ROWS
+        # Of habits counts say most: they are counted from earlier rows alone, and of late rows, as in serving.
+        self.habits = self.choices and lesson.traits.repeats >= HABITS_MIN
         mine, theirs = plain_specs(lesson)
         self.customers = coding_of(mine, plain.customers, plain.customer[self.rows])
         self.offers = coding_of(theirs, plain.offers, plain.offer[self.rows])
+        self.counted = counted_bags(mine, plain.customers)
         names = names_of_crosses(self.customers, self.offers)
         self.strengths = strengths_of(self._evidence(self.rows), names, self.customers, self.offers)
 
     def run(self) -> Reranked:
         towers = self.fitted.measured or (self.model.user_tower, self.model.item_tower)
-        judged = self._pairs(self.rows, self.held_out, towers)
+        judged = self._pairs(self.rows, self.held_out, towers, QUESTIONS_MAX)
         parts = self._parts()
         if reason := _reason_too_few([pairs for pairs, _ in parts]):
             return self._without({"kept": False, "reason": reason})
@@ -147,6 +154,7 @@ class _Stage:
             "requests": data.pairs.groups,
             "pairs": len(data.pairs),
             "reads": list(data.inputs.names),
+            "counts": data.inputs.counts,
             "judged": None if found is None else asdict(found),
             "kept": reason is None,
             "reason": reason,
@@ -154,7 +162,7 @@ class _Stage:
         if reason is not None:
             return self._without(facts)
         # The towers have learned from the latest rows, and so may the counts; those of half the rows stay as judged.
-        if self.recipe.refit and not self.splits_once:
+        if self.recipe.refit and (self.few or self.habits):
             reranker = replace(reranker, inputs=self._recounted(data.inputs))
         model_id = digest_model(self.model.user_tower, self.model.item_tower, reranker)
         made = {**self.model.facts, "reranker": facts}
@@ -165,21 +173,23 @@ class _Stage:
 
     def _parts(self) -> Parts:
         """Return the pairs of each fold, scored by towers that did not see them, and the inputs counted without it."""
+        most = _TEACHING_MAX if self.habits else QUESTIONS_MAX
         parts = [
-            (self._pairs(learned, scored, self._towers(learned)), self._inputs(learned))
+            (self._pairs(learned, scored, self._towers(learned), most), self._inputs(learned))
             for learned, scored in self._folds()
         ]
         return [(pairs, inputs) for pairs, inputs in parts if len(pairs)]
 
     def _prepared(self, parts: Parts) -> PreparedPairs:
         # Lifts grow with the rows that they are counted from: of half of them, they stay as they were learned with.
-        final = parts[0][1] if self.splits_once else self._inputs(self.rows)
+        final = self._inputs(self.rows) if self.few or self.habits else parts[0][1]
         return prepared(parts, final, choices=self.choices)
 
     def _folds(self) -> Iterator[tuple[Places, Places]]:
         """Yield the rows that towers and counts learn from, and those that they then score, without a common request.
 
-        Where rows are few, each stretch of time is scored by what was learned from the others; else the later half.
+        Where rows are few, each stretch of time is scored by what was learned from the others; else the later half, and
+        the latest fifth in a log of habits, which are new or over after half a log.
         """
         times = self.data.request_time_ms[self.rows]
         if times[0] == times[-1]:
@@ -187,8 +197,8 @@ class _Stage:
         else:
             edges = times[(np.arange(1, _FOLDS) * len(times)) // _FOLDS]
             part = np.searchsorted(edges, times, side="right")
-        if self.splits_once:
-            late = part == _FOLDS - 1 if times[0] == times[-1] else _later_half(times)
+        if self.habits or not self.few:
+            late = part == _FOLDS - 1 if times[0] == times[-1] else _latest(times, _LATE_HABITS if self.habits else 0.5)
             yield self.rows[~late], self.rows[late]
             return
         for number in range(_FOLDS):
@@ -205,11 +215,11 @@ class _Stage:
         made = trained(cold, recipe, rows, rows[:0], lambda epoch: None, end=end)
         return tower_of(made.user), tower_of(made.item)
 
-    def _pairs(self, learned: Places, rows: Places, towers: Towers) -> RequestPairs:
+    def _pairs(self, learned: Places, rows: Places, towers: Towers, most: int) -> RequestPairs:
         if not self.choices:
             return shown_pairs(self.data, self.plain, rows, towers)
         questions = ask(self.data, accepted_pairs(self.data, learned), rows, apart=True)
-        pairs = shortlist_pairs(self.data, self.plain, questions.sample(QUESTIONS_MAX, self.options.seed), towers)
+        pairs = shortlist_pairs(self.data, self.plain, questions.sample(most, self.options.seed), towers)
         # a request whose accepted offers are all beyond the shortlist teaches nothing about its order
         reached = np.bincount(pairs.group, pairs.accepted) > 0
         return pairs.take(np.flatnonzero(reached[pairs.group]))
@@ -220,7 +230,7 @@ class _Stage:
     def _counted(self, rows: Places, names: Names) -> PairInputs:
         customers, offers = self.customers, self.offers
         crosses = crosses_of(self._evidence(rows), names, self.strengths, customers, offers)
-        matches = matches_of(customers.spec, offers)[:_MATCHES_MAX]
+        matches = matches_of(customers.spec, offers, self.counted)[:_MATCHES_MAX]
         return PairInputs(
             customers, offers, crosses, matches, self.choices, differences_of(customers.spec, offers.spec)
         )
@@ -242,12 +252,13 @@ class _Stage:
             }
         seed = self.options.seed
         networks = {
-            name: _of_size(replace(size, members=1 if self.splits_once else _MEMBERS, steps=self.options.steps), seed)
+            name: _of_size(replace(size, members=_MEMBERS if self.few else 1, steps=self.options.steps), seed)
             for name, size in sizes.items()
         }
         trees = {"trees of 8 leaves": _of_leaves(8, 100, seed)}
         if self.options.tune:
-            trees |= {"trees of 2 leaves": _of_leaves(2, 150, seed), "trees of 16 leaves": _of_leaves(16, 100, seed)}
+            rounds = 200 if self.habits else 100
+            trees |= {"trees of 2 leaves": _of_leaves(2, 150, seed), "trees of 16 leaves": _of_leaves(16, rounds, seed)}
         match self.options.kind:
             case "network":
                 return networks
@@ -272,11 +283,11 @@ class _Stage:
         return float(values.mean()) if len(values) else 0.0
 
 
-def _later_half(times: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Mark the later half of sorted times, which are not all equal; neither part is empty."""
-    middle = int(times[len(times) // 2])
-    # A log's first load, all of one time, may be over half of it.
-    return np.asarray(times >= middle if middle > times[0] else times > middle)
+def _latest(times: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.bool_]:
+    """Mark the latest share of sorted times, which are not all equal; neither part is empty."""
+    edge = int(times[int(len(times) * (1 - share))])
+    # A log's first load, all of one time, may be most of it.
+    return np.asarray(times >= edge if edge > times[0] else times > edge)
 
 
 def _reason_too_few(parts: Sequence[RequestPairs]) -> str | None:

@@ -55,6 +55,17 @@ def test_bins_of_two_numbers_are_crossed() -> None:
     np.testing.assert_array_equal(columns()[:, 4].reshape(3, 3), table[np.ix_([3, 1, 0], [2, 1, 1])])
 
 
+def test_counted_matches_say_how_often() -> None:
+    inputs = samples.pair_inputs()
+    inputs = replace(inputs, matches=(replace(inputs.matches[0], counted=True),))
+    rows = [{"taken": ["jazz", "rock", "jazz"]}, {"taken": ["folk", "folk"]}, {}]
+    encoded = samples.CUSTOMERS.encode(rows, samples.CUSTOMER_IDS)
+    side = OfferSide(inputs.offer_arrays(samples.OFFERS.encode(samples.OFFER_ROWS, samples.OFFER_IDS)))
+    found = inputs.columns(encoded, side, samples.shortlisted())[:, 5].reshape(3, 3)
+    np.testing.assert_allclose(found, np.log1p([[2, 1, 0], [0, 0, 0], [0, 0, 0]]))
+    assert inputs.counts[-1] == "genre times in taken"
+
+
 def test_offers_match_what_the_bag_names() -> None:
     assert columns()[:, 5].reshape(3, 3).tolist() == [[1.0, 0.0, 0.0], [0.0] * 3, [0.0] * 3]
 

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,12 @@ def parts(reranker: Reranker) -> tuple[dict[str, Any], dict[str, Any]]:
     return structure, {name: array.copy() for name, array in reranker.tensors().items()}
 
 
-@pytest.mark.parametrize("reranker", KINDS)
+def counting() -> Reranker:
+    inputs = samples.pair_inputs()
+    return replace(samples.network(), inputs=replace(inputs, matches=(replace(inputs.matches[0], counted=True),)))
+
+
+@pytest.mark.parametrize("reranker", [*KINDS, counting()])
 def test_a_reranker_comes_back_as_it_was(reranker: Reranker) -> None:
     again = reranker_from(*parts(reranker))
     pairs = samples.shortlisted()

@@ -1,12 +1,16 @@
 """Lifts shrink to nothing where a cross says nothing, and say what it says where it does."""
 
 import numpy as np
+import pytest
 
+from stream_scorer.core.datasets.chunks import Views
+from stream_scorer.core.datasets.training_set import side_of
 from stream_scorer.core.features.spec import FeatureSpec, Number
 from stream_scorer.core.reranking.crosses import NOBODY
 from stream_scorer.training.reranking.lifts import (
     CountedRows,
     coding_of,
+    counted_bags,
     crosses_of,
     differences_of,
     matches_of,
@@ -64,6 +68,14 @@ def test_names_begin_with_the_offers_own() -> None:
 def test_bags_of_the_same_values_match() -> None:
     matches = matches_of(samples.CUSTOMERS, OFFERS)
     assert [(match.customer, match.offer, match.codes.tolist()) for match in matches] == [(1, 0, [-1, 2, 1, -1])]
+
+
+@pytest.mark.parametrize(("taken", "counted"), [(["jazz", "jazz"], {1}), (["jazz", "rock"], set())])
+def test_bags_with_repeats_are_counted(taken: list[str], counted: set[int]) -> None:
+    spec = samples.CUSTOMERS
+    side, _ = side_of(spec, Views(["c1", "c2"], [{"taken": taken}, {"taken": ["never met", "nor this"]}]))
+    assert counted_bags(spec, side) == counted
+    assert [match.counted for match in matches_of(spec, OFFERS, counted)] == [bool(counted)]
 
 
 def test_numbers_are_cut_between_their_values() -> None:

@@ -1,6 +1,7 @@
 """A re-ranker behind trained towers: kept where it is not worse, and left out with a reason where it is."""
 
 import sys
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 
 from stream_scorer.cli.training_lines import fact_lines
+from stream_scorer.core.datasets.chunks import Views
 from stream_scorer.core.evaluation.figures import StageFigure, TwoStages
 from stream_scorer.core.evaluation.intervals import Interval
+from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model, digest_model
 from stream_scorer.errors import UsageError
 from stream_scorer.services.learning.trainer import train_model
@@ -18,9 +21,10 @@ from stream_scorer.training import joint
 from stream_scorer.training.lesson import Fitted, Lesson
 from stream_scorer.training.options import TrainOptions
 from stream_scorer.training.reranking import second_stage as module
-from stream_scorer.training.reranking.second_stage import RerankOptions, _later_half, _reason_against, second_stage
-from tests.example_samples import Chunks
+from stream_scorer.training.reranking.second_stage import RerankOptions, _latest, _reason_against, second_stage
+from tests.example_samples import Chunks, chunk
 
+CATALOG = Views([f"o{n}" for n in range(40)], [{}] * 40)
 QUICK = TrainOptions(dim=4, width=4, epochs=2, held_out=0.2)
 
 
@@ -97,4 +101,22 @@ def test_folds_have_towers_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(("times", "later"), [([1, 2, 3, 4], 2), ([1, 1, 1, 4], 1), ([1, 4, 4, 4], 3)])
 def test_both_halves_of_a_log_have_rows(times: list[int], later: int) -> None:
-    assert _later_half(np.array(times)).sum() == later
+    assert _latest(np.array(times), 0.5).sum() == later
+
+
+def test_habits_are_counted_from_earlier_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    # customers take two offers each by turns, so that nearly all acceptances are repeats
+    rows = [(turn % 20, (turn % 20) + 20 * (turn // 20 % 2), 1) for turn in range(600)]
+    source = Chunks((chunk(Views([f"c{n}" for n in range(20)], [{}] * 20), CATALOG, rows),))
+    offers = [Offer(offer_id=one, features={}) for one in CATALOG.ids]
+    folds: list[tuple[int, int]] = []
+
+    def noted(stage: module._Stage) -> list[object]:
+        folds.extend((int(learned.max()), int(scored.min())) for learned, scored in stage._folds())
+        return []
+
+    monkeypatch.setattr(module._Stage, "_parts", noted)
+    second = second_stage(source, offers, RerankOptions("network", steps=2))
+    train_model(source, offers, replace(QUICK, spectral="off"), second=second)
+    assert len(folds) == 1
+    assert folds[0][0] < folds[0][1]
