@@ -42,3 +42,34 @@ def test_repeats_are_counted_over_chunks() -> None:
     assert (count.rows, count.accepted) == (6, 4)
     assert count.repeats == pytest.approx(1 / 2)
     assert not count.shows_habits  # one row was refused
+
+
+def shown(choices: list[int], offers: int, *, one_list: bool = True) -> RepeatCount:
+    """Count a log in which ten customers choose by turns, of all offers in a list, or in a request for each offer."""
+    count, names = RepeatCount(), [f"o{place}" for place in range(offers)]
+    rows = [(row % 10, each, int(each == chosen)) for row, chosen in enumerate(choices) for each in range(offers)]
+    number = np.arange(len(rows), dtype=np.uint64)
+    customers, listed = Views([f"c{place}" for place in range(10)], [{}] * 10), Views(names, [{}] * offers)
+    count.add(chunk(customers, listed, rows, request=number // offers if one_list else number))
+    return count
+
+
+def test_own_favourites_show_loyalty() -> None:
+    count = shown([row % 10 for row in range(100)], offers=10)
+    assert (count.shows_habits, count.shows_loyalty) == (False, True)
+
+
+def test_single_offers_are_no_choices() -> None:
+    assert not shown([row % 10 for row in range(100)], offers=10, one_list=False).shows_loyalty
+
+
+def test_chance_repeats_show_no_loyalty() -> None:
+    count = shown([row * 7 % 3 for row in range(200)], offers=3)
+    assert count.repeats > 0.5
+    assert not count.shows_loyalty
+    assert not shown([0] * 100, offers=3).shows_loyalty  # everybody takes the same offer
+
+
+def test_acceptances_alone_show_no_loyalty() -> None:
+    assert not RepeatCount().shows_loyalty
+    assert not shown([0] * 100, offers=1).shows_loyalty
