@@ -14,12 +14,12 @@ from stream_scorer.core.wire.codec import decode_all
 UNREADABLE = frozenset({
     "empty_value", "record_too_large", "byte_order_mark", "not_utf8", "not_json", "not_an_object", "too_deep",
     "nan_or_infinity", "lone_surrogate", "nul_in_string", "duplicate_key", "missing_field", "text_too_short",
-    "not_printable", "unknown_value", "filter_value", "unknown_filter_op", "too_many_features", "mixed_list",
+    "not_printable", "unknown_value", "filter_value", "unknown_filter_op", "offer_twice", "mixed_list",
     "bad_ranking", "not_a_cloudevent", "cloudevent_version", "cloudevent_type", "cloudevent_data",
     "not_framed", "frame_truncated", "unknown_schema", "schema_kind", "schema_misfit",
 })  # fmt: skip
 # codes of the decoder that a later step uses too, of records that are readable
-AMBIGUOUS = frozenset({"wrong_type", "number_out_of_range", "text_too_long", "list_too_long"})
+AMBIGUOUS = frozenset({"wrong_type", "number_out_of_range", "text_too_long", "list_too_long", "too_many_features"})
 # the join's codes for answers that cannot count
 UNANSWERABLE = frozenset(
     {"unknown_request", "outcome_too_late", "another_customer", "offer_not_ranked", "before_its_request"}

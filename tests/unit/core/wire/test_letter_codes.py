@@ -7,6 +7,7 @@ from pathlib import Path
 
 import stream_scorer
 from stream_scorer.cli import COMMANDS
+from stream_scorer.core.verifying.refusals import KNOWN, UNREADABLE
 from stream_scorer.core.wire.codec import _CODES
 from stream_scorer.core.wire.letter_codes import CODES, code_table
 
@@ -50,6 +51,14 @@ def test_every_code_of_the_source_is_listed() -> None:
     modules = [module for room in rooms for module in (PACKAGE / room).rglob("*.py")]
     given = {code for module in modules for code in codes_in(module)} | set(_CODES.values())
     assert given == set(CODES)
+
+
+def test_only_readers_call_records_unreadable() -> None:
+    """`verify` takes a readable record with such a dead letter for a fault."""
+    later = [module for module in (PACKAGE / "core").rglob("*.py") if not {"wire", "forms"} & set(module.parts)]
+    given = {code for module in later for code in codes_in(module)}
+    assert UNREADABLE & given == {"bad_ranking"}  # the join reads rankings by itself
+    assert set(_CODES.values()) <= KNOWN
 
 
 def test_every_code_names_jobs_and_cure() -> None:
