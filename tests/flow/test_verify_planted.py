@@ -15,6 +15,7 @@ from stream_scorer.core.messages import OfferId
 from stream_scorer.core.records import OutputRecord, Partition, Record
 from stream_scorer.core.releases.change import OfferChange
 from stream_scorer.services.verifying.reading import Readers, VerifyTopics
+from stream_scorer.services.verifying.scores import STATED
 from stream_scorer.services.verifying.verify import Report, VerifyConfig, verify
 from stream_scorer.simulation.world import World
 from tests.flow.memory_ring import HORIZONS, PARTITIONS, MemoryRing
@@ -125,6 +126,14 @@ def state_prices(ring: MemoryRing) -> None:
     rewrite(ring, "customer-requests", lambda value: value.update(offers=stated))
 
 
+def send_again(ring: MemoryRing) -> None:
+    """Let the request that states prices have been sent before, with ids alone, and be ranked as that asked."""
+    log = ring.broker.log(place_of(ring, "customer-requests"))
+    before = log[0]
+    state_prices(ring)
+    ring.broker.append(replace_value(before, before.value or b""))
+
+
 PLANTS: list[tuple[str, Callable[[MemoryRing], object]]] = [
     ("request_mismatched", lambda ring: rewrite(ring, "rankings", lambda value: value.update(customer_id="another"))),
     (
@@ -159,6 +168,13 @@ def test_a_deeply_nested_input_harms_no_check(ring: MemoryRing) -> None:
     nest("customer-requests")(ring)
     nest("acceptances")(ring)
     assert check(ring).faults == {}
+
+
+def test_requests_sent_again_harm_no_check(ring: MemoryRing) -> None:
+    send_again(ring)
+    report = check(ring)
+    assert report.faults == {}
+    assert [one.checked for one in report.checks if one.name == STATED] == [1]
 
 
 def test_differing_counts_are_a_fault(ring: MemoryRing) -> None:

@@ -26,7 +26,7 @@ SCORE_TOLERANCE = 1e-5  # programs compute in float32
 
 
 class RankingSample:
-    """The rankings whose request ids have the smallest hashes: the same ones in whatever order the topics are read."""
+    """Rankings or requests whose request ids have the smallest hashes: the same in whatever order they are read."""
 
     def __init__(self, size_max: int = RANKINGS_MAX, bytes_max: int = SAMPLE_BYTES_MAX) -> None:
         self._size_max, self._bytes_max, self._bytes = size_max, bytes_max, 0
@@ -34,7 +34,7 @@ class RankingSample:
         self.seen = 0
 
     def add(self, request_id: str, value: bytes) -> None:
-        """Take a ranking in, or pass it over."""
+        """Take a record in, or pass it over."""
         self.seen += 1
         heapq.heappush(self._heap, (-xxhash.xxh3_64_intdigest(request_id.encode()), value))
         self._bytes += len(value)

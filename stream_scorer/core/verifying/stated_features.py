@@ -21,13 +21,16 @@ def statement_faults(
 ) -> tuple[int, list[Fault]]:
     """Return how many rankings have their request among these, and the faults; `carried` None: all features are.
 
-    Where a request was sent twice, with other features, its ranking may carry either.
+    Where a request was sent twice, and stated other features or none, its ranking may carry either. One sent again
+    later is apart by its event time, so that its ranking is not held against it once the first has expired.
     """
-    asked: dict[tuple[str, str], list[Stated]] = {}
+    asked: dict[tuple[str, str, int], list[Stated]] = {}
     for request in requests:
-        stated = {one.offer_id: one.features for one in request.stated_offers}
-        asked.setdefault((request.request_id, request.customer_id), []).append(stated)
-    held = [(one, asked[key]) for one in rankings if (key := (one.request_id, one.customer_id)) in asked]
+        stated = {one.offer_id: one.features for one in request.stated_offers if one.features}
+        asked.setdefault((request.request_id, request.customer_id, request.event_time_ms), []).append(stated)
+    stating = {key: statements for key, statements in asked.items() if any(statements)}
+    keyed = [((one.request_id, one.customer_id, one.event_time_ms), one) for one in rankings]
+    held = [(one, stating[key]) for key, one in keyed if key in stating]
     return len(held), list(_faults(held, carried))
 
 

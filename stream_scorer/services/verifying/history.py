@@ -75,8 +75,10 @@ class History:
         self.compared: Counter[str] = Counter()
         """Inputs, by topic, whose outputs can be compared with them."""
         self.sample = RankingSample()
-        self.stating = RankingSample()
-        """Requests that state features of offers, sampled as their rankings are."""
+        self.asked = RankingSample()
+        """Requests, sampled as their rankings are."""
+        self.stating = 0
+        """Requests that state features of offers."""
         self._offsets, self._offsets_all = 0, snapshot.offsets()
         self.times: dict[int, PartitionTimes] = {}
         self.oldest_ms: dict[str, int] = {}
@@ -140,8 +142,9 @@ class History:
         asked = None if fate.aborted or fate.dead else question(record)
         key = history.request_key(record)
         self._take_input(self._sorters.requests, key, asked, record, fate)
-        if asked is not None and key is not None and asked.states_features:
-            self.stating.add(key, record.value or b"")
+        if asked is not None and key is not None:
+            self.asked.add(key, record.value or b"")
+            self.stating += asked.states_features
 
     def _take_acceptance(self, record: Record, fate: Fate) -> None:
         self._take_input(self._sorters.acceptances, history.acceptance_key(record), history.claim(record), record, fate)

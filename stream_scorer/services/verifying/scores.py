@@ -53,16 +53,19 @@ def check_scores(
 
 def check_stated_features(
     sample: RankingSample,
-    stating: RankingSample,
+    asked: RankingSample,
     offer_features: Sequence[str] | None,
     note: Callable[[Fault], None],
+    *,
+    stating: int,
 ) -> Check:
-    """Hold the sample's rankings against those of their requests that state features of offers."""
-    requests = decode_all([Record("", 0, 0, None, value, 0) for value in stating.values()], CustomerRequest).messages
-    checked, faults = statement_faults(_read(sample.values()), requests, offer_features) if requests else (0, [])
+    """Hold the sample's rankings against those of their requests that state features of offers: so many in all."""
+    requests = decode_all([Record("", 0, 0, None, value, 0) for value in asked.values()], CustomerRequest).messages
+    checked, faults = statement_faults(_read(sample.values()), requests, offer_features)
     for fault in faults:
         note(fault)
-    return Check.of(STATED, checked, {"beyond the sample": stating.seen - len(requests)})
+    sampled = sum(any(one.features for one in request.stated_offers) for request in requests)
+    return Check.of(STATED, checked, {"beyond the sample": stating - sampled})
 
 
 def check_vectors(store: ReleaseStore | None, note: Callable[[Fault], None]) -> Check:

@@ -122,8 +122,11 @@ def verify(
         faults.add(differing_partitions(snapshot))
     scores = check_scores(history.sample, releases, config.offer_features, faults.note)
     checks = [*_checks(config, history, rows), scores, check_vectors(releases, faults.note)]
-    if history.stating.seen:
-        checks.append(check_stated_features(history.sample, history.stating, config.offer_features, faults.note))
+    if history.stating:
+        stated = check_stated_features(
+            history.sample, history.asked, config.offer_features, faults.note, stating=history.stating
+        )
+        checks.append(stated)
     return replace(_report(config, history, faults, rows, tally), checks=checks)
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,19 @@ def test_a_request_sent_twice_allows_either() -> None:
     again = request(1, offers=[RequestedOffer("a", {"price": 5.0})])
     assert kinds_of(answer(("a", {"price": 5.0})), ASKED, again) == []
     assert kinds_of(answer(("a", {"price": 6.0})), ASKED, again) == ["offer_features_ignored"]
+
+
+@pytest.mark.parametrize("fields", [{"offers": ["a"]}, {"offers": [RequestedOffer("a", {})]}, {}], ids=str)
+def test_a_request_sent_again_may_state_nothing(fields: dict[str, Any]) -> None:
+    assert kinds_of(answer(("a", {"price": 7.0})), ASKED, request(1, **fields)) == []
+
+
+def test_a_request_of_another_time_is_another() -> None:
+    assert statement_faults([answer(("a", {}))], [replace(ASKED, event_time_ms=TIME_MS + 1)], None) == (0, [])
+
+
+def test_what_states_nothing_is_not_checked() -> None:
+    assert statement_faults([answer(("b", {}))], [request(1, offers=[RequestedOffer("b", {})])], None) == (0, [])
 
 
 def test_other_customers_of_a_mailing_are_apart() -> None:
