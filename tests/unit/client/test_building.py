@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stream_scorer.client import Filter, RankedOffer, Ranking, new_acceptance, new_request
+from stream_scorer.client import Filter, RankedOffer, Ranking, RequestedOffer, new_acceptance, new_request
 from stream_scorer.errors import UsageError
 
 SHOWN = RankedOffer("tea", 1, 0.5, 1.0, {})
@@ -22,6 +22,13 @@ def test_filters_may_be_mappings_or_messages() -> None:
     assert [each.op for each in new_request("ada", {}, filters=filters).filters] == ["<", "in"]
 
 
+def test_offers_may_be_ids_mappings_or_messages() -> None:
+    priced = RequestedOffer("tea", {"price": 2.5})
+    mapped: list[Any] = [{"offer_id": "tea", "features": {"price": 2.5}}]
+    assert new_request("ada", {}, offers=mapped).offers == new_request("ada", {}, offers=[priced]).offers == [priced]
+    assert new_request("ada", {}, offers=["tea"]).offers == ["tea"]
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -30,6 +37,8 @@ def test_filters_may_be_mappings_or_messages() -> None:
         ({"features": {"age": float("inf")}}, "nan_or_infinity"),
         ({"features": {"age": {"years": 3}}}, "wrong_type"),
         ({"filters": [{"attribute": "price", "op": "~", "value": 1.0}]}, "unknown_filter_op"),
+        ({"offers": ["tea", RequestedOffer("milk", {})]}, r"offers\[1\]: .*valid string \(wrong_type\)"),
+        ({"offers": [RequestedOffer("tea", {})] * 2}, "offer_twice"),
         ({"filters": [3]}, "a message or a mapping of its fields is needed, got int"),
     ],
 )

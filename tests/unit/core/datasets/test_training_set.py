@@ -63,6 +63,16 @@ def test_offers_that_look_alike_stay_apart() -> None:
     assert data.catalog_of[data.offer].tolist() == [1, 0, -1]
 
 
+def test_rows_keep_the_features_that_were_ranked() -> None:
+    """A price of one request alone is what its rows learn from, of offers taken and passed over, not the catalog's."""
+    spec, catalog = FeatureSpec("offer", (Number("price"),)), [Offer(one, {"price": 5.0}) for one in ("a", "b")]
+    stated = Views(["a", "b", "a", "b"], [{"price": price} for price in (9.0, 8.0, 7.0, 5.0)])
+    shown = chunk(Views(["ann", "bob"], [ANN, BOB]), stated, [(0, 0, 1), (0, 1, 0), (1, 2, 0), (1, 3, 1)])
+    data = build_training_set(Chunks((shown,)), catalog, CUSTOMER, spec)
+    assert data.offers.numbers[data.offer, 0].tolist() == [9.0, 8.0, 7.0, 5.0]
+    assert data.catalog.numbers[data.catalog_of[data.offer], 0].tolist() == [5.0] * 4
+
+
 def test_rows_that_do_not_fit_are_counted() -> None:
     data = built(chunk(Views(["ann", "bob"], [ANN, {"age": "old"}]), offers(), [(0, 0, 1), (1, 0, 1), (1, 1, 0)]))
     assert (len(data), data.refused) == (1, 2)
