@@ -69,6 +69,7 @@ BAD_REQUESTS: dict[str, tuple[str, bytes | None]] = {
     "an offer without features": ("missing_field", _with(offers=[{"offer_id": "o-1"}])),
     "an offer's features are a list": ("wrong_type", _with(offers=[_stated(features=[1])])),
     "an offer's feature is an object": ("wrong_type", _with(offers=[_stated(features={"price": {}})])),
+    "an offer's feature has no name": ("text_too_short", _with(offers=[_stated(features={"": 1})])),
     "an offer's feature is NaN": ("nan_or_infinity", _with(offers=[_stated(features={"price": float("nan")})])),
     "an offer's feature mixes": ("mixed_list", _with(offers=[_stated(features={"bag": [1, "a"]})])),
     "an offer's key twice": (

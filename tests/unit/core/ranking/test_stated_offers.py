@@ -114,6 +114,18 @@ def test_filters_look_at_stated_features() -> None:
     assert ranking.excluded == {"filtered": 1}
 
 
+def test_filters_look_at_each_requests_own_statements() -> None:
+    """The catalog's prices are 1, 4 and 7: the first request states one too high, the second one low enough."""
+    cheap = [Filter("price", "<=", 4.0)]
+    rankings = ranked(
+        [asking(0, {"price": 30.0}, {}, {}, filters=cheap), asking(1, {}, {}, {"price": 2.0}, filters=cheap)]
+    )
+    assert [sorted(one.offer_id for one in ranking.offers) for ranking in rankings] == [
+        ["offer-4"],
+        ["offer-1", "offer-4", "offer-7"],
+    ]
+
+
 def test_filters_compare_kinds_that_requests_state() -> None:
     by_text = [Filter("price", "==", "on demand")]
     (letter,) = batch_of([asking(0, {"colour": "blue"}, filters=by_text)]).dead_letters

@@ -58,8 +58,9 @@ def test_equal_statements_are_embedded_once() -> None:
 
 
 def test_unread_features_keep_the_catalogs_vector() -> None:
-    overlay = laid(asking(0, ("offer-3", {"shelf": "top"})))
-    assert np.array_equal(overlay.vectors, RELEASE.catalog.vectors[[3]])
+    other = replace(RELEASE.catalog, vectors=-RELEASE.catalog.vectors)  # no tower here makes these
+    overlay = laid(asking(0, ("offer-3", {"shelf": "top"})), over=replace(RELEASE, catalog=other))
+    assert np.array_equal(overlay.vectors, other.vectors[[3]])
     assert overlay.features == [{"price": 3.0, "colour": "red", "shelf": "top"}]
 
 
