@@ -7,10 +7,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stream_scorer.core.messages import CustomerRequest, Filter, RankedOffer, Ranking, RequestedOffer
 from stream_scorer.core.ranking import best_offers, reranking
 from stream_scorer.core.ranking.encoding import OfferFeatures
+from stream_scorer.core.ranking.exploration import Exploration
 from stream_scorer.core.ranking.pipeline import RankedBatch, rank_batch
 from stream_scorer.core.releases.release import Release
 from stream_scorer.core.towers.reranker import Shortlisted
@@ -79,6 +82,33 @@ def test_scores_are_of_the_merged_features() -> None:
 def test_rankings_do_not_depend_on_batches() -> None:
     together = [output.value for output in batch_of(REQUESTS).outputs]
     assert [output.value for one in REQUESTS for output in batch_of([one]).outputs] == together
+
+
+_statements = st.dictionaries(
+    st.integers(0, 39).map("offer-{}".format),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "price": st.none() | st.floats(0, 60),
+            "colour": st.sampled_from(["red", "blue"]),
+            "shelf": st.just(1.0),
+        },
+    ),
+    max_size=6,
+)
+
+
+@given(st.lists(_statements, min_size=1, max_size=6))
+@settings(max_examples=40)
+def test_any_batch_gives_the_same_bytes(drawn: list[dict[str, dict[str, Any]]]) -> None:
+    requests = [
+        request(number, offers=[RequestedOffer(*each) for each in stated.items()], features={"budget": 3.0 * number})
+        for number, stated in enumerate(drawn)
+    ]
+    options: dict[str, Any] = {"exploration": Exploration(0.5, 0.1, 8)}
+    for held in (RELEASE, RERANKED):
+        together = [output.value for output in batch_of(requests, held, **options).outputs]
+        assert [batch_of([one], held, **options).outputs[0].value for one in requests] == together
 
 
 def test_passes_keep_statements_with_requests(monkeypatch: pytest.MonkeyPatch) -> None:
