@@ -68,7 +68,7 @@ class FramedForm(ABC):
     def _look_up(self, schema_id: bytes) -> Decode | Refusal:
         schema = self._registry.schema(schema_id)
         if schema is None:
-            return _UNKNOWN  # and not kept: it may be registered a moment later
+            return _UNKNOWN  # and not kept here: it may be registered a moment later
         decoder = self._decoders[schema_id] = self.decoder(schema)
         return decoder
 

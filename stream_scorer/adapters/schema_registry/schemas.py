@@ -1,8 +1,10 @@
 """Schemas by id and by subject, from a registry that may be away for a while."""
 
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
+from json import JSONDecodeError
 from typing import Literal, NamedTuple, TypeVar
 
 import httpx2
@@ -21,6 +23,7 @@ _REFUSED = (401, 403)
 _NOT_FOUND, _TOO_MANY, _SERVER_FAULT = 404, 429, 500
 _NO_SCHEMA = 40403  # the code of Confluent's API; a bare 404 may also be another server's, or a wrong path's
 _ID_MAX = 2**31 - 1
+_UNKNOWN_FOR_S = 1.0
 
 
 class SchemaIds(NamedTuple):
@@ -43,13 +46,15 @@ class SchemaRegistry:
             self.client = SchemaRegistryClient.new_client({"max.retries": 0, "timeout": _ASK_S, **config, "url": url})
         except (TypeError, ValueError, OSError) as error:
             raise UsageError(f"wire.registry: {error}") from error
+        self._unknown: set[bytes] = set()
+        self._unknown_until_s = 0.0
         weakref.finalize(self, self.client.close)  # as long-lived as what reads by it, which nobody closes
 
     def asking(self, ask: Callable[[], Answer]) -> Answer:
         """Return the answer to a question, in which the registry may be asked.
 
-        Raises NotReady once it has not answered for `wait_s`, UsageError where it refuses who asks, and
-        SchemaRegistryError for what it says of the question itself.
+        Raises NotReady once it has not answered for `wait_s`, UsageError where it refuses who asks or something else
+        answers, and SchemaRegistryError for what it says of the question itself.
         """
         tries = Retrying(
             retry=retry_if_exception(_may_pass),
@@ -64,6 +69,8 @@ class SchemaRegistry:
             raise NotReady(f"the schema registry {self.url} did not answer for {self.wait_s:g} s: {reason}") from error
         except OAuthTokenError as error:
             raise UsageError(f"no token for the schema registry {self.url}: {error}; see wire.registry") from error
+        except JSONDecodeError as error:
+            raise self._no_registry("it is not JSON") from error
         except SchemaRegistryError as error:
             if error.http_status_code in _REFUSED:
                 raise UsageError(f"the schema registry {self.url} refuses us: {error}; see wire.registry") from error
@@ -76,16 +83,32 @@ class SchemaRegistry:
         try:
             self.asking(self.client.get_subjects)
         except SchemaRegistryError as error:
-            raise UsageError(
-                f"{self.url} does not answer as a schema registry does ({error}): wire.registry_url must be the place "
-                "of Confluent's API, such as http://host:8081, of Apicurio http://host:8080/apis/ccompat/v7"
-            ) from error
+            raise self._no_registry(error) from error
+
+    def _no_registry(self, why: object) -> UsageError:
+        return UsageError(
+            f"{self.url} does not answer as a schema registry does ({why}): wire.registry_url must be the place "
+            "of Confluent's API, such as http://host:8081, of Apicurio http://host:8080/apis/ccompat/v7"
+        )
 
     def schema(self, schema_id: bytes) -> Schema | None:
-        """Return a schema by its id as a frame has it; None: the registry does not know it.
+        """Return a schema by its id as a frame has it; None: the registry does not know it, or did not a second ago.
 
         Raises as `reach` does: a registry that says nothing of schemas must not make good records look wrong.
         """
+        now_s = time.monotonic()
+        if now_s > self._unknown_until_s:
+            self._unknown.clear()
+            self._unknown_until_s = now_s + _UNKNOWN_FOR_S
+        # a producer of another registry must not cost a question for each of its records
+        if schema_id in self._unknown:
+            return None
+        found = self._ask_for(schema_id)
+        if found is None:
+            self._unknown.add(schema_id)
+        return found
+
+    def _ask_for(self, schema_id: bytes) -> Schema | None:
         client = self.client
         try:
             if schema_id[0] == 0:
