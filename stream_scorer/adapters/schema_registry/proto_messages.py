@@ -91,9 +91,10 @@ class _Field:
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             inner = _converter(field.message_type.fields_by_name["value"], reader)
             # a map has no order, and its names are sorted: the same bytes whenever it is read
-            self.convert: Convert = lambda entries: {_text(name): inner(entries[name]) for name in sorted(entries)}
+            self.convert: Convert = lambda entries: {name: inner(entries[name]) for name in sorted(map(_text, entries))}
         elif field.is_repeated:
-            self.convert = _unless_empty(one) if at_top and field.name == "offers" and one is _same else _listed(one)
+            plain = field.message_type is None
+            self.convert = _unless_empty(one) if at_top and field.name == "offers" and plain else _listed(one)
         elif at_top and not field.has_presence and field.cpp_type in _WHOLE:
             self.convert = _unless_zero
         else:
@@ -110,7 +111,7 @@ def _converter(field: FieldDescriptor, reader: MessageReader) -> Convert:
         return lambda number: _named(names, number)
     if field.type == FieldDescriptor.TYPE_BYTES:
         return _no_bytes
-    return _same
+    return _text if field.type == FieldDescriptor.TYPE_STRING else _same
 
 
 def _part_converter(kind: Descriptor, reader: MessageReader) -> Convert:
@@ -165,10 +166,11 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _text(name: Any) -> str:
-    if not isinstance(name, str):
-        raise Unreadable("names in a map must be text")
-    return name
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        # schemas of proto2 let any bytes be a string, and those that are not UTF-8 come as bytes
+        raise Unreadable("a text is not UTF-8, or the names in a map are no text")
+    return value
 
 
 def _finite(value: Any) -> Any:
@@ -201,6 +203,6 @@ def _unless_empty(one: Convert) -> Convert:
     def convert(values: Any) -> list[Any]:
         if not values:
             raise Unreadable("offers is empty or was never set, which the schema does not tell: hold it in a message")
-        return [*values]
+        return [one(each) for each in values]
 
     return convert

@@ -27,6 +27,7 @@ Path = tuple[int, ...]
 _ROOT = b"\0"  # the frame's short way to say: the first message of the file
 _FIRST: Path = (0,)
 _PATHS_MAX = 100  # of a schema, each of which costs a reader
+_INDEX_BYTES_MAX = 512  # a number without an end costs the library time by the square of its bytes
 
 
 class FramedProtobuf(FramedForm):
@@ -55,7 +56,7 @@ class FramedProtobuf(FramedForm):
         file = file_in(schema, self._message)
         if isinstance(file, Refusal):
             return file
-        readers: dict[Path, Callable[[bytes], bytes | Refusal] | Refusal] = {}
+        readers: dict[Path, Callable[[bytes], bytes | Refusal]] = {}
         return partial(self._read, readers, lambda path: self._reader(message_in(file, [*path])))
 
     def _reader(self, descriptor: Any) -> Callable[[bytes], bytes | Refusal] | Refusal:
@@ -72,8 +73,11 @@ class FramedProtobuf(FramedForm):
         if reader is None:
             if len(readers) >= _PATHS_MAX:
                 return Refusal("schema_misfit", f"records name more than {_PATHS_MAX} messages of the schema")
-            reader = readers[path] = make(path)
-        return reader if isinstance(reader, Refusal) else reader(body)
+            reader = make(path)
+            if isinstance(reader, Refusal):
+                return reader  # and not kept: wrong paths must not use up the places of right ones
+            readers[path] = reader
+        return reader(body)
 
     def _is_ours(self, schema: Schema) -> bool:
         file = file_in(schema, self._message)
@@ -127,13 +131,13 @@ def _path_of(frame: Frame) -> tuple[Path, bytes] | Refusal:
         return _FIRST, start[1:] if frame.after is None else frame.rest
     schema_id = SchemaId("PROTOBUF")
     try:
-        left = schema_id.from_bytes(BytesIO(frame.schema + start)).read()
+        left = schema_id.from_bytes(BytesIO(frame.schema + start[:_INDEX_BYTES_MAX])).read()
     except (EOFError, SerializationError):
         return Refusal("frame_truncated", "the frame ends before it says which message of the schema it is")
     path = tuple(schema_id.message_indexes or ())
     if not path or min(path) < 0:
         return Refusal("schema_misfit", "the frame names no message of the schema")
-    return path, left if frame.after is None else frame.rest
+    return path, left + start[_INDEX_BYTES_MAX:] if frame.after is None else frame.rest
 
 
 def _read(kind: Any, reader: MessageReader, body: bytes) -> bytes | Refusal:

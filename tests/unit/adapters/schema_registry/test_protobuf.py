@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,54 @@ def test_our_text_is_read_and_others_refused(registry: SchemaRegistry) -> None:
 def test_a_value_of_no_kind_is_refused(registry: SchemaRegistry) -> None:
     file = file_of(Offer)
     assert read(registry, Offer, file, offer_id="o", features={"x": {}}).code == "schema_misfit"
+
+
+@pytest.mark.parametrize("features", [{b"a": b"\xff"}, {b"\xff": b"x"}, {b"a": b"x", b"\xff": b"x"}])
+def test_texts_that_are_not_utf8_are_refused(registry: SchemaRegistry, features: dict[bytes, bytes]) -> None:
+    file = plain(offer_id=TEXT)
+    file.syntax = "proto2"  # which lets any bytes be a string
+    event = file.message_type[0]
+    event.field.add(name="features", number=2, type=11, label=3, type_name=".shop.Event.FeaturesEntry")
+    entry = event.nested_type.add(name="FeaturesEntry")
+    entry.options.map_entry = True
+    for number, name in enumerate(("key", "value"), 1):
+        entry.field.add(name=name, number=number, type=TEXT, label=1)
+    pairs = (delimited(1, name) + delimited(2, value) for name, value in features.items())
+    body = delimited(1, b"o") + b"".join(delimited(2, pair) for pair in pairs)
+    number = registry.client.register_schema("theirs", Schema(as_text(file), "PROTOBUF"))
+    read = of(registry, Offer).read(record(b"\0" + number.to_bytes(4, "big") + b"\0" + body))
+    assert (read.code, "not UTF-8" in read.reason) == ("schema_misfit", True)
+
+
+def delimited(number: int, data: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
+def test_an_index_without_an_end_costs_little(registry: SchemaRegistry) -> None:
+    form = of(registry, Acceptance)
+    start = (form.write(OutputRecord("topic", b"k", json.dumps(ACCEPTANCE).encode())).value or b"")[:5]
+    assert form.read(record(start + b"\xff" * 8_000_000)).code == "frame_truncated"  # else hours
+
+
+def test_wrong_places_leave_room_for_right_ones(registry: SchemaRegistry) -> None:
+    form = of(registry, Acceptance)
+    good = form.write(OutputRecord("topic", b"k", json.dumps(ACCEPTANCE).encode())).value or b""
+    for place in range(2, 2 * 120, 2):
+        index = b"\2" + (bytes([place]) if place < 128 else bytes([place & 127 | 128, 1]))
+        assert form.read(record(good[:5] + index)).code == "schema_misfit"
+    assert form.read(record(good)).code == ""
+
+
+@pytest.mark.parametrize("value", [{"number": math.nan}, {"numbers": {"values": [1.0, math.inf]}}])
+def test_nan_and_infinity_are_refused(registry: SchemaRegistry, value: dict[str, Any]) -> None:
+    assert read(registry, Offer, file_of(Offer), offer_id="o", features={"x": value}).code == "nan_or_infinity"
+
+
+def test_a_number_that_an_enum_does_not_name_is_refused(registry: SchemaRegistry) -> None:
+    letter = read(registry, Offer, file_of(Offer), offer_id="o", features={"x": {"null": 7}})
+    assert (letter.code, "does not name" in letter.reason) == ("schema_misfit", True)
+
+
+def test_offers_both_as_ids_and_as_objects_are_refused(registry: SchemaRegistry) -> None:
+    both = {"ids": ["o"], "offers": [{"offer_id": "p"}]}
+    assert read(registry, CustomerRequest, file_of(CustomerRequest), offers=both).code == "schema_misfit"
