@@ -66,7 +66,7 @@ class FramedAvro(FramedForm):
             if why := costly(text):
                 return _misfit(why)
             parsed = parse_schema(text)
-        except (SchemaParseException, UnknownType, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (SchemaParseException, UnknownType, *_MISFITS) as error:
             return _misfit(f"the schema is not one of Avro ({type(error).__name__})")
         return parsed if isinstance(text, dict) and text.get("type") == "record" else _misfit("it is not of a record")
 

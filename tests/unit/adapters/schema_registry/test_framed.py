@@ -200,6 +200,11 @@ def test_lists_of_nothing_are_refused(registry: SchemaRegistry) -> None:
     assert in_schema(registry, [{"name": "x", "type": endless}], b"\xfe" + b"\xff" * 8 + b"\x7f") == "schema_misfit"
 
 
+@pytest.mark.parametrize("fields", [["x"], [{"name": "x"}], 5, [{"name": "x", "type": {"type": "enum"}}]])
+def test_what_is_no_schema_of_avro_is_refused(registry: SchemaRegistry, fields: Any) -> None:
+    assert in_schema(registry, fields, b"") == "schema_misfit"
+
+
 def test_a_header_has_the_guid(registry: SchemaRegistry) -> None:
     form = FramedAvro(registry, CustomerRequest, place="header", names="record")
     written = form.write(OutputRecord("requests", b"k", VALUE, [(SCHEMA_HEADER, b"another's")]))
