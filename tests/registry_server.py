@@ -5,7 +5,6 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from stream_scorer.adapters.local.kafka_jars import DOWNLOAD_S, java
@@ -20,6 +19,8 @@ _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy"
 
 class LocalRegistry(LocalServer):
     """See LocalServer. It keeps schemas in memory."""
+
+    port_taken = "in use by another process"  # as Quarkus says it
 
     def __init__(self, *, cache: Path) -> None:
         super().__init__("registry", start_s=240)
@@ -39,7 +40,7 @@ class LocalRegistry(LocalServer):
         try:
             with urlopen(f"{self.url}/subjects", timeout=5) as answer:
                 return bool(answer.status == 200)
-        except (URLError, OSError):
+        except OSError:
             return False
 
 
@@ -54,8 +55,10 @@ def _unpacked(cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as temporary:
         command = [maven, "-q", "-B", _COPY, f"-Dartifact={_ARTIFACT}", f"-DoutputDirectory={temporary}"]
-        subprocess.run(command, check=True, timeout=DOWNLOAD_S, cwd=temporary, capture_output=True)
-        (archive,) = Path(temporary).glob("*.tar.gz")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_S, cwd=temporary, check=False)
+        archive = next(Path(temporary).glob("*.tar.gz"), None)
+        if done.returncode != 0 or archive is None:
+            raise NotReady(f"Maven could not fetch a Schema Registry: {(done.stdout + done.stderr).strip()[:800]}")
         unpacked = Path(temporary) / "unpacked"
         with tarfile.open(archive) as tar:
             tar.extractall(unpacked, filter="data")

@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
@@ -17,7 +17,6 @@ from stream_scorer.errors import NotReady
 
 ATTEMPTS_MAX = 3
 _LOOK_EVERY_S = 0.02
-_TAKEN = "already in use"  # in the words of every operating system
 
 
 class StartedInWith(ABC):
@@ -47,6 +46,8 @@ class _PortTaken(NotReady):
 
 class LocalServer(StartedInWith):
     """One server on 127.0.0.1. What it keeps goes with it, and it ends with us, however we end."""
+
+    port_taken: ClassVar[str] = "already in use"  # in the words of every operating system
 
     def __init__(self, name: str, *, start_s: float) -> None:
         """Name it in folders and errors; it must answer within `start_s`."""
@@ -88,7 +89,7 @@ class LocalServer(StartedInWith):
             self.resume()
         except NotReady as trouble:
             self.stop()
-            raise (_PortTaken if _TAKEN in str(trouble) else NotReady)(str(trouble)) from None
+            raise (_PortTaken if self.port_taken in str(trouble) else NotReady)(str(trouble)) from None
 
     def resume(self) -> None:
         """Run the server on the port and the folder that it has, after `halt` or `kill`. Raises NotReady."""
