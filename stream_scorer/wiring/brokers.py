@@ -69,8 +69,8 @@ def record_source(
 def brokers_ready(settings: Settings, stopping: Callable[[], bool]) -> None:
     """Wait for the brokers, and for the Schema Registry where a topic needs it.
 
-    Raises NotReady, with the reason, after `START_S` at most, and `wire.registry_wait_s`; Stopped when `stopping` asks;
-    UsageError where something else than a registry answers, or it refuses us.
+    Raises NotReady, with the reason, after `START_S` at most, and `wire.registry_wait_s`; Stopped when `stopping` asks
+    while no broker answers; UsageError where something else than a registry answers, or it refuses us.
     """
     wait_for_brokers(settings.kafka.client_config(), timeout_s=START_S, stopping=stopping)
     if framed_topics(settings):
