@@ -24,6 +24,7 @@ from stream_scorer.core.wire.codec import MAY_BE_ABSENT
 from stream_scorer.core.wire.strict_json import Refusal
 
 Path = tuple[int, ...]
+Read = Callable[[bytes], bytes | Refusal]
 _ROOT = b"\0"  # the frame's short way to say: the first message of the file
 _FIRST: Path = (0,)
 _PATHS_MAX = 100  # of a schema, each of which costs a reader
@@ -56,15 +57,15 @@ class FramedProtobuf(FramedForm):
         file = file_in(schema, self._message)
         if isinstance(file, Refusal):
             return file
-        readers: dict[Path, Callable[[bytes], bytes | Refusal]] = {}
+        readers: dict[Path, Read] = {}
         return partial(self._read, readers, lambda path: self._reader(message_in(file, [*path])))
 
-    def _reader(self, descriptor: Any) -> Callable[[bytes], bytes | Refusal] | Refusal:
+    def _reader(self, descriptor: Any) -> Read | Refusal:
         if isinstance(descriptor, Refusal):
             return descriptor
         return partial(_read, GetMessageClass(descriptor), MessageReader(descriptor, self._known, self._nullable))
 
-    def _read(self, readers: dict[Path, Any], make: Callable[[Path], Any], frame: Frame) -> bytes | Refusal:
+    def _read(self, readers: dict[Path, Read], make: Callable[[Path], Read | Refusal], frame: Frame) -> bytes | Refusal:
         found = _path_of(frame)
         if isinstance(found, Refusal):
             return found
@@ -73,10 +74,10 @@ class FramedProtobuf(FramedForm):
         if reader is None:
             if len(readers) >= _PATHS_MAX:
                 return Refusal("schema_misfit", f"records name more than {_PATHS_MAX} messages of the schema")
-            reader = make(path)
-            if isinstance(reader, Refusal):
-                return reader  # and not kept: wrong paths must not use up the places of right ones
-            readers[path] = reader
+            made = make(path)
+            if isinstance(made, Refusal):
+                return made  # and not kept: wrong paths must not use up the places of right ones
+            reader = readers[path] = made
         return reader(body)
 
     def _is_ours(self, schema: Schema) -> bool:

@@ -201,7 +201,7 @@ def test_lists_of_nothing_are_refused(registry: SchemaRegistry) -> None:
 
 
 @pytest.mark.parametrize("fields", [["x"], [{"name": "x"}], 5, [{"name": "x", "type": {"type": "enum"}}]])
-def test_what_is_no_schema_of_avro_is_refused(registry: SchemaRegistry, fields: Any) -> None:
+def test_broken_schemas_are_refused(registry: SchemaRegistry, fields: Any) -> None:
     assert in_schema(registry, fields, b"") == "schema_misfit"
 
 

@@ -219,11 +219,11 @@ def test_nan_and_infinity_are_refused(registry: SchemaRegistry, value: dict[str,
     assert read(registry, Offer, file_of(Offer), offer_id="o", features={"x": value}).code == "nan_or_infinity"
 
 
-def test_a_number_that_an_enum_does_not_name_is_refused(registry: SchemaRegistry) -> None:
+def test_unknown_numbers_of_enums_are_refused(registry: SchemaRegistry) -> None:
     letter = read(registry, Offer, file_of(Offer), offer_id="o", features={"x": {"null": 7}})
     assert (letter.code, "does not name" in letter.reason) == ("schema_misfit", True)
 
 
-def test_offers_both_as_ids_and_as_objects_are_refused(registry: SchemaRegistry) -> None:
+def test_offers_of_both_kinds_are_refused(registry: SchemaRegistry) -> None:
     both = {"ids": ["o"], "offers": [{"offer_id": "p"}]}
     assert read(registry, CustomerRequest, file_of(CustomerRequest), offers=both).code == "schema_misfit"

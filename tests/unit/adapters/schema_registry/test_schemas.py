@@ -28,7 +28,7 @@ def saying(answer: Callable[..., Any], *, subjects: Callable[[], Any] = list) ->
 
 
 @pytest.mark.parametrize("schema_id", [SEVEN, GUID])
-def test_an_id_is_unknown_where_a_registry_says_so(schema_id: bytes) -> None:
+def test_a_registry_may_not_know_ids(schema_id: bytes) -> None:
     assert saying(failing(404, 40403), subjects=failing(500, 500)).schema(schema_id) is None
     assert saying(failing(404, 404)).schema(schema_id) is None
 
@@ -58,7 +58,7 @@ def test_a_page_is_no_registry() -> None:
         saying(page).schema(SEVEN)
 
 
-def test_an_unknown_id_is_asked_for_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_ids_are_asked_for_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
     def ask(number: int, **_: object) -> Any:
