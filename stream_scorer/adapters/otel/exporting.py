@@ -1,7 +1,8 @@
 """Sends spans by OTLP over HTTP, from a bounded queue and a thread of its own.
 
 What the settings do not say, the SDK takes from its own variables: OTEL_EXPORTER_OTLP_HEADERS and its like for the
-exporter, OTEL_BSP_* for the queue (not its size), OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
+exporter, OTEL_BSP_* for the queue (within our bound), OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME and
+OTEL_RESOURCE_ATTRIBUTES.
 """
 
 import logging
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 TIMEOUT_S = 5.0  # of one export, its repeats included
 CLOSE_S = 6.0  # for the last spans, before a worker ends without them
 # The SDK bounds its queue by spans, of which 2,048 with all their links took 0.2 GB: a link has 0.6 kB, or 1.4 kB with
-# a long tracestate. So it is bounded here, by links, and the SDK's own queue is large enough to drop nothing.
+# a long tracestate. So links are bounded, too, and both here: what the SDK's own queue drops, nobody counts.
 LINKS_WAITING_MAX = 20_000
 _SPAN_WEIGHT = 4  # a span without links is as large as so many
 _PATH = "/v1/traces"
@@ -82,15 +83,15 @@ class WatchedExporter(SpanExporter):
     def __init__(self, inner: SpanExporter, reasons: _Reasons | None = None) -> None:
         """Send by `inner`; `reasons` has what it logged last."""
         self._inner, self._reasons = inner, reasons or _Reasons()
-        self._lost = self._waiting = 0
+        self._lost = self._spans = self._links = 0
         self._lock = Lock()  # spans end in the loop and are exported in a thread
 
-    def takes(self, span: ReadableSpan) -> bool:
-        """Return whether a span may wait for `export`; where too many links wait already, it is lost."""
+    def takes(self, span: ReadableSpan, *, spans_max: int) -> bool:
+        """Return whether a span may wait for `export`; where too many spans or links wait already, it is lost."""
         with self._lock:
-            waiting = self._waiting + _weight(span)
-            if waiting <= LINKS_WAITING_MAX:
-                self._waiting = waiting
+            spans, links = self._spans + 1, self._links + _weight(span)
+            if spans <= spans_max and links <= LINKS_WAITING_MAX:
+                self._spans, self._links = spans, links
                 return True
             self._lose(1, "too many spans wait for the collector")
             return False
@@ -101,7 +102,8 @@ class WatchedExporter(SpanExporter):
             result = self._inner.export(spans)
         finally:
             with self._lock:
-                self._waiting -= sum(map(_weight, spans))
+                self._spans -= len(spans)
+                self._links -= sum(map(_weight, spans))
         with self._lock:
             if result is not SpanExportResult.SUCCESS:
                 self._lose(len(spans), self._reasons.last)
@@ -129,13 +131,17 @@ class BoundedSpans(BatchSpanProcessor):
 
     def __init__(self, exporter: WatchedExporter) -> None:
         """Queue for `exporter`, which counts what waits for it."""
-        super().__init__(exporter, max_queue_size=LINKS_WAITING_MAX // _SPAN_WEIGHT)
         self._exporter = exporter
+        size = self._default_max_queue_size()  # type: ignore[no-untyped-call]  # as the SDK reads the environment
+        self._spans_max = min(size, LINKS_WAITING_MAX // _SPAN_WEIGHT)
+        batch = self._default_max_export_batch_size()  # type: ignore[no-untyped-call]
+        batch_max = min(batch, self._spans_max)
+        super().__init__(exporter, max_queue_size=self._spans_max, max_export_batch_size=batch_max)
 
     def on_end(self, span: ReadableSpan) -> None:
         """See SpanProcessor.on_end."""
         sampled = span.context is not None and span.context.trace_flags.sampled
-        if sampled and self._exporter.takes(span):
+        if sampled and self._exporter.takes(span, spans_max=self._spans_max):
             super().on_end(span)
 
 

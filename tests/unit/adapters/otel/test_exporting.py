@@ -147,19 +147,35 @@ def test_links_that_wait_are_bounded(links: int, kept: int, monkeypatch: pytest.
     assert [line["lost"] for line in logs if line["event"] == "spans_arrive_again"] == [40 - kept]
 
 
+@pytest.mark.parametrize(("size", "batch", "kept"), [("7", "512", 7), ("1000000", "1000000", 25)])
+def test_the_environment_bounds_the_queue_within_ours(
+    size: str, batch: str, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINKS_WAITING_MAX", 100)
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", size)
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch)
+    hanging = Hanging()
+    with capture_logs() as logs, exporting("http://nowhere", version="1.2", exporter=hanging) as tracer:
+        for _ in range(40):
+            tracer.start_span("process").end()
+        hanging.released.set()
+    assert hanging.taken == kept
+    assert [line["lost"] for line in logs if line["event"] == "spans_arrive_again"] == [40 - kept]
+
+
 def test_spans_sent_make_room_for_others() -> None:
     watched = WatchedExporter(Moody(SpanExportResult.SUCCESS))
     span = ReadableSpan("process", links=[Link(INVALID_SPAN_CONTEXT)] * (module.LINKS_WAITING_MAX // 2))
     with capture_logs():
-        assert [watched.takes(span), watched.takes(span)] == [True, False]
+        assert [watched.takes(span, spans_max=9), watched.takes(span, spans_max=9)] == [True, False]
         watched.export([span])
-        assert watched.takes(span)
+        assert watched.takes(span, spans_max=9)
 
 
 def test_a_failing_export_gives_its_room_back() -> None:
     watched = WatchedExporter(Moody())
     span = ReadableSpan("process", links=[Link(INVALID_SPAN_CONTEXT)] * (module.LINKS_WAITING_MAX // 2))
-    assert watched.takes(span)
+    assert watched.takes(span, spans_max=1)
     with pytest.raises(IndexError):
         watched.export([span])
-    assert watched.takes(span)
+    assert watched.takes(span, spans_max=1)
