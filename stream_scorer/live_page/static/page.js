@@ -45,6 +45,7 @@ async function readAgain() {
     const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(8000) });
     if (!answer.ok) return stale(`the server answers with ${answer.status}; trying again.`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (paused || selecting()) return; // since it was asked for
     replaced(page);
     made.textContent = page.getElementById("made").textContent;
   } catch (error) {
