@@ -131,7 +131,7 @@ class Story:
             # no kind but a network, which needs no further package
             *(("--ranker", "network") if reranks else ()),
         )
-        for line in trained.last_output().splitlines():
+        for line in trained.last_output(OUTPUT_MAX).splitlines():
             self._screen.say(line)
         published = self._command(ring, until, "publish", "--model", model, "--offers", str(ring.offers))
         if (why := refusal(published.last_output(OUTPUT_MAX))) is not None:
