@@ -57,3 +57,10 @@ def test_towers_alone_add_nothing() -> None:
     alone = replace(made(1.0), reranker=None)
     assert (added_by_reranker(WORLD, alone, shortlist=30), kind_of(alone)) == (None, "towers")
     assert kind_of(made(1.0)) == "towers + re-ranker"
+
+
+def test_the_shortlist_bounds_what_is_added() -> None:
+    few, all_of_them = (added_by_reranker(WORLD, made(1.0), shortlist=size) for size in (6, 30))
+    assert few is not None
+    assert all_of_them is not None
+    assert few.towers < few.both < all_of_them.both

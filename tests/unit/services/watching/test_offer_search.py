@@ -6,7 +6,8 @@ import pytest
 
 from stream_scorer.errors import ReleaseError, TransientError
 from stream_scorer.services.watching.offer_search import FoundOffers, OfferSearch
-from tests.unit.services.watching.watched_ring import RELEASE, WatchedRing
+from tests.release_samples import release
+from tests.unit.services.watching.watched_ring import MODEL, NOW_MS, OFFERS, RELEASE, WatchedRing
 
 
 @pytest.fixture
@@ -48,6 +49,13 @@ def test_a_release_is_loaded_once_a_minute(ring: WatchedRing) -> None:
 def test_a_search_is_made_once(ring: WatchedRing) -> None:
     search = OfferSearch(ring.remembered(), wait_s=0.0)
     assert search.find("Tea 2") is search.find("tea 2")
+
+
+def test_another_release_is_searched_anew(ring: WatchedRing) -> None:
+    search = OfferSearch(ring.remembered(), wait_s=0.0)
+    assert search.find("tea").matching == len(OFFERS)
+    ring.publish(release(MODEL, OFFERS[:2], created_ms=NOW_MS))
+    assert search.find("tea").matching == 2
 
 
 def test_answers_kept_are_bounded(ring: WatchedRing) -> None:

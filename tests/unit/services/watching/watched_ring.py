@@ -8,6 +8,7 @@ from stream_scorer.core.inspecting.worker_metrics import JobTimes
 from stream_scorer.core.messages import CustomerRequest, LabelledOffer, LabelledRanking
 from stream_scorer.core.ranking.pipeline import RankTopics, rank_batch
 from stream_scorer.core.records import DeadLetter, OutputRecord, Partition, Record
+from stream_scorer.core.releases.release import Release
 from stream_scorer.core.wire.codec import encode
 from stream_scorer.core.wire.dead_letters import dead_letter_record
 from stream_scorer.ports import StoreFacts
@@ -46,9 +47,9 @@ class WatchedRing:
         self.admin, self.releases = MemoryTopicAdmin(), MemoryReleases()
         create_topics(self.admin, expected_of(SETTINGS).specs)
 
-    def publish(self) -> None:
-        self.releases.write(RELEASE, MODEL)
-        self.releases.activate(RELEASE.release_id, keep=3)
+    def publish(self, made: Release = RELEASE) -> None:
+        self.releases.write(made, MODEL)
+        self.releases.activate(made.release_id, keep=3)
 
     def work(self) -> None:
         """Let members join each group."""
