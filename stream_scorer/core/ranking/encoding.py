@@ -20,6 +20,8 @@ from stream_scorer.core.releases.offer_overlay import OfferOverlay
 from stream_scorer.core.releases.packed_texts import PackedIds, PackedTexts
 
 _RANKS = [b'%d,"score":' % rank for rank in range(1, LIMIT_MAX + 1)]
+# How an offer begins. It closes the offer before, too, so that no features are copied to add a brace.
+_HEAD = b'},{"offer_id":%b,"rank":'
 _PARTS = 5  # of each offer: head, rank, score, propensity, features; and what a re-ranker adds, where there is one
 
 _NOTHING: dict[str, int] = {}
@@ -185,7 +187,7 @@ class _HeadsOf:
 
     def take(self, rows: Rows) -> list[bytes]:
         """See Fragments."""
-        return list(map(_head, _encode_lines(self.ids.take(rows)).split(b"\n")[:-1]))
+        return [_HEAD % offer_id for offer_id in _encode_lines(self.ids.take(rows)).split(b"\n")[:-1]]
 
 
 class _Heads:
@@ -196,7 +198,7 @@ class _Heads:
     def __call__(self, catalog: Catalog) -> Fragments:
         if isinstance(catalog.offer_ids, PackedIds):
             return _HeadsOf(catalog.offer_ids)
-        return _Listed(np.array([_head(_encode(offer_id)) for offer_id in catalog.offer_ids], object))
+        return _Listed(np.array([_HEAD % _encode(offer_id) for offer_id in catalog.offer_ids], object))
 
     def followed(self, made: object, catalog: Catalog, rows: Rows) -> object:
         """See FollowsChanges. The ids are as they were."""
@@ -204,8 +206,3 @@ class _Heads:
 
 
 _HEADS = _Heads()
-
-
-def _head(offer_id: bytes) -> bytes:
-    """Return how an offer begins. It closes the offer before, too, so that no features are copied to add a brace."""
-    return b'},{"offer_id":%b,"rank":' % offer_id

@@ -49,9 +49,14 @@ class PackedTexts(Sequence[bytes]):
 
     def __getitem__(self, row: int | slice) -> bytes | list[bytes]:
         """Return a text, or a list of them for a slice."""
-        places = np.arange(len(self), dtype=np.int64)[row] if isinstance(row, slice) else self._place(row)
-        texts = self.take(places)
-        return texts if isinstance(row, slice) else texts[0]
+        if isinstance(row, slice):
+            return self.take(np.arange(len(self), dtype=np.int64)[row])
+        if not -len(self) <= row < len(self):
+            raise IndexError(row)
+        row %= len(self)
+        if (changed := self.changed.get(row)) is not None:
+            return changed
+        return self._view[self.bounds[row] : self.bounds[row + 1]].tobytes()
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield all texts, some at a time."""
@@ -70,11 +75,6 @@ class PackedTexts(Sequence[bytes]):
     def restated(self, rows: Sequence[int], texts: Sequence[bytes]) -> "PackedTexts":
         """Return the same texts with others in these rows; all but those are shared with this sequence."""
         return PackedTexts(self.joined, self.bounds, {**self.changed, **dict(zip(rows, texts, strict=True))})
-
-    def _place(self, row: int) -> Places:
-        if not -len(self) <= row < len(self):
-            raise IndexError(row)
-        return np.array([row % len(self)], np.int64)
 
 
 def pack(texts: Sequence[bytes]) -> tuple[Bytes, Bounds]:

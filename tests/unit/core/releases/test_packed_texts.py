@@ -36,6 +36,7 @@ def test_restated_texts_leave_the_others() -> None:
     after = before.restated([1], [b"longer"]).restated([0], [b""])
     assert (list(before), list(after)) == ([b"a", b"bb", b"c"], [b"", b"longer", b"c"])
     assert after.take(np.array([2, 1])) == [b"c", b"longer"]
+    assert (after[1], after[-2], after[-1]) == (b"longer", b"longer", b"c")
     assert after.joined is before.joined
 
 
