@@ -1,7 +1,10 @@
 import fcntl
 import gc
 import os
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +55,20 @@ def test_a_release_is_made_once(tmp_path: Path, make: Maker) -> None:
     assert first.vectors.tobytes() == second.vectors.tobytes() == make().vectors.tobytes()
     assert list(first.offer_ids) == make().offer_ids
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+
+
+def test_two_that_start_together_write_once(tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = threading.Event()
+    monkeypatch.setattr(time, "sleep", lambda _: waiting.set())
+
+    def slow() -> Catalog:
+        assert waiting.wait(30)  # until the other found the lock taken
+        return make()
+
+    with ThreadPoolExecutor(2) as starting:
+        catalogs = list(starting.map(lambda _: ReleaseFolder(tmp_path)(FIRST, "d" * 64, slow), range(2)))
+    assert make.calls == 1
+    assert all(catalog.shared is not None for catalog in catalogs)
 
 
 def test_the_id_alone_names_no_release(tmp_path: Path, make: Maker) -> None:

@@ -81,6 +81,15 @@ def test_a_change_leaves_the_published_vectors() -> None:
     assert after.active is before.active
 
 
+def test_changes_upon_changes_all_stay() -> None:
+    before = after = shared(published())
+    for number in (5, 1, 3):
+        after = after.with_changes([change(MADE, offer(number, features={"price": 99.0}), 1)])
+    assert after.shared is not None
+    assert after.shared.changed.tolist() == [1, 3, 5]
+    assert (after.vectors != before.vectors).any(axis=1).nonzero()[0].tolist() == [1, 3, 5]
+
+
 def test_a_withdrawal_ends_the_sharing() -> None:
     after = shared(published()).with_changes([withdrawal(3, 1)])
     assert after.shared is None

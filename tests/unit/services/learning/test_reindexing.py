@@ -35,6 +35,7 @@ def test_changed_offers_get_an_index(store: MemoryReleases) -> None:
     assert before is not None
     store.change(before, [change(MADE, offer(2, features={"price": 99.0}), 0)], progress={0: (0, 1)})
     made = reindex(store, index_of, created_ms=2_000, keep=3)
+    assert (store.load(before).mark, made.mark) == ("0:1", "0")
     serving = store.load(made.release_id)
     assert store.current() == made.release_id != before
     assert serving.catalog.vectors.tobytes() == store.load(before).catalog.vectors.tobytes()
