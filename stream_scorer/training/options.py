@@ -117,6 +117,7 @@ class TrainOptions:
             epoch_steps_min=suits.epoch_steps_min if self.epochs else _epoch_steps_min(suits, log),
             additive_start=suits.additive_start,
             epochs_given=self.epochs is not None,
+            steps_given=self.batch_rows is not None or self.learning_rate is not None,
             chooses_epoch=suits.chooses_epoch or self.patience is not None or self.epochs is not None,
             catalog_weight=1.0 if catalog else self.catalog_weight,
             spectral=spectral,
@@ -157,8 +158,8 @@ class Recipe:
     `first_share` is the share of acceptances that are not repeats: the others cannot be of new offers. An epoch
     has at least `epoch_steps_min` steps where there are enough rows for them. With `additive_start` the towers begin at
     an offer's own appeal (`TowerModule.begin_additive`). Without `chooses_epoch` the last epoch is kept, whatever the
-    held-out rows say. `epochs_given` and `members_given` are for later trainings by the same options, since what nobody
-    gave follows the log.
+    held-out rows say. `epochs_given`, `members_given` and, of a step's rows or learning rate, `steps_given` are for
+    later trainings by the same options, since what nobody gave follows the log.
     """
 
     objective: Literal["shown", "catalog", "separate"]
@@ -174,6 +175,7 @@ class Recipe:
     epoch_steps_min: int = 60
     additive_start: bool = False
     epochs_given: bool = False
+    steps_given: bool = False
     chooses_epoch: bool = True
     width: int = 16
     hidden: tuple[int, ...] = ()

@@ -188,6 +188,8 @@ def options_like(facts: Mapping[str, object], *, seed: int, threads: int) -> Tra
     if stated.get("epochs_given") is False:
         # Given, they would have the fewest steps each, which are too few where a large log has few epochs.
         known -= {"epochs"}
+    if stated.get("steps_given") is False:  # what suits a million rows learns too fast from a few thousand
+        known -= {"batch_rows", "learning_rate"}
     if stated.get("members_given") is False:
         known -= {"members"} if stated.get("members", 1) == 1 else _SIZES
     same: dict[str, Any] = {

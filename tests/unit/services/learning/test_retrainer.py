@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,6 +220,25 @@ def test_ensembles_nobody_asked_for_follow_the_log() -> None:
     assert again.recipe(replace(few, rows=9_000), ids_alone=False).members == 1
     asked = TrainOptions(members=3).recipe(few, ids_alone=False)
     assert options_like({"options": asdict(asked)}, seed=7, threads=1).members == 3
+
+
+def test_steps_nobody_gave_follow_the_log() -> None:
+    few = LogTraits(10_000, 4_000, everything_accepted=False, repeats=0.0, density=0.1, offers=60)
+    many = replace(few, rows=10**6)
+    for first, next_ in ((few, many), (many, few)):
+        again = options_like({"options": asdict(TrainOptions().recipe(first, ids_alone=False))}, seed=7, threads=1)
+        steps, wanted = (options.recipe(next_, ids_alone=False) for options in (again, TrainOptions()))
+        assert (steps.batch_rows, steps.learning_rate) == (wanted.batch_rows, wanted.learning_rate)
+
+
+@pytest.mark.parametrize("given", [{"batch_rows": 512}, {"learning_rate": 0.02}])
+def test_given_steps_are_taken_again(given: dict[str, Any]) -> None:
+    log = LogTraits(10**6, 4_000, everything_accepted=False, repeats=0.0, density=0.1, offers=60)
+    first = TrainOptions(**given).recipe(log, ids_alone=False)
+    again = options_like({"options": asdict(first)}, seed=7, threads=1).recipe(
+        replace(log, rows=9_000), ids_alone=False
+    )
+    assert (again.batch_rows, again.learning_rate) == (first.batch_rows, first.learning_rate)
 
 
 def test_a_decomposed_model_is_decomposed_again() -> None:
