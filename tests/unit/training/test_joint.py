@@ -204,6 +204,16 @@ def test_last_epoch_not_surely_worse_is_kept() -> None:
     assert (errors > 0).any()
 
 
+@pytest.mark.parametrize(("first_share", "dropped"), [(1.0, 0.5), (0.6, 0.3), (0.1, 0.1)])
+def test_fewer_ids_are_dropped_where_acceptances_repeat(first_share: float, dropped: float) -> None:
+    lesson = Lesson(*built(tastes_meet(300)))
+    modules = [TowerModule(spec, width=2, hidden=(), dim=4) for spec in (lesson.user_spec, lesson.item_spec)]
+    recipe = replace(lesson.recipe(replace(QUICK, objective="catalog")), first_share=first_share)
+    head, learned = AcceptanceHead(dim=4, temperature=1.0, rate=0.5), np.flatnonzero(lesson.data.accepted)[:5]
+    objective = Objective(lesson.data, modules[0], modules[1], head, recipe=recipe, learned=learned)
+    assert objective.item_dropout.share == pytest.approx(dropped)  # of 12 offers, 7 or more were never accepted
+
+
 def surprise(drawn: torch.Tensor | None) -> float:
     """Return the loss of two offers that one customer accepted, of three offers with the logits 1, 2 and 0."""
     lesson = Lesson(*built(tastes_meet(300)))

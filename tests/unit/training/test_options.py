@@ -52,7 +52,7 @@ def test_given_steps_keep_their_rate() -> None:
 
 def test_repeats_give_wide_ids_full_spread() -> None:
     recipe = TrainOptions().recipe(REPEATED, ids_alone=False)
-    assert (recipe.width, recipe.id_spread, recipe.temperature) == (64, 1.0, 0.1)
+    assert (recipe.width, recipe.id_spread, recipe.temperature, recipe.first_share) == (64, 1.0, 0.1, 0.8)
 
 
 def test_repeats_are_refitted_in_as_many_steps() -> None:

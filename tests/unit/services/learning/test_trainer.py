@@ -98,6 +98,18 @@ def test_accepted_before_becomes_an_input() -> None:
     assert input_names(tastes_meet(200), snacks(), asked)[0] == ["accepted_before", "age", "likes"]
 
 
+@pytest.mark.parametrize("habits", [True, False])
+def test_rare_offers_have_rows_where_customers_repeat(habits: bool) -> None:
+    # each customer takes one offer four times, or four offers once each; only the first takes the last snack
+    rows = [(who, (who if habits else who + turn) % 11, 1) for turn in range(4) for who in range(60)]
+    customers = Views([f"c-{who}" for who in range(60)], [{"age": float(who)} for who in range(60)])
+    offers = Views([one.offer_id for one in snacks()], [one.features for one in snacks()])
+    made = Chunks((chunk(customers, offers, [*rows, (0, 11, 1)]),))
+    ids = read_lesson(made, snacks(), replace(QUICK, offer_id="on")).item_spec.slots[0]
+    assert ids.name == "offer_id"
+    assert ("snack-11" in ids.vocabulary) == habits
+
+
 def test_going_on_keeps_reading_accepted_before() -> None:
     earlier = train_model(tastes_meet(400), snacks(), replace(QUICK, epochs=1, accepted_before=5)).model
     again = read_lesson(tastes_meet(400), snacks(), QUICK, earlier=earlier)
