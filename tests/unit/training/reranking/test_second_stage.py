@@ -104,19 +104,35 @@ def test_both_halves_of_a_log_have_rows(times: list[int], later: int) -> None:
     assert _latest(np.array(times), 0.5).sum() == later
 
 
-def test_habits_are_counted_from_earlier_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    # customers take two offers each by turns, so that nearly all acceptances are repeats
-    rows = [(turn % 20, (turn % 20) + 20 * (turn // 20 % 2), 1) for turn in range(600)]
-    source = Chunks((chunk(Views([f"c{n}" for n in range(20)], [{}] * 20), CATALOG, rows),))
-    offers = [Offer(offer_id=one, features={}) for one in CATALOG.ids]
-    folds: list[tuple[int, int]] = []
+def counts_of_habits(monkeypatch: pytest.MonkeyPatch, late: int) -> tuple[Any, tuple[int, int]]:
+    """Return what a log's pairs are counted by, and the last row counted and the first row of the pairs.
+
+    Customers take two offers each by turns, so that nearly all acceptances are repeats; `late` moves those from row 400
+    on to other offers.
+    """
+    made: list[tuple[Any, tuple[int, int]]] = []
 
     def noted(stage: module._Stage) -> list[object]:
-        folds.extend((int(learned.max()), int(scored.min())) for learned, scored in stage._folds())
+        stage.strengths = dict.fromkeys(stage.strengths, 1.0)  # all parts of a log share those of all of its rows
+        ((_, inputs),), ((learned, scored),) = parts_of(stage), stage._folds()
+        made.append((inputs, (int(learned.max()), int(scored.min()))))
         return []
 
-    monkeypatch.setattr(module._Stage, "_parts", noted)
-    second = second_stage(source, offers, RerankOptions("network", steps=2))
-    train_model(source, offers, replace(QUICK, spectral="off"), second=second)
-    assert len(folds) == 1
-    assert folds[0][0] < folds[0][1]
+    rows = [(turn % 20, (turn % 20 + 20 * (turn // 20 % 2) + late * (turn >= 400)) % 40, 1) for turn in range(600)]
+    source = Chunks((chunk(Views([f"c{n}" for n in range(20)], [{}] * 20), CATALOG, rows),))
+    offers = [Offer(offer_id=one, features={}) for one in CATALOG.ids]
+    parts_of = module._Stage._parts
+    with monkeypatch.context() as patched:
+        patched.setattr(module._Stage, "_parts", noted)
+        second = second_stage(source, offers, RerankOptions("network", steps=2))
+        train_model(source, offers, replace(QUICK, spectral="off"), second=second)
+    return made[0]
+
+
+def test_habits_are_counted_from_earlier_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    (inputs, (last, first)), (moved, rows) = (counts_of_habits(monkeypatch, late) for late in (0, 7))
+    assert rows == (last, first)
+    assert last < first <= 400
+    assert len(inputs.crosses) == len(moved.crosses) > 0
+    for ours, theirs in zip(inputs.crosses, moved.crosses, strict=True):
+        assert ours.values.tolist() == theirs.values.tolist()
