@@ -37,9 +37,8 @@ CATALOG_ROWS_MAX = 65_536
 # which saves more than the gathering costs.
 RESIDENT_ON = frozenset({"cuda"})
 _RESIDENT_SHARE = 0.5  # of the GPU's free memory; the rest is for the steps
-_Stepper = Callable[
-    [Iterable[Places | Ints32]], float
-]  # takes a step over each part of an epoch's rows: their mean loss
+# Takes a step over each part of an epoch's rows, and returns their mean loss.
+_Stepper = Callable[[Iterable[Places | Ints32]], float]
 
 
 def fit(
