@@ -12,6 +12,7 @@ import typer
 from stream_scorer.cli.options import FromBuffer, Json, labelled, of_setting, refuse_given, settings_of
 
 if TYPE_CHECKING:
+    from stream_scorer.core.evaluation.calibration import Choices
     from stream_scorer.core.evaluation.figures import (
         AgainstFigures,
         Compared,
@@ -201,9 +202,23 @@ def _model_lines(model: "ModelFigures", k: int, *, comparable: bool) -> Iterator
         for title, one in (("nDCG@10", stages.ndcg), ("AUC", stages.auc)):
             above = f"{one.above.value:+.4f} [{one.above.low:+.4f}, {one.above.high:+.4f}]"
             yield f"  {title:<8} towers {_interval(one.towers)}, both {_interval(one.both)}: {above}"
+    yield from _choice_lines(model.choices)
     if calibration is not None:
         loss = f"log loss {calibration.log_loss:.4f}, of the mean alone {calibration.base_log_loss:.4f}"
         yield f"\ncalibration error {calibration.error:.4f}, {loss}"
+
+
+def _choice_lines(found: "Choices | None") -> Iterator[str]:
+    if found is None:
+        return
+    yield f"\nchoices within requests, {found.requests:,} of several offers with one accepted"
+    if found.reason is not None:
+        yield f"  {found.reason}"
+    for name, one in (("final scores", found.final), ("popularity", found.popularity)):
+        if one is not None:
+            yield f"  {name:<13} log loss {_interval(one.log_loss)}, top-1 {_interval(one.top_1)}"
+    if found.uniform_log_loss is not None:
+        yield f"  {'equal odds':<13} log loss {found.uniform_log_loss:.4g}"
 
 
 def _against_lines(found: "AgainstFigures | None") -> Iterator[str]:

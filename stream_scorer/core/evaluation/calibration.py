@@ -1,11 +1,20 @@
-"""Measures what a score says about the odds of an acceptance: a logistic curve through scores, and its error."""
+"""Measures what a score says about the odds of an acceptance, and of a choice among the offers of a request.
+
+Acceptances by a logistic curve through scores, choices by a softmax (conditional logit, McFadden 1974).
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from stream_scorer.core.evaluation.intervals import Interval, mean_interval
+
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+CHOICES_MIN = 20
+_SCALES = np.geomspace(0.05, 100.0, 120)
 
 _BINS = 10
 _NEWTON_STEPS = 25
@@ -90,3 +99,74 @@ def _error(bins: tuple[Bin, ...]) -> float:
 def _log_loss(predicted: Floats, accepted: Floats, counts: Floats) -> float:
     odds = np.clip(predicted, 1e-12, 1 - 1e-12)
     return float(-np.average(accepted * np.log(odds) + (1 - accepted) * np.log(1 - odds), weights=counts))
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceFigure:
+    """Mean of -log of the odds of the accepted offer, and how often it has the highest score of its request."""
+
+    log_loss: Interval
+    top_1: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Choices by requests that show several offers, of which one was accepted; both figures are None for too few.
+
+    `final` is of both stages where the model has a re-ranker, else of the towers, and `popularity` of the offers'
+    shares of the acceptances before. `uniform_log_loss` is that of equal odds. `reason` says why there are no figures.
+    """
+
+    requests: int
+    final: ChoiceFigure | None = None
+    popularity: ChoiceFigure | None = None
+    uniform_log_loss: float | None = None
+    reason: str | None = None
+
+
+def choices(request: Ints, scores: Floats, popularity: Floats, accepted: npt.NDArray[np.int8]) -> Choices:
+    """Judge rows (n,) by request; `popularity` counts each offer's acceptances before.
+
+    The scale of the scores is fitted to every other choice, and judges the rest: no choice is judged by its own scale.
+    """
+    group = np.unique(request, return_inverse=True)[1].reshape(-1)
+    one = (np.bincount(group, accepted) == 1) & (np.bincount(group) > 1)
+    rows = np.flatnonzero(one[group])
+    if (count := int(one.sum())) < CHOICES_MIN:
+        reason = f"choices need {CHOICES_MIN} requests of several offers with one accepted, got {count}"
+        return Choices(count, reason=reason)
+    rows = rows[np.argsort(group[rows], kind="stable")]
+    shown, chosen = np.unique(group[rows], return_inverse=True)[1].reshape(-1), accepted[rows] == 1
+    rng = np.random.default_rng(0)
+    shares = np.log(popularity[rows] + 1.0)
+    return Choices(
+        count,
+        _figure(_losses(shown, scores[rows], chosen), shown, scores[rows], chosen, rng),
+        _figure(_losses_at(shown, shares, chosen), shown, shares, chosen, rng),
+        float(np.log(np.bincount(shown)).mean()),
+    )
+
+
+def _figure(
+    losses: Floats, shown: Ints, scores: Floats, chosen: npt.NDArray[np.bool_], rng: np.random.Generator
+) -> ChoiceFigure | None:
+    best = np.maximum.reduceat(scores, np.flatnonzero(np.diff(shown, prepend=-1)))[shown]
+    # An accepted offer that shares the highest score with others counts by its odds to stand first.
+    first = (chosen[scores == best]).astype(np.float64), shown[scores == best]
+    hits = np.bincount(first[1], first[0]) / np.bincount(first[1])
+    loss, top_1 = mean_interval(losses, rng), mean_interval(hits, rng)
+    return None if loss is None or top_1 is None else ChoiceFigure(loss, top_1)
+
+
+def _losses(shown: Ints, scores: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:
+    """Return the loss of each choice by the scale that loses least on the other half of the choices."""
+    by_scale = np.stack([_losses_at(shown, scale * scores, chosen) for scale in _SCALES])
+    odd = np.arange(by_scale.shape[1]) % 2 == 1
+    best = [by_scale[:, ~half].mean(axis=1).argmin() for half in (odd, ~odd)]
+    return np.asarray(np.where(odd, by_scale[best[0]], by_scale[best[1]]))
+
+
+def _losses_at(shown: Ints, log_odds: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:
+    highest = np.maximum.reduceat(log_odds, np.flatnonzero(np.diff(shown, prepend=-1)))
+    total = np.log(np.bincount(shown, np.exp(log_odds - highest[shown]))) + highest
+    return np.asarray(total - log_odds[chosen])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from stream_scorer.core.evaluation.calibration import Calibration
+from stream_scorer.core.evaluation.calibration import Calibration, Choices
 from stream_scorer.core.evaluation.intervals import Interval
 from stream_scorer.core.evaluation.off_policy import OffPolicy
 from stream_scorer.core.evaluation.policies import ModelPolicy
@@ -289,6 +289,7 @@ class ModelFigures:
     examples: tuple[ExampleRanking, ...] = ()
     against: AgainstFigures | None = None
     two_stages: TwoStages | None = None  # where the model has a re-ranker
+    choices: Choices | None = None  # where some offers were not accepted
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import numpy as np
 from stream_scorer.core.datasets.accepted_before import AcceptedBefore, accepted_before_stated
 from stream_scorer.core.datasets.chunks import ExampleSource
 from stream_scorer.core.datasets.training_set import Places, TrainingSet, build_training_set
+from stream_scorer.core.evaluation.calibration import Choices, choices
 from stream_scorer.core.evaluation.figures import TwoStages
 from stream_scorer.core.evaluation.judging import ScoredRows
 from stream_scorer.core.evaluation.policy_value import SecondStage
@@ -13,7 +14,7 @@ from stream_scorer.core.held_out.questions import ask
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.reranker import SHORTLIST_DEFAULT, Shortlisted
 from stream_scorer.core.two_stages.comparison import compare
-from stream_scorer.core.two_stages.pairs import QUESTIONS_MAX, check_same, shortlist_pairs, shown_pairs
+from stream_scorer.core.two_stages.pairs import QUESTIONS_MAX, check_same, pairs_order, shortlist_pairs, shown_pairs
 
 
 def plain_rows(judged: ScoredRows, labels: ExampleSource, seen: ExampleSource | None = None) -> TrainingSet | None:
@@ -47,6 +48,22 @@ def stages_of(judged: ScoredRows, plain: TrainingSet | None, shortlist: int = SH
     else:
         pairs = shown_pairs(judged.data, plain, judged.rows, towers)
     return compare(pairs, pairs.scores(model.reranker))
+
+
+def choices_of(judged: ScoredRows, plain: TrainingSet | None) -> Choices | None:
+    """Judge by choices within requests the final scores: a re-ranker's, else the towers'; None where all is accepted.
+
+    `plain` has the judged rows as a re-ranker reads them.
+    """
+    model, data, rows = judged.model, judged.data, judged.rows
+    if not len(rows) or judged.accepted.all():
+        return None
+    scores = judged.scores()
+    if model.reranker is not None and plain is not None:
+        pairs = shown_pairs(data, plain, rows, (model.user_tower, model.item_tower))
+        scores = np.empty(len(rows))
+        scores[pairs_order(data, rows)] = pairs.scores(model.reranker)
+    return choices(data.request[rows].astype(np.int64), scores, judged.popularity, judged.accepted)
 
 
 def second_stage_of(model: Model, plain: TrainingSet | None, shortlist: int = SHORTLIST_DEFAULT) -> SecondStage | None:

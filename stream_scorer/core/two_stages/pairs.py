@@ -100,10 +100,8 @@ def joined(parts: list[RequestPairs]) -> RequestPairs:
 def shown_pairs(data: TrainingSet, plain: TrainingSet, rows: Places, towers: Towers) -> RequestPairs:
     """Return the rows of the log as pairs, scored by the towers; `plain` has the same rows by the re-ranker's specs."""
     check_same(data, plain)
-    # requests in order of time: by their first row
-    _, first, of = np.unique(_together(data, rows), return_index=True, return_inverse=True)
-    group = np.argsort(np.argsort(first))[of.reshape(-1)]
-    order = np.argsort(group, kind="stable")
+    group = _group(data, rows)
+    order = pairs_order(data, rows)
     rows = rows[order]
     return RequestPairs(
         plain.customers,
@@ -116,6 +114,17 @@ def shown_pairs(data: TrainingSet, plain: TrainingSet, rows: Places, towers: Tow
         np.zeros(len(rows), np.int64),
         data.rank[rows].astype(np.int64),
     )
+
+
+def pairs_order(data: TrainingSet, rows: Places) -> Places:
+    """Return the places of the rows (n,) in the order of `shown_pairs`."""
+    return np.argsort(_group(data, rows), kind="stable")
+
+
+def _group(data: TrainingSet, rows: Places) -> Places:
+    """Number the requests of the rows (n,) in order of time: by their first row."""
+    _, first, of = np.unique(_together(data, rows), return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[of.reshape(-1)]
 
 
 def _together(data: TrainingSet, rows: Places) -> npt.NDArray[np.int32]:
