@@ -200,7 +200,7 @@ class Story:
         marks = [
             (
                 tally.seconds_at(release.first_seen_ms),
-                f"{tally.name_of(release.release_id)}: {_in_lines(kind_of(model))}\n{release.rate.value:.3f}",
+                f"{tally.name_of(release.release_id)}\n{_in_lines(kind_of(model))}\n{release.rate.value:.3f}",
             )
             for release, model in zip(tally.releases.values(), self._served, strict=False)
         ]
