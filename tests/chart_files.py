@@ -32,6 +32,7 @@ OWN = {
     "metrics": {"port", "address"},
     "redis": {"signing_key"},
     "ui": {"address", "port", "hosts", "workers"},
+    "wire": {"registry"},
 }
 _DIGEST = "# sha256 of the chart: "
 
@@ -73,7 +74,7 @@ def values_schema() -> Schema:
         image=image,
         imagePullSecrets=ANY_LIST,
         settings={"$ref": "#/$defs/Settings"},
-        existingSecrets=_table(kafka=secret, redisUrl=secret, signingKey=secret),
+        existingSecrets=_table(kafka=secret, redisUrl=secret, signingKey=secret, registry=secret),
         metricsPort={"type": "integer", "minimum": 1024, "maximum": 65_535},
         terminationGracePeriodSeconds=COUNT,
         serviceAccount=_table(name=TEXT),

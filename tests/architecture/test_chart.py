@@ -26,7 +26,12 @@ from tests.real_helm import real_helm
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 EVERYTHING: dict[str, Any] = yaml.safe_load((CHART / "ci" / "everything-values.yaml").read_text())
 RESOURCES: list[dict[str, Any]] = [each for each in yaml.safe_load_all(RENDERED.read_text()) if each]
-SECRETS = {"kafka": '{"sasl.password": "x"}', "redis-url": "redis://:x@host:6379/0", "signing-key": "0123456789abcdef"}
+SECRETS = {
+    "kafka": '{"sasl.password": "x"}',
+    "redis-url": "redis://:x@host:6379/0",
+    "signing-key": "0123456789abcdef",
+    "registry": '{"basic.auth.user.info": "scorer:x"}',
+}
 
 
 def pods() -> Iterator[dict[str, Any]]:

@@ -34,7 +34,7 @@ helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Versio
 {{- end }}
 {{- end }}
 {{- end }}
-{{- range $variable, $secret := dict "KAFKA__SECRETS" .Values.existingSecrets.kafka "REDIS__URL" .Values.existingSecrets.redisUrl "REDIS__SIGNING_KEY" .Values.existingSecrets.signingKey }}
+{{- range $variable, $secret := dict "KAFKA__SECRETS" .Values.existingSecrets.kafka "REDIS__URL" .Values.existingSecrets.redisUrl "REDIS__SIGNING_KEY" .Values.existingSecrets.signingKey "WIRE__REGISTRY" .Values.existingSecrets.registry }}
 {{- if $secret.name }}
 - name: STREAM_SCORER_{{ $variable }}
   valueFrom: {secretKeyRef: {name: {{ $secret.name }}, key: {{ $secret.key }}}}
