@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stream_scorer.core.evaluation.intervals import Interval, mean_interval
+from stream_scorer.core.evaluation.intervals import Interval, normal_interval
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 CHOICES_MIN = 20
 _SCALES = np.geomspace(0.05, 100.0, 120)
+_FITTED_MAX = 4_000  # choices that a scale is fitted to: more would hardly move it, and cost seconds
 
 _BINS = 10
 _NEWTON_STEPS = 25
@@ -137,33 +138,34 @@ def choices(request: Ints, scores: Floats, popularity: Floats, accepted: npt.NDA
         return Choices(count, reason=reason)
     rows = rows[np.argsort(group[rows], kind="stable")]
     shown, chosen = np.unique(group[rows], return_inverse=True)[1].reshape(-1), accepted[rows] == 1
-    rng = np.random.default_rng(0)
     shares = np.log(popularity[rows] + 1.0)
     return Choices(
         count,
-        _figure(_losses(shown, scores[rows], chosen), shown, scores[rows], chosen, rng),
-        _figure(_losses_at(shown, shares, chosen), shown, shares, chosen, rng),
+        _figure(_losses(shown, scores[rows], chosen), shown, scores[rows], chosen),
+        _figure(_losses_at(shown, shares, chosen), shown, shares, chosen),
         float(np.log(np.bincount(shown)).mean()),
     )
 
 
-def _figure(
-    losses: Floats, shown: Ints, scores: Floats, chosen: npt.NDArray[np.bool_], rng: np.random.Generator
-) -> ChoiceFigure | None:
+def _figure(losses: Floats, shown: Ints, scores: Floats, chosen: npt.NDArray[np.bool_]) -> ChoiceFigure | None:
     best = np.maximum.reduceat(scores, np.flatnonzero(np.diff(shown, prepend=-1)))[shown]
     # An accepted offer that shares the highest score with others counts by its odds to stand first.
     first = (chosen[scores == best]).astype(np.float64), shown[scores == best]
     hits = np.bincount(first[1], first[0]) / np.bincount(first[1])
-    loss, top_1 = mean_interval(losses, rng), mean_interval(hits, rng)
+    loss, top_1 = normal_interval(losses), normal_interval(hits)
     return None if loss is None or top_1 is None else ChoiceFigure(loss, top_1)
 
 
 def _losses(shown: Ints, scores: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:
     """Return the loss of each choice by the scale that loses least on the other half of the choices."""
-    by_scale = np.stack([_losses_at(shown, scale * scores, chosen) for scale in _SCALES])
-    odd = np.arange(by_scale.shape[1]) % 2 == 1
-    best = [by_scale[:, ~half].mean(axis=1).argmin() for half in (odd, ~odd)]
-    return np.asarray(np.where(odd, by_scale[best[0]], by_scale[best[1]]))
+    number = np.arange(int(shown[-1]) + 1)
+    # Neighbours stay together, so that both halves are thinned alike.
+    fitted = number // 2 % -(-len(number) // _FITTED_MAX) == 0
+    rows, odd = fitted[shown], number % 2 == 1
+    some = np.unique(shown[rows], return_inverse=True)[1].reshape(-1)
+    by_scale = np.stack([_losses_at(some, scale * scores[rows], chosen[rows]) for scale in _SCALES])
+    even_best, odd_best = (_SCALES[by_scale[:, half].mean(axis=1).argmin()] for half in (~odd[fitted], odd[fitted]))
+    return _losses_at(shown, np.where(odd, even_best, odd_best)[shown] * scores, chosen)
 
 
 def _losses_at(shown: Ints, log_odds: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:

@@ -32,38 +32,35 @@ def plain_rows(judged: ScoredRows, labels: ExampleSource, seen: ExampleSource | 
     return plain
 
 
-def stages_of(judged: ScoredRows, plain: TrainingSet | None, shortlist: int = SHORTLIST_DEFAULT) -> TwoStages | None:
-    """Compare both stages within the judged requests; `plain` has their rows as the re-ranker reads them.
+def within_requests(
+    judged: ScoredRows, plain: TrainingSet | None, shortlist: int = SHORTLIST_DEFAULT
+) -> tuple[TwoStages | None, Choices | None]:
+    """Compare both stages within the judged requests, and judge the final scores by choices.
 
-    None without a re-ranker, and where no request has an accepted and another offer. In a log of acceptances alone, the
-    towers' shortlist of each request, of so many offers, is ordered.
+    `plain` has the rows as the re-ranker reads them. There is no comparison without a re-ranker, and where no request
+    has an accepted and another offer. A log of acceptances alone has no choices: there both stages order the towers'
+    shortlist of each request, of so many offers.
     """
-    model = judged.model
-    if model.reranker is None or plain is None:
-        return None
-    towers = model.user_tower, model.item_tower
+    data, rows, reranker = judged.data, judged.rows, judged.model.reranker
+    towers = judged.model.user_tower, judged.model.item_tower
+    if not len(rows):
+        return None, None
     if judged.accepted.all():
-        asked = ask(judged.data, judged.known.accepted, judged.rows, rankable=judged.rankable(), apart=True)
-        pairs = shortlist_pairs(judged.data, plain, asked.sample(QUESTIONS_MAX, 0), towers, shortlist)
-    else:
-        pairs = shown_pairs(judged.data, plain, judged.rows, towers)
-    return compare(pairs, pairs.scores(model.reranker))
+        if reranker is None or plain is None:
+            return None, None
+        asked = ask(data, judged.known.accepted, rows, rankable=judged.rankable(), apart=True)
+        pairs = shortlist_pairs(data, plain, asked.sample(QUESTIONS_MAX, 0), towers, shortlist)
+        return compare(pairs, pairs.scores(reranker)), None
+    if reranker is None or plain is None:
+        return None, _choices(judged, judged.scores())
+    pairs = shown_pairs(data, plain, rows, towers)
+    both, final = pairs.scores(reranker), np.empty(len(rows))
+    final[pairs_order(data, rows)] = both
+    return compare(pairs, both), _choices(judged, final)
 
 
-def choices_of(judged: ScoredRows, plain: TrainingSet | None) -> Choices | None:
-    """Judge by choices within requests the final scores: a re-ranker's, else the towers'; None where all is accepted.
-
-    `plain` has the judged rows as a re-ranker reads them.
-    """
-    model, data, rows = judged.model, judged.data, judged.rows
-    if not len(rows) or judged.accepted.all():
-        return None
-    scores = judged.scores()
-    if model.reranker is not None and plain is not None:
-        pairs = shown_pairs(data, plain, rows, (model.user_tower, model.item_tower))
-        scores = np.empty(len(rows))
-        scores[pairs_order(data, rows)] = pairs.scores(model.reranker)
-    return choices(data.request[rows].astype(np.int64), scores, judged.popularity, judged.accepted)
+def _choices(judged: ScoredRows, final: Floats) -> Choices:
+    return choices(judged.data.request[judged.rows].astype(np.int64), final, judged.popularity, judged.accepted)
 
 
 def second_stage_of(model: Model, plain: TrainingSet | None, shortlist: int = SHORTLIST_DEFAULT) -> SecondStage | None:

@@ -29,7 +29,7 @@ from stream_scorer.core.inspecting.verdict import verdict_of
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.model import Model
 from stream_scorer.core.towers.reranker import SHORTLIST_DEFAULT
-from stream_scorer.core.two_stages.judged import choices_of, plain_rows, second_stage_of, stages_of
+from stream_scorer.core.two_stages.judged import plain_rows, second_stage_of, within_requests
 from stream_scorer.services.learning.publisher import draft_release
 
 _FACTS = (
@@ -94,7 +94,7 @@ def evaluate_model(
     judged = judge(model, offers, filled, seen, held_out=options.held_out)
     rng = np.random.default_rng(options.seed)
     plain = plain_rows(judged, filled, seen)
-    stages, chosen = stages_of(judged, plain, options.shortlist), choices_of(judged, plain)
+    stages, chosen = within_requests(judged, plain, options.shortlist)
     figures = replace(_figures(judged, options.k, rng), two_stages=stages, choices=chosen)
     if other is not None:
         beside = judge(other, offers, filled, seen, held_out=options.held_out)
@@ -230,7 +230,7 @@ def quality_facts(
 
 
 def _facts_of_stages(judged: ScoredRows, labels: ExampleSource) -> dict[str, object]:
-    stages = stages_of(judged, plain_rows(judged, labels))
+    stages, _ = within_requests(judged, plain_rows(judged, labels))
     stated: Any = judged.model.facts.get("reranker") or {}
     return {} if stages is None else {"reranker": {**stated, "judged": asdict(stages)}}
 

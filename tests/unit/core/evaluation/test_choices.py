@@ -47,3 +47,13 @@ def test_rows_may_come_in_any_order() -> None:
     assert one.final is not None
     assert other.final is not None
     assert one.final.log_loss.value == pytest.approx(other.final.log_loss.value)
+
+
+def test_a_part_gives_the_scale() -> None:
+    scores = RNG.normal(size=(9_000, 3))
+    odds = np.exp(2 * scores) / np.exp(2 * scores).sum(axis=1, keepdims=True)
+    chosen = (odds.cumsum(axis=1) < RNG.random((9_000, 1))).sum(axis=1)
+    accepted = (np.arange(3)[None] == chosen[:, None]).reshape(-1).astype(np.int8)
+    found = choices(np.repeat(np.arange(9_000), 3), scores.reshape(-1), np.zeros(27_000), accepted)
+    assert found.final is not None
+    assert found.final.log_loss.value == pytest.approx(-np.log(odds[np.arange(9_000), chosen]).mean(), abs=0.003)

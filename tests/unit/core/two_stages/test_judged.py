@@ -12,7 +12,7 @@ from stream_scorer.core.evaluation.policies import ModelPolicy
 from stream_scorer.core.evaluation.policy_value import SecondStage
 from stream_scorer.core.messages import Offer
 from stream_scorer.core.towers.reranker import Shortlisted
-from stream_scorer.core.two_stages.judged import plain_rows, second_stage_of
+from stream_scorer.core.two_stages.judged import plain_rows, second_stage_of, within_requests
 from stream_scorer.services.learning.evaluator import EvaluateOptions, OffPolicyOptions, evaluate_model
 from tests import reranking_samples as samples
 from tests.example_samples import Chunks, chunk
@@ -93,3 +93,21 @@ def test_towers_alone_have_no_second_stage() -> None:
     judged = judge(model(1), OFFERS, uniform_log(), uniform_log(), held_out=0.5)
     assert plain_rows(judged, uniform_log(), uniform_log()) is None
     assert second_stage_of(model(1), None) is None
+
+
+def test_choices_are_judged_by_final_scores() -> None:
+    best = reranked_scores().argmax(axis=1)
+    shown = [(one, int(best[one] + step) % 8) for one in range(40) for step in range(3)]
+    views = Views(names(40), CUSTOMERS), Views([one.offer_id for one in OFFERS], FEATURES)
+    request = np.repeat(np.arange(1, 41, dtype=np.uint64), 3)
+    rows = [(one, offer, int(best[one] == offer)) for one, offer in shown]
+    log = Chunks((chunk(*views, rows, request=request, request_time_ms=request.astype(np.int64)),))
+    judged = judge(MODEL, OFFERS, log, uniform_log(), held_out=0.5)
+    _, found = within_requests(judged, plain_rows(judged, log, uniform_log()))
+    assert found is not None
+    assert found.final is not None
+    assert found.final.top_1.value == 1.0
+    _, alone = within_requests(replace(judged, model=replace(MODEL, reranker=None)), None)
+    assert alone is not None
+    assert alone.final is not None
+    assert alone.final.top_1.value < 1.0
