@@ -57,3 +57,13 @@ def test_a_part_gives_the_scale() -> None:
     found = choices(np.repeat(np.arange(9_000), 3), scores.reshape(-1), np.zeros(27_000), accepted)
     assert found.final is not None
     assert found.final.log_loss.value == pytest.approx(-np.log(odds[np.arange(9_000), chosen]).mean(), abs=0.003)
+
+
+def test_no_choice_chooses_its_own_scale() -> None:
+    scores = RNG.normal(size=(2_000, 3))
+    chosen = (scores + RNG.gumbel(size=scores.shape)).argmax(axis=1)
+    accepted = (np.arange(3)[None] == chosen[:, None]).reshape(-1).astype(np.int8)
+    scores[1::2] *= 10  # what suits one half makes the other far too sure, or hardly sure at all
+    found = choices(np.repeat(np.arange(2_000), 3), scores.reshape(-1), np.zeros(6_000), accepted)
+    assert found.final is not None
+    assert found.final.log_loss.value > 2.0

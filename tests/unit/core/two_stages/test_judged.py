@@ -97,11 +97,11 @@ def test_towers_alone_have_no_second_stage() -> None:
 
 def test_choices_are_judged_by_final_scores() -> None:
     best = reranked_scores().argmax(axis=1)
-    shown = [(one, int(best[one] + step) % 8) for one in range(40) for step in range(3)]
+    shown = [(one, int(best[one] + step) % 8) for step in range(3) for one in range(40)]  # requests lie interleaved
     views = Views(names(40), CUSTOMERS), Views([one.offer_id for one in OFFERS], FEATURES)
-    request = np.repeat(np.arange(1, 41, dtype=np.uint64), 3)
+    request = np.tile(np.arange(1, 41, dtype=np.uint64), 3)
     rows = [(one, offer, int(best[one] == offer)) for one, offer in shown]
-    log = Chunks((chunk(*views, rows, request=request, request_time_ms=request.astype(np.int64)),))
+    log = Chunks((chunk(*views, rows, request=request, request_time_ms=np.full(120, 1_000)),))
     judged = judge(MODEL, OFFERS, log, uniform_log(), held_out=0.5)
     _, found = within_requests(judged, plain_rows(judged, log, uniform_log()))
     assert found is not None
